@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The attn dialect: what an attention variant means. This is its single public header.
+#ifndef ATTNC_DIALECTS_ATTN_ATTN_H
+#define ATTNC_DIALECTS_ATTN_ATTN_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/RegionKindInterface.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/Attn/AttnDialect.h.inc"
+#include "dialects/Attn/AttnEnums.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Attn/AttnTypes.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/Attn/AttnOps.h.inc"
+
+#endif // ATTNC_DIALECTS_ATTN_ATTN_H

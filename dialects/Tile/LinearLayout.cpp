@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Construction of and questions about linear layouts; the idea is explained in LinearLayout.h.
+#include "dialects/Tile/LinearLayout.h"
+#include "dialects/Tile/Tile.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace attnc::tile;
+
+static LinearLayout::Bases basesFromArray(llvm::ArrayRef<int32_t> flat) {
+  LinearLayout::Bases bases;
+  for (size_t i = 0; i + 1 < flat.size(); i += 2)
+    bases.push_back({flat[i], flat[i + 1]});
+  return bases;
+}
+
+static llvm::SmallVector<int32_t> arrayFromBases(const LinearLayout::Bases &bases) {
+  llvm::SmallVector<int32_t> flat;
+  for (Coord basis : bases) {
+    flat.push_back(basis.row);
+    flat.push_back(basis.col);
+  }
+  return flat;
+}
+
+LinearLayout::LinearLayout(LinearLayoutAttr attr)
+    : registers(basesFromArray(attr.getRegisterBases())), lanes(basesFromArray(attr.getLaneBases())),
+      warps(basesFromArray(attr.getWarpBases())) {}
+
+LinearLayoutAttr LinearLayout::toAttr(mlir::MLIRContext *context) const {
+  return LinearLayoutAttr::get(context, arrayFromBases(registers), arrayFromBases(lanes),
+                               arrayFromBases(warps));
+}
+
+LinearLayout LinearLayout::mmaFragment(int64_t rows, int64_t cols, int64_t numWarps) {
+  Bases registers = {{0, 1}, {8, 0}};
+  for (int32_t col = 8; col < static_cast<int64_t>(llvm::PowerOf2Ceil(cols)); col *= 2)
+    registers.push_back({0, col});
+  int64_t rowsPerWarp = rows / numWarps;
+  for (int32_t row = 16; row < rowsPerWarp; row *= 2)
+    registers.push_back({row, 0});
+  Bases lanes = {{0, 2}, {0, 4}, {1, 0}, {2, 0}, {4, 0}};
+  Bases warps;
+  for (int32_t row = rowsPerWarp; row < rows; row *= 2)
+    warps.push_back({row, 0});
+  return LinearLayout(std::move(registers), std::move(lanes), std::move(warps));
+}
+
+static Coord combine(const LinearLayout::Bases &bases, int64_t bits) {
+  Coord result;
+  for (size_t i = 0; i < bases.size(); ++i)
+    if (bits >> i & 1) {
+      result.row ^= bases[i].row;
+      result.col ^= bases[i].col;
+    }
+  return result;
+}
+
+Coord LinearLayout::apply(int64_t reg, int64_t lane, int64_t warp) const {
+  Coord r = combine(registers, reg), l = combine(lanes, lane), w = combine(warps, warp);
+  return {r.row ^ l.row ^ w.row, r.col ^ l.col ^ w.col};
+}
+
+llvm::SmallVector<int64_t> LinearLayout::liveRegisters(int64_t rows, int64_t cols) const {
+  llvm::SmallVector<int64_t> live;
+  for (int64_t reg = 0; reg < registerCount(); ++reg) {
+    Coord c = combine(registers, reg);
+    if (c.row < rows && c.col < cols)
+      live.push_back(reg);
+  }
+  return live;
+}
+
+LinearLayout LinearLayout::rowSlice() const {
+  Bases sliceRegisters, sliceLanes, sliceWarps;
+  for (Coord basis : registers)
+    if (basis.row != 0)
+      sliceRegisters.push_back({basis.row, 0});
+  for (Coord basis : lanes)
+    sliceLanes.push_back({basis.row, 0});
+  for (Coord basis : warps)
+    sliceWarps.push_back({basis.row, 0});
+  return LinearLayout(std::move(sliceRegisters), std::move(sliceLanes), std::move(sliceWarps));
+}
+
+llvm::SmallVector<int64_t> LinearLayout::rowSliceRegisters() const {
+  llvm::SmallVector<int64_t> result;
+  for (int64_t reg = 0; reg < registerCount(); ++reg) {
+    int64_t slice = 0, next = 0;
+    for (size_t i = 0; i < registers.size(); ++i)
+      if (registers[i].row != 0) {
+        slice |= (reg >> i & 1) << next;
+        ++next;
+      }
+    result.push_back(slice);
+  }
+  return result;
+}
+
+llvm::SmallVector<int64_t> LinearLayout::columnLaneMasks() const {
+  llvm::SmallVector<int64_t> masks;
+  for (size_t i = 0; i < lanes.size(); ++i)
+    if (lanes[i].row == 0 && lanes[i].col != 0)
+      masks.push_back(int64_t(1) << i);
+  return masks;
+}
+
+std::optional<llvm::SmallVector<int64_t>>
+LinearLayout::registerPermutationFrom(const LinearLayout &source) const {
+  if (lanes != source.lanes || warps != source.warps)
+    return std::nullopt;
+  llvm::SmallVector<int64_t> permutation;
+  for (int64_t reg = 0; reg < registerCount(); ++reg) {
+    Coord wanted = combine(registers, reg);
+    int64_t found = -1;
+    for (int64_t candidate = 0; candidate < source.registerCount() && found < 0; ++candidate)
+      if (combine(source.registers, candidate) == wanted)
+        found = candidate;
+    if (found < 0)
+      return std::nullopt;
+    permutation.push_back(found);
+  }
+  return permutation;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Shared memory and asynchronous copies: the scheduled phase.
+#ifndef ATTNC_DIALECTS_TILE_TILEASYNCOPS_TD
+#define ATTNC_DIALECTS_TILE_TILEASYNCOPS_TD
+
+include "dialects/Tile/TileDialect.td"
+include "dialects/Tile/TileTypes.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Tile_AllocOp : Tile_Op<"alloc"> {
+  let summary = "reserves shared memory for the stages of a buffer";
+  let description = [{
+    - `offset`: byte offset in the block's dynamic shared memory, set when the schedule is final.
+  }];
+  let arguments = (ins OptionalAttr<I64Attr>:$offset);
+  let results = (outs Tile_BufferType:$buffer);
+  let assemblyFormat = "(`at` $offset^)? attr-dict `:` type($buffer)";
+}
+
+def Tile_AsyncCopyOp : Tile_Op<"async_copy"> {
+  let summary = "starts copying a block of rows of a view into a stage of a buffer";
+  let description = [{
+    Operands mean what they mean in `tile.load`; elements outside the limits arrive as 0 and are not
+    accessed. The copy belongs to the group that the next `tile.commit` closes.
+
+    - `stage`: which stage of the buffer, 0 <= stage < stages.
+    - `vector_bytes`: alignment, in bytes, of each row of the view, and so the widest copy: 16, 8, 4, or
+      2 (then the copy is not asynchronous, but keeps its place in the order).
+  }];
+  let arguments = (ins Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row, I32:$limit,
+                       I64Attr:$row_dim, I64Attr:$valid_cols, I32Attr:$vector_bytes,
+                       Tile_BufferType:$buffer, I32:$stage);
+  let results = (outs Tile_TokenType:$token);
+  let assemblyFormat = [{
+    $view `[` $indices `]` `rows` $row_dim `from` $row `to` $limit `cols` $valid_cols
+    `into` $buffer `[` $stage `]` `by` $vector_bytes attr-dict
+    `:` type($view) `,` type($buffer) `->` type($token)
+  }];
+}
+
+def Tile_CommitOp : Tile_Op<"commit"> {
+  let summary = "closes a group of asynchronous copies";
+  let assemblyFormat = "attr-dict";
+}
+
+def Tile_WaitOp : Tile_Op<"wait"> {
+  let summary = "waits until a copy has arrived for the whole thread block";
+  let description = [{
+    - `pending`: how many younger groups may still be in flight. Includes the thread block barrier that
+      makes other threads' copies visible when `barrier` is set; a pass merges neighbouring barriers.
+  }];
+  let arguments = (ins Variadic<Tile_TokenType>:$tokens, I32Attr:$pending, UnitAttr:$barrier);
+  let results = (outs Variadic<Tile_SlotType>:$slots);
+  let assemblyFormat = [{
+    $tokens `pending` $pending (`barrier` $barrier^)? attr-dict `:` type($tokens) `->` type($slots)
+  }];
+}
+
+def Tile_ReadOp : Tile_Op<"read", [MemoryEffects<[MemRead]>]> {
+  let summary = "reads a tile from a stage that has arrived";
+  let arguments = (ins Tile_SlotType:$slot);
+  let results = (outs Tile_TileType:$result);
+  let assemblyFormat = "$slot attr-dict `:` type($slot) `->` type($result)";
+}
+
+def Tile_BarrierOp : Tile_Op<"barrier"> {
+  let summary = "all threads of the block wait for each other";
+  let assemblyFormat = "attr-dict";
+}
+
+#endif // ATTNC_DIALECTS_TILE_TILEASYNCOPS_TD

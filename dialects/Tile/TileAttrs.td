@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attributes of the tile dialect: layouts and enums.
+#ifndef ATTNC_DIALECTS_TILE_TILEATTRS_TD
+#define ATTNC_DIALECTS_TILE_TILEATTRS_TD
+
+include "dialects/Tile/TileDialect.td"
+
+class Tile_Attr<string name, string attrMnemonic> : AttrDef<Tile_Dialect, name> {
+  let mnemonic = attrMnemonic;
+}
+
+def Tile_LinearLayoutAttr : Tile_Attr<"LinearLayout", "linear"> {
+  let summary = "which thread's register holds which element of a tile";
+  let description = [{
+    A linear map over bits from (register, lane, warp) to (row, column); see LinearLayout.h, which
+    explains the idea. Each array holds `row, column` of one basis vector after another: entry `i` says
+    where bit `i` of that hardware coordinate moves the element. A zero basis vector means that the bit
+    does not move it, that is, the element is replicated.
+
+    `#tile.linear<register = [0, 1, 8, 0], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0]>`
+    is the accumulator of one `mma.m16n8` in each of two warps.
+  }];
+  let parameters = (ins OptionalArrayRefParameter<"int32_t">:$registerBases,
+                        OptionalArrayRefParameter<"int32_t">:$laneBases,
+                        OptionalArrayRefParameter<"int32_t">:$warpBases);
+  let assemblyFormat = [{
+    `<` `register` `=` `[` (`]`) : ($registerBases^ `]`)? `,`
+        `lane` `=` `[` (`]`) : ($laneBases^ `]`)? `,`
+        `warp` `=` `[` (`]`) : ($warpBases^ `]`)? `>`
+  }];
+}
+
+def Tile_SharedLayoutAttr : Tile_Attr<"SharedLayout", "shared"> {
+  let summary = "where an element of a tile lies in shared memory";
+  let description = [{
+    Row `r`, 16-byte chunk `c` of a tile lies at byte `r * pitch + 16 * (c xor ((r >> shift) & mask))`.
+    `mask` is 0 when the pitch alone avoids bank conflicts (an odd number of chunks).
+  }];
+  let parameters = (ins "int32_t":$pitch, "int32_t":$shift, "int32_t":$mask);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    /// Byte offset of (row, byte column) inside one stage of a buffer.
+    int64_t offsetOf(int64_t row, int64_t byteColumn) const;
+  }];
+}
+
+def Tile_ReduceMax : I32EnumAttrCase<"Max", 0, "max">;
+def Tile_ReduceSum : I32EnumAttrCase<"Sum", 1, "sum">;
+def Tile_ReduceKindAttr : I32EnumAttr<"ReduceKind", "row reduction", [Tile_ReduceMax, Tile_ReduceSum]> {
+  let cppNamespace = "::attnc::tile";
+}
+
+// How products of f32 operands are computed on matrix units.
+def Tile_PrecisionIEEE : I32EnumAttrCase<"F32", 0, "f32">;
+def Tile_PrecisionTF32 : I32EnumAttrCase<"TF32", 1, "tf32">;
+def Tile_PrecisionAttr : I32EnumAttr<"Precision",
+    "f32: results as good as f32 arithmetic (three tf32 products on a GPU); tf32: one product",
+    [Tile_PrecisionIEEE, Tile_PrecisionTF32]> {
+  let cppNamespace = "::attnc::tile";
+}
+
+#endif // ATTNC_DIALECTS_TILE_TILEATTRS_TD

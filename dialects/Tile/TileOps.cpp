@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Verifiers and custom syntax of the tile ops. Each check names the constraint that it enforces.
+#include "dialects/Tile/Tile.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Interfaces/FunctionImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace attnc::tile;
+
+#include "dialects/Tile/TileEnums.cpp.inc"
+
+//===----------------------------------------------------------------------===//
+// KernelOp
+//===----------------------------------------------------------------------===//
+
+ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
+  auto buildFuncType = [](Builder &builder, ArrayRef<Type> args, ArrayRef<Type> results,
+                          function_interface_impl::VariadicFlag,
+                          std::string &) { return builder.getFunctionType(args, results); };
+  return function_interface_impl::parseFunctionOp(
+      parser, result, /*allowVariadic=*/false, getFunctionTypeAttrName(result.name), buildFuncType,
+      getArgAttrsAttrName(result.name), getResAttrsAttrName(result.name));
+}
+
+void KernelOp::print(OpAsmPrinter &printer) {
+  function_interface_impl::printFunctionOp(printer, *this, /*isVariadic=*/false,
+                                           getFunctionTypeAttrName(), getArgAttrsAttrName(),
+                                           getResAttrsAttrName());
+}
+
+llvm::StringRef KernelOp::getBinding(unsigned i) {
+  if (auto binding = getArgAttrOfType<StringAttr>(i, "tile.binding"))
+    return binding.getValue();
+  return {};
+}
+
+LogicalResult KernelOp::verify() {
+  if (getGridSpaces().size() != 3 || getGridTiles().size() != 3)
+    return emitOpError("expects three grid dimensions, found ") << getGridSpaces().size();
+  for (auto [i, type] : llvm::enumerate(getArgumentTypes())) {
+    if (!isa<ViewType>(type) && !type.isInteger(32) && !type.isF32())
+      return emitOpError("expects arguments that are views, i32 or f32, found ") << type;
+    if (!isExternal() && getBinding(i).empty())
+      return emitOpError("expects argument ") << i << " to have a `tile.binding`";
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+LogicalResult LoadOp::verify() {
+  ViewType view = getView().getType();
+  TileType tile = getResult().getType();
+  if (!view.getUnitStride()) // tile.load C1
+    return emitOpError("expects a view with a unit last stride, found ") << view;
+  if (view.getElementType() != tile.getElementType()) // tile.load C1
+    return emitOpError("expects element type ")
+           << view.getElementType() << ", found " << tile.getElementType();
+  if (static_cast<int64_t>(getIndices().size()) != view.getRank() - 2) // tile.load C2
+    return emitOpError("expects ") << view.getRank() - 2 << " indices, found "
+                                   << getIndices().size();
+  if (static_cast<int64_t>(getValidCols()) > tile.getCols()) // tile.load C3
+    return emitOpError("expects at most ") << tile.getCols() << " valid columns, found "
+                                           << getValidCols();
+  return success();
+}
+
+LogicalResult StoreOp::verify() {
+  ViewType view = getView().getType();
+  TileType tile = getValue().getType();
+  if (tile.getRank() == 2 && !view.getUnitStride()) // tile.store C1
+    return emitOpError("expects a view with a unit last stride, found ") << view;
+  if (getIndices().size() + tile.getRank() != static_cast<size_t>(view.getRank())) // tile.store C2
+    return emitOpError("expects ") << view.getRank() - tile.getRank() << " indices, found "
+                                   << getIndices().size();
+  return success();
+}
+
+LogicalResult ElementOp::verify() {
+  if (static_cast<int64_t>(getIndices().size()) != getView().getType().getRank()) // tile.element C1
+    return emitOpError("expects ") << getView().getType().getRank() << " indices, found "
+                                   << getIndices().size();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Arithmetic
+//===----------------------------------------------------------------------===//
+
+LogicalResult FillOp::verify() {
+  if (getValue().getType() != getResult().getType().getElementType())
+    return emitOpError("expects a value of type ")
+           << getResult().getType().getElementType() << ", found " << getValue().getType();
+  return success();
+}
+
+LogicalResult DotOp::verify() {
+  TileType lhs = getLhs().getType(), rhs = getRhs().getType(), acc = getAcc().getType();
+  if (lhs.getRank() != 2 || rhs.getRank() != 2 || acc.getRank() != 2)
+    return emitOpError("expects matrices"); // tile.dot C1
+  int64_t depth = getTransposeRhs() ? rhs.getCols() : rhs.getRows();
+  int64_t cols = getTransposeRhs() ? rhs.getRows() : rhs.getCols();
+  if (lhs.getCols() != depth || lhs.getRows() != acc.getRows() || cols != acc.getCols() ||
+      acc.getShape() != getResult().getType().getShape()) // tile.dot C1
+    return emitOpError("expects shapes that agree, found ")
+           << lhs << " times " << rhs << (getTransposeRhs() ? " transposed" : "") << " into " << acc;
+  if (lhs.getElementType() != rhs.getElementType() || !acc.getElementType().isF32() ||
+      !getResult().getType().getElementType().isF32()) // tile.dot C2
+    return emitOpError("expects operands of one element type and an f32 accumulator");
+  return success();
+}
+
+LogicalResult MapOp::verify() {
+  TileType result = getResult().getType();
+  for (Value input : getInputs()) {
+    auto type = cast<TileType>(input.getType());
+    if (type.getRows() != result.getRows() || type.getRank() > result.getRank() ||
+        (type.getRank() == 2 && type.getCols() != result.getCols())) // tile.map C1
+      return emitOpError("expects an operand with the result's rows and columns, found ") << type;
+  }
+  return success();
+}
+
+LogicalResult MapOp::verifyRegions() {
+  TileType result = getResult().getType();
+  Block &block = getBody().front();
+  size_t coordinates = result.getRank();
+  if (block.getNumArguments() != getInputs().size() + coordinates) // tile.map C2
+    return emitOpError("expects ") << getInputs().size() + coordinates
+                                   << " region arguments, found " << block.getNumArguments();
+  for (auto [input, arg] : llvm::zip(getInputs(), block.getArguments()))
+    if (cast<TileType>(input.getType()).getElementType() != arg.getType()) // tile.map C2
+      return emitOpError("expects a region argument of type ")
+             << cast<TileType>(input.getType()).getElementType() << ", found " << arg.getType();
+  for (BlockArgument arg : block.getArguments().take_back(coordinates))
+    if (!arg.getType().isInteger(32)) // tile.map C2
+      return emitOpError("expects i32 coordinates, found ") << arg.getType();
+  auto yield = cast<YieldOp>(block.getTerminator());
+  if (yield.getValue().getType() != result.getElementType()) // tile.map C3
+    return emitOpError("expects the region to yield ") << result.getElementType();
+  return success();
+}
+
+LogicalResult ReduceOp::verify() {
+  TileType input = getInput().getType(), result = getResult().getType();
+  if (input.getRank() != 2 || result.getRank() != 1 || input.getRows() != result.getRows() ||
+      input.getElementType() != result.getElementType())
+    return emitOpError("expects a matrix reduced to one value for each row, found ")
+           << input << " to " << result;
+  return success();
+}
+
+LogicalResult CastOp::verify() {
+  if (getInput().getType().getShape() != getResult().getType().getShape())
+    return emitOpError("expects equal shapes, found ")
+           << getInput().getType() << " and " << getResult().getType();
+  return success();
+}
+
+#define GET_OP_CLASSES
+#include "dialects/Tile/TileOps.cpp.inc"

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Kernels and operations on tile values: what both the host and the GPU understand.
+#ifndef ATTNC_DIALECTS_TILE_TILEOPS_TD
+#define ATTNC_DIALECTS_TILE_TILEOPS_TD
+
+include "dialects/Tile/TileDialect.td"
+include "dialects/Tile/TileAttrs.td"
+include "dialects/Tile/TileTypes.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/FunctionInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Tile_Scalar : AnyTypeOf<[I1, I32, F32], "scalar (i1, i32 or f32)">;
+
+def Tile_KernelOp : Tile_Op<"kernel", [FunctionOpInterface, IsolatedFromAbove, AffineScope]> {
+  let summary = "a program that runs at every point of a grid";
+  let description = [{
+    Arguments are views and scalars (i32, f32). Each has the argument attribute `tile.binding`, a string
+    that says what the runtime passes: `tensor:NAME`, `size:SPACE` (i32), `param:NAME`.
+
+    - `grid_spaces`, `grid_tiles`: dimension i of the grid has ceil(size(grid_spaces[i]) / grid_tiles[i])
+      points; `tile.program_id i` is the point's index. Three dimensions.
+    - `num_warps`: warps of a thread block on a GPU; ignored on the host.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
+                       StrArrayAttr:$grid_spaces, DenseI64ArrayAttr:$grid_tiles, I32Attr:$num_warps,
+                       OptionalAttr<DictArrayAttr>:$arg_attrs, OptionalAttr<DictArrayAttr>:$res_attrs);
+  let regions = (region AnyRegion:$body);
+  let hasCustomAssemblyFormat = 1;
+  let extraClassDeclaration = [{
+    ::llvm::ArrayRef<::mlir::Type> getArgumentTypes() { return getFunctionType().getInputs(); }
+    ::llvm::ArrayRef<::mlir::Type> getResultTypes() { return getFunctionType().getResults(); }
+    ::mlir::Region *getCallableRegion() { return &getBody(); }
+    /// The `tile.binding` of argument `i`.
+    ::llvm::StringRef getBinding(unsigned i);
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_ReturnOp : Tile_Op<"return", [Pure, Terminator, HasParent<"KernelOp">]> {
+  let summary = "ends a kernel";
+  let assemblyFormat = "attr-dict";
+}
+
+def Tile_ProgramIdOp : Tile_Op<"program_id", [Pure]> {
+  let summary = "the program's index along a dimension of the grid";
+  let arguments = (ins ConfinedAttr<I32Attr, [IntMinValue<0>, IntMaxValue<2>]>:$dim);
+  let results = (outs I32:$result);
+  let assemblyFormat = "$dim attr-dict";
+}
+
+def Tile_LoadOp : Tile_Op<"load", [MemoryEffects<[MemRead]>]> {
+  let summary = "loads a block of rows of a view";
+  let description = [{
+    Element (i, j) of the result is `view[indices..., row + i, j]`, and 0 where `row + i >= limit` or
+    `j >= valid_cols`. Such elements are not accessed.
+
+    - `indices`: all dimensions of the view but the last two, in order.
+    - `row`: index of the first row, in the view's dimension `row_dim`; `limit`: number of rows.
+    - `row_dim`: which dimension of the view the rows run over (the last dimension is the columns);
+      `indices` are then the remaining dimensions in order.
+
+    Constraints:
+    - C1: the view has a unit last stride and the result's element type.
+    - C2: rank(view) - 2 indices.
+    - C3: `valid_cols` is at most the number of columns.
+  }];
+  let arguments = (ins Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row, I32:$limit,
+                       I64Attr:$row_dim, I64Attr:$valid_cols);
+  let results = (outs Tile_TileType:$result);
+  let assemblyFormat = [{
+    $view `[` $indices `]` `rows` $row_dim `from` $row `to` $limit `cols` $valid_cols attr-dict
+    `:` type($view) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_StoreOp : Tile_Op<"store", [MemoryEffects<[MemWrite]>]> {
+  let summary = "stores a tile into a block of rows of a view";
+  let description = [{
+    The inverse of `tile.load`: rows at or beyond `limit` and columns at or beyond `valid_cols` are not
+    written. A rank-1 tile is stored along dimension `row_dim` of a view whose other dimensions are all
+    given by `indices`. The element is rounded to the view's element type (round to nearest even).
+
+    Constraints:
+    - C1: a rank-2 tile needs a unit last stride.
+    - C2: rank(view) - rank(tile) indices.
+  }];
+  let arguments = (ins Tile_TileType:$value, Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row,
+                       I32:$limit, I64Attr:$row_dim, I64Attr:$valid_cols);
+  let assemblyFormat = [{
+    $value `,` $view `[` $indices `]` `rows` $row_dim `from` $row `to` $limit `cols` $valid_cols attr-dict
+    `:` type($value) `,` type($view)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_ElementOp : Tile_Op<"element", [MemoryEffects<[MemRead]>]> {
+  let summary = "reads one element of a view as a scalar";
+  let description = [{
+    Indices must lie inside the tensor: the producer clamps what it cannot prove. Reals (f16, bf16, f32)
+    read as f32, i32 as i32, i1 (one byte) as i1. The tensor is not written while the kernel runs.
+
+    Constraints:
+    - C1: as many indices as the view has dimensions.
+  }];
+  let arguments = (ins Tile_ViewType:$view, Variadic<I32>:$indices);
+  let results = (outs Tile_Scalar:$result);
+  let assemblyFormat = "$view `[` $indices `]` attr-dict `:` type($view) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_FillOp : Tile_Op<"fill", [Pure]> {
+  let summary = "a tile whose elements are all one scalar";
+  let arguments = (ins AnyType:$value);
+  let results = (outs Tile_TileType:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_DotOp : Tile_Op<"dot", [Pure]> {
+  let summary = "adds a matrix product to an accumulator";
+  let description = [{
+    `result[i, j] = acc[i, j] + sum(lhs[i, k] * rhs[k, j] for k)`, with `rhs[j, k]` when `transpose_rhs`
+    is set. Products are exact or better than f32; sums are in f32. The order of the sum is not specified.
+
+    Constraints:
+    - C1: shapes agree.
+    - C2: lhs and rhs have one element type among f16, bf16, f32; acc and result are f32.
+  }];
+  let arguments = (ins Tile_TileType:$lhs, Tile_TileType:$rhs, Tile_TileType:$acc,
+                       UnitAttr:$transpose_rhs,
+                       DefaultValuedAttr<Tile_PrecisionAttr, "::attnc::tile::Precision::F32">:$precision);
+  let results = (outs Tile_TileType:$result);
+  let assemblyFormat = [{
+    $lhs `,` $rhs (`transposed` $transpose_rhs^)? `,` $acc attr-dict
+    `:` type($lhs) `,` type($rhs) `,` type($acc) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_MapOp : Tile_Op<"map", [RecursiveMemoryEffects, SingleBlock]> {
+  let summary = "computes each element of a tile from elements and coordinates";
+  let description = [{
+    The region receives one scalar for each operand, then the row `row0 + i` and, if the result is a
+    matrix, the column `col0 + j` (both i32), and yields the element. A rank-1 operand of a rank-2 result
+    gives the value of its row. The region holds `arith`, `math` and `tile.element` ops and may use
+    scalars and views from outside.
+
+    Constraints:
+    - C1: operands have the result's rows, and its columns if they are matrices; a rank-1 result has
+      only rank-1 operands.
+    - C2: region arguments are the operands' element types and the coordinates.
+    - C3: the region yields the result's element type.
+  }];
+  let arguments = (ins Variadic<Tile_TileType>:$inputs, I32:$row0, I32:$col0);
+  let results = (outs Tile_TileType:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    `(` $inputs `)` `at` `(` $row0 `,` $col0 `)` $body attr-dict
+    `:` `(` type($inputs) `)` `->` type($result)
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::Block *getBlock() { return &getBody().front(); }
+    ::mlir::BlockArgument getRow() { return getBlock()->getArgument(getInputs().size()); }
+    /// Only for matrix results.
+    ::mlir::BlockArgument getCol() { return getBlock()->getArgument(getInputs().size() + 1); }
+  }];
+  let hasVerifier = 1;
+  let hasRegionVerifier = 1;
+}
+
+def Tile_YieldOp : Tile_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"MapOp">]> {
+  let summary = "ends the region of a map with the element's value";
+  let arguments = (ins AnyType:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
+def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
+  let summary = "reduces each row of a matrix";
+  let description = [{
+    `max` ignores NaN if another element is not NaN. The order of a `sum` is not specified.
+  }];
+  let arguments = (ins Tile_ReduceKindAttr:$kind, Tile_TileType:$input);
+  let results = (outs Tile_TileType:$result);
+  let assemblyFormat = "$kind $input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_CastOp : Tile_Op<"cast", [Pure]> {
+  let summary = "converts the element type of a tile (round to nearest even)";
+  let arguments = (ins Tile_TileType:$input);
+  let results = (outs Tile_TileType:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+#endif // ATTNC_DIALECTS_TILE_TILEOPS_TD

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Layouts against the fragment formulas of the PTX ISA, exhaustively.
+#include "dialects/Tile/LinearLayout.h"
+#include <gtest/gtest.h>
+#include <set>
+
+using namespace attnc::tile;
+
+// PTX ISA, "Matrix Fragments for mma.m16n8k16": c_i is at row g + 8 * (i >= 2), column 2t + (i & 1).
+TEST(LinearLayout, AccumulatorMatchesTheIsa) {
+  LinearLayout layout = LinearLayout::mmaFragment(16, 8, 1);
+  ASSERT_EQ(layout.registerCount(), 4);
+  for (int lane = 0; lane < 32; ++lane)
+    for (int i = 0; i < 4; ++i) {
+      Coord c = layout.apply(i, lane, 0);
+      EXPECT_EQ(c.row, (lane >> 2) + 8 * (i >= 2));
+      EXPECT_EQ(c.col, 2 * (lane & 3) + (i & 1));
+    }
+}
+
+// Element i of the 16-bit A operand: row g if i in {0,1,4,5} else g + 8; k = 2t + (i & 1) + 8 * (i >= 4).
+TEST(LinearLayout, OperandAMatchesTheIsa) {
+  LinearLayout layout = LinearLayout::mmaFragment(16, 16, 1);
+  ASSERT_EQ(layout.registerCount(), 8);
+  for (int lane = 0; lane < 32; ++lane)
+    for (int i = 0; i < 8; ++i) {
+      Coord c = layout.apply(i, lane, 0);
+      bool top = i == 0 || i == 1 || i == 4 || i == 5;
+      EXPECT_EQ(c.row, (lane >> 2) + (top ? 0 : 8));
+      EXPECT_EQ(c.col, 2 * (lane & 3) + (i & 1) + 8 * (i >= 4));
+    }
+}
+
+TEST(LinearLayout, EveryElementIsHeldOnce) {
+  for (int warps : {1, 2, 4, 8})
+    for (int rowTiles : {1, 2})
+      for (int cols : {16, 32, 48, 64, 80, 96, 128, 256}) {
+        int rows = 16 * warps * rowTiles;
+        LinearLayout layout = LinearLayout::mmaFragment(rows, cols, warps);
+        std::set<std::pair<int, int>> seen;
+        auto live = layout.liveRegisters(rows, cols);
+        for (int64_t reg : live)
+          for (int lane = 0; lane < 32; ++lane)
+            for (int warp = 0; warp < warps; ++warp) {
+              Coord c = layout.apply(reg, lane, warp);
+              EXPECT_LT(c.row, rows);
+              EXPECT_LT(c.col, cols);
+              EXPECT_TRUE(seen.insert({c.row, c.col}).second);
+            }
+        EXPECT_EQ(seen.size(), size_t(rows) * cols);
+      }
+}
+
+TEST(LinearLayout, RowSliceHoldsTheRowOfEachRegister) {
+  LinearLayout layout = LinearLayout::mmaFragment(64, 64, 2);
+  LinearLayout slice = layout.rowSlice();
+  auto map = layout.rowSliceRegisters();
+  for (int64_t reg = 0; reg < layout.registerCount(); ++reg)
+    for (int lane = 0; lane < 32; ++lane)
+      for (int warp = 0; warp < 2; ++warp) {
+        EXPECT_EQ(slice.apply(map[reg], lane, warp).row, layout.apply(reg, lane, warp).row);
+        EXPECT_EQ(slice.apply(map[reg], lane, warp).col, 0);
+      }
+  EXPECT_EQ(slice.registerCount(), 4); // 32 rows in a warp: 2 row halves of 2 row tiles
+}
+
+// Lanes that share a row differ exactly in the masked bits.
+TEST(LinearLayout, ColumnLaneMasksJoinTheLanesOfARow) {
+  LinearLayout layout = LinearLayout::mmaFragment(16, 8, 1);
+  auto masks = layout.columnLaneMasks();
+  ASSERT_EQ(masks.size(), 2u);
+  EXPECT_EQ(masks[0], 1);
+  EXPECT_EQ(masks[1], 2);
+}
+
+TEST(LinearLayout, PermutationExistsOnlyWithinAThread) {
+  LinearLayout layout = LinearLayout::mmaFragment(16, 16, 1);
+  LinearLayout swapped({{8, 0}, {0, 1}, {0, 8}}, layout.laneBases(), layout.warpBases());
+  auto permutation = layout.registerPermutationFrom(swapped);
+  ASSERT_TRUE(permutation.has_value());
+  for (int64_t reg = 0; reg < 8; ++reg)
+    EXPECT_EQ(layout.apply(reg, 5, 0), swapped.apply((*permutation)[reg], 5, 0));
+  LinearLayout otherLanes(layout.registerBases(), {{1, 0}, {2, 0}, {4, 0}, {0, 2}, {0, 4}}, {});
+  EXPECT_FALSE(layout.registerPermutationFrom(otherLanes).has_value());
+}
