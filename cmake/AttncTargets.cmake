@@ -31,14 +31,10 @@ function(attnc_add_dialect name mnemonic)
   set_property(GLOBAL APPEND PROPERTY ATTNC_GENERATED_HEADERS Attnc${name}IncGen)
 endfunction()
 
-# attnc_add_passes(Transforms): tablegen of include/attnc/<name>/Passes.td.
+# attnc_add_passes(Transforms): tablegen of Passes.td in the folder of include/attnc that calls it.
 function(attnc_add_passes name)
-  set(LLVM_TARGET_DEFINITIONS ${PROJECT_SOURCE_DIR}/include/attnc/${name}/Passes.td)
-  set(CMAKE_CURRENT_BINARY_DIR_SAVED ${CMAKE_CURRENT_BINARY_DIR})
-  set(CMAKE_CURRENT_BINARY_DIR ${PROJECT_BINARY_DIR}/include/attnc/${name})
-  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+  set(LLVM_TARGET_DEFINITIONS Passes.td)
   mlir_tablegen(Passes.h.inc -gen-pass-decls -name Attnc${name})
-  set(CMAKE_CURRENT_BINARY_DIR ${CMAKE_CURRENT_BINARY_DIR_SAVED})
   add_public_tablegen_target(Attnc${name}PassesIncGen)
   set_property(GLOBAL APPEND PROPERTY ATTNC_GENERATED_HEADERS Attnc${name}PassesIncGen)
 endfunction()

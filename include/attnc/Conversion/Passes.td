@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Conversion passes: each lowers one level to the next.
+#ifndef ATTNC_CONVERSION_PASSES_TD
+#define ATTNC_CONVERSION_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertAttnToTile : Pass<"convert-attn-to-tile", "::mlir::ModuleOp"> {
+  let summary = "lower planned variants to tile kernels";
+  let description = [{
+    Turns each `attn.variant` that has an `attnc.plan` attribute into one `tile.kernel` that computes it
+    with an online softmax over key tiles:
+
+    - key tiles that no row attends to are not visited, and tiles that every row attends to entirely run
+      in a loop without mask code; the loop bounds are the closed forms of the key range analysis;
+    - the running maximum starts at a finite floor (-1e38), so that neither loop needs a test for rows
+      that have not yet seen a key: exp2(-inf - floor) is 0;
+    - with the default scale and no score region the scale is folded into the exponential:
+      p = exp2(s * (scale * log2 e) - m * (scale * log2 e)), one fused multiply-add for each score.
+
+    Numerics: scores and sums in f32; probabilities are rounded to the operand type before the second
+    product. Scores below -1e38 count as -inf.
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
+}
+
+#endif // ATTNC_CONVERSION_PASSES_TD

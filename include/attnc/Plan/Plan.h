@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The plan: how a variant is cut into kernels and tiles. It is decided here, stored as the `attnc.plan`
+// attribute of the variant (so that a person or a tuner can edit it between phases), and read by
+// convert-attn-to-tile and the schedule.
+#ifndef ATTNC_PLAN_PLAN_H
+#define ATTNC_PLAN_PLAN_H
+
+#include "dialects/Attn/Attn.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Error.h"
+#include <map>
+#include <optional>
+#include <string>
+
+namespace attnc {
+
+/// What code is generated for.
+struct Target {
+  enum class Kind { Host, NVPTX };
+  Kind kind = Kind::Host;
+  /// "host", or an architecture as ptxas names it: "sm_80", "sm_90a".
+  std::string name = "host";
+  /// 80 for sm_80; 0 for the host.
+  int computeCapability = 0;
+  /// Shared memory that one thread block may use, in bytes.
+  int64_t sharedMemoryLimit = 0;
+
+  /// Parses "host", "sm_80", "sm_89", "sm_90a", "sm_100a", "sm_120a".
+  static llvm::Expected<Target> parse(llvm::StringRef name);
+};
+
+/// What a variant is specialised for when it is compiled. Lengths, batch, heads and strides are not
+/// here: they are launch-time values of one kernel.
+struct CompileOptions {
+  Target target;
+  std::string dtype = "f16";   ///< element type of Q, K, V and out: f32, f16, bf16
+  int64_t headDim = 64;        ///< size of index space d, 8..256
+  int64_t vHeadDim = 0;        ///< size of index space e; 0 = headDim
+  std::map<std::string, double> constParams; ///< values of `const` parameters, by name
+  int32_t vectorBytes = 16;    ///< alignment of every row of Q, K, V and out in bytes: 16, 8, 4 or 2
+  // Overrides of the planner's choice; 0 = choose.
+  int64_t tileQ = 0, tileKV = 0;
+  int32_t stages = 0, numWarps = 0;
+};
+
+/// The decisions for one forward kernel.
+struct KernelPlan {
+  Target target;
+  std::string dtype;
+  int64_t headDim = 0, vHeadDim = 0;
+  int64_t tileQ = 0, tileKV = 0; ///< rows of a query tile, keys of a key tile
+  int32_t stages = 1;            ///< key tiles in shared memory at once (GPU)
+  int32_t numWarps = 4;          ///< warps of a thread block (GPU)
+  int32_t vectorBytes = 16;
+  std::string precision = "f32"; ///< products of f32 operands: f32 or tf32
+  std::map<std::string, double> constParams;
+
+  mlir::DictionaryAttr toAttr(mlir::MLIRContext *context) const;
+  static llvm::Expected<KernelPlan> fromAttr(mlir::DictionaryAttr attr);
+};
+
+/// Name of the attribute of `attn.variant` that holds a plan.
+inline constexpr llvm::StringLiteral kPlanAttrName = "attnc.plan";
+
+/// Chooses a plan. Fails, with what would work, on an unsupported dtype or head dim.
+llvm::Expected<KernelPlan> planVariant(attn::VariantOp variant, const CompileOptions &options);
+
+} // namespace attnc
+
+#endif // ATTNC_PLAN_PLAN_H

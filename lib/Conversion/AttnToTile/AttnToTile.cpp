@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// convert-attn-to-tile: a planned variant becomes a kernel over a grid of (query tile, query head, batch).
+// This file makes the kernel's frame (arguments, grid, program coordinates); SoftmaxStage.cpp fills it.
+#include "KernelContext.h"
+#include "attnc/Conversion/Passes.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+
+namespace attnc {
+#define GEN_PASS_DEF_CONVERTATTNTOTILE
+#include "attnc/Conversion/Passes.h.inc"
+
+namespace {
+
+/// Collects the arguments of a kernel with what they bind.
+class Signature {
+public:
+  explicit Signature(Builder &builder, const KernelPlan &plan) : builder(builder), plan(plan) {}
+
+  void addTensor(llvm::StringRef name, attn::AttnTensorType type, bool isOperand, bool isOutput) {
+    Type elementType = type.getElementType();
+    if (type.hasOperandElementType())
+      elementType = operandType();
+    SmallVector<Attribute> axes;
+    for (unsigned i = 0; i < type.getRank(); ++i)
+      axes.push_back(builder.getStringAttr(axisText(type, i)));
+    SmallVector<NamedAttribute> attrs = {
+        builder.getNamedAttr("tile.binding", builder.getStringAttr("tensor:" + name)),
+        builder.getNamedAttr("tile.axes", builder.getArrayAttr(axes))};
+    if (isOutput)
+      attrs.push_back(builder.getNamedAttr("tile.output", builder.getUnitAttr()));
+    if (isOperand)
+      attrs.push_back(
+          builder.getNamedAttr("tile.alignment", builder.getI64IntegerAttr(plan.vectorBytes)));
+    add(tile::ViewType::get(builder.getContext(), type.getRank(), elementType, isOperand), attrs);
+  }
+  void addScalar(const llvm::Twine &binding, Type type) {
+    add(type, {builder.getNamedAttr("tile.binding", builder.getStringAttr(binding))});
+  }
+
+  SmallVector<Type> types;
+  SmallVector<Attribute> attrs;
+
+private:
+  void add(Type type, ArrayRef<NamedAttribute> named) {
+    types.push_back(type);
+    attrs.push_back(builder.getDictionaryAttr(named));
+  }
+  Type operandType() const {
+    if (plan.dtype == "f32")
+      return builder.getF32Type();
+    return plan.dtype == "f16" ? Type(builder.getF16Type()) : Type(builder.getBF16Type());
+  }
+  /// d and e are fixed when a kernel is compiled.
+  std::string axisText(attn::AttnTensorType type, unsigned i) const {
+    llvm::StringRef name = type.getAxisName(i);
+    if (name.empty())
+      return std::to_string(type.getAxisSize(i));
+    if (name == "d")
+      return std::to_string(plan.headDim);
+    return name == "e" ? std::to_string(plan.vHeadDim) : name.str();
+  }
+  Builder &builder;
+  const KernelPlan &plan;
+};
+
+class VariantLowering {
+public:
+  VariantLowering(attn::VariantOp variant, KernelPlan plan)
+      : builder(variant), variant(variant), plan(std::move(plan)) {}
+
+  LogicalResult run() {
+    if (failed(findStage()))
+      return failure();
+    tile::KernelOp kernel = createKernel();
+    builder.setInsertionPointToStart(&kernel.getBody().front());
+    KernelContext context(builder, variant, plan);
+    bindArguments(context, kernel);
+    KeyRanges ranges = computeKeyRanges(attend);
+    emitProgramCoordinates(context, ranges);
+    if (failed(emitSoftmaxStage(context, attend, ranges, context.outputViews.lookup(outName),
+                                context.outputViews.lookup(lseName)))) {
+      kernel.erase();
+      return failure();
+    }
+    tile::ReturnOp::create(builder, variant.getLoc());
+    variant.erase();
+    return success();
+  }
+
+private:
+  /// One attend whose results are returned: what this version of the lowering can do.
+  LogicalResult findStage() {
+    SmallVector<attn::AttendOp> attends(variant.getBody().getOps<attn::AttendOp>());
+    if (attends.size() != 1)
+      return variant.emitOpError("expects one attend to generate code for, found ")
+             << attends.size();
+    attend = attends.front();
+    auto ret = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
+    for (auto [name, value] : llvm::zip(ret.getNames(), ret.getValues())) {
+      llvm::StringRef text = cast<StringAttr>(name).getValue();
+      if (value == attend.getOut())
+        outName = text;
+      else if (value == attend.getLse())
+        lseName = text;
+      else
+        return ret.emitOpError("returns a value that is not a result of attend: ") << text;
+    }
+    if (outName.empty())
+      return ret.emitOpError("expects the attend's output among the results");
+    return success();
+  }
+
+  tile::KernelOp createKernel() {
+    Signature signature(builder, plan);
+    for (auto input : variant.getBody().getOps<attn::InputOp>()) {
+      inputs.push_back(input);
+      Value value = input.getResult();
+      bool operand = value == attend.getQuery() || value == attend.getKey() ||
+                     value == attend.getValue();
+      signature.addTensor(input.getName(), input.getType(), operand, /*isOutput=*/false);
+    }
+    signature.addTensor(outName, attend.getOut().getType(), /*isOperand=*/true, /*isOutput=*/true);
+    if (!lseName.empty())
+      signature.addTensor(lseName, attend.getLse().getType(), /*isOperand=*/false,
+                          /*isOutput=*/true);
+    for (llvm::StringRef space : spaces())
+      signature.addScalar("size:" + space, builder.getI32Type());
+    for (auto param : variant.getBody().getOps<attn::ParamOp>())
+      if (!param.getIsConst()) {
+        params.push_back(param);
+        signature.addScalar("param:" + param.getName(), param.getType());
+      }
+    auto type = builder.getFunctionType(signature.types, {});
+    auto kernel = tile::KernelOp::create(
+        builder, variant.getLoc(), variant.getSymNameAttr(), TypeAttr::get(type),
+        builder.getStrArrayAttr({"q", "h", "b"}),
+        builder.getDenseI64ArrayAttr({plan.tileQ, 1, 1}),
+        builder.getI32IntegerAttr(plan.numWarps), builder.getArrayAttr(signature.attrs), ArrayAttr());
+    kernel->setDiscardableAttr(kPlanAttrName, plan.toAttr(builder.getContext()));
+    Block *entry = builder.createBlock(&kernel.getBody());
+    for (Type t : signature.types)
+      entry->addArgument(t, variant.getLoc());
+    return kernel;
+  }
+
+  static ArrayRef<llvm::StringRef> spaces() {
+    static const llvm::StringRef names[] = {"b", "h", "g", "q", "kv"};
+    return names;
+  }
+
+  void bindArguments(KernelContext &context, tile::KernelOp kernel) {
+    unsigned next = 0;
+    auto take = [&]() -> Value { return kernel.getBody().front().getArgument(next++); };
+    for (attn::InputOp input : inputs)
+      context.inputViews[input.getResult()] = take();
+    context.outputViews[outName] = take();
+    if (!lseName.empty())
+      context.outputViews[lseName] = take();
+    for (llvm::StringRef space : spaces())
+      context.sizes[space] = take();
+    for (attn::ParamOp param : params)
+      context.globals.map(param.getResult(), take());
+    context.sizes["d"] = context.i32(variant.getLoc(), plan.headDim);
+    context.sizes["e"] = context.i32(variant.getLoc(), plan.vHeadDim);
+  }
+
+  static bool dependsOnRow(const RowExpr::Ref &e) {
+    if (!e)
+      return false;
+    return e->kind == RowExpr::Kind::LastRow || e->kind == RowExpr::Kind::FirstRow ||
+           dependsOnRow(e->lhs) || dependsOnRow(e->rhs);
+  }
+
+  void emitProgramCoordinates(KernelContext &context, const KeyRanges &ranges) {
+    Location loc = variant.getLoc();
+    Value queryTile = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 0);
+    context.h = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 1);
+    context.b = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 2);
+    // Where later rows see more keys, start with the last tile: long programs first, short ones fill
+    // the machine at the end.
+    bool later = llvm::any_of(ranges.ranges, [](const KeyRange &r) {
+      return dependsOnRow(r.mayHi) && !dependsOnRow(r.mayLo);
+    });
+    if (later) {
+      Value round = arith::AddIOp::create(builder, loc, context.sizes["q"],
+                                          context.i32(loc, plan.tileQ - 1));
+      Value tiles = arith::DivUIOp::create(builder, loc, round, context.i32(loc, plan.tileQ));
+      Value last = arith::SubIOp::create(builder, loc, tiles, context.i32(loc, 1));
+      queryTile = arith::SubIOp::create(builder, loc, last, queryTile);
+    }
+    context.row0 = arith::MulIOp::create(builder, loc, queryTile, context.i32(loc, plan.tileQ));
+    Value group = arith::DivUIOp::create(builder, loc, context.sizes["h"], context.sizes["g"]);
+    context.g = arith::DivUIOp::create(builder, loc, context.h, group);
+  }
+
+  OpBuilder builder;
+  attn::VariantOp variant;
+  KernelPlan plan;
+  attn::AttendOp attend;
+  llvm::StringRef outName, lseName;
+  SmallVector<attn::InputOp> inputs;
+  SmallVector<attn::ParamOp> params;
+};
+
+struct ConvertAttnToTile : impl::ConvertAttnToTileBase<ConvertAttnToTile> {
+  using ConvertAttnToTileBase::ConvertAttnToTileBase;
+
+  void runOnOperation() override {
+    for (auto variant :
+         llvm::make_early_inc_range(getOperation().getBody()->getOps<attn::VariantOp>())) {
+      auto attr = variant->getAttrOfType<DictionaryAttr>(kPlanAttrName);
+      if (!attr) {
+        variant.emitOpError("has no plan: run attn-plan first");
+        return signalPassFailure();
+      }
+      llvm::Expected<KernelPlan> plan = KernelPlan::fromAttr(attr);
+      if (!plan) {
+        variant.emitOpError() << llvm::toString(plan.takeError());
+        return signalPassFailure();
+      }
+      if (failed(VariantLowering(variant, *plan).run()))
+        return signalPassFailure();
+    }
+  }
+};
+
+} // namespace
+} // namespace attnc

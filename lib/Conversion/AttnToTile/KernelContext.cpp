@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Clones scalar code from attn regions into a kernel. The ops that speak about index spaces are replaced
+// on the way: `attn.size` by a launch-time size, `attn.position` by arithmetic, `attn.read` by a read of
+// the bound view with indices that are clamped to the tensor wherever they are not provably inside.
+#include "KernelContext.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace attnc;
+
+Value KernelContext::i32(Location loc, int64_t value) {
+  return arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(value));
+}
+
+Value KernelContext::f32(Location loc, double value) {
+  return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
+}
+
+FailureOr<Value> KernelContext::lowerParam(attn::ParamOp param) {
+  if (!param.getIsConst())
+    return param.emitOpError("has no kernel argument"); // arguments are in `globals` from the start
+  auto bound = plan.constParams.find(param.getName().str());
+  if (bound == plan.constParams.end())
+    return arith::ConstantOp::create(builder, param.getLoc(), param.getDefaultValue()).getResult();
+  if (param.getType().isF32())
+    return f32(param.getLoc(), bound->second);
+  return i32(param.getLoc(), static_cast<int64_t>(bound->second));
+}
+
+FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
+                                          const Coordinates &at) {
+  Location loc = read.getLoc();
+  attn::AttnTensorType type = read.getTensor().getType();
+  Value view = inputViews.lookup(read.getTensor());
+  if (!view)
+    return read.emitOpError("reads a tensor that is not an input of the variant");
+  SmallVector<Value> indices;
+  for (auto [axis, index] : llvm::enumerate(read.getIndices())) {
+    Value value = mapping.lookup(index);
+    llvm::StringRef space = type.getAxisName(axis);
+    bool own = (space == "b" && value == at.b) || (space == "h" && value == at.h) ||
+               (space == "kv" && value == at.key && !at.keyMayOverrun);
+    if (!own) {
+      Value size = space.empty() ? i32(loc, type.getAxisSize(axis)) : sizes.lookup(space);
+      if (!size)
+        return read.emitOpError("has an axis over an index space without a size: ") << space;
+      Value last = arith::SubIOp::create(builder, loc, size, i32(loc, 1));
+      // A row or a key of the tile can only overrun; anything else is clamped on both sides.
+      bool onlyOverruns = (space == "q" && value == at.row) || (space == "kv" && value == at.key);
+      if (!onlyOverruns)
+        value = arith::MaxSIOp::create(builder, loc, value, i32(loc, 0));
+      value = arith::MinSIOp::create(builder, loc, value, last);
+    }
+    indices.push_back(value);
+  }
+  return tile::ElementOp::create(builder, loc, read.getType(), view, indices).getResult();
+}
+
+FailureOr<Value> KernelContext::lowerOp(Operation *op, IRMapping &mapping, const Coordinates &at) {
+  Location loc = op->getLoc();
+  return llvm::TypeSwitch<Operation *, FailureOr<Value>>(op)
+      .Case<attn::ParamOp>([&](attn::ParamOp param) { return lowerParam(param); })
+      .Case<attn::SizeOp>([&](attn::SizeOp size) -> FailureOr<Value> {
+        if (Value known = sizes.lookup(size.getSpace()))
+          return known;
+        return size.emitOpError("names an index space without a size: ") << size.getSpace();
+      })
+      .Case<attn::PositionOp>([&](attn::PositionOp position) -> FailureOr<Value> {
+        Value row = mapping.lookup(position.getRow());
+        if (position.getAlign() != attn::Align::BottomRight)
+          return row;
+        Value shift = arith::SubIOp::create(builder, loc, sizes["kv"], sizes["q"]);
+        return arith::AddIOp::create(builder, loc, row, shift).getResult();
+      })
+      .Case<attn::ReadOp>([&](attn::ReadOp read) { return lowerRead(read, mapping, at); })
+      .Default([&](Operation *other) -> FailureOr<Value> {
+        if (other->getNumResults() != 1 || other->getNumRegions() != 0)
+          return other->emitOpError("has no scalar form in a kernel");
+        return builder.clone(*other, mapping)->getResult(0);
+      });
+}
+
+FailureOr<Value> KernelContext::materialize(Value value) {
+  if (Value known = globals.lookupOrNull(value))
+    return known;
+  Operation *op = value.getDefiningOp();
+  if (!op || isa<attn::InputOp, attn::AttendOp>(op))
+    return emitError(value.getLoc(), "a tensor is used where a scalar is needed");
+  for (Value operand : op->getOperands())
+    if (!isa<attn::AttnTensorType>(operand.getType()) && failed(materialize(operand)))
+      return failure();
+  Coordinates at{b, h, {}, {}, false};
+  FailureOr<Value> result = lowerOp(op, globals, at);
+  if (succeeded(result))
+    globals.map(value, *result);
+  return result;
+}
+
+LogicalResult KernelContext::materializeCaptures(Region &region) {
+  WalkResult walk = region.walk([&](Operation *op) -> WalkResult {
+    for (Value operand : op->getOperands()) {
+      if (region.isAncestor(operand.getParentRegion()) ||
+          isa<attn::AttnTensorType>(operand.getType()))
+        continue;
+      if (failed(materialize(operand)))
+        return WalkResult::interrupt();
+    }
+    return WalkResult::advance();
+  });
+  return failure(walk.wasInterrupted());
+}
+
+FailureOr<Value> KernelContext::cloneRegion(Region &region, ValueRange arguments,
+                                            const Coordinates &at) {
+  IRMapping mapping = globals;
+  Block &block = region.front();
+  mapping.map(block.getArguments(), arguments);
+  for (Operation &op : block.without_terminator()) {
+    FailureOr<Value> result = lowerOp(&op, mapping, at);
+    if (failed(result))
+      return failure();
+    mapping.map(op.getResult(0), *result);
+  }
+  return mapping.lookup(block.getTerminator()->getOperand(0));
+}
+
+FailureOr<Value> KernelContext::materializeUniform(Value value) {
+  if (Value known = uniforms.lookupOrNull(value))
+    return known;
+  if (auto arg = dyn_cast<BlockArgument>(value)) // of the mask: (b, h, q, kv)
+    return arg.getArgNumber() == 0 ? b : h;
+  Operation *op = value.getDefiningOp();
+  if (isa<attn::VariantOp>(op->getParentOp()))
+    return materialize(value);
+  for (Value operand : op->getOperands()) {
+    if (isa<attn::AttnTensorType>(operand.getType()))
+      continue;
+    FailureOr<Value> emitted = materializeUniform(operand);
+    if (failed(emitted))
+      return failure();
+    uniforms.map(operand, *emitted);
+  }
+  FailureOr<Value> result = lowerOp(op, uniforms, Coordinates{b, h, {}, {}, false});
+  if (succeeded(result))
+    uniforms.map(value, *result);
+  return result;
+}

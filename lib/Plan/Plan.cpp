@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Choice of tiles for a softmax stage, and the plan's attribute form.
+#include "attnc/Plan/Plan.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace attnc;
+using llvm::createStringError;
+using llvm::formatv;
+
+llvm::Expected<Target> Target::parse(llvm::StringRef name) {
+  struct Known {
+    const char *name;
+    int cc;
+    int64_t shared;
+  };
+  // Shared memory per block: CUDA C++ Programming Guide, "Technical Specifications per Compute
+  // Capability", maximum amount of shared memory per thread block.
+  static constexpr Known known[] = {{"sm_80", 80, 163 * 1024},  {"sm_86", 86, 99 * 1024},
+                                    {"sm_89", 89, 99 * 1024},   {"sm_90", 90, 227 * 1024},
+                                    {"sm_90a", 90, 227 * 1024}, {"sm_100a", 100, 227 * 1024},
+                                    {"sm_120a", 120, 99 * 1024}};
+  Target target;
+  if (name == "host")
+    return target;
+  for (const Known &k : known)
+    if (name == k.name) {
+      target.kind = Kind::NVPTX;
+      target.name = name.str();
+      target.computeCapability = k.cc;
+      target.sharedMemoryLimit = k.shared;
+      return target;
+    }
+  return createStringError(
+      formatv("unknown target `{0}`: expected host, sm_80, sm_86, sm_89, sm_90a, sm_100a or sm_120a",
+              name));
+}
+
+/// The precision that the variant's attend stages ask for.
+static std::string precisionOf(attn::VariantOp variant) {
+  std::string precision = "f32";
+  variant.walk([&](attn::AttendOp attend) {
+    if (mlir::Attribute attr = attend->getDiscardableAttr("precision"))
+      if (auto text = mlir::dyn_cast<mlir::StringAttr>(attr))
+        precision = text.getValue().str();
+  });
+  return precision;
+}
+
+/// Bytes of shared memory of the schedule: the query tile and `stages` key and value tiles, with one
+/// 16-byte chunk of padding in each row.
+static int64_t sharedBytes(const KernelPlan &plan) {
+  int64_t bytes = plan.dtype == "f32" ? 4 : 2;
+  int64_t d = llvm::alignTo(plan.headDim, 16), e = llvm::alignTo(plan.vHeadDim, 16);
+  int64_t pad = plan.dtype == "f32" ? 128 : 16;
+  return plan.tileQ * (d * bytes + pad) +
+         plan.stages * plan.tileKV * ((d + e) * bytes + 2 * pad);
+}
+
+/// Tiles for mma.sync. What binds is registers: a warp holds 16 rows of the output and of the scores in
+/// accumulators (16 * (e + tileKV) * 4 bytes / 32 lanes), and the query's fragments.
+static void chooseForGPU(KernelPlan &plan) {
+  int64_t d = llvm::alignTo(std::max(plan.headDim, plan.vHeadDim), 16);
+  bool wide = plan.dtype == "f32";
+  plan.numWarps = 4;
+  plan.tileQ = 64;
+  plan.tileKV = wide || d > 128 ? 32 : 64;
+  plan.stages = 2;
+  if (!wide && d <= 64) {
+    // Two row tiles to a warp: each key fragment that ldmatrix brings is used twice, which halves the
+    // shared memory traffic that would otherwise bound the products.
+    plan.tileQ = 128;
+  }
+}
+
+/// Tiles for the host: the score tile and the packed key tile should stay in L1/L2.
+static void chooseForHost(KernelPlan &plan) {
+  plan.tileQ = 64;
+  plan.tileKV = 64;
+  plan.stages = 1;
+  plan.numWarps = 1;
+}
+
+llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
+                                              const CompileOptions &options) {
+  KernelPlan plan;
+  plan.target = options.target;
+  plan.dtype = options.dtype;
+  plan.headDim = options.headDim;
+  plan.vHeadDim = options.vHeadDim ? options.vHeadDim : options.headDim;
+  plan.vectorBytes = options.vectorBytes;
+  plan.constParams = options.constParams;
+  plan.precision = precisionOf(variant);
+  if (plan.dtype != "f32" && plan.dtype != "f16" && plan.dtype != "bf16")
+    return createStringError(
+        formatv("unsupported dtype `{0}`: expected f32, f16 or bf16", plan.dtype));
+  for (auto [what, dim] : {std::pair("head dim", plan.headDim), {"value head dim", plan.vHeadDim}})
+    if (dim < 8 || dim > 256 || dim % 8 != 0)
+      return createStringError(
+          formatv("unsupported {0} {1}: expected a multiple of 8 from 8 to 256", what, dim));
+  if (plan.target.kind == Target::Kind::Host)
+    chooseForHost(plan);
+  else
+    chooseForGPU(plan);
+  if (options.tileQ)
+    plan.tileQ = options.tileQ;
+  if (options.tileKV)
+    plan.tileKV = options.tileKV;
+  if (options.stages)
+    plan.stages = options.stages;
+  if (options.numWarps)
+    plan.numWarps = options.numWarps;
+  if (plan.target.kind == Target::Kind::NVPTX) {
+    if (plan.tileQ % (16 * plan.numWarps) != 0 || !llvm::isPowerOf2_64(plan.tileQ) ||
+        plan.tileKV % 16 != 0)
+      return createStringError(formatv("a query tile of {0} rows does not fit {1} warps: expected a "
+                                       "power of two that is a multiple of 16 rows for each warp, and "
+                                       "a key tile that is a multiple of 16",
+                                       plan.tileQ, plan.numWarps));
+    if (sharedBytes(plan) > plan.target.sharedMemoryLimit)
+      return createStringError(
+          formatv("the tiles need {0} bytes of shared memory, {1} has {2}: use fewer stages or smaller "
+                  "tiles",
+                  sharedBytes(plan), plan.target.name, plan.target.sharedMemoryLimit));
+  }
+  return plan;
+}
+
+mlir::DictionaryAttr KernelPlan::toAttr(mlir::MLIRContext *context) const {
+  mlir::Builder b(context);
+  llvm::SmallVector<mlir::NamedAttribute> params;
+  for (auto &[name, value] : constParams)
+    params.push_back(b.getNamedAttr(name, b.getF64FloatAttr(value)));
+  return b.getDictionaryAttr({b.getNamedAttr("target", b.getStringAttr(target.name)),
+                              b.getNamedAttr("dtype", b.getStringAttr(dtype)),
+                              b.getNamedAttr("head_dim", b.getI64IntegerAttr(headDim)),
+                              b.getNamedAttr("v_head_dim", b.getI64IntegerAttr(vHeadDim)),
+                              b.getNamedAttr("tile_q", b.getI64IntegerAttr(tileQ)),
+                              b.getNamedAttr("tile_kv", b.getI64IntegerAttr(tileKV)),
+                              b.getNamedAttr("stages", b.getI64IntegerAttr(stages)),
+                              b.getNamedAttr("num_warps", b.getI64IntegerAttr(numWarps)),
+                              b.getNamedAttr("vector_bytes", b.getI64IntegerAttr(vectorBytes)),
+                              b.getNamedAttr("precision", b.getStringAttr(precision)),
+                              b.getNamedAttr("const_params", b.getDictionaryAttr(params))});
+}
+
+llvm::Expected<KernelPlan> KernelPlan::fromAttr(mlir::DictionaryAttr attr) {
+  KernelPlan plan;
+  std::string missing;
+  auto text = [&](llvm::StringRef key) -> std::string {
+    if (auto value = attr.getAs<mlir::StringAttr>(key))
+      return value.getValue().str();
+    missing = key.str();
+    return {};
+  };
+  auto number = [&](llvm::StringRef key) -> int64_t {
+    if (auto value = attr.getAs<mlir::IntegerAttr>(key))
+      return value.getInt();
+    missing = key.str();
+    return 0;
+  };
+  std::string targetName = text("target");
+  plan.dtype = text("dtype");
+  plan.headDim = number("head_dim");
+  plan.vHeadDim = number("v_head_dim");
+  plan.tileQ = number("tile_q");
+  plan.tileKV = number("tile_kv");
+  plan.stages = number("stages");
+  plan.numWarps = number("num_warps");
+  plan.vectorBytes = number("vector_bytes");
+  plan.precision = text("precision");
+  if (auto params = attr.getAs<mlir::DictionaryAttr>("const_params"))
+    for (mlir::NamedAttribute entry : params)
+      if (auto value = mlir::dyn_cast<mlir::FloatAttr>(entry.getValue()))
+        plan.constParams[entry.getName().str()] = value.getValueAsDouble();
+  if (!missing.empty())
+    return createStringError(formatv("the plan lacks `{0}`", missing));
+  llvm::Expected<Target> target = Target::parse(targetName);
+  if (!target)
+    return target.takeError();
+  plan.target = *target;
+  return plan;
+}
