@@ -60,7 +60,9 @@ static int64_t sharedBytes(const KernelPlan &plan) {
 }
 
 /// Tiles for mma.sync. What binds is registers: a warp holds 16 rows of the output and of the scores in
-/// accumulators (16 * (e + tileKV) * 4 bytes / 32 lanes), and the query's fragments.
+/// accumulators (16 * (e + tileKV) * 4 bytes / 32 lanes), and the query's fragments. One row tile to a
+/// warp leaves room for score and mask code at every head dim; two (tileQ = 128) would use each key
+/// fragment twice, but takes all 255 registers at head dim 64.
 static void chooseForGPU(KernelPlan &plan) {
   int64_t d = llvm::alignTo(std::max(plan.headDim, plan.vHeadDim), 16);
   bool wide = plan.dtype == "f32";
@@ -68,11 +70,6 @@ static void chooseForGPU(KernelPlan &plan) {
   plan.tileQ = 64;
   plan.tileKV = wide || d > 128 ? 32 : 64;
   plan.stages = 2;
-  if (!wide && d <= 64) {
-    // Two row tiles to a warp: each key fragment that ldmatrix brings is used twice, which halves the
-    // shared memory traffic that would otherwise bound the products.
-    plan.tileQ = 128;
-  }
 }
 
 /// Tiles for the host: the score tile and the packed key tile should stay in L1/L2.

@@ -19,12 +19,18 @@ KernelLowering::KernelLowering(tile::KernelOp kernel, OpBuilder &builder)
 // Scalars
 //===----------------------------------------------------------------------===//
 
-Value KernelLowering::i32(Location loc, int64_t value) {
-  return arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(value));
+Value KernelLowering::integer(Location loc, int64_t value, unsigned width) {
+  Value &cached = constants[{value, width}];
+  if (!cached) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(&function.getBody().front());
+    cached = arith::ConstantOp::create(builder, loc,
+                                       builder.getIntegerAttr(builder.getIntegerType(width), value));
+  }
+  return cached;
 }
-Value KernelLowering::i64(Location loc, int64_t value) {
-  return arith::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(value));
-}
+Value KernelLowering::i32(Location loc, int64_t value) { return integer(loc, value, 32); }
+Value KernelLowering::i64(Location loc, int64_t value) { return integer(loc, value, 64); }
 Value KernelLowering::add(Location loc, Value a, Value b) {
   return arith::AddIOp::create(builder, loc, a, b);
 }

@@ -26,6 +26,16 @@ struct ViewArgs {
   llvm::SmallVector<mlir::Value> strides;
 };
 
+/// Where ldmatrix finds 16x16 blocks in a stage of a buffer. With `rowsFirst` the four 8x8 matrices of a
+/// block are ordered (0,0), (8,0), (0,8), (8,8) in (row, column), else (0,0), (0,8), (8,0), (8,8). The
+/// swizzle makes the lane's address depend on the block's column in at most eight ways: one pointer each,
+/// from which all blocks are at constant offsets.
+struct MatrixSource {
+  tile::SharedLayoutAttr layout;
+  bool transpose = false;
+  llvm::SmallVector<mlir::Value, 8> pointers; ///< by (chunk & mask) / 2
+};
+
 class KernelLowering {
 public:
   KernelLowering(tile::KernelOp kernel, mlir::OpBuilder &builder);
@@ -65,10 +75,16 @@ private:
   void dotF32(tile::DotOp dot, Fragment &acc);
   mlir::LogicalResult lowerRead(tile::ReadOp read);
   Fragment readFragment16(tile::ReadOp read);
-  /// The four 32-bit registers of one A operand tile of m16n8k16 read by ldmatrix.
-  llvm::SmallVector<mlir::Value> loadMatrices(mlir::Location loc, mlir::Value slotBase,
-                                              tile::BufferType buffer, int64_t row0, int64_t col0,
-                                              bool rowsFirst, bool transpose);
+  /// One 16x16 block of 16-bit elements read by ldmatrix.x4: four 32-bit registers.
+  llvm::SmallVector<mlir::Value> loadMatrices(mlir::Location loc, const MatrixSource &source,
+                                              int64_t row0, int64_t col0);
+  /// Pointers for reading 16x16 blocks of `buffer` at `slotBase`; see MatrixSource.
+  MatrixSource matrixSource(mlir::Location loc, mlir::Value slotBase, tile::BufferType buffer,
+                            bool rowsFirst, bool transpose);
+  /// Byte offset of this lane's row in a 16x16 block at column 0 of a row of blocks whose chunk index is
+  /// `turned` modulo the swizzle. Emitted once, at the head of the kernel.
+  mlir::Value laneMatrixOffset(mlir::Location loc, tile::SharedLayoutAttr layout, bool rowsFirst,
+                               int64_t turned);
 
   // Scalars.
   mlir::Value i32(mlir::Location loc, int64_t value);
@@ -99,6 +115,10 @@ private:
   mlir::Value sharedBase; ///< ptr<3>
   mlir::Value threadId, laneId, warpId;
   llvm::DenseMap<std::pair<mlir::Attribute, unsigned>, mlir::Value> laneCoordinates;
+  llvm::DenseMap<std::pair<mlir::Attribute, unsigned>, mlir::Value> laneMatrixOffsets;
+  /// Constants live once in the entry block: emission would otherwise be a third constants.
+  llvm::DenseMap<std::pair<int64_t, unsigned>, mlir::Value> constants;
+  mlir::Value integer(mlir::Location loc, int64_t value, unsigned width);
   int64_t numThreads = 0;
 };
 

@@ -47,39 +47,52 @@ static bool isMmaFragment(TileType type, int64_t numThreads) {
   return wanted.toAttr(type.getContext()) == type.getLayout();
 }
 
-/// Four 8x8 matrices of 16-bit elements around (row0, col0): with `rowsFirst` the matrices are ordered
-/// (0,0), (8,0), (0,8), (8,8) in (row, column), else (0,0), (0,8), (8,0), (8,8).
-SmallVector<Value> KernelLowering::loadMatrices(Location loc, Value slotBase,
-                                                tile::BufferType buffer, int64_t row0, int64_t col0,
-                                                bool rowsFirst, bool transpose) {
-  tile::SharedLayoutAttr layout = buffer.getLayout();
+Value KernelLowering::laneMatrixOffset(Location loc, tile::SharedLayoutAttr layout, bool rowsFirst,
+                                       int64_t turned) {
+  Value &cached = laneMatrixOffsets[{layout, unsigned(2 * turned + rowsFirst)}];
+  if (cached)
+    return cached;
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointAfterValue(warpId);
   // Lane l gives the address of row l % 8 of matrix l / 8.
   Value inMatrix = arith::AndIOp::create(builder, loc, laneId, i32(loc, 7));
   Value low = arith::ShRUIOp::create(builder, loc, laneId, i32(loc, 3));
   low = arith::AndIOp::create(builder, loc, low, i32(loc, 1));
   Value high = arith::ShRUIOp::create(builder, loc, laneId, i32(loc, 4));
-  Value rowHalf = rowsFirst ? low : high, colHalf = rowsFirst ? high : low;
+  Value rowHalf = rowsFirst ? low : high, chunk = rowsFirst ? high : low;
   Value row = add(loc, inMatrix, mul(loc, rowHalf, i32(loc, 8)));
-  Value chunk = add(loc, colHalf, i32(loc, col0 / 8));
   if (layout.getMask()) {
-    // row0 is a multiple of 16, and the turn repeats every 8 rows.
+    // Blocks start at multiples of 16 rows, and the turn repeats every 8: it depends on the lane alone.
     Value turn = arith::ShRUIOp::create(builder, loc, inMatrix, i32(loc, layout.getShift()));
     turn = arith::AndIOp::create(builder, loc, turn, i32(loc, layout.getMask()));
-    // Written so that what depends on the lane is separate from the constant col0.
-    Value laneChunk = arith::XOrIOp::create(builder, loc, colHalf, turn);
-    int64_t turned = (col0 / 8) & layout.getMask(), fixed = (col0 / 8) & ~layout.getMask();
-    chunk = arith::XOrIOp::create(builder, loc, laneChunk, i32(loc, turned));
-    chunk = add(loc, chunk, i32(loc, fixed));
+    chunk = arith::XOrIOp::create(builder, loc, chunk, turn);
+    chunk = arith::XOrIOp::create(builder, loc, chunk, i32(loc, turned));
   }
-  Value offset = add(loc, mul(loc, row, i32(loc, layout.getPitch())), mul(loc, chunk, i32(loc, 16)));
-  offset = add(loc, slotBase, offset);
-  Value pointer = offsetPointer(loc, sharedBase, offset);
-  if (row0 != 0)
-    pointer = offsetPointer(loc, pointer, i32(loc, row0 * layout.getPitch()));
+  return cached = add(loc, mul(loc, row, i32(loc, layout.getPitch())), mul(loc, chunk, i32(loc, 16)));
+}
+
+MatrixSource KernelLowering::matrixSource(Location loc, Value slotBase, tile::BufferType buffer,
+                                          bool rowsFirst, bool transpose) {
+  MatrixSource source{buffer.getLayout(), transpose, {}};
+  Value base = offsetPointer(loc, sharedBase, slotBase);
+  int64_t chunks = buffer.getShape()[2] / 8;
+  for (int64_t turned = 0; turned <= source.layout.getMask() && turned < chunks; turned += 2)
+    source.pointers.push_back(
+        offsetPointer(loc, base, laneMatrixOffset(loc, source.layout, rowsFirst, turned)));
+  return source;
+}
+
+SmallVector<Value> KernelLowering::loadMatrices(Location loc, const MatrixSource &source, int64_t row0,
+                                                int64_t col0) {
+  int64_t chunk = col0 / 8, turned = chunk & source.layout.getMask();
+  int64_t constant = row0 * source.layout.getPitch() + 16 * (chunk - turned);
+  Value pointer = source.pointers[turned / 2];
+  if (constant != 0)
+    pointer = offsetPointer(loc, pointer, i32(loc, constant));
   SmallVector<Type> four(4, builder.getI32Type());
   auto type = LLVM::LLVMStructType::getLiteral(builder.getContext(), four);
   Value loaded = NVVM::LdMatrixOp::create(
-      builder, loc, type, pointer, 4, transpose ? NVVM::MMALayout::col : NVVM::MMALayout::row,
+      builder, loc, type, pointer, 4, source.transpose ? NVVM::MMALayout::col : NVVM::MMALayout::row,
       NVVM::LdStMatrixShapeAttr::get(builder.getContext(), 8, 8), NVVM::LdStMatrixEltType::B16);
   SmallVector<Value> registers;
   for (int64_t i = 0; i < 4; ++i)
@@ -118,12 +131,12 @@ SmallVector<Value> KernelLowering::readFragment16(tile::ReadOp read) {
   int64_t warpRows = type.getRows() / (numThreads / 32);
   Value warpBase = mul(loc, warpId, i32(loc, warpRows * buffer.getLayout().getPitch()));
   Value base = add(loc, fragments[read.getSlot()].front(), warpBase);
+  MatrixSource source = matrixSource(loc, base, buffer, /*rowsFirst=*/true, /*transpose=*/false);
   Fragment result(type.getRows() * type.getCols() / numThreads / 2);
   FragmentIndex index(type);
   for (int64_t m = 0; m < rowTiles(type, numThreads); ++m)
     for (int64_t k = 0; k < type.getCols() / 16; ++k) {
-      SmallVector<Value> regs = loadMatrices(loc, base, buffer, 16 * m, 16 * k, /*rowsFirst=*/true,
-                                             /*transpose=*/false);
+      SmallVector<Value> regs = loadMatrices(loc, source, 16 * m, 16 * k);
       // Registers of an A operand: (row half, depth half) = (0,0), (1,0), (0,1), (1,1).
       for (int64_t r = 0; r < 4; ++r)
         result[index(m, 2 * k + r / 2, r % 2, 0) / 2] =
@@ -174,6 +187,10 @@ void KernelLowering::dot16(tile::DotOp dot, Fragment &acc) {
   };
   int64_t depthTiles = lhs.getCols() / 16, colTiles = accType.getCols() / 8;
   int64_t numRowTiles = rowTiles(accType, numThreads);
+  // B of m16n8k16: register r holds depth half r. Transposed operands lie as [column][depth].
+  bool transposed = dot.getTransposeRhs();
+  MatrixSource source =
+      matrixSource(loc, slot, buffer, /*rowsFirst=*/!transposed, /*transpose=*/!transposed);
 
   for (int64_t k = 0; k < depthTiles; ++k) {
     SmallVector<SmallVector<Value>> a(numRowTiles);
@@ -181,11 +198,8 @@ void KernelLowering::dot16(tile::DotOp dot, Fragment &acc) {
       for (int64_t r = 0; r < 4; ++r)
         a[m].push_back(asOperand(left[leftIndex(m, 2 * k + r / 2, r % 2, 0) / 2]));
     for (int64_t n = 0; n < colTiles; n += 2) {
-      // B of m16n8k16: register r holds depth half r. Transposed operands lie as [column][depth].
-      SmallVector<Value> b =
-          dot.getTransposeRhs()
-              ? loadMatrices(loc, slot, buffer, 8 * n, 16 * k, /*rowsFirst=*/false, /*transpose=*/false)
-              : loadMatrices(loc, slot, buffer, 16 * k, 8 * n, /*rowsFirst=*/true, /*transpose=*/true);
+      SmallVector<Value> b = transposed ? loadMatrices(loc, source, 8 * n, 16 * k)
+                                        : loadMatrices(loc, source, 16 * k, 8 * n);
       for (int64_t half = 0; half < 2 && n + half < colTiles; ++half)
         for (int64_t m = 0; m < numRowTiles; ++m) {
           SmallVector<Value> c;
