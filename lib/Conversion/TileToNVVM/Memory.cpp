@@ -180,7 +180,7 @@ void KernelLowering::storeMatrix(tile::StoreOp store, Value base, Value rowStrid
   int64_t bytes = element.getIntOrFloatBitWidth() / 8;
   auto argument = cast<BlockArgument>(store.getView());
   int64_t alignment = bytes;
-  if (auto given = kernel.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), "tile.alignment"))
+  if (auto given = kernel.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), "tile.row_alignment"))
     alignment = given.getInt();
   int64_t width = alignment >= 2 * bytes ? 2 : 1;
   const Fragment &values = fragments[store.getValue()];
