@@ -42,9 +42,8 @@ llvm::Expected<Target> Target::parse(llvm::StringRef name) {
 static std::string precisionOf(attn::VariantOp variant) {
   std::string precision = "f32";
   variant.walk([&](attn::AttendOp attend) {
-    if (mlir::Attribute attr = attend->getDiscardableAttr("precision"))
-      if (auto text = mlir::dyn_cast<mlir::StringAttr>(attr))
-        precision = text.getValue().str();
+    if (attend.getPrecision() == attn::Precision::TF32)
+      precision = "tf32";
   });
   return precision;
 }
