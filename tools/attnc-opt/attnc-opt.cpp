@@ -2,6 +2,7 @@
 //
 // mlir-opt with attnc's dialects and passes: what the lit tests run.
 #include "attnc/Conversion/Passes.h"
+#include "attnc/Conversion/TileToVector/TileToVector.h"
 #include "attnc/Transforms/Passes.h"
 #include "dialects/Attn/Attn.h"
 #include "dialects/Tile/Tile.h"
@@ -15,6 +16,8 @@ int main(int argc, char **argv) {
                   mlir::LLVM::LLVMDialect, mlir::NVVM::NVVMDialect>();
   attnc::registerAttncTransformsPasses();
   attnc::registerAttncConversionPasses();
+  attnc::registerAttncTileToVectorPasses();
+  attnc::registerHostLoweringPipeline();
   mlir::registerTransformsPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "attnc optimizer driver\n", registry));

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Matrix products. For each panel of the packed right operand and each few rows of the left one, sums stay
+// in registers over the whole depth:
+//
+//   for k: b0, b1 = panel[k]; for each row i: a = broadcast(lhs[row + i][k]); sum[i][j] += a * b[j]
+//
+// which is one load for every multiply-add at most, and as many independent sums as hide the latency. The
+// accumulator is read (through a deferred map, if it has one) when the sums start.
+#include "KernelEmitter.h"
+
+using namespace mlir;
+using namespace attnc;
+
+/// Rows of the register tile for panels of `vectors` vectors.
+static int64_t registerRows(const HostTarget &target, int64_t vectors) {
+  if (target.hasAVX512())
+    return vectors == 1 ? 16 : 8;
+  return vectors == 1 ? 8 : 4;
+}
+
+LogicalResult KernelEmitter::emitDot(tile::DotOp dot) {
+  tile::TileType lhs = dot.getLhs().getType(), type = dot.getResult().getType();
+  if (storageOf(lhs.getElementType()).isBF16() && lhs.getCols() % 2)
+    return dot.emitOpError("expects an even depth for bf16 on the host, found ") << lhs.getCols();
+  if (!isa<FloatType>(lhs.getElementType()))
+    return dot.emitOpError("expects operands of f32, f16 or bf16 on the host, found ") << lhs;
+  if (fillOf(dot.getLhs()) || fillOf(dot.getRhs()))
+    return dot.emitOpError("expects operands that are not constant");
+
+  PackedOperand packed = pack(dot);
+  auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
+  bool deferred = map && deferredTo(map) == dot;
+  SmallVector<Value> candidates{dot.getAcc()};
+  if (deferred)
+    candidates.assign(map.getInputs().begin(), map.getInputs().end());
+  // Reading row by row and writing the same places: only matrices of the result's shape can be reused.
+  buffers[dot.getResult()] = resultBuffer(dot.getResult(), dot, candidates);
+
+  bool ok = true;
+  for (const PanelRun &run : panelRuns(type.getCols())) {
+    int64_t step = registerRows(e.target, run.vectors);
+    e.forRange(0, run.count, 1, [&](Value index) {
+      Value col = e.addc(e.mulc(index, run.vectors * e.lanes), run.first);
+      Value panel = e.offset(e.offset(scratch, packed.offset), e.mulc(col, packed.depth * 4));
+      auto kernelAt = [&](Value row, int64_t rows) {
+        ok &= succeeded(emitMicroKernel(dot, packed, panel, row, col, rows, run.vectors));
+      };
+      int64_t whole = type.getRows() / step * step;
+      e.forRange(0, whole, step, [&](Value row) { kernelAt(row, step); });
+      if (whole < type.getRows())
+        kernelAt(e.constI64(whole), type.getRows() - whole);
+    });
+  }
+  return success(ok);
+}
+
+Value KernelEmitter::accumulatorInit(tile::DotOp dot, Value row, Value col) {
+  auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
+  if (!map || deferredTo(map) != dot)
+    return e.asVector(readVector(dot.getAcc(), row, col));
+  SmallVector<Value> operands;
+  for (Value input : map.getInputs())
+    operands.push_back(readVector(input, row, col));
+  Value value = mapVector(map, operands, row, col);
+  return value ? e.asVector(value) : value;
+}
+
+LogicalResult KernelEmitter::emitMicroKernel(tile::DotOp dot, const PackedOperand &packed, Value panel,
+                                             Value row, Value col, int64_t rows, int64_t vectors) {
+  const Buffer lhs = bufferOf(dot.getLhs()), result = bufferOf(dot.getResult());
+  int64_t vectorBytes = e.lanes * 4, panelRow = vectors * vectorBytes;
+  SmallVector<Value> init;
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < vectors; ++j) {
+      Value start = accumulatorInit(dot, e.addc(row, i), e.addc(col, j * e.lanes));
+      if (!start)
+        return failure();
+      init.push_back(start);
+    }
+
+  Value left = address(lhs, row, e.constI64(0));
+  Type word = packed.pairs ? e.i32 : e.f32;
+  auto multiplyAdd = [&](Value sum, Value a, Value b) -> Value {
+    if (!packed.pairs)
+      return e.fma(a, b, sum);
+    Type pairs = VectorType::get({2 * e.lanes}, e.b.getBF16Type());
+    return LLVM::CallIntrinsicOp::create(
+               e.b, e.loc, e.vf32, e.b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+               ValueRange{sum, e.bitcast(a, pairs), e.bitcast(b, pairs)})
+        .getResult(0);
+  };
+  int64_t unroll = packed.depth % 4 == 0 ? 4 : packed.depth % 2 == 0 ? 2 : 1;
+  SmallVector<Value> sums = e.forLoop(
+      e.constI64(0), e.constI64(packed.depth), unroll, init, [&](Value k, ValueRange carried) {
+        SmallVector<Value> next(carried);
+        Value rightK = e.offset(panel, e.mulc(k, panelRow)), leftK = e.offset(left, e.mulc(k, 4));
+        for (int64_t u = 0; u < unroll; ++u) {
+          SmallVector<Value> b;
+          for (int64_t j = 0; j < vectors; ++j)
+            b.push_back(e.load(packed.pairs ? e.vi32 : e.vf32,
+                               e.offset(rightK, u * panelRow + j * vectorBytes), vectorBytes));
+          for (int64_t i = 0; i < rows; ++i) {
+            Value a = e.splat(e.load(word, e.offset(leftK, i * lhs.rowBytes() + u * 4), 4));
+            for (int64_t j = 0; j < vectors; ++j)
+              next[i * vectors + j] = multiplyAdd(next[i * vectors + j], a, b[j]);
+          }
+        }
+        return next;
+      });
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < vectors; ++j)
+      e.store(sums[i * vectors + j], address(result, e.addc(row, i), e.addc(col, j * e.lanes)),
+              vectorBytes);
+  return success();
+}

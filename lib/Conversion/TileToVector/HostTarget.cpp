@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Names and detection of the vector instruction levels.
+#include "attnc/Conversion/TileToVector/HostTarget.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace attnc;
+
+llvm::StringRef attnc::stringifyHostISA(HostISA isa) {
+  switch (isa) {
+  case HostISA::Generic:
+    return "generic";
+  case HostISA::AVX2:
+    return "avx2";
+  case HostISA::AVX512:
+    return "avx512";
+  case HostISA::AVX512BF16:
+    return "avx512bf16";
+  }
+  return "generic";
+}
+
+std::optional<HostISA> attnc::parseHostISA(llvm::StringRef name) {
+  return llvm::StringSwitch<std::optional<HostISA>>(name)
+      .Case("native", detectHostISA())
+      .Case("generic", HostISA::Generic)
+      .Case("avx2", HostISA::AVX2)
+      .Case("avx512", HostISA::AVX512)
+      .Case("avx512bf16", HostISA::AVX512BF16)
+      .Default(std::nullopt);
+}
+
+HostISA attnc::detectHostISA() {
+  static const HostISA isa = [] {
+    llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
+    auto all = [&](std::initializer_list<const char *> names) {
+      return llvm::all_of(names, [&](const char *name) { return features.lookup(name); });
+    };
+    if (!all({"avx2", "fma", "f16c"}))
+      return HostISA::Generic;
+    if (!all({"avx512f", "avx512bw", "avx512dq", "avx512vl"}))
+      return HostISA::AVX2;
+    return all({"avx512bf16"}) ? HostISA::AVX512BF16 : HostISA::AVX512;
+  }();
+  return isa;
+}
+
+llvm::StringRef HostTarget::cpuName() const {
+  if (hasAVX512())
+    return "x86-64-v4";
+  return isa == HostISA::AVX2 ? "x86-64-v3" : "x86-64";
+}

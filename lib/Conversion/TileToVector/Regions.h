@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The region of a tile.map for one vector of elements.
+#ifndef ATTNC_LIB_CONVERSION_TILETOVECTOR_REGIONS_H
+#define ATTNC_LIB_CONVERSION_TILETOVECTOR_REGIONS_H
+
+#include "Emitter.h"
+#include "dialects/Tile/Tile.h"
+#include "mlir/IR/IRMapping.h"
+
+namespace attnc {
+
+/// A view argument: base pointer and strides in elements, all SSA values.
+struct ViewValue {
+  mlir::Value base;
+  llvm::SmallVector<mlir::Value> strides;
+};
+
+using ViewMap = llvm::DenseMap<mlir::Value, ViewValue>;
+
+/// Emits the body of `map` at the current insertion point. `arguments` are the region's arguments: each
+/// either a scalar (the same for all lanes) or a vector. Values from outside are looked up in `outer`.
+/// Returns a scalar or a vector; a null value after an error has been reported.
+mlir::Value emitRegion(Emitter &e, tile::MapOp map, mlir::ValueRange arguments,
+                       const mlir::IRMapping &outer, const ViewMap &views);
+
+/// Reads one element: a scalar, or a vector if an index is a vector.
+mlir::Value emitElement(Emitter &e, tile::ElementOp op, const ViewValue &view,
+                        mlir::ValueRange indices, bool mayBeContiguous);
+
+} // namespace attnc
+
+#endif // ATTNC_LIB_CONVERSION_TILETOVECTOR_REGIONS_H

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Groups of row ops: maps, reductions, casts. A group is split into *phases* of ops that can be computed
+// vector by vector together, and runs over blocks of rows:
+//
+//   for each block of `lanes` rows:
+//     phase 1, matrix:    for each row: x = map(s); mt = max(x)          (x in s's buffer)
+//     phase 2, row value: m' = max(m, mt); alpha = exp2(m - m')          (a vector is `lanes` rows)
+//     phase 3, matrix:    for each row: p = exp2(x - m'); lt = sum(p); cast p
+//     phase 4, row value: l' = l * alpha + lt
+//
+// A new phase starts where the shape changes, and where an op needs a reduction of the phase itself.
+#include "KernelEmitter.h"
+
+using namespace mlir;
+using namespace attnc;
+
+/// A row of at most this many vectors is straight-line code; a longer one is a loop.
+static constexpr int64_t kMaxUnrolled = 8;
+
+/// The shape over which a row op iterates.
+static tile::TileType iterationType(Operation *op) {
+  if (auto reduce = dyn_cast<tile::ReduceOp>(op))
+    return reduce.getInput().getType();
+  return cast<tile::TileType>(op->getResult(0).getType());
+}
+
+SmallVector<KernelEmitter::Phase> KernelEmitter::splitGroup() const {
+  SmallVector<Phase> phases;
+  for (Operation *op : group) {
+    tile::TileType type = iterationType(op);
+    bool matrix = type.getRank() == 2;
+    bool join = !phases.empty() && phases.back().matrix == matrix && phases.back().cols == type.getCols();
+    if (join)
+      for (Value operand : op->getOperands()) {
+        if (!isa<tile::TileType>(operand.getType()))
+          continue;
+        auto reduce = resolve(operand).getDefiningOp<tile::ReduceOp>();
+        join &= !(reduce && phases.back().contains(reduce));
+      }
+    if (!join) {
+      phases.emplace_back();
+      phases.back().matrix = matrix;
+      phases.back().rows = type.getRows();
+      phases.back().cols = type.getCols();
+    }
+    phases.back().ops.push_back(op);
+  }
+  return phases;
+}
+
+/// Results that are used outside of their phase need memory; a reduction's always do.
+LogicalResult KernelEmitter::assignBuffers(ArrayRef<Phase> phases) {
+  for (const Phase &phase : phases)
+    for (Operation *op : phase.ops) {
+      Value result = op->getResult(0);
+      bool needed = isa<tile::ReduceOp>(op);
+      forEachUser(result, [&](Operation *user) { needed |= !phase.contains(user); });
+      if (!needed)
+        continue;
+      SmallVector<Value> candidates;
+      for (Value operand : op->getOperands())
+        if (isa<tile::TileType>(operand.getType()))
+          candidates.push_back(operand);
+      buffers[result] = resultBuffer(result, op, candidates);
+    }
+  return success();
+}
+
+LogicalResult KernelEmitter::flushGroup() {
+  if (group.empty())
+    return success();
+  ++numGroups;
+  SmallVector<Phase> phases = splitGroup();
+  if (failed(assignBuffers(phases)))
+    return failure();
+  group.clear();
+  int64_t rows = phases.front().rows;
+  bool ok = true;
+  e.forRange(0, rows, e.lanes, [&](Value block) {
+    for (const Phase &phase : phases) {
+      if (!phase.matrix) {
+        ok &= succeeded(emitRowValuePhase(phase, block));
+        continue;
+      }
+      Value end = e.addc(block, e.lanes);
+      if (rows % e.lanes)
+        end = e.min(end, e.constI64(rows));
+      e.forLoop(block, end, 1, [&](Value row) { ok &= succeeded(emitMatrixPhase(phase, row)); });
+    }
+  });
+  return success(ok);
+}
+
+//===----------------------------------------------------------------------===//
+// Elements
+//===----------------------------------------------------------------------===//
+
+Value KernelEmitter::readVector(Value v, Value row, Value col) {
+  v = resolve(v);
+  if (auto fill = v.getDefiningOp<tile::FillOp>()) {
+    Value scalar = scalars.lookupOrDefault(fill.getValue());
+    return convertElement(scalar, fill.getValue().getType(), storageOf(fill.getValue().getType()));
+  }
+  if (Value known = inRegisters.lookup({v, col}))
+    return known;
+  const Buffer &buffer = buffers.find(v)->second;
+  bool matrix = cast<tile::TileType>(v.getType()).getRank() == 2;
+  Value at = address(buffer, row, matrix ? col : e.constI64(0));
+  if (!matrix && col)
+    return e.load(buffer.storage, at, byteSize(buffer.storage));
+  return e.load(e.vec(buffer.storage), at, vectorAlign(buffer.storage));
+}
+
+void KernelEmitter::writeVector(Value value, Value tile, Value row, Value col) {
+  auto it = buffers.find(tile);
+  if (it == buffers.end())
+    return;
+  Value at = address(it->second, row, col ? col : e.constI64(0));
+  e.store(e.asVector(value), at, vectorAlign(it->second.storage));
+}
+
+/// `x` of element type `from` as it is stored, to element type `to` as it is stored.
+Value KernelEmitter::convertElement(Value x, Type from, Type to) {
+  if (isa<IntegerType>(from) && isa<FloatType>(to)) {
+    auto vector = dyn_cast<VectorType>(x.getType());
+    x = arith::SIToFPOp::create(e.b, e.loc, vector ? Type(e.vf32) : e.f32, x);
+  }
+  if (!isa<FloatType>(to))
+    return x;
+  Value rounded = e.fromF32(e.toF32(x), to);
+  return storageOf(to) == to ? rounded : e.toF32(rounded);
+}
+
+Value KernelEmitter::mapVector(tile::MapOp map, ValueRange operands, Value row, Value col) {
+  tile::TileType type = map.getResult().getType();
+  auto coordinate = [&](Value start, Value index) {
+    Value narrow = arith::TruncIOp::create(e.b, e.loc, e.i32, index);
+    return e.add(scalars.lookupOrDefault(start), narrow);
+  };
+  // The padding beyond the tile repeats its last coordinate, so that elements read there exist.
+  auto lanesFrom = [&](Value start, Value index, int64_t size) {
+    Value vector = e.add(e.splat(coordinate(start, index)), e.iota());
+    if (size % e.lanes == 0)
+      return vector;
+    Value last = e.addc(scalars.lookupOrDefault(start), size - 1);
+    return e.min(vector, e.splat(last));
+  };
+  SmallVector<Value> args(operands);
+  if (type.getRank() == 1) {
+    args.push_back(lanesFrom(map.getRow0(), row, type.getRows()));
+  } else {
+    args.push_back(coordinate(map.getRow0(), row));
+    args.push_back(map.getCol().use_empty() ? args.back()
+                                            : lanesFrom(map.getCol0(), col, type.getCols()));
+  }
+  return emitRegion(e, map, args, scalars, views);
+}
+
+//===----------------------------------------------------------------------===//
+// Phases
+//===----------------------------------------------------------------------===//
+
+static Value identity(Emitter &e, tile::ReduceOp op, Type type) {
+  if (getElementTypeOrSelf(type).isInteger(32))
+    return e.constInt(type, op.getKind() == tile::ReduceKind::Sum ? 0 : INT32_MIN);
+  return e.constF32(type, op.getKind() == tile::ReduceKind::Sum ? 0.0f : -INFINITY);
+}
+
+static Value combine(Emitter &e, tile::ReduceOp op, Value x, Value y) {
+  bool sum = op.getKind() == tile::ReduceKind::Sum;
+  if (getElementTypeOrSelf(x.getType()).isInteger(32))
+    return sum ? e.add(x, y) : e.max(x, y);
+  // The maximum skips NaN in `x`; `y` starts as -inf and so never is NaN.
+  return sum ? e.fadd(x, y) : e.maxOrSecond(x, y);
+}
+
+static SmallVector<tile::ReduceOp> reductionsOf(ArrayRef<Operation *> ops) {
+  SmallVector<tile::ReduceOp> reductions;
+  for (Operation *op : ops)
+    if (auto reduce = dyn_cast<tile::ReduceOp>(op))
+      reductions.push_back(reduce);
+  return reductions;
+}
+
+LogicalResult KernelEmitter::emitMatrixPhase(const Phase &phase, Value row) {
+  SmallVector<tile::ReduceOp> reductions = reductionsOf(phase.ops);
+  SmallVector<Value> sums;
+  for (tile::ReduceOp reduce : reductions)
+    sums.push_back(identity(e, reduce, e.vec(storageOf(reduce.getInput().getType().getElementType()))));
+  int64_t vectors = llvm::divideCeil(phase.cols, e.lanes);
+  bool ok = true;
+  if (vectors <= kMaxUnrolled) {
+    ok = succeeded(emitColumns(phase, row, e.constI64(0), vectors, sums));
+  } else {
+    int64_t step = vectors % 4 == 0 ? 4 : vectors % 2 == 0 ? 2 : 1;
+    sums = e.forLoop(e.constI64(0), e.constI64(vectors * e.lanes), step * e.lanes, sums,
+                     [&](Value col, ValueRange carried) {
+                       SmallVector<Value> next(carried);
+                       ok &= succeeded(emitColumns(phase, row, col, step, next));
+                       return next;
+                     });
+  }
+  for (auto [reduce, sum] : llvm::zip(reductions, sums)) {
+    e.loc = reduce.getLoc();
+    Value scalar = e.reduceLanes(sum, [&](Value x, Value y) { return combine(e, reduce, x, y); });
+    const Buffer &buffer = buffers.find(reduce.getResult())->second;
+    e.store(scalar, address(buffer, row, e.constI64(0)), byteSize(buffer.storage));
+  }
+  return success(ok);
+}
+
+/// `count` vectors of a row from column `col` on.
+LogicalResult KernelEmitter::emitColumns(const Phase &phase, Value row, Value col, int64_t count,
+                                         SmallVectorImpl<Value> &sums) {
+  inRegisters.clear();
+  SmallVector<Value> cols;
+  for (int64_t i = 0; i < count; ++i)
+    cols.push_back(e.addc(col, i * e.lanes));
+  unsigned next = 0;
+  for (Operation *op : phase.ops) {
+    e.loc = op->getLoc();
+    if (auto reduce = dyn_cast<tile::ReduceOp>(op)) {
+      Value &sum = sums[next++];
+      for (Value at : cols) {
+        Value x = e.asVector(readVector(reduce.getInput(), row, at));
+        if (phase.cols % e.lanes) { // the padding must not count
+          Value column = arith::TruncIOp::create(e.b, e.loc, e.i32, at);
+          Value inside = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::slt,
+                                               e.add(e.splat(column), e.iota()),
+                                               e.constInt(e.vi32, phase.cols));
+          x = e.select(inside, x, identity(e, reduce, x.getType()));
+        }
+        sum = combine(e, reduce, x, sum);
+      }
+      continue;
+    }
+    Value result = op->getResult(0);
+    for (Value at : cols) {
+      Value value;
+      if (auto cast = dyn_cast<tile::CastOp>(op)) {
+        value = convertElement(e.asVector(readVector(cast.getInput(), row, at)),
+                               cast.getInput().getType().getElementType(),
+                               cast.getResult().getType().getElementType());
+      } else {
+        SmallVector<Value> operands;
+        for (Value input : llvm::cast<tile::MapOp>(op).getInputs())
+          operands.push_back(readVector(input, row, at));
+        value = mapVector(llvm::cast<tile::MapOp>(op), operands, row, at);
+        if (!value)
+          return failure();
+      }
+      inRegisters[{result, at}] = value;
+      writeVector(value, result, row, at);
+    }
+  }
+  inRegisters.clear();
+  return success();
+}
+
+LogicalResult KernelEmitter::emitRowValuePhase(const Phase &phase, Value row) {
+  inRegisters.clear();
+  for (Operation *op : phase.ops) {
+    e.loc = op->getLoc();
+    Value result = op->getResult(0), value;
+    if (auto cast = dyn_cast<tile::CastOp>(op)) {
+      value = convertElement(e.asVector(readVector(cast.getInput(), row, Value())),
+                             cast.getInput().getType().getElementType(),
+                             cast.getResult().getType().getElementType());
+    } else {
+      auto map = llvm::cast<tile::MapOp>(op);
+      SmallVector<Value> operands;
+      for (Value input : map.getInputs())
+        operands.push_back(readVector(input, row, Value()));
+      value = mapVector(map, operands, row, Value());
+      if (!value)
+        return failure();
+    }
+    inRegisters[{result, Value()}] = value;
+    writeVector(value, result, row, Value());
+  }
+  inRegisters.clear();
+  return success();
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The pass convert-tile-to-vector and the pipeline around it. See KernelEmitter.h for how a kernel is
+// lowered.
+//
+//   tile.kernel @f(%Q: !tile.view<4xf32, unit> {...}, ...)
+//     ->
+//   llvm.func @f(%slots: !llvm.ptr, %pid0: i32, %pid1: i32, %pid2: i32, %scratch: !llvm.ptr)
+#include "attnc/Conversion/TileToVector/TileToVector.h"
+#include "KernelEmitter.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+
+namespace attnc {
+#define GEN_PASS_DEF_CONVERTTILETOVECTOR
+#include "attnc/Conversion/TileToVector/Passes.h.inc"
+} // namespace attnc
+
+using namespace mlir;
+using namespace attnc;
+
+namespace {
+struct ConvertTileToVectorPass : attnc::impl::ConvertTileToVectorBase<ConvertTileToVectorPass> {
+  using ConvertTileToVectorBase::ConvertTileToVectorBase;
+
+  void runOnOperation() override {
+    std::optional<HostISA> level = parseHostISA(isa);
+    if (!level) {
+      getOperation().emitError("unknown host isa: expected native, generic, avx2, avx512 or "
+                               "avx512bf16, found ")
+          << isa;
+      return signalPassFailure();
+    }
+    HostTarget target{*level};
+    for (auto kernel :
+         llvm::make_early_inc_range(getOperation().getBody()->getOps<tile::KernelOp>())) {
+      OpBuilder builder(kernel);
+      KernelEmitter emitter(builder, kernel, target);
+      if (failed(emitter.run()))
+        return signalPassFailure();
+      numDeferred += emitter.numDeferred;
+      numGroups += emitter.numGroups;
+      kernel.erase();
+    }
+  }
+};
+} // namespace
+
+void attnc::buildHostLoweringPipeline(OpPassManager &pm, llvm::StringRef isa) {
+  ConvertTileToVectorOptions options;
+  options.isa = isa.str();
+  pm.addPass(createConvertTileToVector(options));
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createConvertMathToLLVMPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void attnc::registerHostLoweringPipeline() {
+  struct Options : PassPipelineOptions<Options> {
+    Option<std::string> isa{*this, "isa", llvm::cl::desc("vector instructions"),
+                            llvm::cl::init("native")};
+  };
+  PassPipelineRegistration<Options>("attnc-host-lowering",
+                                    "tile kernels to the LLVM dialect for the host",
+                                    [](OpPassManager &pm, const Options &options) {
+                                      buildHostLoweringPipeline(pm, options.isa);
+                                    });
+}

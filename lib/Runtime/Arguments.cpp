@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Checks the tensors of a launch against a kernel's ABI and packs its argument slots.
+#include "attnc/Runtime/Arguments.h"
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+using namespace attnc;
+
+static const char *nameOf(DType dtype) {
+  switch (dtype) {
+  case DType::F32:
+    return "f32";
+  case DType::F16:
+    return "f16";
+  case DType::BF16:
+    return "bf16";
+  case DType::I32:
+    return "i32";
+  case DType::Bool:
+    return "bool";
+  }
+  return "?";
+}
+
+static std::string list(const std::vector<int64_t> &values) {
+  std::string text = "(";
+  for (size_t i = 0; i < values.size(); ++i)
+    text += (i ? ", " : "") + std::to_string(values[i]);
+  return text + ")";
+}
+
+static std::string list(const std::vector<std::string> &values) {
+  std::string text = "(";
+  for (size_t i = 0; i < values.size(); ++i)
+    text += (i ? ", " : "") + values[i];
+  return text + ")";
+}
+
+static bool isNumber(const std::string &axis) {
+  return !axis.empty() && std::all_of(axis.begin(), axis.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+namespace {
+class Packer {
+public:
+  Packer(const KernelABI &abi, const LaunchInputs &inputs, std::string &error)
+      : abi(abi), inputs(inputs), error(error) {}
+
+  std::optional<PackedArguments> run() {
+    for (const KernelTensor &tensor : abi.tensors)
+      if (!checkTensor(tensor))
+        return std::nullopt;
+    for (const KernelArg &arg : abi.args)
+      if (!packArg(arg))
+        return std::nullopt;
+    for (int i = 0; i < 3; ++i) {
+      const std::string &space = abi.gridSpaces[i];
+      auto size = packed.sizes.find(space);
+      if (size == packed.sizes.end())
+        return fail("no tensor tells the size of index space '" + space + "', which the grid needs"),
+               std::nullopt;
+      packed.grid[i] = (size->second + abi.gridTiles[i] - 1) / abi.gridTiles[i];
+    }
+    if (!checkHeads())
+      return std::nullopt;
+    return std::move(packed);
+  }
+
+private:
+  bool fail(const std::string &message) {
+    error = message;
+    return false;
+  }
+
+  bool checkTensor(const KernelTensor &tensor) {
+    auto found = inputs.tensors.find(tensor.name);
+    if (found == inputs.tensors.end())
+      return fail("tensor '" + tensor.name + "' is missing: pass one with axes " + list(tensor.axes) +
+                  " and dtype " + nameOf(tensor.dtype));
+    const TensorView &view = found->second;
+    std::string what = "tensor '" + tensor.name + "'";
+    if (view.dtype != tensor.dtype)
+      return fail(what + ": expected dtype " + nameOf(tensor.dtype) + ", found " + nameOf(view.dtype) +
+                  "; convert it, or compile for that dtype");
+    if (view.shape.size() != tensor.axes.size())
+      return fail(what + ": expected " + std::to_string(tensor.axes.size()) + " dimensions " +
+                  list(tensor.axes) + ", found shape " + list(view.shape));
+    if (view.strides.size() != view.shape.size())
+      return fail(what + ": expected one stride for each dimension of shape " + list(view.shape) +
+                  ", found strides " + list(view.strides));
+    for (size_t dim = 0; dim < tensor.axes.size(); ++dim)
+      if (!checkAxis(tensor, view, dim))
+        return false;
+    bool empty = view.numElements() == 0;
+    if (!view.data && !empty)
+      return fail(what + ": the data pointer is null but the shape is " + list(view.shape));
+    if (empty)
+      return true;
+    if (tensor.unitLastStride && view.shape.back() > 1 && view.strides.back() != 1)
+      return fail(what + ": expected a last stride of 1, found " + std::to_string(view.strides.back()) +
+                  "; make the rows contiguous");
+    if (reinterpret_cast<uintptr_t>(view.data) % dtypeSize(view.dtype))
+      return fail(what + ": the data pointer is not a multiple of the element size, " +
+                  std::to_string(dtypeSize(view.dtype)) + " bytes");
+    if (tensor.isOutput && !checkOutput(tensor, view))
+      return false;
+    return checkAlignment(tensor, view);
+  }
+
+  bool checkAxis(const KernelTensor &tensor, const TensorView &view, size_t dim) {
+    const std::string &axis = tensor.axes[dim];
+    int64_t size = view.shape[dim];
+    std::string what = "tensor '" + tensor.name + "', dimension " + std::to_string(dim);
+    if (size < 0)
+      return fail(what + ": expected a size of at least 0, found " + std::to_string(size));
+    if (isNumber(axis)) {
+      if (std::to_string(size) != axis)
+        return fail(what + ": expected size " + axis + ", which the kernel is compiled for, found " +
+                    std::to_string(size));
+      return true;
+    }
+    // Coordinates are i32 in a kernel, with room for a tile beyond the end.
+    if (size > INT32_MAX - 65536)
+      return fail(what + ": size " + std::to_string(size) + " does not fit the kernel's 32-bit coordinates");
+    auto [known, isNew] = packed.sizes.emplace(axis, size);
+    if (isNew)
+      saidBy[axis] = tensor.name;
+    else if (known->second != size)
+      return fail(what + ": expected size " + std::to_string(known->second) + " for index space '" + axis +
+                  "' as in tensor '" + saidBy[axis] + "', found " + std::to_string(size));
+    return true;
+  }
+
+  /// Two elements of an output must not share memory: threads write them independently.
+  bool checkOutput(const KernelTensor &tensor, const TensorView &view) {
+    for (size_t dim = 0; dim < view.shape.size(); ++dim)
+      if (view.strides[dim] == 0 && view.shape[dim] > 1)
+        return fail("tensor '" + tensor.name + "' is an output: expected a stride other than 0 in dimension " +
+                    std::to_string(dim) + "; pass a tensor whose elements do not overlap");
+    return true;
+  }
+
+  bool checkAlignment(const KernelTensor &tensor, const TensorView &view) {
+    if (tensor.rowAlignment <= 1)
+      return true;
+    bool aligned = reinterpret_cast<uintptr_t>(view.data) % tensor.rowAlignment == 0;
+    for (size_t dim = 0; dim + 1 < view.shape.size(); ++dim)
+      if (view.shape[dim] > 1)
+        aligned &= view.strides[dim] * dtypeSize(view.dtype) % tensor.rowAlignment == 0;
+    if (!aligned)
+      return fail("tensor '" + tensor.name + "': expected every row to start at a multiple of " +
+                  std::to_string(tensor.rowAlignment) + " bytes, found strides " + list(view.strides) +
+                  " from an address that is " +
+                  std::to_string(reinterpret_cast<uintptr_t>(view.data) % tensor.rowAlignment) + " modulo " +
+                  std::to_string(tensor.rowAlignment) + "; compile for a smaller alignment");
+    return true;
+  }
+
+  bool packArg(const KernelArg &arg) {
+    uint64_t slot = 0;
+    switch (arg.kind) {
+    case KernelArg::Kind::Pointer:
+    case KernelArg::Kind::Stride: {
+      auto found = inputs.tensors.find(arg.name);
+      if (found == inputs.tensors.end() ||
+          (arg.kind == KernelArg::Kind::Stride && arg.dim >= found->second.rank()))
+        return fail("the kernel's tensor '" + arg.name + "' is not described: its ABI is damaged");
+      slot = arg.kind == KernelArg::Kind::Pointer
+                 ? reinterpret_cast<uintptr_t>(found->second.data)
+                 : static_cast<uint64_t>(found->second.strides[arg.dim]);
+      break;
+    }
+    case KernelArg::Kind::Size: {
+      auto size = packed.sizes.find(arg.name);
+      if (size == packed.sizes.end())
+        return fail("no tensor tells the size of index space '" + arg.name + "'");
+      slot = static_cast<uint32_t>(size->second);
+      break;
+    }
+    case KernelArg::Kind::ParamI32:
+    case KernelArg::Kind::ParamF32: {
+      auto param = inputs.params.find(arg.name);
+      if (param == inputs.params.end())
+        return fail("parameter '" + arg.name + "' is missing: pass a value for it");
+      double value = param->second;
+      if (arg.kind == KernelArg::Kind::ParamF32) {
+        float narrow = static_cast<float>(value);
+        uint32_t bits;
+        std::memcpy(&bits, &narrow, sizeof bits);
+        slot = bits;
+        break;
+      }
+      if (value != std::floor(value) || value < INT32_MIN || value > INT32_MAX)
+        return fail("parameter '" + arg.name + "': expected a 32-bit integer, found " + std::to_string(value));
+      slot = static_cast<uint32_t>(static_cast<int32_t>(value));
+      break;
+    }
+    }
+    packed.slots.push_back(slot);
+    return true;
+  }
+
+  /// Kernels divide query heads by key heads.
+  bool checkHeads() {
+    auto h = packed.sizes.find("h"), g = packed.sizes.find("g");
+    if (h == packed.sizes.end() || g == packed.sizes.end())
+      return true;
+    if (g->second == 0 ? h->second != 0 : h->second % g->second != 0)
+      return fail("expected the number of query heads (h = " + std::to_string(h->second) +
+                  ", tensor '" + saidBy["h"] + "') to be a multiple of the number of key heads (g = " +
+                  std::to_string(g->second) + ", tensor '" + saidBy["g"] + "')");
+    return true;
+  }
+
+  const KernelABI &abi;
+  const LaunchInputs &inputs;
+  std::string &error;
+  PackedArguments packed;
+  std::map<std::string, std::string> saidBy;
+};
+} // namespace
+
+std::optional<PackedArguments> attnc::packArguments(const KernelABI &abi, const LaunchInputs &inputs,
+                                                    std::string &error) {
+  return Packer(abi, inputs, error).run();
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Compiles and runs tile kernels on random tensors whose gaps are poisoned with NaN, and the naive double
+// loop that they are compared with.
+#ifndef ATTNC_TEST_UNIT_HOST_HOSTHARNESS_H
+#define ATTNC_TEST_UNIT_HOST_HOSTHARNESS_H
+
+#include "FlashKernel.h"
+#include "attnc/Runtime/HostLauncher.h"
+#include "attnc/Target/Host/HostJIT.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/APFloat.h"
+#include <cmath>
+#include <random>
+
+namespace attnc::testing {
+
+inline DType dtypeNamed(const std::string &name) {
+  return name == "f32" ? DType::F32 : name == "f16" ? DType::F16 : DType::BF16;
+}
+
+inline uint16_t toBits16(float value, DType dtype) {
+  llvm::APFloat x(value);
+  bool lost;
+  x.convert(dtype == DType::F16 ? llvm::APFloat::IEEEhalf() : llvm::APFloat::BFloat(),
+            llvm::APFloat::rmNearestTiesToEven, &lost);
+  return static_cast<uint16_t>(x.bitcastToAPInt().getZExtValue());
+}
+
+inline float fromBits16(uint16_t bits, DType dtype) {
+  if (dtype == DType::BF16) {
+    uint32_t wide = uint32_t(bits) << 16;
+    float value;
+    std::memcpy(&value, &wide, 4);
+    return value;
+  }
+  llvm::APFloat x(llvm::APFloat::IEEEhalf(), llvm::APInt(16, bits));
+  return x.convertToFloat();
+}
+
+/// A tensor with storage of its own. `gap` extra elements follow each row and hold NaN.
+class Tensor {
+public:
+  Tensor(std::vector<int64_t> shape, DType dtype, int64_t gap = 0) {
+    view.dtype = dtype;
+    view.shape = shape;
+    std::vector<int64_t> padded = shape;
+    padded.back() += gap;
+    view.strides = rowMajorStrides(padded);
+    int64_t count = 1;
+    for (int64_t size : padded)
+      count *= size;
+    bytes.resize(std::max<int64_t>(count, 1) * dtypeSize(dtype), 0xff); // all ones is a NaN in f32, f16, bf16
+    view.data = bytes.data();
+  }
+  Tensor(const Tensor &) = delete;
+  Tensor(Tensor &&) = default;
+
+  int64_t offset(std::initializer_list<int64_t> index) const {
+    int64_t at = 0, dim = 0;
+    for (int64_t i : index)
+      at += i * view.strides[dim++];
+    return at;
+  }
+  float get(std::initializer_list<int64_t> index) const {
+    int64_t at = offset(index);
+    if (view.dtype == DType::F32)
+      return reinterpret_cast<const float *>(bytes.data())[at];
+    return fromBits16(reinterpret_cast<const uint16_t *>(bytes.data())[at], view.dtype);
+  }
+  void set(std::initializer_list<int64_t> index, float value) {
+    int64_t at = offset(index);
+    if (view.dtype == DType::F32)
+      reinterpret_cast<float *>(bytes.data())[at] = value;
+    else
+      reinterpret_cast<uint16_t *>(bytes.data())[at] = toBits16(value, view.dtype);
+  }
+  /// Normal values in a rank-4 tensor.
+  void randomize(unsigned seed, float deviation = 1.0f) {
+    std::mt19937 engine(seed);
+    std::normal_distribution<float> normal(0.0f, deviation);
+    for (int64_t i = 0; i < view.shape[0]; ++i)
+      for (int64_t j = 0; j < view.shape[1]; ++j)
+        for (int64_t k = 0; k < view.shape[2]; ++k)
+          for (int64_t l = 0; l < view.shape[3]; ++l)
+            set({i, j, k, l}, normal(engine));
+  }
+
+  TensorView view;
+  std::vector<uint8_t> bytes;
+};
+
+/// Compiles the text of a module with tile kernels.
+struct CompiledHost {
+  HostObject object;
+  std::unique_ptr<HostCode> code;
+  HostKernelFn kernel = nullptr;
+  std::string error;
+};
+
+inline CompiledHost compileText(const std::string &text, HostCompileOptions options = {}) {
+  CompiledHost result;
+  mlir::DialectRegistry registry;
+  registerHostTarget(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+  if (!module) {
+    result.error = "the kernel does not parse";
+    return result;
+  }
+  auto object = compileForHost(*module, options);
+  if (!object) {
+    result.error = llvm::toString(object.takeError());
+    return result;
+  }
+  result.object = std::move(*object);
+  auto code = HostCode::load(*result.object.object);
+  if (!code) {
+    result.error = llvm::toString(code.takeError());
+    return result;
+  }
+  result.code = std::move(*code);
+  auto kernel = result.code->lookup(result.object.kernels.front().symbol);
+  if (kernel)
+    result.kernel = *kernel;
+  else
+    result.error = llvm::toString(kernel.takeError());
+  return result;
+}
+
+/// Attention by definition, in double: out(b, h, q, e) and lse(b, h, q), flat and dense.
+inline void naiveAttention(const Tensor &q, const Tensor &k, const Tensor &v, bool causal,
+                           std::vector<double> &out, std::vector<double> &lse) {
+  int64_t batch = q.view.shape[0], heads = q.view.shape[1], rows = q.view.shape[2];
+  int64_t depth = q.view.shape[3], groups = k.view.shape[1], keys = k.view.shape[2];
+  int64_t width = v.view.shape[3];
+  double scale = 1.0 / std::sqrt(double(depth));
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t h = 0; h < heads; ++h) {
+      int64_t g = h / (heads / groups);
+      for (int64_t i = 0; i < rows; ++i) {
+        int64_t count = causal ? std::max<int64_t>(0, std::min(keys, i + keys - rows + 1)) : keys;
+        std::vector<double> score(count);
+        double largest = -INFINITY, sum = 0;
+        for (int64_t j = 0; j < count; ++j) {
+          for (int64_t d = 0; d < depth; ++d)
+            score[j] += double(q.get({b, h, i, d})) * k.get({b, g, j, d});
+          score[j] *= scale;
+          largest = std::max(largest, score[j]);
+        }
+        std::vector<double> row(width, 0.0);
+        for (int64_t j = 0; j < count; ++j) {
+          double p = std::exp(score[j] - largest);
+          sum += p;
+          for (int64_t e = 0; e < width; ++e)
+            row[e] += p * v.get({b, g, j, e});
+        }
+        for (int64_t e = 0; e < width; ++e)
+          out.push_back(count ? row[e] / sum : 0.0);
+        lse.push_back(count ? largest + std::log(sum) : -INFINITY);
+      }
+    }
+}
+
+/// ||x - y|| / ||y|| over all elements of a rank-4 tensor; its absolute norm if y is 0.
+inline double relativeError(const Tensor &x, const std::vector<double> &y) {
+  double difference = 0, norm = 0;
+  size_t at = 0;
+  for (int64_t i = 0; i < x.view.shape[0]; ++i)
+    for (int64_t j = 0; j < x.view.shape[1]; ++j)
+      for (int64_t k = 0; k < x.view.shape[2]; ++k)
+        for (int64_t l = 0; l < x.view.shape[3]; ++l, ++at) {
+          double d = x.get({i, j, k, l}) - y[at];
+          difference += d * d;
+          norm += y[at] * y[at];
+        }
+  return norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
+}
+
+} // namespace attnc::testing
+
+#endif // ATTNC_TEST_UNIT_HOST_HOSTHARNESS_H

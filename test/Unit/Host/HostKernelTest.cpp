@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attention kernels on the host against a double loop: element types, head dims, tile shapes, lengths,
+// grouped heads, strided tensors with NaN in the gaps, rows without keys, every vector level.
+#include "HostHarness.h"
+#include "gtest/gtest.h"
+
+using namespace attnc;
+using namespace attnc::testing;
+
+namespace {
+
+struct Problem {
+  int64_t batch = 1, heads = 2, groups = 1, rows = 65, keys = 65;
+  int64_t gap = 3;
+};
+
+double boundOf(const std::string &dtype) {
+  return dtype == "f32" ? 1e-6 : dtype == "f16" ? 1e-3 : 5e-3;
+}
+
+void check(const CompiledHost &compiled, const FlashKernelShape &shape, const Problem &problem,
+           unsigned threads = 1) {
+  SCOPED_TRACE(::testing::Message()
+               << shape.dtype << " d=" << shape.headDim << " e=" << shape.vHeadDim << " tile "
+               << shape.tileQ << "x" << shape.tileKV << " q=" << problem.rows << " kv=" << problem.keys
+               << " h=" << problem.heads << " g=" << problem.groups);
+  DType dtype = dtypeNamed(shape.dtype);
+  Tensor q({problem.batch, problem.heads, problem.rows, shape.headDim}, dtype, problem.gap);
+  Tensor k({problem.batch, problem.groups, problem.keys, shape.headDim}, dtype, problem.gap);
+  Tensor v({problem.batch, problem.groups, problem.keys, shape.vHeadDim}, dtype, problem.gap);
+  Tensor out({problem.batch, problem.heads, problem.rows, shape.vHeadDim}, dtype, problem.gap);
+  Tensor lse({problem.batch, problem.heads, problem.rows}, DType::F32);
+  q.randomize(1);
+  k.randomize(2);
+  v.randomize(3);
+  std::vector<uint8_t> before = out.bytes;
+  HostLauncher launcher(threads);
+  LaunchInputs inputs{{{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
+  std::string error;
+  ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
+
+  std::vector<double> wantOut, wantLse;
+  naiveAttention(q, k, v, shape.causal, wantOut, wantLse);
+  EXPECT_LE(relativeError(out, wantOut), boundOf(shape.dtype));
+  size_t at = 0;
+  for (int64_t b = 0; b < problem.batch; ++b)
+    for (int64_t h = 0; h < problem.heads; ++h)
+      for (int64_t i = 0; i < problem.rows; ++i, ++at) {
+        double found = lse.get({b, h, i});
+        if (std::isinf(wantLse[at]))
+          ASSERT_EQ(found, wantLse[at]) << "row " << i;
+        else
+          ASSERT_NEAR(found, wantLse[at], 2e-6 * (1 + std::abs(wantLse[at]))) << "row " << i;
+      }
+  // Gaps between rows are not written.
+  int64_t size = dtypeSize(dtype), pitch = (shape.vHeadDim + problem.gap) * size;
+  for (size_t i = 0; i < out.bytes.size(); ++i)
+    if (static_cast<int64_t>(i) % pitch >= shape.vHeadDim * size)
+      ASSERT_EQ(out.bytes[i], before[i]) << "byte " << i << " of a gap";
+}
+
+std::vector<HostISA> runnableLevels() {
+  std::vector<HostISA> levels;
+  for (HostISA isa : {HostISA::Generic, HostISA::AVX2, HostISA::AVX512, HostISA::AVX512BF16})
+    if (isa <= detectHostISA())
+      levels.push_back(isa);
+  return levels;
+}
+
+class HostKernel : public ::testing::TestWithParam<std::tuple<std::string, int64_t>> {};
+
+TEST_P(HostKernel, LengthsAndStrides) {
+  FlashKernelShape shape;
+  shape.dtype = std::get<0>(GetParam());
+  shape.headDim = shape.vHeadDim = std::get<1>(GetParam());
+  shape.tileKV = shape.headDim > 128 ? 32 : 64;
+  CompiledHost compiled = compileText(flashKernel(shape));
+  ASSERT_TRUE(compiled.kernel) << compiled.error;
+  for (int64_t rows : {1, 63, 65, 130})
+    for (int64_t keys : {0, 1, 63, 64, 200})
+      check(compiled, shape, {1, 2, 1, rows, keys, 3});
+  check(compiled, shape, {2, 4, 2, 33, 1000, 8}, /*threads=*/2);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    DTypesAndHeadDims, HostKernel,
+    ::testing::Combine(::testing::Values("f32", "f16", "bf16"),
+                       ::testing::Values(16, 40, 64, 72, 80, 96, 128, 256)),
+    [](const auto &info) { return std::get<0>(info.param) + "_" + std::to_string(std::get<1>(info.param)); });
+
+TEST(HostKernelLevels, EveryVectorWidth) {
+  for (HostISA isa : runnableLevels())
+    for (const char *dtype : {"f32", "f16", "bf16"})
+      for (int64_t headDim : {40, 64, 72}) {
+        SCOPED_TRACE(stringifyHostISA(isa).str());
+        FlashKernelShape shape;
+        shape.dtype = dtype;
+        shape.headDim = headDim;
+        shape.vHeadDim = 48;
+        shape.tileQ = 32;
+        shape.tileKV = 48;
+        HostCompileOptions options;
+        options.isa = isa;
+        options.verify = true;
+        CompiledHost compiled = compileText(flashKernel(shape), options);
+        ASSERT_TRUE(compiled.kernel) << compiled.error;
+        for (auto [rows, keys] : {std::pair(1, 1), std::pair(65, 63), std::pair(63, 130), std::pair(70, 20)})
+          check(compiled, shape, {1, 2, 2, rows, keys, 5});
+      }
+}
+
+TEST(HostKernelLevels, FullAttentionAndTileShapes) {
+  for (auto [tileQ, tileKV] : {std::pair(16, 16), std::pair(8, 128), std::pair(24, 40), std::pair(128, 256)}) {
+    FlashKernelShape shape;
+    shape.causal = false;
+    shape.tileQ = tileQ;
+    shape.tileKV = tileKV;
+    shape.headDim = 48;
+    CompiledHost compiled = compileText(flashKernel(shape));
+    ASSERT_TRUE(compiled.kernel) << compiled.error;
+    for (auto [rows, keys] : {std::pair(1, 1), std::pair(65, 63), std::pair(130, 300)})
+      check(compiled, shape, {1, 2, 1, rows, keys, 1});
+  }
+}
+
+TEST(HostObject, SurvivesReloading) {
+  CompiledHost compiled = compileText(flashKernel({}));
+  ASSERT_TRUE(compiled.kernel) << compiled.error;
+  auto copy = llvm::MemoryBuffer::getMemBufferCopy(compiled.object.object->getBuffer());
+  CompiledHost reloaded;
+  auto code = HostCode::load(*copy);
+  ASSERT_TRUE(bool(code)) << llvm::toString(code.takeError());
+  reloaded.code = std::move(*code);
+  reloaded.object.kernels = compiled.object.kernels;
+  reloaded.kernel = llvm::cantFail(reloaded.code->lookup("attend"));
+  check(reloaded, {}, {});
+  auto missing = reloaded.code->lookup("no_such_kernel");
+  EXPECT_FALSE(bool(missing));
+  llvm::consumeError(missing.takeError());
+}
+
+} // namespace
