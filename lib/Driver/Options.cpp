@@ -25,30 +25,31 @@ cl::OptionCategory category("attnc options");
 
 using List = std::initializer_list<cl::SubCommand *>;
 
+/// Registers an option with several subcommands; must be part of its construction.
+struct In {
+  List commands;
+  template <typename Option> void apply(Option &option) const {
+    for (cl::SubCommand *command : commands)
+      option.addSubCommand(*command);
+  }
+};
+
 /// An option that several subcommands have.
 template <typename T> struct Flag {
   cl::opt<T> option;
   Flag(const char *name, const char *help, T initial, List commands, const char *value = "n")
-      : option(name, cl::desc(help), cl::init(initial), cl::cat(category), cl::value_desc(value)) {
-    for (cl::SubCommand *command : commands)
-      option.addSubCommand(*command);
-  }
+      : option(llvm::StringRef(name), cl::desc(help), cl::cat(category), cl::value_desc(value),
+               cl::initializer<T>(initial), In{commands}) {}
 };
 template <> struct Flag<bool> {
   cl::opt<bool> option;
   Flag(const char *name, const char *help, List commands)
-      : option(name, cl::desc(help), cl::init(false), cl::cat(category)) {
-    for (cl::SubCommand *command : commands)
-      option.addSubCommand(*command);
-  }
+      : option(llvm::StringRef(name), cl::desc(help), cl::cat(category), In{commands}) {}
 };
 struct ListFlag {
   cl::list<std::string> option;
   ListFlag(const char *name, const char *help, const char *value, List commands)
-      : option(name, cl::desc(help), cl::cat(category), cl::value_desc(value)) {
-    for (cl::SubCommand *command : commands)
-      option.addSubCommand(*command);
-  }
+      : option(llvm::StringRef(name), cl::desc(help), cl::cat(category), cl::value_desc(value), In{commands}) {}
 };
 
 #define SHAPED {&compileCommand, &runCommand, &benchCommand, &explainCommand, &showCommand}
@@ -59,10 +60,7 @@ struct ListFlag {
 
 struct SpecArgument {
   cl::opt<std::string> option;
-  SpecArgument() : option(cl::Positional, cl::desc("SPEC"), cl::cat(category)) {
-    for (cl::SubCommand *command : List WITH_SPEC)
-      option.addSubCommand(*command);
-  }
+  SpecArgument() : option(cl::Positional, cl::desc("SPEC"), cl::cat(category), In{WITH_SPEC}) {}
 };
 
 SpecArgument spec;
