@@ -17,6 +17,7 @@
 #include "attnc/Emulator/Emulator.h"
 #include "attnc/Emulator/Ptx.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -130,13 +131,15 @@ struct Warp {
   Warp(const Warp &) = delete;
 };
 
+/// One of the sixteen barriers of a thread block.
 struct NamedBarrier {
-  uint32_t expected = 0; ///< threads, 0 while idle
-  uint32_t arrived = 0;
-  uint32_t syncWarps = 0, waiting[2] = {0, 0}; ///< warps blocked in sync (bit set, 64 warps)
-  uint64_t generation = 0;
-  uint64_t reduceAnd = ~0ull, reduceOr = 0, reducePopc = 0;
-  const Rec *first = nullptr;
+  uint32_t expectedThreads = 0; ///< 0: every warp that has not exited
+  uint32_t arrivedThreads = 0, arrivedWarps = 0;
+  uint64_t waiters = 0;         ///< warps blocked here
+  bool reduceAll = true;
+  uint64_t reducePopc = 0;
+  const Rec *first = nullptr;   ///< the first arrival of this phase
+  std::unique_ptr<std::array<uint32_t, 96>> clock; ///< the race detector's join of all arrivals
 };
 
 /// One thread block and its shared memory.
@@ -156,6 +159,7 @@ struct Cta {
   std::unique_ptr<RaceDetector> races;
   std::vector<char> sharedStore, fileStore, localStore;
   bool progressed = false;
+  uint64_t spins = 0;              ///< rounds in which every warp only spun
   Cta();
   ~Cta();
 };
