@@ -69,6 +69,11 @@ Options optionsFromEnvironment() {
   return o;
 }
 
+const Function &functionOf(const Kernel &kernel) { return *kernel.function; }
+uint32_t staticSharedBytes(const Kernel &kernel) { return kernel.staticSharedBytes; }
+uint32_t localBytes(const Kernel &kernel) { return kernel.localBytes; }
+uint32_t maxLiveRegisters(const Kernel &kernel) { return kernel.maxLive32; }
+
 LoadedModule::~LoadedModule() {
   if (memory)
     for (auto &g : globals)

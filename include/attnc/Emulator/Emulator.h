@@ -100,6 +100,13 @@ struct LaunchResult {
   Counters counters;
 };
 
+/// What a caller may ask of a decoded kernel without seeing its insides.
+const Function &functionOf(const Kernel &kernel);
+uint32_t staticSharedBytes(const Kernel &kernel);
+uint32_t localBytes(const Kernel &kernel);
+/// The most 32-bit registers live at once in the PTX; ptxas may need more or fewer.
+uint32_t maxLiveRegisters(const Kernel &kernel);
+
 /// Writes counters as JSON, per kernel and per PTX line.
 std::string toJson(const Kernel &kernel, const Counters &counters);
 
