@@ -62,6 +62,26 @@ public:
     return llvm::Error::success();
   }
 
+  /// Flags of one head, row by row.
+  std::vector<char> maskOfHead(int64_t b, int64_t h) {
+    std::vector<char> flags(static_cast<size_t>(numQ * numKV), 1);
+    if (!mask)
+      return flags;
+    Program::Frame frame = mask->makeFrame();
+    for (int64_t row = 0; row < numQ; ++row) {
+      setCoordinates(*mask, frame, 0, b, h, row);
+      for (int64_t first = 0; first < numKV; first += Program::maxLanes) {
+        unsigned lanes = static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, numKV - first));
+        fillKeys(mask->argument(frame, 3), first, lanes);
+        mask->run(frame, lanes);
+        for (unsigned i = 0; i < lanes; ++i)
+          flags[static_cast<size_t>(row * numKV + first + i)] =
+              mask->result(frame)[i * mask->resultStep()] != 0;
+      }
+    }
+    return flags;
+  }
+
   void run(unsigned numThreads) {
     int64_t heads = numB * numH;
     auto strategy = llvm::hardware_concurrency(numThreads);
@@ -216,12 +236,11 @@ private:
 };
 } // namespace
 
-llvm::Expected<std::map<std::string, Tensor64>> attnc::reference::run(attn::VariantOp variant, const Bindings &bindings,
-                                                                      unsigned numThreads) {
+/// Checks `bindings` and fills in sizes, inputs and parameters.
+static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bindings, Environment &environment) {
   llvm::Expected<Signature> signature = signatureOf(variant);
   if (!signature)
     return signature.takeError();
-  Environment environment;
   environment.inputs = bindings.inputs;
   if (std::string message = checkBindings(*signature, bindings.inputs, {}, environment.sizes); !message.empty())
     return llvm::createStringError(message);
@@ -230,6 +249,14 @@ llvm::Expected<std::map<std::string, Tensor64>> attnc::reference::run(attn::Vari
     return llvm::createStringError(message);
   for (auto [decl, number] : llvm::zip_equal(signature->params, params))
     environment.params[decl.name] = number;
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::map<std::string, Tensor64>> attnc::reference::run(attn::VariantOp variant, const Bindings &bindings,
+                                                                      unsigned numThreads) {
+  Environment environment;
+  if (llvm::Error error = bindEnvironment(variant, bindings, environment))
+    return std::move(error);
 
   std::map<Operation *, std::unique_ptr<Attend>> stages;
   for (auto op : variant.getBody().getOps<attn::AttendOp>()) {
@@ -249,4 +276,18 @@ llvm::Expected<std::map<std::string, Tensor64>> attnc::reference::run(attn::Vari
     outputs[cast<StringAttr>(name).str()] = isOut ? stage->second->out : stage->second->lse;
   }
   return outputs;
+}
+
+llvm::Expected<std::vector<char>> attnc::reference::evaluateMask(attn::VariantOp variant, const Bindings &bindings,
+                                                                 int64_t b, int64_t h) {
+  Environment environment;
+  if (llvm::Error error = bindEnvironment(variant, bindings, environment))
+    return std::move(error);
+  auto attends = llvm::to_vector(variant.getBody().getOps<attn::AttendOp>());
+  if (attends.size() != 1)
+    return llvm::createStringError("expects a variant with one attention stage");
+  Attend stage(attends.front(), environment);
+  if (llvm::Error error = stage.prepare())
+    return std::move(error);
+  return stage.maskOfHead(b, h);
 }

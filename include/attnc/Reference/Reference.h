@@ -36,6 +36,11 @@ llvm::Expected<Signature> signatureOf(attn::VariantOp variant);
 llvm::Expected<std::map<std::string, Tensor64>> run(attn::VariantOp variant, const Bindings &bindings,
                                                     unsigned numThreads = 0);
 
+/// The mask of the variant's attention stage for one batch entry and query head: q x kv flags in row-major
+/// order, 1 where the row attends to the key. All 1 without a mask.
+llvm::Expected<std::vector<char>> evaluateMask(attn::VariantOp variant, const Bindings &bindings, int64_t b,
+                                               int64_t h);
+
 } // namespace attnc::reference
 
 #endif // ATTNC_REFERENCE_REFERENCE_H
