@@ -9,7 +9,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <gtest/gtest.h>
 #include <random>
 #include <sstream>
 
@@ -54,6 +53,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 #ifndef ATTNC_FUZZ
+#include <gtest/gtest.h>
+
 TEST(Mutation, GallerySurvivesEdits) {
   std::vector<std::string> specs, tokens;
   for (const auto &entry : std::filesystem::directory_iterator(ATTNC_SPECS)) {
