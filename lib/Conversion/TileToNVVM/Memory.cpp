@@ -76,16 +76,11 @@ void KernelLowering::copyColumns(tile::AsyncCopyOp copy, Value source, Value row
     Value column = arith::AndIOp::create(builder, loc, threadId, i32(loc, width - 1));
     column = add(loc, column, i32(loc, firstUnit));
     Value columnBytes = mul(loc, column, i32(loc, unit));
-    auto clampTo1 = [&](Value v) -> Value {
-      v = arith::MaxSIOp::create(builder, loc, v, i32(loc, 0));
-      return arith::MinSIOp::create(builder, loc, v, i32(loc, 1));
-    };
-    Value columnValid = i32(loc, 1);
-    if (firstUnit >= validUnits)
-      columnValid = i32(loc, 0);
-    else if (firstUnit + width > validUnits)
-      columnValid = clampTo1(arith::SubIOp::create(builder, loc, i32(loc, validUnits), column));
-    Value unitBytes = mul(loc, columnValid, i32(loc, unit));
+    // A unit is copied if its row and its column are inside: if neither (rows left - 1) nor (columns left
+    // - 1) is negative. Sign bits instead of comparisons keep compare and select out of the key loops.
+    Value columnsLeft;
+    if (firstUnit + width > validUnits)
+      columnsLeft = arith::SubIOp::create(builder, loc, i32(loc, validUnits - 1), column);
     Value globalRow = add(loc, scalars.lookup(copy.getRow()), row);
     Value pointer = offsetPointer(
         loc, source,
@@ -110,7 +105,13 @@ void KernelLowering::copyColumns(tile::AsyncCopyOp copy, Value source, Value row
       Value offset = add(loc, mul(loc, tileRow, i32(loc, layout.getPitch())), inRow);
       Value destination = offsetPointer(loc, sharedBase,
                                         add(loc, fragments[copy.getToken()].front(), offset));
-      copyUnit(copy, pointer, destination, mul(loc, clampTo1(rowsLeft), unitBytes), unit);
+      Value outside = arith::SubIOp::create(builder, loc, rowsLeft, i32(loc, 1));
+      if (columnsLeft)
+        outside = arith::OrIOp::create(builder, loc, outside, columnsLeft);
+      outside = arith::ShRUIOp::create(builder, loc, outside, i32(loc, 31));
+      outside = arith::ShLIOp::create(builder, loc, outside, i32(loc, llvm::Log2_64(unit)));
+      Value bytesInside = arith::SubIOp::create(builder, loc, i32(loc, unit), outside);
+      copyUnit(copy, pointer, destination, bytesInside, unit);
     }
   };
 
