@@ -14,8 +14,19 @@
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+namespace attnc::attn {
+
+/// The index spaces of the softmax family: b, h, g, q, kv, d, e.
+llvm::ArrayRef<llvm::StringRef> indexSpaces();
+/// True if `name` is one of `indexSpaces()`.
+bool isIndexSpace(llvm::StringRef name);
+
+} // namespace attnc::attn
+
 #include "dialects/Attn/AttnDialect.h.inc"
 #include "dialects/Attn/AttnEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Attn/AttnAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Attn/AttnTypes.h.inc"
 #define GET_OP_CLASSES

@@ -5,6 +5,7 @@
 #define ATTNC_DIALECTS_ATTN_ATTN_TD
 
 include "dialects/Attn/AttnDialect.td"
+include "dialects/Attn/AttnAttrs.td"
 include "dialects/Attn/AttnTypes.td"
 include "dialects/Attn/AttnOps.td"
 

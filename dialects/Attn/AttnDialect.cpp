@@ -12,5 +12,15 @@ void attnc::attn::AttnDialect::initialize() {
 #define GET_OP_LIST
 #include "dialects/Attn/AttnOps.cpp.inc"
       >();
+  registerAttributes();
   registerTypes();
+}
+
+llvm::ArrayRef<llvm::StringRef> attnc::attn::indexSpaces() {
+  static const llvm::StringRef spaces[] = {"b", "h", "g", "q", "kv", "d", "e"};
+  return spaces;
+}
+
+bool attnc::attn::isIndexSpace(llvm::StringRef name) {
+  return llvm::is_contained(indexSpaces(), name);
 }

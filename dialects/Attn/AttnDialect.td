@@ -26,8 +26,9 @@ def Attn_Dialect : Dialect {
     Element type "operand" (written by leaving the type out) is the dtype that Q, K and V are bound to.
   }];
   let useDefaultTypePrinterParser = 1;
+  let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
-  let extraClassDeclaration = "void registerTypes();";
+  let extraClassDeclaration = "void registerAttributes(); void registerTypes();";
 }
 
 /// Base of every op. `examples` holds whole modules; tools/dev/run-examples extracts and runs them.

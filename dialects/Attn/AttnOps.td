@@ -5,20 +5,13 @@
 #define ATTNC_DIALECTS_ATTN_ATTNOPS_TD
 
 include "dialects/Attn/AttnDialect.td"
+include "dialects/Attn/AttnAttrs.td"
 include "dialects/Attn/AttnTypes.td"
 include "mlir/IR/BuiltinAttributeInterfaces.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/IR/RegionKindInterface.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
-
-def Attn_AlignNone        : I32EnumAttrCase<"None", 0, "none">;
-def Attn_AlignTopLeft     : I32EnumAttrCase<"TopLeft", 1, "top_left">;
-def Attn_AlignBottomRight : I32EnumAttrCase<"BottomRight", 2, "bottom_right">;
-def Attn_AlignAttr : I32EnumAttr<"Align", "how query rows are placed against keys",
-    [Attn_AlignNone, Attn_AlignTopLeft, Attn_AlignBottomRight]> {
-  let cppNamespace = "::attnc::attn";
-}
 
 def Attn_Scalar : AnyTypeOf<[I1, I32, F32], "scalar (i1, i32 or f32)">;
 
@@ -69,9 +62,9 @@ def Attn_InputOp : Attn_Op<"input", [Pure]> {
     - C1: the name is an identifier.
     - C2: the element type is the operand dtype, i1 (stored as one byte), i32, f32, f16 or bf16.
   }];
-  let arguments = (ins StrAttr:$name);
+  let arguments = (ins StrAttr:$name, OptionalAttr<Attn_SampleAttr>:$sample);
   let results = (outs Attn_TensorType:$result);
-  let assemblyFormat = "$name attr-dict `:` type($result)";
+  let assemblyFormat = "$name (`sample` $sample^)? attr-dict `:` type($result)";
   let hasVerifier = 1;
 }
 
@@ -146,11 +139,12 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects]> {
     - C5: regions hold only scalar arithmetic (`arith`, `math`) and `attn.read`, `attn.position`, `attn.size`.
   }];
   let arguments = (ins Attn_TensorType:$query, Attn_TensorType:$key, Attn_TensorType:$value,
-                       Optional<F32>:$scale);
+                       Optional<F32>:$scale,
+                       DefaultValuedAttr<Attn_PrecisionAttr, "::attnc::attn::Precision::F32">:$precision);
   let results = (outs Attn_TensorType:$out, Attn_TensorType:$lse);
   let regions = (region AnyRegion:$score, AnyRegion:$mask, AnyRegion:$sink);
   let assemblyFormat = [{
-    $query `,` $key `,` $value (`scale` $scale^)?
+    $query `,` $key `,` $value (`scale` $scale^)? (`precision` $precision^)?
     custom<OptionalRegion>("\"score\"", $score)
     custom<OptionalRegion>("\"mask\"", $mask)
     custom<OptionalRegion>("\"sink\"", $sink)

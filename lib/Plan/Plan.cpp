@@ -42,9 +42,8 @@ llvm::Expected<Target> Target::parse(llvm::StringRef name) {
 static std::string precisionOf(attn::VariantOp variant) {
   std::string precision = "f32";
   variant.walk([&](attn::AttendOp attend) {
-    if (mlir::Attribute attr = attend->getDiscardableAttr("precision"))
-      if (auto text = mlir::dyn_cast<mlir::StringAttr>(attr))
-        precision = text.getValue().str();
+    if (attend.getPrecision() == attn::Precision::TF32)
+      precision = "tf32";
   });
   return precision;
 }
@@ -60,19 +59,24 @@ static int64_t sharedBytes(const KernelPlan &plan) {
 }
 
 /// Tiles for mma.sync. What binds is registers: a warp holds 16 rows of the output and of the scores in
-/// accumulators (16 * (e + tileKV) * 4 bytes / 32 lanes), and the query's fragments.
+/// accumulators (16 * (e + tileKV) * 4 bytes / 32 lanes), and the query's fragments. One row tile to a
+/// warp leaves room for score and mask code at every head dim; two (tileQ = 128) would use each key
+/// fragment twice, but takes all 255 registers at head dim 64.
+/// Where these tiles do not fit in shared memory, key tiles shrink first (the query tile is what a key is
+/// reused by), then the query tile and with it the block.
 static void chooseForGPU(KernelPlan &plan) {
   int64_t d = llvm::alignTo(std::max(plan.headDim, plan.vHeadDim), 16);
   bool wide = plan.dtype == "f32";
-  plan.numWarps = 4;
+  plan.stages = 2;
   plan.tileQ = 64;
   plan.tileKV = wide || d > 128 ? 32 : 64;
-  plan.stages = 2;
-  if (!wide && d <= 64) {
-    // Two row tiles to a warp: each key fragment that ldmatrix brings is used twice, which halves the
-    // shared memory traffic that would otherwise bound the products.
-    plan.tileQ = 128;
+  while (sharedBytes(plan) > plan.target.sharedMemoryLimit && plan.tileQ > 16) {
+    if (plan.tileKV > 16)
+      plan.tileKV /= 2;
+    else
+      plan.tileQ /= 2;
   }
+  plan.numWarps = plan.tileQ / 16;
 }
 
 /// Tiles for the host: the score tile and the packed key tile should stay in L1/L2.

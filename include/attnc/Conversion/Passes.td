@@ -26,4 +26,27 @@ def ConvertAttnToTile : Pass<"convert-attn-to-tile", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
 }
 
+def ConvertTileToNVVM : Pass<"convert-tile-to-nvvm", "::mlir::ModuleOp"> {
+  let summary = "lower scheduled tile kernels to LLVM functions with NVVM instructions";
+  let description = [{
+    Tiles become scalars for each thread as their linear layouts say; products become mma.sync with
+    operands by ldmatrix, copies cp.async, row reductions butterfly shuffles. Loops stay `scf.for` and
+    scalar arithmetic stays `arith` and `math`.
+
+    Numerics: f32 products use tf32 matrix instructions, three for each product (relative error of an
+    operand about 2^-22) or one when the precision is tf32.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect",
+                           "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
+}
+
+def ExpandMathForPTX : Pass<"expand-math-for-ptx", "::mlir::ModuleOp"> {
+  let summary = "express math functions by those that PTX has instructions for";
+  let description = [{
+    Not bit-exact: each function has the error stated in lib/Conversion/TileToNVVM/ExpandMath.cpp.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect"];
+}
+
 #endif // ATTNC_CONVERSION_PASSES_TD

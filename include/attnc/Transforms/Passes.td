@@ -24,4 +24,36 @@ def AttnPlan : Pass<"attn-plan", "::mlir::ModuleOp"> {
     Option<"numWarps", "num-warps", "int32_t", "0", "warps of a thread block; 0 = choose">];
 }
 
+def TilePipelineLoads : Pass<"tile-pipeline-loads", "::attnc::tile::KernelOp"> {
+  let summary = "turn tile loads into asynchronous copies through shared memory";
+  let description = [{
+    Every `tile.load` becomes a copy into a shared buffer. Loads of a chain of key loops (loops where one
+    starts at the other's end: leading PARTIAL tiles, FULL tiles, trailing PARTIAL tiles) share buffers of
+    `stages` tiles and are issued `stages - 1` tiles ahead, across the loops of the chain, so that the
+    pipeline does not drain between FULL and PARTIAL tiles:
+
+    ```
+    tok0 = copy(tile 0)
+    for tile: slots = wait tok; tok = copy(tile + 1); compute on slots
+    ```
+
+    Copies beyond the chain's end are limited to zero rows: they access nothing. One barrier for each
+    tile, at the wait, both publishes the arrived tile and protects the stage that is overwritten next.
+    Offsets of the buffers in shared memory are assigned, and `tile.shared_bytes` set, at the end.
+  }];
+  let statistics = [Statistic<"numPipelined", "pipelined-loads", "Loads issued ahead of their use">];
+  let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def TileAssignLayouts : Pass<"tile-assign-layouts", "::attnc::tile::KernelOp"> {
+  let summary = "give each tile in registers a linear layout";
+  let description = [{
+    Matrices get the mma.m16n8 fragment layout with the kernel's warps stacked along the rows, so that a
+    warp owns whole rows: row reductions stay inside groups of four lanes, and the probabilities that
+    leave the first product are in place for the second. Row values get its row slice. Right operands of
+    products stay in shared memory and get no layout.
+  }];
+}
+
 #endif // ATTNC_TRANSFORMS_PASSES_TD

@@ -34,7 +34,7 @@ public:
       attrs.push_back(builder.getNamedAttr("tile.output", builder.getUnitAttr()));
     if (isOperand)
       attrs.push_back(
-          builder.getNamedAttr("tile.alignment", builder.getI64IntegerAttr(plan.vectorBytes)));
+          builder.getNamedAttr("tile.row_alignment", builder.getI64IntegerAttr(plan.vectorBytes)));
     add(tile::ViewType::get(builder.getContext(), type.getRank(), elementType, isOperand), attrs);
   }
   void addScalar(const llvm::Twine &binding, Type type) {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From a spec to something that can be launched, in one process: parse, compile for a target (through the
+// code cache), load on a device. The driver, the C API and the tests all go through here.
+#ifndef ATTNC_JIT_COMPILER_H
+#define ATTNC_JIT_COMPILER_H
+
+#include "attnc/Pipelines/Phases.h"
+#include "attnc/Plan/Plan.h"
+#include "attnc/Runtime/CUDA/Driver.h"
+#include "attnc/Runtime/CodeCache.h"
+#include "attnc/Runtime/HostLauncher.h"
+#include "dialects/Attn/Attn.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/Error.h"
+#include <memory>
+#include <string>
+
+namespace attnc {
+
+/// A spec as text: `.attn` source, or MLIR (recognised by the file's suffix `.mlir`, or by text that starts
+/// with a `module`, an `attn.variant` or a `//` comment followed by one).
+struct SpecSource {
+  std::string name; ///< file name for messages
+  std::string text;
+
+  /// Reads a file; "-" is standard input. The error names the file.
+  static llvm::Expected<SpecSource> fromFile(llvm::StringRef path);
+};
+
+/// A parsed spec. Owns the context its IR lives in.
+class Spec {
+public:
+  /// Parses and verifies. The error's text holds all diagnostics as they would be printed, with source
+  /// lines and carets. With several variants, `variantName` selects one; empty takes the only one.
+  static llvm::Expected<std::unique_ptr<Spec>> parse(const SpecSource &source,
+                                                     llvm::StringRef variantName = {});
+
+  mlir::MLIRContext &context() { return *mlirContext; }
+  mlir::ModuleOp module() { return *ownedModule; }
+  attn::VariantOp variant() { return selected; }
+  /// A module of its own with a copy of the selected variant, to be consumed by a pipeline.
+  mlir::OwningOpRef<mlir::ModuleOp> cloneVariant();
+  /// The variant as canonical text without locations: what the cache key is made of.
+  std::string canonicalText();
+  /// Default values of launch-time parameters, by name.
+  std::map<std::string, double> defaultParams();
+
+private:
+  Spec() = default;
+  std::unique_ptr<mlir::MLIRContext> mlirContext;
+  mlir::OwningOpRef<mlir::ModuleOp> ownedModule;
+  attn::VariantOp selected;
+};
+
+/// Registers every dialect and translation that specs and compilation need.
+void registerAllDialects(mlir::DialectRegistry &registry);
+
+/// "attnc 0.1.0 (LLVM 22.1.8)"; part of every cache key.
+std::string compilerVersion();
+
+/// What a compilation reports besides the code.
+struct CompileReport {
+  bool fromCache = false;
+  std::vector<std::pair<std::string, double>> phases; ///< name, milliseconds
+};
+
+/// Compiles `spec` for `options.target`. `cache` may be null. Errors carry the diagnostics' text.
+llvm::Expected<CompiledCode> compileSpec(Spec &spec, const CompileOptions &options, CodeCache *cache,
+                                         CompileReport *report = nullptr);
+
+/// Compiled code on a device, ready to launch any number of times, from several threads.
+class Executable {
+public:
+  /// Native code of this process.
+  static llvm::Expected<std::unique_ptr<Executable>> loadHost(CompiledCode code,
+                                                              std::shared_ptr<HostLauncher> launcher);
+  /// PTX on a CUDA device (or the emulator).
+  static llvm::Expected<std::unique_ptr<Executable>> loadCUDA(CompiledCode code,
+                                                              std::shared_ptr<cuda::Device> device);
+  ~Executable();
+
+  const KernelABI &abi() const { return kernelABI; }
+  const std::string &target() const { return targetName; }
+  /// The CUDA kernel, or null on the host.
+  cuda::Kernel *cudaKernel() { return kernel.get(); }
+
+  /// Checks the inputs and launches. On the host returns when done; on CUDA returns at once, on `stream`,
+  /// with device pointers in the tensors. Nothing is written if the inputs do not fit.
+  llvm::Error launch(const LaunchInputs &inputs, cuda::Stream stream = nullptr);
+
+private:
+  Executable() = default;
+  KernelABI kernelABI;
+  std::string targetName;
+  struct HostPart;
+  std::unique_ptr<HostPart> host;
+  std::unique_ptr<cuda::Kernel> kernel;
+};
+
+} // namespace attnc
+
+#endif // ATTNC_JIT_COMPILER_H

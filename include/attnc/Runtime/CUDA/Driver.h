@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The CUDA Driver API, opened at run time. attnc links against no CUDA library: the driver is
+// `libcuda.so.1`, or the library that the environment variable ATTNC_CUDA_DRIVER names (the PTX emulator
+// is one). Declarations of the few entry points we use are our own, so no CUDA toolkit is needed to build.
+#ifndef ATTNC_RUNTIME_CUDA_DRIVER_H
+#define ATTNC_RUNTIME_CUDA_DRIVER_H
+
+#include "attnc/Runtime/KernelABI.h"
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace attnc::cuda {
+
+using DevicePtr = uint64_t;
+/// CUstream; null is the default stream.
+using Stream = void *;
+
+/// What a device says about itself.
+struct DeviceInfo {
+  std::string name;
+  int major = 0, minor = 0;     ///< compute capability
+  int driverVersion = 0;        ///< 13000 for 13.0
+  int multiprocessors = 0;
+  int64_t memoryBytes = 0;
+  int64_t sharedMemoryLimit = 0; ///< opt-in maximum for one thread block, bytes
+  /// True for the PTX emulator: times are not times.
+  bool emulated() const { return name.find("EMULATED") != std::string::npos; }
+  /// The target to compile for: "sm_90a" for compute capability 9.0.
+  std::string targetName() const;
+};
+
+/// One device with its primary context. All calls are safe from several threads; each makes the context
+/// current on the calling thread.
+class Device {
+public:
+  /// Opens the driver and device `ordinal`. Errors: no driver library, a library without a needed entry
+  /// point, no device, or a driver error with its CUDA name and text.
+  static llvm::Expected<std::shared_ptr<Device>> open(int ordinal = 0);
+  ~Device();
+
+  const DeviceInfo &info() const;
+  /// Path of the driver library.
+  const std::string &driverPath() const;
+
+  llvm::Expected<DevicePtr> allocate(size_t bytes);
+  llvm::Error free(DevicePtr pointer);
+  llvm::Error copyToDevice(DevicePtr destination, const void *source, size_t bytes);
+  llvm::Error copyToHost(void *destination, DevicePtr source, size_t bytes);
+  llvm::Error synchronize();
+
+  struct Impl;
+  Impl &impl() { return *state; }
+
+private:
+  explicit Device(std::unique_ptr<Impl> state);
+  std::unique_ptr<Impl> state;
+};
+
+/// A kernel loaded on a device, ready to launch on any stream. Launching neither allocates nor
+/// synchronises.
+class Kernel {
+public:
+  /// Loads PTX (or a cubin) and finds `abi.symbol`; opts in to its shared memory. A rejected module's
+  /// error carries the driver's log.
+  static llvm::Expected<std::unique_ptr<Kernel>> load(std::shared_ptr<Device> device,
+                                                      llvm::StringRef image, KernelABI abi);
+  ~Kernel();
+
+  /// Launches on `stream` with packed argument slots (see packArguments) and the grid's size.
+  llvm::Error launch(llvm::ArrayRef<uint64_t> slots, std::array<uint32_t, 3> grid, Stream stream);
+
+  const KernelABI &abi() const { return kernelABI; }
+  /// Registers of a thread and bytes of spilled local memory, as the driver compiled it.
+  llvm::Expected<std::pair<int, int>> registersAndLocalBytes() const;
+
+private:
+  Kernel() = default;
+  std::shared_ptr<Device> device;
+  KernelABI kernelABI;
+  void *module = nullptr;
+  void *function = nullptr;
+};
+
+/// Milliseconds between two points of a stream, for benchmarks. Refuses an emulated device.
+class Timer {
+public:
+  static llvm::Expected<std::unique_ptr<Timer>> create(std::shared_ptr<Device> device);
+  ~Timer();
+  llvm::Error start(Stream stream);
+  llvm::Expected<double> stop(Stream stream);
+
+private:
+  Timer() = default;
+  std::shared_ptr<Device> device;
+  void *begin = nullptr, *end = nullptr;
+};
+
+} // namespace attnc::cuda
+
+#endif // ATTNC_RUNTIME_CUDA_DRIVER_H

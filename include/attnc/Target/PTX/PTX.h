@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From a module of LLVM-dialect kernels to PTX text through LLVM's NVPTX back end.
+#ifndef ATTNC_TARGET_PTX_PTX_H
+#define ATTNC_TARGET_PTX_PTX_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/Support/Error.h"
+#include <string>
+
+namespace mlir {
+class DialectRegistry;
+}
+
+namespace attnc {
+
+/// Wall-clock milliseconds of the steps of a translation.
+struct PTXTimings {
+  double translate = 0, optimise = 0, codegen = 0;
+};
+
+/// Registers what translation to LLVM IR and convert-to-llvm need.
+void registerPTXTranslations(mlir::DialectRegistry &registry);
+
+/// The lowest PTX version that has what we emit for `arch`, as an LLVM feature: "+ptx70".
+llvm::Expected<std::string> ptxFeatureFor(llvm::StringRef arch);
+
+/// Translates `module`, which holds only LLVM and NVVM dialect ops, for `arch` ("sm_80").
+/// `llvmIR`, if not null, receives the optimised LLVM IR.
+llvm::Expected<std::string> translateToPTX(mlir::ModuleOp module, llvm::StringRef arch,
+                                           PTXTimings *timings = nullptr,
+                                           std::string *llvmIR = nullptr);
+
+} // namespace attnc
+
+#endif // ATTNC_TARGET_PTX_PTX_H

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// expand-math-for-ptx: functions that PTX has no instruction for, in terms of those it has.
+//
+// PTX offers ex2, lg2, rcp, rsqrt, sin and cos as approximations of 1 to 2 ulp (PTX ISA, "Floating Point
+// Instructions"); NVPTX would otherwise call a library that is not linked. Errors, for f32:
+//
+//   exp(x)  = ex2(x log2 e)                  2 ulp, plus |x| 2^-24 from the product
+//   tanh(x) = 1 - 2 / (ex2(2x log2 e) + 1)   absolute error below 2e-7 (not relative, near 0)
+//   a / b   = a * rcp(b)                      2 ulp; rcp of a subnormal is inf
+//   sin, cos  after a reduction by 2 pi in two parts; absolute error below 1e-6 for |x| < 1e4
+//   pow(x, y) = ex2(y lg2 x) for x > 0; for x < 0 the sign follows an integral y, else NaN
+//   erf       Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7 + 2 ulp
+#include "attnc/Conversion/Passes.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace attnc {
+#define GEN_PASS_DEF_EXPANDMATHFORPTX
+#include "attnc/Conversion/Passes.h.inc"
+
+namespace {
+
+constexpr double kLog2E = 1.4426950408889634;
+constexpr double kLn2 = 0.6931471805599453;
+
+class Expander {
+public:
+  explicit Expander(Operation *op) : b(op), loc(op->getLoc()) {}
+
+  /// The replacement of `op`'s result, or null if it has an instruction.
+  Value expand(Operation *op) {
+    return llvm::TypeSwitch<Operation *, Value>(op)
+        .Case<math::ExpOp>([&](auto o) { return exp(o.getOperand()); })
+        .Case<math::LogOp>([&](auto o) { return mul(log2(o.getOperand()), constant(kLn2)); })
+        .Case<math::Log2Op>([&](auto o) { return log2(o.getOperand()); })
+        .Case<math::TanhOp>([&](auto o) { return tanh(o.getOperand()); })
+        .Case<math::RsqrtOp>(
+            [&](auto o) { return intrinsic("llvm.nvvm.rsqrt.approx.ftz.f", o.getOperand()); })
+        .Case<math::SinOp>(
+            [&](auto o) { return intrinsic("llvm.nvvm.sin.approx.ftz.f", reduce(o.getOperand())); })
+        .Case<math::CosOp>(
+            [&](auto o) { return intrinsic("llvm.nvvm.cos.approx.ftz.f", reduce(o.getOperand())); })
+        .Case<math::PowFOp>([&](auto o) { return pow(o.getLhs(), o.getRhs()); })
+        .Case<math::ErfOp>([&](auto o) { return erf(o.getOperand()); })
+        .Case<arith::DivFOp>([&](auto o) { return mul(o.getLhs(), rcp(o.getRhs())); })
+        .Case<arith::FloorDivSIOp>([&](auto o) { return floorDiv(o.getLhs(), o.getRhs()); })
+        .Default([](auto) { return Value(); });
+  }
+
+private:
+  Value constant(double v) {
+    return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v));
+  }
+  Value add(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
+  Value sub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
+  Value mul(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y); }
+  Value fma(Value x, Value y, Value z) { return math::FmaOp::create(b, loc, x, y, z); }
+  Value exp2(Value x) { return math::Exp2Op::create(b, loc, x); }
+  Value compare(arith::CmpFPredicate p, Value x, Value y) {
+    return arith::CmpFOp::create(b, loc, p, x, y);
+  }
+  Value select(Value c, Value x, Value y) { return arith::SelectOp::create(b, loc, c, x, y); }
+  Value intrinsic(llvm::StringRef name, Value x) {
+    return LLVM::CallIntrinsicOp::create(b, loc, x.getType(), b.getStringAttr(name), ValueRange(x))
+        .getResult(0);
+  }
+  Value rcp(Value x) { return intrinsic("llvm.nvvm.rcp.approx.ftz.f", x); }
+  Value log2(Value x) { return intrinsic("llvm.nvvm.lg2.approx.ftz.f", x); }
+  Value exp(Value x) { return exp2(mul(x, constant(kLog2E))); }
+  Value tanh(Value x) {
+    Value e = exp2(mul(x, constant(2 * kLog2E)));
+    return fma(rcp(add(e, constant(1.0))), constant(-2.0), constant(1.0));
+  }
+  Value reduce(Value x) {
+    Value turns = math::RoundEvenOp::create(b, loc, mul(x, constant(0.15915494309189535)));
+    Value r = fma(turns, constant(-6.28125), x); // 2 pi = 6.28125 + 0.0019353071795864769
+    return fma(turns, constant(-0.0019353071795864769), r);
+  }
+  Value pow(Value x, Value y) {
+    Value magnitude = math::AbsFOp::create(b, loc, x);
+    Value result = exp2(mul(y, log2(magnitude)));
+    Value zero = constant(0.0);
+    Value half = mul(y, constant(0.5));
+    Value even = compare(arith::CmpFPredicate::OEQ, math::FloorOp::create(b, loc, half), half);
+    Value whole = compare(arith::CmpFPredicate::OEQ, math::FloorOp::create(b, loc, y), y);
+    Value odd = select(even, result, arith::NegFOp::create(b, loc, result));
+    Value nan = constant(std::numeric_limits<double>::quiet_NaN());
+    Value negative = select(whole, odd, nan);
+    result = select(compare(arith::CmpFPredicate::OLT, x, zero), negative, result);
+    return select(compare(arith::CmpFPredicate::OEQ, y, zero), constant(1.0), result);
+  }
+  Value erf(Value x) {
+    Value magnitude = math::AbsFOp::create(b, loc, x);
+    Value t = rcp(fma(magnitude, constant(0.3275911), constant(1.0)));
+    Value p = constant(1.061405429);
+    for (double c : {-1.453152027, 1.421413741, -0.284496736, 0.254829592})
+      p = fma(p, t, constant(c));
+    Value tail = mul(mul(p, t), exp(arith::NegFOp::create(b, loc, mul(x, x))));
+    return math::CopySignOp::create(b, loc, sub(constant(1.0), tail), x);
+  }
+  Value floorDiv(Value x, Value y) {
+    Type type = x.getType();
+    auto integer = [&](int64_t v) -> Value {
+      return arith::ConstantOp::create(b, loc, IntegerAttr::get(type, v));
+    };
+    IntegerAttr known;
+    if (matchPattern(y, m_Constant(&known)) && known.getValue().isPowerOf2())
+      return arith::ShRSIOp::create(b, loc, x, integer(known.getValue().logBase2()));
+    Value quotient = arith::DivSIOp::create(b, loc, x, y);
+    Value rest = arith::SubIOp::create(b, loc, x, arith::MulIOp::create(b, loc, quotient, y));
+    Value inexact = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, rest, integer(0));
+    Value signs = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
+                                        arith::XOrIOp::create(b, loc, rest, y), integer(0));
+    Value down = arith::AndIOp::create(b, loc, inexact, signs);
+    return arith::SubIOp::create(b, loc, quotient, arith::ExtUIOp::create(b, loc, type, down));
+  }
+
+  OpBuilder b;
+  Location loc;
+};
+
+struct ExpandMathForPTX : impl::ExpandMathForPTXBase<ExpandMathForPTX> {
+  using ExpandMathForPTXBase::ExpandMathForPTXBase;
+
+  void runOnOperation() override {
+    SmallVector<Operation *> ops;
+    getOperation().walk([&](Operation *op) {
+      if (op->getNumResults() == 1 && isa<arith::ArithDialect, math::MathDialect>(op->getDialect()))
+        ops.push_back(op);
+    });
+    for (Operation *op : ops)
+      if (Value replacement = Expander(op).expand(op)) {
+        op->getResult(0).replaceAllUsesWith(replacement);
+        op->erase();
+      }
+  }
+};
+
+} // namespace
+} // namespace attnc

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Names, reads and operators, with the promotion rules: int and int stay int, a real on one side makes both
+// real, conditions mix with nothing.
+#include "Emitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace attnc;
+using namespace attnc::frontend;
+using namespace mlir;
+using llvm::formatv;
+using llvm::SMRange;
+using llvm::StringRef;
+
+static StringRef nameOf(Type type) { return type.isF32() ? "real" : type.isInteger(1) ? "condition" : "int"; }
+
+Reporter::Error Emitter::error(SMRange range, const llvm::Twine &message) {
+  Reporter::Error result = reporter.error(range, message);
+  for (const Frame &frame : llvm::reverse(frames))
+    result.note(frame.call, "in this use of `" + frame.definition->name.text + "`");
+  return result;
+}
+
+Location Emitter::locationOf(const Expr *expr) const {
+  Location loc = reporter.location(expr->anchor);
+  return frames.empty() ? loc : Location(CallSiteLoc::get(loc, frames.back().location));
+}
+
+Value Emitter::constant(Location loc, double value) {
+  return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(static_cast<float>(value)));
+}
+
+Value Emitter::constant(Location loc, int32_t value) {
+  return arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(value));
+}
+
+Value Emitter::toReal(Value value, Location loc) {
+  if (value.getType().isF32())
+    return value;
+  return builder.createOrFold<arith::SIToFPOp>(loc, builder.getF32Type(), value);
+}
+
+Value Emitter::require(Value value, Type type, const Expr *expr, StringRef statement) {
+  if (!value || value.getType() == type)
+    return value;
+  if (type.isF32() && value.getType().isInteger(32)) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointAfterValue(value);
+    if (auto arg = dyn_cast<BlockArgument>(value))
+      builder.setInsertionPointToEnd(arg.getOwner());
+    return toReal(value, locationOf(expr));
+  }
+  error(expr->range, formatv("`{0}` needs a {1}, found a {2}", statement, nameOf(type), nameOf(value.getType())).str());
+  return {};
+}
+
+Value Emitter::emitIn(EmitContext &into, const Expr *expr) {
+  OpBuilder::InsertionGuard guard(builder);
+  builder.restoreInsertionPoint(into.end);
+  context = &into;
+  Value result = emitExpr(expr);
+  into.end = builder.saveInsertionPoint();
+  context = nullptr;
+  return result;
+}
+
+Value Emitter::emitExpr(const Expr *expr) {
+  if (++numOperations > maxOperations) {
+    if (numOperations == maxOperations + 1)
+      error(expr->range, formatv("this attention is more than {0} operations", maxOperations).str())
+          .note(expr->range, "helpers and lets are copied where they are used");
+    return {};
+  }
+  switch (expr->kind) {
+  case ExprKind::Integer:
+    return emitInteger(expr, expr->integer);
+  case ExprKind::Real:
+    return constant(locationOf(expr), expr->real);
+  case ExprKind::Bool:
+    return arith::ConstantOp::create(builder, locationOf(expr), builder.getBoolAttr(expr->integer));
+  case ExprKind::Name:
+    return emitName(expr);
+  case ExprKind::Call:
+    return emitCall(expr);
+  case ExprKind::Index:
+    return emitIndex(expr);
+  case ExprKind::Unary:
+    return emitUnary(expr);
+  case ExprKind::Binary:
+    return emitBinary(expr);
+  case ExprKind::If:
+    return emitIf(expr);
+  }
+  return {};
+}
+
+Value Emitter::emitInteger(const Expr *expr, int64_t value) {
+  if (value >= INT32_MIN && value <= INT32_MAX)
+    return constant(locationOf(expr), static_cast<int32_t>(value));
+  error(expr->range, "this integer does not fit into 32 bits")
+      .note(expr->range, "write it with a decimal point if a real number is meant");
+  return {};
+}
+
+Symbol *Emitter::lookup(StringRef name) {
+  if (auto it = scope.find(name); it != scope.end())
+    return &it->second;
+  if (auto it = fileScope.find(name); it != fileScope.end())
+    return &it->second;
+  return nullptr;
+}
+
+Value Emitter::emitName(const Expr *expr) {
+  StringRef name = expr->text;
+  if (!frames.empty()) {
+    auto it = frames.back().args.find(name);
+    if (it != frames.back().args.end())
+      return it->second;
+  }
+  if (name == "inf")
+    return constant(locationOf(expr), std::numeric_limits<double>::infinity());
+  bool isCoordinate = false;
+  if (Value v = emitCoordinate(expr, isCoordinate); v || isCoordinate)
+    return v;
+  Symbol *symbol = lookup(name);
+  if (!symbol) {
+    reportUnknownName(expr, /*isFunction=*/false);
+    return {};
+  }
+  switch (symbol->kind) {
+  case Symbol::Param:
+    return symbol->value;
+  case Symbol::Let:
+    return emitLetUse(expr, *symbol);
+  case Symbol::Input: {
+    auto type = cast<attn::AttnTensorType>(symbol->value.getType());
+    if (type.getRank() == 0)
+      return emitIndex(expr);
+    std::string axes;
+    for (unsigned i = 0; i < type.getRank(); ++i)
+      axes += (i ? ", " : "") + (type.getAxisName(i).empty() ? std::string("0") : type.getAxisName(i).str());
+    error(expr->range, "`" + name + "` is a tensor and needs an index")
+        .fix(expr->range, (name + "[" + axes + "]").str(), "for example `" + name + "[" + axes + "]`");
+    return {};
+  }
+  case Symbol::Helper:
+    error(expr->range, "`" + name + "` is a helper and needs arguments").note(symbol->range, "defined here");
+    return {};
+  }
+  return {};
+}
+
+Value Emitter::emitCoordinate(const Expr *expr, bool &isCoordinate) {
+  StringRef name = expr->text;
+  isCoordinate = name == "s" || name == "Q" || name == "K" || name == "V" || attn::isIndexSpace(name);
+  if (!isCoordinate)
+    return {};
+  Value v = name == "s" ? context->s : name == "b" ? context->b : name == "h" ? context->h
+            : name == "q" ? context->q : name == "kv" ? context->kv : name == "g" ? context->h : Value();
+  if (!v) {
+    if (name == "Q" || name == "K" || name == "V")
+      error(expr->range, "`" + name + "` is not a number: scores are computed from Q and K already")
+          .note(expr->range, "`s` is the scaled product in a `score`");
+    else if (name == "s")
+      error(expr->range, "`s` is the current score and is only known in `score`");
+    else
+      error(expr->range, "`" + name + "` has no value in " + context->what)
+          .note(expr->range, context == &top ? llvm::Twine("a scale is one number for the whole tensor")
+                             : context->kv   ? llvm::Twine("here b, h, g, q and kv do")
+                                             : llvm::Twine("here b, h, g and q do"));
+    return {};
+  }
+  Location loc = locationOf(expr);
+  if (name == "g") {
+    if (!context->group) {
+      Value heads = attn::SizeOp::create(builder, loc, builder.getI32Type(), "h");
+      Value groups = attn::SizeOp::create(builder, loc, builder.getI32Type(), "g");
+      Value perGroup = arith::FloorDivSIOp::create(builder, loc, heads, groups);
+      context->group = arith::FloorDivSIOp::create(builder, loc, context->h, perGroup);
+    }
+    return context->group;
+  }
+  return name == "q" && !onQueryAxis ? emitPosition(expr) : v;
+}
+
+Value Emitter::emitPosition(const Expr *expr) {
+  if (!align) {
+    // A missing statement is one mistake, however often q occurs.
+    if (seen.try_emplace("align missing", expr->range).second) {
+      error(expr->range, "`q` is used as a position on the key axis, but `align` is not declared")
+          .note(expr->range, "add `align bottom_right` (the last query sees the last key, as in decoding) or "
+                             "`align top_left` (the first query is at the first key)");
+    }
+    return {};
+  }
+  if (*align == attn::Align::None) {
+    error(expr->range, "`q` is used as a position on the key axis, but `align none` says that it has none")
+        .note(seen["align"], "declare top_left or bottom_right, or bind positions as an input over q");
+    return {};
+  }
+  if (!context->position)
+    context->position = attn::PositionOp::create(builder, locationOf(expr), builder.getI32Type(), context->q, *align);
+  return context->position;
+}
+
+Value Emitter::emitLetUse(const Expr *expr, Symbol &symbol) {
+  if (symbol.isBroken)
+    return {};
+  StringRef name = expr->text;
+  if (auto it = context->lets.find(name); it != context->lets.end())
+    return it->second;
+  Frame frame{symbol.definition, expr->range, locationOf(expr), {}};
+  // The body was written outside of this bracket and outside of any helper.
+  bool savedAxis = std::exchange(onQueryAxis, false);
+  std::vector<Frame> saved = std::exchange(frames, {});
+  frames.push_back(std::move(frame));
+  Value v = emitExpr(symbol.definition->body);
+  frames = std::move(saved);
+  onQueryAxis = savedAxis;
+  if (v)
+    context->lets[name] = v;
+  return v;
+}
+
+Value Emitter::emitIndex(const Expr *expr) {
+  StringRef name = expr->text;
+  Symbol *symbol = lookup(name);
+  if (!symbol || symbol->kind != Symbol::Input) {
+    if (symbol)
+      error(expr->anchor, "`" + name + "` is not a tensor and takes no index").note(symbol->range, "declared here");
+    else if (name == "Q" || name == "K" || name == "V")
+      error(expr->anchor, "elements of `" + name + "` cannot be read yet")
+          .note(expr->anchor, "`s` is the scaled product of Q and K in a `score`");
+    else
+      reportUnknownName(expr, /*isFunction=*/false);
+    return {};
+  }
+  auto type = cast<attn::AttnTensorType>(symbol->value.getType());
+  if (type.getRank() != expr->operands.size()) {
+    std::string axes;
+    for (unsigned i = 0; i < type.getRank(); ++i)
+      axes += (i ? ", " : "") +
+              (type.getAxisName(i).empty() ? std::to_string(type.getAxisSize(i)) : type.getAxisName(i).str());
+    error(expr->range, formatv("`{0}` has {1} ax{2}s, found {3} ind{4}", name, type.getRank(),
+                               type.getRank() == 1 ? "i" : "e", expr->operands.size(),
+                               expr->operands.size() == 1 ? "ex" : "ices")
+                           .str())
+        .note(symbol->range, "declared over [" + axes + "] here");
+    return {};
+  }
+  SmallVector<Value> indices;
+  for (auto [i, operand] : llvm::enumerate(expr->operands)) {
+    bool saved = std::exchange(onQueryAxis, type.getAxisName(i) == "q");
+    Value index = emitExpr(operand);
+    onQueryAxis = saved;
+    if (!index)
+      return {};
+    if (!index.getType().isInteger(32)) {
+      error(operand->range, formatv("an index must be an int, found a {0}", nameOf(index.getType())).str())
+          .note(operand->range, "`i32(x)` rounds a real toward zero");
+      return {};
+    }
+    indices.push_back(index);
+  }
+  Type element = type.getElementType();
+  Type result = isa<IntegerType>(element) ? element : Type(builder.getF32Type());
+  return attn::ReadOp::create(builder, locationOf(expr), result, symbol->value, indices);
+}
+
+Value Emitter::emitUnary(const Expr *expr) {
+  const Expr *operand = expr->operands.front();
+  if (!expr->isNot && operand->kind == ExprKind::Integer)
+    return emitInteger(expr, -operand->integer);
+  Value v = emitExpr(operand);
+  if (!v)
+    return {};
+  Location loc = locationOf(expr);
+  if (expr->isNot != v.getType().isInteger(1)) {
+    error(expr->anchor, expr->isNot ? formatv("`not` needs a condition, found a {0}", nameOf(v.getType())).str()
+                                    : std::string("`-` needs a number, found a condition"));
+    return {};
+  }
+  if (expr->isNot) {
+    Value one = arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
+    return builder.createOrFold<arith::XOrIOp>(loc, v, one);
+  }
+  if (v.getType().isF32())
+    return builder.createOrFold<arith::NegFOp>(loc, v);
+  return builder.createOrFold<arith::SubIOp>(loc, constant(loc, 0), v);
+}
+
+Value Emitter::emitBinary(const Expr *expr) {
+  Value lhs = emitExpr(expr->operands[0]), rhs = emitExpr(expr->operands[1]);
+  if (!lhs || !rhs)
+    return {};
+  Location loc = locationOf(expr);
+  bool isLogic = expr->op == BinaryOp::And || expr->op == BinaryOp::Or;
+  bool isEquality = expr->op == BinaryOp::Eq || expr->op == BinaryOp::Ne;
+  StringRef sign(expr->anchor.Start.getPointer(), expr->anchor.End.getPointer() - expr->anchor.Start.getPointer());
+  for (auto [v, operand] : {std::pair(lhs, expr->operands[0]), std::pair(rhs, expr->operands[1])}) {
+    bool isCondition = v.getType().isInteger(1);
+    if (isLogic && !isCondition) {
+      error(operand->range, formatv("`{0}` joins conditions, found a {1}", sign, nameOf(v.getType())).str());
+      return {};
+    }
+    if (!isLogic && isCondition && !(isEquality && lhs.getType() == rhs.getType())) {
+      error(operand->range, formatv("`{0}` needs numbers, found a condition", sign).str())
+          .note(operand->range, "`i32(c)` is 1 where `c` holds and 0 elsewhere");
+      return {};
+    }
+  }
+  if (expr->op == BinaryOp::And)
+    return builder.createOrFold<arith::AndIOp>(loc, lhs, rhs);
+  if (expr->op == BinaryOp::Or)
+    return builder.createOrFold<arith::OrIOp>(loc, lhs, rhs);
+  if (lhs.getType() != rhs.getType()) {
+    lhs = toReal(lhs, loc);
+    rhs = toReal(rhs, loc);
+  }
+  return expr->op >= BinaryOp::Lt ? emitComparison(expr, lhs, rhs) : emitArithmetic(expr, lhs, rhs);
+}
+
+Value Emitter::emitArithmetic(const Expr *expr, Value lhs, Value rhs) {
+  Location loc = locationOf(expr);
+  bool isReal = lhs.getType().isF32();
+  switch (expr->op) {
+  case BinaryOp::Add:
+    return isReal ? builder.createOrFold<arith::AddFOp>(loc, lhs, rhs)
+                  : builder.createOrFold<arith::AddIOp>(loc, lhs, rhs);
+  case BinaryOp::Sub:
+    return isReal ? builder.createOrFold<arith::SubFOp>(loc, lhs, rhs)
+                  : builder.createOrFold<arith::SubIOp>(loc, lhs, rhs);
+  case BinaryOp::Mul:
+    return isReal ? builder.createOrFold<arith::MulFOp>(loc, lhs, rhs)
+                  : builder.createOrFold<arith::MulIOp>(loc, lhs, rhs);
+  default:
+    break;
+  }
+  if (!isReal)
+    return emitDivision(expr, lhs, rhs);
+  if (expr->op == BinaryOp::Div)
+    return builder.createOrFold<arith::DivFOp>(loc, lhs, rhs);
+  error(expr->anchor, "`%` is defined for ints only").note(expr->range, "one of the operands is a real");
+  return {};
+}
+
+/// Floor division and its remainder, which has the sign of the divisor. A divisor of 0, which only a value
+/// known at run time can have, acts as 1, so that no back end can trap.
+Value Emitter::emitDivision(const Expr *expr, Value lhs, Value rhs) {
+  Location loc = locationOf(expr);
+  IntegerAttr known;
+  if (matchPattern(rhs, m_Constant(&known))) {
+    if (known.getInt() == 0) {
+      error(expr->range, "division by zero");
+      return {};
+    }
+    if (known.getInt() == -1) // floordivsi of the smallest int by -1 is undefined
+      return expr->op == BinaryOp::Mod ? constant(loc, 0)
+                                       : builder.createOrFold<arith::SubIOp>(loc, constant(loc, 0), lhs);
+  } else if (auto size = rhs.getDefiningOp<attn::SizeOp>(); !size || size.getSpace() == "kv") {
+    // Where an expression is evaluated, every size but that of kv is at least 1.
+    Value isZero = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, rhs, constant(loc, 0));
+    rhs = arith::SelectOp::create(builder, loc, isZero, constant(loc, 1), rhs);
+  }
+  Value quotient = builder.createOrFold<arith::FloorDivSIOp>(loc, lhs, rhs);
+  if (expr->op == BinaryOp::Div)
+    return quotient;
+  Value product = builder.createOrFold<arith::MulIOp>(loc, quotient, rhs);
+  return builder.createOrFold<arith::SubIOp>(loc, lhs, product);
+}
+
+Value Emitter::emitComparison(const Expr *expr, Value lhs, Value rhs) {
+  unsigned i = static_cast<unsigned>(expr->op) - static_cast<unsigned>(BinaryOp::Lt);
+  static const arith::CmpIPredicate ints[] = {arith::CmpIPredicate::slt, arith::CmpIPredicate::sle,
+                                              arith::CmpIPredicate::sgt, arith::CmpIPredicate::sge,
+                                              arith::CmpIPredicate::eq,  arith::CmpIPredicate::ne};
+  // A comparison with NaN is false, and `!=` is true, as in IEEE 754.
+  static const arith::CmpFPredicate reals[] = {arith::CmpFPredicate::OLT, arith::CmpFPredicate::OLE,
+                                               arith::CmpFPredicate::OGT, arith::CmpFPredicate::OGE,
+                                               arith::CmpFPredicate::OEQ, arith::CmpFPredicate::UNE};
+  Location loc = locationOf(expr);
+  if (lhs.getType().isF32())
+    return builder.createOrFold<arith::CmpFOp>(loc, reals[i], lhs, rhs);
+  return builder.createOrFold<arith::CmpIOp>(loc, ints[i], lhs, rhs);
+}
+
+Value Emitter::emitIf(const Expr *expr) {
+  Value condition = emitExpr(expr->operands[0]), a = emitExpr(expr->operands[1]), b = emitExpr(expr->operands[2]);
+  if (!condition || !a || !b)
+    return {};
+  if (!condition.getType().isInteger(1)) {
+    error(expr->operands[0]->range, formatv("`if` needs a condition, found a {0}", nameOf(condition.getType())).str());
+    return {};
+  }
+  Location loc = locationOf(expr);
+  if (a.getType() != b.getType()) {
+    if (a.getType().isInteger(1) || b.getType().isInteger(1)) {
+      error(expr->range, formatv("both cases of `if` must be of one kind, found a {0} and a {1}", nameOf(a.getType()),
+                                 nameOf(b.getType()))
+                             .str());
+      return {};
+    }
+    a = toReal(a, loc);
+    b = toReal(b, loc);
+  }
+  return builder.createOrFold<arith::SelectOp>(loc, condition, a, b);
+}

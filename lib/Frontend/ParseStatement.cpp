@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Files, attentions and statements.
+#include "Parser.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace attnc::frontend;
+using llvm::formatv;
+using llvm::StringRef;
+
+/// The words that start a statement today.
+static std::optional<StatementKind> statementKind(StringRef word) {
+  return llvm::StringSwitch<std::optional<StatementKind>>(word)
+      .Case("align", StatementKind::Align)
+      .Case("precision", StatementKind::Precision)
+      .Case("input", StatementKind::Input)
+      .Case("let", StatementKind::Let)
+      .Case("def", StatementKind::Def)
+      .Case("scale", StatementKind::Scale)
+      .Case("score", StatementKind::Score)
+      .Case("mask", StatementKind::Mask)
+      .Case("sink", StatementKind::Sink)
+      .Case("output", StatementKind::Output)
+      .Default(std::nullopt);
+}
+
+/// What to write instead of a statement that the language has and the compiler does not yet have.
+static StringRef futureStatement(StringRef word) {
+  return llvm::StringSwitch<StringRef>(word)
+      .Case("branch", "write one `attention` for each branch and merge their (out, lse) by log-sum-exp")
+      .Case("out", "every `attention` yields `out`, and `output lse` adds its log-sum-exp")
+      .Case("transform", "apply the transform to Q, K or V before the call")
+      .Case("quantize", "bind f16 or bf16 tensors")
+      .Cases({"blocks", "summary", "rank", "select", "over"},
+             "bind the selection as an input, as in `input keep: bool[b, h, q, kv]`, and use it in `mask`")
+      .Case("keys", "bind the tensor as K or V")
+      .Case("skip", "leave it out: it changes no result beyond its bound")
+      .Cases({"state", "slots", "loss", "every"}, "only softmax attention is compiled today")
+      .Default("");
+}
+
+bool attnc::frontend::isReserved(StringRef word) {
+  return llvm::is_contained<StringRef>({"if", "then", "else", "and", "or", "not", "true", "false"}, word) ||
+         statementKind(word) || word == "attention" || word == "recurrence";
+}
+
+Parser::Parser(StringRef source, Reporter &reporter, SpecFile &file) : reporter(reporter), file(file) {
+  file.tokens = tokenize(source, reporter);
+  current = file.tokens.data();
+  previousEnd = current->range().Start;
+  skipComments();
+}
+
+void Parser::skipComments() {
+  while (current->is(TokenKind::Comment))
+    ++current;
+}
+
+const Token &Parser::take() {
+  const Token &token = *current;
+  previousEnd = token.range().End;
+  if (!token.is(TokenKind::EndOfFile))
+    ++current;
+  skipComments();
+  return token;
+}
+
+bool Parser::takeIf(TokenKind kind) {
+  if (!peek().is(kind))
+    return false;
+  take();
+  return true;
+}
+
+bool Parser::takeWord(StringRef word) {
+  if (!peek().isWord(word))
+    return false;
+  take();
+  return true;
+}
+
+bool Parser::expect(TokenKind kind, const llvm::Twine &context) {
+  if (takeIf(kind))
+    return true;
+  if (!peek().is(TokenKind::Unknown))
+    reporter.error(peek().range(),
+                   "expected " + describe(kind) + " " + context + ", found " + describe(peek()));
+  return false;
+}
+
+bool Parser::expectName(Name &name, const llvm::Twine &what) {
+  const Token &token = peek();
+  if (!token.is(TokenKind::Identifier)) {
+    if (!token.is(TokenKind::Unknown))
+      reporter.error(token.range(), "expected " + what + ", found " + describe(token));
+    return false;
+  }
+  if (isReserved(token.text)) {
+    reporter.error(token.range(),
+                   "expected " + what + ", but `" + token.text + "` is a word of the language");
+    return false;
+  }
+  name = {token.text, token.range()};
+  take();
+  return true;
+}
+
+void Parser::parseFile() {
+  while (!peek().is(TokenKind::EndOfFile)) {
+    const Token &token = peek();
+    if (token.isWord("attention")) {
+      file.statementStarts.push_back(token.text.data());
+      parseAttention();
+      continue;
+    }
+    if (token.isWord("def")) {
+      file.statementStarts.push_back(token.text.data());
+      take();
+      Definition definition;
+      if (parseDefinition(definition, /*isFunction=*/true)) {
+        file.definitions.push_back(std::move(definition));
+        continue;
+      }
+    } else if (token.isWord("recurrence")) {
+      reporter.error(token.range(), "`recurrence` is not supported yet")
+          .note(token.range(), "only softmax attention is compiled today: use `attention`");
+    } else if (!token.is(TokenKind::Unknown)) {
+      reporter.error(token.range(), "expected `attention` or `def`, found " + describe(token));
+    }
+    // Go on at the next thing that can stand at the top of a file.
+    while (!peek().is(TokenKind::EndOfFile)) {
+      take();
+      if (peek().isWord("attention") || peek().isWord("recurrence"))
+        break;
+    }
+  }
+  if (!reporter.hasErrors() && file.attentions.empty())
+    reporter.error(peek().range(), "this file declares no `attention`");
+}
+
+bool Parser::parseAttention() {
+  take();
+  Attention &attention = file.attentions.emplace_back();
+  bool ok = expectName(attention.name, "the name of the attention");
+  if (ok && takeIf(TokenKind::LParen) && !takeIf(TokenKind::RParen)) {
+    do
+      ok = parseParam(attention);
+    while (ok && takeIf(TokenKind::Comma));
+    ok = ok && expect(TokenKind::RParen, "after the parameters");
+  }
+  Token brace = peek();
+  if (!(ok && expect(TokenKind::LBrace, "before the statements"))) {
+    while (!peek().is(TokenKind::EndOfFile) && !peek().is(TokenKind::LBrace) && !peek().isWord("attention"))
+      take();
+    brace = peek();
+    if (!takeIf(TokenKind::LBrace))
+      return false;
+  }
+  while (!peek().is(TokenKind::RBrace) && !peek().is(TokenKind::EndOfFile)) {
+    if (peek().isWord("attention")) {
+      reporter.error(peek().range(), "expected `}` before the next `attention`")
+          .note(brace.range(), "to match this `{`");
+      return false;
+    }
+    nesting = 0;
+    if (!parseStatement(attention))
+      skipToStatement();
+  }
+  if (takeIf(TokenKind::RBrace))
+    return ok;
+  reporter.error(peek().range(), "expected `}`, found end of file").note(brace.range(), "to match this `{`");
+  return false;
+}
+
+bool Parser::parseParam(Attention &attention) {
+  Param param;
+  if (!expectName(param.name, "the name of a parameter") ||
+      !expect(TokenKind::Colon, "and a type after the parameter's name"))
+    return false;
+  param.isConst = takeWord("const");
+  if (!expectName(param.type, "the type of a parameter (int or f32)"))
+    return false;
+  if (!peek().is(TokenKind::Assign)) {
+    reporter.error(peek().range(), "expected `=` and a default value, found " + describe(peek()))
+        .note(param.name.range, "every parameter has a default, so that the spec runs as it is");
+    return false;
+  }
+  take();
+  param.negative = takeIf(TokenKind::Minus);
+  if (!peek().is(TokenKind::Integer) && !peek().is(TokenKind::Real)) {
+    reporter.error(peek().range(), "expected a number as the default value, found " + describe(peek()));
+    return false;
+  }
+  param.value = take();
+  attention.params.push_back(param);
+  return true;
+}
+
+bool Parser::reportUnknownStatement(const Token &token) {
+  take();
+  if (token.is(TokenKind::Unknown))
+    return false;
+  if (StringRef hint = futureStatement(token.text); !hint.empty()) {
+    reporter.error(token.range(), "`" + token.text + "` is not supported yet").note(token.range(), hint);
+    return false;
+  }
+  auto error = reporter.error(token.range(), "expected a statement, found " + describe(token));
+  static const StringRef words[] = {"align", "precision", "input", "let",  "def",
+                                    "scale", "score",     "mask",  "sink", "output"};
+  if (!token.is(TokenKind::Identifier))
+    return false;
+  if (auto near = nearestName(token.text, words))
+    error.fix(token.range(), *near, "did you mean `" + *near + "`?");
+  else
+    error.note(token.range(), "statements start with align, precision, input, let, def, scale, score, "
+                              "mask, sink or output");
+  return false;
+}
+
+bool Parser::parseStatement(Attention &attention) {
+  const Token token = peek();
+  auto kind = token.is(TokenKind::Identifier) ? statementKind(token.text) : std::nullopt;
+  if (!kind)
+    return reportUnknownStatement(token);
+  file.statementStarts.push_back(token.text.data());
+  take();
+  Statement statement;
+  statement.kind = *kind;
+  statement.keyword = token.range();
+  switch (*kind) {
+  case StatementKind::Align:
+    if (!expectName(statement.word, "none, top_left or bottom_right"))
+      return false;
+    break;
+  case StatementKind::Precision:
+    if (!expectName(statement.word, "f32 or tf32"))
+      return false;
+    break;
+  case StatementKind::Output:
+    if (!expectName(statement.word, "the name of an output"))
+      return false;
+    if (peek().is(TokenKind::LSquare)) {
+      reporter.error(statement.word.range, "only `output lse` is supported yet");
+      return false;
+    }
+    break;
+  case StatementKind::Input:
+    if (!parseInput(statement))
+      return false;
+    break;
+  case StatementKind::Let:
+  case StatementKind::Def:
+    if (!parseDefinition(statement.definition, *kind == StatementKind::Def))
+      return false;
+    break;
+  default:
+    statement.expr = parseExpr();
+    if (!statement.expr)
+      return false;
+    break;
+  }
+  attention.statements.push_back(std::move(statement));
+  return true;
+}
+
+bool Parser::parseDefinition(Definition &definition, bool isFunction) {
+  if (!expectName(definition.name, isFunction ? "the name of a helper" : "a name"))
+    return false;
+  if (isFunction) {
+    if (!expect(TokenKind::LParen, "after the helper's name"))
+      return false;
+    if (!takeIf(TokenKind::RParen)) {
+      do {
+        if (!expectName(definition.params.emplace_back(), "the name of an argument"))
+          return false;
+      } while (takeIf(TokenKind::Comma));
+      if (!expect(TokenKind::RParen, "after the arguments"))
+        return false;
+    }
+  }
+  if (!expect(TokenKind::Assign, isFunction ? "and the helper's value" : "and a value"))
+    return false;
+  definition.body = parseExpr();
+  return definition.body;
+}
+
+bool Parser::parseInput(Statement &statement) {
+  do {
+    Input input;
+    if (!expectName(input.name, "the name of an input") ||
+        !expect(TokenKind::Colon, "and a type after the input's name") ||
+        !expectName(input.type, "an element type (f32, f16, bf16, i32 or bool)") ||
+        !expect(TokenKind::LSquare, "and the input's axes"))
+      return false;
+    if (!takeIf(TokenKind::RSquare)) {
+      do {
+        if (!peek().is(TokenKind::Identifier) && !peek().is(TokenKind::Integer)) {
+          reporter.error(peek().range(), "expected an index space or a size, found " + describe(peek()));
+          return false;
+        }
+        input.axes.push_back(take());
+      } while (takeIf(TokenKind::Comma));
+      if (!expect(TokenKind::RSquare, "after the axes"))
+        return false;
+    }
+    if (takeWord("sample") && !parseSample(input))
+      return false;
+    statement.inputs.push_back(std::move(input));
+  } while (takeIf(TokenKind::Comma));
+  return true;
+}
+
+bool Parser::parseSample(Input &input) {
+  input.distribution.emplace();
+  if (!expectName(*input.distribution, "a distribution (uniform, normal, sorted, bernoulli, geometric)") ||
+      !expect(TokenKind::LParen, "after the distribution"))
+    return false;
+  do {
+    SampleArg arg;
+    llvm::SMLoc start = peek().range().Start;
+    if (takeWord("size")) {
+      Name space;
+      if (!expect(TokenKind::LParen, "after `size`") || !expectName(space, "an index space") ||
+          !expect(TokenKind::RParen, "after the index space"))
+        return false;
+      arg.space = space.text;
+    } else {
+      bool negative = takeIf(TokenKind::Minus);
+      if (!peek().is(TokenKind::Integer) && !peek().is(TokenKind::Real)) {
+        reporter.error(peek().range(), "expected a number or `size(...)`, found " + describe(peek()));
+        return false;
+      }
+      double value = 0;
+      take().text.getAsDouble(value);
+      arg.number = negative ? -value : value;
+    }
+    arg.range = from(start);
+    input.sampleArgs.push_back(arg);
+  } while (takeIf(TokenKind::Comma));
+  return expect(TokenKind::RParen, "after the distribution's arguments");
+}
+
+void Parser::skipToStatement() {
+  // A statement starts a line, so a keyword inside of the broken one does not count.
+  while (!peek().is(TokenKind::EndOfFile)) {
+    const Token &token = peek();
+    if (token.is(TokenKind::RBrace) || token.isWord("attention"))
+      return;
+    StringRef between(previousEnd.getPointer(), token.text.data() - previousEnd.getPointer());
+    bool startsLine = between.contains('\n');
+    bool isStatement = token.is(TokenKind::Identifier) &&
+                       (statementKind(token.text) || !futureStatement(token.text).empty());
+    if (startsLine && isStatement)
+      return;
+    // A broken `branch near { ... }` is skipped with its block.
+    if (token.is(TokenKind::LBrace)) {
+      unsigned depth = 0;
+      do {
+        depth += peek().is(TokenKind::LBrace);
+        depth -= peek().is(TokenKind::RBrace);
+        take();
+      } while (depth && !peek().is(TokenKind::EndOfFile));
+      return;
+    }
+    take();
+  }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Compilation through the cache, and loading of compiled code.
+#include "attnc/JIT/Compiler.h"
+#include "attnc/Conversion/KernelABIExtraction.h"
+#include "attnc/Target/Host/HostJIT.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/TargetParser/Host.h"
+#include <chrono>
+
+using namespace mlir;
+using namespace attnc;
+
+std::string attnc::compilerVersion() { return "attnc 0.1.0 (LLVM " LLVM_VERSION_STRING ")"; }
+
+/// Every option that changes the code, as text.
+static std::string describeOptions(const CompileOptions &options) {
+  std::string text = llvm::formatv("{0};{1};{2};{3};{4};{5};{6};{7};{8}", options.target.name,
+                                   options.dtype, options.headDim, options.vHeadDim,
+                                   options.vectorBytes, options.tileQ, options.tileKV, options.stages,
+                                   options.numWarps);
+  for (auto &[name, value] : options.constParams)
+    text += llvm::formatv(";{0}={1:R}", name, value).str();
+  if (options.target.kind == attnc::Target::Kind::Host) {
+    // Native code is for this CPU and no other.
+    text += ";" + llvm::sys::getHostCPUName().str();
+    for (auto &feature : llvm::sys::getHostCPUFeatures())
+      if (feature.second)
+        text += "+" + feature.first().str();
+  }
+  return text;
+}
+
+namespace {
+/// Collects diagnostics of a compilation as text.
+class DiagnosticText {
+public:
+  explicit DiagnosticText(MLIRContext &context)
+      : handler(&context, [this](Diagnostic &diagnostic) {
+          llvm::raw_string_ostream os(text);
+          print(os, diagnostic);
+          for (Diagnostic &note : diagnostic.getNotes())
+            print(os, note);
+          return success();
+        }) {}
+  llvm::Error wrap(llvm::Error error) {
+    std::string reason = llvm::toString(std::move(error));
+    return llvm::createStringError(text.empty() ? reason : llvm::StringRef(text).rtrim().str());
+  }
+
+private:
+  static void print(llvm::raw_ostream &os, Diagnostic &diagnostic) {
+    if (auto at = diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
+      os << at.getFilename().getValue() << ":" << at.getLine() << ":" << at.getColumn() << ": ";
+    os << (diagnostic.getSeverity() == DiagnosticSeverity::Error     ? "error: "
+           : diagnostic.getSeverity() == DiagnosticSeverity::Warning ? "warning: "
+                                                                     : "note: ")
+       << diagnostic << "\n";
+  }
+  std::string text;
+  ScopedDiagnosticHandler handler;
+};
+} // namespace
+
+static llvm::Expected<CompiledCode> compileForGPU(ModuleOp module, const CompileOptions &options,
+                                                  CompileReport &report) {
+  CompileRequest request;
+  request.options = options;
+  request.verify = false; // each pass is tested with the verifier on
+  request.to = Phase::Scheduled;
+  llvm::Expected<CompileResult> scheduled = runPhases(module, request);
+  if (!scheduled)
+    return scheduled.takeError();
+  tile::KernelOp kernel = *module.getOps<tile::KernelOp>().begin();
+  FailureOr<KernelABI> abi = extractKernelABI(kernel);
+  if (failed(abi))
+    return llvm::createStringError("the kernel's signature is malformed");
+  if (auto bytes = kernel->getAttrOfType<IntegerAttr>("tile.shared_bytes"))
+    abi->sharedBytes = bytes.getInt();
+  request.from = Phase::Scheduled;
+  request.to = Phase::PTX;
+  llvm::Expected<CompileResult> lowered = runPhases(module, request);
+  if (!lowered)
+    return lowered.takeError();
+  for (const CompileResult *result : {&*scheduled, &*lowered})
+    for (const PhaseResult &phase : result->phases)
+      if (phase.phase != Phase::PTX)
+        report.phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
+  for (auto &[name, milliseconds] : lowered->ptxSteps)
+    report.phases.emplace_back("ptx." + name, milliseconds);
+  return CompiledCode{std::move(*abi), options.target.name, std::move(lowered->ptx)};
+}
+
+static llvm::Expected<CompiledCode> compileForCPU(ModuleOp module, const CompileOptions &options,
+                                                  CompileReport &report) {
+  CompileRequest request;
+  request.options = options;
+  request.verify = false;
+  request.to = Phase::Tile;
+  llvm::Expected<CompileResult> tiled = runPhases(module, request);
+  if (!tiled)
+    return tiled.takeError();
+  for (const PhaseResult &phase : tiled->phases)
+    report.phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
+  llvm::Expected<HostObject> object = compileForHost(module);
+  if (!object)
+    return object.takeError();
+  report.phases.emplace_back("host.lower", object->times.lower);
+  report.phases.emplace_back("host.translate", object->times.translate);
+  report.phases.emplace_back("host.optimise", object->times.optimize);
+  report.phases.emplace_back("host.codegen", object->times.codegen);
+  return CompiledCode{object->kernels.front(), options.target.name,
+                      object->object->getBuffer().str()};
+}
+
+llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions &options,
+                                                CodeCache *cache, CompileReport *report) {
+  CompileReport ignored;
+  CompileReport &out = report ? *report : ignored;
+  for (auto &[name, value] : options.constParams) {
+    bool known = llvm::any_of(spec.variant().getBody().getOps<attn::ParamOp>(), [&](attn::ParamOp p) {
+      return p.getIsConst() && p.getName() == name;
+    });
+    if (!known)
+      return llvm::createStringError(
+          llvm::formatv("`{0}` is not a const parameter of `{1}`", name, spec.variant().getSymName()));
+  }
+  std::string key;
+  if (cache) {
+    key = cacheKey({compilerVersion(), spec.canonicalText(), describeOptions(options)});
+    if (std::optional<CompiledCode> hit = cache->lookup(key)) {
+      out.fromCache = true;
+      return std::move(*hit);
+    }
+  }
+  DiagnosticText diagnostics(spec.context());
+  OwningOpRef<ModuleOp> module = spec.cloneVariant();
+  llvm::Expected<CompiledCode> code = options.target.kind == attnc::Target::Kind::Host
+                                          ? compileForCPU(*module, options, out)
+                                          : compileForGPU(*module, options, out);
+  if (!code)
+    return diagnostics.wrap(code.takeError());
+  if (cache)
+    cache->store(key, *code);
+  return code;
+}
+
+//===----------------------------------------------------------------------===//
+// Executable
+//===----------------------------------------------------------------------===//
+
+struct Executable::HostPart {
+  std::unique_ptr<HostCode> code;
+  HostKernelFn function = nullptr;
+  std::shared_ptr<HostLauncher> launcher;
+};
+
+Executable::~Executable() = default;
+
+llvm::Expected<std::unique_ptr<Executable>>
+Executable::loadHost(CompiledCode code, std::shared_ptr<HostLauncher> launcher) {
+  auto executable = std::unique_ptr<Executable>(new Executable());
+  executable->host = std::make_unique<HostPart>();
+  auto buffer = llvm::MemoryBuffer::getMemBufferCopy(code.code, code.abi.symbol);
+  llvm::Expected<std::unique_ptr<HostCode>> loaded = HostCode::load(*buffer);
+  if (!loaded)
+    return loaded.takeError();
+  llvm::Expected<HostKernelFn> function = (*loaded)->lookup(code.abi.symbol);
+  if (!function)
+    return function.takeError();
+  executable->host->code = std::move(*loaded);
+  executable->host->function = *function;
+  executable->host->launcher = std::move(launcher);
+  executable->kernelABI = std::move(code.abi);
+  executable->targetName = std::move(code.target);
+  return std::move(executable);
+}
+
+llvm::Expected<std::unique_ptr<Executable>>
+Executable::loadCUDA(CompiledCode code, std::shared_ptr<cuda::Device> device) {
+  auto executable = std::unique_ptr<Executable>(new Executable());
+  executable->kernelABI = code.abi;
+  executable->targetName = code.target;
+  llvm::Expected<std::unique_ptr<cuda::Kernel>> kernel =
+      cuda::Kernel::load(std::move(device), code.code, std::move(code.abi));
+  if (!kernel)
+    return kernel.takeError();
+  executable->kernel = std::move(*kernel);
+  return std::move(executable);
+}
+
+llvm::Error Executable::launch(const LaunchInputs &inputs, cuda::Stream stream) {
+  std::string error;
+  std::optional<PackedArguments> packed = packArguments(kernelABI, inputs, error);
+  if (!packed)
+    return llvm::createStringError(error);
+  if (kernel) {
+    std::array<uint32_t, 3> grid;
+    for (int i = 0; i < 3; ++i)
+      grid[i] = static_cast<uint32_t>(packed->grid[i]);
+    return kernel->launch(packed->slots, grid, stream);
+  }
+  if (!host->launcher->launch(kernelABI, host->function, *packed, error))
+    return llvm::createStringError(error);
+  return llvm::Error::success();
+}

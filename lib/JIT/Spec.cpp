@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reading specs: `.attn` source through the frontend, MLIR text through MLIR's parser.
+#include "attnc/Frontend/Frontend.h"
+#include "attnc/JIT/Compiler.h"
+#include "attnc/Target/Host/HostJIT.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
+
+using namespace mlir;
+using namespace attnc;
+
+llvm::Expected<SpecSource> SpecSource::fromFile(llvm::StringRef path) {
+  auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(path);
+  if (!buffer)
+    return llvm::createStringError(
+        llvm::formatv("cannot read `{0}`: {1}", path, buffer.getError().message()));
+  return SpecSource{path == "-" ? "<stdin>" : path.str(), (*buffer)->getBuffer().str()};
+}
+
+/// True for MLIR text; `.attn` source starts with a declaration keyword.
+static bool isMLIR(const SpecSource &source) {
+  if (llvm::StringRef(source.name).ends_with(".mlir"))
+    return true;
+  if (llvm::StringRef(source.name).ends_with(".attn"))
+    return false;
+  llvm::StringRef rest = llvm::StringRef(source.text).ltrim();
+  while (rest.starts_with("//"))
+    rest = rest.drop_front(std::min(rest.size(), rest.find('\n'))).ltrim();
+  return rest.starts_with("module") || rest.starts_with("attn.variant") || rest.starts_with("\"") ||
+         rest.starts_with("#");
+}
+
+void attnc::registerAllDialects(DialectRegistry &registry) {
+  registerCompilerDialects(registry);
+  registerHostTarget(registry);
+}
+
+llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
+                                                  llvm::StringRef variantName) {
+  auto spec = std::unique_ptr<Spec>(new Spec());
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  // One kernel at a time: threads would cost more than they save.
+  spec->mlirContext = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
+  spec->mlirContext->loadDialect<attn::AttnDialect, arith::ArithDialect, math::MathDialect>();
+
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(source.text, source.name),
+                             llvm::SMLoc());
+  std::string diagnostics;
+  llvm::raw_string_ostream os(diagnostics);
+  if (isMLIR(source)) {
+    SourceMgrDiagnosticHandler handler(sources, spec->mlirContext.get(), os);
+    spec->ownedModule = parseSourceFile<ModuleOp>(sources, spec->mlirContext.get());
+  } else {
+    frontend::SpecDiagnosticPrinter handler(sources, spec->mlirContext.get(), os);
+    spec->ownedModule = frontend::parseSpec(sources, spec->mlirContext.get());
+  }
+  if (!spec->ownedModule)
+    return llvm::createStringError(llvm::StringRef(diagnostics).rtrim());
+
+  SmallVector<attn::VariantOp> variants(spec->ownedModule->getOps<attn::VariantOp>());
+  std::string names;
+  for (attn::VariantOp variant : variants) {
+    names += (names.empty() ? "" : ", ") + variant.getSymName().str();
+    if (variant.getSymName() == variantName || (variantName.empty() && variants.size() == 1))
+      spec->selected = variant;
+  }
+  if (!spec->selected) {
+    if (variants.empty())
+      return llvm::createStringError(
+          llvm::formatv("{0}: error: the file declares no variant", source.name));
+    return llvm::createStringError(
+        llvm::formatv("{0}: error: {1} variant; the file declares {2}", source.name,
+                      variantName.empty() ? "several variants: name one with --variant; no"
+                                          : "no such", names));
+  }
+  return std::move(spec);
+}
+
+OwningOpRef<ModuleOp> Spec::cloneVariant() {
+  OwningOpRef<ModuleOp> copy = ModuleOp::create(ownedModule->getLoc());
+  copy->getBody()->push_back(selected->clone());
+  return copy;
+}
+
+std::string Spec::canonicalText() {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  selected->print(os, OpPrintingFlags().useLocalScope());
+  return text;
+}
+
+std::map<std::string, double> Spec::defaultParams() {
+  std::map<std::string, double> params;
+  for (auto param : selected.getBody().getOps<attn::ParamOp>()) {
+    if (param.getIsConst())
+      continue;
+    Attribute value = param.getDefaultValue();
+    if (auto number = dyn_cast<IntegerAttr>(value))
+      params[param.getName().str()] = static_cast<double>(number.getInt());
+    else if (auto real = dyn_cast<FloatAttr>(value))
+      params[param.getName().str()] = real.getValueAsDouble();
+  }
+  return params;
+}

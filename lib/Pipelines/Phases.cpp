@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The pipelines, phase by phase, as a table of contents, and the loop that runs them.
+#include "attnc/Pipelines/Phases.h"
+#include "attnc/Conversion/Passes.h"
+#include "attnc/Target/PTX/PTX.h"
+#include "attnc/Transforms/Passes.h"
+#include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
+#include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Transforms/Passes.h"
+#include <chrono>
+
+using namespace mlir;
+using namespace attnc;
+
+static constexpr PhaseInfo kPhases[] = {
+    {Phase::Attn, "attn", "what the variant means: attn dialect"},
+    {Phase::Plan, "plan", "the same, with tiles and schedule parameters chosen"},
+    {Phase::Tile, "tile", "kernels on tile values, shared by host and GPU"},
+    {Phase::Scheduled, "scheduled", "kernels with shared memory, asynchronous copies and layouts"},
+    {Phase::NVVM, "nvvm", "code of one thread: NVVM, arith, math, scf"},
+    {Phase::LLVM, "llvm", "LLVM dialect only"},
+    {Phase::PTX, "ptx", "PTX text"},
+};
+
+llvm::ArrayRef<PhaseInfo> attnc::allPhases() { return kPhases; }
+
+std::optional<Phase> attnc::parsePhase(llvm::StringRef name) {
+  for (const PhaseInfo &info : kPhases)
+    if (name == info.name)
+      return info.phase;
+  return std::nullopt;
+}
+
+llvm::StringRef attnc::phaseName(Phase phase) { return kPhases[static_cast<int>(phase)].name; }
+
+void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions &options) {
+  switch (phase) {
+  case Phase::Attn:
+  case Phase::PTX:
+    return;
+  case Phase::Plan:
+    passes.addPass(createAttnPlan(options));
+    return;
+  case Phase::Tile:
+    passes.addPass(createConvertAttnToTile());
+    // Bounds and masks are emitted naively and folded here; loads must be unique before they are
+    // matched between the loops of a chain.
+    passes.addPass(createCanonicalizerPass());
+    passes.addPass(createCSEPass());
+    return;
+  case Phase::Scheduled: {
+    OpPassManager &kernel = passes.nest<tile::KernelOp>();
+    kernel.addPass(createTilePipelineLoads());
+    // After the pipeline: it decides which tiles live in registers.
+    kernel.addPass(createTileAssignLayouts());
+    return;
+  }
+  case Phase::NVVM:
+    passes.addPass(createConvertTileToNVVM());
+    // Before conversion to LLVM, which would turn these functions into library calls.
+    passes.addPass(createExpandMathForPTX());
+    return;
+  case Phase::LLVM:
+    passes.addPass(createSCFToControlFlowPass());
+    ConvertToLLVMPassOptions convert;
+    convert.allowPatternRollback = false;
+    passes.addPass(createConvertToLLVMPass(convert));
+    passes.addPass(createReconcileUnrealizedCastsPass());
+    return;
+  }
+}
+
+void attnc::registerCompilerDialects(DialectRegistry &registry) {
+  registry.insert<attn::AttnDialect, tile::TileDialect, arith::ArithDialect, math::MathDialect,
+                  scf::SCFDialect, cf::ControlFlowDialect, LLVM::LLVMDialect, NVVM::NVVMDialect>();
+  registerPTXTranslations(registry);
+}
+
+static std::string print(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module->print(os);
+  return text;
+}
+
+llvm::Expected<CompileResult> attnc::runPhases(ModuleOp module, const CompileRequest &request) {
+  using Clock = std::chrono::steady_clock;
+  CompileResult result;
+  for (const PhaseInfo &info : kPhases) {
+    if (info.phase <= request.from || info.phase > request.to)
+      continue;
+    auto start = Clock::now();
+    if (info.phase == Phase::PTX) {
+      PTXTimings times;
+      llvm::Expected<std::string> ptx =
+          translateToPTX(module, request.options.target.name, &times);
+      if (!ptx)
+        return ptx.takeError();
+      result.ptx = std::move(*ptx);
+      result.ptxSteps = {{"translate", times.translate},
+                         {"optimise", times.optimise},
+                         {"codegen", times.codegen}};
+    } else {
+      PassManager passes(module.getContext());
+      passes.enableVerifier(request.verify);
+      buildPhase(passes, info.phase, request.options);
+      if (failed(passes.run(module)))
+        return llvm::createStringError(llvm::formatv("phase `{0}` failed", info.name));
+    }
+    std::chrono::duration<double, std::milli> elapsed = Clock::now() - start;
+    result.phases.push_back({info.phase, elapsed.count()});
+    if (request.dump)
+      request.dump(info.phase, info.phase == Phase::PTX ? result.ptx : print(module));
+  }
+  return result;
+}

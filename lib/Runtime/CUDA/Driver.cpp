@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Loading the driver, and the thin layer over it. Every CUDA error becomes an llvm::Error that carries the
+// call, the error's name and its text.
+#include "attnc/Runtime/CUDA/Driver.h"
+#include "llvm/Support/DynamicLibrary.h"
+#include "llvm/Support/FormatVariadic.h"
+#include <cstdlib>
+#include <dlfcn.h>
+
+using namespace attnc;
+using namespace attnc::cuda;
+using llvm::createStringError;
+using llvm::Error;
+using llvm::Expected;
+using llvm::formatv;
+
+namespace {
+
+using Result = int; // CUresult; 0 is success
+
+// Values of the CUDA Driver API that we use (CUDA Driver API reference, data types).
+enum : int {
+  kAttrMultiprocessors = 16,
+  kAttrComputeMajor = 75,
+  kAttrComputeMinor = 76,
+  kAttrSharedOptIn = 97,
+  kFuncMaxDynamicShared = 8,
+  kFuncLocalBytes = 3,
+  kFuncRegisters = 4,
+  kJitInfoLog = 3,
+  kJitInfoLogSize = 4,
+  kJitErrorLog = 5,
+  kJitErrorLogSize = 6,
+};
+
+/// The entry points, by the name that libcuda exports.
+struct Api {
+  Result (*cuInit)(unsigned);
+  Result (*cuDriverGetVersion)(int *);
+  Result (*cuGetErrorName)(Result, const char **);
+  Result (*cuGetErrorString)(Result, const char **);
+  Result (*cuDeviceGetCount)(int *);
+  Result (*cuDeviceGet)(int *, int);
+  Result (*cuDeviceGetName)(char *, int, int);
+  Result (*cuDeviceGetAttribute)(int *, int, int);
+  Result (*cuDeviceTotalMem_v2)(size_t *, int);
+  Result (*cuDevicePrimaryCtxRetain)(void **, int);
+  Result (*cuDevicePrimaryCtxRelease_v2)(int);
+  Result (*cuCtxSetCurrent)(void *);
+  Result (*cuCtxSynchronize)();
+  Result (*cuMemAlloc_v2)(DevicePtr *, size_t);
+  Result (*cuMemFree_v2)(DevicePtr);
+  Result (*cuMemcpyHtoD_v2)(DevicePtr, const void *, size_t);
+  Result (*cuMemcpyDtoH_v2)(void *, DevicePtr, size_t);
+  Result (*cuModuleLoadDataEx)(void **, const void *, unsigned, int *, void **);
+  Result (*cuModuleUnload)(void *);
+  Result (*cuModuleGetFunction)(void **, void *, const char *);
+  Result (*cuFuncSetAttribute)(void *, int, int);
+  Result (*cuFuncGetAttribute)(int *, int, void *);
+  Result (*cuLaunchKernel)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                           unsigned, void *, void **, void **);
+  Result (*cuEventCreate)(void **, unsigned);
+  Result (*cuEventDestroy_v2)(void *);
+  Result (*cuEventRecord)(void *, void *);
+  Result (*cuEventSynchronize)(void *);
+  Result (*cuEventElapsedTime)(float *, void *, void *);
+};
+
+std::string driverName() {
+  const char *given = std::getenv("ATTNC_CUDA_DRIVER");
+  return given && *given ? given : "libcuda.so.1";
+}
+
+} // namespace
+
+struct Device::Impl {
+  Api api{};
+  void *library = nullptr;
+  std::string path;
+  int device = 0;
+  void *context = nullptr;
+  DeviceInfo info;
+
+  Error check(Result result, llvm::StringRef call) const {
+    if (result == 0)
+      return Error::success();
+    const char *name = nullptr, *text = nullptr;
+    api.cuGetErrorName(result, &name);
+    api.cuGetErrorString(result, &text);
+    return createStringError(formatv("{0} failed: {1} ({2}): {3}", call,
+                                     name ? name : "unknown CUDA error", result,
+                                     text ? text : "no description"));
+  }
+  Error makeCurrent() const { return check(api.cuCtxSetCurrent(context), "cuCtxSetCurrent"); }
+
+  Error load();
+};
+
+/// Opens the library and resolves every entry point, or says which is missing.
+Error Device::Impl::load() {
+  path = driverName();
+  library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    const char *reason = dlerror();
+    return createStringError(
+        formatv("no CUDA driver: cannot open `{0}` ({1}). Install the NVIDIA driver, name a driver library "
+                "in ATTNC_CUDA_DRIVER, or use --device=host",
+                path, reason ? reason : "unknown reason"));
+  }
+  const char *missing = nullptr;
+  auto resolve = [&](auto &slot, const char *name) {
+    slot = reinterpret_cast<std::remove_reference_t<decltype(slot)>>(dlsym(library, name));
+    if (!slot && !missing)
+      missing = name;
+  };
+#define ATTNC_RESOLVE(name) resolve(api.name, #name)
+  ATTNC_RESOLVE(cuInit);
+  ATTNC_RESOLVE(cuDriverGetVersion);
+  ATTNC_RESOLVE(cuGetErrorName);
+  ATTNC_RESOLVE(cuGetErrorString);
+  ATTNC_RESOLVE(cuDeviceGetCount);
+  ATTNC_RESOLVE(cuDeviceGet);
+  ATTNC_RESOLVE(cuDeviceGetName);
+  ATTNC_RESOLVE(cuDeviceGetAttribute);
+  ATTNC_RESOLVE(cuDeviceTotalMem_v2);
+  ATTNC_RESOLVE(cuDevicePrimaryCtxRetain);
+  ATTNC_RESOLVE(cuDevicePrimaryCtxRelease_v2);
+  ATTNC_RESOLVE(cuCtxSetCurrent);
+  ATTNC_RESOLVE(cuCtxSynchronize);
+  ATTNC_RESOLVE(cuMemAlloc_v2);
+  ATTNC_RESOLVE(cuMemFree_v2);
+  ATTNC_RESOLVE(cuMemcpyHtoD_v2);
+  ATTNC_RESOLVE(cuMemcpyDtoH_v2);
+  ATTNC_RESOLVE(cuModuleLoadDataEx);
+  ATTNC_RESOLVE(cuModuleUnload);
+  ATTNC_RESOLVE(cuModuleGetFunction);
+  ATTNC_RESOLVE(cuFuncSetAttribute);
+  ATTNC_RESOLVE(cuFuncGetAttribute);
+  ATTNC_RESOLVE(cuLaunchKernel);
+  ATTNC_RESOLVE(cuEventCreate);
+  ATTNC_RESOLVE(cuEventDestroy_v2);
+  ATTNC_RESOLVE(cuEventRecord);
+  ATTNC_RESOLVE(cuEventSynchronize);
+  ATTNC_RESOLVE(cuEventElapsedTime);
+#undef ATTNC_RESOLVE
+  if (missing)
+    return createStringError(
+        formatv("`{0}` is not a usable CUDA driver: it has no `{1}`", path, missing));
+  return Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Device
+//===----------------------------------------------------------------------===//
+
+std::string DeviceInfo::targetName() const {
+  std::string target = formatv("sm_{0}{1}", major, minor);
+  // Architecture-specific targets are a superset for the device they name.
+  bool specific = (major == 9 && minor == 0) || (major == 10 && minor == 0) || (major == 12 && minor == 0);
+  return specific ? target + "a" : target;
+}
+
+Device::Device(std::unique_ptr<Impl> state) : state(std::move(state)) {}
+
+Device::~Device() {
+  // The library stays loaded: unloading a driver that still has threads of its own is not safe.
+  if (state && state->context)
+    state->api.cuDevicePrimaryCtxRelease_v2(state->device);
+}
+
+Expected<std::shared_ptr<Device>> Device::open(int ordinal) {
+  auto impl = std::make_unique<Impl>();
+  if (Error error = impl->load())
+    return std::move(error);
+  Impl &d = *impl;
+  int count = 0;
+  if (Error error = d.check(d.api.cuInit(0), "cuInit"))
+    return std::move(error);
+  if (Error error = d.check(d.api.cuDeviceGetCount(&count), "cuDeviceGetCount"))
+    return std::move(error);
+  if (ordinal < 0 || ordinal >= count)
+    return createStringError(formatv("no CUDA device {0}: the driver reports {1}", ordinal, count));
+  if (Error error = d.check(d.api.cuDeviceGet(&d.device, ordinal), "cuDeviceGet"))
+    return std::move(error);
+  if (Error error = d.check(d.api.cuDevicePrimaryCtxRetain(&d.context, d.device),
+                            "cuDevicePrimaryCtxRetain"))
+    return std::move(error);
+
+  char name[256] = {};
+  size_t memory = 0;
+  int optIn = 0;
+  d.api.cuDeviceGetName(name, sizeof(name) - 1, d.device);
+  d.api.cuDeviceGetAttribute(&d.info.major, kAttrComputeMajor, d.device);
+  d.api.cuDeviceGetAttribute(&d.info.minor, kAttrComputeMinor, d.device);
+  d.api.cuDeviceGetAttribute(&d.info.multiprocessors, kAttrMultiprocessors, d.device);
+  d.api.cuDeviceGetAttribute(&optIn, kAttrSharedOptIn, d.device);
+  d.api.cuDeviceTotalMem_v2(&memory, d.device);
+  d.api.cuDriverGetVersion(&d.info.driverVersion);
+  d.info.name = name;
+  d.info.memoryBytes = memory;
+  d.info.sharedMemoryLimit = optIn;
+  return std::shared_ptr<Device>(new Device(std::move(impl)));
+}
+
+const DeviceInfo &Device::info() const { return state->info; }
+const std::string &Device::driverPath() const { return state->path; }
+
+Expected<DevicePtr> Device::allocate(size_t bytes) {
+  if (Error error = state->makeCurrent())
+    return std::move(error);
+  DevicePtr pointer = 0;
+  // The driver rejects 0 bytes, and a tensor without elements still needs an address.
+  size_t size = bytes ? bytes : 1;
+  if (Error error = state->check(state->api.cuMemAlloc_v2(&pointer, size), "cuMemAlloc"))
+    return std::move(error);
+  return pointer;
+}
+
+Error Device::free(DevicePtr pointer) {
+  if (Error error = state->makeCurrent())
+    return error;
+  return state->check(state->api.cuMemFree_v2(pointer), "cuMemFree");
+}
+
+Error Device::copyToDevice(DevicePtr destination, const void *source, size_t bytes) {
+  if (bytes == 0)
+    return Error::success();
+  if (Error error = state->makeCurrent())
+    return error;
+  return state->check(state->api.cuMemcpyHtoD_v2(destination, source, bytes), "cuMemcpyHtoD");
+}
+
+Error Device::copyToHost(void *destination, DevicePtr source, size_t bytes) {
+  if (bytes == 0)
+    return Error::success();
+  if (Error error = state->makeCurrent())
+    return error;
+  return state->check(state->api.cuMemcpyDtoH_v2(destination, source, bytes), "cuMemcpyDtoH");
+}
+
+Error Device::synchronize() {
+  if (Error error = state->makeCurrent())
+    return error;
+  return state->check(state->api.cuCtxSynchronize(), "cuCtxSynchronize");
+}
+
+//===----------------------------------------------------------------------===//
+// Kernel
+//===----------------------------------------------------------------------===//
+
+Expected<std::unique_ptr<Kernel>> Kernel::load(std::shared_ptr<Device> device, llvm::StringRef image,
+                                               KernelABI abi) {
+  Device::Impl &d = device->impl();
+  if (Error error = d.makeCurrent())
+    return std::move(error);
+  if (abi.sharedBytes > d.info.sharedMemoryLimit)
+    return createStringError(
+        formatv("kernel `{0}` needs {1} bytes of shared memory, {2} has {3}: compile with fewer stages or "
+                "smaller tiles",
+                abi.symbol, abi.sharedBytes, d.info.name, d.info.sharedMemoryLimit));
+  auto kernel = std::unique_ptr<Kernel>(new Kernel());
+  kernel->device = device;
+  std::string text = image.str(); // the driver wants a terminator
+  std::string log(16 * 1024, '\0');
+  int options[] = {kJitErrorLog, kJitErrorLogSize};
+  void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
+  Result result = d.api.cuModuleLoadDataEx(&kernel->module, text.c_str(), 2, options, values);
+  if (result != 0) {
+    std::string reason = llvm::toString(d.check(result, "cuModuleLoadDataEx"));
+    log.resize(std::strlen(log.c_str()));
+    return createStringError(formatv("{0}{1}{2}", reason, log.empty() ? "" : "\n", log));
+  }
+  if (Error error = d.check(d.api.cuModuleGetFunction(&kernel->function, kernel->module,
+                                                      abi.symbol.c_str()),
+                            "cuModuleGetFunction"))
+    return std::move(error);
+  // More than 48 KiB needs an explicit request.
+  if (abi.sharedBytes > 48 * 1024)
+    if (Error error = d.check(d.api.cuFuncSetAttribute(kernel->function, kFuncMaxDynamicShared,
+                                                       static_cast<int>(abi.sharedBytes)),
+                              "cuFuncSetAttribute"))
+      return std::move(error);
+  kernel->kernelABI = std::move(abi);
+  return std::move(kernel);
+}
+
+Kernel::~Kernel() {
+  if (!module)
+    return;
+  Device::Impl &d = device->impl();
+  if (Error error = d.makeCurrent())
+    llvm::consumeError(std::move(error));
+  else
+    d.api.cuModuleUnload(module);
+}
+
+Error Kernel::launch(llvm::ArrayRef<uint64_t> slots, std::array<uint32_t, 3> grid, Stream stream) {
+  if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0)
+    return Error::success(); // no rows: nothing to write
+  if (grid[1] > 65535 || grid[2] > 65535)
+    return createStringError(formatv("the grid {0} x {1} x {2} exceeds the limit of 65535 heads and batch "
+                                     "entries in one launch",
+                                     grid[0], grid[1], grid[2]));
+  Device::Impl &d = device->impl();
+  if (Error error = d.makeCurrent())
+    return error;
+  llvm::SmallVector<void *> arguments;
+  for (const uint64_t &slot : slots)
+    arguments.push_back(const_cast<uint64_t *>(&slot));
+  return d.check(d.api.cuLaunchKernel(function, grid[0], grid[1], grid[2], 32 * kernelABI.numWarps, 1,
+                                      1, static_cast<unsigned>(kernelABI.sharedBytes), stream,
+                                      arguments.data(), nullptr),
+                 "cuLaunchKernel");
+}
+
+Expected<std::pair<int, int>> Kernel::registersAndLocalBytes() const {
+  Device::Impl &d = device->impl();
+  int registers = 0, local = 0;
+  if (Error error = d.check(d.api.cuFuncGetAttribute(&registers, kFuncRegisters, function),
+                            "cuFuncGetAttribute"))
+    return std::move(error);
+  if (Error error =
+          d.check(d.api.cuFuncGetAttribute(&local, kFuncLocalBytes, function), "cuFuncGetAttribute"))
+    return std::move(error);
+  return std::make_pair(registers, local);
+}
+
+//===----------------------------------------------------------------------===//
+// Timer
+//===----------------------------------------------------------------------===//
+
+Expected<std::unique_ptr<Timer>> Timer::create(std::shared_ptr<Device> device) {
+  if (device->info().emulated())
+    return createStringError(formatv("`{0}` emulates PTX: times on it mean nothing", device->info().name));
+  Device::Impl &d = device->impl();
+  if (Error error = d.makeCurrent())
+    return std::move(error);
+  auto timer = std::unique_ptr<Timer>(new Timer());
+  timer->device = device;
+  if (Error error = d.check(d.api.cuEventCreate(&timer->begin, 0), "cuEventCreate"))
+    return std::move(error);
+  if (Error error = d.check(d.api.cuEventCreate(&timer->end, 0), "cuEventCreate"))
+    return std::move(error);
+  return std::move(timer);
+}
+
+Timer::~Timer() {
+  Device::Impl &d = device->impl();
+  for (void *event : {begin, end})
+    if (event)
+      d.api.cuEventDestroy_v2(event);
+}
+
+Error Timer::start(Stream stream) {
+  Device::Impl &d = device->impl();
+  return d.check(d.api.cuEventRecord(begin, stream), "cuEventRecord");
+}
+
+Expected<double> Timer::stop(Stream stream) {
+  Device::Impl &d = device->impl();
+  float milliseconds = 0;
+  if (Error error = d.check(d.api.cuEventRecord(end, stream), "cuEventRecord"))
+    return std::move(error);
+  if (Error error = d.check(d.api.cuEventSynchronize(end), "cuEventSynchronize"))
+    return std::move(error);
+  if (Error error = d.check(d.api.cuEventElapsedTime(&milliseconds, begin, end), "cuEventElapsedTime"))
+    return std::move(error);
+  return static_cast<double>(milliseconds);
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// LLVM dialect to PTX. The optimisation pipeline is a short list of function passes: the kernels are
+// straight-line code in simple loops, unrolled and scheduled by us, so that the full -O3 pipeline costs
+// four times as much and makes the code larger.
+#include "attnc/Target/PTX/PTX.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/NVVMToLLVM/NVVMToLLVM.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Target/TargetMachine.h"
+#include <chrono>
+#include <mutex>
+
+extern "C" {
+void LLVMInitializeNVPTXTarget();
+void LLVMInitializeNVPTXTargetInfo();
+void LLVMInitializeNVPTXTargetMC();
+void LLVMInitializeNVPTXAsmPrinter();
+}
+
+using namespace attnc;
+
+static double now() {
+  using namespace std::chrono;
+  return duration<double, std::milli>(steady_clock::now().time_since_epoch()).count();
+}
+
+/// Sets a command-line option of the LLVM libraries; there is no other way to reach these.
+static void setOption(llvm::StringRef name) {
+  auto &options = llvm::cl::getRegisteredOptions();
+  auto found = options.find(name);
+  if (found != options.end())
+    static_cast<llvm::cl::opt<bool> *>(found->second)->setValue(true);
+}
+
+/// Registers the target once. 32-bit pointers to shared memory take half the registers. Loop strength
+/// reduction costs more than the rest of code generation together on our unrolled loops, and finds
+/// nothing: addresses are already a lane base, a stage base and constants.
+static void initialiseNVPTX() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
+    setOption("nvptx-short-ptr");
+    setOption("disable-lsr");
+  });
+}
+
+void attnc::registerPTXTranslations(mlir::DialectRegistry &registry) {
+  mlir::registerBuiltinDialectTranslation(registry);
+  mlir::registerLLVMDialectTranslation(registry);
+  mlir::registerNVVMDialectTranslation(registry);
+  mlir::arith::registerConvertArithToLLVMInterface(registry);
+  mlir::cf::registerConvertControlFlowToLLVMInterface(registry);
+  mlir::registerConvertMathToLLVMInterface(registry);
+  mlir::registerConvertNVVMToLLVMInterface(registry);
+}
+
+llvm::Expected<std::string> attnc::ptxFeatureFor(llvm::StringRef arch) {
+  static const std::pair<const char *, const char *> table[] = {
+      {"sm_80", "+ptx70"},  {"sm_86", "+ptx71"},   {"sm_89", "+ptx78"},  {"sm_90", "+ptx78"},
+      {"sm_90a", "+ptx80"}, {"sm_100a", "+ptx86"}, {"sm_120a", "+ptx87"}};
+  for (auto [name, feature] : table)
+    if (arch == name)
+      return std::string(feature);
+  return llvm::createStringError(llvm::formatv("no PTX version is known for `{0}`", arch));
+}
+
+static llvm::Error optimise(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager lam;
+  llvm::FunctionAnalysisManager fam;
+  llvm::CGSCCAnalysisManager cam;
+  llvm::ModuleAnalysisManager mam;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(mam);
+  builder.registerCGSCCAnalyses(cam);
+  builder.registerFunctionAnalyses(fam);
+  builder.registerLoopAnalyses(lam);
+  builder.crossRegisterProxies(lam, fam, cam, mam);
+  llvm::ModulePassManager passes;
+  // early-cse removes what our emission repeats, licm hoists lane addresses out of the key loops.
+  if (llvm::Error error = builder.parsePassPipeline(
+          passes, "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,"
+                  "loop-mssa(licm),early-cse<memssa>,instcombine<no-verify-fixpoint>,adce)"))
+    return error;
+  passes.run(module, mam);
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::StringRef arch,
+                                                  PTXTimings *timings, std::string *llvmIR) {
+  initialiseNVPTX();
+  PTXTimings ignored;
+  PTXTimings &times = timings ? *timings : ignored;
+  llvm::Expected<std::string> feature = ptxFeatureFor(arch);
+  if (!feature)
+    return feature.takeError();
+
+  double start = now();
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> llvmModule =
+      mlir::translateModuleToLLVMIR(module, context, "attnc", /*disableVerification=*/true);
+  if (!llvmModule)
+    return llvm::createStringError("translation to LLVM IR failed");
+  times.translate = now() - start;
+
+  llvm::Triple triple("nvptx64-nvidia-cuda");
+  std::string error;
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!target)
+    return llvm::createStringError(error);
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
+  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
+      triple, arch, *feature, options, std::nullopt, std::nullopt, llvm::CodeGenOptLevel::Default));
+  llvmModule->setTargetTriple(triple);
+  llvmModule->setDataLayout(machine->createDataLayout());
+
+  start = now();
+  if (llvm::Error failure = optimise(*llvmModule, *machine))
+    return std::move(failure);
+  times.optimise = now() - start;
+  if (llvmIR) {
+    llvm::raw_string_ostream os(*llvmIR);
+    llvmModule->print(os, nullptr);
+  }
+
+  start = now();
+  llvm::SmallString<0> text;
+  llvm::raw_svector_ostream os(text);
+  llvm::legacy::PassManager codegen;
+  if (machine->addPassesToEmitFile(codegen, os, nullptr, llvm::CodeGenFileType::AssemblyFile,
+                                   /*DisableVerify=*/true))
+    return llvm::createStringError("the NVPTX target cannot emit assembly");
+  codegen.run(*llvmModule);
+  times.codegen = now() - start;
+  return std::string(text);
+}

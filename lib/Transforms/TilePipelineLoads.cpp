@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// tile-pipeline-loads: from "load, then compute" to a multi-stage pipeline of asynchronous copies.
+//
+//   for kv in [a, b): k = load K[kv]; v = load V[kv]; ...        (and a second loop over [b, c))
+// becomes, with two stages,
+//   t = copy K[a], V[a] -> stage 0
+//   t, s = for kv in [a, b) iter(t, 1): ready = wait t; t' = copy K[kv+T], V[kv+T] -> stage s; ...
+//   t, s = for kv in [b, c) iter(t, s): the same
+//   wait t
+// The token is the only way to the data, so the order wait-then-read cannot be broken later. The easy
+// mistake would be a barrier too few: the one at the wait of tile i orders all reads of tile i-1 before
+// the copy that overwrites its stage, because that copy is issued after it.
+#include "attnc/Transforms/Passes.h"
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+
+namespace attnc {
+#define GEN_PASS_DEF_TILEPIPELINELOADS
+#include "attnc/Transforms/Passes.h.inc"
+
+namespace {
+
+using tile::BufferType;
+using tile::SharedLayoutAttr;
+
+/// Where rows go so that the reads of a product meet no bank conflict. A warp reads eight rows at one
+/// 16-byte column (ldmatrix), which must fall into eight different sixteenths of the 128 bytes that the
+/// banks serve at once; see SharedLayoutAttr for the parameters.
+SharedLayoutAttr chooseSharedLayout(MLIRContext *context, int64_t cols, Type elementType,
+                                    bool readAlongRows) {
+  int32_t bytes = elementType.getIntOrFloatBitWidth() / 8;
+  int32_t rowBytes = cols * bytes;
+  if (bytes == 4) {
+    // Not by ldmatrix: lane (g, t) reads 8 bytes at (row g, column 2t) along rows, which is free of
+    // conflicts for a pitch of 32 modulo 128 bytes, or 4 bytes at (row 2t, column g) across rows, free
+    // for a pitch of 16 modulo 64.
+    int32_t pitch = readAlongRows ? llvm::alignTo(rowBytes, 128) + 32 : llvm::alignTo(rowBytes, 64) + 16;
+    return SharedLayoutAttr::get(context, pitch, 0, 0);
+  }
+  switch (int32_t chunks = rowBytes / 16) {
+  case 2:
+    return SharedLayoutAttr::get(context, rowBytes, 2, 1);
+  case 4:
+    return SharedLayoutAttr::get(context, rowBytes, 1, 3);
+  case 8:
+  case 16:
+  case 32:
+    return SharedLayoutAttr::get(context, rowBytes, 0, 7);
+  default: // an odd number of chunks visits all sixteenths by itself
+    return SharedLayoutAttr::get(context, (chunks | 1) * 16, 0, 0);
+  }
+}
+
+struct TilePipelineLoads : impl::TilePipelineLoadsBase<TilePipelineLoads> {
+  using TilePipelineLoadsBase::TilePipelineLoadsBase;
+  using Chain = SmallVector<scf::ForOp>;
+
+  void runOnOperation() override {
+    kernel = getOperation();
+    auto attr = kernel->getAttrOfType<DictionaryAttr>(kPlanAttrName);
+    if (!attr) {
+      kernel.emitOpError("has no plan");
+      return signalPassFailure();
+    }
+    llvm::Expected<KernelPlan> parsed = KernelPlan::fromAttr(attr);
+    if (!parsed) {
+      kernel.emitOpError() << llvm::toString(parsed.takeError());
+      return signalPassFailure();
+    }
+    plan = *parsed;
+    if (plan.stages < 2) {
+      kernel.emitOpError("expects at least 2 pipeline stages, found ") << plan.stages;
+      return signalPassFailure();
+    }
+    for (Chain &chain : findChains())
+      if (failed(pipeline(chain)))
+        return signalPassFailure();
+    SmallVector<tile::LoadOp> rest;
+    kernel.walk([&](tile::LoadOp load) { rest.push_back(load); });
+    for (tile::LoadOp load : rest)
+      stageOnce(load);
+    assignOffsets();
+  }
+
+private:
+  /// Maximal sequences of sibling loops with loads, each starting where the one before ends.
+  SmallVector<Chain> findChains() {
+    SmallVector<Chain> chains;
+    kernel.walk<WalkOrder::PreOrder>([&](scf::ForOp loop) {
+      if (loop.getBody()->getOps<tile::LoadOp>().empty())
+        return;
+      if (!chains.empty()) {
+        scf::ForOp previous = chains.back().back();
+        if (previous->getBlock() == loop->getBlock() &&
+            previous.getUpperBound() == loop.getLowerBound() &&
+            previous.getStep() == loop.getStep()) {
+          chains.back().push_back(loop);
+          return;
+        }
+      }
+      chains.push_back({loop});
+    });
+    return chains;
+  }
+
+  static SmallVector<tile::LoadOp> loadsOf(scf::ForOp loop) {
+    return SmallVector<tile::LoadOp>(loop.getBody()->getOps<tile::LoadOp>());
+  }
+
+  /// Loads of a loop must be the same as those of its chain's first loop, at its own induction variable.
+  LogicalResult check(const Chain &chain) {
+    SmallVector<tile::LoadOp> first = loadsOf(chain.front());
+    for (scf::ForOp loop : chain) {
+      SmallVector<tile::LoadOp> loads = loadsOf(loop);
+      if (loads.size() != first.size())
+        return loop.emitOpError("expects the loads of its chain's first loop");
+      for (auto [a, b] : llvm::zip(first, loads))
+        if (a.getView() != b.getView() || a.getIndices() != b.getIndices() ||
+            a.getLimit() != b.getLimit() || b.getRow() != loop.getInductionVar())
+          return b.emitOpError("expects a load at the loop's induction variable that agrees with the "
+                               "first loop of its chain");
+    }
+    return success();
+  }
+
+  Value createBuffer(tile::LoadOp load, int64_t stages) {
+    OpBuilder b = OpBuilder::atBlockBegin(&kernel.getBody().front());
+    auto type = load.getResult().getType();
+    bool alongRows = llvm::none_of(load.getResult().getUses(), [](OpOperand &use) {
+      auto dot = dyn_cast<tile::DotOp>(use.getOwner());
+      return dot && use.getOperandNumber() == 1 && !dot.getTransposeRhs();
+    });
+    SharedLayoutAttr layout =
+        chooseSharedLayout(b.getContext(), type.getCols(), type.getElementType(), alongRows);
+    auto buffer = BufferType::get(b.getContext(), {stages, type.getRows(), type.getCols()},
+                                  type.getElementType(), layout);
+    return tile::AllocOp::create(b, load.getLoc(), buffer, IntegerAttr());
+  }
+
+  Value issue(OpBuilder &b, tile::LoadOp load, Value buffer, Value stage, Value row, Value limit) {
+    auto type = tile::TokenType::get(b.getContext(), cast<BufferType>(buffer.getType()));
+    return tile::AsyncCopyOp::create(b, load.getLoc(), type, load.getView(), load.getIndices(), row,
+                                     limit, load.getRowDim(), load.getValidCols(),
+                                     plan.vectorBytes, buffer, stage);
+  }
+
+  static SmallVector<Type> slotTypes(ValueRange tokens) {
+    SmallVector<Type> types;
+    for (Value token : tokens)
+      types.push_back(tile::SlotType::get(token.getContext(),
+                                          cast<tile::TokenType>(token.getType()).getBuffer()));
+    return types;
+  }
+
+  LogicalResult pipeline(const Chain &chain) {
+    if (failed(check(chain)))
+      return failure();
+    SmallVector<tile::LoadOp> loads = loadsOf(chain.front());
+    scf::ForOp first = chain.front();
+    Location loc = first.getLoc();
+    OpBuilder b(first);
+    auto constant = [&](int64_t v) -> Value {
+      return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
+    };
+    SmallVector<Value> buffers;
+    for (tile::LoadOp load : loads)
+      buffers.push_back(createBuffer(load, plan.stages));
+    // Rows at or beyond the chain's end are not needed: they are limited away. The end is known only
+    // after the loops' bounds are computed, which is before the first loop.
+    scf::ForOp last = chain.back();
+    Value end = last.getUpperBound();
+    SmallVector<Value> limits;
+    for (tile::LoadOp load : loads)
+      limits.push_back(arith::MinSIOp::create(b, loc, load.getLimit(), end));
+    SmallVector<Value> carried; // tokens, oldest first, then the next stage to fill
+    for (int64_t stage = 0; stage + 1 < plan.stages; ++stage) {
+      Value ahead = arith::MulIOp::create(b, loc, first.getStep(), constant(stage));
+      Value row = arith::AddIOp::create(b, loc, first.getLowerBound(), ahead);
+      for (auto [load, buffer, limit] : llvm::zip(loads, buffers, limits))
+        carried.push_back(issue(b, load, buffer, constant(stage), row, limit));
+      tile::CommitOp::create(b, loc);
+    }
+    carried.push_back(constant(plan.stages - 1));
+    numPipelined += loads.size();
+
+    for (scf::ForOp loop : chain)
+      carried = rewriteLoop(loop, buffers, limits, carried);
+
+    // Nothing may be in flight when the buffers are filled anew or the block exits.
+    b.setInsertionPointAfterValue(carried.back());
+    carried.pop_back();
+    bool repeats = isa<scf::ForOp>(carried.front().getParentBlock()->getParentOp());
+    tile::WaitOp::create(b, loc, slotTypes(carried), carried, 0, repeats);
+    return success();
+  }
+
+  /// Replaces `loop` by one that also carries tokens; returns the carried values after it.
+  SmallVector<Value> rewriteLoop(scf::ForOp loop, ArrayRef<Value> buffers, ArrayRef<Value> limits,
+                                 ArrayRef<Value> carried) {
+    Location loc = loop.getLoc();
+    OpBuilder b(loop);
+    size_t own = loop.getInitArgs().size(), count = buffers.size();
+    SmallVector<Value> inits(loop.getInitArgs());
+    llvm::append_range(inits, carried);
+    auto next = scf::ForOp::create(b, loc, loop.getLowerBound(), loop.getUpperBound(),
+                                   loop.getStep(), inits);
+    Block *body = next.getBody();
+    if (!body->empty())
+      body->back().erase(); // a terminator that the builder made for a loop without results
+    SmallVector<tile::LoadOp> loads = loadsOf(loop);
+    Operation *oldYield = loop.getBody()->getTerminator();
+    SmallVector<Value> args = {next.getInductionVar()};
+    llvm::append_range(args, next.getRegionIterArgs().take_front(own));
+    for (auto [from, to] : llvm::zip(loop.getBody()->getArguments(), args))
+      from.replaceAllUsesWith(to);
+    body->getOperations().splice(body->end(), loop.getBody()->getOperations());
+
+    b.setInsertionPointToStart(body);
+    SmallVector<Value> state(next.getRegionIterArgs().drop_front(own));
+    SmallVector<Value> oldest(state.begin(), state.begin() + count);
+    auto wait = tile::WaitOp::create(b, loc, slotTypes(oldest), oldest, plan.stages - 2,
+                                     /*barrier=*/true);
+    Value ahead = arith::MulIOp::create(
+        b, loc, next.getStep(),
+        arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(plan.stages - 1)));
+    Value row = arith::AddIOp::create(b, loc, next.getInductionVar(), ahead);
+    Value stage = state.back();
+    SmallVector<Value> yielded(state.begin() + count, state.end() - 1);
+    for (auto [load, buffer, limit] : llvm::zip(loads, buffers, limits))
+      yielded.push_back(issue(b, load, buffer, stage, row, limit));
+    tile::CommitOp::create(b, loc);
+    yielded.push_back(nextStage(b, loc, stage));
+
+    for (auto [load, slot] : llvm::zip(loads, wait.getSlots())) {
+      b.setInsertionPoint(load);
+      Value read = tile::ReadOp::create(b, load.getLoc(), load.getResult().getType(), slot);
+      load.getResult().replaceAllUsesWith(read);
+      load.erase();
+    }
+    SmallVector<Value> results(oldYield->getOperands());
+    llvm::append_range(results, yielded);
+    b.setInsertionPoint(oldYield);
+    scf::YieldOp::create(b, loc, results);
+    oldYield->erase();
+    for (auto [from, to] : llvm::zip(loop.getResults(), next.getResults()))
+      from.replaceAllUsesWith(to);
+    loop.erase();
+    return SmallVector<Value>(next.getResults().drop_front(own));
+  }
+
+  Value nextStage(OpBuilder &b, Location loc, Value stage) {
+    auto constant = [&](int64_t v) -> Value {
+      return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
+    };
+    if (plan.stages == 2)
+      return arith::SubIOp::create(b, loc, constant(1), stage);
+    Value sum = arith::AddIOp::create(b, loc, stage, constant(1));
+    return arith::RemUIOp::create(b, loc, sum, constant(plan.stages));
+  }
+
+  /// A load outside the pipelines: copy, wait, read.
+  void stageOnce(tile::LoadOp load) {
+    OpBuilder b(load);
+    Location loc = load.getLoc();
+    Value buffer = createBuffer(load, 1);
+    Value zero = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0));
+    Value token = issue(b, load, buffer, zero, load.getRow(), load.getLimit());
+    tile::CommitOp::create(b, loc);
+    auto wait = tile::WaitOp::create(b, loc, slotTypes(token), ValueRange(token), 0, /*barrier=*/true);
+    Value read = tile::ReadOp::create(b, loc, load.getResult().getType(), wait.getSlots()[0]);
+    load.getResult().replaceAllUsesWith(read);
+    load.erase();
+  }
+
+  void assignOffsets() {
+    int64_t offset = 0;
+    kernel.walk([&](tile::AllocOp alloc) {
+      alloc.setOffset(offset);
+      BufferType type = alloc.getBuffer().getType();
+      offset += llvm::alignTo(type.getStages() * type.getStageBytes(), 128);
+    });
+    Builder b(&getContext());
+    kernel->setAttr("tile.shared_bytes", b.getI64IntegerAttr(offset));
+  }
+
+  tile::KernelOp kernel;
+  KernelPlan plan;
+};
+
+} // namespace
+} // namespace attnc
