@@ -12,6 +12,7 @@
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/APFloat.h"
 #include <cmath>
+#include <functional>
 #include <random>
 
 namespace attnc::testing {
@@ -129,36 +130,74 @@ inline CompiledHost compileText(const std::string &text, HostCompileOptions opti
   return result;
 }
 
-/// Attention by definition, in double: out(b, h, q, e) and lse(b, h, q), flat and dense.
-inline void naiveAttention(const Tensor &q, const Tensor &k, const Tensor &v, bool causal,
+/// What is special about an attention; positions of queries are counted on the key axis (bottom right)
+/// unless `topLeft`.
+struct Definition {
+  std::function<double(double s, int64_t b, int64_t h, int64_t q, int64_t kv)> score;
+  std::function<bool(int64_t b, int64_t h, int64_t q, int64_t kv)> mask;
+  std::function<double(int64_t h)> sink;
+  double scale = 0; ///< 0 = 1 / sqrt(head dim)
+  bool topLeft = false;
+};
+
+inline Definition causalDefinition(bool causal = true) {
+  Definition definition;
+  if (causal)
+    definition.mask = [](int64_t, int64_t, int64_t q, int64_t kv) { return kv <= q; };
+  return definition;
+}
+
+/// All elements of a rank-4 tensor, dense.
+inline std::vector<float> denseValues(const Tensor &x) {
+  std::vector<float> values;
+  for (int64_t i = 0; i < x.view.shape[0]; ++i)
+    for (int64_t j = 0; j < x.view.shape[1]; ++j)
+      for (int64_t k = 0; k < x.view.shape[2]; ++k)
+        for (int64_t l = 0; l < x.view.shape[3]; ++l)
+          values.push_back(x.get({i, j, k, l}));
+  return values;
+}
+
+/// Attention by definition, in double: out(b, h, q, e) and lse(b, h, q), dense.
+inline void naiveAttention(const Tensor &q, const Tensor &k, const Tensor &v, const Definition &definition,
                            std::vector<double> &out, std::vector<double> &lse) {
   int64_t batch = q.view.shape[0], heads = q.view.shape[1], rows = q.view.shape[2];
   int64_t depth = q.view.shape[3], groups = k.view.shape[1], keys = k.view.shape[2];
   int64_t width = v.view.shape[3];
-  double scale = 1.0 / std::sqrt(double(depth));
+  double scale = definition.scale != 0 ? definition.scale : 1.0 / std::sqrt(double(depth));
+  std::vector<float> qs = denseValues(q), ks = denseValues(k), vs = denseValues(v);
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t h = 0; h < heads; ++h) {
       int64_t g = h / (heads / groups);
       for (int64_t i = 0; i < rows; ++i) {
-        int64_t count = causal ? std::max<int64_t>(0, std::min(keys, i + keys - rows + 1)) : keys;
-        std::vector<double> score(count);
-        double largest = -INFINITY, sum = 0;
-        for (int64_t j = 0; j < count; ++j) {
+        int64_t position = definition.topLeft ? i : i + keys - rows;
+        const float *query = &qs[((b * heads + h) * rows + i) * depth];
+        std::vector<std::pair<int64_t, double>> scores;
+        double largest = definition.sink ? definition.sink(h) : -INFINITY;
+        for (int64_t j = 0; j < keys; ++j) {
+          if (definition.mask && !definition.mask(b, h, position, j))
+            continue;
+          const float *key = &ks[((b * groups + g) * keys + j) * depth];
+          double s = 0;
           for (int64_t d = 0; d < depth; ++d)
-            score[j] += double(q.get({b, h, i, d})) * k.get({b, g, j, d});
-          score[j] *= scale;
-          largest = std::max(largest, score[j]);
+            s += double(query[d]) * key[d];
+          s *= scale;
+          if (definition.score)
+            s = definition.score(s, b, h, position, j);
+          scores.emplace_back(j, s);
+          largest = std::max(largest, s);
         }
         std::vector<double> row(width, 0.0);
-        for (int64_t j = 0; j < count; ++j) {
-          double p = std::exp(score[j] - largest);
+        double sum = definition.sink ? std::exp(definition.sink(h) - largest) : 0.0;
+        for (auto [j, s] : scores) {
+          double p = std::exp(s - largest);
           sum += p;
           for (int64_t e = 0; e < width; ++e)
-            row[e] += p * v.get({b, g, j, e});
+            row[e] += p * vs[((b * groups + g) * keys + j) * width + e];
         }
         for (int64_t e = 0; e < width; ++e)
-          out.push_back(count ? row[e] / sum : 0.0);
-        lse.push_back(count ? largest + std::log(sum) : -INFINITY);
+          out.push_back(sum > 0 ? row[e] / sum : 0.0);
+        lse.push_back(sum > 0 ? largest + std::log(sum) : -INFINITY);
       }
     }
 }

@@ -41,7 +41,7 @@ void check(const CompiledHost &compiled, const FlashKernelShape &shape, const Pr
   ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
 
   std::vector<double> wantOut, wantLse;
-  naiveAttention(q, k, v, shape.causal, wantOut, wantLse);
+  naiveAttention(q, k, v, causalDefinition(shape.causal), wantOut, wantLse);
   EXPECT_LE(relativeError(out, wantOut), boundOf(shape.dtype));
   size_t at = 0;
   for (int64_t b = 0; b < problem.batch; ++b)
