@@ -51,6 +51,17 @@ public:
   /// Emits the function before the kernel. Fails after reporting an error.
   mlir::FailureOr<mlir::LLVM::LLVMFuncOp> run();
 
+  /// Row ops that are computed together, vector by vector.
+  struct Phase {
+    llvm::SmallVector<mlir::Operation *> ops;
+    bool matrix = false; ///< rank 2; else lanes are rows
+    int64_t rows = 0, cols = 0;
+    /// Ops that run before ops that precede them in the kernel; they must not overwrite operands.
+    llvm::SmallPtrSet<mlir::Operation *, 4> early;
+
+    bool contains(mlir::Operation *op) const { return llvm::is_contained(ops, op); }
+  };
+
   unsigned numDeferred = 0, numGroups = 0;
 
 private:
@@ -107,14 +118,6 @@ private:
   void storeTensor(mlir::Value value, mlir::Value address, mlir::Type element, int64_t count);
 
   // Rows.cpp
-  /// Row ops that are computed together, vector by vector.
-  struct Phase {
-    llvm::SmallVector<mlir::Operation *> ops;
-    bool matrix = false; ///< rank 2; else lanes are rows
-    int64_t rows = 0, cols = 0;
-
-    bool contains(mlir::Operation *op) const { return llvm::is_contained(ops, op); }
-  };
   mlir::LogicalResult flushGroup();
   llvm::SmallVector<Phase> splitGroup() const;
   mlir::LogicalResult assignBuffers(llvm::ArrayRef<Phase> phases);

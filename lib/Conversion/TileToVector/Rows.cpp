@@ -9,7 +9,8 @@
 //     phase 3, matrix:    for each row: p = exp2(x - m'); lt = sum(p); cast p
 //     phase 4, row value: l' = l * alpha + lt
 //
-// A new phase starts where the shape changes, and where an op needs a reduction of the phase itself.
+// An op joins the first phase of its shape that comes after all reductions it needs, so the cast above runs
+// with the map that makes p although the kernel names it after l'.
 #include "KernelEmitter.h"
 
 using namespace mlir;
@@ -25,26 +26,39 @@ static tile::TileType iterationType(Operation *op) {
   return cast<tile::TileType>(op->getResult(0).getType());
 }
 
+/// The first phase in which `op` can run: not before the phases that compute its operands, and after a
+/// phase that reduces to one of them.
+static size_t earliestPhase(Operation *op, ArrayRef<KernelEmitter::Phase> phases,
+                            llvm::function_ref<Value(Value)> resolve) {
+  size_t earliest = 0;
+  for (Value operand : op->getOperands()) {
+    Operation *producer = resolve(operand).getDefiningOp();
+    for (auto [i, phase] : llvm::enumerate(phases))
+      if (producer && phase.contains(producer))
+        earliest = std::max(earliest, i + (isa<tile::ReduceOp>(producer) ? 1 : 0));
+  }
+  return earliest;
+}
+
 SmallVector<KernelEmitter::Phase> KernelEmitter::splitGroup() const {
   SmallVector<Phase> phases;
   for (Operation *op : group) {
     tile::TileType type = iterationType(op);
-    bool matrix = type.getRank() == 2;
-    bool join = !phases.empty() && phases.back().matrix == matrix && phases.back().cols == type.getCols();
-    if (join)
-      for (Value operand : op->getOperands()) {
-        if (!isa<tile::TileType>(operand.getType()))
-          continue;
-        auto reduce = resolve(operand).getDefiningOp<tile::ReduceOp>();
-        join &= !(reduce && phases.back().contains(reduce));
-      }
-    if (!join) {
+    auto fits = [&](const Phase &phase) {
+      return phase.matrix == (type.getRank() == 2) && phase.cols == type.getCols();
+    };
+    size_t at = earliestPhase(op, phases, [&](Value v) { return resolve(v); });
+    while (at < phases.size() && !fits(phases[at]))
+      ++at;
+    if (at == phases.size()) {
       phases.emplace_back();
-      phases.back().matrix = matrix;
+      phases.back().matrix = type.getRank() == 2;
       phases.back().rows = type.getRows();
       phases.back().cols = type.getCols();
+    } else if (at + 1 < phases.size()) {
+      phases[at].early.insert(op);
     }
-    phases.back().ops.push_back(op);
+    phases[at].ops.push_back(op);
   }
   return phases;
 }
@@ -60,7 +74,7 @@ LogicalResult KernelEmitter::assignBuffers(ArrayRef<Phase> phases) {
         continue;
       SmallVector<Value> candidates;
       for (Value operand : op->getOperands())
-        if (isa<tile::TileType>(operand.getType()))
+        if (isa<tile::TileType>(operand.getType()) && !phase.early.contains(op))
           candidates.push_back(operand);
       buffers[result] = resultBuffer(result, op, candidates);
     }

@@ -63,6 +63,8 @@ createTargetMachine(const HostCompileOptions &options) {
   }
   builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
   builder.setRelocationModel(llvm::Reloc::PIC_);
+  // The default of a JIT is the large model, which spends an instruction on each address of a constant.
+  builder.setCodeModel(llvm::CodeModel::Small);
   return builder.createTargetMachine();
 }
 
