@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What a variant takes, and whether tensors fit it. Used by the reference, the driver and the C API, before
+// anything computes; no MLIR here.
+#ifndef ATTNC_SUPPORT_BINDING_H
+#define ATTNC_SUPPORT_BINDING_H
+
+#include "attnc/Runtime/Tensor.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace attnc {
+
+/// An axis of a declared tensor: a named index space, or a fixed size if `space` is empty.
+struct AxisDecl {
+  std::string space;
+  int64_t size = -1;
+};
+
+/// How seeded test values are drawn; the clause `sample` of the language. See `fillSample`.
+struct SampleDecl {
+  enum Distribution : uint8_t { Uniform, Normal, Sorted, Bernoulli, Geometric } distribution;
+  struct Arg {
+    double number = 0;
+    std::string space; ///< if not empty, the argument is the size of this space
+  };
+  std::vector<Arg> args;
+};
+
+/// A tensor that a variant takes or yields. Without a dtype it has the one that Q, K and V share.
+struct TensorDecl {
+  std::string name;
+  std::optional<DType> dtype;
+  std::vector<AxisDecl> axes;
+  std::optional<SampleDecl> sample;
+};
+
+/// A parameter of a variant.
+struct ParamDecl {
+  std::string name;
+  bool isInteger = true;
+  bool isConst = false;
+  double defaultValue = 0;
+};
+
+/// Everything that a variant takes and yields.
+struct Signature {
+  std::string name;
+  std::vector<ParamDecl> params;
+  std::vector<TensorDecl> inputs; ///< Q, K and V among them
+  std::vector<TensorDecl> outputs;
+};
+
+/// Sizes of the index spaces, and the dtype of Q, K and V.
+struct BoundSizes {
+  std::map<std::string, int64_t> spaces;
+  DType operandDType = DType::F32;
+};
+
+/// Name of a dtype in messages: "f32".
+const char *dtypeName(DType dtype);
+
+/// Checks that `inputs` binds every input of `signature` with fitting dtype, rank, shape and strides, that the
+/// sizes agree with each other and that heads divide into groups, and fills in `sizes`. Tensors in `outputs`
+/// are checked in the same way where they are bound. Returns an empty string, or a message that names the
+/// tensor, what is expected and what was found.
+std::string checkBindings(const Signature &signature, const std::map<std::string, TensorView> &inputs,
+                          const std::map<std::string, TensorView> &outputs, BoundSizes &sizes);
+
+/// Checks names and ranges of bound parameters; the rest have their defaults. On success `values` holds one
+/// number for each parameter of `signature`, as the kernel sees it.
+std::string checkParams(const Signature &signature, const std::map<std::string, double> &bound,
+                        std::vector<double> &values);
+
+/// Shape of `decl` with these sizes.
+std::vector<int64_t> shapeOf(const TensorDecl &decl, const BoundSizes &sizes);
+
+/// Fills a dense row-major tensor with seeded test values. Without a sampling clause reals are normal(0, 1),
+/// ints uniform(0, size(kv)) and conditions bernoulli(0.75). The values depend on the seed, the name of the
+/// tensor and its shape, and are the same on every platform.
+void fillSample(const TensorDecl &decl, const BoundSizes &sizes, uint64_t seed, TensorView tensor);
+
+} // namespace attnc
+
+#endif // ATTNC_SUPPORT_BINDING_H

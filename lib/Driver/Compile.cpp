@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attnc compile: a spec to any phase, with the IR of each phase on request.
+#include "Options.h"
+#include "attnc/Target/Host/HostJIT.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Program.h"
+#include "llvm/Support/ToolOutputFile.h"
+#include <chrono>
+
+using namespace attnc;
+using namespace attnc::driver;
+using llvm::createStringError;
+using llvm::formatv;
+
+/// Writes whole or not at all: to a temporary file that is renamed.
+static llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef data) {
+  if (path.empty() || path == "-") {
+    llvm::outs() << data;
+    return llvm::Error::success();
+  }
+  llvm::Error error = llvm::writeToOutput(path, [&](llvm::raw_ostream &os) {
+    os << data;
+    return llvm::Error::success();
+  });
+  if (error)
+    return createStringError(
+        formatv("cannot write `{0}`: {1}", path, llvm::toString(std::move(error))));
+  return llvm::Error::success();
+}
+
+static llvm::Error assemble(llvm::StringRef ptx, llvm::StringRef arch, std::string &cubin) {
+  llvm::ErrorOr<std::string> ptxas = llvm::sys::findProgramByName("ptxas");
+  if (!ptxas)
+    return createStringError("--emit=cubin needs `ptxas`, which is not in PATH: install the CUDA toolkit, or "
+                             "emit PTX, which the driver assembles when it is loaded");
+  llvm::SmallString<128> input, output;
+  if (llvm::sys::fs::createTemporaryFile("attnc", "ptx", input) ||
+      llvm::sys::fs::createTemporaryFile("attnc", "cubin", output))
+    return createStringError("cannot create temporary files");
+  if (llvm::Error error = writeOutput(input, ptx))
+    return error;
+  std::string message;
+  int status = llvm::sys::ExecuteAndWait(*ptxas, {*ptxas, "-arch", arch, input, "-o", output},
+                                         std::nullopt, {}, 0, 0, &message);
+  if (status != 0)
+    return createStringError(formatv("ptxas failed with status {0} {1}; the PTX is in {2}; run again with: "
+                                     "{3} -arch {4} {2}",
+                                     status, message, input, *ptxas, arch));
+  auto data = llvm::MemoryBuffer::getFile(output);
+  if (!data)
+    return createStringError(formatv("cannot read `{0}`", output));
+  cubin = (*data)->getBuffer().str();
+  llvm::sys::fs::remove(input);
+  llvm::sys::fs::remove(output);
+  return llvm::Error::success();
+}
+
+/// The phase that --emit and --compile-to ask for. cubin and obj are made from the last phase.
+static llvm::Expected<Phase> lastPhase(const Options &options, const Target &target) {
+  std::string name = options.emit.empty() ? options.compileTo : options.emit;
+  bool host = target.kind == Target::Kind::Host;
+  if (name.empty())
+    return host ? Phase::Tile : Phase::PTX;
+  if (!options.emit.empty() && !options.compileTo.empty() && options.emit != options.compileTo)
+    return createStringError("--emit and --compile-to name different phases");
+  if (name == "cubin" && !host)
+    return Phase::PTX;
+  if (name == "obj" && host)
+    return Phase::Tile;
+  std::optional<Phase> phase = parsePhase(name);
+  if (!phase || (host && *phase > Phase::Tile))
+    return createStringError(formatv("`{0}` is not a phase of target {1}: expected {2}", name, target.name,
+                                     host ? "attn, plan, tile or obj"
+                                          : "attn, plan, tile, scheduled, nvvm, llvm, ptx or cubin"));
+  return *phase;
+}
+
+static void printTiming(const std::vector<std::pair<std::string, double>> &phases, double total,
+                        bool json) {
+  if (json) {
+    llvm::json::Object object;
+    for (auto &[name, milliseconds] : phases)
+      object[name] = milliseconds;
+    object["total"] = total;
+    llvm::errs() << formatv("{0}\n", llvm::json::Value(std::move(object)));
+    return;
+  }
+  llvm::errs() << "phase             ms     %\n";
+  for (auto &[name, milliseconds] : phases)
+    llvm::errs() << formatv("{0,-14} {1,6:F2} {2,5:F1}\n", name, milliseconds,
+                            100 * milliseconds / total);
+  llvm::errs() << formatv("{0,-14} {1,6:F2}\n", "total", total);
+}
+
+/// A module at any phase, for --compile-from.
+static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> parsePhaseFile(llvm::StringRef path,
+                                                                        mlir::MLIRContext &context) {
+  llvm::SourceMgr sources;
+  auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(path);
+  if (!buffer)
+    return createStringError(formatv("cannot read `{0}`: {1}", path, buffer.getError().message()));
+  sources.AddNewSourceBuffer(std::move(*buffer), llvm::SMLoc());
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  mlir::SourceMgrDiagnosticHandler handler(sources, &context, os);
+  auto module = mlir::parseSourceFile<mlir::ModuleOp>(sources, &context);
+  if (!module)
+    return createStringError(llvm::StringRef(text).rtrim());
+  return module;
+}
+
+llvm::Error driver::runCompile(const Options &options) {
+  using Clock = std::chrono::steady_clock;
+  auto start = Clock::now();
+  llvm::Expected<Target> target = Target::parse(options.target.empty() ? "sm_80" : options.target);
+  if (!target)
+    return target.takeError();
+  llvm::Expected<Phase> last = lastPhase(options, *target);
+  if (!last)
+    return last.takeError();
+
+  CompileRequest request;
+  request.to = *last;
+  request.options.target = *target;
+  std::unique_ptr<Spec> spec;
+  std::unique_ptr<mlir::MLIRContext> ownContext;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  if (options.compileFrom.empty() || options.compileFrom == "attn") {
+    llvm::Expected<std::unique_ptr<Spec>> opened = openSpec(options);
+    if (!opened)
+      return opened.takeError();
+    spec = std::move(*opened);
+    llvm::Expected<CompileOptions> compile = compileOptionsFor(options, *spec, *target);
+    if (!compile)
+      return compile.takeError();
+    request.options = *compile;
+    module = spec->cloneVariant();
+  } else {
+    std::optional<Phase> from = parsePhase(options.compileFrom);
+    if (!from || *from == Phase::PTX)
+      return createStringError(formatv("--compile-from={0}: expected a phase before ptx", options.compileFrom));
+    request.from = *from;
+    mlir::DialectRegistry registry;
+    registerAllDialects(registry);
+    ownContext = std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
+    ownContext->loadAllAvailableDialects();
+    auto parsed = parsePhaseFile(options.spec, *ownContext);
+    if (!parsed)
+      return parsed.takeError();
+    module = std::move(*parsed);
+  }
+  std::chrono::duration<double, std::milli> frontend = Clock::now() - start;
+
+  std::string dumpError;
+  if (!options.dumpPhases.empty()) {
+    if (std::error_code error = llvm::sys::fs::create_directories(options.dumpPhases))
+      return createStringError(formatv("cannot create `{0}`: {1}", options.dumpPhases, error.message()));
+    request.dump = [&](Phase phase, llvm::StringRef text) {
+      llvm::SmallString<128> path(options.dumpPhases);
+      llvm::sys::path::append(path, formatv("{0}.{1}.{2}", static_cast<int>(phase), phaseName(phase),
+                                            phase == Phase::PTX ? "ptx" : "mlir").str());
+      if (llvm::Error error = writeOutput(path, text))
+        dumpError = llvm::toString(std::move(error));
+    };
+  }
+
+  std::string diagnostics;
+  mlir::ScopedDiagnosticHandler handler(module->getContext(), [&](mlir::Diagnostic &diagnostic) {
+    diagnostics += (diagnostics.empty() ? "" : "\n") + diagnostic.str();
+    return mlir::success();
+  });
+  request.verify = !options.compileFrom.empty();
+  llvm::Expected<CompileResult> result = runPhases(*module, request);
+  if (!result) {
+    std::string reason = llvm::toString(result.takeError());
+    return createStringError(formatv("{0}: error: {1}", options.spec, diagnostics.empty() ? reason : diagnostics));
+  }
+  if (!dumpError.empty())
+    return createStringError(dumpError);
+
+  std::string text = result->ptx;
+  if (options.emit == "obj") {
+    llvm::Expected<HostObject> object = compileForHost(*module);
+    if (!object)
+      return object.takeError();
+    text = object->object->getBuffer().str();
+  } else if (options.emit == "cubin") {
+    if (llvm::Error error = assemble(result->ptx, target->name, text))
+      return error;
+  } else if (*last != Phase::PTX) {
+    llvm::raw_string_ostream os(text);
+    module->print(os);
+    os << "\n";
+  }
+  if (options.timing) {
+    std::chrono::duration<double, std::milli> total = Clock::now() - start;
+    std::vector<std::pair<std::string, double>> phases = {{"parse", frontend.count()}};
+    for (const PhaseResult &phase : result->phases)
+      if (phase.phase != Phase::PTX)
+        phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
+    for (auto &[name, milliseconds] : result->ptxSteps)
+      phases.emplace_back("ptx." + name, milliseconds);
+    printTiming(phases, total.count(), options.json);
+  }
+  return writeOutput(options.output, text);
+}

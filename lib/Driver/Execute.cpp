@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Binding of tensors, choice of a device, and execution.
+#include "Execute.h"
+#include "attnc/Support/Half.h"
+#include "attnc/Support/Npy.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/Path.h"
+#include <cmath>
+#include <cstring>
+
+using namespace attnc;
+using namespace attnc::driver;
+using llvm::createStringError;
+using llvm::formatv;
+
+LaunchInputs BoundSpec::launchInputs() {
+  LaunchInputs launch;
+  for (auto *tensors : {&inputs, &outputs})
+    for (auto &[name, tensor] : *tensors)
+      launch.tensors[name] = tensor.view;
+  launch.params = params;
+  return launch;
+}
+
+//===----------------------------------------------------------------------===//
+// Elements
+//===----------------------------------------------------------------------===//
+
+static char *addressOf(const TensorView &view, int64_t index) {
+  int64_t offset = 0;
+  for (int64_t dim = view.rank(); dim-- > 0;) {
+    offset += index % view.shape[dim] * view.strides[dim];
+    index /= view.shape[dim];
+  }
+  return static_cast<char *>(view.data) + offset * dtypeSize(view.dtype);
+}
+
+double driver::elementOf(const TensorView &view, int64_t index) {
+  const char *address = addressOf(view, index);
+  uint16_t half;
+  switch (view.dtype) {
+  case DType::F32: {
+    float value;
+    std::memcpy(&value, address, 4);
+    return value;
+  }
+  case DType::I32: {
+    int32_t value;
+    std::memcpy(&value, address, 4);
+    return value;
+  }
+  case DType::F16:
+    std::memcpy(&half, address, 2);
+    return f16ToFloat(half);
+  case DType::BF16:
+    std::memcpy(&half, address, 2);
+    return bf16ToFloat(half);
+  case DType::Bool:
+    return *address != 0;
+  }
+  return 0;
+}
+
+void driver::setElement(const TensorView &view, int64_t index, double value) {
+  char *address = addressOf(view, index);
+  uint16_t half;
+  switch (view.dtype) {
+  case DType::F32: {
+    float narrow = static_cast<float>(value);
+    std::memcpy(address, &narrow, 4);
+    return;
+  }
+  case DType::I32: {
+    int32_t narrow = static_cast<int32_t>(value);
+    std::memcpy(address, &narrow, 4);
+    return;
+  }
+  case DType::F16:
+    half = floatToF16(static_cast<float>(value));
+    std::memcpy(address, &half, 2);
+    return;
+  case DType::BF16:
+    half = floatToBF16(static_cast<float>(value));
+    std::memcpy(address, &half, 2);
+    return;
+  case DType::Bool:
+    *address = value != 0;
+    return;
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Binding
+//===----------------------------------------------------------------------===//
+
+/// A tensor of NaNs. Rank-4 tensors follow the layout: bshd swaps the middle dimensions in memory.
+static OwnedTensor allocate(std::vector<int64_t> shape, DType dtype, llvm::StringRef layout) {
+  OwnedTensor tensor;
+  tensor.view.dtype = dtype;
+  tensor.view.strides = rowMajorStrides(shape);
+  if (shape.size() == 4 && layout == "bshd")
+    tensor.view.strides = {shape[1] * shape[2] * shape[3], shape[3], shape[1] * shape[3], 1};
+  tensor.view.shape = std::move(shape);
+  tensor.storage.assign(tensor.view.numElements() * dtypeSize(dtype), '\xff');
+  tensor.view.data = tensor.storage.data();
+  return tensor;
+}
+
+static std::optional<DType> parseDType(llvm::StringRef name) {
+  if (name == "f32")
+    return DType::F32;
+  if (name == "f16")
+    return DType::F16;
+  if (name == "bf16")
+    return DType::BF16;
+  return std::nullopt;
+}
+
+static const TensorDecl *findDecl(const std::vector<TensorDecl> &decls, const std::string &name) {
+  for (const TensorDecl &decl : decls)
+    if (decl.name == name)
+      return &decl;
+  return nullptr;
+}
+
+/// Reads the --input files and takes the sizes that they fix.
+static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
+  for (auto &[name, path] : options.inputs) {
+    const TensorDecl *decl = findDecl(bound.signature.inputs, name);
+    if (!decl) {
+      std::string known;
+      for (const TensorDecl &d : bound.signature.inputs)
+        known += (known.empty() ? "" : ", ") + d.name;
+      return createStringError(formatv("--input={0}: `{1}` has no such input; it has {2}", name,
+                                       bound.signature.name, known));
+    }
+    std::optional<DType> wanted = decl->dtype;
+    if (!wanted && options.dtype == "bf16")
+      wanted = DType::BF16;
+    NpyArray array;
+    if (std::string problem = readNpy(path, wanted, array); !problem.empty())
+      return createStringError(formatv("--input={0}: {1}", name, problem));
+    OwnedTensor tensor;
+    tensor.storage.assign(array.storage.begin(), array.storage.end());
+    tensor.view = array.view;
+    tensor.view.data = tensor.storage.data();
+    if (tensor.view.rank() != static_cast<int64_t>(decl->axes.size()))
+      return createStringError(formatv("--input={0}={1}: expected rank {2}, found {3}", name, path,
+                                       decl->axes.size(), tensor.view.rank()));
+    if (!decl->dtype)
+      bound.sizes.operandDType = tensor.view.dtype;
+    for (size_t i = 0; i < decl->axes.size(); ++i)
+      if (!decl->axes[i].space.empty())
+        bound.sizes.spaces[decl->axes[i].space] = tensor.view.shape[i];
+    bound.inputs[name] = std::move(tensor);
+  }
+  return llvm::Error::success();
+}
+
+llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
+  BoundSpec bound;
+  llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());
+  if (!signature)
+    return signature.takeError();
+  bound.signature = *signature;
+  std::optional<DType> dtype = parseDType(options.dtype);
+  if (!dtype)
+    return createStringError(formatv("--dtype={0}: expected f32, f16 or bf16", options.dtype));
+  bound.sizes.operandDType = *dtype;
+  bound.sizes.spaces = {{"b", options.batch},          {"h", options.heads},
+                        {"g", options.effectiveKVHeads()}, {"q", options.qLen},
+                        {"kv", options.effectiveKVLen()},  {"d", options.headDim},
+                        {"e", options.effectiveVHeadDim()}};
+  if (llvm::Error error = bindFiles(options, bound))
+    return std::move(error);
+
+  uint64_t seed = options.seed;
+  for (const TensorDecl &decl : bound.signature.inputs) {
+    ++seed;
+    if (bound.inputs.count(decl.name))
+      continue;
+    std::vector<int64_t> shape = shapeOf(decl, bound.sizes);
+    DType type = decl.dtype.value_or(bound.sizes.operandDType);
+    // Drawn densely, then laid out: the values do not depend on the layout.
+    OwnedTensor dense = allocate(shape, type, "bhsd");
+    fillSample(decl, bound.sizes, seed, dense.view);
+    OwnedTensor tensor = std::move(dense);
+    if (options.layout != "bhsd" && shape.size() == 4) {
+      dense = std::move(tensor);
+      dense.view.data = dense.storage.data();
+      tensor = allocate(shape, type, options.layout);
+      for (int64_t i = 0; i < tensor.view.numElements(); ++i)
+        setElement(tensor.view, i, elementOf(dense.view, i));
+    }
+    bound.inputs[decl.name] = std::move(tensor);
+  }
+  for (const TensorDecl &decl : bound.signature.outputs)
+    bound.outputs[decl.name] =
+        allocate(shapeOf(decl, bound.sizes), decl.dtype.value_or(bound.sizes.operandDType), options.layout);
+  for (auto *tensors : {&bound.inputs, &bound.outputs})
+    for (auto &[name, tensor] : *tensors)
+      tensor.view.data = tensor.storage.data();
+
+  std::vector<double> values;
+  std::string problem = checkParams(bound.signature, options.params, values);
+  if (!problem.empty())
+    return createStringError(problem);
+  for (size_t i = 0; i < values.size(); ++i)
+    bound.params[bound.signature.params[i].name] = values[i];
+  std::map<std::string, TensorView> inputs, outputs;
+  for (auto &[name, tensor] : bound.inputs)
+    inputs[name] = tensor.view;
+  for (auto &[name, tensor] : bound.outputs)
+    outputs[name] = tensor.view;
+  BoundSizes checked;
+  problem = checkBindings(bound.signature, inputs, outputs, checked);
+  if (!problem.empty())
+    return createStringError(problem);
+  return std::move(bound);
+}
+
+//===----------------------------------------------------------------------===//
+// Devices
+//===----------------------------------------------------------------------===//
+
+/// The emulator's driver library: ATTNC_CUDA_DRIVER, or the one that was built beside this program.
+static llvm::Error selectEmulator() {
+  if (std::getenv("ATTNC_CUDA_DRIVER"))
+    return llvm::Error::success();
+  llvm::SmallString<256> path(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
+  llvm::sys::path::remove_filename(path);
+  llvm::sys::path::append(path, "..", "lib", "libattnc_emu_cuda.so");
+  if (!llvm::sys::fs::exists(path))
+    return createStringError(formatv("the PTX emulator is not built: expected it at {0}; name its library in "
+                                     "ATTNC_CUDA_DRIVER", path));
+  setenv("ATTNC_CUDA_DRIVER", path.c_str(), 1);
+  return llvm::Error::success();
+}
+
+llvm::Expected<driver::Device> driver::openDevice(const Options &options) {
+  Device device;
+  auto useHost = [&]() {
+    device.kind = Device::Kind::Host;
+    device.host = std::make_shared<HostLauncher>(static_cast<unsigned>(options.threads));
+    device.name = formatv("host, {0} threads", device.host->numThreads());
+  };
+  if (options.device == "reference") {
+    device.kind = Device::Kind::Reference;
+    device.name = "reference, float64";
+    return device;
+  }
+  if (options.device == "host") {
+    useHost();
+    return device;
+  }
+  if (options.device != "auto" && options.device != "cuda" && options.device != "emulator")
+    return createStringError(formatv("--device={0}: expected auto, cuda, emulator, host or reference",
+                                     options.device));
+  if (options.device == "emulator")
+    if (llvm::Error error = selectEmulator())
+      return std::move(error);
+  llvm::Expected<std::shared_ptr<cuda::Device>> opened = cuda::Device::open();
+  if (!opened) {
+    if (options.device != "auto")
+      return opened.takeError();
+    // No GPU is not an error of `auto`; which device was taken is printed.
+    llvm::consumeError(opened.takeError());
+    useHost();
+    return device;
+  }
+  device.kind = Device::Kind::CUDA;
+  device.cuda = *opened;
+  device.name = device.cuda->info().name;
+  device.emulated = device.cuda->info().emulated();
+  if (options.device == "emulator" && !device.emulated)
+    return createStringError(formatv("--device=emulator: `{0}` is a real device", device.name));
+  return device;
+}
+
+llvm::Expected<Target> driver::targetFor(const Options &options, const Device &device) {
+  std::string name = device.kind == Device::Kind::CUDA ? device.cuda->info().targetName() : "host";
+  if (!options.target.empty()) {
+    bool host = options.target == "host";
+    if (host != (device.kind == Device::Kind::Host))
+      return createStringError(
+          formatv("--target={0} does not run on device `{1}`", options.target, device.name));
+    name = options.target;
+  }
+  return Target::parse(name);
+}
+
+/// The largest power of two, at most 16 bytes, that every row of an operand starts at a multiple of.
+static int32_t commonRowAlignment(const BoundSpec &bound) {
+  int64_t alignment = 16;
+  auto consider = [&](const TensorView &view) {
+    int64_t bytes = dtypeSize(view.dtype);
+    for (int64_t dim = 0; dim + 1 < view.rank(); ++dim)
+      while (alignment > 1 && view.shape[dim] > 1 && view.strides[dim] * bytes % alignment != 0)
+        alignment /= 2;
+  };
+  for (const char *name : {"Q", "K", "V"})
+    if (auto it = bound.inputs.find(name); it != bound.inputs.end())
+      consider(it->second.view);
+  if (auto it = bound.outputs.find("out"); it != bound.outputs.end())
+    consider(it->second.view);
+  return static_cast<int32_t>(alignment);
+}
+
+llvm::Expected<std::unique_ptr<Executable>> driver::prepare(const Options &options, Spec &spec,
+                                                            BoundSpec &bound, const Device &device,
+                                                            CompileReport &report) {
+  llvm::Expected<Target> target = targetFor(options, device);
+  if (!target)
+    return target.takeError();
+  llvm::Expected<CompileOptions> compile = compileOptionsFor(options, spec, *target);
+  if (!compile)
+    return compile.takeError();
+  compile->dtype = dtypeName(bound.sizes.operandDType);
+  compile->headDim = bound.sizes.spaces["d"];
+  compile->vHeadDim = bound.sizes.spaces["e"];
+  if (target->kind == Target::Kind::NVPTX)
+    compile->vectorBytes = commonRowAlignment(bound);
+  std::unique_ptr<CodeCache> cache = openCache(options);
+  llvm::Expected<CompiledCode> code = compileSpec(spec, *compile, cache.get(), &report);
+  if (!code)
+    return code.takeError();
+  if (device.kind == Device::Kind::CUDA)
+    return Executable::loadCUDA(std::move(*code), device.cuda);
+  return Executable::loadHost(std::move(*code), device.host);
+}
+
+//===----------------------------------------------------------------------===//
+// Execution
+//===----------------------------------------------------------------------===//
+
+llvm::Expected<std::unique_ptr<DeviceTensors>> DeviceTensors::upload(const Device &device,
+                                                                     BoundSpec &bound) {
+  auto tensors = std::make_unique<DeviceTensors>();
+  tensors->device = device.cuda;
+  tensors->launch = bound.launchInputs();
+  for (auto *group : {&bound.inputs, &bound.outputs})
+    for (auto &[name, tensor] : *group) {
+      llvm::Expected<cuda::DevicePtr> pointer = device.cuda->allocate(tensor.storage.size());
+      if (!pointer)
+        return pointer.takeError();
+      tensors->pointers[name] = *pointer;
+      if (llvm::Error error =
+              device.cuda->copyToDevice(*pointer, tensor.storage.data(), tensor.storage.size()))
+        return std::move(error);
+      int64_t offset = static_cast<char *>(tensor.view.data) - tensor.storage.data();
+      tensors->launch.tensors[name].data = reinterpret_cast<void *>(*pointer + offset);
+    }
+  return std::move(tensors);
+}
+
+DeviceTensors::~DeviceTensors() {
+  for (auto &[name, pointer] : pointers)
+    llvm::consumeError(device->free(pointer));
+}
+
+llvm::Error DeviceTensors::download(BoundSpec &bound) {
+  for (auto &[name, tensor] : bound.outputs)
+    if (llvm::Error error =
+            device->copyToHost(tensor.storage.data(), pointers[name], tensor.storage.size()))
+      return error;
+  return llvm::Error::success();
+}
+
+llvm::Error driver::execute(const Device &device, Executable &executable, BoundSpec &bound) {
+  if (device.kind == Device::Kind::Host)
+    return executable.launch(bound.launchInputs());
+  llvm::Expected<std::unique_ptr<DeviceTensors>> tensors = DeviceTensors::upload(device, bound);
+  if (!tensors)
+    return tensors.takeError();
+  if (llvm::Error error = executable.launch((*tensors)->inputs()))
+    return error;
+  if (llvm::Error error = device.cuda->synchronize())
+    return error;
+  return (*tensors)->download(bound);
+}
+
+llvm::Expected<std::map<std::string, reference::Tensor64>> driver::runReference(Spec &spec,
+                                                                                BoundSpec &bound) {
+  reference::Bindings bindings;
+  for (auto &[name, tensor] : bound.inputs)
+    bindings.inputs[name] = tensor.view;
+  bindings.params = bound.params;
+  return reference::run(spec.variant(), bindings);
+}

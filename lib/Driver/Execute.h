@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A spec bound to tensors, and its execution on any device: what `run` and `bench` share.
+#ifndef ATTNC_LIB_DRIVER_EXECUTE_H
+#define ATTNC_LIB_DRIVER_EXECUTE_H
+
+#include "Options.h"
+#include "attnc/Reference/Reference.h"
+#include "attnc/Support/Binding.h"
+
+namespace attnc::driver {
+
+/// A tensor with its memory.
+struct OwnedTensor {
+  std::vector<char> storage;
+  TensorView view;
+};
+
+/// The inputs and outputs of one execution.
+struct BoundSpec {
+  Signature signature;
+  BoundSizes sizes;
+  std::map<std::string, OwnedTensor> inputs, outputs;
+  std::map<std::string, double> params;
+
+  LaunchInputs launchInputs();
+};
+
+/// Loads or draws the inputs and allocates poisoned outputs (all bits set: NaN), as the options say. Sizes
+/// come from the files that are bound, else from the options.
+llvm::Expected<BoundSpec> bindSpec(const Options &options, Spec &spec);
+
+/// A device that was chosen by --device.
+struct Device {
+  enum class Kind { Reference, Host, CUDA } kind = Kind::Host;
+  std::shared_ptr<cuda::Device> cuda;
+  std::shared_ptr<HostLauncher> host;
+  std::string name;
+  bool emulated = false;
+};
+llvm::Expected<Device> openDevice(const Options &options);
+
+/// The target to compile for on `device`: --target, or what the device runs.
+llvm::Expected<Target> targetFor(const Options &options, const Device &device);
+
+/// Compiles for the device's target; the options' row alignment is what the tensors have.
+llvm::Expected<std::unique_ptr<Executable>> prepare(const Options &options, Spec &spec, BoundSpec &bound,
+                                                    const Device &device, CompileReport &report);
+
+/// Copies of the tensors in device memory for the life of this object.
+class DeviceTensors {
+public:
+  static llvm::Expected<std::unique_ptr<DeviceTensors>> upload(const Device &device, BoundSpec &bound);
+  ~DeviceTensors();
+  const LaunchInputs &inputs() const { return launch; }
+  llvm::Error download(BoundSpec &bound);
+
+private:
+  std::shared_ptr<cuda::Device> device;
+  LaunchInputs launch;
+  std::map<std::string, cuda::DevicePtr> pointers;
+};
+
+/// Runs once and leaves the outputs in `bound`.
+llvm::Error execute(const Device &device, Executable &executable, BoundSpec &bound);
+
+/// The reference's outputs.
+llvm::Expected<std::map<std::string, reference::Tensor64>> runReference(Spec &spec, BoundSpec &bound);
+
+/// Element `index` (in row-major order of the shape) as a double.
+double elementOf(const TensorView &view, int64_t index);
+/// Stores a double, rounded to the dtype.
+void setElement(const TensorView &view, int64_t index, double value);
+
+} // namespace attnc::driver
+
+#endif // ATTNC_LIB_DRIVER_EXECUTE_H

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attnc explain: what the compiler decided for a spec, and why.
+#include "Options.h"
+#include "attnc/Analysis/KeyRanges.h"
+#include "attnc/Conversion/KernelABIExtraction.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace attnc;
+using namespace attnc::driver;
+using llvm::formatv;
+
+namespace {
+
+/// Key tiles that the query tiles of one head visit.
+struct TileCounts {
+  int64_t full = 0, partial = 0, empty = 0;
+  bool known = true;
+};
+
+} // namespace
+
+/// Values of launch-time scalars as the options bind them. Tensor contents are not known here.
+static std::optional<int64_t> uniformValue(mlir::Value value, const Options &options, Spec &spec) {
+  mlir::Operation *op = value.getDefiningOp();
+  if (auto param = mlir::dyn_cast_or_null<attn::ParamOp>(op)) {
+    auto bound = options.params.find(param.getName().str());
+    if (bound != options.params.end())
+      return static_cast<int64_t>(bound->second);
+    if (auto number = mlir::dyn_cast<mlir::IntegerAttr>(param.getDefaultValue()))
+      return number.getInt();
+    return std::nullopt;
+  }
+  if (auto size = mlir::dyn_cast_or_null<attn::SizeOp>(op)) {
+    if (size.getSpace() == "h")
+      return options.heads;
+    if (size.getSpace() == "b")
+      return options.batch;
+  }
+  return std::nullopt;
+}
+
+static bool uniformsKnown(const RowExpr::Ref &e, const Options &options, Spec &spec) {
+  if (!e)
+    return true;
+  if ((e->kind == RowExpr::Kind::Uniform || e->kind == RowExpr::Kind::Select) &&
+      !uniformValue(e->uniform, options, spec))
+    return false;
+  return uniformsKnown(e->lhs, options, spec) && uniformsKnown(e->rhs, options, spec);
+}
+
+static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan, const Options &options,
+                             Spec &spec) {
+  TileCounts counts;
+  for (const KeyRange &range : ranges.ranges)
+    for (const RowExpr::Ref &e : {range.mayLo, range.mayHi, range.mustLo, range.mustHi})
+      counts.known &= uniformsKnown(e, options, spec);
+  if (!counts.known)
+    return counts;
+  int64_t queries = options.qLen, keys = options.effectiveKVLen();
+  int64_t tiles = llvm::divideCeil(keys, plan.tileKV);
+  auto value = [&](mlir::Value v) { return *uniformValue(v, options, spec); };
+  for (int64_t first = 0; first < queries; first += plan.tileQ) {
+    int64_t last = std::min(first + plan.tileQ, queries) - 1;
+    auto bound = [&](const RowExpr::Ref &e) {
+      return std::clamp<int64_t>(e->evaluate(first, last, queries, keys, value), 0, keys);
+    };
+    std::vector<char> kind(tiles, 0); // 0 empty, 1 partial, 2 full
+    for (const KeyRange &range : ranges.ranges) {
+      int64_t lo = bound(range.mayLo), hi = bound(range.mayHi);
+      for (int64_t t = lo / plan.tileKV; lo < hi && t < int64_t(llvm::divideCeil(hi, plan.tileKV)); ++t)
+        kind[t] = std::max<char>(kind[t], 1);
+      if (!range.hasMust())
+        continue;
+      int64_t from = llvm::divideCeil(bound(range.mustLo), plan.tileKV);
+      for (int64_t t = from; t < bound(range.mustHi) / plan.tileKV; ++t)
+        kind[t] = 2;
+    }
+    for (char k : kind)
+      ++(k == 2 ? counts.full : k == 1 ? counts.partial : counts.empty);
+  }
+  return counts;
+}
+
+static std::string rangeText(const KeyRange &range) {
+  std::string text = "[" + range.mayLo->str() + ", " + range.mayHi->str() + ")";
+  if (range.hasMust())
+    text += ", all rows attend to [" + range.mustLo->str() + ", " + range.mustHi->str() + ")";
+  else
+    text += ", nothing guaranteed: every visited tile evaluates the mask";
+  return text;
+}
+
+static std::string precisionText(const KernelPlan &plan) {
+  if (plan.dtype != "f32")
+    return plan.dtype + " products, f32 accumulation";
+  if (plan.target.kind == Target::Kind::Host)
+    return "f32 throughout";
+  return plan.precision == "tf32" ? "tf32 products (asked for by the spec), f32 accumulation"
+                                  : "f32 by three tf32 products, f32 accumulation";
+}
+
+/// Why the scale is or is not folded into the exponential.
+static std::string scaleText(attn::AttendOp attend) {
+  if (attend.getScale())
+    return "multiplied into the scores: the spec writes it, so its sign is not known";
+  if (!attend.getScore().empty())
+    return "multiplied into the scores: the score statement sees them";
+  if (!attend.getSink().empty())
+    return "multiplied into the scores: the sink is compared with them";
+  return "folded into the exponential: one fused multiply-add and one exp2 for each score";
+}
+
+llvm::Error driver::runExplain(const Options &options) {
+  llvm::Expected<Target> target = Target::parse(options.target.empty() ? "sm_80" : options.target);
+  if (!target)
+    return target.takeError();
+  llvm::Expected<std::unique_ptr<Spec>> opened = openSpec(options);
+  if (!opened)
+    return opened.takeError();
+  Spec &spec = **opened;
+  llvm::Expected<CompileOptions> compile = compileOptionsFor(options, spec, *target);
+  if (!compile)
+    return compile.takeError();
+  llvm::Expected<KernelPlan> plan = planVariant(spec.variant(), *compile);
+  if (!plan)
+    return plan.takeError();
+  auto attends = llvm::to_vector(spec.variant().getBody().getOps<attn::AttendOp>());
+  if (attends.size() != 1)
+    return llvm::createStringError(
+        formatv("code is generated for specs with one attention stage; this one has {0}", attends.size()));
+  attn::AttendOp attend = attends.front();
+  KeyRanges ranges = computeKeyRanges(attend);
+  TileCounts counts = countTiles(ranges, *plan, options, spec);
+
+  int64_t sharedBytes = 0;
+  if (target->kind == Target::Kind::NVPTX) {
+    mlir::OwningOpRef<mlir::ModuleOp> module = spec.cloneVariant();
+    CompileRequest request;
+    request.options = *compile;
+    request.to = Phase::Scheduled;
+    llvm::Expected<CompileResult> scheduled = runPhases(*module, request);
+    if (!scheduled)
+      return scheduled.takeError();
+    for (auto kernel : module->getOps<tile::KernelOp>())
+      if (auto bytes = kernel->getAttrOfType<mlir::IntegerAttr>("tile.shared_bytes"))
+        sharedBytes = bytes.getInt();
+  }
+
+  if (options.json) {
+    llvm::json::Array rangeArray;
+    for (const KeyRange &range : ranges.ranges)
+      rangeArray.push_back(rangeText(range));
+    llvm::json::Object object{{"spec", spec.variant().getSymName()},
+                              {"target", target->name},
+                              {"tile_q", plan->tileQ},
+                              {"tile_kv", plan->tileKV},
+                              {"stages", plan->stages},
+                              {"warps", plan->numWarps},
+                              {"shared_bytes", sharedBytes},
+                              {"precision", precisionText(*plan)},
+                              {"scale", scaleText(attend)},
+                              {"key_ranges", std::move(rangeArray)}};
+    if (counts.known)
+      object["tiles"] = llvm::json::Object{
+          {"full", counts.full}, {"partial", counts.partial}, {"empty", counts.empty}};
+    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
+    return llvm::Error::success();
+  }
+  auto line = [](llvm::StringRef what, const llvm::Twine &text) {
+    llvm::outs() << formatv("{0,-12} {1}\n", what, text.str());
+  };
+  line("variant", spec.variant().getSymName());
+  line("target", target->name);
+  line("kernel", formatv("one forward kernel: online softmax over key tiles, grid q/{0} x h x b", plan->tileQ).str());
+  line("tiles", formatv("{0} query rows x {1} keys, head dim {2} / {3}{4}", plan->tileQ, plan->tileKV,
+                        plan->headDim, plan->vHeadDim,
+                        plan->headDim % 16 || plan->vHeadDim % 16 ? " (padded on chip to a multiple of 16)" : "")
+                    .str());
+  if (target->kind == Target::Kind::NVPTX) {
+    line("block", formatv("{0} warps, {1} bytes of shared memory of {2}", plan->numWarps, sharedBytes,
+                          target->sharedMemoryLimit).str());
+    line("pipeline", formatv("{0} stages of key and value tiles, cp.async by {1} bytes", plan->stages,
+                             plan->vectorBytes).str());
+  }
+  line("precision", precisionText(*plan));
+  line("scale", scaleText(attend));
+  line("keys", ranges.ranges.size() == 1 ? "one range for each query tile (first..last are its rows)"
+                                         : formatv("{0} ranges for each query tile, sorted and clipped at "
+                                                   "run time (first..last are its rows)",
+                                                   ranges.ranges.size()).str());
+  for (const KeyRange &range : ranges.ranges)
+    line("", rangeText(range));
+  if (counts.known) {
+    int64_t all = counts.full + counts.partial + counts.empty;
+    line("sparsity", formatv("of {0} key tiles of a head: {1} FULL (no mask code), {2} PARTIAL, {3} EMPTY "
+                             "(not visited)", all, counts.full, counts.partial, counts.empty).str());
+    double work = 4.0 * (counts.full + counts.partial) * plan->tileQ * plan->tileKV *
+                  (plan->headDim + plan->vHeadDim) / 2 * options.batch * options.heads;
+    line("work", formatv("{0:F2} GFLOP in products at this shape", work / 1e9).str());
+  } else {
+    line("sparsity", "depends on tensors that are bound at launch");
+  }
+  return llvm::Error::success();
+}

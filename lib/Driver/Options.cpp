@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The command line: LLVM's option parser fills one Options struct.
+#include "Options.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/WithColor.h"
+
+using namespace attnc;
+using namespace attnc::driver;
+namespace cl = llvm::cl;
+
+namespace {
+
+cl::SubCommand compileCommand("compile", "compile a spec to PTX, or to any phase before it");
+cl::SubCommand runCommand("run", "compile a spec and execute it on tensors");
+cl::SubCommand benchCommand("bench", "time a spec");
+cl::SubCommand explainCommand("explain", "say what the compiler decided for a spec, and why");
+cl::SubCommand showCommand("show", "draw a spec's mask and its tiles");
+cl::SubCommand listCommand("list", "list the specs of the gallery, or of the given folder");
+cl::SubCommand checkCommand("check", "check a spec's syntax and types");
+cl::SubCommand fmtCommand("fmt", "print a spec in canonical layout");
+
+cl::OptionCategory category("attnc options");
+
+using List = std::initializer_list<cl::SubCommand *>;
+
+/// Registers an option with several subcommands; must be part of its construction.
+struct In {
+  List commands;
+  template <typename Option> void apply(Option &option) const {
+    for (cl::SubCommand *command : commands)
+      option.addSubCommand(*command);
+  }
+};
+
+/// An option that several subcommands have.
+template <typename T> struct Flag {
+  cl::opt<T> option;
+  Flag(const char *name, const char *help, T initial, List commands, const char *value = "n")
+      : option(llvm::StringRef(name), cl::desc(help), cl::cat(category), cl::value_desc(value),
+               cl::initializer<T>(initial), In{commands}) {}
+};
+template <> struct Flag<bool> {
+  cl::opt<bool> option;
+  Flag(const char *name, const char *help, List commands)
+      : option(llvm::StringRef(name), cl::desc(help), cl::cat(category), In{commands}) {}
+};
+struct ListFlag {
+  cl::list<std::string> option;
+  ListFlag(const char *name, const char *help, const char *value, List commands)
+      : option(llvm::StringRef(name), cl::desc(help), cl::cat(category), cl::value_desc(value), In{commands}) {}
+};
+
+#define SHAPED {&compileCommand, &runCommand, &benchCommand, &explainCommand, &showCommand}
+#define EXECUTED {&runCommand, &benchCommand}
+#define WITH_SPEC                                                                                     \
+  {&compileCommand, &runCommand,   &benchCommand, &explainCommand,                                  \
+   &showCommand,    &checkCommand, &fmtCommand,   &listCommand}
+
+struct SpecArgument {
+  cl::opt<std::string> option;
+  SpecArgument() : option(cl::Positional, cl::desc("SPEC"), cl::cat(category), In{WITH_SPEC}) {}
+};
+
+SpecArgument spec;
+Flag<std::string> variant("variant", "which variant of the file", "", SHAPED, "name");
+Flag<std::string> target("target", "host, sm_80, sm_89, sm_90a, sm_100a, sm_120a (default: the device's)",
+                         "", SHAPED, "arch");
+Flag<std::string> device("device", "auto, cuda, emulator, host or reference", "auto", EXECUTED, "kind");
+Flag<std::string> dtype("dtype", "element type of Q, K, V and the output: f32, f16 or bf16", "f16", SHAPED,
+                        "type");
+Flag<std::string> layout("layout", "order of dimensions in memory: bhsd or bshd", "bhsd", EXECUTED, "order");
+Flag<int64_t> batch("batch", "batch size (default 1)", 1, SHAPED);
+Flag<int64_t> heads("heads", "query heads (default 4)", 4, SHAPED);
+Flag<int64_t> kvHeads("kv-heads", "kv heads; query heads are a multiple (default: --heads)", 0, SHAPED);
+Flag<int64_t> qLen("q-len", "query rows (default 256)", 256, SHAPED);
+Flag<int64_t> kvLen("kv-len", "keys (default: --q-len)", -1, SHAPED);
+Flag<int64_t> headDim("head-dim", "size of index space d (default 64)", 64, SHAPED);
+Flag<int64_t> vHeadDim("v-head-dim", "size of index space e (default: --head-dim)", 0, SHAPED);
+Flag<int64_t> tileQ("tile-q", "rows of a query tile (default: chosen)", 0, SHAPED);
+Flag<int64_t> tileKV("tile-kv", "keys of a key tile (default: chosen)", 0, SHAPED);
+Flag<int64_t> stages("stages", "key tiles in shared memory at once (default: chosen)", 0, SHAPED);
+Flag<int64_t> numWarps("num-warps", "warps of a thread block (default: chosen)", 0, SHAPED);
+Flag<int64_t> threads("threads", "host threads (default: all CPUs)", 0, EXECUTED);
+Flag<int64_t> repeat("repeat", "timed runs (default 20)", 20, {&benchCommand});
+Flag<uint64_t> seed("seed", "seed of the random inputs (default 0)", 0, EXECUTED);
+ListFlag params("param", "bind a parameter", "name=value", SHAPED);
+ListFlag inputs("input", "bind an input to a file", "name=file.npy", EXECUTED);
+ListFlag outputs("output", "write an output to a file", "name=file.npy", {&runCommand});
+Flag<bool> check("check", "compare with the float64 reference; fail beyond the error bound", {&runCommand});
+Flag<bool> noCache("no-cache", "neither read nor write the code cache", {&compileCommand, &runCommand, &benchCommand});
+Flag<bool> json("json", "print the result as JSON", WITH_SPEC);
+Flag<bool> timing("timing", "print the time of each phase", {&compileCommand, &runCommand});
+Flag<std::string> emit("emit", "attn, plan, tile, scheduled, nvvm, llvm, ptx, cubin or obj", "", {&compileCommand},
+                       "kind");
+Flag<std::string> compileTo("compile-to", "stop at the end of this phase", "", {&compileCommand}, "phase");
+Flag<std::string> compileFrom("compile-from", "SPEC is MLIR at the end of this phase", "", {&compileCommand},
+                              "phase");
+Flag<std::string> dumpPhases("dump-phases", "write the IR of each phase to this folder", "",
+                             {&compileCommand}, "folder");
+Flag<std::string> outputFile("o", "output file (default: standard output)", "",
+                             {&compileCommand, &showCommand}, "file");
+Flag<std::string> svg("svg", "write the drawing as SVG", "", {&showCommand}, "file");
+Flag<bool> inPlace("in-place", "rewrite the file", {&fmtCommand});
+
+/// `name=value` pairs.
+llvm::Error splitPairs(const ListFlag &flag, llvm::StringRef what, const char *form,
+                       std::map<std::string, std::string> &into) {
+  for (llvm::StringRef text : flag.option) {
+    auto [name, value] = text.split('=');
+    if (name.empty() || value.empty())
+      return llvm::createStringError(
+          llvm::formatv("--{0}={1}: expected {2}", what, text, form));
+    if (!into.emplace(name.str(), value.str()).second)
+      return llvm::createStringError(llvm::formatv("--{0}: `{1}` is bound twice", what, name));
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error checkRange(const char *name, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high)
+    return llvm::Error::success();
+  return llvm::createStringError(
+      llvm::formatv("--{0}={1}: expected a number from {2} to {3}", name, value, low, high));
+}
+
+} // namespace
+
+static llvm::Error validate(Options &options) {
+  std::map<std::string, std::string> texts;
+  if (auto error = splitPairs(params, "param", "name=value", texts))
+    return error;
+  for (auto &[name, text] : texts) {
+    double value;
+    if (llvm::StringRef(text).getAsDouble(value))
+      return llvm::createStringError(
+          llvm::formatv("--param={0}={1}: expected a number", name, text));
+    options.params[name] = value;
+  }
+  if (auto error = splitPairs(inputs, "input", "name=file.npy", options.inputs))
+    return error;
+  if (auto error = splitPairs(outputs, "output", "name=file.npy", options.outputs))
+    return error;
+  struct Range {
+    const char *name;
+    int64_t value, low, high;
+  };
+  for (const Range &r : {Range{"batch", options.batch, 1, 65535},
+                         {"heads", options.heads, 1, 65535},
+                         {"kv-heads", options.effectiveKVHeads(), 1, 65535},
+                         {"q-len", options.qLen, 0, INT32_MAX},
+                         {"kv-len", options.effectiveKVLen(), 0, INT32_MAX},
+                         {"repeat", options.repeat, 1, 1000000},
+                         {"threads", options.threads, 0, 4096}})
+    if (auto error = checkRange(r.name, r.value, r.low, r.high))
+      return error;
+  if (options.heads % options.effectiveKVHeads() != 0)
+    return llvm::createStringError(llvm::formatv(
+        "--heads={0} is not a multiple of --kv-heads={1}", options.heads, options.effectiveKVHeads()));
+  if (options.layout != "bhsd" && options.layout != "bshd")
+    return llvm::createStringError(
+        llvm::formatv("--layout={0}: expected bhsd or bshd", options.layout));
+  if (options.command != Command::List && options.spec.empty())
+    return llvm::createStringError("expected a spec file; `attnc list` shows the gallery");
+  return llvm::Error::success();
+}
+
+llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
+  cl::HideUnrelatedOptions(category);
+  for (cl::SubCommand *command : List WITH_SPEC)
+    cl::HideUnrelatedOptions(category, *command);
+  cl::ParseCommandLineOptions(argc, argv,
+                              "attnc: a compiler for attention variants\n\n"
+                              "  attnc run specs/causal.attn --check\n"
+                              "  attnc compile specs/alibi.attn --target=sm_90a -o alibi.ptx\n"
+                              "  attnc explain specs/sliding_window.attn\n");
+  Options o;
+  const std::pair<cl::SubCommand *, Command> commands[] = {
+      {&compileCommand, Command::Compile}, {&runCommand, Command::Run},
+      {&benchCommand, Command::Bench},     {&explainCommand, Command::Explain},
+      {&showCommand, Command::Show},       {&listCommand, Command::List},
+      {&checkCommand, Command::Check},     {&fmtCommand, Command::Fmt}};
+  bool found = false;
+  for (auto [subcommand, command] : commands)
+    if (*subcommand) {
+      o.command = command;
+      found = true;
+    }
+  if (!found)
+    return llvm::createStringError("expected a subcommand: compile, run, bench, explain, show, list, check or "
+                                   "fmt; see attnc --help");
+  o.spec = spec.option;
+  o.variant = variant.option;
+  o.target = target.option;
+  o.device = device.option;
+  o.dtype = dtype.option;
+  o.layout = layout.option;
+  o.batch = batch.option;
+  o.heads = heads.option;
+  o.kvHeads = kvHeads.option;
+  o.qLen = qLen.option;
+  o.kvLen = kvLen.option;
+  o.headDim = headDim.option;
+  o.vHeadDim = vHeadDim.option;
+  o.tileQ = tileQ.option;
+  o.tileKV = tileKV.option;
+  o.stages = stages.option;
+  o.numWarps = numWarps.option;
+  o.threads = threads.option;
+  o.repeat = repeat.option;
+  o.seed = seed.option;
+  o.check = check.option;
+  o.noCache = noCache.option;
+  o.json = json.option;
+  o.timing = timing.option;
+  o.emit = emit.option;
+  o.compileTo = compileTo.option;
+  o.compileFrom = compileFrom.option;
+  o.dumpPhases = dumpPhases.option;
+  o.output = outputFile.option;
+  o.svg = svg.option;
+  o.inPlace = inPlace.option;
+  if (llvm::Error error = validate(o))
+    return std::move(error);
+  return o;
+}
+
+llvm::Expected<std::unique_ptr<Spec>> driver::openSpec(const Options &options) {
+  llvm::Expected<SpecSource> source = SpecSource::fromFile(options.spec);
+  if (!source)
+    return source.takeError();
+  return Spec::parse(*source, options.variant);
+}
+
+llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options, Spec &spec,
+                                                         const Target &target) {
+  CompileOptions result;
+  result.target = target;
+  result.dtype = options.dtype;
+  result.headDim = options.headDim;
+  result.vHeadDim = options.vHeadDim;
+  result.tileQ = options.tileQ;
+  result.tileKV = options.tileKV;
+  result.stages = static_cast<int32_t>(options.stages);
+  result.numWarps = static_cast<int32_t>(options.numWarps);
+  for (auto &[name, value] : options.params) {
+    bool known = false;
+    for (auto param : spec.variant().getBody().getOps<attn::ParamOp>())
+      if (param.getName() == name) {
+        known = true;
+        if (param.getIsConst())
+          result.constParams[name] = value;
+        if (param.getType().isInteger() && value != static_cast<double>(static_cast<int32_t>(value)))
+          return llvm::createStringError(
+              llvm::formatv("--param={0}: `{0}` is an int, {1} is not", name, value));
+      }
+    if (!known)
+      return llvm::createStringError(llvm::formatv("--param={0}: `{1}` has no such parameter", name,
+                                                   spec.variant().getSymName()));
+  }
+  return result;
+}
+
+std::unique_ptr<CodeCache> driver::openCache(const Options &options) {
+  if (options.noCache)
+    return nullptr;
+  auto cache = std::make_unique<CodeCache>(CodeCache::defaultDirectory());
+  cache->onWarning = [](llvm::StringRef text) { llvm::WithColor::warning() << text << "\n"; };
+  return cache;
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Options of the driver after parsing: one struct for all subcommands, as most options are shared.
+#ifndef ATTNC_LIB_DRIVER_OPTIONS_H
+#define ATTNC_LIB_DRIVER_OPTIONS_H
+
+#include "attnc/JIT/Compiler.h"
+#include "llvm/Support/Error.h"
+#include <map>
+#include <string>
+#include <vector>
+
+namespace attnc::driver {
+
+enum class Command { Compile, Run, Bench, Explain, Show, List, Check, Fmt };
+
+/// See `attnc COMMAND --help` for what each means.
+struct Options {
+  Command command = Command::Compile;
+  std::string spec, variant, output;
+  std::string target, device = "auto", dtype = "f16", layout = "bhsd";
+  std::string emit = "ptx", compileTo, compileFrom, dumpPhases, svg;
+  int64_t batch = 1, heads = 4, kvHeads = 0, qLen = 256, kvLen = 0, headDim = 64, vHeadDim = 0;
+  int64_t tileQ = 0, tileKV = 0, stages = 0, numWarps = 0, threads = 0, repeat = 20;
+  uint64_t seed = 0;
+  bool json = false, timing = false, check = false, noCache = false, inPlace = false;
+  std::map<std::string, double> params;
+  std::map<std::string, std::string> inputs, outputs;
+
+  int64_t effectiveKVHeads() const { return kvHeads ? kvHeads : heads; }
+  int64_t effectiveKVLen() const { return kvLen < 0 ? qLen : kvLen; }
+  int64_t effectiveVHeadDim() const { return vHeadDim ? vHeadDim : headDim; }
+};
+
+/// Parses the command line; exits, as LLVM's parser does, on --help and on unknown options. The error says
+/// which option is malformed.
+llvm::Expected<Options> parseOptions(int argc, char **argv);
+
+/// Options for compiling `spec` for `target`, with const parameters taken from --param.
+llvm::Expected<CompileOptions> compileOptionsFor(const Options &options, Spec &spec,
+                                                 const Target &target);
+
+/// The cache that --no-cache switches off; prints its warnings.
+std::unique_ptr<CodeCache> openCache(const Options &options);
+
+/// Parses --spec (exits through the error on failure).
+llvm::Expected<std::unique_ptr<Spec>> openSpec(const Options &options);
+
+// The subcommands. Each prints its result to standard output and returns an error for the driver to report.
+llvm::Error runCompile(const Options &options);
+llvm::Error runRun(const Options &options);
+llvm::Error runBench(const Options &options);
+llvm::Error runExplain(const Options &options);
+llvm::Error runShow(const Options &options);
+llvm::Error runList(const Options &options);
+llvm::Error runCheck(const Options &options);
+llvm::Error runFmt(const Options &options);
+
+} // namespace attnc::driver
+
+#endif // ATTNC_LIB_DRIVER_OPTIONS_H

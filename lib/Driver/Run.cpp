@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attnc run: execute a spec on files or seeded tensors, and compare with the reference.
+#include "Errors.h"
+#include "Execute.h"
+#include "attnc/Support/Npy.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/WithColor.h"
+#include <chrono>
+
+using namespace attnc;
+using namespace attnc::driver;
+using llvm::createStringError;
+using llvm::formatv;
+
+static std::string shapeText(const BoundSpec &bound) {
+  auto &s = bound.sizes.spaces;
+  return formatv("batch {0}, heads {1}, kv heads {2}, q-len {3}, kv-len {4}, head dim {5}{6}, {7}", s.at("b"),
+                 s.at("h"), s.at("g"), s.at("q"), s.at("kv"), s.at("d"),
+                 s.at("e") != s.at("d") ? formatv(" / {0}", s.at("e")).str() : "",
+                 dtypeName(bound.sizes.operandDType));
+}
+
+/// Stores the reference's float64 outputs, rounded to the outputs' dtypes.
+static void storeReference(BoundSpec &bound, const std::map<std::string, reference::Tensor64> &results) {
+  for (auto &[name, tensor] : bound.outputs) {
+    const reference::Tensor64 &result = results.at(name);
+    for (int64_t i = 0; i < tensor.view.numElements(); ++i)
+      setElement(tensor.view, i, result.data[i]);
+  }
+}
+
+static bool wantsTF32(Spec &spec) {
+  bool tf32 = false;
+  spec.variant().walk(
+      [&](attn::AttendOp attend) { tf32 |= attend.getPrecision() == attn::Precision::TF32; });
+  return tf32;
+}
+
+/// Says what is going on when it takes long.
+static void progress(const Options &options, llvm::StringRef text) {
+  if (!options.json)
+    llvm::errs() << text << "\n";
+}
+
+static void printErrors(const std::vector<OutputError> &errors) {
+  llvm::outs() << "output     rel. Frobenius (bound)     maximum (bound)\n";
+  for (const OutputError &e : errors)
+    llvm::outs() << formatv("{0,-10} {1:e2} ({2:e0}) {3,12:e2} ({4:e1})  {5}\n", e.name,
+                            e.relativeFrobenius, e.frobeniusBound, e.maximum, e.maximumBound,
+                            e.ok() ? "ok" : "BEYOND THE BOUND");
+}
+
+static llvm::json::Object errorsAsJson(const std::vector<OutputError> &errors) {
+  llvm::json::Object object;
+  for (const OutputError &e : errors) {
+    auto number = [](double v) {
+      return std::isfinite(v) ? llvm::json::Value(v) : llvm::json::Value(std::to_string(v));
+    };
+    object[e.name] = llvm::json::Object{{"relative_frobenius", number(e.relativeFrobenius)},
+                                        {"relative_frobenius_bound", e.frobeniusBound},
+                                        {"maximum", number(e.maximum)},
+                                        {"maximum_bound", number(e.maximumBound)},
+                                        {"ok", e.ok()}};
+  }
+  return object;
+}
+
+llvm::Error driver::runRun(const Options &options) {
+  using Clock = std::chrono::steady_clock;
+  llvm::Expected<std::unique_ptr<Spec>> spec = openSpec(options);
+  if (!spec)
+    return spec.takeError();
+  llvm::Expected<BoundSpec> bound = bindSpec(options, **spec);
+  if (!bound)
+    return bound.takeError();
+  for (auto &[name, path] : options.outputs)
+    if (!bound->outputs.count(name))
+      return createStringError(formatv("--output={0}: `{1}` has no such output", name, bound->signature.name));
+  llvm::Expected<Device> device = openDevice(options);
+  if (!device)
+    return device.takeError();
+
+  CompileReport report;
+  auto start = Clock::now();
+  std::chrono::duration<double, std::milli> compileTime{}, runTime{};
+  std::map<std::string, reference::Tensor64> expected;
+  bool haveReference = false;
+  if (device->kind == Device::Kind::Reference) {
+    auto results = runReference(**spec, *bound);
+    if (!results)
+      return results.takeError();
+    storeReference(*bound, *results);
+    expected = std::move(*results);
+    haveReference = true;
+    runTime = Clock::now() - start;
+  } else {
+    llvm::Expected<std::unique_ptr<Executable>> executable =
+        prepare(options, **spec, *bound, *device, report);
+    if (!executable)
+      return executable.takeError();
+    compileTime = Clock::now() - start;
+    if (device->emulated)
+      progress(options, "emulating; this is not the speed of a GPU");
+    start = Clock::now();
+    if (llvm::Error error = execute(*device, **executable, *bound))
+      return error;
+    runTime = Clock::now() - start;
+  }
+
+  // Outputs are written before the check, so that a wrong result can be looked at.
+  for (auto &[name, path] : options.outputs)
+    if (std::string problem = writeNpy(path, bound->outputs[name].view); !problem.empty())
+      return createStringError(formatv("--output={0}: {1}", name, problem));
+
+  std::vector<OutputError> errors;
+  if (options.check) {
+    if (!haveReference) {
+      double pairs = double(bound->sizes.spaces["b"]) * bound->sizes.spaces["h"] *
+                     bound->sizes.spaces["q"] * bound->sizes.spaces["kv"];
+      if (pairs * bound->sizes.spaces["d"] > 2e9)
+        progress(options, "computing the float64 reference");
+      auto results = runReference(**spec, *bound);
+      if (!results)
+        return results.takeError();
+      expected = std::move(*results);
+    }
+    errors = compareOutputs(*bound, device->kind == Device::Kind::CUDA, wantsTF32(**spec), expected);
+  }
+  bool good = llvm::all_of(errors, [](const OutputError &e) { return e.ok(); });
+  if (options.json) {
+    llvm::json::Object object{{"spec", bound->signature.name},
+                              {"device", device->name},
+                              {"from_cache", report.fromCache},
+                              {"compile_ms", compileTime.count()},
+                              {"run_ms", runTime.count()}};
+    if (options.check) {
+      object["check"] = errorsAsJson(errors);
+      object["ok"] = good;
+    }
+    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
+  } else {
+    llvm::outs() << formatv("{0} on {1}: {2}\n", bound->signature.name, device->name, shapeText(*bound));
+    if (device->kind != Device::Kind::Reference)
+      llvm::outs() << formatv("compiled in {0:F1} ms{1}, ran in {2:F1} ms{3}\n", compileTime.count(),
+                              report.fromCache ? " (from the cache)" : "", runTime.count(),
+                              device->emulated ? " (emulated)" : " (first run, with copies)");
+    if (options.timing)
+      for (auto &[name, milliseconds] : report.phases)
+        llvm::outs() << formatv("  {0,-16} {1,7:F2} ms\n", name, milliseconds);
+    if (options.check)
+      printErrors(errors);
+  }
+  if (!good)
+    return createStringError("the result differs from the reference by more than the bound");
+  return llvm::Error::success();
+}

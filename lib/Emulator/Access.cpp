@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Address resolution and its checks; see Access.h. The order matters: alignment and bounds first,
+// for every access; then initialisation, read-only use and races, which `Options::checks` controls.
+// Each check has a cheap test over the whole warp and names the guilty lane only when that fails.
+#include "Access.h"
+#include "Races.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstring>
+
+namespace attnc::emu {
+
+void gatherAddresses(Warp &w, const Rec *r, Access &a) {
+  a.lanes = w.exec;
+  if (r->aux & memAddress64) {
+    const uint64_t *base = place<uint64_t>(w, r->o[0]);
+    for (int l = 0; l < 32; ++l)
+      a.address[l] = base[l] + r->imm;
+  } else {
+    const uint32_t *base = place<uint32_t>(w, r->o[0]);
+    for (int l = 0; l < 32; ++l)
+      a.address[l] = static_cast<uint32_t>(base[l] + r->imm);
+  }
+}
+
+std::string describeAddress(Warp &w, Space space, uint64_t address) {
+  char text[160];
+  const Launch &L = *w.cta->launch;
+  if (space == Space::Shared) {
+    uint64_t offset = address - w.cta->sharedBegin;
+    snprintf(text, sizeof text, "shared address 0x%" PRIx64 " (byte %" PRId64 " of %u)", address,
+             static_cast<int64_t>(offset), w.cta->sharedEnd - w.cta->sharedBegin);
+    return text;
+  }
+  if (space == Space::Global) {
+    const DeviceMemory::Block *b = L.memory->nearest(address);
+    if (!b) {
+      snprintf(text, sizeof text, "global address 0x%" PRIx64 " (no allocation near it)", address);
+      return text;
+    }
+    std::string name = b->name.empty() ? "an allocation" : "'" + b->name + "'";
+    if (address < b->end)
+      snprintf(text, sizeof text, "global address 0x%" PRIx64 " (byte %" PRIu64 " of %s%s of %" PRIu64 " bytes)", address,
+               address - b->begin, b->freed ? "freed " : "", name.c_str(), b->end - b->begin);
+    else
+      snprintf(text, sizeof text, "global address 0x%" PRIx64 " (%" PRIu64 " bytes past the end of %s of %" PRIu64 " bytes)",
+               address, address - b->end, name.c_str(), b->end - b->begin);
+    return text;
+  }
+  snprintf(text, sizeof text, "%s address 0x%" PRIx64, space == Space::Local ? "local" : "generic", address);
+  return text;
+}
+
+namespace {
+
+const char *verb(const Access &a) {
+  return a.mode == Mode::Load ? "read" : a.mode == Mode::Store ? "write" : "atomic access";
+}
+
+bool checkAlignment(Warp &w, const Rec *r, const Access &a) {
+  uint64_t bits = 0;
+  for (uint32_t m = a.lanes; m; m &= m - 1)
+    bits |= a.address[__builtin_ctz(m)];
+  if (!(bits & (a.bytes - 1)))
+    return true;
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    if (a.address[l] & (a.bytes - 1)) {
+      fault(w, r, l, "misaligned-address", "%s of %u bytes at %s, which is not a multiple of %u", verb(a),
+            a.bytes, describeAddress(w, a.space, a.address[l]).c_str(), a.bytes);
+      return false;
+    }
+  }
+  return true;
+}
+
+bool globalBounds(Warp &w, const Rec *r, Access &a) {
+  Launch &L = *w.cta->launch;
+  auto &[begin, end] = L.lastBlock[r->counter];
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint64_t p = a.address[l];
+    if (p < begin || p + a.bytes > end) {
+      const DeviceMemory::Block *b = L.memory->find(p);
+      if (!b || !b->contains(p, a.bytes)) {
+        fault(w, r, l, "out-of-bounds", "%s of %u bytes at %s", verb(a), a.bytes,
+              describeAddress(w, Space::Global, p).c_str());
+        return false;
+      }
+      begin = b->begin;
+      end = b->end;
+    }
+    a.host[l] = reinterpret_cast<char *>(p);
+  }
+  return true;
+}
+
+/// The shadow bits of one access, replicated: what must be set for `bytes` bytes at `address`.
+struct ShadowRange {
+  uint8_t *at;
+  uint32_t words;
+  uint8_t bits;
+  ShadowRange(uint8_t *at, uint64_t address, uint32_t bytes)
+      : at(at), words(bytes >= 4 ? bytes / 4 : 1),
+        bits(bytes >= 4 ? 0xf : static_cast<uint8_t>(((1u << bytes) - 1) << (address & 3))) {}
+  bool initialized() const {
+    uint8_t all = 0xff;
+    for (uint32_t i = 0; i < words; ++i)
+      all &= at[i];
+    return (all & bits) == bits;
+  }
+  void set(uint8_t extra) {
+    for (uint32_t i = 0; i < words; ++i)
+      at[i] |= bits | extra;
+  }
+};
+
+constexpr uint8_t readOnlyBit = 0x10; ///< in the shadow of global memory: read through .nc
+
+bool globalChecks(Warp &w, const Rec *r, Access &a) {
+  Launch &L = *w.cta->launch;
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint64_t p = a.address[l];
+    ShadowRange s(L.memory->shadow(p), p, a.bytes);
+    if (a.mode != Mode::Store && !s.initialized()) {
+      fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written", a.bytes,
+            describeAddress(w, Space::Global, p).c_str());
+      return false;
+    }
+    if (a.mode != Mode::Load) {
+      if (*s.at & readOnlyBit) {
+        fault(w, r, l, "write-to-read-only",
+              "%s of %u bytes at %s, which this launch has read through the non-coherent path (ld.global.nc)",
+              verb(a), a.bytes, describeAddress(w, Space::Global, p).c_str());
+        return false;
+      }
+      s.set(0);
+    } else if (a.nonCoherent) {
+      s.set(readOnlyBit);
+    }
+  }
+  if (a.nonCoherent && a.lanes) {
+    auto [begin, end] = L.lastBlock[r->counter];
+    L.readOnly.try_emplace(begin, ReadOnlyUse{end});
+  }
+  return true;
+}
+
+bool sharedBounds(Warp &w, const Rec *r, Access &a) {
+  Cta &cta = *w.cta;
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint64_t p = a.address[l];
+    if (p < cta.sharedBegin || p + a.bytes > cta.sharedEnd) {
+      fault(w, r, l, "out-of-bounds", "%s of %u bytes at %s", verb(a), a.bytes,
+            describeAddress(w, Space::Shared, p).c_str());
+      return false;
+    }
+    a.host[l] = cta.shared + p;
+  }
+  return true;
+}
+
+bool sharedChecks(Warp &w, const Rec *r, Access &a) {
+  Cta &cta = *w.cta;
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint64_t p = a.address[l];
+    ShadowRange s(cta.sharedInit.data() + (p >> 2), p, a.bytes);
+    if (a.mode != Mode::Store && !s.initialized()) {
+      // A pending asynchronous copy explains itself better than "uninitialized".
+      if (cta.races->pendingCopy(w, r, l, a))
+        return false;
+      fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written", a.bytes,
+            describeAddress(w, Space::Shared, p).c_str());
+      return false;
+    }
+    if (a.mode != Mode::Load)
+      s.set(0);
+  }
+  return cta.races->access(w, r, a);
+}
+
+bool localBounds(Warp &w, const Rec *r, Access &a) {
+  uint32_t size = w.cta->launch->kernel->localBytes;
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    if (a.address[l] + a.bytes > size) {
+      fault(w, r, l, "out-of-bounds", "%s of %u bytes at local address 0x%" PRIx64 "; the thread has %u bytes",
+            verb(a), a.bytes, a.address[l], size);
+      return false;
+    }
+    a.host[l] = w.local + static_cast<size_t>(l) * size + a.address[l];
+  }
+  return true;
+}
+
+bool paramBounds(Warp &w, const Rec *r, Access &a) {
+  Launch &L = *w.cta->launch;
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint64_t offset = a.address[l] >= L.memory->paramWindow() ? a.address[l] - L.memory->paramWindow() : a.address[l];
+    if (a.mode != Mode::Load || offset + a.bytes > L.params.size()) {
+      fault(w, r, l, "out-of-bounds", "%s of %u bytes at parameter offset %" PRIu64 " of %zu", verb(a), a.bytes, offset,
+            L.params.size());
+      return false;
+    }
+    a.host[l] = L.params.data() + offset;
+  }
+  return true;
+}
+
+/// Sorts generic addresses into spaces. The common case, all lanes in one space, rewrites the access
+/// in place; a mix is resolved space by space.
+bool resolveGeneric(Warp &w, const Rec *r, Access &a) {
+  const DeviceMemory &mem = *w.cta->launch->memory;
+  auto spaceOf = [&](uint64_t p) {
+    return p < mem.sharedWindow() ? Space::Global : p < mem.localWindow() ? Space::Shared
+           : p < mem.paramWindow() ? Space::Local : p < mem.paramWindow() + mem.paramWindowBytes ? Space::Param : Space::Global;
+  };
+  uint32_t left = a.lanes;
+  while (left) {
+    Space space = spaceOf(a.address[__builtin_ctz(left)]);
+    Access part = a;
+    part.space = space;
+    part.lanes = 0;
+    for (uint32_t m = left; m; m &= m - 1) {
+      int l = __builtin_ctz(m);
+      if (spaceOf(a.address[l]) != space)
+        continue;
+      part.lanes |= 1u << l;
+      if (space == Space::Shared)
+        part.address[l] -= mem.sharedWindow();
+      if (space == Space::Local)
+        part.address[l] -= mem.localWindow();
+    }
+    if (!resolve(w, r, part))
+      return false;
+    for (uint32_t m = part.lanes; m; m &= m - 1)
+      a.host[__builtin_ctz(m)] = part.host[__builtin_ctz(m)];
+    left &= ~part.lanes;
+  }
+  return true;
+}
+
+} // namespace
+
+void countAccess(Warp &w, const Rec *r, const Access &a); // Counters.cpp
+
+bool resolve(Warp &w, const Rec *r, Access &a) {
+  if (a.space == Space::Generic)
+    return resolveGeneric(w, r, a);
+  if (!checkAlignment(w, r, a))
+    return false;
+  Launch &L = *w.cta->launch;
+  bool inBounds = false;
+  switch (a.space) {
+  case Space::Shared: inBounds = sharedBounds(w, r, a); break;
+  case Space::Local: inBounds = localBounds(w, r, a); break;
+  case Space::Param: inBounds = paramBounds(w, r, a); break;
+  default: inBounds = globalBounds(w, r, a); break; // Global and Const
+  }
+  if (!inBounds)
+    return false;
+  if (L.options.counters)
+    countAccess(w, r, a);
+  if (!L.options.checks)
+    return true;
+  if (a.space == Space::Shared)
+    return sharedChecks(w, r, a);
+  if (a.space == Space::Global || a.space == Space::Const)
+    return globalChecks(w, r, a);
+  return true;
+}
+
+char *sharedObject(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes) {
+  Cta &cta = *w.cta;
+  if (address < cta.sharedBegin || address + bytes > cta.sharedEnd || (address & (bytes - 1))) {
+    fault(w, r, lane, address & (bytes - 1) ? "misaligned-address" : "out-of-bounds", "object of %u bytes at %s",
+          bytes, describeAddress(w, Space::Shared, address).c_str());
+    return nullptr;
+  }
+  return cta.shared + address;
+}
+
+} // namespace attnc::emu

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From the addresses a warp computed to host pointers it may touch. Every memory instruction, be it
+// a load, an atomic, ldmatrix or an asynchronous copy, goes through `resolve`, which checks bounds,
+// alignment, initialisation and races, and keeps the traffic counters. After it returned true, the
+// handler moves bytes and needs no further check.
+#pragma once
+
+#include "Launch.h"
+
+namespace attnc::emu {
+
+enum class Mode : uint8_t { Load, Store, Atomic };
+
+/// One warp-wide access: at most 32 addresses of the same size.
+struct Access {
+  uint64_t address[32];
+  char *host[32];
+  uint32_t lanes = 0;
+  uint32_t bytes = 0;
+  Mode mode = Mode::Load;
+  Space space = Space::Generic;
+  bool nonCoherent = false;
+  bool synchronizing = false; ///< atomics and volatile/relaxed accesses do not race with each other
+  bool collective = false;    ///< ldmatrix and stmatrix: lanes are rows, for the bank model
+};
+
+/// Fills `host`. False after a report.
+bool resolve(Warp &w, const Rec *r, Access &a);
+
+/// Reads the address column of a record: o[0] plus imm; bit 16 of aux when it is 64 bits wide.
+void gatherAddresses(Warp &w, const Rec *r, Access &a);
+
+/// The byte of this CTA's shared memory behind an address of the shared window or null (after a
+/// report); for instructions that name single objects such as barriers.
+char *sharedObject(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes);
+
+/// `smem+0x1230 (tile+0x30)`, `global 0x.. (16 bytes past x)`: an address in words.
+std::string describeAddress(Warp &w, Space space, uint64_t address);
+
+// Bits of Rec::aux for loads and stores.
+constexpr uint32_t memBytesMask = 0xff;      ///< bytes of one element
+constexpr uint32_t memCountShift = 8;        ///< elements, in bits 8-11
+constexpr uint32_t memAddress64 = 1u << 16;
+constexpr uint32_t memSigned = 1u << 17;
+constexpr uint32_t memNonCoherent = 1u << 18;
+constexpr uint32_t memSync = 1u << 19;
+constexpr uint32_t memSpaceShift = 20;       ///< Space, in bits 20-23
+constexpr uint32_t memRegShift = 24;         ///< bytes of the data registers: 2, 4 or 8
+
+const Rec *loadOp(Warp &, const Rec *);
+const Rec *storeOp(Warp &, const Rec *);
+/// atom and red. ext: b (per element), c, then the old values when bit 16 of aux2 is set.
+enum class AtomicOp : uint8_t { Add, Min, Max, And, Or, Xor, Exch, Cas, Inc, Dec };
+const Rec *atomicOp(Warp &, const Rec *);
+
+} // namespace attnc::emu

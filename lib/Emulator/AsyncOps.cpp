@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// cp.async, its commit groups and waits (PTX ISA 9.7.9.25.3), executed as an adversary would.
+//
+// When a copy is issued its destination is poisoned and forgotten by the initialisation shadow; the
+// bytes arrive at once (`early`), at the last legal moment, the matching wait (`late`), or by a coin
+// toss (`random`). A program that waits correctly cannot tell the difference.
+#include "AsyncOps.h"
+#include "Races.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace attnc::emu {
+
+void deliver(Warp &w, CopyOp &op, uint32_t lanes) {
+  Cta &cta = *w.cta;
+  for (uint32_t m = op.pending & lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    char *to = cta.shared + op.destination[l];
+    if (op.sourceBytes[l])
+      memcpy(to, reinterpret_cast<const char *>(op.source[l]), op.sourceBytes[l]);
+    memset(to + op.sourceBytes[l], 0, op.bytes - op.sourceBytes[l]);
+    memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0xf, op.bytes / 4);
+  }
+  op.pending &= ~lanes;
+}
+
+/// Bounds and initialisation of the source: only the bytes that will be read are checked.
+static bool resolveSource(Warp &w, const Rec *r, const CopyOp &op, Access &source) {
+  source.mode = Mode::Load;
+  source.space = Space::Global;
+  source.bytes = op.bytes;
+  uint32_t full = 0, partial = 0;
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    (op.sourceBytes[l] == op.bytes ? full : op.sourceBytes[l] ? partial : full) |=
+        op.sourceBytes[l] ? 1u << l : 0u;
+  }
+  source.lanes = full;
+  if (full && !resolve(w, r, source))
+    return false;
+  for (uint32_t m = partial; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    const DeviceMemory::Block *b = w.cta->launch->memory->find(source.address[l]);
+    if (source.address[l] % op.bytes) {
+      fault(w, r, l, "misaligned-address", "source of cp.async at %s is not a multiple of %u",
+            describeAddress(w, Space::Global, source.address[l]).c_str(), op.bytes);
+      return false;
+    }
+    if (!b || !b->contains(source.address[l], op.sourceBytes[l])) {
+      fault(w, r, l, "out-of-bounds", "read of %u bytes at %s", op.sourceBytes[l],
+            describeAddress(w, Space::Global, source.address[l]).c_str());
+      return false;
+    }
+  }
+  return true;
+}
+
+/// o[0] destination (32- or 64-bit by memAddress64), o[1] source column (64-bit), o[2] source size or
+/// predicate; imm: destination offset in the low, source offset in the high 32 bits.
+/// aux: cp-size, aux2: 0 no size operand, 1 size register, 2 ignore-src predicate, +4 when negated.
+const Rec *cpAsync(Warp &w, const Rec *r) {
+  CopyOp op;
+  op.rec = r;
+  op.bytes = r->aux & memBytesMask;
+  op.lanes = op.pending = w.exec;
+  Access dst, src;
+  dst.lanes = src.lanes = w.exec;
+  const uint64_t *from = place<uint64_t>(w, r->o[1]);
+  int32_t dstOffset = static_cast<int32_t>(r->imm), srcOffset = static_cast<int32_t>(r->imm >> 32);
+  uint32_t ignore = 0;
+  if ((r->aux2 & 3) == 2)
+    ignore = *place<uint32_t>(w, r->o[2]) ^ (r->aux2 & 4 ? ~0u : 0u);
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint64_t d = r->aux & memAddress64 ? place<uint64_t>(w, r->o[0])[l] : place<uint32_t>(w, r->o[0])[l];
+    dst.address[l] = d + static_cast<int64_t>(dstOffset);
+    src.address[l] = from[l] + static_cast<int64_t>(srcOffset);
+    uint32_t size = (r->aux2 & 3) == 1 ? place<uint32_t>(w, r->o[2])[l] : (ignore >> l & 1) ? 0 : op.bytes;
+    if (size > op.bytes)
+      return fault(w, r, l, "invalid-operand", "cp.async source size %u exceeds the copy size %u", size, op.bytes);
+    op.destination[l] = static_cast<uint32_t>(dst.address[l]);
+    op.source[l] = src.address[l];
+    op.sourceBytes[l] = static_cast<uint8_t>(size);
+  }
+  // The destination is checked for bounds and alignment here, and for races as an asynchronous
+  // write; `synchronizing` keeps `resolve` from recording it as a write of the warp.
+  dst.mode = Mode::Store;
+  dst.space = Space::Shared;
+  dst.bytes = op.bytes;
+  dst.synchronizing = true;
+  if (!resolve(w, r, dst) || !resolveSource(w, r, op, src))
+    return nullptr;
+  Cta &cta = *w.cta;
+  Launch &L = *cta.launch;
+  if (L.options.checks && !cta.races->asyncWrite(w, r, dst, copyAgent(w.id)))
+    return nullptr;
+  op.time = cta.races->agentClock(copyAgent(w.id));
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    memset(cta.shared + op.destination[l], 0xff, op.bytes);
+    memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0, op.bytes / 4);
+  }
+  if (L.options.delivery == Delivery::Early || (L.options.delivery == Delivery::Random && (L.random() & 1)))
+    deliver(w, op, allLanes);
+  w.async->open.push_back(op);
+  return r + 1;
+}
+
+const Rec *cpAsyncCommit(Warp &w, const Rec *r) {
+  CopyGroup g;
+  g.lanes = w.exec;
+  std::vector<CopyOp> stay; // copies of lanes that do not take part in this commit
+  for (CopyOp &op : w.async->open) {
+    if (uint32_t others = op.lanes & ~w.exec) {
+      stay.push_back(op);
+      stay.back().lanes = others;
+      stay.back().pending &= others;
+    }
+    if (!(op.lanes & w.exec))
+      continue;
+    op.lanes &= w.exec;
+    op.pending &= w.exec;
+    g.time = std::max(g.time, op.time);
+    g.ops.push_back(op);
+  }
+  w.async->open = std::move(stay);
+  w.async->groups.push_back(std::move(g));
+  return r + 1;
+}
+
+/// imm: groups that may stay pending; aux: 1 for wait_all, which covers uncommitted copies too.
+const Rec *cpAsyncWait(Warp &w, const Rec *r) {
+  uint64_t allowed = r->aux ? 0 : r->imm;
+  uint64_t younger[32] = {};
+  uint32_t time = 0;
+  if (r->aux)
+    for (CopyOp &op : w.async->open) {
+      deliver(w, op, w.exec);
+      op.lanes &= ~w.exec;
+      time = std::max(time, op.time);
+    }
+  auto &open = w.async->open;
+  open.erase(std::remove_if(open.begin(), open.end(), [](const CopyOp &op) { return !op.lanes; }), open.end());
+  auto &groups = w.async->groups;
+  for (size_t i = groups.size(); i-- > 0;) {
+    CopyGroup &g = groups[i];
+    uint32_t due = 0;
+    for (uint32_t m = g.lanes & w.exec; m; m &= m - 1) {
+      int l = __builtin_ctz(m);
+      due |= younger[l]++ >= allowed ? 1u << l : 0u;
+    }
+    if (!due)
+      continue;
+    time = std::max(time, g.time);
+    for (CopyOp &op : g.ops)
+      deliver(w, op, due);
+    g.lanes &= ~due;
+  }
+  while (!groups.empty() && !groups.front().lanes)
+    groups.pop_front();
+  if (w.cta->launch->options.checks && time)
+    w.cta->races->completed(w.id, copyAgent(w.id), time);
+  return r + 1;
+}
+
+} // namespace attnc::emu

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Decoding of loads, stores, atomics, non-bulk asynchronous copies, fences and the hints that do
+// nothing here. Cache operators are hints; `.volatile`, `.relaxed`, `.acquire` and `.release` mark an
+// access as synchronizing, which exempts it from the race detector.
+#include "AsyncOps.h"
+#include "Decode.h"
+
+namespace attnc::emu {
+namespace {
+
+/// The state space among the modifiers; Generic when there is none.
+Space takeSpace(Decoder &d) {
+  static constexpr Space list[] = {Space::Global, Space::Shared, Space::Shared, Space::Shared,
+                                   Space::Local, Space::Param, Space::Param, Space::Const};
+  int i = d.mods->takeOneOf({"global", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry", "const"});
+  return i < 0 ? Space::Generic : list[i];
+}
+
+/// Ordering semantics and scope; true when the access synchronizes.
+bool takeOrdering(Decoder &d) {
+  bool sync = d.mods->takeOneOf({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"}) >= 0;
+  d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
+  d.mods->take("weak");
+  return sync;
+}
+
+unsigned takeVector(Decoder &d) {
+  static constexpr unsigned list[] = {2, 4, 8};
+  int i = d.mods->takeOneOf({"v2", "v4", "v8"});
+  return i < 0 ? 1 : list[i];
+}
+
+std::vector<Operand> elements(Decoder &d, const Operand &o, unsigned count) {
+  if (count == 1 && o.kind != Operand::Vector)
+    return {o};
+  if (o.kind != Operand::Vector || o.elems.size() != count)
+    d.fail("expects a vector of " + std::to_string(count) + " registers");
+  return o.elems;
+}
+
+bool isSignedType(Type t) { return t == Type::S8 || t == Type::S16 || t == Type::S32 || t == Type::S64; }
+
+void loadStore(Decoder &d, bool store) {
+  Space space = takeSpace(d);
+  bool nonCoherent = d.mods->take("nc");
+  bool sync = takeOrdering(d);
+  unsigned count = takeVector(d);
+  d.mods->skipCacheHints();
+  Type type = needType(d);
+  unsigned bytes = bitsOf(type) / 8;
+  if (bytes == 0 || bytes > 8)
+    d.fail("unsupported access type ." + std::string(nameOf(type)));
+  if (count * bytes > 16)
+    d.fail("accesses wider than 16 bytes are not supported");
+  d.expectOperands(2, 3); // a third operand is a cache policy
+  const Operand &data = d.operand(store ? 1 : 0), &where = d.operand(store ? 0 : 1);
+  if (d.operandCount() == 3)
+    d.use(d.operand(2), Type::B64);
+  unsigned regBytes = 4;
+  std::vector<uint32_t> places;
+  for (const Operand &o : elements(d, data, count)) {
+    unsigned one = 4;
+    places.push_back(store ? d.useWide(o, type, one) : d.defWide(o, type, one));
+    if (o.kind != Operand::Sink)
+      regBytes = one;
+  }
+  Rec staging;
+  d.address(staging, where, space);
+  Rec &r = d.emit(store ? storeOp : loadOp);
+  r.o[0] = staging.o[0];
+  r.imm = staging.imm;
+  r.aux = staging.aux | bytes | count << memCountShift | (isSignedType(type) && !store ? memSigned : 0) |
+          (nonCoherent ? memNonCoherent : 0) | (sync ? memSync : 0) | static_cast<uint32_t>(space) << memSpaceShift |
+          regBytes << memRegShift;
+  r.counter = d.newCounter();
+  d.ext(r, places);
+}
+
+void atomic(Decoder &d) {
+  bool reduction = d.instr().opcode == "red";
+  Space space = takeSpace(d);
+  takeOrdering(d);
+  d.mods->take("noftz");
+  unsigned count = takeVector(d);
+  d.mods->skipCacheHints();
+  static constexpr AtomicOp list[] = {AtomicOp::Add, AtomicOp::Min, AtomicOp::Max, AtomicOp::And, AtomicOp::Or,
+                                      AtomicOp::Xor, AtomicOp::Exch, AtomicOp::Cas, AtomicOp::Inc, AtomicOp::Dec};
+  int op = d.mods->takeOneOf({"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"});
+  if (op < 0)
+    d.fail("expects an atomic operation");
+  Type type = needType(d);
+  bool isFloat = isFloatType(type);
+  if (isFloat && list[op] != AtomicOp::Add)
+    d.fail("only additions of floats are supported");
+  bool cas = list[op] == AtomicOp::Cas;
+  unsigned first = reduction ? 0 : 1, operands = first + 2 + (cas ? 1 : 0);
+  d.expectOperands(operands, operands);
+  std::vector<uint32_t> places;
+  for (const Operand &o : elements(d, d.operand(first + 1), count))
+    places.push_back(d.use(o, type));
+  places.push_back(cas ? d.use(d.operand(first + 2), type) : d.scratchColumn());
+  if (!reduction)
+    for (const Operand &o : elements(d, d.operand(0), count))
+      places.push_back(d.def(o, type));
+  Rec staging;
+  d.address(staging, d.operand(first), space);
+  Rec &r = d.emit(atomicOp);
+  unsigned bytes = bitsOf(type) / 8;
+  r.o[0] = staging.o[0];
+  r.imm = staging.imm;
+  r.aux = staging.aux | bytes | count << memCountShift | memSync | static_cast<uint32_t>(space) << memSpaceShift |
+          (bytes == 8 ? 8u : 4u) << memRegShift;
+  r.aux2 = static_cast<uint32_t>(list[op]) | static_cast<uint32_t>(type) << 8 | (reduction ? 0 : 1u << 16);
+  r.counter = d.newCounter();
+  d.ext(r, places);
+}
+
+void copyAsync(Decoder &d) {
+  if (d.mods->take("commit_group")) {
+    d.expectOperands(0, 0);
+    d.emit(cpAsyncCommit);
+    return;
+  }
+  if (d.mods->take("wait_all")) {
+    d.expectOperands(0, 0);
+    d.emit(cpAsyncWait).aux = 1;
+    return;
+  }
+  if (d.mods->take("wait_group")) {
+    d.expectOperands(1, 1);
+    if (d.operand(0).kind != Operand::Imm)
+      d.fail("expects a constant number of groups");
+    d.emit(cpAsyncWait).imm = static_cast<uint64_t>(d.operand(0).imm);
+    return;
+  }
+  bool bypass = d.mods->take("cg");
+  if (!bypass && !d.mods->take("ca"))
+    d.fail("unsupported form of cp.async");
+  if (!d.mods->take("shared") && !d.mods->take("shared::cta"))
+    d.fail("expects .shared.global");
+  if (!d.mods->take("global"))
+    d.fail("expects .shared.global");
+  d.mods->skipCacheHints();
+  d.expectOperands(3, 5);
+  const Operand &size = d.operand(2);
+  if (size.kind != Operand::Imm || (size.imm != 16 && (bypass || (size.imm != 4 && size.imm != 8))))
+    d.fail(bypass ? "cp.async.cg copies 16 bytes" : "cp.async copies 4, 8 or 16 bytes");
+  uint32_t extra = 0, kind = 0;
+  if (d.operandCount() >= 4) {
+    const Operand &o = d.operand(3);
+    if (d.registerType(o) == Type::Pred) {
+      bool negated;
+      extra = d.usePredicate(o, negated);
+      kind = 2 | (negated ? 4 : 0);
+    } else {
+      extra = d.use(o, Type::U32);
+      kind = 1;
+    }
+  }
+  Rec to, from;
+  d.address(to, d.operand(0), Space::Shared);
+  d.address(from, d.operand(1), Space::Global);
+  Rec &r = d.emit(cpAsync);
+  r.o[0] = to.o[0];
+  r.o[1] = from.o[0];
+  r.o[2] = extra;
+  r.imm = static_cast<uint32_t>(to.imm) | (from.imm & 0xffffffffu) << 32;
+  r.aux = to.aux | static_cast<uint32_t>(size.imm);
+  r.aux2 = kind;
+  r.counter = d.newCounter();
+}
+
+void cp(Decoder &d) {
+  if (!d.mods->take("async"))
+    d.fail("unsupported form of cp");
+  copyAsync(d);
+}
+
+/// Fences change nothing about values, which are sequentially consistent here.
+void fence(Decoder &d) {
+  d.mods->takeOneOf({"sc", "acq_rel", "acquire", "release"});
+  d.mods->takeOneOf({"cta", "cluster", "gpu", "sys", "gl"});
+  d.expectOperands(0, 0);
+  d.emit(nothing);
+}
+
+/// Hints: operands are checked to be registers or addresses by the reader, nothing is executed.
+void hint(Decoder &d) {
+  while (d.mods->takeIf([](const std::string &) { return true; })) {
+  }
+  d.emit(nothing);
+}
+
+/// createpolicy writes a register that only hints use.
+const Rec *zeroPolicy(Warp &w, const Rec *r) {
+  for (uint32_t m = w.exec; m; m &= m - 1)
+    place<uint64_t>(w, r->o[0])[__builtin_ctz(m)] = 0;
+  return r + 1;
+}
+void createPolicy(Decoder &d) {
+  while (d.mods->takeIf([](const std::string &) { return true; })) {
+  }
+  uint32_t dst = d.def(d.operand(0), Type::B64);
+  d.emit(zeroPolicy).o[0] = dst;
+}
+
+} // namespace
+
+void addMemoryOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
+  t["ld"] = [](Decoder &d) { loadStore(d, false); };
+  t["ldu"] = t["ld"];
+  t["st"] = [](Decoder &d) { loadStore(d, true); };
+  t["atom"] = t["red"] = atomic;
+  t["cp"] = cp;
+  t["fence"] = t["membar"] = fence;
+  t["prefetch"] = t["prefetchu"] = t["applypriority"] = t["discard"] = hint;
+  t["pmevent"] = t["nanosleep"] = hint;
+  t["createpolicy"] = createPolicy;
+}
+
+} // namespace attnc::emu

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Running a grid: thread blocks one after another, the warps of a block in turn.
+//
+// A warp runs until it blocks, ends or has used its budget of backward branches. When no warp of a
+// block can run, that is a deadlock and is reported as such. A block that only spins (it waits for
+// global memory that another block will write) is set aside and the next block is started, up to the
+// number that a real device would keep resident: that is what makes persistent kernels with
+// semaphores work, and what reproduces the deadlocks of kernels that assume more.
+#include "AsyncOps.h"
+#include "Launch.h"
+#include "Races.h"
+#include "WarpOps.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace attnc::emu {
+
+Warp::Warp() : async(std::make_unique<AsyncState>()) {}
+Warp::~Warp() = default;
+Cta::Cta() : races(std::make_unique<RaceDetector>()) {}
+Cta::~Cta() = default;
+
+void reportDeadlock(Cta &cta);
+
+namespace {
+
+constexpr uint32_t systemShared = 1024; ///< shared memory begins with 1 KiB that belongs to the system
+
+char *aligned(std::vector<char> &store, size_t bytes) {
+  if (store.size() < bytes + 64)
+    store.resize(bytes + 64);
+  auto p = reinterpret_cast<uintptr_t>(store.data());
+  return reinterpret_cast<char *>((p + 63) & ~uintptr_t(63));
+}
+
+/// The value of a special register that is the same for the whole warp, or varies by lane.
+uint64_t specialValue(const Launch &L, const Cta &cta, const Warp &w, Special s, uint32_t lane) {
+  const Dim3 &b = L.config.block, &g = L.config.grid, &k = L.config.cluster;
+  uint32_t thread = w.id * 32 + lane;
+  switch (s) {
+  case Special::TidX: return thread % b.x;
+  case Special::TidY: return thread / b.x % b.y;
+  case Special::TidZ: return thread / b.x / b.y;
+  case Special::NtidX: return b.x;
+  case Special::NtidY: return b.y;
+  case Special::NtidZ: return b.z;
+  case Special::CtaidX: return cta.ctaid[0];
+  case Special::CtaidY: return cta.ctaid[1];
+  case Special::CtaidZ: return cta.ctaid[2];
+  case Special::NctaidX: return g.x;
+  case Special::NctaidY: return g.y;
+  case Special::NctaidZ: return g.z;
+  case Special::LaneId: return lane;
+  case Special::WarpId: return w.id;
+  case Special::NWarpId: return 2048 / 32;
+  case Special::SmId: return cta.linear % L.profile->numSms;
+  case Special::NSmId: return L.profile->numSms;
+  case Special::LanemaskEq: return 1u << lane;
+  case Special::LanemaskLe: return (2ull << lane) - 1;
+  case Special::LanemaskLt: return (1ull << lane) - 1;
+  case Special::LanemaskGe: return ~0u << lane;
+  case Special::LanemaskGt: return static_cast<uint32_t>(~((2ull << lane) - 1));
+  case Special::DynamicSmemSize: return L.config.dynamicSharedBytes;
+  case Special::TotalSmemSize: case Special::AggrSmemSize: return cta.sharedEnd;
+  case Special::ClusterIdX: return cta.ctaid[0] / k.x;
+  case Special::ClusterIdY: return cta.ctaid[1] / k.y;
+  case Special::ClusterIdZ: return cta.ctaid[2] / k.z;
+  case Special::NClusterIdX: return g.x / k.x;
+  case Special::NClusterIdY: return g.y / k.y;
+  case Special::NClusterIdZ: return g.z / k.z;
+  case Special::ClusterCtaidX: return cta.ctaid[0] % k.x;
+  case Special::ClusterCtaidY: return cta.ctaid[1] % k.y;
+  case Special::ClusterCtaidZ: return cta.ctaid[2] % k.z;
+  case Special::ClusterNctaidX: return k.x;
+  case Special::ClusterNctaidY: return k.y;
+  case Special::ClusterNctaidZ: return k.z;
+  case Special::ClusterCtaRank: return cta.rank;
+  case Special::ClusterNctaRank: return k.count();
+  case Special::IsExplicitCluster: return k.count() > 1;
+  default: return 0;
+  }
+}
+
+void initWarp(Launch &L, Cta &cta, Warp &w, uint32_t id, uint32_t threads) {
+  const Kernel &k = *L.kernel;
+  w.cta = &cta;
+  w.id = id;
+  w.recs = k.recs.data();
+  w.base[0] = w.file;
+  w.base[1] = const_cast<char *>(k.constantBase());
+  w.async->clear();
+  // A pattern that is a NaN as a float and far from anything as an address.
+  uint32_t poison = 0x7fffdead;
+  for (uint32_t i = 0; i + 4 <= k.fileBytes; i += 4)
+    memcpy(w.file + i, &poison, 4);
+  memset(w.file, 0, 12); // the sink, the carry flag and the false predicate
+  for (auto [special, where] : k.specials)
+    for (uint32_t lane = 0; lane < 32; ++lane) {
+      uint64_t v = specialValue(L, cta, w, special, lane);
+      if (special == Special::GridId)
+        reinterpret_cast<uint64_t *>(w.file + where)[lane] = v;
+      else
+        reinterpret_cast<uint32_t *>(w.file + where)[lane] = static_cast<uint32_t>(v);
+    }
+  uint32_t first = id * 32, count = std::min(32u, threads - first);
+  startWarp(w, count == 32 ? allLanes : (1u << count) - 1);
+}
+
+/// Prepares a thread block for its first instruction; buffers are reused from the block before.
+void initCta(Launch &L, Cta &cta, uint64_t linear) {
+  const Kernel &k = *L.kernel;
+  const Dim3 &g = L.config.grid, &c = L.config.cluster;
+  cta.launch = &L;
+  cta.linear = static_cast<uint32_t>(linear);
+  cta.ctaid[0] = static_cast<uint32_t>(linear % g.x);
+  cta.ctaid[1] = static_cast<uint32_t>(linear / g.x % g.y);
+  cta.ctaid[2] = static_cast<uint32_t>(linear / g.x / g.y);
+  cta.rank = cta.ctaid[0] % c.x + c.x * (cta.ctaid[1] % c.y + c.y * (cta.ctaid[2] % c.z));
+  uint32_t threads = static_cast<uint32_t>(L.config.block.count());
+  cta.numWarps = cta.liveWarps = (threads + 31) / 32;
+  cta.nextWarp = 0;
+  cta.progressed = false;
+  cta.sharedBegin = systemShared;
+  cta.sharedEnd = systemShared + k.staticSharedBytes + L.config.dynamicSharedBytes;
+  cta.shared = aligned(cta.sharedStore, cta.sharedEnd + 16);
+  memset(cta.shared, 0xff, cta.sharedEnd);
+  cta.sharedInit.assign(cta.sharedEnd / 4 + 8, 0);
+  for (NamedBarrier &b : cta.barriers)
+    b = NamedBarrier();
+  if (L.options.checks)
+    cta.races->reset(cta.sharedEnd, cta.numWarps);
+  size_t fileBytes = (k.fileBytes + 127) / 64 * 64, localBytes = size_t(k.localBytes) * 32;
+  char *files = aligned(cta.fileStore, fileBytes * cta.numWarps);
+  char *locals = aligned(cta.localStore, localBytes * cta.numWarps);
+  while (cta.warps.size() < cta.numWarps)
+    cta.warps.push_back(std::make_unique<Warp>());
+  for (uint32_t i = 0; i < cta.numWarps; ++i) {
+    cta.warps[i]->file = files + i * fileBytes;
+    cta.warps[i]->local = locals + i * localBytes;
+    initWarp(L, cta, *cta.warps[i], i, threads);
+  }
+}
+
+enum class Progress { Finished, Advanced, Spinning, Stuck, Failed };
+
+/// One turn for every warp of the block.
+Progress runRound(Launch &L, Cta &cta) {
+  uint32_t order[64];
+  for (uint32_t i = 0; i < cta.numWarps; ++i)
+    order[i] = i;
+  if (L.options.shuffle)
+    std::shuffle(order, order + cta.numWarps, L.random);
+  bool ran = false, advanced = false;
+  for (uint32_t i = 0; i < cta.numWarps; ++i) {
+    Warp &w = *cta.warps[order[i]];
+    if (w.stop != Stop::Yield)
+      continue;
+    ran = true;
+    cta.progressed = false;
+    runWarp(w);
+    if (w.stop == Stop::Fault)
+      return Progress::Failed;
+    if (w.stop == Stop::Done) {
+      --cta.liveWarps;
+      barrierWarpExited(cta);
+    }
+    advanced |= cta.progressed || w.stop != Stop::Yield;
+  }
+  if (!cta.liveWarps)
+    return Progress::Finished;
+  if (!ran)
+    return Progress::Stuck;
+  return advanced ? Progress::Advanced : Progress::Spinning;
+}
+
+/// Blocks a device would keep resident at once, by shared memory and threads.
+uint64_t residentLimit(const Launch &L) {
+  uint64_t shared = L.kernel->staticSharedBytes + L.config.dynamicSharedBytes + 1024;
+  uint64_t perSm = std::min<uint64_t>({L.profile->sharedPerSm / shared, 2048 / L.config.block.count(), 32});
+  return std::max<uint64_t>(1, perSm) * L.profile->numSms;
+}
+
+/// Rounds of pure spinning before another block is started.
+constexpr uint64_t patience = 64;
+/// Rounds (of 2048 backward branches each) without any progress after which spinning is a deadlock.
+constexpr uint64_t spinLimit = 20000;
+
+void runGrid(Launch &L) {
+  uint64_t total = L.config.grid.count(), next = 0, limit = residentLimit(L);
+  std::vector<std::unique_ptr<Cta>> resident, spare;
+  while ((next < total || !resident.empty()) && !L.failed) {
+    if (resident.empty() || (next < total && resident.size() < limit && resident.back()->spins >= patience)) {
+      if (spare.empty())
+        spare.push_back(std::make_unique<Cta>());
+      resident.push_back(std::move(spare.back()));
+      spare.pop_back();
+      resident.back()->spins = 0;
+      initCta(L, *resident.back(), next++);
+    }
+    bool anyAdvance = false;
+    for (size_t i = 0; i < resident.size() && !L.failed; ++i) {
+      Cta &cta = *resident[i];
+      Progress p = runRound(L, cta);
+      if (p == Progress::Finished) {
+        spare.push_back(std::move(resident[i]));
+        resident.erase(resident.begin() + static_cast<long>(i--));
+        for (auto &c : resident)
+          c->spins = 0;
+        anyAdvance = true;
+      } else if (p == Progress::Stuck) {
+        reportDeadlock(cta);
+      } else if (p == Progress::Advanced) {
+        cta.spins = 0;
+        anyAdvance = true;
+      } else {
+        ++cta.spins;
+      }
+    }
+    bool cannotStartMore = next >= total || resident.size() >= limit;
+    if (!anyAdvance && !resident.empty() && cannotStartMore && !L.failed &&
+        std::all_of(resident.begin(), resident.end(), [](auto &c) { return c->spins > spinLimit; }))
+      reportDeadlock(*resident.front());
+  }
+}
+
+} // namespace
+
+void removeReadOnlyMarks(Launch &L) {
+  for (auto &[begin, use] : L.readOnly)
+    for (uint64_t a = begin; a < use.end; a += 4)
+      *L.memory->shadow(a) &= 0x0f;
+}
+
+void runLaunch(Launch &L) {
+  L.blockCounts.assign(L.kernel->blocks.size(), BlockCounts());
+  L.memoryCounters.assign(L.kernel->numMemoryRecs + 1, MemoryCounters());
+  L.lastBlock.assign(L.kernel->numMemoryRecs + 1, {~0ull, 0});
+  L.random.seed(L.options.seed);
+  runGrid(L);
+  removeReadOnlyMarks(L);
+}
+
+} // namespace attnc::emu

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The race detector's shadow memory; see Races.h for the model. One entry per 4-byte word with a
+// byte mask, so that two warps may own neighbouring bf16 values. The hot path is a read whose words
+// were all written at the same time by the same agent: one comparison per word.
+#include "Races.h"
+
+#include <algorithm>
+
+namespace attnc::emu {
+
+void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
+  warps = numWarps;
+  words = (sharedBytes + 3) / 4;
+  if (writers.size() < words) {
+    writers.resize(words);
+    readRec.resize(words, noRecord);
+    for (auto &r : readers)
+      if (!r.empty())
+        r.resize(words, 0);
+  }
+  for (unsigned i = 0; i < warps; ++i)
+    if (readers[i].size() < words)
+      readers[i].resize(words, 0);
+  // Everything so far happened before this thread block: all know all, and every clock moves on.
+  for (unsigned i = 0; i < 32; ++i)
+    vectors[i] = clock;
+  for (uint32_t &c : clock)
+    ++c;
+  for (unsigned i = 0; i < 32; ++i)
+    vectors[i][i] = clock[i];
+}
+
+void RaceDetector::release(unsigned warp, VectorClock &object) {
+  VectorClock &v = vectors[warp];
+  for (unsigned i = 0; i < numAgents; ++i)
+    object[i] = std::max(object[i], v[i]);
+  v[warp] = ++clock[warp];
+}
+
+void RaceDetector::acquire(unsigned warp, const VectorClock &object) {
+  VectorClock &v = vectors[warp];
+  for (unsigned i = 0; i < numAgents; ++i)
+    v[i] = std::max(v[i], object[i]);
+}
+
+void RaceDetector::completed(unsigned warp, unsigned agent, uint32_t time) {
+  vectors[warp][agent] = std::max(vectors[warp][agent], time);
+}
+
+static std::string agentName(unsigned agent) {
+  if (agent < 32)
+    return "warp " + std::to_string(agent);
+  return (agent < 64 ? "the asynchronous copy issued by warp " : "the bulk copy issued by warp ") +
+         std::to_string(agent & 31);
+}
+
+bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, const char *what, unsigned otherAgent,
+                          uint32_t otherRec, int otherLane, bool selfAsync) {
+  const Kernel &k = *w.cta->launch->kernel;
+  bool pending = otherAgent >= 32 && (otherAgent & 31) == w.id;
+  std::string lane2 = otherLane >= 0 ? " lane " + std::to_string(otherLane) : "";
+  std::string other = otherRec == noRecord ? "an unknown instruction" : describe(k, &k.recs[otherRec]);
+  fault(w, r, lane, pending ? "missing-wait" : "race", "%s%s at %s\n  is not ordered after %s%s\n    %s\n  %s",
+        selfAsync ? "asynchronous " : "", what, describeAddress(w, Space::Shared, a.address[lane]).c_str(),
+        agentName(otherAgent).c_str(), lane2.c_str(), other.c_str(),
+        pending ? "no wait of this warp covers that copy"
+                : "no barrier or other synchronization lies between the two accesses");
+  return false;
+}
+
+/// A write must come after the last write and after every read of the same bytes.
+bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask,
+                              unsigned agent) {
+  const VectorClock &v = vectors[w.id];
+  const Writer &old = writers[word];
+  bool self = old.agent == w.id && agent < 32;
+  if (!self && (old.mask & mask) && !ordered(v, old.agent, old.clock))
+    return report(w, r, lane, a, "write after write", old.agent, old.rec, old.lane, agent >= 32);
+  for (unsigned i = 0; i < numAgents; ++i) {
+    if (i == w.id || readers[i].empty())
+      continue;
+    uint32_t e = readers[i][word];
+    if ((e & mask) && !ordered(v, i, e >> 4))
+      return report(w, r, lane, a, "write after read", i, readRec[word], -1, agent >= 32);
+  }
+  return true;
+}
+
+static uint8_t byteMask(uint64_t address, uint32_t bytes) {
+  return bytes >= 4 ? 0xf : static_cast<uint8_t>(((1u << bytes) - 1) << (address & 3));
+}
+
+bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
+  if (a.synchronizing)
+    return true; // volatile and atomic accesses are the program's own synchronization
+  VectorClock &v = vectors[w.id];
+  uint32_t now = clock[w.id], count = std::max(1u, a.bytes / 4);
+  uint32_t *mine = readers[w.id].data();
+  uint64_t lastGood = ~0ull;
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint8_t mask = byteMask(a.address[l], a.bytes);
+    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
+    for (uint32_t word = first; word < first + count; ++word) {
+      if (a.mode == Mode::Load) {
+        const Writer &old = writers[word];
+        uint64_t key = uint64_t(old.clock) << 8 | old.agent;
+        if (key != lastGood) {
+          if (old.agent != w.id && (old.mask & mask) && !ordered(v, old.agent, old.clock))
+            return report(w, r, l, a, "read", old.agent, old.rec, old.lane, false);
+          lastGood = key;
+        }
+        mine[word] = (mine[word] >> 4 == now ? mine[word] : now << 4) | mask;
+        readRec[word] = r->index;
+      } else {
+        if (!checkWrite(w, r, l, a, word, mask, w.id))
+          return false;
+        Writer &n = writers[word];
+        bool extend = n.agent == w.id && n.clock == now;
+        n = {now, static_cast<uint8_t>(w.id), static_cast<uint8_t>(extend ? n.mask | mask : mask),
+             static_cast<uint16_t>(l), r->index};
+      }
+    }
+  }
+  return true;
+}
+
+bool RaceDetector::asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned agent) {
+  uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
+    for (uint32_t word = first; word < first + count; ++word) {
+      if (!checkWrite(w, r, l, a, word, 0xf, agent))
+        return false;
+      writers[word] = {now, static_cast<uint8_t>(agent), 0xf, static_cast<uint16_t>(l), r->index};
+    }
+  }
+  return true;
+}
+
+bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned agent) {
+  if (readers[agent].size() < words)
+    readers[agent].resize(words, 0);
+  uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
+  const VectorClock &v = vectors[w.id];
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
+    for (uint32_t word = first; word < first + count; ++word) {
+      const Writer &old = writers[word];
+      if (old.agent != w.id && old.mask && !ordered(v, old.agent, old.clock))
+        return report(w, r, l, a, "read", old.agent, old.rec, old.lane, true);
+      readers[agent][word] = now << 4 | 0xf;
+      readRec[word] = r->index;
+    }
+  }
+  return true;
+}
+
+bool RaceDetector::pendingCopy(Warp &w, const Rec *r, int lane, const Access &a) {
+  uint32_t first = static_cast<uint32_t>(a.address[lane] >> 2), count = std::max(1u, a.bytes / 4);
+  for (uint32_t word = first; word < first + count; ++word) {
+    const Writer &old = writers[word];
+    if (old.agent >= 32 && old.rec != noRecord && !ordered(vectors[w.id], old.agent, old.clock)) {
+      report(w, r, lane, a, "read", old.agent, old.rec, old.lane, false);
+      return true;
+    }
+  }
+  return false;
+}
+
+} // namespace attnc::emu

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A happens-before race detector for the shared memory of one thread block.
+//
+// Every agent has a clock, and every warp a vector of the clocks it has heard of. A barrier joins the
+// vectors of all who meet there; an access to a byte is ordered after an earlier one exactly when the
+// earlier agent's clock at that time is in the accessing warp's vector. If it is not, some schedule
+// runs the two accesses the other way round, whatever happened in this run: that is why one
+// deterministic execution finds races that hardware shows once a week.
+//
+// Asynchronous copies are agents of their own, one per warp (agent 32 + warp). Their clock ticks with
+// each copy and enters the issuer's vector only through the matching wait. So "read before
+// cp.async.wait_group" and "overwrite a tile that another warp still reads" need no special rule.
+//
+// Limits: order between lanes of one warp is not tracked (a missing __syncwarp goes unnoticed), and a
+// word remembers only its last writer.
+#pragma once
+
+#include "Access.h"
+
+#include <array>
+
+namespace attnc::emu {
+
+constexpr unsigned numAgents = 96; ///< 32 warps, 32 cp.async agents, 32 bulk-copy agents
+constexpr unsigned copyAgent(unsigned warp) { return 32 + warp; }
+constexpr unsigned bulkAgent(unsigned warp) { return 64 + warp; }
+
+using VectorClock = std::array<uint32_t, numAgents>;
+
+class RaceDetector {
+public:
+  /// Forgets everything before; for the next thread block. Clocks go on, so that old shadow entries
+  /// stay ordered before everything new without being cleared.
+  void reset(uint32_t sharedBytes, unsigned warps);
+
+  /// Checks and records a resolved shared access of a warp. False after a report.
+  bool access(Warp &w, const Rec *r, const Access &a);
+  /// The same for the write of an asynchronous agent. Returns the agent's clock for `completed`.
+  bool asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned agent);
+  /// The same for its read.
+  bool asyncRead(Warp &w, const Rec *r, const Access &a, unsigned agent);
+  uint32_t agentClock(unsigned agent) const { return clock[agent]; }
+  /// The warp has waited for the agent's work up to `time`.
+  void completed(unsigned warp, unsigned agent, uint32_t time);
+
+  /// Release: what the warp knows flows into `object`. Acquire: the other way.
+  void release(unsigned warp, VectorClock &object);
+  void acquire(unsigned warp, const VectorClock &object);
+  const VectorClock &known(unsigned warp) const { return vectors[warp]; }
+
+  /// If the bytes wait for an asynchronous copy, reports that and returns true.
+  bool pendingCopy(Warp &w, const Rec *r, int lane, const Access &a);
+
+private:
+  struct Writer {
+    uint32_t clock = 0;
+    uint8_t agent = 0;
+    uint8_t mask = 0; ///< bytes of the word
+    uint16_t lane = 0;
+    uint32_t rec = noRecord;
+  };
+  bool checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask, unsigned agent);
+  bool report(Warp &w, const Rec *r, int lane, const Access &a, const char *what, unsigned otherAgent, uint32_t otherRec,
+              int otherLane, bool selfAsync);
+  bool ordered(const VectorClock &v, unsigned agent, uint32_t time) const { return time <= v[agent]; }
+
+  unsigned warps = 0;
+  uint32_t words = 0;
+  std::array<uint32_t, numAgents> clock{};
+  std::array<VectorClock, 32> vectors{};
+  std::vector<Writer> writers;                          ///< by word
+  std::vector<uint32_t> readRec;                        ///< by word, the last reader's record
+  std::array<std::vector<uint32_t>, numAgents> readers; ///< by word: clock << 4 | byte mask
+};
+
+} // namespace attnc::emu

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Instructions in which the lanes of a warp talk to each other: shfl, vote, match, redux, elect,
+// ldmatrix, stmatrix, movmatrix.
+//
+// A `.sync` instruction names the lanes that take part. If some of them are at another place of the
+// program the hardware waits for them; here the split steps aside until its partners have come to
+// the same instruction. Reading the value of a lane that does not take part is undefined in PTX and
+// an error here. `.aligned` instructions need the whole warp at once, always.
+#include "WarpOps.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace attnc::emu {
+namespace {
+
+/// True when every lane the member mask names executes this instruction now.
+bool converged(Warp &w, const Rec *r, uint32_t members, const char *what) {
+  members &= w.live;
+  if ((members & ~w.exec) == 0)
+    return true;
+  fault(w, r, __builtin_ctz(w.exec), "divergent-collective",
+        "%s names lanes 0x%08x, but only lanes 0x%08x execute it; lanes 0x%08x are elsewhere", what, members, w.exec,
+        members & ~w.exec);
+  return false;
+}
+
+uint32_t memberMask(Warp &w, uint32_t operand) { return place<uint32_t>(w, operand)[__builtin_ctz(w.exec)]; }
+
+bool wholeWarp(Warp &w, const Rec *r, const char *what) {
+  if (w.exec == allLanes)
+    return true;
+  fault(w, r, __builtin_ctz(w.exec), "divergent-collective",
+        "%s needs all 32 lanes of the warp, but only lanes 0x%08x execute it", what, w.exec);
+  return false;
+}
+
+} // namespace
+
+/// o: d, a, b, c, mask, predicate (aux bit 2 when wanted); aux bits 0-1: 0 up, 1 down, 2 bfly, 3 idx.
+const Rec *shuffle(Warp &w, const Rec *r) {
+  if (!converged(w, r, memberMask(w, r->o[4]), "shfl.sync"))
+    return nullptr;
+  const uint32_t *a = place<uint32_t>(w, r->o[1]), *b = place<uint32_t>(w, r->o[2]), *c = place<uint32_t>(w, r->o[3]);
+  uint32_t out[32], inRange = 0;
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int lane = __builtin_ctz(m);
+    int bval = b[lane] & 31, clamp = c[lane] & 31, segment = (c[lane] >> 8) & 31;
+    int maxLane = (lane & segment) | (clamp & ~segment), minLane = lane & segment, j = lane;
+    bool ok = true;
+    switch (r->aux & 3) {
+    case 0: j = lane - bval; ok = j >= maxLane; break;
+    case 1: j = lane + bval; ok = j <= maxLane; break;
+    case 2: j = lane ^ bval; ok = j <= maxLane; break;
+    default: j = minLane | (bval & ~segment); ok = j <= maxLane; break;
+    }
+    if (!ok)
+      j = lane;
+    if (!(w.exec >> j & 1))
+      return fault(w, r, lane, "inactive-lane", "shfl.sync reads lane %d, which does not take part (lanes 0x%08x do)",
+                   j, w.exec);
+    out[lane] = a[j];
+    inRange |= uint32_t(ok) << lane;
+  }
+  uint32_t *d = place<uint32_t>(w, r->o[0]);
+  for (uint32_t m = w.exec; m; m &= m - 1)
+    d[__builtin_ctz(m)] = out[__builtin_ctz(m)];
+  if (r->aux & 4) {
+    uint32_t *p = place<uint32_t>(w, r->o[5]);
+    *p = (*p & ~w.exec) | (inRange & w.exec);
+  }
+  return r + 1;
+}
+
+/// o: d, predicate, mask; aux bits 0-1: 0 all, 1 any, 2 uni, 3 ballot; bit 2: predicate negated.
+const Rec *vote(Warp &w, const Rec *r) {
+  if (!converged(w, r, memberMask(w, r->o[2]), "vote.sync"))
+    return nullptr;
+  uint32_t p = *place<uint32_t>(w, r->o[1]) ^ (r->aux & 4 ? ~0u : 0u);
+  p &= w.exec;
+  unsigned kind = r->aux & 3;
+  if (kind == 3) {
+    uint32_t *d = place<uint32_t>(w, r->o[0]);
+    for (uint32_t m = w.exec; m; m &= m - 1)
+      d[__builtin_ctz(m)] = p;
+    return r + 1;
+  }
+  bool yes = kind == 0 ? p == w.exec : kind == 1 ? p != 0 : p == 0 || p == w.exec;
+  uint32_t *d = place<uint32_t>(w, r->o[0]);
+  *d = yes ? *d | w.exec : *d & ~w.exec;
+  return r + 1;
+}
+
+/// o: d, a, mask, predicate; aux bit 0: all (else any), bit 1: 64-bit, bit 2: predicate wanted.
+const Rec *match(Warp &w, const Rec *r) {
+  if (!converged(w, r, memberMask(w, r->o[2]), "match.sync"))
+    return nullptr;
+  auto value = [&](int l) -> uint64_t { return r->aux & 2 ? place<uint64_t>(w, r->o[1])[l] : place<uint32_t>(w, r->o[1])[l]; };
+  uint32_t out[32], allEqual = w.exec;
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    out[l] = 0;
+    for (uint32_t n = w.exec; n; n &= n - 1)
+      out[l] |= value(__builtin_ctz(n)) == value(l) ? 1u << __builtin_ctz(n) : 0u;
+    if (out[l] != w.exec)
+      allEqual = 0;
+  }
+  uint32_t *d = place<uint32_t>(w, r->o[0]);
+  for (uint32_t m = w.exec; m; m &= m - 1)
+    d[__builtin_ctz(m)] = r->aux & 1 ? allEqual : out[__builtin_ctz(m)];
+  if (r->aux & 4) {
+    uint32_t *p = place<uint32_t>(w, r->o[3]);
+    *p = (*p & ~w.exec) | (allEqual ? w.exec : 0u);
+  }
+  return r + 1;
+}
+
+/// o: d, a, mask; aux: 0 add, 1 min.u, 2 max.u, 3 min.s, 4 max.s, 5 and, 6 or, 7 xor.
+const Rec *redux(Warp &w, const Rec *r) {
+  if (!converged(w, r, memberMask(w, r->o[2]), "redux.sync"))
+    return nullptr;
+  const uint32_t *a = place<uint32_t>(w, r->o[1]);
+  uint32_t x = a[__builtin_ctz(w.exec)];
+  for (uint32_t m = w.exec & (w.exec - 1); m; m &= m - 1) {
+    uint32_t y = a[__builtin_ctz(m)];
+    switch (r->aux) {
+    case 0: x += y; break;
+    case 1: x = std::min(x, y); break;
+    case 2: x = std::max(x, y); break;
+    case 3: x = static_cast<uint32_t>(std::min(static_cast<int32_t>(x), static_cast<int32_t>(y))); break;
+    case 4: x = static_cast<uint32_t>(std::max(static_cast<int32_t>(x), static_cast<int32_t>(y))); break;
+    case 5: x &= y; break;
+    case 6: x |= y; break;
+    default: x ^= y; break;
+    }
+  }
+  uint32_t *d = place<uint32_t>(w, r->o[0]);
+  for (uint32_t m = w.exec; m; m &= m - 1)
+    d[__builtin_ctz(m)] = x;
+  return r + 1;
+}
+
+/// o: d (or dummy), predicate, mask. The leader is the lowest lane of the mask; with `shuffle` set it
+/// is the highest, to catch kernels that assume lane 0.
+const Rec *elect(Warp &w, const Rec *r) {
+  uint32_t members = memberMask(w, r->o[2]);
+  if (!converged(w, r, members, "elect.sync"))
+    return nullptr;
+  members &= w.exec;
+  uint32_t leader = w.cta->launch->options.shuffle ? 31 - static_cast<uint32_t>(__builtin_clz(members))
+                                                   : static_cast<uint32_t>(__builtin_ctz(members));
+  uint32_t *d = place<uint32_t>(w, r->o[0]), *p = place<uint32_t>(w, r->o[1]);
+  for (uint32_t m = w.exec; m; m &= m - 1)
+    d[__builtin_ctz(m)] = leader;
+  *p = (*p & ~w.exec) | (w.exec & (1u << leader));
+  return r + 1;
+}
+
+const Rec *activeMask(Warp &w, const Rec *r) {
+  uint32_t *d = place<uint32_t>(w, r->o[0]);
+  for (uint32_t m = w.exec; m; m &= m - 1)
+    d[__builtin_ctz(m)] = w.exec;
+  return r + 1;
+}
+
+const Rec *warpSync(Warp &w, const Rec *r) {
+  return converged(w, r, memberMask(w, r->o[0]), "bar.warp.sync") ? r + 1 : nullptr;
+}
+
+/// Rows of a matrix instruction: lanes 8m..8m+7 give the rows of matrix m. aux2: matrices in bits
+/// 0-3, bit 4 .trans.
+static bool resolveRows(Warp &w, const Rec *r, Access &a, Mode mode) {
+  unsigned matrices = r->aux2 & 0xf;
+  gatherAddresses(w, r, a);
+  a.lanes = matrices == 4 ? allLanes : (1u << (8 * matrices)) - 1;
+  a.bytes = 16;
+  a.mode = mode;
+  a.space = static_cast<Space>((r->aux >> memSpaceShift) & 0xf);
+  a.collective = true;
+  return resolve(w, r, a);
+}
+
+/// Element (row, column) of a matrix is the 16-bit value at host[row] + 2*column. Register m of lane
+/// (g, t) holds M[g][2t], M[g][2t+1], or with .trans M[2t][g], M[2t+1][g].
+const Rec *ldmatrix(Warp &w, const Rec *r) {
+  Access a;
+  if (!wholeWarp(w, r, "ldmatrix") || !resolveRows(w, r, a, Mode::Load))
+    return nullptr;
+  unsigned matrices = r->aux2 & 0xf;
+  bool trans = r->aux2 & 16;
+  for (unsigned m = 0; m < matrices; ++m) {
+    uint32_t *d = place<uint32_t>(w, r->ext[m]);
+    char *const *rows = a.host + 8 * m;
+    for (int l = 0; l < 32; ++l) {
+      int g = l >> 2, t = l & 3;
+      if (!trans) {
+        memcpy(&d[l], rows[g] + 4 * t, 4);
+      } else {
+        uint16_t lo, hi;
+        memcpy(&lo, rows[2 * t] + 2 * g, 2);
+        memcpy(&hi, rows[2 * t + 1] + 2 * g, 2);
+        d[l] = lo | static_cast<uint32_t>(hi) << 16;
+      }
+    }
+  }
+  return r + 1;
+}
+
+const Rec *stmatrix(Warp &w, const Rec *r) {
+  Access a;
+  if (!wholeWarp(w, r, "stmatrix") || !resolveRows(w, r, a, Mode::Store))
+    return nullptr;
+  unsigned matrices = r->aux2 & 0xf;
+  bool trans = r->aux2 & 16;
+  for (unsigned m = 0; m < matrices; ++m) {
+    const uint32_t *s = place<uint32_t>(w, r->ext[m]);
+    char *const *rows = a.host + 8 * m;
+    for (int l = 0; l < 32; ++l) {
+      int g = l >> 2, t = l & 3;
+      uint16_t lo = static_cast<uint16_t>(s[l]), hi = static_cast<uint16_t>(s[l] >> 16);
+      memcpy(trans ? rows[2 * t] + 2 * g : rows[g] + 4 * t, &lo, 2);
+      memcpy(trans ? rows[2 * t + 1] + 2 * g : rows[g] + 4 * t + 2, &hi, 2);
+    }
+  }
+  return r + 1;
+}
+
+/// Transposes an 8x8 matrix held one row per four lanes.
+const Rec *movmatrix(Warp &w, const Rec *r) {
+  if (!wholeWarp(w, r, "movmatrix"))
+    return nullptr;
+  const uint32_t *s = place<uint32_t>(w, r->o[1]);
+  auto element = [&](int row, int column) -> uint32_t { return (s[4 * row + column / 2] >> (16 * (column & 1))) & 0xffff; };
+  uint32_t out[32];
+  for (int l = 0; l < 32; ++l)
+    out[l] = element(2 * (l & 3), l >> 2) | element(2 * (l & 3) + 1, l >> 2) << 16;
+  memcpy(place<uint32_t>(w, r->o[0]), out, sizeof out);
+  return r + 1;
+}
+
+} // namespace attnc::emu

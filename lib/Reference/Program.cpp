@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Compilation of regions. Each scalar op is one line of a table: what it computes in double precision.
+#include "Program.h"
+#include "attnc/Support/Half.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/FormatVariadic.h"
+
+#include <cmath>
+
+using namespace attnc;
+using namespace attnc::reference;
+using namespace mlir;
+using Instruction = Program::Instruction;
+
+double attnc::reference::loadElement(const TensorView &tensor, int64_t offset) {
+  switch (tensor.dtype) {
+  case DType::F32:
+    return static_cast<const float *>(tensor.data)[offset];
+  case DType::F16:
+    return f16ToFloat(static_cast<const uint16_t *>(tensor.data)[offset]);
+  case DType::BF16:
+    return bf16ToFloat(static_cast<const uint16_t *>(tensor.data)[offset]);
+  case DType::I32:
+    return static_cast<const int32_t *>(tensor.data)[offset];
+  case DType::Bool:
+    return static_cast<const uint8_t *>(tensor.data)[offset] != 0;
+  }
+  return 0;
+}
+
+/// 32-bit wrap-around.
+static double wrap(int64_t value) { return static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(value))); }
+static int64_t whole(double value) { return static_cast<int64_t>(value); }
+
+template <double (*f)(double)>
+static void unary(const Instruction &in, double *const *slots, unsigned lanes) {
+  const double *a = slots[in.operands[0]];
+  double *r = slots[in.result];
+  for (unsigned i = 0; i < lanes; ++i)
+    r[i] = f(a[i * in.steps[0]]);
+}
+
+template <double (*f)(double, double)>
+static void binary(const Instruction &in, double *const *slots, unsigned lanes) {
+  const double *a = slots[in.operands[0]], *b = slots[in.operands[1]];
+  double *r = slots[in.result];
+  for (unsigned i = 0; i < lanes; ++i)
+    r[i] = f(a[i * in.steps[0]], b[i * in.steps[1]]);
+}
+
+static void select(const Instruction &in, double *const *slots, unsigned lanes) {
+  const double *c = slots[in.operands[0]], *a = slots[in.operands[1]], *b = slots[in.operands[2]];
+  double *r = slots[in.result];
+  for (unsigned i = 0; i < lanes; ++i)
+    r[i] = c[i * in.steps[0]] != 0 ? a[i * in.steps[1]] : b[i * in.steps[2]];
+}
+
+static void compareInts(const Instruction &in, double *const *slots, unsigned lanes) {
+  const double *a = slots[in.operands[0]], *b = slots[in.operands[1]];
+  double *r = slots[in.result];
+  for (unsigned i = 0; i < lanes; ++i) {
+    // Both are whole numbers of 32 bits; unsigned predicates compare them modulo 2^32.
+    int64_t x = whole(a[i * in.steps[0]]), y = whole(b[i * in.steps[1]]);
+    r[i] = arith::applyCmpPredicate(static_cast<arith::CmpIPredicate>(in.predicate), APInt(64, x, true),
+                                    APInt(64, y, true));
+  }
+}
+
+static bool compareReals(arith::CmpFPredicate predicate, double x, double y) {
+  return arith::applyCmpPredicate(predicate, APFloat(x), APFloat(y));
+}
+
+template <arith::CmpIPredicate predicate>
+static void compareInt(const Instruction &in, double *const *slots, unsigned lanes) {
+  const double *a = slots[in.operands[0]], *b = slots[in.operands[1]];
+  double *r = slots[in.result];
+  for (unsigned i = 0; i < lanes; ++i) {
+    double x = a[i * in.steps[0]], y = b[i * in.steps[1]];
+    r[i] = predicate == arith::CmpIPredicate::eq    ? x == y
+           : predicate == arith::CmpIPredicate::ne  ? x != y
+           : predicate == arith::CmpIPredicate::slt ? x < y
+           : predicate == arith::CmpIPredicate::sle ? x <= y
+           : predicate == arith::CmpIPredicate::sgt ? x > y
+                                                    : x >= y;
+  }
+}
+
+static void compareReal(const Instruction &in, double *const *slots, unsigned lanes) {
+  const double *a = slots[in.operands[0]], *b = slots[in.operands[1]];
+  double *r = slots[in.result];
+  for (unsigned i = 0; i < lanes; ++i)
+    r[i] = compareReals(static_cast<arith::CmpFPredicate>(in.predicate), a[i * in.steps[0]], b[i * in.steps[1]]);
+}
+
+/// Indices are clamped to their axes. A tensor without elements reads as 0.
+static void read(const Instruction &in, double *const *slots, unsigned lanes) {
+  const TensorView &tensor = *in.tensor;
+  double *r = slots[in.result];
+  bool isEmpty = tensor.numElements() == 0;
+  for (unsigned i = 0; i < lanes; ++i) {
+    int64_t offset = 0;
+    for (size_t axis = 0; axis < in.operands.size(); ++axis) {
+      int64_t index = whole(slots[in.operands[axis]][i * in.steps[axis]]);
+      offset += std::clamp<int64_t>(index, 0, std::max<int64_t>(0, tensor.shape[axis] - 1)) * tensor.strides[axis];
+    }
+    r[i] = isEmpty ? 0 : loadElement(tensor, offset);
+  }
+}
+
+static double floorDivide(double a, double b) {
+  if (b == 0)
+    return 0; // undefined in arith; the frontend never emits it
+  int64_t x = whole(a), y = whole(b), quotient = x / y;
+  return wrap(quotient - ((x % y != 0) && ((x < 0) != (y < 0))));
+}
+static double ceilDivide(double a, double b) { return b == 0 ? 0 : wrap(-whole(floorDivide(-a, b))); }
+static double truncDivide(double a, double b) { return b == 0 ? 0 : wrap(whole(a) / whole(b)); }
+static double truncRemainder(double a, double b) { return b == 0 ? 0 : wrap(whole(a) % whole(b)); }
+static double maximum(double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b); }
+static double minimum(double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b); }
+static double toInt(double a) {
+  return std::isnan(a) ? 0 : std::clamp(std::trunc(a), -2147483648.0, 2147483647.0);
+}
+static double identity(double a) { return a; }
+static double shiftLeft(double a, double b) { return wrap(whole(a) << (whole(b) & 31)); }
+static double shiftRight(double a, double b) { return wrap(whole(a) >> (whole(b) & 31)); }
+
+static const llvm::StringMap<Program::Kernel> &kernels() {
+  struct Functions {
+    static double addI(double a, double b) { return wrap(whole(a) + whole(b)); }
+    static double subI(double a, double b) { return wrap(whole(a) - whole(b)); }
+    static double mulI(double a, double b) { return wrap(whole(a) * whole(b)); }
+    static double andI(double a, double b) { return wrap(whole(a) & whole(b)); }
+    static double orI(double a, double b) { return wrap(whole(a) | whole(b)); }
+    static double xorI(double a, double b) { return wrap(whole(a) ^ whole(b)); }
+    static double minI(double a, double b) { return std::min(a, b); }
+    static double maxI(double a, double b) { return std::max(a, b); }
+    static double addF(double a, double b) { return a + b; }
+    static double subF(double a, double b) { return a - b; }
+    static double mulF(double a, double b) { return a * b; }
+    static double divF(double a, double b) { return a / b; }
+    static double remF(double a, double b) { return std::fmod(a, b); }
+    static double negF(double a) { return -a; }
+    static double fmin(double a, double b) { return std::fmin(a, b); }
+    static double fmax(double a, double b) { return std::fmax(a, b); }
+    static double pow(double a, double b) { return std::pow(a, b); }
+    static double absI(double a) { return wrap(std::llabs(whole(a))); }
+    static double absF(double a) { return std::fabs(a); }
+    static double floor(double a) { return std::floor(a); }
+    static double ceil(double a) { return std::ceil(a); }
+    static double round(double a) { return std::nearbyint(a); }
+    static double exp(double a) { return std::exp(a); }
+    static double exp2(double a) { return std::exp2(a); }
+    static double ln(double a) { return std::log(a); }
+    static double log2(double a) { return std::log2(a); }
+    static double sqrt(double a) { return std::sqrt(a); }
+    static double rsqrt(double a) { return 1 / std::sqrt(a); }
+    static double tanh(double a) { return std::tanh(a); }
+    static double sin(double a) { return std::sin(a); }
+    static double cos(double a) { return std::cos(a); }
+    static double erf(double a) { return std::erf(a); }
+  };
+  using F = Functions;
+  static const llvm::StringMap<Program::Kernel> table = {
+      {"arith.addi", binary<F::addI>},          {"arith.subi", binary<F::subI>},
+      {"arith.muli", binary<F::mulI>},          {"arith.andi", binary<F::andI>},
+      {"arith.ori", binary<F::orI>},            {"arith.xori", binary<F::xorI>},
+      {"arith.minsi", binary<F::minI>},         {"arith.maxsi", binary<F::maxI>},
+      {"arith.floordivsi", binary<floorDivide>}, {"arith.ceildivsi", binary<ceilDivide>},
+      {"arith.divsi", binary<truncDivide>},     {"arith.remsi", binary<truncRemainder>},
+      {"arith.shli", binary<shiftLeft>},        {"arith.shrsi", binary<shiftRight>},
+      {"arith.addf", binary<F::addF>},          {"arith.subf", binary<F::subF>},
+      {"arith.mulf", binary<F::mulF>},          {"arith.divf", binary<F::divF>},
+      {"arith.remf", binary<F::remF>},          {"arith.negf", unary<F::negF>},
+      {"arith.minimumf", binary<minimum>},      {"arith.maximumf", binary<maximum>},
+      {"arith.minnumf", binary<F::fmin>},       {"arith.maxnumf", binary<F::fmax>},
+      {"arith.sitofp", unary<identity>},        {"arith.uitofp", unary<identity>},
+      {"arith.extui", unary<identity>},         {"arith.fptosi", unary<toInt>},
+      {"arith.select", select},                 {"math.absi", unary<F::absI>},
+      {"math.absf", unary<F::absF>},            {"math.floor", unary<F::floor>},
+      {"math.ceil", unary<F::ceil>},            {"math.roundeven", unary<F::round>},
+      {"math.exp", unary<F::exp>},              {"math.exp2", unary<F::exp2>},
+      {"math.log", unary<F::ln>},               {"math.log2", unary<F::log2>},
+      {"math.sqrt", unary<F::sqrt>},            {"math.rsqrt", unary<F::rsqrt>},
+      {"math.tanh", unary<F::tanh>},            {"math.sin", unary<F::sin>},
+      {"math.cos", unary<F::cos>},              {"math.erf", unary<F::erf>},
+      {"math.powf", binary<F::pow>},
+  };
+  return table;
+}
+
+static Program::Kernel compareKernel(arith::CmpIPredicate predicate) {
+  using P = arith::CmpIPredicate;
+  switch (predicate) {
+  case P::eq:
+    return compareInt<P::eq>;
+  case P::ne:
+    return compareInt<P::ne>;
+  case P::slt:
+    return compareInt<P::slt>;
+  case P::sle:
+    return compareInt<P::sle>;
+  case P::sgt:
+    return compareInt<P::sgt>;
+  case P::sge:
+    return compareInt<P::sge>;
+  default:
+    return compareInts;
+  }
+}
+
+unsigned Program::newSlot(Value value, bool isVarying) {
+  varies.push_back(isVarying);
+  unsigned slot = varies.size() - 1;
+  if (value)
+    slots[value] = slot;
+  return slot;
+}
+
+llvm::Expected<unsigned> Program::slotOf(Value value, const Environment &environment) {
+  if (auto it = slots.find(value); it != slots.end())
+    return it->second;
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return llvm::createStringError("the reference cannot evaluate a value without an op");
+  if (llvm::Error error = append(op, environment))
+    return std::move(error);
+  return slots.lookup(value);
+}
+
+llvm::Error Program::append(Operation *op, const Environment &environment) {
+  auto setConstant = [&](double value) {
+    constants.emplace_back(newSlot(op->getResult(0), false), value);
+    return llvm::Error::success();
+  };
+  if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+    if (auto real = dyn_cast<FloatAttr>(constant.getValue()))
+      return setConstant(real.getValueAsDouble());
+    auto integer = dyn_cast<IntegerAttr>(constant.getValue());
+    if (!integer)
+      return llvm::createStringError("the reference evaluates scalar constants only");
+    // i1 true is 1, not -1.
+    return setConstant(integer.getType().isInteger(1) ? integer.getValue().getBoolValue()
+                                                      : static_cast<double>(integer.getInt()));
+  }
+  if (auto size = dyn_cast<attn::SizeOp>(op)) {
+    auto it = environment.sizes.spaces.find(size.getSpace().str());
+    if (it == environment.sizes.spaces.end())
+      return llvm::createStringError("the size of `" + size.getSpace() + "` is not known from the inputs");
+    return setConstant(static_cast<double>(it->second));
+  }
+  if (auto param = dyn_cast<attn::ParamOp>(op))
+    return setConstant(environment.params.at(param.getName().str()));
+
+  Instruction in;
+  for (Value operand : op->getOperands()) {
+    if (isa<attn::AttnTensorType>(operand.getType()))
+      continue;
+    llvm::Expected<unsigned> slot = slotOf(operand, environment);
+    if (!slot)
+      return slot.takeError();
+    in.operands.push_back(*slot);
+    in.steps.push_back(varies[*slot]);
+    in.varies |= varies[*slot];
+  }
+  if (auto position = dyn_cast<attn::PositionOp>(op)) {
+    double shift = position.getAlign() == attn::Align::BottomRight
+                       ? static_cast<double>(environment.sizes.spaces.at("kv") - environment.sizes.spaces.at("q"))
+                       : 0.0;
+    unsigned slot = newSlot({}, false);
+    constants.emplace_back(slot, shift);
+    in.operands.push_back(slot);
+    in.steps.push_back(0);
+    in.kernel = kernels().lookup("arith.addi");
+  } else if (auto readOp = dyn_cast<attn::ReadOp>(op)) {
+    auto input = readOp.getTensor().getDefiningOp<attn::InputOp>();
+    if (!input)
+      return llvm::createStringError("the reference reads inputs of the variant only");
+    in.tensor = &environment.inputs.at(input.getName().str());
+    in.kernel = read;
+  } else if (auto compare = dyn_cast<arith::CmpIOp>(op)) {
+    in.predicate = static_cast<int>(compare.getPredicate());
+    in.kernel = compareKernel(compare.getPredicate());
+  } else if (auto compare = dyn_cast<arith::CmpFOp>(op)) {
+    in.predicate = static_cast<int>(compare.getPredicate());
+    in.kernel = compareReal;
+  } else {
+    in.kernel = kernels().lookup(op->getName().getStringRef());
+  }
+  if (!in.kernel || op->getNumResults() != 1)
+    return llvm::createStringError("the reference cannot evaluate `" + op->getName().getStringRef() + "`");
+  in.result = newSlot(op->getResult(0), in.varies);
+  instructions.push_back(std::move(in));
+  return llvm::Error::success();
+}
+
+llvm::Expected<Program> Program::compile(Region &region, const Environment &environment,
+                                         llvm::ArrayRef<unsigned> varying) {
+  Program program;
+  Block &block = region.front();
+  for (BlockArgument arg : block.getArguments())
+    program.newSlot(arg, llvm::is_contained(varying, arg.getArgNumber()));
+  // Ops in order, so that the recursion of slotOf only follows captures.
+  for (Operation &op : block.without_terminator())
+    if (llvm::Error error = program.append(&op, environment))
+      return std::move(error);
+  llvm::Expected<unsigned> slot =
+      program.slotOf(cast<attn::YieldOp>(block.getTerminator()).getValue(), environment);
+  if (!slot)
+    return slot.takeError();
+  program.resultSlot = *slot;
+  return program;
+}
+
+llvm::Expected<Program> Program::compile(Value value, const Environment &environment) {
+  Program program;
+  llvm::Expected<unsigned> slot = program.slotOf(value, environment);
+  if (!slot)
+    return slot.takeError();
+  program.resultSlot = *slot;
+  return program;
+}
+
+Program::Frame Program::makeFrame() const {
+  Frame frame;
+  size_t total = 0;
+  for (bool isVarying : varies)
+    total += isVarying ? maxLanes : 1;
+  frame.storage.assign(total, NAN);
+  size_t offset = 0;
+  for (bool isVarying : varies) {
+    frame.slots.push_back(frame.storage.data() + offset);
+    offset += isVarying ? maxLanes : 1;
+  }
+  for (auto [slot, value] : constants)
+    *frame.slots[slot] = value;
+  return frame;
+}
+
+void Program::run(Frame &frame, unsigned lanes) const {
+  for (const Instruction &in : instructions)
+    in.kernel(in, frame.slots.data(), in.varies ? lanes : 1);
+}

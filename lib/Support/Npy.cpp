@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The .npy format (NumPy enhancement proposal 1): magic, version, header length, a Python dictionary literal with
+// `descr`, `fortran_order` and `shape`, and the data. The dictionary is parsed as exactly that, nothing more.
+#include "attnc/Support/Npy.h"
+#include "attnc/Support/Binding.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace attnc;
+
+namespace {
+/// The three fields of a header.
+struct Header {
+  std::string descr;
+  bool fortranOrder = false;
+  std::vector<int64_t> shape;
+};
+
+/// A parser of `{'key': value, ...}` with string, bool and tuple-of-int values.
+class HeaderParser {
+public:
+  HeaderParser(const char *begin, const char *end) : at(begin), end(end) {}
+
+  std::string parse(Header &header) {
+    if (!take('{'))
+      return "its header is not a dictionary";
+    bool hasDescr = false, hasOrder = false, hasShape = false;
+    while (!take('}')) {
+      std::string key;
+      if (!parseString(key) || !take(':'))
+        return "its header is damaged";
+      bool *seen = key == "descr" ? &hasDescr : key == "fortran_order" ? &hasOrder : key == "shape" ? &hasShape : nullptr;
+      if (!seen)
+        return "its header has the unknown key `" + printable(key) + "`";
+      if (*seen)
+        return "its header has the key `" + key + "` twice";
+      *seen = true;
+      skip();
+      if (key == "descr" && (at == end || (*at != '\'' && *at != '"')))
+        return "its elements are records, which are not supported";
+      bool ok = key == "descr" ? parseString(header.descr) : key == "shape" ? parseShape(header.shape) : parseBool(header.fortranOrder);
+      if (!ok)
+        return "its header has no valid `" + key + "`";
+      if (!take(',')) {
+        if (!take('}'))
+          return "its header is damaged";
+        break;
+      }
+    }
+    if (!hasDescr || !hasOrder || !hasShape)
+      return std::string("its header has no `") + (!hasDescr ? "descr" : !hasOrder ? "fortran_order" : "shape") + "`";
+    skip();
+    return at == end ? "" : "its header has text behind the dictionary";
+  }
+
+  static std::string printable(const std::string &text) {
+    std::string result;
+    for (char c : text.substr(0, 32))
+      result += c >= 32 && c < 127 ? c : '?';
+    return result;
+  }
+
+private:
+  void skip() {
+    while (at != end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'))
+      ++at;
+  }
+  bool take(char c) {
+    skip();
+    if (at == end || *at != c)
+      return false;
+    ++at;
+    return true;
+  }
+  bool takeWord(const char *word) {
+    size_t length = std::strlen(word);
+    if (static_cast<size_t>(end - at) < length || std::memcmp(at, word, length) != 0)
+      return false;
+    at += length;
+    return true;
+  }
+  bool parseString(std::string &text) {
+    skip();
+    if (at == end || (*at != '\'' && *at != '"'))
+      return false;
+    char quote = *at++;
+    while (at != end && *at != quote)
+      text += *at++;
+    return at++ != end;
+  }
+  bool parseBool(bool &value) {
+    skip();
+    if (takeWord("True"))
+      return value = true;
+    value = false;
+    return takeWord("False");
+  }
+  bool parseShape(std::vector<int64_t> &shape) {
+    if (!take('('))
+      return false;
+    while (!take(')')) {
+      skip();
+      if (at == end || *at < '0' || *at > '9' || shape.size() == 32)
+        return false;
+      int64_t value = 0;
+      while (at != end && *at >= '0' && *at <= '9') {
+        if (value > (std::numeric_limits<int64_t>::max() - 9) / 10)
+          return false;
+        value = value * 10 + (*at++ - '0');
+      }
+      if (at != end && *at == 'L') // written by Python 2
+        ++at;
+      shape.push_back(value);
+      if (!take(','))
+        return take(')');
+    }
+    return true;
+  }
+
+  const char *at, *end;
+};
+
+/// How the elements of a file become elements of a tensor.
+struct Element {
+  DType dtype;
+  size_t fileSize;
+};
+
+std::string elementOf(const std::string &descr, std::optional<DType> expected, Element &element) {
+  char order = descr.empty() ? 0 : descr[0];
+  std::string kind = descr.size() > 1 && std::strchr("<>=|", order) ? descr.substr(1) : descr;
+  if (order == '>' && kind != "b1")
+    return "its elements are big-endian (`" + HeaderParser::printable(descr) + "`), which is not supported";
+  if (kind == "f4")
+    element = {DType::F32, 4};
+  else if (kind == "f2")
+    element = {DType::F16, 2};
+  else if (kind == "i4")
+    element = {DType::I32, 4};
+  else if (kind == "i8")
+    element = {DType::I32, 8};
+  else if (kind == "b1" || kind == "?")
+    element = {DType::Bool, 1};
+  else if (kind == "V2" || kind == "bfloat16" || (kind == "u2" && expected == DType::BF16))
+    element = {DType::BF16, 2};
+  else
+    return "its elements are `" + HeaderParser::printable(descr) + "`; f2, f4, i4, i8 and b1 are supported, and V2 for bf16";
+  if (expected && *expected != element.dtype)
+    return std::string("its elements are ") + dtypeName(element.dtype) + ", expected " + dtypeName(*expected);
+  return "";
+}
+} // namespace
+
+std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DType> expected, NpyArray &array) {
+  array = NpyArray();
+  if (size < 10 || std::memcmp(bytes, "\x93NUMPY", 6) != 0)
+    return "it is not a .npy file";
+  unsigned major = bytes[6];
+  if (major < 1 || major > 3)
+    return "its format version " + std::to_string(major) + " is not known";
+  size_t prefix = major == 1 ? 10 : 12;
+  if (size < prefix)
+    return "its header is truncated";
+  size_t length = bytes[8] | static_cast<size_t>(bytes[9]) << 8;
+  if (major > 1)
+    length |= static_cast<size_t>(bytes[10]) << 16 | static_cast<size_t>(bytes[11]) << 24;
+  if (length > size - prefix)
+    return "its header is truncated: it should have " + std::to_string(length) + " bytes, found " +
+           std::to_string(size - prefix);
+  Header header;
+  const char *text = reinterpret_cast<const char *>(bytes) + prefix;
+  if (std::string message = HeaderParser(text, text + length).parse(header); !message.empty())
+    return message;
+  Element element;
+  if (std::string message = elementOf(header.descr, expected, element); !message.empty())
+    return message;
+
+  // The data that is there bounds the number of elements, so nothing is allocated on the word of the header.
+  size_t available = size - prefix - length;
+  uint64_t count = 1;
+  bool isEmpty = false;
+  for (int64_t extent : header.shape)
+    isEmpty |= extent == 0;
+  if (isEmpty)
+    count = 0;
+  for (int64_t extent : header.shape) {
+    if (isEmpty)
+      break;
+    if (__builtin_mul_overflow(count, static_cast<uint64_t>(extent), &count))
+      return "its shape has more than 2^64 elements";
+  }
+  uint64_t needed;
+  if (__builtin_mul_overflow(count, static_cast<uint64_t>(element.fileSize), &needed) || needed > available)
+    return "its data is truncated: the header promises " + std::to_string(count) + " elements of " +
+           std::to_string(element.fileSize) + " bytes, found " + std::to_string(available) + " bytes";
+  if (needed < available)
+    return "it has " + std::to_string(available - needed) + " bytes behind its data";
+
+  const uint8_t *data = bytes + prefix + length;
+  size_t unit = static_cast<size_t>(dtypeSize(element.dtype));
+  array.storage.resize(static_cast<size_t>(count) * unit);
+  if (element.fileSize == 8) {
+    for (uint64_t i = 0; i < count; ++i) {
+      int64_t wide;
+      std::memcpy(&wide, data + i * 8, 8);
+      if (wide < INT32_MIN || wide > INT32_MAX)
+        return "its element " + std::to_string(i) + " is " + std::to_string(wide) + ", which does not fit into i32";
+      int32_t narrow = static_cast<int32_t>(wide);
+      std::memcpy(array.storage.data() + i * 4, &narrow, 4);
+    }
+  } else if (count != 0) {
+    std::memcpy(array.storage.data(), data, array.storage.size());
+    if (element.dtype == DType::Bool)
+      for (uint8_t &value : array.storage)
+        value = value != 0;
+  }
+  array.view.data = array.storage.data();
+  array.view.dtype = element.dtype;
+  array.view.shape = header.shape;
+  if (isEmpty) {
+    // The other extents may be anything; strides of an empty tensor are never used.
+    array.view.strides.assign(header.shape.size(), 0);
+  } else if (header.fortranOrder) {
+    array.view.strides.assign(header.shape.size(), 1);
+    for (size_t i = 1; i < header.shape.size(); ++i)
+      array.view.strides[i] = array.view.strides[i - 1] * header.shape[i - 1];
+  } else {
+    array.view.strides = rowMajorStrides(header.shape);
+  }
+  return "";
+}
+
+std::string attnc::readNpy(const std::string &path, std::optional<DType> expected, NpyArray &array) {
+  std::unique_ptr<FILE, int (*)(FILE *)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  auto fail = [&](const std::string &message) { return "cannot read `" + path + "`: " + message; };
+  if (!file)
+    return fail(std::strerror(errno));
+  std::vector<uint8_t> bytes;
+  size_t used = 0;
+  for (;;) {
+    // Grows with what is read: the size of a pipe or of a damaged file system is not known before.
+    bytes.resize(std::max<size_t>(1 << 16, used * 2));
+    size_t got = std::fread(bytes.data() + used, 1, bytes.size() - used, file.get());
+    used += got;
+    if (used < bytes.size())
+      break;
+  }
+  if (std::ferror(file.get()))
+    return fail(std::strerror(errno));
+  std::string message = decodeNpy(bytes.data(), used, expected, array);
+  return message.empty() ? "" : fail(message);
+}
+
+/// Magic, version 1.0 and header; the data that follows starts at a multiple of 64.
+static std::vector<uint8_t> encodeHeader(const char *descr, const std::vector<int64_t> &shape) {
+  std::string header = std::string("{'descr': '") + descr + "', 'fortran_order': False, 'shape': (";
+  for (int64_t extent : shape)
+    header += std::to_string(extent) + ", ";
+  if (shape.size() > 1)
+    header.resize(header.size() - 2);
+  else if (shape.size() == 1)
+    header.pop_back();
+  header += "), }";
+  header.append(63 - (10 + header.size()) % 64, ' ');
+  header += '\n';
+  std::vector<uint8_t> bytes = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<uint8_t>(header.size() & 255),
+                                static_cast<uint8_t>(header.size() >> 8)};
+  bytes.insert(bytes.end(), header.begin(), header.end());
+  return bytes;
+}
+
+std::vector<uint8_t> attnc::encodeNpy(const TensorView &tensor) {
+  static const char *const descriptions[] = {"<f4", "<f2", "<V2", "<i4", "|b1"};
+  std::vector<uint8_t> bytes = encodeHeader(descriptions[static_cast<unsigned>(tensor.dtype)], tensor.shape);
+  size_t unit = static_cast<size_t>(dtypeSize(tensor.dtype));
+  size_t out = bytes.size(), count = static_cast<size_t>(tensor.numElements());
+  bytes.resize(out + count * unit);
+  std::vector<int64_t> index(tensor.shape.size(), 0);
+  for (size_t n = 0; n < count; ++n) {
+    int64_t offset = 0;
+    for (size_t i = 0; i < index.size(); ++i)
+      offset += index[i] * tensor.strides[i];
+    std::memcpy(bytes.data() + out + n * unit,
+                static_cast<const uint8_t *>(tensor.data) + offset * static_cast<int64_t>(unit), unit);
+    for (size_t i = index.size(); i-- > 0;) {
+      if (++index[i] < tensor.shape[i])
+        break;
+      index[i] = 0;
+    }
+  }
+  return bytes;
+}
+
+static std::string writeFile(const std::string &path, const std::vector<uint8_t> &bytes) {
+  std::string temporary = path + ".XXXXXX";
+  auto fail = [&](const std::string &message) { return "cannot write `" + path + "`: " + message; };
+  int descriptor = mkstemp(temporary.data());
+  if (descriptor < 0)
+    return fail(std::strerror(errno));
+  std::string message;
+  for (size_t done = 0; done < bytes.size() && message.empty();) {
+    ssize_t n = ::write(descriptor, bytes.data() + done, bytes.size() - done);
+    if (n > 0)
+      done += static_cast<size_t>(n);
+    else if (n < 0 && errno != EINTR)
+      message = std::strerror(errno);
+  }
+  if (::fchmod(descriptor, 0644) != 0 && message.empty())
+    message = std::strerror(errno);
+  if (::close(descriptor) != 0 && message.empty())
+    message = std::strerror(errno);
+  if (message.empty() && std::rename(temporary.c_str(), path.c_str()) != 0)
+    message = std::strerror(errno);
+  if (message.empty())
+    return "";
+  ::unlink(temporary.c_str());
+  return fail(message);
+}
+
+std::string attnc::writeNpy(const std::string &path, const TensorView &tensor) {
+  return writeFile(path, encodeNpy(tensor));
+}
+
+std::string attnc::writeNpy(const std::string &path, const std::vector<int64_t> &shape,
+                            const std::vector<double> &values) {
+  std::vector<uint8_t> bytes = encodeHeader("<f8", shape);
+  size_t start = bytes.size();
+  bytes.resize(start + values.size() * sizeof(double));
+  if (!values.empty())
+    std::memcpy(bytes.data() + start, values.data(), values.size() * sizeof(double));
+  return writeFile(path, bytes);
+}

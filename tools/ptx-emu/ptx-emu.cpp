@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// ptx-emu: runs one kernel of a PTX file on .npy arguments under the emulator's checks. Exit status:
+// 0 when the kernel ran clean, 1 when a check reported, 2 when the command line or a file is wrong.
+#include "Npy.h"
+#include "attnc/Emulator/Emulator.h"
+#include "attnc/Emulator/Memory.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+using namespace attnc::emu;
+using namespace attnc::emu::tool;
+
+static const char *usage = R"(usage: ptx-emu FILE.ptx [options] [ARGUMENT...]
+
+Runs a kernel of a PTX file on the CPU, checks every memory access and
+synchronization, and writes results and counters. Says nothing about speed.
+
+options:
+  --kernel NAME        the entry to run (default: the only one)
+  --grid X[,Y[,Z]]     thread blocks (default 1)
+  --block X[,Y[,Z]]    threads per block (default 32)
+  --cluster X[,Y[,Z]]  thread blocks per cluster (default 1)
+  --shared BYTES       dynamic shared memory (default 0)
+  --device NAME        sm_80 (default), sm_86, sm_89, sm_90, sm_90a, sm_100a, sm_120a
+  --delivery POLICY    of asynchronous copies: early, late (default), random:SEED
+  --schedule POLICY    of warps: rr (default), random:SEED
+  --no-checks          only bounds and alignment
+  --counters FILE      write counters per kernel and PTX line as JSON ('-': stdout)
+  --list               list the kernels and their parameters and exit
+  --help
+
+arguments, in the order of the kernel's parameters:
+  i32:N u32:N i64:N u64:N f32:X f64:X        a scalar
+  in:FILE.npy                                an array to read
+  inout:FILE.npy:RESULT.npy                  an array to read and write
+  out:RESULT.npy:TYPE:D0,D1,..               an uninitialized array to write
+)";
+
+namespace {
+
+struct Output {
+  std::string path;
+  uint64_t address;
+  Array array;
+};
+
+struct Command {
+  std::string file, kernel, device = "sm_80", counters;
+  LaunchConfig config;
+  Options options = optionsFromEnvironment();
+  bool list = false;
+  std::vector<std::string> arguments;
+  std::vector<char> params;
+  std::vector<Output> outputs;
+};
+
+[[noreturn]] void bad(const std::string &message) { throw std::runtime_error(message); }
+
+std::vector<uint64_t> numbers(const std::string &text, const std::string &what) {
+  std::vector<uint64_t> list;
+  std::stringstream in(text);
+  for (std::string item; std::getline(in, item, ',');) {
+    char *end = nullptr;
+    list.push_back(std::strtoull(item.c_str(), &end, 10));
+    if (item.empty() || *end)
+      bad(what + " needs numbers separated by commas, found '" + text + "'");
+  }
+  return list;
+}
+
+Dim3 dimensions(const std::string &text, const std::string &what) {
+  std::vector<uint64_t> n = numbers(text, what);
+  if (n.empty() || n.size() > 3)
+    bad(what + " needs one to three numbers, found '" + text + "'");
+  n.resize(3, 1);
+  return {static_cast<uint32_t>(n[0]), static_cast<uint32_t>(n[1]), static_cast<uint32_t>(n[2])};
+}
+
+/// Policies are spelled as in the environment, and go through the same reader.
+void setPolicy(Command &c, const char *variable, const char *value) {
+  bool counters = c.options.counters, checks = c.options.checks;
+  setenv(variable, value, 1);
+  c.options = optionsFromEnvironment();
+  c.options.counters = counters;
+  c.options.checks = checks;
+}
+
+Command parseCommand(int argc, char **argv) {
+  Command c;
+  c.config.block.x = 32;
+  for (int i = 1; i < argc; ++i) {
+    std::string a = argv[i];
+    auto value = [&]() -> const char * {
+      if (++i >= argc)
+        bad("option " + a + " needs a value");
+      return argv[i];
+    };
+    if (a == "--help")
+      fputs(usage, stdout), exit(0);
+    else if (a == "--kernel") c.kernel = value();
+    else if (a == "--grid") c.config.grid = dimensions(value(), a);
+    else if (a == "--block") c.config.block = dimensions(value(), a);
+    else if (a == "--cluster") c.config.cluster = dimensions(value(), a);
+    else if (a == "--shared") c.config.dynamicSharedBytes = static_cast<uint32_t>(numbers(value(), a).at(0));
+    else if (a == "--device") c.device = value();
+    else if (a == "--delivery") setPolicy(c, "ATTNC_EMU_DELIVERY", value());
+    else if (a == "--schedule") setPolicy(c, "ATTNC_EMU_SCHEDULE", value());
+    else if (a == "--no-checks") c.options.checks = false;
+    else if (a == "--counters") c.counters = value(), c.options.counters = true;
+    else if (a == "--list") c.list = true;
+    else if (a[0] == '-' && a.size() > 1) bad("unknown option '" + a + "'; see --help");
+    else if (c.file.empty()) c.file = a;
+    else c.arguments.push_back(a);
+  }
+  if (c.file.empty())
+    bad("no PTX file given; see --help");
+  return c;
+}
+
+template <class T> void push(Command &c, T v) {
+  c.params.resize((c.params.size() + sizeof v - 1) / sizeof v * sizeof v);
+  c.params.insert(c.params.end(), reinterpret_cast<char *>(&v), reinterpret_cast<char *>(&v) + sizeof v);
+}
+
+void addArgument(Command &c, Machine &m, const std::string &text) {
+  std::vector<std::string> part;
+  std::stringstream in(text);
+  for (std::string item; std::getline(in, item, ':');)
+    part.push_back(item);
+  auto need = [&](size_t n) {
+    if (part.size() != n)
+      bad("malformed argument '" + text + "'; see --help");
+  };
+  const std::string kind = part.empty() ? "" : part[0];
+  auto number = [&](auto parse) {
+    need(2);
+    char *end = nullptr;
+    auto v = parse(part[1].c_str(), &end);
+    if (part[1].empty() || *end)
+      bad("'" + part[1] + "' is not a number in argument '" + text + "'");
+    return v;
+  };
+  auto integer = [&] { return number([](const char *s, char **e) { return std::strtoll(s, e, 0); }); };
+  auto real = [&] { return number([](const char *s, char **e) { return std::strtod(s, e); }); };
+  if (kind == "i32" || kind == "u32")
+    return push(c, static_cast<uint32_t>(integer()));
+  if (kind == "i64" || kind == "u64")
+    return push(c, static_cast<uint64_t>(integer()));
+  if (kind == "f32")
+    return push(c, static_cast<float>(real()));
+  if (kind == "f64")
+    return push(c, real());
+  Array a;
+  std::string result;
+  if (kind == "in") {
+    need(2);
+    a = readNpy(part[1]);
+  } else if (kind == "inout") {
+    need(3);
+    a = readNpy(part[1]);
+    result = part[2];
+  } else if (kind == "out") {
+    need(4);
+    a.descr = descrFor(part[2]);
+    a.shape = numbers(part[3], "shape");
+    result = part[1];
+  } else {
+    bad("unknown kind of argument '" + text + "'; see --help");
+  }
+  uint64_t bytes = a.count() * a.elementBytes();
+  uint64_t p = m.memory().allocate(std::max<uint64_t>(bytes, 1), text);
+  if (!p)
+    bad("no device memory for argument '" + text + "'");
+  m.memory().write(p, a.bytes.data(), a.bytes.size());
+  push(c, p);
+  if (!result.empty())
+    c.outputs.push_back({result, p, std::move(a)});
+}
+
+const Kernel &chooseKernel(const Command &c, const LoadedModule &module) {
+  std::string names;
+  const Kernel *only = nullptr;
+  int count = 0;
+  for (const Function &f : module.syntax().functions)
+    if (f.isEntry && !f.isDeclaration) {
+      names += " " + f.name;
+      only = module.kernel(f.name);
+      ++count;
+    }
+  const Kernel *k = c.kernel.empty() ? (count == 1 ? only : nullptr) : module.kernel(c.kernel);
+  if (!k)
+    bad(c.kernel.empty() ? "choose one kernel with --kernel:" + names : "no kernel '" + c.kernel + "'; there are:" + names);
+  return *k;
+}
+
+int listKernels(const LoadedModule &module) {
+  for (const Function &f : module.syntax().functions) {
+    if (!f.isEntry || f.isDeclaration)
+      continue;
+    const Kernel &k = *module.kernel(f.name);
+    printf("%s: %zu parameters, %u bytes static shared memory, at most %u registers live\n", f.name.c_str(),
+           f.params.size(), staticSharedBytes(k), maxLiveRegisters(k));
+    for (const Variable &p : f.params)
+      printf("  %s: %llu bytes at offset %llu\n", p.name.c_str(), static_cast<unsigned long long>(p.size),
+             static_cast<unsigned long long>(p.offset));
+  }
+  return 0;
+}
+
+int execute(Command &c) {
+  std::ifstream in(c.file);
+  if (!in)
+    bad("cannot open '" + c.file + "'");
+  std::stringstream text;
+  text << in.rdbuf();
+  Machine machine(profileFor(c.device), c.options);
+  std::unique_ptr<LoadedModule> module;
+  try {
+    module = machine.load(text.str());
+  } catch (const PtxError &e) {
+    bad(c.file + ":" + e.what());
+  }
+  if (c.list)
+    return listKernels(*module);
+  const Kernel &kernel = chooseKernel(c, *module);
+  for (const std::string &a : c.arguments)
+    addArgument(c, machine, a);
+  size_t wanted = functionOf(kernel).params.size();
+  if (c.arguments.size() != wanted)
+    bad("kernel takes " + std::to_string(wanted) + " arguments, got " + std::to_string(c.arguments.size()));
+  LaunchResult r = machine.launch(kernel, c.config, c.params.data(), c.params.size());
+  if (!c.counters.empty()) {
+    std::string json = toJson(kernel, r.counters);
+    if (c.counters == "-")
+      fputs(json.c_str(), stdout);
+    else if (!(std::ofstream(c.counters) << json))
+      bad("cannot write '" + c.counters + "'");
+  }
+  if (!r.ok) {
+    fputs(r.report.c_str(), stderr);
+    return 1;
+  }
+  for (Output &o : c.outputs) {
+    o.array.bytes.resize(o.array.count() * o.array.elementBytes());
+    machine.memory().read(o.address, o.array.bytes.data(), o.array.bytes.size());
+    if (uint64_t hole = !c.options.checks ? 0 : machine.memory().firstUninitialized(o.address, o.array.bytes.size()))
+      fprintf(stderr, "ptx-emu: warning: '%s': the kernel left byte %llu unwritten\n", o.path.c_str(),
+              static_cast<unsigned long long>(hole - o.address));
+    writeNpy(o.path, o.array);
+  }
+  return 0;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  try {
+    Command c = parseCommand(argc, argv);
+    return execute(c);
+  } catch (const std::exception &e) {
+    fprintf(stderr, "ptx-emu: %s\n", e.what());
+    return 2;
+  }
+}
