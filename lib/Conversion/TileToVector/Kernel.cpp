@@ -220,7 +220,16 @@ LogicalResult KernelEmitter::emitFor(scf::ForOp loop) {
       else
         scalars.map(arg, args[nextScalar++]);
     }
-    ok = succeeded(emitBlock(*loop.getBody()));
+    OpBuilder::InsertionGuard guard(e.b);
+    FailureOr<Value> visible = iterationIsVisible(loop);
+    ok = succeeded(visible);
+    if (ok && *visible) {
+      // Carried tiles are updated in place, so skipping the body keeps them; there are no other values.
+      auto branch = scf::IfOp::create(e.b, loop.getLoc(), *visible, /*withElseRegion=*/false);
+      scf::YieldOp::create(e.b, loop.getLoc());
+      e.b.setInsertionPointToStart(branch.thenBlock());
+    }
+    ok = ok && succeeded(emitBlock(*loop.getBody()));
     SmallVector<Value> scalarYields, tileYields;
     for (Value v : loop.getBody()->getTerminator()->getOperands()) {
       if (isa<tile::TileType>(v.getType()))
@@ -230,7 +239,8 @@ LogicalResult KernelEmitter::emitFor(scf::ForOp loop) {
     }
     if (ok)
       moveTiles(tileYields, carried);
-    scf::YieldOp::create(e.b, loop.getLoc(), scalarYields);
+    if (!ok || !*visible)
+      scf::YieldOp::create(e.b, loop.getLoc(), scalarYields);
   };
   auto lowered = scf::ForOp::create(e.b, loop.getLoc(), scalars.lookupOrDefault(loop.getLowerBound()),
                                     scalars.lookupOrDefault(loop.getUpperBound()),

@@ -13,7 +13,7 @@
 // and row values (rank 1) are handled a vector at a time.
 //
 // The parts: Kernel.cpp (function, blocks, loops), Buffers.cpp (who lives where), Memory.cpp (load, store),
-// Rows.cpp (groups), Dot.cpp and Pack.cpp (products).
+// Rows.cpp (groups), Dot.cpp and Pack.cpp (products), Skip.cpp (iterations that change nothing).
 #ifndef ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
 #define ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
 
@@ -130,8 +130,13 @@ private:
   mlir::Value readVector(mlir::Value v, mlir::Value row, mlir::Value col);
   void writeVector(mlir::Value value, mlir::Value tile, mlir::Value row, mlir::Value col);
   mlir::Value convertElement(mlir::Value x, mlir::Type from, mlir::Type to);
-  /// The elements of `map` at (row, col); a null `col` as in readVector.
-  mlir::Value mapVector(tile::MapOp map, mlir::ValueRange operands, mlir::Value row, mlir::Value col);
+  /// The elements of `map` at (row, col); a null `col` as in readVector. `wanted` as in emitRegion.
+  mlir::Value mapVector(tile::MapOp map, mlir::ValueRange operands, mlir::Value row, mlir::Value col,
+                        mlir::Value wanted = {});
+
+  // Skip.cpp
+  /// The condition under which an iteration of `loop` changes anything; null if none is known.
+  mlir::FailureOr<mlir::Value> iterationIsVisible(mlir::scf::ForOp loop);
 
   // Pack.cpp
   /// Panels of one width: `count` panels of `vectors` vectors, from column `first`.

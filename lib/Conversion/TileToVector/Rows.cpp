@@ -146,7 +146,8 @@ Value KernelEmitter::convertElement(Value x, Type from, Type to) {
   return storageOf(to) == to ? rounded : e.toF32(rounded);
 }
 
-Value KernelEmitter::mapVector(tile::MapOp map, ValueRange operands, Value row, Value col) {
+Value KernelEmitter::mapVector(tile::MapOp map, ValueRange operands, Value row, Value col,
+                               Value wanted) {
   tile::TileType type = map.getResult().getType();
   auto coordinate = [&](Value start, Value index) {
     Value narrow = arith::TruncIOp::create(e.b, e.loc, e.i32, index);
@@ -168,7 +169,7 @@ Value KernelEmitter::mapVector(tile::MapOp map, ValueRange operands, Value row, 
     args.push_back(map.getCol().use_empty() ? args.back()
                                             : lanesFrom(map.getCol0(), col, type.getCols()));
   }
-  return emitRegion(e, map, args, scalars, views);
+  return emitRegion(e, map, args, scalars, views, wanted);
 }
 
 //===----------------------------------------------------------------------===//

@@ -124,6 +124,48 @@ TEST(HostKernelLevels, FullAttentionAndTileShapes) {
   }
 }
 
+TEST(HostKernelLevels, SkipsHiddenTiles) {
+  for (HostISA isa : runnableLevels()) {
+    FlashKernelShape shape;
+    shape.skipHidden = true;
+    shape.tileQ = 32;
+    shape.tileKV = 24;
+    HostCompileOptions options;
+    options.isa = isa;
+    CompiledHost compiled = compileText(flashKernel(shape), options);
+    ASSERT_TRUE(compiled.kernel) << compiled.error;
+    for (auto [rows, keys] : {std::pair(1, 1), std::pair(65, 63), std::pair(200, 200), std::pair(130, 40)})
+      check(compiled, shape, {1, 2, 1, rows, keys, 1});
+  }
+}
+
+// A hidden key is never multiplied: with tile.skip_hidden a NaN in a value that no row of the tile sees does
+// not reach the output. That is how this test sees that tiles are skipped.
+TEST(HostKernelLevels, HiddenTilesAreNotComputed) {
+  for (bool skip : {true, false}) {
+    FlashKernelShape shape;
+    shape.skipHidden = true;
+    std::string text = flashKernel(shape);
+    if (!skip)
+      text = text.erase(text.find("{tile.skip_hidden}"), 18);
+    CompiledHost compiled = compileText(text);
+    ASSERT_TRUE(compiled.kernel) << compiled.error;
+    Tensor q({1, 1, 128, 64}, DType::F32), k({1, 1, 128, 64}, DType::F32), v({1, 1, 128, 64}, DType::F32);
+    Tensor out({1, 1, 128, 64}, DType::F32), lse({1, 1, 128}, DType::F32);
+    q.randomize(1);
+    k.randomize(2);
+    v.randomize(3);
+    v.set({0, 0, 100, 5}, NAN);
+    HostLauncher launcher(1);
+    LaunchInputs inputs{{{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
+    std::string error;
+    ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
+    // Row 10 is in the first query tile, key 100 in the second key tile.
+    EXPECT_EQ(std::isnan(out.get({0, 0, 10, 5})), !skip);
+    EXPECT_TRUE(std::isnan(out.get({0, 0, 110, 5})));
+  }
+}
+
 TEST(HostObject, SurvivesReloading) {
   CompiledHost compiled = compileText(flashKernel({}));
   ASSERT_TRUE(compiled.kernel) << compiled.error;
