@@ -137,7 +137,7 @@ LogicalResult KernelEmitter::emitScalar(Operation &op) {
   if (!isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op.getDialect()) ||
       op.getNumResults() != 1)
     return op.emitOpError("has no lowering on the host");
-  Value expanded = operands.size() == 1 ? expandMath(e, &op, operands[0]) : Value();
+  Value expanded = operands.empty() ? Value() : expandOp(e, &op, operands);
   scalars.map(op.getResult(0), expanded ? expanded : e.b.clone(op, scalars)->getResult(0));
   return success();
 }

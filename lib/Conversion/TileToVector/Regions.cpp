@@ -8,7 +8,6 @@
 //   tile.element %ids[%b, %col]           ->  a contiguous load if the lanes' indices are, else a gather
 #include "Regions.h"
 #include "MathExpansion.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -105,11 +104,8 @@ static Value emitElementwise(Emitter &e, Operation *op, ArrayRef<Value> operands
       arg = e.asVector(arg);
     result = e.vec(result);
   }
-  if (isa<math::FmaOp>(op) && op->getOperand(0).getType().isF32())
-    return e.fma(args[0], args[1], args[2]);
-  if (args.size() == 1)
-    if (Value expanded = expandMath(e, op, args[0]))
-      return expanded;
+  if (Value expanded = expandOp(e, op, args))
+    return expanded;
   OperationState state(op->getLoc(), op->getName(), args, {result}, op->getAttrs());
   return e.b.create(state)->getResult(0);
 }
