@@ -14,6 +14,8 @@
 #include <cmath>
 #include <functional>
 #include <random>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace attnc::testing {
 
@@ -40,7 +42,39 @@ inline float fromBits16(uint16_t bits, DType dtype) {
   return x.convertToFloat();
 }
 
-/// A tensor with storage of its own. `gap` extra elements follow each row and hold NaN.
+/// Memory whose last byte is the last of a page; an access beyond it is a fault.
+class GuardedBytes {
+public:
+  GuardedBytes() = default;
+  GuardedBytes(const GuardedBytes &) = delete;
+  GuardedBytes(GuardedBytes &&other) { std::swap(mapping, other.mapping), std::swap(length, other.length), std::swap(pages, other.pages); }
+  ~GuardedBytes() {
+    if (mapping)
+      munmap(mapping, pages);
+  }
+  void allocate(size_t bytes, int value) {
+    size_t page = size_t(sysconf(_SC_PAGESIZE));
+    length = bytes;
+    pages = (bytes + page - 1) / page * page + page;
+    void *memory = mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || mprotect(static_cast<char *>(memory) + pages - page, page, PROT_NONE))
+      llvm::report_fatal_error("cannot map memory for a test tensor");
+    mapping = static_cast<uint8_t *>(memory);
+    guard = page;
+    std::memset(data(), value, length);
+  }
+  uint8_t *data() const { return mapping + (pages - guard - length); }
+  size_t size() const { return length; }
+  uint8_t operator[](size_t i) const { return data()[i]; }
+  std::vector<uint8_t> copy() const { return std::vector<uint8_t>(data(), data() + length); }
+
+private:
+  uint8_t *mapping = nullptr;
+  size_t length = 0, pages = 0, guard = 4096;
+};
+
+/// A tensor with storage of its own that ends at a guard page. `gap` extra elements follow each row but the
+/// last and hold NaN.
 class Tensor {
 public:
   Tensor(std::vector<int64_t> shape, DType dtype, int64_t gap = 0) {
@@ -52,7 +86,7 @@ public:
     int64_t count = 1;
     for (int64_t size : padded)
       count *= size;
-    bytes.resize(std::max<int64_t>(count, 1) * dtypeSize(dtype), 0xff); // all ones is a NaN in f32, f16, bf16
+    bytes.allocate(std::max<int64_t>(count - gap, 1) * dtypeSize(dtype), 0xff); // a NaN in every float type
     view.data = bytes.data();
   }
   Tensor(const Tensor &) = delete;
@@ -89,7 +123,7 @@ public:
   }
 
   TensorView view;
-  std::vector<uint8_t> bytes;
+  GuardedBytes bytes;
 };
 
 /// Compiles the text of a module with tile kernels.

@@ -34,7 +34,7 @@ void check(const CompiledHost &compiled, const FlashKernelShape &shape, const Pr
   q.randomize(1);
   k.randomize(2);
   v.randomize(3);
-  std::vector<uint8_t> before = out.bytes;
+  std::vector<uint8_t> before = out.bytes.copy();
   HostLauncher launcher(threads);
   LaunchInputs inputs{{{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
   std::string error;
