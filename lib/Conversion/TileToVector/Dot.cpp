@@ -52,7 +52,9 @@ LogicalResult KernelEmitter::emitDot(tile::DotOp dot) {
         ok &= succeeded(emitMicroKernel(dot, packed, panel, row, col, rows, run.vectors));
       };
       int64_t whole = type.getRows() / step * step;
-      e.forRange(0, whole, step, [&](Value row) { kernelAt(row, step); });
+      // Whole register tiles: the last one may go beyond the rows that matter.
+      e.forLoop(e.constI64(0), e.min(rowsOf(dot.getResult()), e.constI64(whole)), step,
+                [&](Value row) { kernelAt(row, step); });
       if (whole < type.getRows())
         kernelAt(e.constI64(whole), type.getRows() - whole);
     });

@@ -31,6 +31,7 @@ FailureOr<LLVM::LLVMFuncOp> KernelEmitter::run() {
     programIds.push_back(entry->getArgument(i));
   scratch = entry->getArgument(4);
   bindArguments(entry->getArgument(0));
+  findStoredRows();
   if (failed(emitBlock(kernel.getBody().front()))) {
     function.erase();
     return failure();
@@ -71,12 +72,14 @@ LogicalResult KernelEmitter::emitBlock(Block &block) {
 
 static bool isRowOp(Operation *op) { return isa<tile::MapOp, tile::ReduceOp, tile::CastOp>(op); }
 
-static int64_t rowsOf(Operation *op) {
+static int64_t tileRows(Operation *op) {
   return cast<tile::TileType>(op->getResult(0).getType()).getRows();
 }
 
 LogicalResult KernelEmitter::emitOp(Operation &op) {
   e.loc = op.getLoc();
+  if (op.getParentOp() == kernel)
+    emitRowBound();
   if (isRowOp(&op)) {
     if (auto cast = dyn_cast<tile::CastOp>(op); cast && isAlias(cast))
       return success();
@@ -92,7 +95,7 @@ LogicalResult KernelEmitter::emitOp(Operation &op) {
       if (!plain(map.getResult().getType()) || !llvm::all_of(map.getInputs().getTypes(), plain))
         return map.emitOpError("expects tiles of f32 or i32 on the host: cast before and after");
     }
-    if (!group.empty() && rowsOf(group.front()) != rowsOf(&op) && failed(flushGroup()))
+    if (!group.empty() && tileRows(group.front()) != tileRows(&op) && failed(flushGroup()))
       return failure();
     group.push_back(&op);
     return success();

@@ -13,7 +13,8 @@
 // and row values (rank 1) are handled a vector at a time.
 //
 // The parts: Kernel.cpp (function, blocks, loops), Buffers.cpp (who lives where), Memory.cpp (load, store),
-// Rows.cpp (groups), Dot.cpp and Pack.cpp (products), Skip.cpp (iterations that change nothing).
+// Rows.cpp (groups), Dot.cpp and Pack.cpp (products), Skip.cpp (iterations that change
+// nothing), RowBound.cpp (rows that nobody stores).
 #ifndef ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
 #define ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
 
@@ -134,6 +135,14 @@ private:
   mlir::Value mapVector(tile::MapOp map, mlir::ValueRange operands, mlir::Value row, mlir::Value col,
                         mlir::Value wanted = {});
 
+  // RowBound.cpp
+  /// Finds the tiles whose rows are the rows that the kernel stores.
+  void findStoredRows();
+  /// Emits the number of rows to store once it can be computed. Call before each op of the kernel's body.
+  void emitRowBound();
+  /// Rows of `tile` that matter: all, or those that are stored.
+  mlir::Value rowsOf(mlir::Value tile);
+
   // Skip.cpp
   /// The condition under which an iteration of `loop` changes anything; null if none is known.
   mlir::FailureOr<mlir::Value> iterationIsVisible(mlir::scf::ForOp loop);
@@ -165,6 +174,9 @@ private:
   llvm::DenseMap<mlir::Value, Buffer> buffers;
   llvm::SmallVector<mlir::Operation *> group;
   int64_t used = 0, highWater = 0;
+  llvm::DenseSet<mlir::Value> storedRows; ///< tiles found by findStoredRows
+  tile::StoreOp rowStore;                 ///< a store that bounds them
+  mlir::Value rowBound;                   ///< i64, null if not known
   /// What the current phase has computed of the current vectors: (tile, vector) -> value.
   llvm::DenseMap<std::pair<mlir::Value, mlir::Value>, mlir::Value> inRegisters;
 };

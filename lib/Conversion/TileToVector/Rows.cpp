@@ -88,18 +88,18 @@ LogicalResult KernelEmitter::flushGroup() {
   SmallVector<Phase> phases = splitGroup();
   if (failed(assignBuffers(phases)))
     return failure();
+  Value rows = e.constI64(phases.front().rows);
+  if (llvm::all_of(group, [&](Operation *op) { return storedRows.contains(op->getResult(0)); }))
+    rows = rowsOf(group.front()->getResult(0));
   group.clear();
-  int64_t rows = phases.front().rows;
   bool ok = true;
-  e.forRange(0, rows, e.lanes, [&](Value block) {
+  e.forLoop(e.constI64(0), rows, e.lanes, [&](Value block) {
     for (const Phase &phase : phases) {
       if (!phase.matrix) {
         ok &= succeeded(emitRowValuePhase(phase, block));
         continue;
       }
-      Value end = e.addc(block, e.lanes);
-      if (rows % e.lanes)
-        end = e.min(end, e.constI64(rows));
+      Value end = e.min(e.addc(block, e.lanes), rows);
       e.forLoop(block, end, 1, [&](Value row) { ok &= succeeded(emitMatrixPhase(phase, row)); });
     }
   });
@@ -216,7 +216,8 @@ LogicalResult KernelEmitter::emitMatrixPhase(const Phase &phase, Value row) {
                        return next;
                      });
   }
-  for (auto [reduce, sum] : llvm::zip(reductions, sums)) {
+  for (auto [op, sum] : llvm::zip(reductions, sums)) {
+    tile::ReduceOp reduce = op;
     e.loc = reduce.getLoc();
     Value scalar = e.reduceLanes(sum, [&](Value x, Value y) { return combine(e, reduce, x, y); });
     const Buffer &buffer = buffers.find(reduce.getResult())->second;

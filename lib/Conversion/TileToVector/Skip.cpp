@@ -63,7 +63,7 @@ FailureOr<Value> KernelEmitter::iterationIsVisible(scf::ForOp loop) {
   bool ok = true;
   Value seen = e.zero(e.vi32), all = e.constInt(e.vi32, -1);
   SmallVector<Value> result = e.forLoop(
-      e.constI64(0), e.constI64(type.getRows()), 1, seen, [&](Value row, ValueRange carried) {
+      e.constI64(0), rowsOf(map.getResult()), 1, seen, [&](Value row, ValueRange carried) {
         Value now = carried[0];
         for (int64_t col = 0; ok && col < type.getCols(); col += e.lanes) {
           Value kept = mapVector(map, noElements, row, e.constI64(col), keep);

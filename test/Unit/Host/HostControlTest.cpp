@@ -187,6 +187,30 @@ TEST(HostControl, IntegersAndReductions) {
   });
 }
 
+// Only 3 rows are stored, but the second product sums all 16 rows of %g, which is its left operand as well.
+TEST(HostControl, UnstoredRowsThatAProductNeeds) {
+  std::string body = R"(
+    %zero = arith.constant 0.0 : f32
+    %ones = tile.map(%x) at(%c0, %c0) {
+    ^bb0(%e: f32, %row: i32, %col: i32):
+      tile.yield %one : f32
+    } : (!t) -> !t
+    %h = tile.map(%x) at(%c0, %c0) {
+    ^bb0(%e: f32, %row: i32, %col: i32):
+      %y = arith.sitofp %row : i32 to f32
+      tile.yield %y : f32
+    } : (!t) -> !t
+    %acc = tile.fill %zero : f32 -> !tile.tile<16x16xf32>
+    %g = tile.dot %ones, %h transposed, %acc : !t, !t, !tile.tile<16x16xf32> -> !tile.tile<16x16xf32>
+    %s = tile.dot %g, %g, %acc : !tile.tile<16x16xf32>, !tile.tile<16x16xf32>, !tile.tile<16x16xf32> -> !tile.tile<16x16xf32>
+    tile.store %s, %Y[] rows 0 from %c0 to %n cols 16 : !tile.tile<16x16xf32>, !tile.view<2xf32, unit>)";
+  std::vector<float> y = run(body, 3);
+  for (int i = 0; i < 3; ++i)
+    for (int j = 0; j < 16; ++j)
+      EXPECT_EQ(y[i * 32 + j], 32 * 32 * j * 120); // sum of g[i][k] g[k][j] with g[i][j] = 32 j
+  EXPECT_TRUE(std::isnan(y[3 * 32]));
+}
+
 TEST(HostControl, RowsLongerThanTheUnrolledOnes) {
   // 300 columns in the widest vectors are 19 vectors, the last of them a part.
   std::string body = R"(
