@@ -33,7 +33,7 @@ def Attn_DistributionAttr : I32EnumAttr<"Distribution", "a family of distributio
   let genSpecializedAttr = 0;
 }
 
-def Attn_SampleAttr : AttrDef<Attn_Dialect, "Sample"> {
+def Attn_SampleAttr : Attn_Attr<"Sample"> {
   let mnemonic = "sample";
   let summary = "how seeded test values of an input are drawn";
   let description = [{
@@ -52,6 +52,14 @@ def Attn_SampleAttr : AttrDef<Attn_Dialect, "Sample"> {
     - C1: `bernoulli` has one argument, every other distribution two.
     - C2: an argument is an f64 number or the name of an index space.
   }];
+  let examples = [[{
+    attn.variant @drawn {
+      %slope = attn.input "slope" sample <geometric(0.5, 0.5)> : !attn.tensor<[h], f32>
+      %doc = attn.input "doc" sample <sorted(0.0, size(kv))> : !attn.tensor<[b, kv], i32>
+      %keep = attn.input "keep" sample <bernoulli(0.75)> : !attn.tensor<[b, kv], i1>
+      attn.return []
+    }
+  }]];
   let parameters = (ins "::attnc::attn::Distribution":$distribution,
     ArrayRefParameter<"::mlir::Attribute", "FloatAttr (a number) or StringAttr (size of a space)">:$args);
   let genVerifyDecl = 1;

@@ -36,4 +36,12 @@ class Attn_Op<string mnemonic, list<Trait> traits = []> : Op<Attn_Dialect, mnemo
   list<string> examples = [];
 }
 
+/// The same for types and attributes.
+class Attn_Type<string name> : TypeDef<Attn_Dialect, name> {
+  list<string> examples = [];
+}
+class Attn_Attr<string name> : AttrDef<Attn_Dialect, name> {
+  list<string> examples = [];
+}
+
 #endif // ATTNC_DIALECTS_ATTN_ATTNDIALECT_TD

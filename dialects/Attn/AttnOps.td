@@ -27,6 +27,21 @@ def Attn_VariantOp : Attn_Op<"variant", [Symbol, IsolatedFromAbove, SingleBlock,
     - C1: the body ends with `attn.return`.
     - C2: names of parameters and inputs are unique.
   }];
+  let examples = [[{
+    attn.variant @causal {
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %out, %lse = attn.attend %Q, %K, %V
+        mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+          %q = attn.position %row bottom_right
+          %keep = arith.cmpi sle, %kv, %q : i32
+          attn.yield %keep : i1
+        } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+      attn.return ["out", "lse"](%out, %lse : !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>)
+    }
+  }]];
   let arguments = (ins SymbolNameAttr:$sym_name);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
@@ -46,6 +61,13 @@ def Attn_ParamOp : Attn_Op<"param", [Pure]> {
     - C1: the default has the result type.
     - C2: the name is an identifier.
   }];
+  let examples = [[{
+    attn.variant @parameters {
+      %window = attn.param "window" = 4096 : i32 : i32
+      %cap = attn.param const "cap" = 50.0 : f32 : f32
+      attn.return []
+    }
+  }]];
   let arguments = (ins StrAttr:$name, TypedAttrInterface:$default_value, UnitAttr:$is_const);
   let results = (outs AnyTypeOf<[I32, F32]>:$result);
   let assemblyFormat = "(`const` $is_const^)? $name `=` $default_value attr-dict `:` type($result)";
@@ -60,8 +82,29 @@ def Attn_InputOp : Attn_Op<"input", [Pure]> {
 
     Constraints:
     - C1: the name is an identifier.
-    - C2: the element type is the operand dtype, i1 (stored as one byte), i32, f32, f16 or bf16.
+    - C2: axes are index spaces or fixed sizes. (The type itself limits element types to the operand dtype, i1,
+      which is stored as one byte, i32, f32, f16 and bf16.)
+
+    - `sample`: how tests draw values; see `#attn.sample`.
   }];
+  let examples = [[{
+    attn.variant @key_padding {
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %length = attn.input "length" : !attn.tensor<[b], i32>
+      %out, %lse = attn.attend %Q, %K, %V
+        mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+          %n = attn.read %length[%b] : !attn.tensor<[b], i32> -> i32
+          %all = attn.size "kv"
+          %end = arith.minsi %n, %all : i32
+          %keep = arith.cmpi slt, %kv, %end : i32
+          attn.yield %keep : i1
+        } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+      attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+    }
+  }]];
   let arguments = (ins StrAttr:$name, OptionalAttr<Attn_SampleAttr>:$sample);
   let results = (outs Attn_TensorType:$result);
   let assemblyFormat = "$name (`sample` $sample^)? attr-dict `:` type($result)";
@@ -74,6 +117,24 @@ def Attn_SizeOp : Attn_Op<"size", [Pure]> {
     Constraints:
     - C1: the index space is one of `b`, `h`, `g`, `q`, `kv`, `d`, `e`.
   }];
+  let examples = [[{
+    attn.variant @key_padding {
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %length = attn.input "length" : !attn.tensor<[b], i32>
+      %out, %lse = attn.attend %Q, %K, %V
+        mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+          %n = attn.read %length[%b] : !attn.tensor<[b], i32> -> i32
+          %all = attn.size "kv"
+          %end = arith.minsi %n, %all : i32
+          %keep = arith.cmpi slt, %kv, %end : i32
+          attn.yield %keep : i1
+        } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+      attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+    }
+  }]];
   let arguments = (ins StrAttr:$space);
   let results = (outs I32:$result);
   let assemblyFormat = "$space attr-dict";
@@ -86,6 +147,21 @@ def Attn_PositionOp : Attn_Op<"position", [Pure]> {
     The position of query row `row` on the key axis: `row` for `none` and `top_left`, and
     `row + size(kv) - size(q)` for `bottom_right` (the last query sees the last key, as in decoding).
   }];
+  let examples = [[{
+    attn.variant @causal {
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %out, %lse = attn.attend %Q, %K, %V
+        mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+          %q = attn.position %row bottom_right
+          %keep = arith.cmpi sle, %kv, %q : i32
+          attn.yield %keep : i1
+        } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+      attn.return ["out", "lse"](%out, %lse : !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>)
+    }
+  }]];
   let arguments = (ins I32:$row, Attn_AlignAttr:$align);
   let results = (outs I32:$result);
   let assemblyFormat = "$row $align attr-dict";
@@ -102,6 +178,24 @@ def Attn_ReadOp : Attn_Op<"read", [Pure]> {
     - C1: as many indices as axes.
     - C2: the result type is f32 for reals (and the operand dtype), i32 for i32, i1 for i1.
   }];
+  let examples = [[{
+    attn.variant @key_padding {
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %length = attn.input "length" : !attn.tensor<[b], i32>
+      %out, %lse = attn.attend %Q, %K, %V
+        mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+          %n = attn.read %length[%b] : !attn.tensor<[b], i32> -> i32
+          %all = attn.size "kv"
+          %end = arith.minsi %n, %all : i32
+          %keep = arith.cmpi slt, %kv, %end : i32
+          attn.yield %keep : i1
+        } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+      attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+    }
+  }]];
   let arguments = (ins Attn_TensorType:$tensor, Variadic<I32>:$indices);
   let results = (outs Attn_Scalar:$result);
   let assemblyFormat = "$tensor `[` $indices `]` attr-dict `:` type($tensor) `->` type($result)";
@@ -125,6 +219,8 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects]> {
     logarithm in f32.
 
     - `scale`: multiplies the dot product; `1 / sqrt(size(d))` when absent.
+    - `precision`: `f32` keeps f32-grade products of f32 operands; `tf32` allows rounding them to tf32. It says
+      nothing about 16-bit operands.
     - `score`: (s: f32, b, h, q, kv: i32) -> f32; identity when empty.
     - `mask`: (b, h, q, kv: i32) -> i1; true when empty.
     - `sink`: (b, h, q: i32) -> f32, a logit that takes part in the denominator only; none when empty.
@@ -138,6 +234,43 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects]> {
     - C4: each region yields one value of the listed type.
     - C5: regions hold only scalar arithmetic (`arith`, `math`) and `attn.read`, `attn.position`, `attn.size`.
   }];
+  let examples = [[{
+    attn.variant @causal {
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %out, %lse = attn.attend %Q, %K, %V
+        mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+          %q = attn.position %row bottom_right
+          %keep = arith.cmpi sle, %kv, %q : i32
+          attn.yield %keep : i1
+        } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+      attn.return ["out", "lse"](%out, %lse : !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>)
+    }
+  }], [{
+    attn.variant @capped_with_bias_and_sink {
+      %cap = attn.param const "cap" = 50.0 : f32 : f32
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %z = attn.input "z" sample <normal(0.0, 1.0)> : !attn.tensor<[h], f32>
+      %one = arith.constant 1.0 : f32
+      %out, %lse = attn.attend %Q, %K, %V scale %one precision tf32
+        score(%s: f32, %b: i32, %h: i32, %row: i32, %kv: i32) {
+          %ratio = arith.divf %s, %cap : f32
+          %bounded = math.tanh %ratio : f32
+          %x = arith.mulf %bounded, %cap : f32
+          attn.yield %x : f32
+        }
+        sink(%b: i32, %h: i32, %row: i32) {
+          %logit = attn.read %z[%h] : !attn.tensor<[h], f32> -> f32
+          attn.yield %logit : f32
+        } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+      attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+    }
+  }]];
   let arguments = (ins Attn_TensorType:$query, Attn_TensorType:$key, Attn_TensorType:$value,
                        Optional<F32>:$scale,
                        DefaultValuedAttr<Attn_PrecisionAttr, "::attnc::attn::Precision::F32">:$precision);
@@ -156,6 +289,21 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects]> {
 
 def Attn_YieldOp : Attn_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"AttendOp">]> {
   let summary = "ends a region with its value";
+  let examples = [[{
+    attn.variant @causal {
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %out, %lse = attn.attend %Q, %K, %V
+        mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+          %q = attn.position %row bottom_right
+          %keep = arith.cmpi sle, %kv, %q : i32
+          attn.yield %keep : i1
+        } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+      attn.return ["out", "lse"](%out, %lse : !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>)
+    }
+  }]];
   let arguments = (ins Attn_Scalar:$value);
   let assemblyFormat = "$value attr-dict `:` type($value)";
 }
@@ -167,6 +315,21 @@ def Attn_ReturnOp : Attn_Op<"return", [Pure, Terminator, HasParent<"VariantOp">]
     - C1: as many names as values.
     - C2: names are unique.
   }];
+  let examples = [[{
+    attn.variant @causal {
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %out, %lse = attn.attend %Q, %K, %V
+        mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+          %q = attn.position %row bottom_right
+          %keep = arith.cmpi sle, %kv, %q : i32
+          attn.yield %keep : i1
+        } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+      attn.return ["out", "lse"](%out, %lse : !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>)
+    }
+  }]];
   let arguments = (ins StrArrayAttr:$names, Variadic<Attn_TensorType>:$values);
   let assemblyFormat = "$names (`(` $values^ `:` type($values) `)`)? attr-dict";
   let hasVerifier = 1;

@@ -6,7 +6,7 @@
 
 include "dialects/Attn/AttnDialect.td"
 
-def Attn_TensorType : TypeDef<Attn_Dialect, "AttnTensor"> {
+def Attn_TensorType : Attn_Type<"AttnTensor"> {
   let mnemonic = "tensor";
   let summary = "a tensor over named index spaces";
   let description = [{
@@ -14,6 +14,14 @@ def Attn_TensorType : TypeDef<Attn_Dialect, "AttnTensor"> {
     type and a dimension of fixed size. Axes are index-space names or positive integers. A tensor that
     lacks an axis is the same for every index of it.
   }];
+  let examples = [[{
+    attn.variant @shapes {
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %table = attn.input "table" : !attn.tensor<[32, h], f32>
+      %zero_rank = attn.input "bias" : !attn.tensor<[], f32>
+      attn.return []
+    }
+  }]];
   let parameters = (ins
     ArrayRefParameter<"::mlir::Attribute", "StringAttr (index space) or IntegerAttr (size)">:$axes,
     "::mlir::Type":$elementType);

@@ -118,6 +118,11 @@ private:
     Operation *op = value.getDefiningOp();
     if (!op || !attend->isProperAncestor(op))
       return false;
+    // Bounds are computed before any key is known to exist: a read over kv may have nothing to read.
+    if (auto read = dyn_cast<attn::ReadOp>(op); read && argument == keyArg)
+      for (unsigned i = 0; i < read.getTensor().getType().getRank(); ++i)
+        if (read.getTensor().getType().getAxisName(i) == "kv")
+          return true;
     return llvm::any_of(op->getOperands(), [&](Value v) { return dependsOn(v, argument); });
   }
   bool uniform(Value value) { return !dependsOn(value, keyArg) && !dependsOn(value, rowArg); }
@@ -226,15 +231,22 @@ private:
     if (auto div = dyn_cast_or_null<arith::FloorDivSIOp>(op)) {
       // floor(y / c) <= t  <=>  y <= c*t + c - 1, and floor(y / c) >= t  <=>  y >= c*t, for c > 0.
       std::optional<Ref> divisor = rowFunction(div.getRhs());
-      IntegerAttr known;
-      bool positive = matchPattern(div.getRhs(), m_Constant(&known)) && known.getInt() > 0;
-      if (!divisor || !uniform(div.getRhs()) || (known && !positive))
+      if (!divisor || !uniform(div.getRhs()))
+        return unknown();
+      if ((*divisor)->kind == Kind::Constant && (*divisor)->constant <= 0)
         return unknown();
       Ref scaled = RowExpr::make(Kind::Mul, target, *divisor);
       if (upper)
         scaled = RowExpr::make(Kind::Add, scaled,
                                RowExpr::make(Kind::Sub, *divisor, constant(1)));
-      return solveFor(linearize(div.getLhs()), scaled, upper);
+      // The range is guarded below, so that inside it the divisor is positive.
+      bool assumed = positive.insert(div.getRhs()).second;
+      Ranges ranges = solveFor(linearize(div.getLhs()), scaled, upper);
+      if (assumed)
+        positive.erase(div.getRhs());
+      for (KeyRange &range : ranges)
+        range = ifPositive(*divisor, range);
+      return ranges;
     }
     if (auto abs = dyn_cast_or_null<math::AbsIOp>(op)) {
       Ref negative = RowExpr::make(Kind::Sub, constant(0), target);
@@ -253,6 +265,18 @@ private:
       return upper ? intersectAll(a, b) : unite(std::move(a), b);
     }
     return unknown();
+  }
+
+  /// `range` where `condition` > 0, which is known at launch only; elsewhere nothing is known.
+  static KeyRange ifPositive(Ref condition, const KeyRange &range) {
+    KeyRange guarded;
+    guarded.mayLo = RowExpr::makeIfPositive(condition, range.mayLo, constant(0));
+    guarded.mayHi = RowExpr::makeIfPositive(condition, range.mayHi, keyCount());
+    if (range.hasMust()) {
+      guarded.mustLo = RowExpr::makeIfPositive(condition, range.mustLo, keyCount());
+      guarded.mustHi = RowExpr::makeIfPositive(condition, range.mustHi, constant(0));
+    }
+    return guarded;
   }
 
   Ranges rangeFromBound(Ref target, bool upper) {
@@ -345,6 +369,8 @@ private:
   static bool hasRow(const Ref &e) {
     if (e->kind == Kind::FirstRow)
       return true;
+    if (e->condition && hasRow(e->condition))
+      return true;
     return (e->lhs && hasRow(e->lhs)) || (e->rhs && hasRow(e->rhs));
   }
 
@@ -367,10 +393,14 @@ private:
     }
   }
   /// Products and quotients are monotone in each operand: the extremes are at corners.
-  static Bounds cornersOf(Kind kind, const Bounds &a, const Bounds &b) {
-    if (b.min == b.max && b.min->kind == Kind::Constant) {
+  Bounds cornersOf(Kind kind, const Bounds &a, const Bounds &b) const {
+    if (b.min == b.max) {
       Ref x = RowExpr::make(kind, a.min, b.min), y = RowExpr::make(kind, a.max, b.min);
-      return b.min->constant >= 0 ? Bounds{x, y} : Bounds{y, x};
+      if (b.min->kind == Kind::Constant)
+        return b.min->constant >= 0 ? Bounds{x, y} : Bounds{y, x};
+      if (b.min->kind == Kind::Uniform && positive.contains(b.min->uniform))
+        return {x, y};
+      return {RowExpr::make(Kind::Min, x, y), RowExpr::make(Kind::Max, x, y)};
     }
     Ref corners[4] = {RowExpr::make(kind, a.min, b.min), RowExpr::make(kind, a.min, b.max),
                       RowExpr::make(kind, a.max, b.min), RowExpr::make(kind, a.max, b.max)};
@@ -386,6 +416,8 @@ private:
   unsigned maxRanges;
   Value rowArg, keyArg;
   bool exact = true;
+  /// Uniform values that the range being solved is guarded to be positive for.
+  llvm::DenseSet<Value> positive;
 };
 
 } // namespace

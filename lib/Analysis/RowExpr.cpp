@@ -2,7 +2,9 @@
 //
 // Expressions over the rows of a query tile: construction with simplification, evaluation, printing.
 #include "attnc/Analysis/KeyRanges.h"
-#include "llvm/Support/MathExtras.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace attnc;
 using Kind = RowExpr::Kind;
@@ -65,6 +67,18 @@ Ref RowExpr::make(Kind kind, Ref lhs, Ref rhs) {
     return lhs;
   if (kind == Kind::Mul && lhs->isConstant(1))
     return rhs;
+  // a - (b * -1) = a + b and a + (b * -1) = a - b: peeling works with negated terms.
+  bool negated = rhs->kind == Kind::Mul && rhs->rhs->isConstant(-1);
+  if (kind == Kind::Sub && negated)
+    return make(Kind::Add, lhs, rhs->lhs);
+  if (kind == Kind::Add && negated)
+    return make(Kind::Sub, lhs, rhs->lhs);
+  // a - (b - c) = (a - b) + c for a constant a.
+  if (kind == Kind::Sub && lhs->kind == Kind::Constant && rhs->kind == Kind::Sub)
+    return make(Kind::Add, make(Kind::Sub, rhs->rhs, rhs->lhs), lhs);
+  if (kind == Kind::Sub && lhs->kind == Kind::Constant && rhs->kind == Kind::Add &&
+      rhs->rhs->kind == Kind::Constant)
+    return make(Kind::Sub, makeConstant(lhs->constant - rhs->rhs->constant), rhs->lhs);
   // (x + c1) + c2 and friends, so that printed bounds are short.
   if (kind == Kind::Sub && rhs->kind == Kind::Constant)
     return make(Kind::Add, lhs, makeConstant(-rhs->constant));
@@ -84,6 +98,21 @@ Ref RowExpr::makeSelect(mlir::Value condition, Ref thenValue, Ref elseValue) {
   auto node = std::make_shared<RowExpr>();
   node->kind = Kind::Select;
   node->uniform = condition;
+  node->lhs = std::move(thenValue);
+  node->rhs = std::move(elseValue);
+  return node;
+}
+
+Ref RowExpr::makeIfPositive(Ref condition, Ref thenValue, Ref elseValue) {
+  if (condition->kind == Kind::Constant)
+    return condition->constant > 0 ? thenValue : elseValue;
+  bool sameLeaf = thenValue->kind == elseValue->kind && thenValue->constant == elseValue->constant &&
+                  (thenValue->kind == Kind::Constant || thenValue->kind == Kind::KeyCount);
+  if (sameLeaf)
+    return thenValue;
+  auto node = std::make_shared<RowExpr>();
+  node->kind = Kind::IfPositive;
+  node->condition = std::move(condition);
   node->lhs = std::move(thenValue);
   node->rhs = std::move(elseValue);
   return node;
@@ -109,24 +138,45 @@ int64_t RowExpr::evaluate(int64_t firstRow, int64_t lastRow, int64_t queryCount,
     return queryCount;
   case Kind::Select:
     return uniformValue(uniform) ? recurse(lhs) : recurse(rhs);
+  case Kind::IfPositive:
+    return recurse(condition) > 0 ? recurse(lhs) : recurse(rhs);
   default:
     return apply(kind, recurse(lhs), recurse(rhs));
   }
 }
 
-/// What a person calls a uniform value: its parameter's or input's name where it has one.
+/// What a person calls a uniform value: the expression of the spec that it comes from.
 static std::string nameOf(mlir::Value value) {
-  mlir::Operation *op = value.getDefiningOp();
-  if (auto param = mlir::dyn_cast_or_null<attn::ParamOp>(op))
-    return param.getName().str();
-  if (auto read = mlir::dyn_cast_or_null<attn::ReadOp>(op))
-    if (auto input = read.getTensor().getDefiningOp<attn::InputOp>())
-      return input.getName().str() + "[..]";
-  if (auto size = mlir::dyn_cast_or_null<attn::SizeOp>(op))
-    return "size(" + size.getSpace().str() + ")";
-  if (auto arg = mlir::dyn_cast<mlir::BlockArgument>(value))
+  using namespace mlir;
+  if (auto arg = dyn_cast<BlockArgument>(value))
     return arg.getArgNumber() == 0 ? "b" : "h";
-  return "(" + (op ? op->getName().getStringRef().str() : std::string("value")) + ")";
+  Operation *op = value.getDefiningOp();
+  IntegerAttr number;
+  if (matchPattern(value, m_Constant(&number)))
+    return std::to_string(number.getInt());
+  auto binary = [&](const char *text) {
+    return "(" + nameOf(op->getOperand(0)) + text + nameOf(op->getOperand(1)) + ")";
+  };
+  return llvm::TypeSwitch<Operation *, std::string>(op)
+      .Case<attn::ParamOp>([](attn::ParamOp param) { return param.getName().str(); })
+      .Case<attn::SizeOp>([](attn::SizeOp size) { return "size(" + size.getSpace().str() + ")"; })
+      .Case<attn::ReadOp>([](attn::ReadOp read) {
+        std::string text = "tensor[";
+        if (auto input = read.getTensor().getDefiningOp<attn::InputOp>())
+          text = input.getName().str() + "[";
+        for (auto [i, index] : llvm::enumerate(read.getIndices()))
+          text += (i ? ", " : "") + nameOf(index);
+        return text + "]";
+      })
+      .Case<arith::AddIOp>([&](auto) { return binary(" + "); })
+      .Case<arith::SubIOp>([&](auto) { return binary(" - "); })
+      .Case<arith::MulIOp>([&](auto) { return binary(" * "); })
+      .Case<arith::FloorDivSIOp>([&](auto) { return binary(" / "); })
+      .Case<arith::SelectOp>([](arith::SelectOp select) {
+        // A divisor that is guarded against zero reads as the divisor.
+        return nameOf(select.getFalseValue());
+      })
+      .Default([](Operation *other) { return "<" + other->getName().getStringRef().str() + ">"; });
 }
 
 std::string RowExpr::str() const {
@@ -158,6 +208,8 @@ std::string RowExpr::str() const {
     return "min(" + lhs->str() + ", " + rhs->str() + ")";
   case Kind::Max:
     return "max(" + lhs->str() + ", " + rhs->str() + ")";
+  case Kind::IfPositive:
+    return "(if " + condition->str() + " > 0 then " + lhs->str() + " else " + rhs->str() + ")";
   case Kind::Select:
     return "(if " + nameOf(uniform) + " then " + lhs->str() + " else " + rhs->str() + ")";
   }

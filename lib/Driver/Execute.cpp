@@ -4,6 +4,7 @@
 #include "Execute.h"
 #include "attnc/Support/Half.h"
 #include "attnc/Support/Npy.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -159,6 +160,20 @@ static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
   return llvm::Error::success();
 }
 
+/// Scales Q so that scale * q . k has unit variance whatever scale a spec writes: scores of a size that
+/// attention has, and that f32 resolves.
+static void normaliseQuery(Spec &spec, BoundSpec &bound) {
+  for (auto attend : spec.variant().getBody().getOps<attn::AttendOp>()) {
+    mlir::FloatAttr scale;
+    if (!attend.getScale() || !mlir::matchPattern(attend.getScale(), mlir::m_Constant(&scale)))
+      continue;
+    double factor = 1 / (std::fabs(scale.getValueAsDouble()) * std::sqrt(double(bound.sizes.spaces["d"])));
+    TensorView query = bound.inputs["Q"].view;
+    for (int64_t i = 0; std::isfinite(factor) && i < query.numElements(); ++i)
+      setElement(query, i, elementOf(query, i) * factor);
+  }
+}
+
 llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   BoundSpec bound;
   llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());
@@ -202,6 +217,9 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   for (auto *tensors : {&bound.inputs, &bound.outputs})
     for (auto &[name, tensor] : *tensors)
       tensor.view.data = tensor.storage.data();
+
+  if (!options.inputs.count("Q"))
+    normaliseQuery(spec, bound);
 
   std::vector<double> values;
   std::string problem = checkParams(bound.signature, options.params, values);

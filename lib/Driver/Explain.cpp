@@ -4,6 +4,11 @@
 #include "Options.h"
 #include "attnc/Analysis/KeyRanges.h"
 #include "attnc/Conversion/KernelABIExtraction.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MathExtras.h"
@@ -24,22 +29,53 @@ struct TileCounts {
 
 /// Values of launch-time scalars as the options bind them. Tensor contents are not known here.
 static std::optional<int64_t> uniformValue(mlir::Value value, const Options &options, Spec &spec) {
-  mlir::Operation *op = value.getDefiningOp();
-  if (auto param = mlir::dyn_cast_or_null<attn::ParamOp>(op)) {
+  using namespace mlir;
+  Operation *op = value.getDefiningOp();
+  IntegerAttr constant;
+  if (!op)
+    return std::nullopt; // b or h: not the same for all programs
+  if (matchPattern(value, m_Constant(&constant)))
+    return constant.getInt();
+  if (auto param = dyn_cast<attn::ParamOp>(op)) {
     auto bound = options.params.find(param.getName().str());
     if (bound != options.params.end())
       return static_cast<int64_t>(bound->second);
-    if (auto number = mlir::dyn_cast<mlir::IntegerAttr>(param.getDefaultValue()))
+    if (auto number = dyn_cast<IntegerAttr>(param.getDefaultValue()))
       return number.getInt();
     return std::nullopt;
   }
-  if (auto size = mlir::dyn_cast_or_null<attn::SizeOp>(op)) {
-    if (size.getSpace() == "h")
-      return options.heads;
-    if (size.getSpace() == "b")
-      return options.batch;
+  if (auto size = dyn_cast<attn::SizeOp>(op)) {
+    const std::map<llvm::StringRef, int64_t> sizes = {{"b", options.batch},
+                                                      {"h", options.heads},
+                                                      {"g", options.effectiveKVHeads()},
+                                                      {"q", options.qLen},
+                                                      {"kv", options.effectiveKVLen()},
+                                                      {"d", options.headDim},
+                                                      {"e", options.effectiveVHeadDim()}};
+    return sizes.at(size.getSpace());
   }
-  return std::nullopt;
+  SmallVector<int64_t> operands;
+  for (Value operand : op->getOperands()) {
+    if (isa<attn::AttnTensorType>(operand.getType()))
+      return std::nullopt;
+    std::optional<int64_t> known = uniformValue(operand, options, spec);
+    if (!known)
+      return std::nullopt;
+    operands.push_back(*known);
+  }
+  using Result = std::optional<int64_t>;
+  return llvm::TypeSwitch<Operation *, Result>(op)
+      .Case<arith::AddIOp>([&](auto) { return Result(operands[0] + operands[1]); })
+      .Case<arith::SubIOp>([&](auto) { return Result(operands[0] - operands[1]); })
+      .Case<arith::MulIOp>([&](auto) { return Result(operands[0] * operands[1]); })
+      .Case<arith::MinSIOp>([&](auto) { return Result(std::min(operands[0], operands[1])); })
+      .Case<arith::MaxSIOp>([&](auto) { return Result(std::max(operands[0], operands[1])); })
+      .Case<arith::SelectOp>([&](auto) { return Result(operands[0] ? operands[1] : operands[2]); })
+      .Case<arith::CmpIOp>([&](arith::CmpIOp cmp) {
+        APInt a(64, operands[0], true), b(64, operands[1], true);
+        return Result(arith::applyCmpPredicate(cmp.getPredicate(), a, b));
+      })
+      .Default([](auto) { return Result(); });
 }
 
 static bool uniformsKnown(const RowExpr::Ref &e, const Options &options, Spec &spec) {
@@ -48,7 +84,8 @@ static bool uniformsKnown(const RowExpr::Ref &e, const Options &options, Spec &s
   if ((e->kind == RowExpr::Kind::Uniform || e->kind == RowExpr::Kind::Select) &&
       !uniformValue(e->uniform, options, spec))
     return false;
-  return uniformsKnown(e->lhs, options, spec) && uniformsKnown(e->rhs, options, spec);
+  return uniformsKnown(e->condition, options, spec) && uniformsKnown(e->lhs, options, spec) &&
+         uniformsKnown(e->rhs, options, spec);
 }
 
 static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan, const Options &options,
@@ -132,6 +169,10 @@ llvm::Error driver::runExplain(const Options &options) {
     return llvm::createStringError(
         formatv("code is generated for specs with one attention stage; this one has {0}", attends.size()));
   attn::AttendOp attend = attends.front();
+  mlir::PassManager simplify(&spec.context()); // as the plan phase does
+  simplify.addPass(mlir::createCSEPass());
+  if (mlir::failed(simplify.run(spec.module())))
+    return llvm::createStringError("cannot simplify the spec");
   KeyRanges ranges = computeKeyRanges(attend);
   TileCounts counts = countTiles(ranges, *plan, options, spec);
 

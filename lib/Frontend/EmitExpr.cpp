@@ -14,7 +14,7 @@ using llvm::formatv;
 using llvm::SMRange;
 using llvm::StringRef;
 
-static StringRef nameOf(Type type) { return type.isF32() ? "real" : type.isInteger(1) ? "condition" : "int"; }
+static StringRef nameOf(Type type) { return type.isF32() ? "a real" : type.isInteger(1) ? "a condition" : "an int"; }
 
 Reporter::Error Emitter::error(SMRange range, const llvm::Twine &message) {
   Reporter::Error result = reporter.error(range, message);
@@ -52,7 +52,7 @@ Value Emitter::require(Value value, Type type, const Expr *expr, StringRef state
       builder.setInsertionPointToEnd(arg.getOwner());
     return toReal(value, locationOf(expr));
   }
-  error(expr->range, formatv("`{0}` needs a {1}, found a {2}", statement, nameOf(type), nameOf(value.getType())).str());
+  error(expr->range, formatv("`{0}` needs {1}, found {2}", statement, nameOf(type), nameOf(value.getType())).str());
   return {};
 }
 
@@ -258,7 +258,7 @@ Value Emitter::emitIndex(const Expr *expr) {
     if (!index)
       return {};
     if (!index.getType().isInteger(32)) {
-      error(operand->range, formatv("an index must be an int, found a {0}", nameOf(index.getType())).str())
+      error(operand->range, formatv("an index must be an int, found {0}", nameOf(index.getType())).str())
           .note(operand->range, "`i32(x)` rounds a real toward zero");
       return {};
     }
@@ -278,7 +278,7 @@ Value Emitter::emitUnary(const Expr *expr) {
     return {};
   Location loc = locationOf(expr);
   if (expr->isNot != v.getType().isInteger(1)) {
-    error(expr->anchor, expr->isNot ? formatv("`not` needs a condition, found a {0}", nameOf(v.getType())).str()
+    error(expr->anchor, expr->isNot ? formatv("`not` needs a condition, found {0}", nameOf(v.getType())).str()
                                     : std::string("`-` needs a number, found a condition"));
     return {};
   }
@@ -302,7 +302,7 @@ Value Emitter::emitBinary(const Expr *expr) {
   for (auto [v, operand] : {std::pair(lhs, expr->operands[0]), std::pair(rhs, expr->operands[1])}) {
     bool isCondition = v.getType().isInteger(1);
     if (isLogic && !isCondition) {
-      error(operand->range, formatv("`{0}` joins conditions, found a {1}", sign, nameOf(v.getType())).str());
+      error(operand->range, formatv("`{0}` joins conditions, found {1}", sign, nameOf(v.getType())).str());
       return {};
     }
     if (!isLogic && isCondition && !(isEquality && lhs.getType() == rhs.getType())) {
@@ -391,13 +391,13 @@ Value Emitter::emitIf(const Expr *expr) {
   if (!condition || !a || !b)
     return {};
   if (!condition.getType().isInteger(1)) {
-    error(expr->operands[0]->range, formatv("`if` needs a condition, found a {0}", nameOf(condition.getType())).str());
+    error(expr->operands[0]->range, formatv("`if` needs a condition, found {0}", nameOf(condition.getType())).str());
     return {};
   }
   Location loc = locationOf(expr);
   if (a.getType() != b.getType()) {
     if (a.getType().isInteger(1) || b.getType().isInteger(1)) {
-      error(expr->range, formatv("both cases of `if` must be of one kind, found a {0} and a {1}", nameOf(a.getType()),
+      error(expr->range, formatv("both cases of `if` must be of one kind, found {0} and {1}", nameOf(a.getType()),
                                  nameOf(b.getType()))
                              .str());
       return {};

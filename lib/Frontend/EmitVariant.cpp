@@ -27,7 +27,8 @@ OwningOpRef<ModuleOp> frontend::parseSpec(llvm::SourceMgr &sources, MLIRContext 
   parser.parseFile();
   Emitter emitter(reporter, file, *module);
   for (const Attention &attention : file.attentions)
-    emitter.emit(attention);
+    if (!attention.name.text.empty()) // else its header is broken, which is reported
+      emitter.emit(attention);
   if (reporter.hasErrors() || failed(verify(*module)))
     return nullptr;
   return module;

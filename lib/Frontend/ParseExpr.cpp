@@ -29,7 +29,8 @@ Expr *Parser::parseExpr() {
   ++nesting;
   Expr *result = peek().isWord("if") ? parseIf() : parseBinary(0);
   --nesting;
-  return result;
+  // What follows is no token and is reported: what was read so far is half of what was meant.
+  return peek().is(TokenKind::Unknown) ? nullptr : result;
 }
 
 Expr *Parser::parseIf() {

@@ -18,6 +18,8 @@ Reporter::Reporter(llvm::SourceMgr &sources, MLIRContext *context)
 }
 
 FileLineColLoc Reporter::location(SMRange range) const {
+  if (!range.isValid())
+    return FileLineColLoc::get(fileName, 1, 1);
   auto [line, column] = sources.getLineAndColumn(range.Start, sources.getMainFileID());
   return FileLineColLoc::get(fileName, line, column);
 }
@@ -61,7 +63,7 @@ Reporter::Error &Reporter::Error::fix(SMRange range, StringRef replacement, cons
 
 std::optional<StringRef> attnc::frontend::nearestName(StringRef name,
                                                       llvm::ArrayRef<StringRef> candidates) {
-  unsigned limit = std::max<unsigned>(1, static_cast<unsigned>(name.size() + 1) / 3);
+  unsigned limit = std::max<unsigned>(1, static_cast<unsigned>(name.size() + 2) / 3);
   std::optional<StringRef> best;
   for (StringRef candidate : candidates) {
     // Every short name is near every other short name: one edit in one letter says nothing.

@@ -141,6 +141,7 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
                                           : compileForGPU(*module, options, out);
   if (!code)
     return diagnostics.wrap(code.takeError());
+  code->abi.paramDefaults = spec.defaultParams();
   if (cache)
     cache->store(key, *code);
   return code;
@@ -192,9 +193,11 @@ Executable::loadCUDA(CompiledCode code, std::shared_ptr<cuda::Device> device) {
 
 llvm::Error Executable::launch(const LaunchInputs &inputs, cuda::Stream stream) {
   std::string error;
-  std::optional<PackedArguments> packed = packArguments(kernelABI, inputs, error);
+  LaunchInputs complete = inputs;
+  complete.params.insert(kernelABI.paramDefaults.begin(), kernelABI.paramDefaults.end());
+  std::optional<PackedArguments> packed = packArguments(kernelABI, complete, error);
   if (!packed)
-    return llvm::createStringError(error);
+    return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), error);
   if (kernel) {
     std::array<uint32_t, 3> grid;
     for (int i = 0; i < 3; ++i)

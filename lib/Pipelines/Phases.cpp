@@ -42,6 +42,8 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
   case Phase::PTX:
     return;
   case Phase::Plan:
+    // The key range analysis recognises equal divisors by being one value.
+    passes.addPass(createCSEPass());
     passes.addPass(createAttnPlan(options));
     return;
   case Phase::Tile:

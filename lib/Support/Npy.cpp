@@ -111,9 +111,10 @@ private:
         return false;
       int64_t value = 0;
       while (at != end && *at >= '0' && *at <= '9') {
-        if (value > (std::numeric_limits<int64_t>::max() - 9) / 10)
+        int digit = *at++ - '0';
+        if (value > (std::numeric_limits<int64_t>::max() - digit) / 10)
           return false;
-        value = value * 10 + (*at++ - '0');
+        value = value * 10 + digit;
       }
       if (at != end && *at == 'L') // written by Python 2
         ++at;
@@ -184,18 +185,15 @@ std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DT
 
   // The data that is there bounds the number of elements, so nothing is allocated on the word of the header.
   size_t available = size - prefix - length;
-  uint64_t count = 1;
+  // Also the extents beside a 0 are multiplied: whoever counts elements does so without looking for a 0 first.
+  int64_t extents = 1;
   bool isEmpty = false;
-  for (int64_t extent : header.shape)
-    isEmpty |= extent == 0;
-  if (isEmpty)
-    count = 0;
   for (int64_t extent : header.shape) {
-    if (isEmpty)
-      break;
-    if (__builtin_mul_overflow(count, static_cast<uint64_t>(extent), &count))
-      return "its shape has more than 2^64 elements";
+    isEmpty |= extent == 0;
+    if (extent != 0 && __builtin_mul_overflow(extents, extent, &extents))
+      return "its shape has more than 2^63 elements";
   }
+  uint64_t count = isEmpty ? 0 : static_cast<uint64_t>(extents);
   uint64_t needed;
   if (__builtin_mul_overflow(count, static_cast<uint64_t>(element.fileSize), &needed) || needed > available)
     return "its data is truncated: the header promises " + std::to_string(count) + " elements of " +

@@ -47,7 +47,8 @@ public:
     KeyCount, ///< size(kv)
     QueryCount, ///< size(q)
     Add, Sub, Mul, FloorDiv, Min, Max,
-    Select,   ///< uniform condition, then, else
+    Select,     ///< uniform condition, then, else
+    IfPositive, ///< `condition` > 0, then, else
   };
   using Ref = std::shared_ptr<const RowExpr>;
 
@@ -55,6 +56,7 @@ public:
   int64_t constant = 0;
   mlir::Value uniform; ///< Uniform: an i32; Select: the i1 condition
   Ref lhs, rhs;
+  Ref condition; ///< IfPositive
 
   static Ref makeConstant(int64_t value);
   static Ref makeLeaf(Kind kind);
@@ -62,6 +64,7 @@ public:
   /// Builds with the obvious simplifications (constants, neutral elements).
   static Ref make(Kind kind, Ref lhs, Ref rhs);
   static Ref makeSelect(mlir::Value condition, Ref thenValue, Ref elseValue);
+  static Ref makeIfPositive(Ref condition, Ref thenValue, Ref elseValue);
 
   bool isConstant(int64_t value) const { return kind == Kind::Constant && constant == value; }
   /// Evaluates in 64-bit arithmetic; `uniformValue` gives the leaves' values (i1 as 0 or 1).

@@ -88,7 +88,8 @@ public:
   cuda::Kernel *cudaKernel() { return kernel.get(); }
 
   /// Checks the inputs and launches. On the host returns when done; on CUDA returns at once, on `stream`,
-  /// with device pointers in the tensors. Nothing is written if the inputs do not fit.
+  /// with device pointers in the tensors. If the inputs do not fit, nothing is written and the error's code is
+  /// invalid_argument; other errors are the device's.
   llvm::Error launch(const LaunchInputs &inputs, cuda::Stream stream = nullptr);
 
 private:

@@ -34,6 +34,10 @@ llvm::Expected<KernelABI> parseABI(llvm::StringRef text);
 /// SHA-256 of the parts, in hexadecimal; parts cannot run into each other.
 std::string cacheKey(llvm::ArrayRef<llvm::StringRef> parts);
 
+/// One entry as a file of its own: written whole or not at all, checked when read. `key` must agree.
+llvm::Error writeCodeFile(llvm::StringRef path, llvm::StringRef key, const CompiledCode &code);
+llvm::Expected<CompiledCode> readCodeFile(llvm::StringRef path, llvm::StringRef key);
+
 class CodeCache {
 public:
   /// `directory` empty: memory only.
@@ -55,7 +59,6 @@ public:
 private:
   std::string pathOf(llvm::StringRef key) const;
   void warn(const llvm::Twine &message) const;
-  llvm::Error writeFile(llvm::StringRef key, const CompiledCode &code) const;
 
   std::string directory;
   std::mutex mutex;

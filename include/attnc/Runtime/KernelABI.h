@@ -8,6 +8,7 @@
 #include "attnc/Runtime/Tensor.h"
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ struct KernelABI {
   std::string symbol;
   std::vector<KernelArg> args;
   std::vector<KernelTensor> tensors;
+  /// Values of launch parameters that the caller does not bind.
+  std::map<std::string, double> paramDefaults;
   /// Dimension i of the grid has ceil(size(gridSpaces[i]) / gridTiles[i]) points.
   std::array<std::string, 3> gridSpaces;
   std::array<int64_t, 3> gridTiles{1, 1, 1};

@@ -37,6 +37,10 @@ FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
   if (!view)
     return read.emitOpError("reads a tensor that is not an input of the variant");
   SmallVector<Value> indices;
+  for (unsigned axis = 0; axis < type.getRank() && !at.key; ++axis)
+    if (type.getAxisName(axis) == "kv")
+      return read.emitOpError("reads a tensor over kv where there may be no key (in a sink or a scale), "
+                              "which has no code yet: read it in score or mask");
   for (auto [axis, index] : llvm::enumerate(read.getIndices())) {
     Value value = mapping.lookup(index);
     llvm::StringRef space = type.getAxisName(axis);

@@ -57,6 +57,14 @@ public:
       return arith::MinSIOp::create(builder, loc, *lhs, *rhs).getResult();
     case RowExpr::Kind::Max:
       return arith::MaxSIOp::create(builder, loc, *lhs, *rhs).getResult();
+    case RowExpr::Kind::IfPositive: {
+      FailureOr<Value> condition = emit(*e.condition);
+      if (failed(condition))
+        return failure();
+      Value positive =
+          arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, *condition, i64(0));
+      return arith::SelectOp::create(builder, loc, positive, *lhs, *rhs).getResult();
+    }
     default: {
       FailureOr<Value> condition = context.materializeUniform(e.uniform);
       if (failed(condition))

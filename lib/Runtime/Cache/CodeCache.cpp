@@ -61,7 +61,11 @@ std::string attnc::serializeABI(const KernelABI &abi) {
                                    {"unit_last_stride", tensor.unitLastStride},
                                    {"output", tensor.isOutput},
                                    {"row_alignment", tensor.rowAlignment}});
+  json::Object defaults;
+  for (auto &[name, value] : abi.paramDefaults)
+    defaults[name] = value;
   json::Object object{{"symbol", abi.symbol},
+                      {"param_defaults", std::move(defaults)},
                       {"args", std::move(args)},
                       {"tensors", std::move(tensors)},
                       {"grid_spaces", json::Array(abi.gridSpaces)},
@@ -135,7 +139,8 @@ llvm::Expected<KernelABI> attnc::parseABI(llvm::StringRef text) {
        scratch = object->getInteger("scratch_bytes");
   const json::Array *args = object->getArray("args"), *tensors = object->getArray("tensors"),
                     *spaces = object->getArray("grid_spaces"), *tiles = object->getArray("grid_tiles");
-  if (!symbol || !warps || !shared || !scratch || !args || !tensors || !spaces || !tiles ||
+  const json::Object *defaults = object->getObject("param_defaults");
+  if (!symbol || !warps || !shared || !scratch || !args || !tensors || !spaces || !tiles || !defaults ||
       spaces->size() != 3 || tiles->size() != 3)
     return malformed("a field is missing");
   abi.symbol = symbol->str();
@@ -149,6 +154,12 @@ llvm::Expected<KernelABI> attnc::parseABI(llvm::StringRef text) {
       return malformed("the grid");
     abi.gridSpaces[i] = space->str();
     abi.gridTiles[i] = *tile;
+  }
+  for (auto &[name, value] : *defaults) {
+    auto number = value.getAsNumber();
+    if (!number)
+      return malformed("a parameter's default");
+    abi.paramDefaults[name.str()] = *number;
   }
   for (const json::Value &arg : *args)
     if (!parseArg(arg, abi.args.emplace_back()))
@@ -199,6 +210,36 @@ static std::optional<CompiledCode> decodeEntry(llvm::StringRef bytes, llvm::Stri
     return std::nullopt;
   }
   return CompiledCode{std::move(*abi), parts[1].str(), parts[3].str()};
+}
+
+llvm::Error attnc::writeCodeFile(llvm::StringRef path, llvm::StringRef key, const CompiledCode &code) {
+  // In the same directory, so that the rename stays on one file system.
+  llvm::Expected<fs::TempFile> file = fs::TempFile::create(path + ".%%%%%%%%.tmp");
+  if (!file)
+    return file.takeError();
+  std::string bytes = encodeEntry(key, code);
+  {
+    llvm::raw_fd_ostream os(file->FD, /*shouldClose=*/false);
+    os << bytes;
+    os.flush();
+    if (os.has_error()) {
+      std::error_code error = os.error();
+      os.clear_error();
+      return llvm::joinErrors(llvm::errorCodeToError(error), file->discard());
+    }
+  }
+  return file->keep(path);
+}
+
+llvm::Expected<CompiledCode> attnc::readCodeFile(llvm::StringRef path, llvm::StringRef key) {
+  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!buffer)
+    return llvm::createStringError(
+        llvm::formatv("cannot read `{0}`: {1}", path, buffer.getError().message()));
+  std::optional<CompiledCode> code = decodeEntry((*buffer)->getBuffer(), key);
+  if (!code)
+    return llvm::createStringError(llvm::formatv("`{0}` is not compiled code, or is damaged", path));
+  return std::move(*code);
 }
 
 //===----------------------------------------------------------------------===//
@@ -254,34 +295,15 @@ std::optional<CompiledCode> CodeCache::lookup(llvm::StringRef key) {
   return code;
 }
 
-llvm::Error CodeCache::writeFile(llvm::StringRef key, const CompiledCode &code) const {
-  std::string path = pathOf(key);
-  if (std::error_code error = fs::create_directories(llvm::sys::path::parent_path(path)))
-    return llvm::errorCodeToError(error);
-  // In the same directory, so that the rename stays on one file system.
-  llvm::Expected<fs::TempFile> file = fs::TempFile::create(path + ".%%%%%%%%.tmp");
-  if (!file)
-    return file.takeError();
-  std::string bytes = encodeEntry(key, code);
-  {
-    llvm::raw_fd_ostream os(file->FD, /*shouldClose=*/false);
-    os << bytes;
-    os.flush();
-    if (os.has_error()) {
-      std::error_code error = os.error();
-      os.clear_error();
-      return llvm::joinErrors(llvm::errorCodeToError(error), file->discard());
-    }
-  }
-  return file->keep(path);
-}
-
 void CodeCache::store(llvm::StringRef key, const CompiledCode &code) {
   std::lock_guard<std::mutex> lock(mutex);
   memory[key.str()] = code;
   if (directory.empty())
     return;
-  if (llvm::Error error = writeFile(key, code))
+  std::string path = pathOf(key);
+  std::error_code created = fs::create_directories(llvm::sys::path::parent_path(path));
+  llvm::Error error = created ? llvm::errorCodeToError(created) : writeCodeFile(path, key, code);
+  if (error)
     warn("cannot write the code cache in " + directory + ": " + llvm::toString(std::move(error)) +
          " (set ATTNC_CACHE_DIR to a writable directory, or use --no-cache)");
 }

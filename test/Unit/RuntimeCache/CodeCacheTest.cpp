@@ -28,6 +28,7 @@ CompiledCode sample(const std::string &text) {
   code.abi.gridSpaces = {"q", "h", "b"};
   code.abi.gridTiles = {64, 1, 1};
   code.abi.sharedBytes = 40960;
+  code.abi.paramDefaults = {{"cap", 0.1}};
   return code;
 }
 
@@ -62,6 +63,7 @@ TEST_F(CodeCacheTest, RoundTripThroughDisk) {
   EXPECT_EQ(found->target, "sm_80");
   EXPECT_EQ(serializeABI(found->abi), serializeABI(sample("ptx").abi));
   EXPECT_EQ(found->abi.tensors[0].axes[3], "64");
+  EXPECT_EQ(found->abi.paramDefaults.at("cap"), 0.1);
 }
 
 TEST_F(CodeCacheTest, EveryDamagedByteIsNoticed) {

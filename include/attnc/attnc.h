@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/*
+ * The C API of attnc: compile an attention spec, launch it on tensors that the caller owns.
+ *
+ * Handles are opaque. Every function that can fail returns a status; the text of the last failure on the
+ * calling thread is attnc_last_error(). No exception crosses this boundary. Kernels may be launched from
+ * several threads at once. A launch neither allocates device memory nor synchronises.
+ *
+ * Tensors are DLPack tensors (https://dmlc.github.io/dlpack): Q [b, h, q, d], K [b, g, kv, d],
+ * V [b, g, kv, e] and out [b, h, q, e] in the operand dtype, lse [b, h, q] in f32 if the spec outputs it, and
+ * the spec's inputs by name. Any strides with a unit last stride for Q, K, V and out.
+ */
+#ifndef ATTNC_ATTNC_H
+#define ATTNC_ATTNC_H
+
+#include <dlpack/dlpack.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define ATTNC_API __declspec(dllexport)
+#else
+#define ATTNC_API __attribute__((visibility("default")))
+#endif
+
+typedef enum attnc_status {
+  ATTNC_OK = 0,
+  ATTNC_INVALID_ARGUMENT = 1, /* a null pointer, a tensor that does not fit, an unknown name */
+  ATTNC_INVALID_SPEC = 2,     /* the spec has errors; the text has file:line:column and a caret */
+  ATTNC_COMPILE_ERROR = 3,    /* a correct spec that this version cannot compile for the target */
+  ATTNC_DEVICE_ERROR = 4,     /* no driver, no device, or an error of the driver */
+  ATTNC_IO_ERROR = 5          /* a file that cannot be read or written, or is damaged */
+} attnc_status;
+
+/* A compiled variant, loaded on a device. */
+typedef struct attnc_kernel attnc_kernel;
+
+/* A named number: a parameter of the spec. */
+typedef struct attnc_param {
+  const char *name;
+  double value;
+} attnc_param;
+
+/* A named tensor of a launch. */
+typedef struct attnc_tensor {
+  const char *name;
+  const DLTensor *tensor;
+} attnc_tensor;
+
+/* How to compile. Zero-initialise and set what matters: every zero is a default. */
+typedef struct attnc_compile_options {
+  const char *device;    /* "host" (default), "cuda", or "cuda:1" */
+  const char *dtype;     /* "f32", "f16" (default) or "bf16": Q, K, V and out */
+  const char *variant;   /* which variant of the spec; default: the only one */
+  int64_t head_dim;      /* size of d; default 64 */
+  int64_t v_head_dim;    /* size of e; default: head_dim */
+  int32_t row_alignment; /* bytes that every row of Q, K, V and out starts at a multiple of; default 16 */
+  const attnc_param *const_params; /* values of const parameters */
+  size_t num_const_params;
+  int32_t no_cache;      /* 1: neither read nor write the code cache on disk */
+  int32_t num_threads;   /* host: threads; default: ATTNC_NUM_THREADS or one for each CPU */
+} attnc_compile_options;
+
+/* "attnc 0.1.0 (LLVM 22.1.8)". */
+ATTNC_API const char *attnc_version(void);
+
+/* The last failure on this thread, or "". Valid until the next call on this thread. */
+ATTNC_API const char *attnc_last_error(void);
+
+/* Compiles the text of a spec (`.attn` source or MLIR) and loads it. `name` is for messages. On success
+ * *kernel is to be destroyed with attnc_kernel_destroy. */
+ATTNC_API attnc_status attnc_kernel_compile(const char *text, const char *name,
+                                            const attnc_compile_options *options, attnc_kernel **kernel);
+
+/* The same for a file. */
+ATTNC_API attnc_status attnc_kernel_compile_file(const char *path, const attnc_compile_options *options,
+                                                 attnc_kernel **kernel);
+
+/* Launches on `stream` (a CUstream; ignored on the host, where the call returns when the result is there).
+ * All tensors are on the kernel's device. Parameters that are not given have their defaults. Nothing is
+ * written if the tensors do not fit. */
+ATTNC_API attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tensors,
+                                           size_t num_tensors, const attnc_param *params,
+                                           size_t num_params, void *stream);
+
+/* Bytes of device workspace that a launch needs from the caller; 0 in this version. */
+ATTNC_API size_t attnc_kernel_workspace_size(const attnc_kernel *kernel);
+
+/* Writes the compiled code to a file (whole or not at all), and loads it again without a compiler. Host
+ * code runs on the kind of CPU it was compiled on. */
+ATTNC_API attnc_status attnc_kernel_save(const attnc_kernel *kernel, const char *path);
+ATTNC_API attnc_status attnc_kernel_load(const char *path, const char *device, attnc_kernel **kernel);
+
+/* Releases a kernel; null is fine. The caller makes sure that no launch is in flight. */
+ATTNC_API void attnc_kernel_destroy(attnc_kernel *kernel);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ATTNC_ATTNC_H */

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Checks of bindings that pytest cannot reach through files, and the distributions of test values.
+#include "attnc/Support/Binding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <gtest/gtest.h>
+
+using namespace attnc;
+
+namespace {
+TensorDecl operand(const char *name, const char *head, const char *row, const char *column) {
+  return {name, std::nullopt, {{"b"}, {head}, {row}, {column}}, std::nullopt};
+}
+
+struct Binding : testing::Test {
+  Signature signature{"probe",
+                      {{"n", true, false, 4}, {"cap", false, false, 0.1}},
+                      {operand("Q", "h", "q", "d"), operand("K", "g", "kv", "d"), operand("V", "g", "kv", "e")},
+                      {operand("out", "h", "q", "e")}};
+  std::vector<float> memory = std::vector<float>(1024);
+  std::map<std::string, TensorView> inputs, outputs;
+  BoundSizes sizes;
+
+  TensorView view(std::vector<int64_t> shape) {
+    return {memory.data(), DType::F32, shape, rowMajorStrides(shape)};
+  }
+  void SetUp() override {
+    inputs = {{"Q", view({1, 4, 3, 2})}, {"K", view({1, 2, 5, 2})}, {"V", view({1, 2, 5, 6})}};
+  }
+  std::string check() { return checkBindings(signature, inputs, outputs, sizes); }
+};
+} // namespace
+
+TEST_F(Binding, AcceptsGroupsAndFillsSizes) {
+  EXPECT_EQ(check(), "");
+  EXPECT_EQ(sizes.spaces["kv"], 5);
+  EXPECT_EQ(shapeOf(signature.outputs[0], sizes), (std::vector<int64_t>{1, 4, 3, 6}));
+}
+
+TEST_F(Binding, AcceptsNoKeysWithoutMemory) {
+  inputs["K"] = {nullptr, DType::F32, {1, 2, 0, 2}, {0, 0, 2, 1}};
+  inputs["V"] = {nullptr, DType::F32, {1, 2, 0, 6}, {0, 0, 6, 1}};
+  EXPECT_EQ(check(), "");
+}
+
+TEST_F(Binding, RejectsMemoryThatCannotBe) {
+  inputs["Q"].data = nullptr;
+  EXPECT_EQ(check(), "`Q` has elements, but no memory is bound");
+  SetUp();
+  inputs["Q"].strides.pop_back();
+  EXPECT_EQ(check(), "`Q` has 4 axes, but 3 strides");
+  SetUp();
+  inputs["Q"].strides[1] = INT64_MAX;
+  EXPECT_NE(check().find("reach beyond the address space"), std::string::npos);
+  SetUp();
+  inputs["Q"].shape[2] = -1;
+  EXPECT_EQ(check(), "axis 2 of `Q` has the negative size -1");
+  SetUp();
+  inputs["Q"].shape[2] = int64_t(1) << 31;
+  EXPECT_EQ(check(), "axis 2 of `Q` has size 2147483648, more than 2147483647");
+  SetUp();
+  inputs["Q"].shape[1] = 0;
+  EXPECT_EQ(check(), "axis 1 of `Q` (h) must not be empty");
+}
+
+TEST_F(Binding, ChecksOutputs) {
+  outputs["out"] = view({1, 4, 3, 6});
+  EXPECT_EQ(check(), "");
+  outputs["out"].strides[2] = 0;
+  EXPECT_EQ(check(), "`out` is an output and cannot have stride 0 on axis 2");
+  outputs["out"] = view({1, 4, 3, 5});
+  EXPECT_EQ(check(), "axis 3 of `out` (e) must have size 6 as in `V`, found 5");
+  outputs = {{"lse", view({1, 4, 3})}};
+  EXPECT_EQ(check(), "`lse` is not an output of `probe`");
+}
+
+TEST_F(Binding, ChecksParameters) {
+  std::vector<double> values;
+  EXPECT_EQ(checkParams(signature, {{"n", 7}}, values), "");
+  EXPECT_EQ(values, (std::vector<double>{7, static_cast<double>(0.1f)}));
+  EXPECT_NE(checkParams(signature, {{"n", 1.5}}, values), "");
+  EXPECT_NE(checkParams(signature, {{"n", 3e9}}, values), "");
+  EXPECT_NE(checkParams(signature, {{"n", NAN}}, values), "");
+  EXPECT_EQ(checkParams(signature, {{"m", 1}}, values), "`m` is not a parameter of `probe`");
+}
+
+TEST_F(Binding, SamplesAreSeededAndHaveTheirShape) {
+  sizes.spaces = {{"b", 3}, {"kv", 200}};
+  TensorDecl decl{"doc", DType::I32, {{"b"}, {"kv"}}, SampleDecl{SampleDecl::Sorted, {{0, ""}, {5, ""}}}};
+  auto draw = [&](uint64_t seed) {
+    std::vector<int32_t> values(600, -1);
+    fillSample(decl, sizes, seed, {values.data(), DType::I32, {3, 200}, {200, 1}});
+    return values;
+  };
+  std::vector<int32_t> values = draw(1);
+  EXPECT_EQ(values, draw(1));
+  EXPECT_NE(values, draw(2));
+  for (int row = 0; row < 3; ++row) {
+    EXPECT_TRUE(std::is_sorted(values.begin() + row * 200, values.begin() + (row + 1) * 200));
+    EXPECT_EQ(values[row * 200], 0);
+    EXPECT_EQ(values[row * 200 + 199], 4);
+  }
+  decl.sample = SampleDecl{SampleDecl::Uniform, {{0, ""}, {0, "kv"}}};
+  for (int32_t value : draw(3))
+    EXPECT_TRUE(value >= 0 && value < 200);
+  std::vector<float> slopes(4);
+  TensorDecl slope{"slope", DType::F32, {{"", 4}}, SampleDecl{SampleDecl::Geometric, {{0.5, ""}, {0.5, ""}}}};
+  fillSample(slope, sizes, 1, {slopes.data(), DType::F32, {4}, {1}});
+  EXPECT_EQ(slopes, (std::vector<float>{0.5f, 0.25f, 0.125f, 0.0625f}));
+}
