@@ -31,6 +31,7 @@ FailureOr<LLVM::LLVMFuncOp> KernelEmitter::run() {
     programIds.push_back(entry->getArgument(i));
   scratch = entry->getArgument(4);
   bindArguments(entry->getArgument(0));
+  findStoredRows();
   if (failed(emitBlock(kernel.getBody().front()))) {
     function.erase();
     return failure();
@@ -71,12 +72,14 @@ LogicalResult KernelEmitter::emitBlock(Block &block) {
 
 static bool isRowOp(Operation *op) { return isa<tile::MapOp, tile::ReduceOp, tile::CastOp>(op); }
 
-static int64_t rowsOf(Operation *op) {
+static int64_t tileRows(Operation *op) {
   return cast<tile::TileType>(op->getResult(0).getType()).getRows();
 }
 
 LogicalResult KernelEmitter::emitOp(Operation &op) {
   e.loc = op.getLoc();
+  if (op.getParentOp() == kernel)
+    emitRowBound();
   if (isRowOp(&op)) {
     if (auto cast = dyn_cast<tile::CastOp>(op); cast && isAlias(cast))
       return success();
@@ -92,7 +95,7 @@ LogicalResult KernelEmitter::emitOp(Operation &op) {
       if (!plain(map.getResult().getType()) || !llvm::all_of(map.getInputs().getTypes(), plain))
         return map.emitOpError("expects tiles of f32 or i32 on the host: cast before and after");
     }
-    if (!group.empty() && rowsOf(group.front()) != rowsOf(&op) && failed(flushGroup()))
+    if (!group.empty() && tileRows(group.front()) != tileRows(&op) && failed(flushGroup()))
       return failure();
     group.push_back(&op);
     return success();
@@ -137,7 +140,7 @@ LogicalResult KernelEmitter::emitScalar(Operation &op) {
   if (!isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op.getDialect()) ||
       op.getNumResults() != 1)
     return op.emitOpError("has no lowering on the host");
-  Value expanded = operands.size() == 1 ? expandMath(e, &op, operands[0]) : Value();
+  Value expanded = operands.empty() ? Value() : expandOp(e, &op, operands);
   scalars.map(op.getResult(0), expanded ? expanded : e.b.clone(op, scalars)->getResult(0));
   return success();
 }
@@ -220,7 +223,16 @@ LogicalResult KernelEmitter::emitFor(scf::ForOp loop) {
       else
         scalars.map(arg, args[nextScalar++]);
     }
-    ok = succeeded(emitBlock(*loop.getBody()));
+    OpBuilder::InsertionGuard guard(e.b);
+    FailureOr<Value> visible = iterationIsVisible(loop);
+    ok = succeeded(visible);
+    if (ok && *visible) {
+      // Carried tiles are updated in place, so skipping the body keeps them; there are no other values.
+      auto branch = scf::IfOp::create(e.b, loop.getLoc(), *visible, /*withElseRegion=*/false);
+      scf::YieldOp::create(e.b, loop.getLoc());
+      e.b.setInsertionPointToStart(branch.thenBlock());
+    }
+    ok = ok && succeeded(emitBlock(*loop.getBody()));
     SmallVector<Value> scalarYields, tileYields;
     for (Value v : loop.getBody()->getTerminator()->getOperands()) {
       if (isa<tile::TileType>(v.getType()))
@@ -230,7 +242,8 @@ LogicalResult KernelEmitter::emitFor(scf::ForOp loop) {
     }
     if (ok)
       moveTiles(tileYields, carried);
-    scf::YieldOp::create(e.b, loop.getLoc(), scalarYields);
+    if (!ok || !*visible)
+      scf::YieldOp::create(e.b, loop.getLoc(), scalarYields);
   };
   auto lowered = scf::ForOp::create(e.b, loop.getLoc(), scalars.lookupOrDefault(loop.getLowerBound()),
                                     scalars.lookupOrDefault(loop.getUpperBound()),

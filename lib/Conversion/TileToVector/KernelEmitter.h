@@ -13,7 +13,8 @@
 // and row values (rank 1) are handled a vector at a time.
 //
 // The parts: Kernel.cpp (function, blocks, loops), Buffers.cpp (who lives where), Memory.cpp (load, store),
-// Rows.cpp (groups), Dot.cpp and Pack.cpp (products).
+// Rows.cpp (groups), Dot.cpp and Pack.cpp (products), Skip.cpp (iterations that change
+// nothing), RowBound.cpp (rows that nobody stores).
 #ifndef ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
 #define ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
 
@@ -50,6 +51,17 @@ public:
 
   /// Emits the function before the kernel. Fails after reporting an error.
   mlir::FailureOr<mlir::LLVM::LLVMFuncOp> run();
+
+  /// Row ops that are computed together, vector by vector.
+  struct Phase {
+    llvm::SmallVector<mlir::Operation *> ops;
+    bool matrix = false; ///< rank 2; else lanes are rows
+    int64_t rows = 0, cols = 0;
+    /// Ops that run before ops that precede them in the kernel; they must not overwrite operands.
+    llvm::SmallPtrSet<mlir::Operation *, 4> early;
+
+    bool contains(mlir::Operation *op) const { return llvm::is_contained(ops, op); }
+  };
 
   unsigned numDeferred = 0, numGroups = 0;
 
@@ -107,14 +119,6 @@ private:
   void storeTensor(mlir::Value value, mlir::Value address, mlir::Type element, int64_t count);
 
   // Rows.cpp
-  /// Row ops that are computed together, vector by vector.
-  struct Phase {
-    llvm::SmallVector<mlir::Operation *> ops;
-    bool matrix = false; ///< rank 2; else lanes are rows
-    int64_t rows = 0, cols = 0;
-
-    bool contains(mlir::Operation *op) const { return llvm::is_contained(ops, op); }
-  };
   mlir::LogicalResult flushGroup();
   llvm::SmallVector<Phase> splitGroup() const;
   mlir::LogicalResult assignBuffers(llvm::ArrayRef<Phase> phases);
@@ -127,8 +131,21 @@ private:
   mlir::Value readVector(mlir::Value v, mlir::Value row, mlir::Value col);
   void writeVector(mlir::Value value, mlir::Value tile, mlir::Value row, mlir::Value col);
   mlir::Value convertElement(mlir::Value x, mlir::Type from, mlir::Type to);
-  /// The elements of `map` at (row, col); a null `col` as in readVector.
-  mlir::Value mapVector(tile::MapOp map, mlir::ValueRange operands, mlir::Value row, mlir::Value col);
+  /// The elements of `map` at (row, col); a null `col` as in readVector. `wanted` as in emitRegion.
+  mlir::Value mapVector(tile::MapOp map, mlir::ValueRange operands, mlir::Value row, mlir::Value col,
+                        mlir::Value wanted = {});
+
+  // RowBound.cpp
+  /// Finds the tiles whose rows are the rows that the kernel stores.
+  void findStoredRows();
+  /// Emits the number of rows to store once it can be computed. Call before each op of the kernel's body.
+  void emitRowBound();
+  /// Rows of `tile` that matter: all, or those that are stored.
+  mlir::Value rowsOf(mlir::Value tile);
+
+  // Skip.cpp
+  /// The condition under which an iteration of `loop` changes anything; null if none is known.
+  mlir::FailureOr<mlir::Value> iterationIsVisible(mlir::scf::ForOp loop);
 
   // Pack.cpp
   /// Panels of one width: `count` panels of `vectors` vectors, from column `first`.
@@ -157,6 +174,9 @@ private:
   llvm::DenseMap<mlir::Value, Buffer> buffers;
   llvm::SmallVector<mlir::Operation *> group;
   int64_t used = 0, highWater = 0;
+  llvm::DenseSet<mlir::Value> storedRows; ///< tiles found by findStoredRows
+  tile::StoreOp rowStore;                 ///< a store that bounds them
+  mlir::Value rowBound;                   ///< i64, null if not known
   /// What the current phase has computed of the current vectors: (tile, vector) -> value.
   llvm::DenseMap<std::pair<mlir::Value, mlir::Value>, mlir::Value> inRegisters;
 };

@@ -120,7 +120,7 @@ Value attnc::emitLog2(Emitter &e, Value x, float factor) {
                        e.fmul(exponent, e.constF32(type, factor)));
   result = e.select(compare(arith::CmpFPredicate::OEQ, x, 0.0f), e.constF32(type, -INFINITY), result);
   result = e.select(compare(arith::CmpFPredicate::OEQ, x, INFINITY), x, result);
-  return e.select(compare(arith::CmpFPredicate::UGE, x, 0.0f), result, e.constF32(type, NAN));
+  return e.select(compare(arith::CmpFPredicate::OGE, x, 0.0f), result, e.constF32(type, NAN));
 }
 
 // Near 0 an odd polynomial, elsewhere 1 - 2 / (e^(2|x|) + 1) with the sign of x.
@@ -141,14 +141,43 @@ Value attnc::emitTanh(Emitter &e, Value x) {
   return e.select(isNear, nearValue, farSigned);
 }
 
-Value attnc::expandMath(Emitter &e, Operation *op, Value x) {
-  if (!getElementTypeOrSelf(x.getType()).isF32())
+// There is no vector division of integers, and the scalar one traps on a 0 that a user passes. Quotients of
+// 32-bit integers are exact in f64: a/b is an integer or at least 1/|b| away from one, which is more than
+// 2^-32 of it.
+Value attnc::emitDivision(Emitter &e, Value lhs, Value rhs, bool floor) {
+  Type wide = e.b.getF64Type();
+  if (auto vector = dyn_cast<VectorType>(lhs.getType()))
+    wide = VectorType::get(vector.getShape(), wide);
+  auto toWide = [&](Value x) { return arith::SIToFPOp::create(e.b, e.loc, wide, x); };
+  Value isZero = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, rhs, e.zero(rhs.getType()));
+  Value divisor = e.select(isZero, e.constInt(rhs.getType(), 1), rhs);
+  Value exact = e.fdiv(toWide(lhs), toWide(divisor));
+  Value quotient = arith::FPToSIOp::create(e.b, e.loc, lhs.getType(), exact);
+  if (floor) {
+    Value above = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, toWide(quotient), exact);
+    quotient = e.sub(quotient, arith::ExtUIOp::create(e.b, e.loc, lhs.getType(), above));
+  }
+  return e.select(isZero, e.zero(lhs.getType()), quotient);
+}
+
+Value attnc::expandOp(Emitter &e, Operation *op, ArrayRef<Value> args) {
+  Type element = getElementTypeOrSelf(args.front().getType());
+  if (element.isInteger(32))
+    return llvm::TypeSwitch<Operation *, Value>(op)
+        .Case<arith::DivSIOp>([&](auto) { return emitDivision(e, args[0], args[1], false); })
+        .Case<arith::FloorDivSIOp>([&](auto) { return emitDivision(e, args[0], args[1], true); })
+        .Case<arith::RemSIOp>([&](auto) {
+          return e.sub(args[0], e.mul(emitDivision(e, args[0], args[1], false), args[1]));
+        })
+        .Default([](Operation *) { return Value(); });
+  if (!element.isF32())
     return {};
   return llvm::TypeSwitch<Operation *, Value>(op)
-      .Case<math::Exp2Op>([&](auto) { return emitExp2(e, x); })
-      .Case<math::ExpOp>([&](auto) { return emitExp(e, x); })
-      .Case<math::Log2Op>([&](auto) { return emitLog2(e, x, 1.0f); })
-      .Case<math::LogOp>([&](auto) { return emitLog2(e, x, 0.693147181f); })
-      .Case<math::TanhOp>([&](auto) { return emitTanh(e, x); })
+      .Case<math::Exp2Op>([&](auto) { return emitExp2(e, args[0]); })
+      .Case<math::ExpOp>([&](auto) { return emitExp(e, args[0]); })
+      .Case<math::Log2Op>([&](auto) { return emitLog2(e, args[0], 1.0f); })
+      .Case<math::LogOp>([&](auto) { return emitLog2(e, args[0], 0.693147181f); })
+      .Case<math::TanhOp>([&](auto) { return emitTanh(e, args[0]); })
+      .Case<math::FmaOp>([&](auto) { return e.fma(args[0], args[1], args[2]); })
       .Default([](Operation *) { return Value(); });
 }

@@ -8,7 +8,6 @@
 //   tile.element %ids[%b, %col]           ->  a contiguous load if the lanes' indices are, else a gather
 #include "Regions.h"
 #include "MathExpansion.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -105,17 +104,30 @@ static Value emitElementwise(Emitter &e, Operation *op, ArrayRef<Value> operands
       arg = e.asVector(arg);
     result = e.vec(result);
   }
-  if (isa<math::FmaOp>(op) && op->getOperand(0).getType().isF32())
-    return e.fma(args[0], args[1], args[2]);
-  if (args.size() == 1)
-    if (Value expanded = expandMath(e, op, args[0]))
-      return expanded;
+  if (Value expanded = expandOp(e, op, args))
+    return expanded;
   OperationState state(op->getLoc(), op->getName(), args, {result}, op->getAttrs());
   return e.b.create(state)->getResult(0);
 }
 
+llvm::DenseSet<Value> attnc::neededFor(tile::MapOp map, Value wanted) {
+  llvm::DenseSet<Value> needed;
+  SmallVector<Value> todo{wanted};
+  while (!todo.empty()) {
+    Value v = todo.pop_back_val();
+    if (v.getParentBlock() != map.getBlock() || !needed.insert(v).second)
+      continue;
+    if (Operation *op = v.getDefiningOp())
+      todo.append(op->operand_begin(), op->operand_end());
+  }
+  return needed;
+}
+
 Value attnc::emitRegion(Emitter &e, tile::MapOp map, ValueRange arguments, const IRMapping &outer,
-                        const ViewMap &views) {
+                        const ViewMap &views, Value wanted) {
+  if (!wanted)
+    wanted = cast<tile::YieldOp>(map.getBlock()->getTerminator()).getValue();
+  llvm::DenseSet<Value> needed = neededFor(map, wanted);
   llvm::DenseMap<Value, Value> values;
   for (auto [formal, actual] : llvm::zip(map.getBlock()->getArguments(), arguments))
     values[formal] = actual;
@@ -124,6 +136,8 @@ Value attnc::emitRegion(Emitter &e, tile::MapOp map, ValueRange arguments, const
     return it != values.end() ? it->second : outer.lookupOrDefault(v);
   };
   for (Operation &op : map.getBlock()->without_terminator()) {
+    if (op.getNumResults() == 1 && !needed.contains(op.getResult(0)))
+      continue;
     SmallVector<Value> operands;
     for (Value operand : op.getOperands())
       operands.push_back(lookup(operand));
@@ -148,5 +162,5 @@ Value attnc::emitRegion(Emitter &e, tile::MapOp map, ValueRange arguments, const
       return op.emitOpError("has no vector form on the host"), Value();
     values[op.getResult(0)] = emitElementwise(e, &op, operands);
   }
-  return lookup(cast<tile::YieldOp>(map.getBlock()->getTerminator()).getValue());
+  return lookup(wanted);
 }

@@ -7,6 +7,7 @@
 #include "Emitter.h"
 #include "dialects/Tile/Tile.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/DenseSet.h"
 
 namespace attnc {
 
@@ -20,9 +21,13 @@ using ViewMap = llvm::DenseMap<mlir::Value, ViewValue>;
 
 /// Emits the body of `map` at the current insertion point. `arguments` are the region's arguments: each
 /// either a scalar (the same for all lanes) or a vector. Values from outside are looked up in `outer`.
-/// Returns a scalar or a vector; a null value after an error has been reported.
+/// Returns a scalar or a vector; a null value after an error has been reported. With `wanted`, a value of
+/// the region, only that is computed; arguments that it does not need may be null.
 mlir::Value emitRegion(Emitter &e, tile::MapOp map, mlir::ValueRange arguments,
-                       const mlir::IRMapping &outer, const ViewMap &views);
+                       const mlir::IRMapping &outer, const ViewMap &views, mlir::Value wanted = {});
+
+/// The values of `map`'s region, arguments included, that `wanted` depends on.
+llvm::DenseSet<mlir::Value> neededFor(tile::MapOp map, mlir::Value wanted);
 
 /// Reads one element: a scalar, or a vector if an index is a vector.
 mlir::Value emitElement(Emitter &e, tile::ElementOp op, const ViewValue &view,

@@ -9,7 +9,8 @@
 //     phase 3, matrix:    for each row: p = exp2(x - m'); lt = sum(p); cast p
 //     phase 4, row value: l' = l * alpha + lt
 //
-// A new phase starts where the shape changes, and where an op needs a reduction of the phase itself.
+// An op joins the first phase of its shape that comes after all reductions it needs, so the cast above runs
+// with the map that makes p although the kernel names it after l'.
 #include "KernelEmitter.h"
 
 using namespace mlir;
@@ -25,26 +26,39 @@ static tile::TileType iterationType(Operation *op) {
   return cast<tile::TileType>(op->getResult(0).getType());
 }
 
+/// The first phase in which `op` can run: not before the phases that compute its operands, and after a
+/// phase that reduces to one of them.
+static size_t earliestPhase(Operation *op, ArrayRef<KernelEmitter::Phase> phases,
+                            llvm::function_ref<Value(Value)> resolve) {
+  size_t earliest = 0;
+  for (Value operand : op->getOperands()) {
+    Operation *producer = resolve(operand).getDefiningOp();
+    for (auto [i, phase] : llvm::enumerate(phases))
+      if (producer && phase.contains(producer))
+        earliest = std::max(earliest, i + (isa<tile::ReduceOp>(producer) ? 1 : 0));
+  }
+  return earliest;
+}
+
 SmallVector<KernelEmitter::Phase> KernelEmitter::splitGroup() const {
   SmallVector<Phase> phases;
   for (Operation *op : group) {
     tile::TileType type = iterationType(op);
-    bool matrix = type.getRank() == 2;
-    bool join = !phases.empty() && phases.back().matrix == matrix && phases.back().cols == type.getCols();
-    if (join)
-      for (Value operand : op->getOperands()) {
-        if (!isa<tile::TileType>(operand.getType()))
-          continue;
-        auto reduce = resolve(operand).getDefiningOp<tile::ReduceOp>();
-        join &= !(reduce && phases.back().contains(reduce));
-      }
-    if (!join) {
+    auto fits = [&](const Phase &phase) {
+      return phase.matrix == (type.getRank() == 2) && phase.cols == type.getCols();
+    };
+    size_t at = earliestPhase(op, phases, [&](Value v) { return resolve(v); });
+    while (at < phases.size() && !fits(phases[at]))
+      ++at;
+    if (at == phases.size()) {
       phases.emplace_back();
-      phases.back().matrix = matrix;
+      phases.back().matrix = type.getRank() == 2;
       phases.back().rows = type.getRows();
       phases.back().cols = type.getCols();
+    } else if (at + 1 < phases.size()) {
+      phases[at].early.insert(op);
     }
-    phases.back().ops.push_back(op);
+    phases[at].ops.push_back(op);
   }
   return phases;
 }
@@ -60,7 +74,7 @@ LogicalResult KernelEmitter::assignBuffers(ArrayRef<Phase> phases) {
         continue;
       SmallVector<Value> candidates;
       for (Value operand : op->getOperands())
-        if (isa<tile::TileType>(operand.getType()))
+        if (isa<tile::TileType>(operand.getType()) && !phase.early.contains(op))
           candidates.push_back(operand);
       buffers[result] = resultBuffer(result, op, candidates);
     }
@@ -74,18 +88,18 @@ LogicalResult KernelEmitter::flushGroup() {
   SmallVector<Phase> phases = splitGroup();
   if (failed(assignBuffers(phases)))
     return failure();
+  Value rows = e.constI64(phases.front().rows);
+  if (llvm::all_of(group, [&](Operation *op) { return storedRows.contains(op->getResult(0)); }))
+    rows = rowsOf(group.front()->getResult(0));
   group.clear();
-  int64_t rows = phases.front().rows;
   bool ok = true;
-  e.forRange(0, rows, e.lanes, [&](Value block) {
+  e.forLoop(e.constI64(0), rows, e.lanes, [&](Value block) {
     for (const Phase &phase : phases) {
       if (!phase.matrix) {
         ok &= succeeded(emitRowValuePhase(phase, block));
         continue;
       }
-      Value end = e.addc(block, e.lanes);
-      if (rows % e.lanes)
-        end = e.min(end, e.constI64(rows));
+      Value end = e.min(e.addc(block, e.lanes), rows);
       e.forLoop(block, end, 1, [&](Value row) { ok &= succeeded(emitMatrixPhase(phase, row)); });
     }
   });
@@ -132,7 +146,8 @@ Value KernelEmitter::convertElement(Value x, Type from, Type to) {
   return storageOf(to) == to ? rounded : e.toF32(rounded);
 }
 
-Value KernelEmitter::mapVector(tile::MapOp map, ValueRange operands, Value row, Value col) {
+Value KernelEmitter::mapVector(tile::MapOp map, ValueRange operands, Value row, Value col,
+                               Value wanted) {
   tile::TileType type = map.getResult().getType();
   auto coordinate = [&](Value start, Value index) {
     Value narrow = arith::TruncIOp::create(e.b, e.loc, e.i32, index);
@@ -154,7 +169,7 @@ Value KernelEmitter::mapVector(tile::MapOp map, ValueRange operands, Value row, 
     args.push_back(map.getCol().use_empty() ? args.back()
                                             : lanesFrom(map.getCol0(), col, type.getCols()));
   }
-  return emitRegion(e, map, args, scalars, views);
+  return emitRegion(e, map, args, scalars, views, wanted);
 }
 
 //===----------------------------------------------------------------------===//
@@ -201,7 +216,8 @@ LogicalResult KernelEmitter::emitMatrixPhase(const Phase &phase, Value row) {
                        return next;
                      });
   }
-  for (auto [reduce, sum] : llvm::zip(reductions, sums)) {
+  for (auto [op, sum] : llvm::zip(reductions, sums)) {
+    tile::ReduceOp reduce = op;
     e.loc = reduce.getLoc();
     Value scalar = e.reduceLanes(sum, [&](Value x, Value y) { return combine(e, reduce, x, y); });
     const Buffer &buffer = buffers.find(reduce.getResult())->second;

@@ -17,6 +17,8 @@ struct FlashKernelShape {
   int64_t headDim = 64, vHeadDim = 64;
   int64_t tileQ = 64, tileKV = 64;
   bool causal = true;
+  /// Visit every key tile with the mask, and let the back end skip those in which it hides everything.
+  bool skipHidden = false;
   int64_t pad = 16; ///< tile columns are the head dim rounded up to this
 
   int64_t dTile() const { return (headDim + pad - 1) / pad * pad; }
@@ -91,7 +93,7 @@ inline std::string flashLoop(const char *result, const char *from, const char *t
         %keep = arith.andi %causal, %inside : i1
         %masked = arith.select %keep, %e, %neg_inf : f32
         tile.yield %masked : f32
-      } : (!score) -> !score)"
+      } $SKIP : (!score) -> !score)"
                             : "%x = tile.cast %s : !score -> !score";
   return substitute(body, {{"RES", result}, {"FROM", from}, {"TO", to}, {"M0", m}, {"L0", l},
                            {"O0", o}, {"MASK", mask}});
@@ -146,12 +148,12 @@ module {
     %first = $FIRST
     %end0 = arith.addi %first, %cq : i32
     %end1 = arith.minsi %end0, %size_kv : i32
-    %end = arith.maxsi %end1, %c0 : i32
+    %end = arith.maxsi $END, %c0 : i32
     %full0 = arith.addi %first, %c1 : i32
     %full1 = arith.minsi %full0, %size_kv : i32
     %full2 = arith.maxsi %full1, %c0 : i32
     %full3 = arith.divsi %full2, %ckv : i32
-    %full = arith.muli %full3, %ckv : i32
+    %full = arith.muli %full3, $STEP : i32
     %m0 = tile.fill %floor : f32 -> !row
     %l0 = tile.fill %zero : f32 -> !row
     %o0 = tile.fill %zero : f32 -> !out
@@ -193,7 +195,10 @@ module {
   if (!shape.causal)
     loop2 = substitute(loop2, {}), loop2.replace(loop2.find("arith.andi %causal, %inside"), 27,
                                                  "arith.andi %inside, %inside");
-  return substitute(text, {{"LOOP1", flashLoop("%f", "%c0", "%full", "%m0", "%l0", "%o0", false)},
+  loop2 = substitute(loop2, {{"SKIP", shape.skipHidden ? "{tile.skip_hidden}" : ""}});
+  return substitute(text, {{"END", shape.skipHidden ? "%size_kv" : "%end1"},
+                           {"STEP", shape.skipHidden ? "%c0" : "%ckv"},
+                           {"LOOP1", flashLoop("%f", "%c0", "%full", "%m0", "%l0", "%o0", false)},
                            {"LOOP2", loop2},
                            {"FIRST", first},
                            {"SCALE", scale},

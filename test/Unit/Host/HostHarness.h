@@ -12,7 +12,10 @@
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/APFloat.h"
 #include <cmath>
+#include <functional>
 #include <random>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace attnc::testing {
 
@@ -39,7 +42,39 @@ inline float fromBits16(uint16_t bits, DType dtype) {
   return x.convertToFloat();
 }
 
-/// A tensor with storage of its own. `gap` extra elements follow each row and hold NaN.
+/// Memory whose last byte is the last of a page; an access beyond it is a fault.
+class GuardedBytes {
+public:
+  GuardedBytes() = default;
+  GuardedBytes(const GuardedBytes &) = delete;
+  GuardedBytes(GuardedBytes &&other) { std::swap(mapping, other.mapping), std::swap(length, other.length), std::swap(pages, other.pages); }
+  ~GuardedBytes() {
+    if (mapping)
+      munmap(mapping, pages);
+  }
+  void allocate(size_t bytes, int value) {
+    size_t page = size_t(sysconf(_SC_PAGESIZE));
+    length = bytes;
+    pages = (bytes + page - 1) / page * page + page;
+    void *memory = mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || mprotect(static_cast<char *>(memory) + pages - page, page, PROT_NONE))
+      llvm::report_fatal_error("cannot map memory for a test tensor");
+    mapping = static_cast<uint8_t *>(memory);
+    guard = page;
+    std::memset(data(), value, length);
+  }
+  uint8_t *data() const { return mapping + (pages - guard - length); }
+  size_t size() const { return length; }
+  uint8_t operator[](size_t i) const { return data()[i]; }
+  std::vector<uint8_t> copy() const { return std::vector<uint8_t>(data(), data() + length); }
+
+private:
+  uint8_t *mapping = nullptr;
+  size_t length = 0, pages = 0, guard = 4096;
+};
+
+/// A tensor with storage of its own that ends at a guard page. `gap` extra elements follow each row but the
+/// last and hold NaN.
 class Tensor {
 public:
   Tensor(std::vector<int64_t> shape, DType dtype, int64_t gap = 0) {
@@ -51,7 +86,7 @@ public:
     int64_t count = 1;
     for (int64_t size : padded)
       count *= size;
-    bytes.resize(std::max<int64_t>(count, 1) * dtypeSize(dtype), 0xff); // all ones is a NaN in f32, f16, bf16
+    bytes.allocate(std::max<int64_t>(count - gap, 1) * dtypeSize(dtype), 0xff); // a NaN in every float type
     view.data = bytes.data();
   }
   Tensor(const Tensor &) = delete;
@@ -88,7 +123,7 @@ public:
   }
 
   TensorView view;
-  std::vector<uint8_t> bytes;
+  GuardedBytes bytes;
 };
 
 /// Compiles the text of a module with tile kernels.
@@ -129,36 +164,74 @@ inline CompiledHost compileText(const std::string &text, HostCompileOptions opti
   return result;
 }
 
-/// Attention by definition, in double: out(b, h, q, e) and lse(b, h, q), flat and dense.
-inline void naiveAttention(const Tensor &q, const Tensor &k, const Tensor &v, bool causal,
+/// What is special about an attention; positions of queries are counted on the key axis (bottom right)
+/// unless `topLeft`.
+struct Definition {
+  std::function<double(double s, int64_t b, int64_t h, int64_t q, int64_t kv)> score;
+  std::function<bool(int64_t b, int64_t h, int64_t q, int64_t kv)> mask;
+  std::function<double(int64_t h)> sink;
+  double scale = 0; ///< 0 = 1 / sqrt(head dim)
+  bool topLeft = false;
+};
+
+inline Definition causalDefinition(bool causal = true) {
+  Definition definition;
+  if (causal)
+    definition.mask = [](int64_t, int64_t, int64_t q, int64_t kv) { return kv <= q; };
+  return definition;
+}
+
+/// All elements of a rank-4 tensor, dense.
+inline std::vector<float> denseValues(const Tensor &x) {
+  std::vector<float> values;
+  for (int64_t i = 0; i < x.view.shape[0]; ++i)
+    for (int64_t j = 0; j < x.view.shape[1]; ++j)
+      for (int64_t k = 0; k < x.view.shape[2]; ++k)
+        for (int64_t l = 0; l < x.view.shape[3]; ++l)
+          values.push_back(x.get({i, j, k, l}));
+  return values;
+}
+
+/// Attention by definition, in double: out(b, h, q, e) and lse(b, h, q), dense.
+inline void naiveAttention(const Tensor &q, const Tensor &k, const Tensor &v, const Definition &definition,
                            std::vector<double> &out, std::vector<double> &lse) {
   int64_t batch = q.view.shape[0], heads = q.view.shape[1], rows = q.view.shape[2];
   int64_t depth = q.view.shape[3], groups = k.view.shape[1], keys = k.view.shape[2];
   int64_t width = v.view.shape[3];
-  double scale = 1.0 / std::sqrt(double(depth));
+  double scale = definition.scale != 0 ? definition.scale : 1.0 / std::sqrt(double(depth));
+  std::vector<float> qs = denseValues(q), ks = denseValues(k), vs = denseValues(v);
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t h = 0; h < heads; ++h) {
       int64_t g = h / (heads / groups);
       for (int64_t i = 0; i < rows; ++i) {
-        int64_t count = causal ? std::max<int64_t>(0, std::min(keys, i + keys - rows + 1)) : keys;
-        std::vector<double> score(count);
-        double largest = -INFINITY, sum = 0;
-        for (int64_t j = 0; j < count; ++j) {
+        int64_t position = definition.topLeft ? i : i + keys - rows;
+        const float *query = &qs[((b * heads + h) * rows + i) * depth];
+        std::vector<std::pair<int64_t, double>> scores;
+        double largest = definition.sink ? definition.sink(h) : -INFINITY;
+        for (int64_t j = 0; j < keys; ++j) {
+          if (definition.mask && !definition.mask(b, h, position, j))
+            continue;
+          const float *key = &ks[((b * groups + g) * keys + j) * depth];
+          double s = 0;
           for (int64_t d = 0; d < depth; ++d)
-            score[j] += double(q.get({b, h, i, d})) * k.get({b, g, j, d});
-          score[j] *= scale;
-          largest = std::max(largest, score[j]);
+            s += double(query[d]) * key[d];
+          s *= scale;
+          if (definition.score)
+            s = definition.score(s, b, h, position, j);
+          scores.emplace_back(j, s);
+          largest = std::max(largest, s);
         }
         std::vector<double> row(width, 0.0);
-        for (int64_t j = 0; j < count; ++j) {
-          double p = std::exp(score[j] - largest);
+        double sum = definition.sink ? std::exp(definition.sink(h) - largest) : 0.0;
+        for (auto [j, s] : scores) {
+          double p = std::exp(s - largest);
           sum += p;
           for (int64_t e = 0; e < width; ++e)
-            row[e] += p * v.get({b, g, j, e});
+            row[e] += p * vs[((b * groups + g) * keys + j) * width + e];
         }
         for (int64_t e = 0; e < width; ++e)
-          out.push_back(count ? row[e] / sum : 0.0);
-        lse.push_back(count ? largest + std::log(sum) : -INFINITY);
+          out.push_back(sum > 0 ? row[e] / sum : 0.0);
+        lse.push_back(sum > 0 ? largest + std::log(sum) : -INFINITY);
       }
     }
 }

@@ -34,14 +34,14 @@ void check(const CompiledHost &compiled, const FlashKernelShape &shape, const Pr
   q.randomize(1);
   k.randomize(2);
   v.randomize(3);
-  std::vector<uint8_t> before = out.bytes;
+  std::vector<uint8_t> before = out.bytes.copy();
   HostLauncher launcher(threads);
   LaunchInputs inputs{{{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
   std::string error;
   ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
 
   std::vector<double> wantOut, wantLse;
-  naiveAttention(q, k, v, shape.causal, wantOut, wantLse);
+  naiveAttention(q, k, v, causalDefinition(shape.causal), wantOut, wantLse);
   EXPECT_LE(relativeError(out, wantOut), boundOf(shape.dtype));
   size_t at = 0;
   for (int64_t b = 0; b < problem.batch; ++b)
@@ -121,6 +121,131 @@ TEST(HostKernelLevels, FullAttentionAndTileShapes) {
     ASSERT_TRUE(compiled.kernel) << compiled.error;
     for (auto [rows, keys] : {std::pair(1, 1), std::pair(65, 63), std::pair(130, 300)})
       check(compiled, shape, {1, 2, 1, rows, keys, 1});
+  }
+}
+
+TEST(HostKernelLevels, SkipsHiddenTiles) {
+  for (HostISA isa : runnableLevels()) {
+    FlashKernelShape shape;
+    shape.skipHidden = true;
+    shape.tileQ = 32;
+    shape.tileKV = 24;
+    HostCompileOptions options;
+    options.isa = isa;
+    CompiledHost compiled = compileText(flashKernel(shape), options);
+    ASSERT_TRUE(compiled.kernel) << compiled.error;
+    for (auto [rows, keys] : {std::pair(1, 1), std::pair(65, 63), std::pair(200, 200), std::pair(130, 40)})
+      check(compiled, shape, {1, 2, 1, rows, keys, 1});
+  }
+}
+
+// NaN and infinite inputs reach exactly the outputs that depend on them.
+TEST(HostKernelValues, NaNAndInfinity) {
+  for (HostISA isa : runnableLevels())
+    for (const char *dtypeText : {"f32", "f16", "bf16"}) {
+      SCOPED_TRACE(stringifyHostISA(isa).str() + " " + dtypeText);
+      FlashKernelShape shape;
+      shape.dtype = dtypeText;
+      HostCompileOptions options;
+      options.isa = isa;
+      CompiledHost compiled = compileText(flashKernel(shape), options);
+      ASSERT_TRUE(compiled.kernel) << compiled.error;
+      DType dtype = dtypeNamed(dtypeText);
+      Tensor q({1, 1, 70, 64}, dtype), k({1, 1, 70, 64}, dtype), v({1, 1, 70, 64}, dtype);
+      Tensor out({1, 1, 70, 64}, dtype), lse({1, 1, 70}, DType::F32);
+      q.randomize(1);
+      k.randomize(2);
+      v.randomize(3);
+      for (int64_t i = 0; i < 70; ++i) // row 5 of Q is NaN; key 66 scores -inf for all rows, as q[0] > 0
+        q.set({0, 0, i, 0}, i == 5 ? NAN : 1.0f);
+      k.set({0, 0, 66, 0}, -INFINITY);
+      v.set({0, 0, 68, 7}, INFINITY);
+      HostLauncher launcher(1);
+      LaunchInputs inputs{{{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
+      std::string error;
+      ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
+      for (int64_t i = 0; i < 70; ++i)
+        for (int64_t e = 0; e < 64; ++e) {
+          float value = out.get({0, 0, i, e});
+          // Keys that the mask hides within a visited tile still multiply 0 by their value.
+          bool sameTile = i >= 64, infinite = sameTile && e == 7;
+          if (i == 5)
+            EXPECT_TRUE(std::isnan(value)) << i << " " << e;
+          else if (!infinite)
+            EXPECT_TRUE(std::isfinite(value)) << i << " " << e;
+          else if (i >= 68)
+            EXPECT_TRUE(std::isinf(value)) << i;
+        }
+      EXPECT_TRUE(std::isnan(lse.get({0, 0, 5})));
+      EXPECT_TRUE(std::isfinite(lse.get({0, 0, 69})));
+    }
+}
+
+// Heads and rows that lie beyond 2^31 elements from the base: the memory is reserved, not used.
+TEST(HostKernelValues, AddressesBeyond2To31Elements) {
+  const int64_t rowStride = (int64_t(1) << 28) + 8, headStride = (int64_t(1) << 32) + 24;
+  const size_t bytes = size_t(headStride * 2 + rowStride * 9) * 4;
+  auto reserve = [&] {
+    return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  };
+  void *memory = reserve(), *target = reserve();
+  if (memory == MAP_FAILED || target == MAP_FAILED)
+    GTEST_SKIP() << "this machine does not reserve " << bytes << " bytes of addresses";
+  FlashKernelShape shape;
+  shape.headDim = shape.vHeadDim = 16;
+  CompiledHost compiled = compileText(flashKernel(shape));
+  ASSERT_TRUE(compiled.kernel) << compiled.error;
+  Tensor q({1, 2, 9, 16}, DType::F32), out({1, 2, 9, 16}, DType::F32), lse({1, 2, 9}, DType::F32);
+  q.randomize(1);
+  auto far = [&](void *base) {
+    TensorView view = q.view;
+    view.data = base;
+    view.strides = {headStride * 2, headStride, rowStride, 1};
+    return view;
+  };
+  for (int64_t h = 0; h < 2; ++h)
+    for (int64_t i = 0; i < 9; ++i)
+      for (int64_t d = 0; d < 16; ++d)
+        static_cast<float *>(memory)[h * headStride + i * rowStride + d] = q.get({0, h, i, d});
+  HostLauncher launcher(1);
+  LaunchInputs inputs{{{"Q", far(memory)}, {"K", far(memory)}, {"V", far(memory)}, {"out", far(target)}, {"lse", lse.view}}, {}};
+  std::string error;
+  ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
+  for (int64_t h = 0; h < 2; ++h)
+    for (int64_t i = 0; i < 9; ++i)
+      for (int64_t d = 0; d < 16; ++d)
+        out.set({0, h, i, d}, static_cast<float *>(target)[h * headStride + i * rowStride + d]);
+  std::vector<double> wantOut, wantLse;
+  naiveAttention(q, q, q, causalDefinition(), wantOut, wantLse);
+  EXPECT_LE(relativeError(out, wantOut), 1e-6);
+  munmap(memory, bytes);
+  munmap(target, bytes);
+}
+
+// A hidden key is never multiplied: with tile.skip_hidden a NaN in a value that no row of the tile sees does
+// not reach the output. That is how this test sees that tiles are skipped.
+TEST(HostKernelLevels, HiddenTilesAreNotComputed) {
+  for (bool skip : {true, false}) {
+    FlashKernelShape shape;
+    shape.skipHidden = true;
+    std::string text = flashKernel(shape);
+    if (!skip)
+      text = text.erase(text.find("{tile.skip_hidden}"), 18);
+    CompiledHost compiled = compileText(text);
+    ASSERT_TRUE(compiled.kernel) << compiled.error;
+    Tensor q({1, 1, 128, 64}, DType::F32), k({1, 1, 128, 64}, DType::F32), v({1, 1, 128, 64}, DType::F32);
+    Tensor out({1, 1, 128, 64}, DType::F32), lse({1, 1, 128}, DType::F32);
+    q.randomize(1);
+    k.randomize(2);
+    v.randomize(3);
+    v.set({0, 0, 100, 5}, NAN);
+    HostLauncher launcher(1);
+    LaunchInputs inputs{{{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
+    std::string error;
+    ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
+    // Row 10 is in the first query tile, key 100 in the second key tile.
+    EXPECT_EQ(std::isnan(out.get({0, 0, 10, 5})), !skip);
+    EXPECT_TRUE(std::isnan(out.get({0, 0, 110, 5})));
   }
 }
 

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Rows that are not stored need not be computed: the last query tile of a length that is no multiple, and all
+// but one row of a tile when a single query is decoded. Row ops and products work row by row, so a tile's rows
+// beyond the limit of the stores influence nothing, unless the tile is the right operand of a product. The
+// tiles from which the stored ones are computed row by row are found once; their loops then stop at
+//
+//   min(limit - row, rows)
+#include "KernelEmitter.h"
+
+using namespace mlir;
+using namespace attnc;
+
+/// Whether the owner of `use` passes rows on to a tile in `tiles`, each to the row of the same number.
+static bool keepsRows(OpOperand &use, const llvm::DenseSet<Value> &tiles) {
+  Operation *owner = use.getOwner();
+  if (isa<tile::StoreOp>(owner))
+    return true;
+  if (auto loop = dyn_cast<scf::ForOp>(owner)) {
+    BlockArgument arg = loop.getTiedLoopRegionIterArg(&use);
+    return arg && tiles.contains(arg);
+  }
+  if (isa<scf::YieldOp>(owner)) {
+    auto loop = dyn_cast<scf::ForOp>(owner->getParentOp());
+    return loop && tiles.contains(loop.getRegionIterArg(use.getOperandNumber()));
+  }
+  if (auto dot = dyn_cast<tile::DotOp>(owner); dot && &use == &dot.getRhsMutable())
+    return false;
+  return owner->getNumResults() == 1 && tiles.contains(owner->getResult(0));
+}
+
+void KernelEmitter::findStoredRows() {
+  SmallVector<Value> todo;
+  bool consistent = true;
+  kernel.walk([&](tile::StoreOp store) {
+    if (!rowStore)
+      rowStore = store;
+    consistent &= store.getRow() == rowStore.getRow() && store.getLimit() == rowStore.getLimit() &&
+                  store.getValue().getType().getRows() == rowStore.getValue().getType().getRows();
+    todo.push_back(store.getValue());
+  });
+  auto add = [&](Value v) {
+    if (isa<tile::TileType>(v.getType()))
+      todo.push_back(v);
+  };
+  while (consistent && !todo.empty()) {
+    Value v = todo.pop_back_val();
+    if (!storedRows.insert(v).second)
+      continue;
+    if (auto arg = dyn_cast<BlockArgument>(v)) {
+      auto loop = cast<scf::ForOp>(arg.getOwner()->getParentOp());
+      unsigned index = arg.getArgNumber() - loop.getNumInductionVars();
+      add(loop.getInitArgs()[index]);
+      add(loop.getYieldedValues()[index]);
+      add(loop.getResult(index));
+      continue;
+    }
+    Operation *op = v.getDefiningOp();
+    if (auto loop = dyn_cast<scf::ForOp>(op))
+      add(loop.getRegionIterArg(cast<OpResult>(v).getResultNumber()));
+    else if (auto dot = dyn_cast<tile::DotOp>(op))
+      add(dot.getLhs()), add(dot.getAcc());
+    else if (isa<tile::MapOp, tile::ReduceOp, tile::CastOp>(op))
+      llvm::for_each(op->getOperands(), add);
+    else
+      consistent &= isa<tile::FillOp, tile::LoadOp>(op);
+  }
+  // Nothing else may look at these tiles: it would see rows that were not computed.
+  for (Value v : storedRows)
+    for (OpOperand &use : v.getUses())
+      consistent &= keepsRows(use, storedRows);
+  if (!consistent)
+    storedRows.clear();
+}
+
+void KernelEmitter::emitRowBound() {
+  if (storedRows.empty() || rowBound || !scalars.contains(rowStore.getRow()) ||
+      !scalars.contains(rowStore.getLimit()))
+    return;
+  rowBound = validRows(rowStore.getRow(), rowStore.getLimit(), rowStore.getValue().getType().getRows());
+}
+
+Value KernelEmitter::rowsOf(Value tile) {
+  if (rowBound && storedRows.contains(tile))
+    return rowBound;
+  return e.constI64(cast<tile::TileType>(tile.getType()).getRows());
+}

@@ -1,0 +1,3 @@
+// RUN: not attnc-opt %s --convert-tile-to-vector=isa=sve 2>&1 | FileCheck %s
+// CHECK: unknown host isa: expected native, generic, avx2, avx512 or avx512bf16, found sve
+module {}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Elementary functions of map regions, on vectors of every width, against the C library in double.
+#include "HostHarness.h"
+#include "gtest/gtest.h"
+
+using namespace attnc;
+using namespace attnc::testing;
+
+namespace {
+
+/// A kernel that applies `body` (which defines %y from %x and %c, the element and a copy of it) to 16x32 tiles.
+std::string mapKernel(const std::string &body) {
+  return substitute(R"(
+module {
+  tile.kernel @apply(%X: !tile.view<2xf32, unit> {tile.binding = "tensor:X", tile.axes = ["q", "32"]},
+                     %Y: !tile.view<2xf32, unit> {tile.binding = "tensor:Y", tile.axes = ["q", "32"], tile.output},
+                     %n: i32 {tile.binding = "size:q"})
+      attributes {grid_spaces = ["q", "q", "q"], grid_tiles = array<i64: 16, 1048576, 1048576>, num_warps = 4 : i32} {
+    %c0 = arith.constant 0 : i32
+    %c16 = arith.constant 16 : i32
+    %pid = tile.program_id 0
+    %row = arith.muli %pid, %c16 : i32
+    %t = tile.load %X[] rows 0 from %row to %n cols 32 : !tile.view<2xf32, unit> -> !tile.tile<16x32xf32>
+    %u = tile.map(%t) at(%row, %c0) {
+    ^bb0(%x: f32, %i: i32, %j: i32):
+      $BODY
+      tile.yield %y : f32
+    } : (!tile.tile<16x32xf32>) -> !tile.tile<16x32xf32>
+    tile.store %u, %Y[] rows 0 from %row to %n cols 32 : !tile.tile<16x32xf32>, !tile.view<2xf32, unit>
+    tile.return
+  }
+})",
+                    {{"BODY", body}});
+}
+
+std::vector<float> apply(const std::string &body, std::vector<float> values, HostISA isa) {
+  HostCompileOptions options;
+  options.isa = isa;
+  options.verify = true;
+  CompiledHost compiled = compileText(mapKernel(body), options);
+  EXPECT_TRUE(compiled.kernel) << compiled.error;
+  if (!compiled.kernel)
+    return {};
+  size_t count = values.size();
+  values.resize((count + 31) / 32 * 32);
+  std::vector<float> result(values.size());
+  TensorView x, y;
+  x.shape = y.shape = {int64_t(values.size() / 32), 32};
+  x.strides = y.strides = {32, 1};
+  x.data = values.data();
+  y.data = result.data();
+  HostLauncher launcher(1);
+  std::string error;
+  EXPECT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, {{{"X", x}, {"Y", y}}, {}}, error))
+      << error;
+  result.resize(count);
+  return result;
+}
+
+std::vector<HostISA> levels() {
+  std::vector<HostISA> result;
+  for (HostISA isa : {HostISA::Generic, HostISA::AVX2, HostISA::AVX512, HostISA::AVX512BF16})
+    if (isa <= detectHostISA())
+      result.push_back(isa);
+  return result;
+}
+
+struct Function {
+  const char *op;
+  double (*exact)(double);
+  float low, high;
+  double bound; ///< relative error
+};
+
+double relative(double found, double exact) {
+  if (std::isnan(exact))
+    return std::isnan(found) ? 0 : INFINITY;
+  if (std::isinf(exact) || exact == 0)
+    return found == exact ? 0 : INFINITY;
+  return std::abs(found - exact) / std::abs(exact);
+}
+
+class HostMath : public ::testing::TestWithParam<Function> {};
+
+TEST_P(HostMath, IsAccurate) {
+  const Function &function = GetParam();
+  std::vector<float> values;
+  std::mt19937 engine(3);
+  std::uniform_real_distribution<float> wide(function.low, function.high), narrow(-1, 1);
+  for (int i = 0; i < 20000; ++i)
+    values.push_back(wide(engine));
+  for (int i = 0; i < 2000; ++i)
+    values.push_back(std::max(function.low, narrow(engine) * 1e-3f));
+  for (HostISA isa : levels()) {
+    SCOPED_TRACE(stringifyHostISA(isa).str());
+    std::string body = std::string("%y = math.") + function.op + " %x : f32";
+    std::vector<float> found = apply(body, values, isa);
+    ASSERT_EQ(found.size(), values.size());
+    double worst = 0;
+    float at = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      double error = relative(found[i], function.exact(values[i]));
+      if (error > worst)
+        worst = error, at = values[i];
+    }
+    EXPECT_LE(worst, function.bound) << "at " << at;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Functions, HostMath,
+    ::testing::Values(Function{"exp2", [](double x) { return std::exp2(x); }, -125, 127, 2e-7},
+                      Function{"exp", [](double x) { return std::exp(x); }, -87, 88, 2.5e-7},
+                      Function{"log2", [](double x) { return std::log2(x); }, 1e-30f, 100, 4e-7},
+                      Function{"log", [](double x) { return std::log(x); }, 1e-30f, 100, 4e-7},
+                      Function{"tanh", [](double x) { return std::tanh(x); }, -10, 10, 2.5e-7},
+                      Function{"sin", [](double x) { return std::sin(x); }, -3, 3, 2e-7},
+                      Function{"cos", [](double x) { return std::cos(x); }, -1.5, 1.5, 2e-7},
+                      Function{"sqrt", [](double x) { return std::sqrt(x); }, 0, 1e30f, 6e-8},
+                      Function{"rsqrt", [](double x) { return 1 / std::sqrt(x); }, 1e-30f, 1e30f, 2e-7},
+                      Function{"floor", [](double x) { return std::floor(x); }, -1e5f, 1e5f, 0},
+                      Function{"ceil", [](double x) { return std::ceil(x); }, -1e5f, 1e5f, 0}),
+    [](const auto &info) { return info.param.op; });
+
+TEST(HostMathSpecial, Values) {
+  const float inf = INFINITY, nan = NAN, denormal = 1e-40f;
+  struct Case {
+    const char *op;
+    float x, y;
+  };
+  for (HostISA isa : levels()) {
+    SCOPED_TRACE(stringifyHostISA(isa).str());
+    for (Case c : std::initializer_list<Case>{
+             {"exp2", 0, 1},        {"exp2", -inf, 0},      {"exp2", inf, inf},       {"exp2", nan, nan},
+             {"exp2", 200, inf},    {"exp2", -200, 0},      {"exp2", -149, 0x1p-149f}, {"exp2", 127, 0x1p127f},
+             {"exp2", -1e38f, 0},   {"exp", 0, 1},          {"exp", -inf, 0},         {"exp", inf, inf},
+             {"exp", nan, nan},     {"exp", 100, inf},      {"exp", -200, 0},         {"log2", 0, -inf},
+             {"log2", -0.0f, -inf}, {"log2", -1, nan},      {"log2", inf, inf},       {"log2", nan, nan},
+             {"log2", 1, 0},        {"log2", 8, 3},         {"log2", 0x1p-149f, -149}, {"log", 0, -inf},
+             {"log", inf, inf},     {"log", 1, 0},          {"tanh", 0, 0},           {"tanh", inf, 1},
+             {"tanh", -inf, -1},    {"tanh", nan, nan},     {"tanh", denormal, denormal}}) {
+      std::vector<float> found =
+          apply(std::string("%y = math.") + c.op + " %x : f32", std::vector<float>(32, c.x), isa);
+      for (float y : found)
+        EXPECT_TRUE(y == c.y || (std::isnan(y) && std::isnan(c.y))) << c.op << "(" << c.x << ") = " << y;
+    }
+  }
+}
+
+TEST(HostMathSpecial, IntegerDivision) {
+  std::vector<float> values;
+  for (int a : {0, 1, -1, 7, -7, 8, -8, 1000003, -1000003})
+    values.push_back(a);
+  for (HostISA isa : levels()) {
+    SCOPED_TRACE(stringifyHostISA(isa).str());
+    for (int b : {1, 3, -3, 4, 0}) {
+      auto run = [&](const char *op) {
+        return apply(substitute("%a = arith.fptosi %x : f32 to i32\n %b = arith.constant $B : i32\n"
+                                "%q = arith.$OP %a, %b : i32\n %y = arith.sitofp %q : i32 to f32",
+                                {{"B", std::to_string(b)}, {"OP", op}}),
+                     values, isa);
+      };
+      std::vector<float> truncated = run("divsi"), floored = run("floordivsi"), rest = run("remsi");
+      for (size_t i = 0; i < values.size(); ++i) {
+        int a = int(values[i]), q = b ? a / b : 0;
+        EXPECT_EQ(truncated[i], q) << a << " / " << b;
+        EXPECT_EQ(rest[i], a - q * b) << a << " % " << b;
+        EXPECT_EQ(floored[i], b ? std::floor(double(a) / b) : 0) << a << " // " << b;
+      }
+    }
+  }
+}
+
+} // namespace

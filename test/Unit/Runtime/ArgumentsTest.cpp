@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// packArguments: what it packs, and what it says about tensors that do not fit.
+#include "attnc/Runtime/Arguments.h"
+#include "gtest/gtest.h"
+#include <cstring>
+
+using namespace attnc;
+
+namespace {
+
+KernelABI makeABI() {
+  KernelABI abi;
+  abi.symbol = "k";
+  abi.tensors = {{"Q", DType::F32, {"b", "h", "q", "8"}, true, false, 1},
+                 {"K", DType::F32, {"b", "g", "kv", "8"}, true, false, 1},
+                 {"out", DType::F32, {"b", "h", "q", "8"}, true, true, 1}};
+  for (const KernelTensor &tensor : abi.tensors) {
+    abi.args.push_back({KernelArg::Kind::Pointer, tensor.name, 0});
+    for (int32_t dim = 0; dim < 4; ++dim)
+      abi.args.push_back({KernelArg::Kind::Stride, tensor.name, dim});
+  }
+  abi.args.push_back({KernelArg::Kind::Size, "kv", 0});
+  abi.args.push_back({KernelArg::Kind::ParamI32, "window", 0});
+  abi.args.push_back({KernelArg::Kind::ParamF32, "cap", 0});
+  abi.gridSpaces = {"q", "h", "b"};
+  abi.gridTiles = {64, 1, 1};
+  return abi;
+}
+
+struct Fixture {
+  Fixture() {
+    auto add = [&](const char *name, std::vector<int64_t> shape) {
+      TensorView view;
+      view.data = memory;
+      view.shape = shape;
+      view.strides = rowMajorStrides(shape);
+      inputs.tensors[name] = view;
+    };
+    add("Q", {2, 4, 65, 8});
+    add("K", {2, 2, 100, 8});
+    add("out", {2, 4, 65, 8});
+    inputs.params = {{"window", -5}, {"cap", 1.5}};
+  }
+  /// The message for the current inputs; empty if they fit.
+  std::string message() {
+    std::string error;
+    return packArguments(abi, inputs, error) ? "" : error;
+  }
+  alignas(64) float memory[16];
+  KernelABI abi = makeABI();
+  LaunchInputs inputs;
+};
+
+TEST(PackArguments, PacksSlotsAndGrid) {
+  Fixture f;
+  std::string error;
+  auto packed = packArguments(f.abi, f.inputs, error);
+  ASSERT_TRUE(packed) << error;
+  ASSERT_EQ(packed->slots.size(), f.abi.args.size());
+  EXPECT_EQ(packed->slots[0], reinterpret_cast<uintptr_t>(f.memory));
+  EXPECT_EQ(packed->slots[1], 4u * 65 * 8);
+  EXPECT_EQ(packed->slots[3], 8u);
+  EXPECT_EQ(packed->slots[15], 100u);
+  EXPECT_EQ(static_cast<int32_t>(packed->slots[16]), -5);
+  float cap;
+  uint32_t bits = static_cast<uint32_t>(packed->slots[17]);
+  std::memcpy(&cap, &bits, 4);
+  EXPECT_EQ(cap, 1.5f);
+  EXPECT_EQ(packed->grid, (std::array<int64_t, 3>{2, 4, 2}));
+}
+
+TEST(PackArguments, StridesBeyond32BitsAndNegativeOnes) {
+  Fixture f;
+  f.inputs.tensors["K"].strides = {int64_t(1) << 40, -(int64_t(1) << 33), 8, 1};
+  std::string error;
+  auto packed = packArguments(f.abi, f.inputs, error);
+  ASSERT_TRUE(packed) << error;
+  EXPECT_EQ(static_cast<int64_t>(packed->slots[6]), int64_t(1) << 40);
+  EXPECT_EQ(static_cast<int64_t>(packed->slots[7]), -(int64_t(1) << 33));
+}
+
+TEST(PackArguments, EmptyTensorsNeedNoMemory) {
+  Fixture f;
+  f.inputs.tensors["K"].shape[2] = 0;
+  f.inputs.tensors["K"].data = nullptr;
+  EXPECT_EQ(f.message(), "");
+  f.inputs.tensors["Q"].shape[2] = f.inputs.tensors["out"].shape[2] = 0;
+  std::string error;
+  EXPECT_EQ(packArguments(f.abi, f.inputs, error)->grid[0], 0);
+}
+
+TEST(PackArguments, SaysWhatIsMissing) {
+  Fixture f;
+  f.inputs.tensors.erase("K");
+  EXPECT_EQ(f.message(), "tensor 'K' is missing: pass one with axes (b, g, kv, 8) and dtype f32");
+  Fixture p;
+  p.inputs.params.erase("cap");
+  EXPECT_EQ(p.message(), "parameter 'cap' is missing: pass a value for it");
+}
+
+TEST(PackArguments, SaysExpectedAndFound) {
+  auto after = [](auto change) {
+    Fixture f;
+    change(f);
+    return f.message();
+  };
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["Q"].dtype = DType::F16; }),
+            "tensor 'Q': expected dtype f32, found f16; convert it, or compile for that dtype");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["Q"].shape = {2, 4, 65}; }),
+            "tensor 'Q': expected 4 dimensions (b, h, q, 8), found shape (2, 4, 65)");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["Q"].shape[3] = 7; }),
+            "tensor 'Q', dimension 3: expected size 8, which the kernel is compiled for, found 7");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].shape[0] = 3; }),
+            "tensor 'K', dimension 0: expected size 2 for index space 'b' as in tensor 'Q', found 3");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["Q"].strides.pop_back(); }),
+            "tensor 'Q': expected one stride for each dimension of shape (2, 4, 65, 8), found strides "
+            "(2080, 520, 8)");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].strides[3] = 2; }),
+            "tensor 'K': expected a last stride of 1, found 2; make the rows contiguous");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].data = nullptr; }),
+            "tensor 'K': the data pointer is null but the shape is (2, 2, 100, 8)");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].data = reinterpret_cast<char *>(f.memory) + 1; }),
+            "tensor 'K': the data pointer is not a multiple of the element size, 4 bytes");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["out"].strides[0] = 0; }),
+            "tensor 'out' is an output: expected a stride other than 0 in dimension 0; pass a tensor whose "
+            "elements do not overlap");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].shape[1] = 3; }),
+            "expected the number of query heads (h = 4, tensor 'Q') to be a multiple of the number of key "
+            "heads (g = 3, tensor 'K')");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].shape[2] = int64_t(1) << 31; }),
+            "tensor 'K', dimension 2: size 2147483648 does not fit the kernel's 32-bit coordinates");
+  EXPECT_EQ(after([](Fixture &f) { f.inputs.params["window"] = 2.5; }),
+            "parameter 'window': expected a 32-bit integer, found 2.500000");
+}
+
+TEST(PackArguments, ChecksRowAlignment) {
+  Fixture f;
+  f.abi.tensors[0].rowAlignment = 16;
+  EXPECT_EQ(f.message(), "");
+  f.inputs.tensors["Q"].strides = {2340, 585, 9, 1};
+  EXPECT_NE(f.message().find("expected every row to start at a multiple of 16 bytes"), std::string::npos);
+  f.inputs.tensors["Q"].strides = {2080, 520, 8, 1};
+  f.inputs.tensors["Q"].data = f.memory + 1;
+  EXPECT_NE(f.message().find("that is 4 modulo 16"), std::string::npos);
+}
+
+} // namespace

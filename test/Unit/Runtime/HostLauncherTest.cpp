@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The launcher on kernels written in C++: every point once, scratch memory of its own for each thread.
+#include "attnc/Runtime/HostLauncher.h"
+#include "gtest/gtest.h"
+#include <atomic>
+#include <cstdlib>
+#include <thread>
+
+using namespace attnc;
+
+namespace {
+
+/// Counts its visits in a 3-d array (slot 0: counters, slots 1, 2: sizes of dimensions 0 and 1), and fails
+/// to count if its scratch memory changes under it.
+void countingKernel(const uint64_t *slots, int32_t i, int32_t j, int32_t k, void *scratch) {
+  auto *counters = reinterpret_cast<std::atomic<int> *>(slots[0]);
+  int64_t at = (int64_t(k) * int64_t(slots[2]) + j) * int64_t(slots[1]) + i;
+  auto *mine = static_cast<volatile int64_t *>(scratch);
+  bool aligned = reinterpret_cast<uintptr_t>(scratch) % 64 == 0;
+  for (int n = 0; n < 16; ++n)
+    mine[n] = at;
+  std::this_thread::yield();
+  bool kept = true;
+  for (int n = 0; n < 16; ++n)
+    kept &= mine[n] == at;
+  if (aligned && kept)
+    ++counters[at];
+}
+
+void expectEveryPointOnce(HostLauncher &launcher, std::array<int64_t, 3> grid) {
+  std::vector<std::atomic<int>> counters(grid[0] * grid[1] * grid[2]);
+  KernelABI abi;
+  abi.scratchBytes = 16 * sizeof(int64_t);
+  PackedArguments arguments;
+  arguments.slots = {reinterpret_cast<uintptr_t>(counters.data()), uint64_t(grid[0]), uint64_t(grid[1])};
+  arguments.grid = grid;
+  std::string error;
+  ASSERT_TRUE(launcher.launch(abi, countingKernel, arguments, error)) << error;
+  for (auto &counter : counters)
+    EXPECT_EQ(counter, 1);
+}
+
+TEST(HostLauncher, VisitsEveryPointOnce) {
+  for (unsigned threads : {1u, 2u, 5u}) {
+    HostLauncher launcher(threads);
+    EXPECT_EQ(launcher.numThreads(), threads);
+    for (auto grid : {std::array<int64_t, 3>{1, 1, 1}, {7, 3, 2}, {100, 1, 5}, {0, 4, 4}, {2, 1, 1}})
+      expectEveryPointOnce(launcher, grid);
+  }
+}
+
+TEST(HostLauncher, LaunchesFromSeveralThreads) {
+  HostLauncher launcher(2);
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i)
+    callers.emplace_back([&] {
+      for (int n = 0; n < 10; ++n)
+        expectEveryPointOnce(launcher, {13, 2, 2});
+    });
+  for (std::thread &caller : callers)
+    caller.join();
+}
+
+TEST(HostLauncher, ThreadsFromTheEnvironment) {
+  setenv("ATTNC_NUM_THREADS", "3", 1);
+  EXPECT_EQ(HostLauncher().numThreads(), 3u);
+  setenv("ATTNC_NUM_THREADS", "many", 1);
+  EXPECT_GE(HostLauncher().numThreads(), 1u);
+  unsetenv("ATTNC_NUM_THREADS");
+}
+
+TEST(HostLauncher, ReportsMissingMemory) {
+  HostLauncher launcher(1);
+  KernelABI abi;
+  abi.symbol = "huge";
+  abi.scratchBytes = int64_t(1) << 60;
+  PackedArguments arguments;
+  arguments.grid = {1, 1, 1};
+  std::string error;
+  EXPECT_FALSE(launcher.launch(abi, countingKernel, arguments, error));
+  EXPECT_NE(error.find("kernel 'huge' needs 1152921504606846976 bytes"), std::string::npos) << error;
+}
+
+} // namespace
