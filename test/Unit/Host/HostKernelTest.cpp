@@ -286,4 +286,43 @@ TEST(HostObject, SurvivesReloading) {
   llvm::consumeError(missing.takeError());
 }
 
+// A signature that cannot be launched is an error at the kernel, before anything is compiled.
+TEST(HostObject, RejectsMalformedSignatures) {
+  auto diagnose = [](const char *arguments) {
+    std::string text = substitute(R"(tile.kernel @k($ARGS)
+      attributes {grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 4 : i32} {
+    tile.return
+  })",
+                                  {{"ARGS", arguments}});
+    mlir::DialectRegistry registry;
+    registerHostTarget(registry);
+    mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+    std::string messages;
+    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
+      messages += diagnostic.str();
+      return mlir::success();
+    });
+    auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+    EXPECT_TRUE(bool(module)) << messages;
+    auto object = compileForHost(*module);
+    EXPECT_FALSE(bool(object));
+    llvm::consumeError(object.takeError());
+    return messages;
+  };
+  auto expect = [&](const char *arguments, const char *message) {
+    std::string found = diagnose(arguments);
+    EXPECT_NE(found.find(message), std::string::npos) << found;
+  };
+  expect("%v: !tile.view<2xf32> {tile.binding = \"tensor:v\"}",
+         "expects `tile.axes` with 2 strings on the argument of tensor 'v'");
+  expect("%v: !tile.view<2xf32> {tile.binding = \"tensor:v\", tile.axes = [\"q\"]}",
+         "expects `tile.axes` with 2 strings on the argument of tensor 'v'");
+  expect("%v: !tile.view<2xf32> {tile.binding = \"size:q\"}",
+         "expects a view to be bound to `tensor:NAME`, found size:q");
+  expect("%v: f32 {tile.binding = \"size:q\"}",
+         "expects a scalar to be bound to `size:SPACE` (i32) or `param:NAME`");
+  expect("%v: !tile.view<1xf64> {tile.binding = \"tensor:v\", tile.axes = [\"q\"]}",
+         "expects views of f32, f16, bf16, i32 or i1");
+}
+
 } // namespace
