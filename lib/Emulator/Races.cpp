@@ -20,8 +20,11 @@ void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
         r.resize(words, 0);
   }
   for (unsigned i = 0; i < warps; ++i)
-    if (readers[i].size() < words)
+    if (readers[i].size() < words) {
+      if (readers[i].empty())
+        readingAgents.push_back(i);
       readers[i].resize(words, 0);
+    }
   // Everything so far happened before this thread block: all know all, and every clock moves on.
   for (unsigned i = 0; i < 32; ++i)
     vectors[i] = clock;
@@ -69,20 +72,29 @@ bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, cons
   return false;
 }
 
-/// A write must come after the last write and after every read of the same bytes.
-bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask,
-                              unsigned agent) {
+/// A write must come after the last write and after every read of the same bytes. The loop over
+/// agents is outside, so that the words of one lane, which are contiguous, are checked together.
+bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first, uint32_t count,
+                              uint8_t mask, unsigned agent) {
   const VectorClock &v = vectors[w.id];
-  const Writer &old = writers[word];
-  bool self = old.agent == w.id && agent < 32;
-  if (!self && (old.mask & mask) && !ordered(v, old.agent, old.clock))
-    return report(w, r, lane, a, "write after write", old.agent, old.rec, old.lane, agent >= 32);
-  for (unsigned i = 0; i < numAgents; ++i) {
-    if (i == w.id || readers[i].empty())
+  for (uint32_t word = first; word < first + count; ++word) {
+    const Writer &old = writers[word];
+    bool self = old.agent == w.id && agent < 32;
+    if (!self && (old.mask & mask) && !ordered(v, old.agent, old.clock))
+      return report(w, r, lane, a, "write after write", old.agent, old.rec, old.lane, agent >= 32);
+  }
+  for (unsigned i : readingAgents) {
+    if (i == w.id)
       continue;
-    uint32_t e = readers[i][word];
-    if ((e & mask) && !ordered(v, i, e >> 4))
-      return report(w, r, lane, a, "write after read", i, readRec[word], -1, agent >= 32);
+    const uint32_t *reads = readers[i].data() + first;
+    uint32_t late = 0;
+    for (uint32_t k = 0; k < count; ++k)
+      late |= (reads[k] >> 4) > v[i] ? reads[k] : 0;
+    if (!(late & mask))
+      continue;
+    for (uint32_t k = 0; k < count; ++k)
+      if ((reads[k] & mask) && !ordered(v, i, reads[k] >> 4))
+        return report(w, r, lane, a, "write after read", i, readRec[first + k], -1, agent >= 32);
   }
   return true;
 }
@@ -102,6 +114,8 @@ bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
     int l = __builtin_ctz(m);
     uint8_t mask = byteMask(a.address[l], a.bytes);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
+    if (a.mode != Mode::Load && !checkWrite(w, r, l, a, first, count, mask, w.id))
+      return false;
     for (uint32_t word = first; word < first + count; ++word) {
       if (a.mode == Mode::Load) {
         const Writer &old = writers[word];
@@ -114,8 +128,6 @@ bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
         mine[word] = (mine[word] >> 4 == now ? mine[word] : now << 4) | mask;
         readRec[word] = r->index;
       } else {
-        if (!checkWrite(w, r, l, a, word, mask, w.id))
-          return false;
         Writer &n = writers[word];
         bool extend = n.agent == w.id && n.clock == now;
         n = {now, static_cast<uint8_t>(w.id), static_cast<uint8_t>(extend ? n.mask | mask : mask),
@@ -131,9 +143,9 @@ bool RaceDetector::asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned a
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
+    if (!checkWrite(w, r, l, a, first, count, 0xf, agent))
+      return false;
     for (uint32_t word = first; word < first + count; ++word) {
-      if (!checkWrite(w, r, l, a, word, 0xf, agent))
-        return false;
       writers[word] = {now, static_cast<uint8_t>(agent), 0xf, static_cast<uint16_t>(l), r->index};
     }
   }
@@ -141,8 +153,11 @@ bool RaceDetector::asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned a
 }
 
 bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned agent) {
-  if (readers[agent].size() < words)
+  if (readers[agent].size() < words) {
+    if (readers[agent].empty())
+      readingAgents.push_back(agent);
     readers[agent].resize(words, 0);
+  }
   uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
   const VectorClock &v = vectors[w.id];
   for (uint32_t m = a.lanes; m; m &= m - 1) {

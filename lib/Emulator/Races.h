@@ -60,7 +60,8 @@ private:
     uint16_t lane = 0;
     uint32_t rec = noRecord;
   };
-  bool checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask, unsigned agent);
+  bool checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first, uint32_t count, uint8_t mask,
+                  unsigned agent);
   bool report(Warp &w, const Rec *r, int lane, const Access &a, const char *what, unsigned otherAgent, uint32_t otherRec,
               int otherLane, bool selfAsync);
   bool ordered(const VectorClock &v, unsigned agent, uint32_t time) const { return time <= v[agent]; }
@@ -70,6 +71,7 @@ private:
   std::array<uint32_t, numAgents> clock{};
   std::array<VectorClock, 32> vectors{};
   std::vector<Writer> writers;                          ///< by word
+  std::vector<unsigned> readingAgents;                  ///< agents that have a `readers` table
   std::vector<uint32_t> readRec;                        ///< by word, the last reader's record
   std::array<std::vector<uint32_t>, numAgents> readers; ///< by word: clock << 4 | byte mask
 };
