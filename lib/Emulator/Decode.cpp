@@ -386,6 +386,7 @@ static const std::unordered_map<std::string, DecodeFn> &opcodes() {
     addFloatOpcodes(t);
     addMemoryOpcodes(t);
     addWarpOpcodes(t);
+    addHopperOpcodes(t);
     return t;
   }();
   return table;

@@ -32,6 +32,7 @@ struct Rec;
 class DeviceMemory;
 class RaceDetector;
 struct AsyncState;
+struct HopperState;
 
 using Handler = const Rec *(*)(Warp &, const Rec *);
 
@@ -139,7 +140,7 @@ struct NamedBarrier {
   bool reduceAll = true;
   uint64_t reducePopc = 0;
   const Rec *first = nullptr;   ///< the first arrival of this phase
-  std::unique_ptr<std::array<uint32_t, 96>> clock; ///< the race detector's join of all arrivals
+  std::unique_ptr<std::array<uint32_t, 192>> clock; ///< the race detector's join of all arrivals
 };
 
 /// One thread block and its shared memory.
@@ -157,6 +158,7 @@ struct Cta {
   std::vector<std::unique_ptr<Warp>> warps;
   NamedBarrier barriers[16];
   std::unique_ptr<RaceDetector> races;
+  std::unique_ptr<HopperState> hopper; ///< sm_90 machinery, see Hopper.h
   std::vector<char> sharedStore, fileStore, localStore;
   bool progressed = false;
   uint64_t spins = 0;              ///< rounds in which every warp only spun

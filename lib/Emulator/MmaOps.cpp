@@ -236,6 +236,34 @@ Handler selectMma(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite
   return nullptr;
 }
 
+void multiplyWgmma(float *acc, const float *a, const float *b, unsigned k, unsigned n) {
+  // A spread to lanes: row g + 8h for all four t.
+  alignas(128) float rows[2][32][32];
+  for (unsigned h = 0; h < 2; ++h)
+    for (unsigned kk = 0; kk < k; ++kk)
+      for (unsigned l = 0; l < 32; ++l)
+        rows[h][kk][l] = a[(l / 4 + 8 * h) * k + kk];
+  typedef float Vec4 __attribute__((vector_size(16)));
+  for (unsigned j = 0; j < n; j += 8) {
+    VecF c[4];
+    __builtin_memcpy(c, acc + j * 16, sizeof c);
+    for (unsigned kk = 0; kk < k; ++kk) {
+      VecF lo, hi;
+      __builtin_memcpy(&lo, rows[0][kk], sizeof lo);
+      __builtin_memcpy(&hi, rows[1][kk], sizeof hi);
+      for (unsigned p = 0; p < 2; ++p) {
+        Vec4 four;
+        __builtin_memcpy(&four, b + kk * n + j + 4 * p, sizeof four);
+        VecF column = __builtin_shufflevector(four, four, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0,
+                                              1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+        c[p] = multiplyAdd(lo, column, c[p]);
+        c[2 + p] = multiplyAdd(hi, column, c[2 + p]);
+      }
+    }
+    __builtin_memcpy(acc + j * 16, c, sizeof c);
+  }
+}
+
 // What this instruction set offers; Dispatch.cpp chooses among the tables.
 Handler selectInteger(const AluKey &);
 Handler selectFloating(const AluKey &);
@@ -247,7 +275,7 @@ Handler selectCompare(const AluKey &);
 #define STRINGIZE(X) STRINGIZE2(X)
 extern const HandlerTable table;
 const HandlerTable table = {STRINGIZE(ATTNC_EMU_ISA), selectInteger, selectFloating, selectHalf,
-                            selectConvert, selectCompare, selectMma};
+                            selectConvert, selectCompare, multiplyWgmma, selectMma};
 
 } // namespace ATTNC_EMU_ISA
 } // namespace attnc::emu

@@ -26,24 +26,36 @@ void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
       readers[i].resize(words, 0);
     }
   // Everything so far happened before this thread block: all know all, and every clock moves on.
-  for (unsigned i = 0; i < 32; ++i)
-    vectors[i] = clock;
+  for (VectorClock &v : vectors)
+    for (unsigned i = 0; i < numAgents; ++i)
+      v[i] = v[numAgents + i] = clock[i];
   for (uint32_t &c : clock)
     ++c;
   for (unsigned i = 0; i < 32; ++i)
     vectors[i][i] = clock[i];
 }
 
+void RaceDetector::joinInto(unsigned warp, VectorClock &object) {
+  const VectorClock &v = vectors[warp];
+  for (unsigned i = 0; i < v.size(); ++i)
+    object[i] = std::max(object[i], v[i]);
+}
+
 void RaceDetector::release(unsigned warp, VectorClock &object) {
+  joinInto(warp, object);
+  tick(warp);
+}
+
+void RaceDetector::proxyFence(unsigned warp) {
   VectorClock &v = vectors[warp];
   for (unsigned i = 0; i < numAgents; ++i)
-    object[i] = std::max(object[i], v[i]);
-  v[warp] = ++clock[warp];
+    v[numAgents + i] = std::max(v[numAgents + i], v[i]);
+  tick(warp); // writes after the fence are not covered by it
 }
 
 void RaceDetector::acquire(unsigned warp, const VectorClock &object) {
   VectorClock &v = vectors[warp];
-  for (unsigned i = 0; i < numAgents; ++i)
+  for (unsigned i = 0; i < v.size(); ++i)
     v[i] = std::max(v[i], object[i]);
 }
 
@@ -167,6 +179,14 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
       const Writer &old = writers[word];
       if (old.agent != w.id && old.mask && !ordered(v, old.agent, old.clock))
         return report(w, r, l, a, "read", old.agent, old.rec, old.lane, true);
+      if (old.agent < bulkAgent(0) && old.rec != noRecord && old.clock > v[numAgents + old.agent]) {
+        fault(w, r, l, "missing-proxy-fence",
+              "asynchronous read at %s\n  of bytes written through the generic proxy by %s lane %d\n    %s\n"
+              "  needs a fence.proxy.async between the write and the barrier that orders them",
+              describeAddress(w, Space::Shared, a.address[l]).c_str(), agentName(old.agent).c_str(), old.lane,
+              describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
+        return false;
+      }
       readers[agent][word] = now << 4 | 0xf;
       readRec[word] = r->index;
     }

@@ -26,7 +26,10 @@ constexpr unsigned numAgents = 96; ///< 32 warps, 32 cp.async agents, 32 bulk-co
 constexpr unsigned copyAgent(unsigned warp) { return 32 + warp; }
 constexpr unsigned bulkAgent(unsigned warp) { return 64 + warp; }
 
-using VectorClock = std::array<uint32_t, numAgents>;
+/// The first half is what has happened; the second half is how much of that is visible to the
+/// asynchronous proxy (TMA stores, wgmma), which fence.proxy.async brings up to date. Both travel along
+/// the same edges.
+using VectorClock = std::array<uint32_t, 2 * numAgents>;
 
 class RaceDetector {
 public:
@@ -47,6 +50,12 @@ public:
   /// Release: what the warp knows flows into `object`. Acquire: the other way.
   void release(unsigned warp, VectorClock &object);
   void acquire(unsigned warp, const VectorClock &object);
+  /// `release` in two steps, for operations that a warp performs lane by lane.
+  void joinInto(unsigned warp, VectorClock &object);
+  void tick(unsigned warp) { vectors[warp][warp] = ++clock[warp]; }
+  /// fence.proxy.async: asynchronous readers may rely on everything ordered before this point.
+  void proxyFence(unsigned warp);
+  uint32_t now(unsigned warp) const { return clock[warp]; }
   const VectorClock &known(unsigned warp) const { return vectors[warp]; }
 
   /// If the bytes wait for an asynchronous copy, reports that and returns true.
