@@ -22,12 +22,17 @@ namespace {
 typedef uint32_t VecU __attribute__((vector_size(128)));
 typedef int32_t VecI __attribute__((vector_size(128)));
 typedef float VecF __attribute__((vector_size(128)));
-// Columns are aligned to 64 bytes only, so memory is accessed through types that promise no more.
-typedef uint32_t ColumnU __attribute__((vector_size(128), aligned(64)));
-typedef int32_t ColumnI __attribute__((vector_size(128), aligned(64)));
-typedef float ColumnF __attribute__((vector_size(128), aligned(64)));
 
-[[gnu::always_inline]] inline VecU load(Warp &w, uint32_t operand) { return *place<ColumnU>(w, operand); }
+// Columns are aligned to 64 bytes only, so they are copied, which promises the compiler nothing.
+template <class V> [[gnu::always_inline]] inline V column(Warp &w, uint32_t operand) {
+  V v;
+  __builtin_memcpy(&v, place<char>(w, operand), sizeof v);
+  return v;
+}
+template <class V> [[gnu::always_inline]] inline void setColumn(Warp &w, uint32_t operand, V v) {
+  __builtin_memcpy(place<char>(w, operand), &v, sizeof v);
+}
+[[gnu::always_inline]] inline VecU load(Warp &w, uint32_t operand) { return column<VecU>(w, operand); }
 
 #define SPREAD_A(T)                                                                                \
   __builtin_shufflevector(v, v, 0 + T, 0 + T, 0 + T, 0 + T, 4 + T, 4 + T, 4 + T, 4 + T, 8 + T,     \
@@ -144,10 +149,10 @@ template <class EA, class EB, int Halves> const Rec *mmaF32(Warp &w, const Rec *
   const uint32_t *d = r->ext, *a = d + 4, *b = a + 2 * Halves, *c = b + Halves;
   VecF acc[4];
   for (int i = 0; i < 4; ++i)
-    acc[i] = *place<ColumnF>(w, c[i]);
+    acc[i] = column<VecF>(w, c[i]);
   multiply<EA, EB, Halves>(w, a, b, acc);
   for (int i = 0; i < 4; ++i)
-    *place<ColumnF>(w, d[i]) = canonicalNan(acc[i]);
+    setColumn(w, d[i], canonicalNan(acc[i]));
   return r + 1;
 }
 
@@ -177,14 +182,14 @@ template <class EA, class EB, int Halves, bool Sat> const Rec *mmaS32(Warp &w, c
   VecI acc[4] = {};
   multiply<EA, EB, Halves>(w, a, b, acc);
   for (int i = 0; i < 4; ++i) {
-    VecI before = *place<ColumnI>(w, c[i]);
+    VecI before = column<VecI>(w, c[i]);
     VecI sum = reinterpret_cast<VecI>(reinterpret_cast<VecU>(before) + reinterpret_cast<VecU>(acc[i]));
     if constexpr (Sat) {
       VecI overflow = ((before ^ sum) & (acc[i] ^ sum)) < 0;
       VecI limit = (before >> 31) ^ 0x7fffffff;
       sum = (overflow & limit) | (~overflow & sum);
     }
-    *place<ColumnI>(w, d[i]) = sum;
+    setColumn(w, d[i], sum);
   }
   return r + 1;
 }
