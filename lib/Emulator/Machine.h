@@ -31,6 +31,7 @@ struct Launch;
 struct Rec;
 class DeviceMemory;
 class RaceDetector;
+class ThreadedCode;
 struct AsyncState;
 struct HopperState;
 
@@ -52,6 +53,7 @@ struct Rec {
   uint32_t index = 0;            ///< position in Kernel::recs
   uint32_t instr = noRecord;     ///< index in Function::body, noRecord for block heads
   uint32_t counter = 0;          ///< index of the memory counters of this record
+  bool straight = false;         ///< always continues with the next record
 };
 
 /// A basic block after decoding, for counters and reports.
@@ -76,6 +78,7 @@ struct Kernel {
   uint32_t localBytes = 0;           ///< per thread
   uint32_t maxLive32 = 0;            ///< most 32-bit register units live at once (64-bit count two)
   uint32_t numMemoryRecs = 0;
+  std::shared_ptr<ThreadedCode> code; ///< null: execute by the loop
   const char *constantBase() const {
     auto p = reinterpret_cast<uintptr_t>(constants.data());
     return reinterpret_cast<const char *>((p + 63) & ~uintptr_t(63));

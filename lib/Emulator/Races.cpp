@@ -12,8 +12,19 @@ namespace attnc::emu {
 void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
   warps = numWarps;
   words = (sharedBytes + 3) / 4;
-  if (writers.size() < words) {
-    writers.resize(words);
+  constexpr uint32_t clockLimit = 1u << 24; // keys have 25 bits of clock; start over well before
+  if (*std::max_element(clock.begin(), clock.end()) > clockLimit) {
+    clock.fill(0);
+    keys.clear();
+    infos.clear();
+    readRec.clear();
+    readingAgents.clear();
+    for (auto &r : readers)
+      r.clear();
+  }
+  if (keys.size() < words) {
+    keys.resize(words, 0);
+    infos.resize(words);
     readRec.resize(words, noRecord);
     for (auto &r : readers)
       if (!r.empty())
@@ -90,10 +101,11 @@ bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, 
                               uint8_t mask, unsigned agent) {
   const VectorClock &v = vectors[w.id];
   for (uint32_t word = first; word < first + count; ++word) {
-    const Writer &old = writers[word];
-    bool self = old.agent == w.id && agent < 32;
-    if (!self && (old.mask & mask) && !ordered(v, old.agent, old.clock))
-      return report(w, r, lane, a, "write after write", old.agent, old.rec, old.lane, agent >= 32);
+    unsigned other = agentOf(keys[word]);
+    const WriteInfo &old = infos[word];
+    bool self = other == w.id && agent < 32;
+    if (!self && !ordered(v, other, clockOf(keys[word])) && (old.mask & mask))
+      return report(w, r, lane, a, "write after write", other, old.rec, old.lane, agent >= 32);
   }
   for (unsigned i : readingAgents) {
     if (i == w.id)
@@ -115,36 +127,65 @@ static uint8_t byteMask(uint64_t address, uint32_t bytes) {
   return bytes >= 4 ? 0xf : static_cast<uint8_t>(((1u << bytes) - 1) << (address & 3));
 }
 
+bool RaceDetector::checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask) {
+  unsigned other = agentOf(keys[word]);
+  if (other == w.id || ordered(vectors[w.id], other, clockOf(keys[word])) || !(infos[word].mask & mask))
+    return true;
+  return report(w, r, lane, a, "read", other, infos[word].rec, infos[word].lane, false);
+}
+
+/// Reads of whole words. The inner loops have a constant length and vectorise; a key that was good
+/// for one word is good for all.
+template <unsigned Words> bool RaceDetector::load(Warp &w, const Rec *r, const Access &a) {
+  uint32_t *mine = readers[w.id].data(), stamp = clock[w.id] << 4 | 0xf, good = ~0u;
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
+    const uint32_t *key = &keys[first];
+    uint32_t different = 0;
+    for (unsigned k = 0; k < Words; ++k)
+      different |= key[k] ^ good;
+    if (different) {
+      for (unsigned k = 0; k < Words; ++k)
+        if (!checkRead(w, r, l, a, first + k, 0xf))
+          return false;
+      good = key[0];
+      for (unsigned k = 1; k < Words; ++k)
+        good = key[k] == good ? good : ~0u;
+    }
+    for (unsigned k = 0; k < Words; ++k)
+      mine[first + k] = stamp;
+    for (unsigned k = 0; k < Words; ++k)
+      readRec[first + k] = r->index;
+  }
+  return true;
+}
+
 bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
   if (a.synchronizing)
     return true; // volatile and atomic accesses are the program's own synchronization
-  VectorClock &v = vectors[w.id];
   uint32_t now = clock[w.id], count = std::max(1u, a.bytes / 4);
+  if (a.mode == Mode::Load && a.bytes >= 4)
+    return count == 1 ? load<1>(w, r, a) : count == 2 ? load<2>(w, r, a) : load<4>(w, r, a);
   uint32_t *mine = readers[w.id].data();
-  uint64_t lastGood = ~0ull;
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint8_t mask = byteMask(a.address[l], a.bytes);
-    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
-    if (a.mode != Mode::Load && !checkWrite(w, r, l, a, first, count, mask, w.id))
+    uint32_t word = static_cast<uint32_t>(a.address[l] >> 2);
+    if (a.mode == Mode::Load) {
+      if (!checkRead(w, r, l, a, word, mask))
+        return false;
+      mine[word] = (mine[word] >> 4 == now ? mine[word] : now << 4) | mask;
+      readRec[word] = r->index;
+      continue;
+    }
+    if (!checkWrite(w, r, l, a, word, count, mask, w.id))
       return false;
-    for (uint32_t word = first; word < first + count; ++word) {
-      if (a.mode == Mode::Load) {
-        const Writer &old = writers[word];
-        uint64_t key = uint64_t(old.clock) << 8 | old.agent;
-        if (key != lastGood) {
-          if (old.agent != w.id && (old.mask & mask) && !ordered(v, old.agent, old.clock))
-            return report(w, r, l, a, "read", old.agent, old.rec, old.lane, false);
-          lastGood = key;
-        }
-        mine[word] = (mine[word] >> 4 == now ? mine[word] : now << 4) | mask;
-        readRec[word] = r->index;
-      } else {
-        Writer &n = writers[word];
-        bool extend = n.agent == w.id && n.clock == now;
-        n = {now, static_cast<uint8_t>(w.id), static_cast<uint8_t>(extend ? n.mask | mask : mask),
-             static_cast<uint16_t>(l), r->index};
-      }
+    uint32_t key = now << 7 | w.id;
+    for (uint32_t k = word; k < word + count; ++k) {
+      uint8_t before = keys[k] == key ? infos[k].mask : 0;
+      keys[k] = key;
+      infos[k] = {r->index, static_cast<uint16_t>(l), static_cast<uint8_t>(before | mask)};
     }
   }
   return true;
@@ -158,7 +199,8 @@ bool RaceDetector::asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned a
     if (!checkWrite(w, r, l, a, first, count, 0xf, agent))
       return false;
     for (uint32_t word = first; word < first + count; ++word) {
-      writers[word] = {now, static_cast<uint8_t>(agent), 0xf, static_cast<uint16_t>(l), r->index};
+      keys[word] = now << 7 | agent;
+      infos[word] = {r->index, static_cast<uint16_t>(l), 0xf};
     }
   }
   return true;
@@ -176,14 +218,15 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
     for (uint32_t word = first; word < first + count; ++word) {
-      const Writer &old = writers[word];
-      if (old.agent != w.id && old.mask && !ordered(v, old.agent, old.clock))
-        return report(w, r, l, a, "read", old.agent, old.rec, old.lane, true);
-      if (old.agent < bulkAgent(0) && old.rec != noRecord && old.clock > v[numAgents + old.agent]) {
+      const WriteInfo &old = infos[word];
+      unsigned other = agentOf(keys[word]);
+      if (other != w.id && old.mask && !ordered(v, other, clockOf(keys[word])))
+        return report(w, r, l, a, "read", other, old.rec, old.lane, true);
+      if (other < bulkAgent(0) && old.rec != noRecord && clockOf(keys[word]) > v[numAgents + other]) {
         fault(w, r, l, "missing-proxy-fence",
               "asynchronous read at %s\n  of bytes written through the generic proxy by %s lane %d\n    %s\n"
               "  needs a fence.proxy.async between the write and the barrier that orders them",
-              describeAddress(w, Space::Shared, a.address[l]).c_str(), agentName(old.agent).c_str(), old.lane,
+              describeAddress(w, Space::Shared, a.address[l]).c_str(), agentName(other).c_str(), old.lane,
               describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
         return false;
       }
@@ -197,9 +240,10 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
 bool RaceDetector::pendingCopy(Warp &w, const Rec *r, int lane, const Access &a) {
   uint32_t first = static_cast<uint32_t>(a.address[lane] >> 2), count = std::max(1u, a.bytes / 4);
   for (uint32_t word = first; word < first + count; ++word) {
-    const Writer &old = writers[word];
-    if (old.agent >= 32 && old.rec != noRecord && !ordered(vectors[w.id], old.agent, old.clock)) {
-      report(w, r, lane, a, "read", old.agent, old.rec, old.lane, false);
+    const WriteInfo &old = infos[word];
+    unsigned other = agentOf(keys[word]);
+    if (other >= 32 && old.rec != noRecord && !ordered(vectors[w.id], other, clockOf(keys[word]))) {
+      report(w, r, lane, a, "read", other, old.rec, old.lane, false);
       return true;
     }
   }

@@ -62,13 +62,17 @@ public:
   bool pendingCopy(Warp &w, const Rec *r, int lane, const Access &a);
 
 private:
-  struct Writer {
-    uint32_t clock = 0;
-    uint8_t agent = 0;
-    uint8_t mask = 0; ///< bytes of the word
-    uint16_t lane = 0;
+  /// Who wrote a word last: `keys` holds clock << 7 | agent, all that a read must compare; the rest is
+  /// needed for reports and partial words only.
+  struct WriteInfo {
     uint32_t rec = noRecord;
+    uint16_t lane = 0;
+    uint8_t mask = 0; ///< bytes of the word
   };
+  static unsigned agentOf(uint32_t key) { return key & 127; }
+  static uint32_t clockOf(uint32_t key) { return key >> 7; }
+  template <unsigned Words> bool load(Warp &w, const Rec *r, const Access &a);
+  bool checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask);
   bool checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first, uint32_t count, uint8_t mask,
                   unsigned agent);
   bool report(Warp &w, const Rec *r, int lane, const Access &a, const char *what, unsigned otherAgent, uint32_t otherRec,
@@ -79,7 +83,8 @@ private:
   uint32_t words = 0;
   std::array<uint32_t, numAgents> clock{};
   std::array<VectorClock, 32> vectors{};
-  std::vector<Writer> writers;                          ///< by word
+  std::vector<uint32_t> keys;                           ///< by word
+  std::vector<WriteInfo> infos;                         ///< by word
   std::vector<unsigned> readingAgents;                  ///< agents that have a `readers` table
   std::vector<uint32_t> readRec;                        ///< by word, the last reader's record
   std::array<std::vector<uint32_t>, numAgents> readers; ///< by word: clock << 4 | byte mask

@@ -148,7 +148,7 @@ template <class T> void integerCases(std::vector<Instruction> &v, const std::str
   auto add = [&](const std::string &op, std::function<T(T, T)> f) { v.push_back({op + "." + t + " $d, $a, $b;", w.substr(0, 3), two<T>(f)}); };
   add("add", [](T a, T b) { return T(W(a) + W(b)); });
   add("sub", [](T a, T b) { return T(W(a) - W(b)); });
-  add("mul.lo", [](T a, T b) { return T(U(W(a) * W(b))); });
+  add("mul.lo", [](T a, T b) { return T(U(static_cast<unsigned __int128>(a) * static_cast<unsigned __int128>(b))); });
   add("min", [](T a, T b) { return a < b ? a : b; });
   add("max", [](T a, T b) { return a > b ? a : b; });
   add("mul.hi", [](T a, T b) {
@@ -165,7 +165,7 @@ template <class T> void integerCases(std::vector<Instruction> &v, const std::str
                  T y = T(b | 1);
                  return U(W(T(a)) % W(y));
                }});
-  v.push_back({"mad.lo." + t + " $d, $a, $b, $c;", w, [](uint64_t a, uint64_t b, uint64_t c) -> uint64_t { return U(U(W(T(a)) * W(T(b))) + U(c)); }});
+  v.push_back({"mad.lo." + t + " $d, $a, $b, $c;", w, [](uint64_t a, uint64_t b, uint64_t c) -> uint64_t { return U(U(static_cast<unsigned __int128>(a) * b) + U(c)); }});
   v.push_back({"sad." + t + " $d, $a, $b, $c;", w, [](uint64_t a, uint64_t b, uint64_t c) -> uint64_t {
                  W d = W(T(a)) - W(T(b));
                  return U(W(T(c)) + (d < 0 ? -d : d));
