@@ -59,11 +59,31 @@ const char *verb(const Access &a) {
   return a.mode == Mode::Load ? "read" : a.mode == Mode::Store ? "write" : "atomic access";
 }
 
-bool checkAlignment(Warp &w, const Rec *r, const Access &a) {
-  uint64_t bits = 0;
-  for (uint32_t m = a.lanes; m; m &= m - 1)
-    bits |= a.address[__builtin_ctz(m)];
-  if (!(bits & (a.bytes - 1)))
+/// What the addresses of a whole warp have in common; one vector pass.
+struct Summary {
+  uint64_t bits = 0, lowest = ~0ull, highest = 0;
+};
+Summary summarize(const Access &a) {
+  Summary s;
+  if (a.lanes == allLanes) {
+    for (int l = 0; l < 32; ++l) {
+      s.bits |= a.address[l];
+      s.lowest = a.address[l] < s.lowest ? a.address[l] : s.lowest;
+      s.highest = a.address[l] > s.highest ? a.address[l] : s.highest;
+    }
+    return s;
+  }
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    uint64_t p = a.address[__builtin_ctz(m)];
+    s.bits |= p;
+    s.lowest = std::min(s.lowest, p);
+    s.highest = std::max(s.highest, p);
+  }
+  return s;
+}
+
+bool checkAlignment(Warp &w, const Rec *r, const Access &a, const Summary &s) {
+  if (!(s.bits & (a.bytes - 1)))
     return true;
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
@@ -76,9 +96,14 @@ bool checkAlignment(Warp &w, const Rec *r, const Access &a) {
   return true;
 }
 
-bool globalBounds(Warp &w, const Rec *r, Access &a) {
+bool globalBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
   Launch &L = *w.cta->launch;
   auto &[begin, end] = L.lastBlock[r->counter];
+  if (s.lowest >= begin && s.highest + a.bytes <= end) {
+    for (int l = 0; l < 32; ++l)
+      a.host[l] = reinterpret_cast<char *>(a.address[l]);
+    return true;
+  }
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
@@ -106,6 +131,11 @@ struct ShadowRange {
       : at(at), words(bytes >= 4 ? bytes / 4 : 1),
         bits(bytes >= 4 ? 0xf : static_cast<uint8_t>(((1u << bytes) - 1) << (address & 3))) {}
   bool initialized() const {
+    if (words == 4) {
+      uint32_t four;
+      memcpy(&four, at, 4);
+      return (four & 0x0f0f0f0fu) == 0x0f0f0f0fu;
+    }
     uint8_t all = 0xff;
     for (uint32_t i = 0; i < words; ++i)
       all &= at[i];
@@ -149,8 +179,13 @@ bool globalChecks(Warp &w, const Rec *r, Access &a) {
   return true;
 }
 
-bool sharedBounds(Warp &w, const Rec *r, Access &a) {
+bool sharedBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
   Cta &cta = *w.cta;
+  if (s.lowest >= cta.sharedBegin && s.highest + a.bytes <= cta.sharedEnd) {
+    for (int l = 0; l < 32; ++l)
+      a.host[l] = cta.shared + static_cast<uint32_t>(a.address[l]);
+    return true;
+  }
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
@@ -253,15 +288,18 @@ void countAccess(Warp &w, const Rec *r, const Access &a); // Counters.cpp
 bool resolve(Warp &w, const Rec *r, Access &a) {
   if (a.space == Space::Generic)
     return resolveGeneric(w, r, a);
-  if (!checkAlignment(w, r, a))
+  Summary s = summarize(a);
+  if (!checkAlignment(w, r, a, s))
     return false;
+  if (!a.lanes)
+    return true;
   Launch &L = *w.cta->launch;
   bool inBounds = false;
   switch (a.space) {
-  case Space::Shared: inBounds = sharedBounds(w, r, a); break;
+  case Space::Shared: inBounds = sharedBounds(w, r, a, s); break;
   case Space::Local: inBounds = localBounds(w, r, a); break;
   case Space::Param: inBounds = paramBounds(w, r, a); break;
-  default: inBounds = globalBounds(w, r, a); break; // Global and Const
+  default: inBounds = globalBounds(w, r, a, s); break; // Global and Const
   }
   if (!inBounds)
     return false;

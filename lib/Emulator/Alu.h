@@ -44,6 +44,8 @@ struct HandlerTable {
   Handler (*convert)(const AluKey &);
   Handler (*compare)(const AluKey &);
   /// mma.sync: `shape` is m<<16|n<<8|k.
+  /// acc[n/8][4][32] += A * B for the sixteen rows of a warp; a[16][k], b[k][n/8][2][4], see WgmmaOps.
+  void (*wgmma)(float *acc, const float *a, const float *b, unsigned k, unsigned n);
   Handler (*mma)(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite);
 };
 

@@ -9,6 +9,7 @@
 // that is the forward progress that independent thread scheduling promises. Lanes that exit are
 // taken out of every join that expects them, or their partners would wait forever.
 #include "Launch.h"
+#include "Threaded.h"
 
 namespace attnc::emu {
 
@@ -84,7 +85,12 @@ void startWarp(Warp &w, uint32_t live) {
 void runWarp(Warp &w) {
   w.budget = 2048;
   w.polled = false;
-  for (const Rec *r = pickSplit(w); r;)
+  const ThreadedCode *code = w.cta->launch->kernel->code.get();
+  const Rec *r = pickSplit(w);
+  if (code)
+    while (r)
+      r = code->run(w, r);
+  while (r)
     r = r->fn(w, r);
 }
 

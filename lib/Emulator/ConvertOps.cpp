@@ -51,7 +51,7 @@ uint32_t encode(double x, const Format &f, Rnd rnd, bool satfinite) {
   double m = negative ? -x : x;
   if (m == 0)
     return sign;
-  uint32_t bits = allOnes;
+  uint32_t bits = largest + 1; // infinity, or beyond everything in a format without one
   if (m - m == 0) { // finite
     int e = static_cast<int>(bitcast<uint64_t>(m) >> 52) - 1023; // a subnormal double is tiny anyway
     int lowest = 1 - bias;

@@ -5,6 +5,7 @@
 #include "Decode.h"
 
 #include "Launch.h"
+#include "Threaded.h"
 
 #include <algorithm>
 #include <cstring>
@@ -279,7 +280,9 @@ Rec &Decoder::emitAlu(const AluKey &k) {
     h = t.half(k);
   if (!h)
     fail("this combination of type, rounding and modifiers is not supported");
-  return emit(h);
+  Rec &r = emit(h);
+  r.straight = true;
+  return r;
 }
 
 uint32_t *Decoder::ext(Rec &r, const std::vector<uint32_t> &list) {
@@ -386,6 +389,7 @@ static const std::unordered_map<std::string, DecodeFn> &opcodes() {
     addFloatOpcodes(t);
     addMemoryOpcodes(t);
     addWarpOpcodes(t);
+    addHopperOpcodes(t);
     return t;
   }();
   return table;
@@ -477,6 +481,7 @@ void Decoder::run() {
   decodeAll();
   out.constants.assign(constantBytes.size() + 64, 0);
   memcpy(const_cast<char *>(out.constantBase()), constantBytes.data(), constantBytes.size());
+  out.code = ThreadedCode::build(out);
 }
 
 } // namespace attnc::emu

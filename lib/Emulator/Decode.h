@@ -118,11 +118,16 @@ void emitUniform(Decoder &d, const AluKey &k, unsigned sources);
 void integerAddSub(Decoder &d, bool add, Type type, bool carryOut);
 void integerMul(Decoder &d, bool add, Type type);
 
+bool decodeBulk(Decoder &d);
+bool decodeProxyFence(Decoder &d);
+void decodeClusterBarrier(Decoder &d);
+
 using DecodeFn = void (*)(Decoder &);
 /// Each family adds its opcodes.
 void addAluOpcodes(std::unordered_map<std::string, DecodeFn> &);
 void addFloatOpcodes(std::unordered_map<std::string, DecodeFn> &);
 void addMemoryOpcodes(std::unordered_map<std::string, DecodeFn> &);
 void addWarpOpcodes(std::unordered_map<std::string, DecodeFn> &);
+void addHopperOpcodes(std::unordered_map<std::string, DecodeFn> &);
 
 } // namespace attnc::emu

@@ -174,11 +174,15 @@ void copyAsync(Decoder &d) {
 void cp(Decoder &d) {
   if (!d.mods->take("async"))
     d.fail("unsupported form of cp");
+  if (decodeBulk(d))
+    return;
   copyAsync(d);
 }
 
 /// Fences change nothing about values, which are sequentially consistent here.
 void fence(Decoder &d) {
+  if (decodeProxyFence(d))
+    return;
   d.mods->takeOneOf({"sc", "acq_rel", "acquire", "release"});
   d.mods->takeOneOf({"cta", "cluster", "gpu", "sys", "gl"});
   d.expectOperands(0, 0);

@@ -32,6 +32,8 @@ void barrier(Decoder &d) {
     d.emit(warpSync).o[0] = mask;
     return;
   }
+  if (d.mods->take("cluster"))
+    return decodeClusterBarrier(d);
   d.mods->take("cta");
   int kind = d.mods->takeOneOf({"sync", "arrive", "red"});
   if (kind < 0)

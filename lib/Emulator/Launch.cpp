@@ -8,6 +8,7 @@
 // number that a real device would keep resident: that is what makes persistent kernels with
 // semaphores work, and what reproduces the deadlocks of kernels that assume more.
 #include "AsyncOps.h"
+#include "Hopper.h"
 #include "Launch.h"
 #include "Races.h"
 #include "WarpOps.h"
@@ -19,7 +20,7 @@ namespace attnc::emu {
 
 Warp::Warp() : async(std::make_unique<AsyncState>()) {}
 Warp::~Warp() = default;
-Cta::Cta() : races(std::make_unique<RaceDetector>()) {}
+Cta::Cta() : races(std::make_unique<RaceDetector>()), hopper(std::make_unique<HopperState>()) {}
 Cta::~Cta() = default;
 
 void reportDeadlock(Cta &cta);
@@ -129,6 +130,7 @@ void initCta(Launch &L, Cta &cta, uint64_t linear) {
   cta.sharedInit.assign(cta.sharedEnd / 4 + 8, 0);
   for (NamedBarrier &b : cta.barriers)
     b = NamedBarrier();
+  *cta.hopper = HopperState();
   if (L.options.checks)
     cta.races->reset(cta.sharedEnd, cta.numWarps);
   size_t fileBytes = (k.fileBytes + 127) / 64 * 64, localBytes = size_t(k.localBytes) * 32;
@@ -152,7 +154,7 @@ Progress runRound(Launch &L, Cta &cta) {
     order[i] = i;
   if (L.options.shuffle)
     std::shuffle(order, order + cta.numWarps, L.random);
-  bool ran = false, advanced = false;
+  bool ran = false, advanced = false, onlyPolls = true;
   for (uint32_t i = 0; i < cta.numWarps; ++i) {
     Warp &w = *cta.warps[order[i]];
     if (w.stop != Stop::Yield)
@@ -165,14 +167,19 @@ Progress runRound(Launch &L, Cta &cta) {
     if (w.stop == Stop::Done) {
       --cta.liveWarps;
       barrierWarpExited(cta);
+      clusterWarpExited(cta);
     }
     advanced |= cta.progressed || w.stop != Stop::Yield;
+    onlyPolls &= w.polled && w.stop == Stop::Yield;
   }
   if (!cta.liveWarps)
-    return Progress::Finished;
-  if (!ran)
-    return Progress::Stuck;
-  return advanced ? Progress::Advanced : Progress::Spinning;
+    return checkCtaEnd(cta) ? Progress::Finished : Progress::Failed;
+  if (advanced)
+    return Progress::Advanced;
+  // Nobody moves: this is as late as the queued asynchronous copies can arrive.
+  if (deliverPending(cta))
+    return L.failed ? Progress::Failed : Progress::Advanced;
+  return !ran || onlyPolls ? Progress::Stuck : Progress::Spinning;
 }
 
 /// Blocks a device would keep resident at once, by shared memory and threads.

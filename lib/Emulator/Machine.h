@@ -31,7 +31,9 @@ struct Launch;
 struct Rec;
 class DeviceMemory;
 class RaceDetector;
+class ThreadedCode;
 struct AsyncState;
+struct HopperState;
 
 using Handler = const Rec *(*)(Warp &, const Rec *);
 
@@ -51,6 +53,7 @@ struct Rec {
   uint32_t index = 0;            ///< position in Kernel::recs
   uint32_t instr = noRecord;     ///< index in Function::body, noRecord for block heads
   uint32_t counter = 0;          ///< index of the memory counters of this record
+  bool straight = false;         ///< always continues with the next record
 };
 
 /// A basic block after decoding, for counters and reports.
@@ -75,6 +78,7 @@ struct Kernel {
   uint32_t localBytes = 0;           ///< per thread
   uint32_t maxLive32 = 0;            ///< most 32-bit register units live at once (64-bit count two)
   uint32_t numMemoryRecs = 0;
+  std::shared_ptr<ThreadedCode> code; ///< null: execute by the loop
   const char *constantBase() const {
     auto p = reinterpret_cast<uintptr_t>(constants.data());
     return reinterpret_cast<const char *>((p + 63) & ~uintptr_t(63));
@@ -139,7 +143,7 @@ struct NamedBarrier {
   bool reduceAll = true;
   uint64_t reducePopc = 0;
   const Rec *first = nullptr;   ///< the first arrival of this phase
-  std::unique_ptr<std::array<uint32_t, 96>> clock; ///< the race detector's join of all arrivals
+  std::unique_ptr<std::array<uint32_t, 192>> clock; ///< the race detector's join of all arrivals
 };
 
 /// One thread block and its shared memory.
@@ -157,6 +161,7 @@ struct Cta {
   std::vector<std::unique_ptr<Warp>> warps;
   NamedBarrier barriers[16];
   std::unique_ptr<RaceDetector> races;
+  std::unique_ptr<HopperState> hopper; ///< sm_90 machinery, see Hopper.h
   std::vector<char> sharedStore, fileStore, localStore;
   bool progressed = false;
   uint64_t spins = 0;              ///< rounds in which every warp only spun

@@ -123,6 +123,9 @@ template <class T> uint64_t bitsOfValue(T v) {
 }
 template <class T> T minMaxAtomic(bool isMin, T a, T b) { return isMin ? (a < b ? a : b) : (a > b ? a : b); }
 
+} // namespace
+
+/// Also the element operation of bulk reductions.
 uint64_t addAtomic(Type t, uint64_t old, uint64_t v) {
   auto halves = [&](auto toF, auto fromF, int n) {
     uint64_t out = 0;
@@ -140,6 +143,8 @@ uint64_t addAtomic(Type t, uint64_t old, uint64_t v) {
   default: return old + v;
   }
 }
+
+namespace {
 
 uint64_t extremeAtomic(Type t, bool isMin, uint64_t old, uint64_t v) {
   switch (t) {

@@ -192,16 +192,17 @@ const Rec *ldmatrix(Warp &w, const Rec *r) {
   for (unsigned m = 0; m < matrices; ++m) {
     uint32_t *d = place<uint32_t>(w, r->ext[m]);
     char *const *rows = a.host + 8 * m;
-    for (int l = 0; l < 32; ++l) {
-      int g = l >> 2, t = l & 3;
-      if (!trans) {
-        memcpy(&d[l], rows[g] + 4 * t, 4);
-      } else {
-        uint16_t lo, hi;
-        memcpy(&lo, rows[2 * t] + 2 * g, 2);
-        memcpy(&hi, rows[2 * t + 1] + 2 * g, 2);
-        d[l] = lo | static_cast<uint32_t>(hi) << 16;
-      }
+    if (!trans) { // four lanes hold a row, so a row is copied whole
+      for (int g = 0; g < 8; ++g)
+        memcpy(&d[4 * g], rows[g], 16);
+      continue;
+    }
+    for (int t = 0; t < 4; ++t) {
+      uint16_t lo[8], hi[8];
+      memcpy(lo, rows[2 * t], 16);
+      memcpy(hi, rows[2 * t + 1], 16);
+      for (int g = 0; g < 8; ++g)
+        d[4 * g + t] = lo[g] | static_cast<uint32_t>(hi[g]) << 16;
     }
   }
   return r + 1;

@@ -6,6 +6,7 @@
 //
 // `ATTNC_EMU_COUNTERS=FILE` appends the counters of every launch to FILE as one JSON document each.
 #include "DriverState.h"
+#include "attnc/Emulator/TensorMap.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -284,6 +285,40 @@ ATTNC_EMU_EXPORT CUresult cuLaunchKernelEx(const DriverLaunchConfig *config, voi
     if (config->attributes[i].id == 4) // CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
       c.cluster = {config->attributes[i].value[0], config->attributes[i].value[1], config->attributes[i].value[2]};
   return launch(static_cast<FunctionHandle *>(function), c, params, extra);
+}
+
+/// The map is ours, not NVIDIA's encoding; by contract nobody looks inside.
+ATTNC_EMU_EXPORT CUresult cuTensorMapEncodeTiled(void *map, int dataType, unsigned rank, void *address,
+                                                 const unsigned long long *dims, const unsigned long long *strides,
+                                                 const unsigned *box, const unsigned *elementStrides, int interleave,
+                                                 int swizzle, int, int fill) {
+  if (!map || !dims || !box || !elementStrides || (rank > 1 && !strides) || reinterpret_cast<uintptr_t>(map) % 64)
+    return invalidValue;
+  uint64_t d[5] = {}, s[4] = {};
+  for (unsigned i = 0; i < rank && i < 5; ++i) {
+    d[i] = dims[i];
+    if (i)
+      s[i - 1] = strides[i - 1];
+  }
+  TensorMap result;
+  std::string why = encodeTiled(result, dataType, rank, reinterpret_cast<uint64_t>(address), d, s, box, elementStrides,
+                                interleave, swizzle, fill);
+  if (!why.empty()) {
+    State &state0 = state();
+    std::lock_guard<std::mutex> guard(state0.lock);
+    publishReport(state0, "ptx emulator: cuTensorMapEncodeTiled: " + why + "\n");
+    return invalidValue;
+  }
+  memcpy(map, &result, sizeof result);
+  return success;
+}
+
+ATTNC_EMU_EXPORT CUresult cuTensorMapReplaceAddress(void *map, void *address) {
+  TensorMap *m = static_cast<TensorMap *>(map);
+  if (!m || m->magic != TensorMap::magicValue || reinterpret_cast<uint64_t>(address) % 16)
+    return invalidValue;
+  m->address = reinterpret_cast<uint64_t>(address);
+  return success;
 }
 
 ATTNC_EMU_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *function, int threads, size_t dynamicShared) {
