@@ -149,6 +149,10 @@ def Tile_MapOp : Tile_Op<"map", [RecursiveMemoryEffects, SingleBlock]> {
     gives the value of its row. The region holds `arith`, `math` and `tile.element` ops and may use
     scalars and views from outside.
 
+    The discardable unit attribute `tile.skip_hidden` is a promise of the producer about an online softmax:
+    where every element of a result is -inf, what the loop carries does not change, so that a back end may
+    leave the rest of the iteration out. The host does.
+
     Constraints:
     - C1: operands have the result's rows, and its columns if they are matrices; a rank-1 result has
       only rank-1 operands.
@@ -160,7 +164,7 @@ def Tile_MapOp : Tile_Op<"map", [RecursiveMemoryEffects, SingleBlock]> {
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     `(` $inputs `)` `at` `(` $row0 `,` $col0 `)` $body attr-dict
-    `:` `(` type($inputs) `)` `->` type($result)
+    `:` functional-type($inputs, $result)
   }];
   let extraClassDeclaration = [{
     ::mlir::Block *getBlock() { return &getBody().front(); }

@@ -39,7 +39,8 @@ static std::string list(const std::vector<std::string> &values) {
 }
 
 static bool isNumber(const std::string &axis) {
-  return !axis.empty() && std::all_of(axis.begin(), axis.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !axis.empty() &&
+         std::all_of(axis.begin(), axis.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 namespace {
@@ -59,7 +60,8 @@ public:
       const std::string &space = abi.gridSpaces[i];
       auto size = packed.sizes.find(space);
       if (size == packed.sizes.end())
-        return fail("no tensor tells the size of index space '" + space + "', which the grid needs"),
+        return fail("no tensor tells the size of index space '" + space +
+                    "', which the grid needs"),
                std::nullopt;
       packed.grid[i] = (size->second + abi.gridTiles[i] - 1) / abi.gridTiles[i];
     }
@@ -77,13 +79,13 @@ private:
   bool checkTensor(const KernelTensor &tensor) {
     auto found = inputs.tensors.find(tensor.name);
     if (found == inputs.tensors.end())
-      return fail("tensor '" + tensor.name + "' is missing: pass one with axes " + list(tensor.axes) +
-                  " and dtype " + nameOf(tensor.dtype));
+      return fail("tensor '" + tensor.name + "' is missing: pass one with axes " +
+                  list(tensor.axes) + " and dtype " + nameOf(tensor.dtype));
     const TensorView &view = found->second;
     std::string what = "tensor '" + tensor.name + "'";
     if (view.dtype != tensor.dtype)
-      return fail(what + ": expected dtype " + nameOf(tensor.dtype) + ", found " + nameOf(view.dtype) +
-                  "; convert it, or compile for that dtype");
+      return fail(what + ": expected dtype " + nameOf(tensor.dtype) + ", found " +
+                  nameOf(view.dtype) + "; convert it, or compile for that dtype");
     if (view.shape.size() != tensor.axes.size())
       return fail(what + ": expected " + std::to_string(tensor.axes.size()) + " dimensions " +
                   list(tensor.axes) + ", found shape " + list(view.shape));
@@ -99,8 +101,8 @@ private:
     if (empty)
       return true;
     if (tensor.unitLastStride && view.shape.back() > 1 && view.strides.back() != 1)
-      return fail(what + ": expected a last stride of 1, found " + std::to_string(view.strides.back()) +
-                  "; make the rows contiguous");
+      return fail(what + ": expected a last stride of 1, found " +
+                  std::to_string(view.strides.back()) + "; make the rows contiguous");
     if (reinterpret_cast<uintptr_t>(view.data) % dtypeSize(view.dtype))
       return fail(what + ": the data pointer is not a multiple of the element size, " +
                   std::to_string(dtypeSize(view.dtype)) + " bytes");
@@ -117,19 +119,20 @@ private:
       return fail(what + ": expected a size of at least 0, found " + std::to_string(size));
     if (isNumber(axis)) {
       if (std::to_string(size) != axis)
-        return fail(what + ": expected size " + axis + ", which the kernel is compiled for, found " +
-                    std::to_string(size));
+        return fail(what + ": expected size " + axis +
+                    ", which the kernel is compiled for, found " + std::to_string(size));
       return true;
     }
     // Coordinates are i32 in a kernel, with room for a tile beyond the end.
     if (size > INT32_MAX - 65536)
-      return fail(what + ": size " + std::to_string(size) + " does not fit the kernel's 32-bit coordinates");
+      return fail(what + ": size " + std::to_string(size) +
+                  " does not fit the kernel's 32-bit coordinates");
     auto [known, isNew] = packed.sizes.emplace(axis, size);
     if (isNew)
       saidBy[axis] = tensor.name;
     else if (known->second != size)
-      return fail(what + ": expected size " + std::to_string(known->second) + " for index space '" + axis +
-                  "' as in tensor '" + saidBy[axis] + "', found " + std::to_string(size));
+      return fail(what + ": expected size " + std::to_string(known->second) + " for index space '" +
+                  axis + "' as in tensor '" + saidBy[axis] + "', found " + std::to_string(size));
     return true;
   }
 
@@ -137,7 +140,8 @@ private:
   bool checkOutput(const KernelTensor &tensor, const TensorView &view) {
     for (size_t dim = 0; dim < view.shape.size(); ++dim)
       if (view.strides[dim] == 0 && view.shape[dim] > 1)
-        return fail("tensor '" + tensor.name + "' is an output: expected a stride other than 0 in dimension " +
+        return fail("tensor '" + tensor.name +
+                    "' is an output: expected a stride other than 0 in dimension " +
                     std::to_string(dim) + "; pass a tensor whose elements do not overlap");
     return true;
   }
@@ -151,10 +155,11 @@ private:
         aligned &= view.strides[dim] * dtypeSize(view.dtype) % tensor.rowAlignment == 0;
     if (!aligned)
       return fail("tensor '" + tensor.name + "': expected every row to start at a multiple of " +
-                  std::to_string(tensor.rowAlignment) + " bytes, found strides " + list(view.strides) +
-                  " from an address that is " +
-                  std::to_string(reinterpret_cast<uintptr_t>(view.data) % tensor.rowAlignment) + " modulo " +
-                  std::to_string(tensor.rowAlignment) + "; compile for a smaller alignment");
+                  std::to_string(tensor.rowAlignment) + " bytes, found strides " +
+                  list(view.strides) + " from an address that is " +
+                  std::to_string(reinterpret_cast<uintptr_t>(view.data) % tensor.rowAlignment) +
+                  " modulo " + std::to_string(tensor.rowAlignment) +
+                  "; compile for a smaller alignment");
     return true;
   }
 
@@ -193,7 +198,8 @@ private:
         break;
       }
       if (value != std::floor(value) || value < INT32_MIN || value > INT32_MAX)
-        return fail("parameter '" + arg.name + "': expected a 32-bit integer, found " + std::to_string(value));
+        return fail("parameter '" + arg.name + "': expected a 32-bit integer, found " +
+                    std::to_string(value));
       slot = static_cast<uint32_t>(static_cast<int32_t>(value));
       break;
     }
@@ -209,7 +215,8 @@ private:
       return true;
     if (g->second == 0 ? h->second != 0 : h->second % g->second != 0)
       return fail("expected the number of query heads (h = " + std::to_string(h->second) +
-                  ", tensor '" + saidBy["h"] + "') to be a multiple of the number of key heads (g = " +
+                  ", tensor '" + saidBy["h"] +
+                  "') to be a multiple of the number of key heads (g = " +
                   std::to_string(g->second) + ", tensor '" + saidBy["g"] + "')");
     return true;
   }
@@ -222,7 +229,7 @@ private:
 };
 } // namespace
 
-std::optional<PackedArguments> attnc::packArguments(const KernelABI &abi, const LaunchInputs &inputs,
-                                                    std::string &error) {
+std::optional<PackedArguments>
+attnc::packArguments(const KernelABI &abi, const LaunchInputs &inputs, std::string &error) {
   return Packer(abi, inputs, error).run();
 }

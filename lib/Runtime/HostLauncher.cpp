@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The host's grid: threads take points from a shared counter, the first grid dimension fastest, so that
-// the query tiles of a head find its keys in the cache. Kernels whose programs differ in length number
-// them longest first (see convert-attn-to-tile), so the last points are short and threads end together.
+// The host's grid: threads take points from a shared counter, the first grid dimension fastest, so
+// that the query tiles of a head find its keys in the cache. Kernels whose programs differ in
+// length number them longest first (see convert-attn-to-tile), so the last points are short and
+// threads end together.
 #include "attnc/Runtime/HostLauncher.h"
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/Threading.h"
@@ -73,8 +74,8 @@ bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel, const Launc
   return arguments && launch(abi, kernel, *arguments, error);
 }
 
-bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel, const PackedArguments &arguments,
-                          std::string &error) {
+bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel,
+                          const PackedArguments &arguments, std::string &error) {
   const auto [n0, n1, n2] = arguments.grid;
   const int64_t points = n0 * n1 * n2;
   if (points == 0)
@@ -83,9 +84,9 @@ bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel, const Packe
   unsigned workers = static_cast<unsigned>(std::min<int64_t>(state->threads, points));
   for (unsigned i = 0; i < workers; ++i)
     if (!state->scratch[i].reserve(std::max<int64_t>(abi.scratchBytes, 64))) {
-      error = "out of memory: kernel '" + abi.symbol + "' needs " + std::to_string(abi.scratchBytes) +
-              " bytes of scratch memory for each of " + std::to_string(workers) +
-              " threads; set ATTNC_NUM_THREADS to a smaller number";
+      error = "out of memory: kernel '" + abi.symbol + "' needs " +
+              std::to_string(abi.scratchBytes) + " bytes of scratch memory for each of " +
+              std::to_string(workers) + " threads; set ATTNC_NUM_THREADS to a smaller number";
       return false;
     }
 

@@ -9,9 +9,10 @@
 
 namespace attnc {
 
-/// Reads `tile.binding` (what an argument is), `tile.axes` (a tensor's index spaces, or decimal sizes, one
-/// string for each dimension), `tile.output` (unit: the kernel writes it) and `tile.row_alignment` (i64:
-/// bytes) of each argument. Fails, after reporting an error, on a binding that does not fit its type.
+/// Reads `tile.binding` (what an argument is), `tile.axes` (a tensor's index spaces, or decimal
+/// sizes, one string for each dimension), `tile.output` (unit: the kernel writes it) and
+/// `tile.row_alignment` (i64: bytes) of each argument. Fails, after reporting an error, on a
+/// binding that does not fit its type.
 mlir::FailureOr<KernelABI> extractKernelABI(tile::KernelOp kernel);
 
 } // namespace attnc

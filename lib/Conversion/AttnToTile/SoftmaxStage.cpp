@@ -196,7 +196,11 @@ FailureOr<Value> SoftmaxStage::modifiedScores(Value dots, Value key0, bool parti
     Value hidden = context.f32(loc, -INFINITY);
     return arith::SelectOp::create(builder, loc, keep, x, hidden).getResult();
   };
-  return map(scoreTile, dots, key0, modify);
+  FailureOr<Value> scores = map(scoreTile, dots, key0, modify);
+  // m, l and o stay as they are where every score is hidden: a back end may skip the rest of such a tile.
+  if (succeeded(scores) && partial && !attend.getMask().empty())
+    scores->getDefiningOp()->setAttr("tile.skip_hidden", builder.getUnitAttr());
+  return scores;
 }
 
 /// One key tile.

@@ -71,8 +71,9 @@ FailureOr<KernelABI> attnc::extractKernelABI(tile::KernelOp kernel) {
       abi.args.push_back(
           {type.isF32() ? KernelArg::Kind::ParamF32 : KernelArg::Kind::ParamI32, name.str(), 0});
     } else {
-      return kernel.emitOpError("expects a scalar to be bound to `size:SPACE` (i32) or `param:NAME`, "
-                                "found ")
+      return kernel.emitOpError(
+                 "expects a scalar to be bound to `size:SPACE` (i32) or `param:NAME`, "
+                 "found ")
              << kernel.getBinding(i) << " of type " << type;
     }
   }

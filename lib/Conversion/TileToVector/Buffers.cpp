@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Which tile lives where. Scratch memory is handed out like a stack: a block's buffers are given back at
-// its end, so the loops of a kernel share theirs.
+// Which tile lives where. Scratch memory is handed out like a stack: a block's buffers are given
+// back at its end, so the loops of a kernel share theirs.
 #include "KernelEmitter.h"
 
 using namespace mlir;
@@ -17,7 +17,8 @@ LogicalResult KernelEmitter::checkTypes() {
         return op->emitOpError("expects the tiled phase on the host, found a layout in ") << type;
       Type element = type.getElementType();
       if (!element.isF32() && !element.isF16() && !element.isBF16() && !element.isInteger(32))
-        return op->emitOpError("expects tiles of f32, f16, bf16 or i32 on the host, found ") << type;
+        return op->emitOpError("expects tiles of f32, f16, bf16 or i32 on the host, found ")
+               << type;
     }
     return WalkResult::advance();
   });

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Matrix products. For each panel of the packed right operand and each few rows of the left one, sums stay
-// in registers over the whole depth:
+// Matrix products. For each panel of the packed right operand and each few rows of the left one,
+// sums stay in registers over the whole depth:
 //
 //   for k: b0, b1 = panel[k]; for each row i: a = broadcast(lhs[row + i][k]); sum[i][j] += a * b[j]
 //
-// which is one load for every multiply-add at most, and as many independent sums as hide the latency. The
-// accumulator is read (through a deferred map, if it has one) when the sums start.
+// which is one load for every multiply-add at most, and as many independent sums as hide the
+// latency. The accumulator is read (through a deferred map, if it has one) when the sums start.
 #include "KernelEmitter.h"
 
 using namespace mlir;
@@ -18,8 +18,8 @@ static int64_t registerRows(const HostTarget &target, int64_t vectors, int64_t c
   return rows / chains;
 }
 
-/// Scores in f32 are summed in two chains, of even and of odd depth: an exponential turns the absolute
-/// error of a score into a relative one, and two chains have 0.7 times the error of one.
+/// Scores in f32 are summed in two chains, of even and of odd depth: an exponential turns the
+/// absolute error of a score into a relative one, and two chains have 0.7 times the error of one.
 static int64_t numChains(tile::DotOp dot, const PackedOperand &packed) {
   return dot.getTransposeRhs() && !packed.pairs && packed.depth % 4 == 0 ? 2 : 1;
 }
@@ -39,7 +39,8 @@ LogicalResult KernelEmitter::emitDot(tile::DotOp dot) {
   SmallVector<Value> candidates{dot.getAcc()};
   if (deferred)
     candidates.assign(map.getInputs().begin(), map.getInputs().end());
-  // Reading row by row and writing the same places: only matrices of the result's shape can be reused.
+  // Reading row by row and writing the same places: only matrices of the result's shape can be
+  // reused.
   buffers[dot.getResult()] = resultBuffer(dot.getResult(), dot, candidates);
 
   bool ok = true;
@@ -73,8 +74,9 @@ Value KernelEmitter::accumulatorInit(tile::DotOp dot, Value row, Value col) {
   return value ? e.asVector(value) : value;
 }
 
-LogicalResult KernelEmitter::emitMicroKernel(tile::DotOp dot, const PackedOperand &packed, Value panel,
-                                             Value row, Value col, int64_t rows, int64_t vectors) {
+LogicalResult KernelEmitter::emitMicroKernel(tile::DotOp dot, const PackedOperand &packed,
+                                             Value panel, Value row, Value col, int64_t rows,
+                                             int64_t vectors) {
   const Buffer lhs = bufferOf(dot.getLhs()), result = bufferOf(dot.getResult());
   int64_t vectorBytes = e.lanes * 4, panelRow = vectors * vectorBytes;
   SmallVector<Value> init;
@@ -95,9 +97,9 @@ LogicalResult KernelEmitter::emitMicroKernel(tile::DotOp dot, const PackedOperan
     if (!packed.pairs)
       return e.fma(a, b, sum);
     Type pairs = VectorType::get({2 * e.lanes}, e.b.getBF16Type());
-    return LLVM::CallIntrinsicOp::create(
-               e.b, e.loc, e.vf32, e.b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-               ValueRange{sum, e.bitcast(a, pairs), e.bitcast(b, pairs)})
+    return LLVM::CallIntrinsicOp::create(e.b, e.loc, e.vf32,
+                                         e.b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                                         ValueRange{sum, e.bitcast(a, pairs), e.bitcast(b, pairs)})
         .getResult(0);
   };
   int64_t unroll = packed.depth % 4 == 0 ? 4 : packed.depth % 2 == 0 ? 2 : 1;

@@ -34,8 +34,8 @@ Value Emitter::constF32(Type type, float value) {
 }
 
 Value Emitter::constF32Bits(Type type, uint32_t bits) {
-  TypedAttr attr = b.getFloatAttr(
-      f32, llvm::APFloat(llvm::APFloat::IEEEsingle(), llvm::APInt(32, bits)));
+  TypedAttr attr =
+      b.getFloatAttr(f32, llvm::APFloat(llvm::APFloat::IEEEsingle(), llvm::APInt(32, bits)));
   if (auto vector = dyn_cast<VectorType>(type))
     attr = DenseElementsAttr::get(vector, Attribute(attr));
   return arith::ConstantOp::create(b, loc, attr);
@@ -248,8 +248,7 @@ Value Emitter::f32ToBF16Bits(Value x) {
   Type type = likeShape(x, i32);
   Value bits = bitcast(x, type);
   auto c = [&](int64_t value) { return constInt(type, value); };
-  Value odd =
-      arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, bits, c(16)), c(1));
+  Value odd = arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, bits, c(16)), c(1));
   Value rounded = arith::ShRUIOp::create(b, loc, add(add(bits, c(0x7fff)), odd), c(16));
   Value quiet = arith::OrIOp::create(b, loc, arith::ShRUIOp::create(b, loc, bits, c(16)), c(0x40));
   Value isNaN = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, x, x);
@@ -261,22 +260,26 @@ Value Emitter::f16BitsToF32(Value x) {
   Type type = likeShape(x, i32);
   auto c = [&](int64_t value) { return constInt(type, value); };
   Value bits = arith::ExtUIOp::create(b, loc, type, bitcast(x, likeShape(x, i16)));
-  Value magnitude = arith::ShLIOp::create(b, loc, arith::AndIOp::create(b, loc, bits, c(0x7fff)), c(13));
+  Value magnitude =
+      arith::ShLIOp::create(b, loc, arith::AndIOp::create(b, loc, bits, c(0x7fff)), c(13));
   Value sign = arith::ShLIOp::create(b, loc, arith::AndIOp::create(b, loc, bits, c(0x8000)), c(16));
   Type floatType = likeShape(x, f32);
-  Value finite = bitcast(fmul(bitcast(magnitude, floatType), constF32Bits(floatType, 0x77800000)), type);
+  Value finite =
+      bitcast(fmul(bitcast(magnitude, floatType), constF32Bits(floatType, 0x77800000)), type);
   Value special = arith::OrIOp::create(b, loc, magnitude, c(0x7f800000));
-  Value isSpecial = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, magnitude, c(0x0f800000));
+  Value isSpecial =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, magnitude, c(0x0f800000));
   return bitcast(arith::OrIOp::create(b, loc, select(isSpecial, special, finite), sign), floatType);
 }
 
-// Normal results round like bf16 above after rebiasing; denormal results come from adding 0.5, whose last
-// place is that of an f16 denormal; beyond 65520 the result is infinity.
+// Normal results round like bf16 above after rebiasing; denormal results come from adding 0.5,
+// whose last place is that of an f16 denormal; beyond 65520 the result is infinity.
 Value Emitter::f32ToF16Bits(Value x) {
   Type type = likeShape(x, i32), floatType = likeShape(x, f32);
   auto c = [&](int64_t value) { return constInt(type, value); };
   Value bits = bitcast(x, type);
-  Value sign = arith::ShRUIOp::create(b, loc, arith::AndIOp::create(b, loc, bits, c(0x80000000)), c(16));
+  Value sign =
+      arith::ShRUIOp::create(b, loc, arith::AndIOp::create(b, loc, bits, c(0x80000000)), c(16));
   Value magnitude = arith::AndIOp::create(b, loc, bits, c(0x7fffffff));
   Value odd = arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, magnitude, c(13)), c(1));
   Value rebiased = add(add(magnitude, c(-0x38000000 + 0xfff)), odd);
@@ -287,8 +290,8 @@ Value Emitter::f32ToF16Bits(Value x) {
     return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, magnitude, c(bound));
   };
   Value finite = select(below(0x38800000), denormal, normal);
-  Value special = select(arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, x, x), c(0x7e00),
-                         c(0x7c00));
+  Value special =
+      select(arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, x, x), c(0x7e00), c(0x7c00));
   Value result = select(below(0x477ff000), finite, special);
   return arith::TruncIOp::create(b, loc, likeShape(x, i16),
                                  arith::OrIOp::create(b, loc, result, sign));
@@ -300,12 +303,11 @@ Value Emitter::f32ToF16Bits(Value x) {
 
 SmallVector<Value> Emitter::forLoop(Value from, Value to, int64_t step, ValueRange init,
                                     LoopBody body) {
-  auto loop = scf::ForOp::create(
-      b, loc, from, to, constInt(from.getType(), step), init,
-      [&](OpBuilder &, Location, Value iv, ValueRange carried) {
-        // The callback's builder is `b`, already inside the loop.
-        scf::YieldOp::create(b, loc, body(iv, carried));
-      });
+  auto loop = scf::ForOp::create(b, loc, from, to, constInt(from.getType(), step), init,
+                                 [&](OpBuilder &, Location, Value iv, ValueRange carried) {
+                                   // The callback's builder is `b`, already inside the loop.
+                                   scf::YieldOp::create(b, loc, body(iv, carried));
+                                 });
   return SmallVector<Value>(loop.getResults());
 }
 

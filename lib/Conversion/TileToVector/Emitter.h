@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A builder for vector code of one width: pointers, vector memory access, loops, lane arithmetic.
-// Everything in this folder writes IR through it. Addresses are i64 byte offsets, so that tensors beyond
-// 2^31 elements need no care.
+// Everything in this folder writes IR through it. Addresses are i64 byte offsets, so that tensors
+// beyond 2^31 elements need no care.
 #ifndef ATTNC_LIB_CONVERSION_TILETOVECTOR_EMITTER_H
 #define ATTNC_LIB_CONVERSION_TILETOVECTOR_EMITTER_H
 
@@ -93,7 +93,8 @@ public:
   mlir::Value fromF32(mlir::Value x, mlir::Type element);
 
   // Control.
-  using LoopBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value iv, mlir::ValueRange)>;
+  using LoopBody =
+      llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value iv, mlir::ValueRange)>;
   /// for iv in [from, to) step `step`, all i64. Returns the final values.
   llvm::SmallVector<mlir::Value> forLoop(mlir::Value from, mlir::Value to, int64_t step,
                                          mlir::ValueRange init, LoopBody body);

@@ -227,7 +227,8 @@ LogicalResult KernelEmitter::emitFor(scf::ForOp loop) {
     FailureOr<Value> visible = iterationIsVisible(loop);
     ok = succeeded(visible);
     if (ok && *visible) {
-      // Carried tiles are updated in place, so skipping the body keeps them; there are no other values.
+      // Carried tiles are updated in place, so skipping the body keeps them; there are no other
+      // values.
       auto branch = scf::IfOp::create(e.b, loop.getLoc(), *visible, /*withElseRegion=*/false);
       scf::YieldOp::create(e.b, loop.getLoc());
       e.b.setInsertionPointToStart(branch.thenBlock());
@@ -245,9 +246,10 @@ LogicalResult KernelEmitter::emitFor(scf::ForOp loop) {
     if (!ok || !*visible)
       scf::YieldOp::create(e.b, loop.getLoc(), scalarYields);
   };
-  auto lowered = scf::ForOp::create(e.b, loop.getLoc(), scalars.lookupOrDefault(loop.getLowerBound()),
-                                    scalars.lookupOrDefault(loop.getUpperBound()),
-                                    scalars.lookupOrDefault(loop.getStep()), scalarInits, body);
+  auto lowered =
+      scf::ForOp::create(e.b, loop.getLoc(), scalars.lookupOrDefault(loop.getLowerBound()),
+                         scalars.lookupOrDefault(loop.getUpperBound()),
+                         scalars.lookupOrDefault(loop.getStep()), scalarInits, body);
   used = mark;
   unsigned nextTile = 0, nextScalar = 0;
   for (Value result : loop.getResults()) {
@@ -271,9 +273,9 @@ LogicalResult KernelEmitter::emitIf(scf::IfOp branch) {
     targets.push_back(newBuffer(type));
     buffers[result] = targets.back();
   }
-  auto lowered =
-      scf::IfOp::create(e.b, branch.getLoc(), scalarTypes,
-                        scalars.lookupOrDefault(branch.getCondition()), branch.elseBlock() != nullptr);
+  auto lowered = scf::IfOp::create(e.b, branch.getLoc(), scalarTypes,
+                                   scalars.lookupOrDefault(branch.getCondition()),
+                                   branch.elseBlock() != nullptr);
   for (auto [from, to] : {std::pair(branch.thenBlock(), lowered.thenBlock()),
                           std::pair(branch.elseBlock(), lowered.elseBlock())}) {
     if (!from)

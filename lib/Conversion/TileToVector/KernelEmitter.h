@@ -2,18 +2,19 @@
 //
 // Lowers one tile kernel to a function. How it works:
 //
-// A tile value lives in a *buffer* of the scratch memory: row-major, each row padded to whole vectors. An
-// op writes its result into the buffer of an operand that dies there, if the shapes allow it; loop-carried
-// tiles keep one buffer that the loop updates in place. Some values have no buffer: a `tile.fill` is a
-// scalar; a `tile.load` that only feeds the right side of a product is packed at once; a `tile.map` that
-// only feeds an accumulator is computed when the accumulator is loaded (*deferred*).
+// A tile value lives in a *buffer* of the scratch memory: row-major, each row padded to whole
+// vectors. An op writes its result into the buffer of an operand that dies there, if the shapes
+// allow it; loop-carried tiles keep one buffer that the loop updates in place. Some values have no
+// buffer: a `tile.fill` is a scalar; a `tile.load` that only feeds the right side of a product is
+// packed at once; a `tile.map` that only feeds an accumulator is computed when the accumulator is
+// loaded (*deferred*).
 //
-// Row ops (map, reduce, cast) are collected into *groups* until something else needs a result, and a group
-// runs over blocks of `lanes` rows, so that a row stays in the first-level cache from one op to the next
-// and row values (rank 1) are handled a vector at a time.
+// Row ops (map, reduce, cast) are collected into *groups* until something else needs a result, and
+// a group runs over blocks of `lanes` rows, so that a row stays in the first-level cache from one
+// op to the next and row values (rank 1) are handled a vector at a time.
 //
-// The parts: Kernel.cpp (function, blocks, loops), Buffers.cpp (who lives where), Memory.cpp (load, store),
-// Rows.cpp (groups), Dot.cpp and Pack.cpp (products), Skip.cpp (iterations that change
+// The parts: Kernel.cpp (function, blocks, loops), Buffers.cpp (who lives where), Memory.cpp (load,
+// store), Rows.cpp (groups), Dot.cpp and Pack.cpp (products), Skip.cpp (iterations that change
 // nothing), RowBound.cpp (rows that nobody stores).
 #ifndef ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
 #define ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
@@ -104,8 +105,8 @@ private:
 
   // Memory.cpp
   /// Address of element (row, 0) of the rows that a load or store names.
-  mlir::Value rowAddress(mlir::Value view, mlir::ValueRange indices, mlir::Value row0, int64_t rowDim,
-                         mlir::Value row);
+  mlir::Value rowAddress(mlir::Value view, mlir::ValueRange indices, mlir::Value row0,
+                         int64_t rowDim, mlir::Value row);
   mlir::Value rowAddress(tile::LoadOp load, mlir::Value row);
   /// How many of `rows` rows from `row` on lie before `limit`.
   mlir::Value validRows(mlir::Value row, mlir::Value limit, int64_t rows);
@@ -115,7 +116,8 @@ private:
                 mlir::Value into, int64_t pitch, mlir::Type storage);
   mlir::LogicalResult emitStore(tile::StoreOp store);
   /// The first `count` elements (at most a vector) at `address`, as `storage`; 0 beyond.
-  mlir::Value loadTensor(mlir::Value address, mlir::Type element, mlir::Type storage, int64_t count);
+  mlir::Value loadTensor(mlir::Value address, mlir::Type element, mlir::Type storage,
+                         int64_t count);
   void storeTensor(mlir::Value value, mlir::Value address, mlir::Type element, int64_t count);
 
   // Rows.cpp
@@ -123,22 +125,23 @@ private:
   llvm::SmallVector<Phase> splitGroup() const;
   mlir::LogicalResult assignBuffers(llvm::ArrayRef<Phase> phases);
   mlir::LogicalResult emitMatrixPhase(const Phase &phase, mlir::Value row);
-  mlir::LogicalResult emitColumns(const Phase &phase, mlir::Value row, mlir::Value col, int64_t count,
-                                  llvm::SmallVectorImpl<mlir::Value> &sums);
+  mlir::LogicalResult emitColumns(const Phase &phase, mlir::Value row, mlir::Value col,
+                                  int64_t count, llvm::SmallVectorImpl<mlir::Value> &sums);
   mlir::LogicalResult emitRowValuePhase(const Phase &phase, mlir::Value row);
-  /// The vector of `v` at (row, col), or a scalar if its lanes are all the same. In a row value phase
-  /// (null `col`) lanes are rows.
+  /// The vector of `v` at (row, col), or a scalar if its lanes are all the same. In a row value
+  /// phase (null `col`) lanes are rows.
   mlir::Value readVector(mlir::Value v, mlir::Value row, mlir::Value col);
   void writeVector(mlir::Value value, mlir::Value tile, mlir::Value row, mlir::Value col);
   mlir::Value convertElement(mlir::Value x, mlir::Type from, mlir::Type to);
   /// The elements of `map` at (row, col); a null `col` as in readVector. `wanted` as in emitRegion.
-  mlir::Value mapVector(tile::MapOp map, mlir::ValueRange operands, mlir::Value row, mlir::Value col,
-                        mlir::Value wanted = {});
+  mlir::Value mapVector(tile::MapOp map, mlir::ValueRange operands, mlir::Value row,
+                        mlir::Value col, mlir::Value wanted = {});
 
   // RowBound.cpp
   /// Finds the tiles whose rows are the rows that the kernel stores.
   void findStoredRows();
-  /// Emits the number of rows to store once it can be computed. Call before each op of the kernel's body.
+  /// Emits the number of rows to store once it can be computed. Call before each op of the kernel's
+  /// body.
   void emitRowBound();
   /// Rows of `tile` that matter: all, or those that are stored.
   mlir::Value rowsOf(mlir::Value tile);
@@ -155,14 +158,15 @@ private:
   llvm::SmallVector<PanelRun> panelRuns(int64_t cols) const;
   PackedOperand pack(tile::DotOp dot);
   void packTransposed(tile::DotOp dot, tile::LoadOp load, const PackedOperand &packed);
-  void transposeBlock(mlir::Value source, mlir::Value pitchBytes, mlir::Value panel, int64_t panelVectors,
-                      mlir::Value vector, const PackedOperand &packed);
+  void transposeBlock(mlir::Value source, mlir::Value pitchBytes, mlir::Value panel,
+                      int64_t panelVectors, mlir::Value vector, const PackedOperand &packed);
   void packStraight(tile::DotOp dot, tile::LoadOp load, const PackedOperand &packed);
 
   // Dot.cpp
   mlir::LogicalResult emitDot(tile::DotOp dot);
-  mlir::LogicalResult emitMicroKernel(tile::DotOp dot, const PackedOperand &packed, mlir::Value panel,
-                                      mlir::Value row, mlir::Value col, int64_t rows, int64_t vectors);
+  mlir::LogicalResult emitMicroKernel(tile::DotOp dot, const PackedOperand &packed,
+                                      mlir::Value panel, mlir::Value row, mlir::Value col,
+                                      int64_t rows, int64_t vectors);
   mlir::Value accumulatorInit(tile::DotOp dot, mlir::Value row, mlir::Value col);
 
   Emitter e;

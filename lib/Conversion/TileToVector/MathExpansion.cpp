@@ -2,9 +2,9 @@
 //
 // exp2, exp, log, log2 and tanh as polynomials. LLVM would call the C library once for each lane.
 //
-// The exponential reduces x to an integer n and a fraction f in [-1/2, 1/2], takes a minimax polynomial
-// for 2^f (relative error 1.6e-8 before rounding), and scales it by 2^n: with AVX-512 by `vscalefps`,
-// elsewhere by adding to exponents in two steps, so that denormal results are right.
+// The exponential reduces x to an integer n and a fraction f in [-1/2, 1/2], takes a minimax
+// polynomial for 2^f (relative error 1.6e-8 before rounding), and scales it by 2^n: with AVX-512 by
+// `vscalefps`, elsewhere by adding to exponents in two steps, so that denormal results are right.
 #include "MathExpansion.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -33,7 +33,8 @@ static Value roundSmall(Emitter &e, Value x) {
 }
 
 static Value intrinsic(Emitter &e, llvm::StringRef name, Type type, ValueRange args) {
-  return LLVM::CallIntrinsicOp::create(e.b, e.loc, type, e.b.getStringAttr(name), args).getResult(0);
+  return LLVM::CallIntrinsicOp::create(e.b, e.loc, type, e.b.getStringAttr(name), args)
+      .getResult(0);
 }
 
 static bool isFullVector(Emitter &e, Value x) { return x.getType() == e.vf32; }
@@ -67,7 +68,8 @@ static const uint32_t kExp2[] = {0x3920fdde, 0x3aaf9f2a, 0x3c1d96a6, 0x3d635774,
 
 Value attnc::emitExp2(Emitter &e, Value x) {
   if (e.target.hasAVX512() && isFullVector(e, x)) {
-    // vreduceps gives x - round(x), and 0 for an infinity, which vscalefps then turns into 0 or inf.
+    // vreduceps gives x - round(x), and 0 for an infinity, which vscalefps then turns into 0 or
+    // inf.
     Value f = intrinsic(e, "llvm.x86.avx512.mask.reduce.ps.512", e.vf32,
                         {x, e.constI32(0), e.zero(e.vf32), e.constInt(e.i16, -1), e.constI32(4)});
     return scaleByPowerOf2(e, horner(e, f, kExp2), e.fsub(x, f));
@@ -105,8 +107,8 @@ Value attnc::emitLog2(Emitter &e, Value x, float factor) {
   // Subtracting the bits of sqrt(1/2) puts the exponent's step where m wraps around.
   Value shifted = e.sub(bits, e.constInt(ints, 0x3f3504f3));
   Value k = arith::ShRSIOp::create(e.b, e.loc, shifted, e.constInt(ints, 23));
-  Value m = e.bitcast(
-      e.sub(bits, arith::ShLIOp::create(e.b, e.loc, k, e.constInt(ints, 23))), type);
+  Value m =
+      e.bitcast(e.sub(bits, arith::ShLIOp::create(e.b, e.loc, k, e.constInt(ints, 23))), type);
   Value exponent = arith::SIToFPOp::create(e.b, e.loc, type, k);
   exponent = e.fsub(exponent, e.select(denormal, e.constF32(type, 23.0f), e.zero(type)));
   Value one = e.constF32(type, 1.0f);
@@ -116,9 +118,10 @@ Value attnc::emitLog2(Emitter &e, Value x, float factor) {
   Value tail = e.fmul(e.fmul(hornerF(e, z, series), z), s);
   Value natural = e.fadd(e.fadd(s, s), tail);
   const float log2e = 1.44269504f;
-  Value result = e.fma(natural, e.constF32(type, log2e * factor),
-                       e.fmul(exponent, e.constF32(type, factor)));
-  result = e.select(compare(arith::CmpFPredicate::OEQ, x, 0.0f), e.constF32(type, -INFINITY), result);
+  Value result =
+      e.fma(natural, e.constF32(type, log2e * factor), e.fmul(exponent, e.constF32(type, factor)));
+  result =
+      e.select(compare(arith::CmpFPredicate::OEQ, x, 0.0f), e.constF32(type, -INFINITY), result);
   result = e.select(compare(arith::CmpFPredicate::OEQ, x, INFINITY), x, result);
   return e.select(compare(arith::CmpFPredicate::OGE, x, 0.0f), result, e.constF32(type, NAN));
 }
@@ -141,20 +144,22 @@ Value attnc::emitTanh(Emitter &e, Value x) {
   return e.select(isNear, nearValue, farSigned);
 }
 
-// There is no vector division of integers, and the scalar one traps on a 0 that a user passes. Quotients of
-// 32-bit integers are exact in f64: a/b is an integer or at least 1/|b| away from one, which is more than
-// 2^-32 of it.
+// There is no vector division of integers, and the scalar one traps on a 0 that a user passes.
+// Quotients of 32-bit integers are exact in f64: a/b is an integer or at least 1/|b| away from one,
+// which is more than 2^-32 of it.
 Value attnc::emitDivision(Emitter &e, Value lhs, Value rhs, bool floor) {
   Type wide = e.b.getF64Type();
   if (auto vector = dyn_cast<VectorType>(lhs.getType()))
     wide = VectorType::get(vector.getShape(), wide);
   auto toWide = [&](Value x) { return arith::SIToFPOp::create(e.b, e.loc, wide, x); };
-  Value isZero = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, rhs, e.zero(rhs.getType()));
+  Value isZero =
+      arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, rhs, e.zero(rhs.getType()));
   Value divisor = e.select(isZero, e.constInt(rhs.getType(), 1), rhs);
   Value exact = e.fdiv(toWide(lhs), toWide(divisor));
   Value quotient = arith::FPToSIOp::create(e.b, e.loc, lhs.getType(), exact);
   if (floor) {
-    Value above = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, toWide(quotient), exact);
+    Value above =
+        arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, toWide(quotient), exact);
     quotient = e.sub(quotient, arith::ExtUIOp::create(e.b, e.loc, lhs.getType(), above));
   }
   return e.select(isZero, e.zero(lhs.getType()), quotient);

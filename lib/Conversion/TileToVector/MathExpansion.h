@@ -19,8 +19,8 @@ mlir::Value emitTanh(Emitter &e, mlir::Value x);
 /// lhs / rhs rounded to zero or, with `floor`, down, on i32 scalars and vectors; 0 if rhs is 0.
 mlir::Value emitDivision(Emitter &e, mlir::Value lhs, mlir::Value rhs, bool floor);
 
-/// The expansion of a math or arith op on `args`, which are all scalars or all vectors, or a null value if
-/// this file has none and the op is to be kept.
+/// The expansion of a math or arith op on `args`, which are all scalars or all vectors, or a null
+/// value if this file has none and the op is to be kept.
 mlir::Value expandOp(Emitter &e, mlir::Operation *op, llvm::ArrayRef<mlir::Value> args);
 
 } // namespace attnc

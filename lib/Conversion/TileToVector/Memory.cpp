@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Loads and stores between tensors and buffers. Nothing outside the valid rows and columns is touched:
-// rows are bounded by loops, the last columns by constant masks.
+// Loads and stores between tensors and buffers. Nothing outside the valid rows and columns is
+// touched: rows are bounded by loops, the last columns by constant masks.
 #include "KernelEmitter.h"
 
 using namespace mlir;
 using namespace attnc;
 
-Value KernelEmitter::rowAddress(Value view, ValueRange indices, Value row0, int64_t rowDim, Value row) {
+Value KernelEmitter::rowAddress(Value view, ValueRange indices, Value row0, int64_t rowDim,
+                                Value row) {
   const ViewValue &value = views.find(view)->second;
   auto type = cast<tile::ViewType>(view.getType());
   int64_t size = byteSize(type.getElementType());
@@ -28,12 +29,13 @@ Value KernelEmitter::rowAddress(tile::LoadOp load, Value row) {
 }
 
 Value KernelEmitter::validRows(Value row, Value limit, int64_t rows) {
-  Value left = e.sub(e.toI64(scalars.lookupOrDefault(limit)), e.toI64(scalars.lookupOrDefault(row)));
+  Value left =
+      e.sub(e.toI64(scalars.lookupOrDefault(limit)), e.toI64(scalars.lookupOrDefault(row)));
   return e.max(e.min(left, e.constI64(rows)), e.constI64(0));
 }
 
-/// The type in which a possibly masked access of `element` is done: LLVM's masked accesses of 16-bit
-/// floats are less well supported than those of 16-bit integers.
+/// The type in which a possibly masked access of `element` is done: LLVM's masked accesses of
+/// 16-bit floats are less well supported than those of 16-bit integers.
 static Type accessType(Emitter &e, Type element) {
   return element.isF16() || element.isBF16() ? e.i16 : element;
 }
@@ -46,9 +48,9 @@ Value KernelEmitter::loadTensor(Value address, Type element, Type storage, int64
   if (count >= e.lanes) {
     loaded = e.load(e.vec(access), address, byteSize(element), /*invariant=*/true);
   } else {
-    loaded = LLVM::MaskedLoadOp::create(e.b, e.loc, e.vec(access), address, e.prefixMask(count),
-                                        e.zero(e.vec(access)),
-                                        e.b.getI32IntegerAttr(byteSize(element)));
+    loaded =
+        LLVM::MaskedLoadOp::create(e.b, e.loc, e.vec(access), address, e.prefixMask(count),
+                                   e.zero(e.vec(access)), e.b.getI32IntegerAttr(byteSize(element)));
   }
   loaded = e.bitcast(loaded, e.vec(element));
   return storage == element ? loaded : e.toF32(loaded);

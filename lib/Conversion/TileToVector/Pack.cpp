@@ -2,11 +2,12 @@
 //
 // Packs the right operand of a product into panels of a few vectors of columns:
 //
-//   panel 0: word row 0 (columns 0..31), word row 1, ...   panel 1: word row 0 (columns 32..63), ...
+//   panel 0: word row 0 (columns 0..31), word row 1, ...   panel 1: word row 0 (columns 32..63),
+//   ...
 //
-// so that the product reads it from front to back. A word is an f32, or a pair of bf16 of consecutive
-// depth, which is what `vdpbf16ps` multiplies. A transposed operand (K, whose rows are the columns of the
-// product) is packed by transposing square blocks of words in registers.
+// so that the product reads it from front to back. A word is an f32, or a pair of bf16 of
+// consecutive depth, which is what `vdpbf16ps` multiplies. A transposed operand (K, whose rows are
+// the columns of the product) is packed by transposing square blocks of words in registers.
 #include "KernelEmitter.h"
 
 using namespace mlir;
@@ -42,8 +43,8 @@ PackedOperand KernelEmitter::pack(tile::DotOp dot) {
   return packed;
 }
 
-/// Transposes `lanes` vectors of `lanes` words in log2(lanes) rounds: round s exchanges, between rows i and
-/// i + s, the off-diagonal s-by-s blocks.
+/// Transposes `lanes` vectors of `lanes` words in log2(lanes) rounds: round s exchanges, between
+/// rows i and i + s, the off-diagonal s-by-s blocks.
 static void transpose(Emitter &e, SmallVectorImpl<Value> &rows) {
   int64_t n = rows.size();
   for (int64_t s = 1; s < n; s *= 2) {
@@ -63,8 +64,9 @@ static void transpose(Emitter &e, SmallVectorImpl<Value> &rows) {
 }
 
 /// Packs `lanes` rows at `source` as vector `vector` of the panel's columns.
-void KernelEmitter::transposeBlock(Value source, Value pitchBytes, Value panel, int64_t panelVectors,
-                                   Value vector, const PackedOperand &packed) {
+void KernelEmitter::transposeBlock(Value source, Value pitchBytes, Value panel,
+                                   int64_t panelVectors, Value vector,
+                                   const PackedOperand &packed) {
   int64_t vectorBytes = e.lanes * 4, rowBytes = panelVectors * vectorBytes;
   Value target = e.offset(panel, e.mulc(vector, vectorBytes));
   auto block = [&](Value word, int64_t count) {
@@ -85,12 +87,13 @@ void KernelEmitter::transposeBlock(Value source, Value pitchBytes, Value panel, 
     block(e.constI64(whole), packed.depth - whole);
 }
 
-void KernelEmitter::packTransposed(tile::DotOp dot, tile::LoadOp load, const PackedOperand &packed) {
+void KernelEmitter::packTransposed(tile::DotOp dot, tile::LoadOp load,
+                                   const PackedOperand &packed) {
   tile::TileType type = dot.getRhs().getType();
   Type storage = storageOf(type.getElementType());
   int64_t rows = type.getRows(), wordElements = packed.pairs ? 2 : 1, size = byteSize(storage);
-  // Rows are transposed where they lie if whole words of the right type can be read there; otherwise, and
-  // where rows are missing, by way of `staging`.
+  // Rows are transposed where they lie if whole words of the right type can be read there;
+  // otherwise, and where rows are missing, by way of `staging`.
   int64_t pitch = llvm::alignTo(type.getCols(), e.lanes * wordElements);
   int64_t staging = reserve(e.lanes * pitch * size);
   bool direct = load ? storage == load.getView().getType().getElementType() &&
@@ -113,8 +116,9 @@ void KernelEmitter::packTransposed(tile::DotOp dot, tile::LoadOp load, const Pac
       for (int64_t col = 0; col < pitch; col += e.lanes) {
         Value value = e.zero(e.vec(storage));
         if (col < buffer.pitch)
-          value = e.select(inside, e.load(e.vec(storage), e.offset(source, col * size), vectorAlign(storage)),
-                           value);
+          value = e.select(
+              inside, e.load(e.vec(storage), e.offset(source, col * size), vectorAlign(storage)),
+              value);
         e.store(value, e.offset(out, col * size), vectorAlign(storage));
       }
     });
@@ -157,8 +161,8 @@ void KernelEmitter::packStraight(tile::DotOp dot, tile::LoadOp load, const Packe
   tile::TileType type = dot.getRhs().getType();
   Type element = type.getElementType(), storage = storageOf(element);
   int64_t cols = type.getCols(), perWord = packed.pairs ? 2 : 1;
-  Value valid = load ? validRows(load.getRow(), load.getLimit(), type.getRows())
-                     : e.constI64(type.getRows());
+  Value valid =
+      load ? validRows(load.getRow(), load.getLimit(), type.getRows()) : e.constI64(type.getRows());
   auto rowPointer = [&](Value row) {
     return load ? rowAddress(load, row) : address(bufferOf(dot.getRhs()), row, e.constI64(0));
   };

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Vectorises the region of a map: a value is a scalar as long as it is the same in all lanes, and a vector
-// from the first op that sees a coordinate or an element that differs between lanes.
+// Vectorises the region of a map: a value is a scalar as long as it is the same in all lanes, and a
+// vector from the first op that sees a coordinate or an element that differs between lanes.
 //
 //   arith.addi %row, %shift  : i32        ->  stays scalar
 //   arith.cmpi sle, %col, %pos : i32      ->  arith.cmpi sle, %cols, splat(%pos) : vector<16xi32>
-//   tile.element %ids[%b, %col]           ->  a contiguous load if the lanes' indices are, else a gather
+//   tile.element %ids[%b, %col]           ->  a contiguous load if the lanes' indices are, else a
+//   gather
 #include "Regions.h"
 #include "MathExpansion.h"
 
 using namespace mlir;
 using namespace attnc;
 
-/// Whether `index`, a value in the region, is the column, perhaps shifted by uniform values or clamped
-/// against them: then its lanes are consecutive but where the clamp bites.
-static bool isClampedColumn(Value index, tile::MapOp map, const llvm::DenseMap<Value, Value> &values) {
+/// Whether `index`, a value in the region, is the column, perhaps shifted by uniform values or
+/// clamped against them: then its lanes are consecutive but where the clamp bites.
+static bool isClampedColumn(Value index, tile::MapOp map,
+                            const llvm::DenseMap<Value, Value> &values) {
   BlockArgument along = map.getResult().getType().getRank() == 2 ? map.getCol() : map.getRow();
   if (index == along)
     return true;
@@ -35,7 +37,8 @@ static bool isClampedColumn(Value index, tile::MapOp map, const llvm::DenseMap<V
 static Value loadElements(Emitter &e, Value pointer, Type element, bool vector) {
   if (element.isInteger(1)) {
     Value bytes = e.load(vector ? Type(e.vec(e.i8)) : e.i8, pointer, 1, /*invariant=*/true);
-    return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, bytes, e.zero(bytes.getType()));
+    return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, bytes,
+                                 e.zero(bytes.getType()));
   }
   Value value = e.load(vector ? Type(e.vec(element)) : element, pointer, byteSize(element),
                        /*invariant=*/true);
@@ -44,14 +47,18 @@ static Value loadElements(Emitter &e, Value pointer, Type element, bool vector) 
 
 static Value gatherElements(Emitter &e, Value base, Value offsets, Type element) {
   Type pointers = VectorType::get({e.lanes}, e.ptr);
-  Type memory = element.isInteger(1) ? e.i8 : element.isF32() || element.isInteger(32) ? element : e.i16;
-  Value addresses = LLVM::GEPOp::create(e.b, e.loc, pointers, e.i8, base, ArrayRef<LLVM::GEPArg>{offsets});
+  Type memory = element.isInteger(1)                       ? e.i8
+                : element.isF32() || element.isInteger(32) ? element
+                                                           : e.i16;
+  Value addresses =
+      LLVM::GEPOp::create(e.b, e.loc, pointers, e.i8, base, ArrayRef<LLVM::GEPArg>{offsets});
   Value all = e.prefixMask(e.lanes);
   Value loaded = LLVM::masked_gather::create(e.b, e.loc, e.vec(memory), addresses, all,
                                              ValueRange{e.zero(e.vec(memory))},
                                              e.b.getI32IntegerAttr(byteSize(element)));
   if (element.isInteger(1))
-    return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, loaded, e.zero(loaded.getType()));
+    return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, loaded,
+                                 e.zero(loaded.getType()));
   loaded = e.bitcast(loaded, e.vec(element));
   return isa<FloatType>(element) ? e.toF32(loaded) : loaded;
 }
@@ -81,10 +88,12 @@ Value attnc::emitElement(Emitter &e, tile::ElementOp op, const ViewValue &view, 
   Value first = e.lane(varyingIndex, 0), last = e.lane(varyingIndex, e.lanes - 1);
   Value consecutive = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq,
                                             e.sub(last, first), e.constI32(e.lanes - 1));
-  Value unit = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, varyingStride, e.constI64(1));
+  Value unit =
+      arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, varyingStride, e.constI64(1));
   Value contiguous = arith::AndIOp::create(e.b, e.loc, consecutive, unit);
   Type result = element.isInteger(1) || element.isInteger(32) ? e.vec(element) : e.vf32;
-  auto choice = scf::IfOp::create(e.b, e.loc, TypeRange{result}, contiguous, /*withElseRegion=*/true);
+  auto choice =
+      scf::IfOp::create(e.b, e.loc, TypeRange{result}, contiguous, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToStart(choice.thenBlock());
   Value start = e.offset(base, e.mulc(e.toI64(first), size));

@@ -19,10 +19,11 @@ struct ViewValue {
 
 using ViewMap = llvm::DenseMap<mlir::Value, ViewValue>;
 
-/// Emits the body of `map` at the current insertion point. `arguments` are the region's arguments: each
-/// either a scalar (the same for all lanes) or a vector. Values from outside are looked up in `outer`.
-/// Returns a scalar or a vector; a null value after an error has been reported. With `wanted`, a value of
-/// the region, only that is computed; arguments that it does not need may be null.
+/// Emits the body of `map` at the current insertion point. `arguments` are the region's arguments:
+/// each either a scalar (the same for all lanes) or a vector. Values from outside are looked up in
+/// `outer`. Returns a scalar or a vector; a null value after an error has been reported. With
+/// `wanted`, a value of the region, only that is computed; arguments that it does not need may be
+/// null.
 mlir::Value emitRegion(Emitter &e, tile::MapOp map, mlir::ValueRange arguments,
                        const mlir::IRMapping &outer, const ViewMap &views, mlir::Value wanted = {});
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Rows that are not stored need not be computed: the last query tile of a length that is no multiple, and all
-// but one row of a tile when a single query is decoded. Row ops and products work row by row, so a tile's rows
-// beyond the limit of the stores influence nothing, unless the tile is the right operand of a product. The
-// tiles from which the stored ones are computed row by row are found once; their loops then stop at
+// Rows that are not stored need not be computed: the last query tile of a length that is no
+// multiple, and all but one row of a tile when a single query is decoded. Row ops and products work
+// row by row, so a tile's rows beyond the limit of the stores influence nothing, unless the tile is
+// the right operand of a product. The tiles from which the stored ones are computed row by row are
+// found once; their loops then stop at
 //
 //   min(limit - row, rows)
 #include "KernelEmitter.h"
@@ -11,7 +12,8 @@
 using namespace mlir;
 using namespace attnc;
 
-/// Whether the owner of `use` passes rows on to a tile in `tiles`, each to the row of the same number.
+/// Whether the owner of `use` passes rows on to a tile in `tiles`, each to the row of the same
+/// number.
 static bool keepsRows(OpOperand &use, const llvm::DenseSet<Value> &tiles) {
   Operation *owner = use.getOwner();
   if (isa<tile::StoreOp>(owner))
@@ -77,7 +79,8 @@ void KernelEmitter::emitRowBound() {
   if (storedRows.empty() || rowBound || !scalars.contains(rowStore.getRow()) ||
       !scalars.contains(rowStore.getLimit()))
     return;
-  rowBound = validRows(rowStore.getRow(), rowStore.getLimit(), rowStore.getValue().getType().getRows());
+  rowBound =
+      validRows(rowStore.getRow(), rowStore.getLimit(), rowStore.getValue().getType().getRows());
 }
 
 Value KernelEmitter::rowsOf(Value tile) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Groups of row ops: maps, reductions, casts. A group is split into *phases* of ops that can be computed
-// vector by vector together, and runs over blocks of rows:
+// Groups of row ops: maps, reductions, casts. A group is split into *phases* of ops that can be
+// computed vector by vector together, and runs over blocks of rows:
 //
 //   for each block of `lanes` rows:
 //     phase 1, matrix:    for each row: x = map(s); mt = max(x)          (x in s's buffer)
@@ -9,8 +9,8 @@
 //     phase 3, matrix:    for each row: p = exp2(x - m'); lt = sum(p); cast p
 //     phase 4, row value: l' = l * alpha + lt
 //
-// An op joins the first phase of its shape that comes after all reductions it needs, so the cast above runs
-// with the map that makes p although the kernel names it after l'.
+// An op joins the first phase of its shape that comes after all reductions it needs, so the cast
+// above runs with the map that makes p although the kernel names it after l'.
 #include "KernelEmitter.h"
 
 using namespace mlir;
@@ -26,8 +26,8 @@ static tile::TileType iterationType(Operation *op) {
   return cast<tile::TileType>(op->getResult(0).getType());
 }
 
-/// The first phase in which `op` can run: not before the phases that compute its operands, and after a
-/// phase that reduces to one of them.
+/// The first phase in which `op` can run: not before the phases that compute its operands, and
+/// after a phase that reduces to one of them.
 static size_t earliestPhase(Operation *op, ArrayRef<KernelEmitter::Phase> phases,
                             llvm::function_ref<Value(Value)> resolve) {
   size_t earliest = 0;
@@ -202,7 +202,8 @@ LogicalResult KernelEmitter::emitMatrixPhase(const Phase &phase, Value row) {
   SmallVector<tile::ReduceOp> reductions = reductionsOf(phase.ops);
   SmallVector<Value> sums;
   for (tile::ReduceOp reduce : reductions)
-    sums.push_back(identity(e, reduce, e.vec(storageOf(reduce.getInput().getType().getElementType()))));
+    sums.push_back(
+        identity(e, reduce, e.vec(storageOf(reduce.getInput().getType().getElementType()))));
   int64_t vectors = llvm::divideCeil(phase.cols, e.lanes);
   bool ok = true;
   if (vectors <= kMaxUnrolled) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Skips iterations in which a mask hides everything. The producer of a kernel marks the map that hides
-// scores with `tile.skip_hidden`: a promise that an iteration of the loop around it changes no carried tile
-// if the map yields -inf everywhere. If what the mask decides does not depend on the scores, it is evaluated
-// before anything else of the iteration,
+// Skips iterations in which a mask hides everything. The producer of a kernel marks the map that
+// hides scores with `tile.skip_hidden`: a promise that an iteration of the loop around it changes
+// no carried tile if the map yields -inf everywhere. If what the mask decides does not depend on
+// the scores, it is evaluated before anything else of the iteration,
 //
 //   %x = tile.map(%s) at(%row0, %kv0) {
 //   ^bb0(%e: f32, %i: i32, %j: i32):
@@ -12,15 +12,15 @@
 //     tile.yield %y : f32
 //   } {tile.skip_hidden} : ...
 //
-// which costs about a hundredth of the products that it may save. This is what makes masks that read tensors
-// (documents) sparse: their loop bounds are not known in closed form.
+// which costs about a hundredth of the products that it may save. This is what makes masks that
+// read tensors (documents) sparse: their loop bounds are not known in closed form.
 #include "KernelEmitter.h"
 
 using namespace mlir;
 using namespace attnc;
 
-/// The condition under which `map` keeps a score, if it yields `select(keep, score, -inf)` and `keep` needs
-/// only coordinates and values from outside of `loop`.
+/// The condition under which `map` keeps a score, if it yields `select(keep, score, -inf)` and
+/// `keep` needs only coordinates and values from outside of `loop`.
 static Value keepCondition(tile::MapOp map, scf::ForOp loop) {
   auto yield = cast<tile::YieldOp>(map.getBlock()->getTerminator());
   auto select = yield.getValue().getDefiningOp<arith::SelectOp>();
@@ -75,8 +75,7 @@ FailureOr<Value> KernelEmitter::iterationIsVisible(scf::ForOp loop) {
       });
   if (!ok)
     return failure();
-  Value any = e.reduceLanes(result[0], [&](Value x, Value y) -> Value {
-    return arith::OrIOp::create(e.b, e.loc, x, y);
-  });
+  Value any = e.reduceLanes(
+      result[0], [&](Value x, Value y) -> Value { return arith::OrIOp::create(e.b, e.loc, x, y); });
   return Value(arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, any, e.constI32(0)));
 }

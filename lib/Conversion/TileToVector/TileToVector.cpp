@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The pass convert-tile-to-vector and the pipeline around it. See KernelEmitter.h for how a kernel is
-// lowered.
+// The pass convert-tile-to-vector and the pipeline around it. See KernelEmitter.h for how a kernel
+// is lowered.
 //
 //   tile.kernel @f(%Q: !tile.view<4xf32, unit> {...}, ...)
 //     ->
@@ -11,8 +11,8 @@
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
-#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 

@@ -2,8 +2,8 @@
 //
 // Compiles tile kernels to an object in memory and loads objects into the process.
 //
-// Time matters more than the last optimisation: the code generator has decided vectorisation, blocking and
-// unrolling already, so LLVM runs a short function pipeline in place of O3.
+// Time matters more than the last optimisation: the code generator has decided vectorisation,
+// blocking and unrolling already, so LLVM runs a short function pipeline in place of O3.
 #include "attnc/Target/Host/HostJIT.h"
 #include "attnc/Conversion/KernelABIExtraction.h"
 #include "attnc/Conversion/TileToVector/TileToVector.h"
@@ -63,7 +63,8 @@ createTargetMachine(const HostCompileOptions &options) {
   }
   builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
   builder.setRelocationModel(llvm::Reloc::PIC_);
-  // The default of a JIT is the large model, which spends an instruction on each address of a constant.
+  // The default of a JIT is the large model, which spends an instruction on each address of a
+  // constant.
   builder.setCodeModel(llvm::CodeModel::Small);
   return builder.createTargetMachine();
 }
@@ -88,8 +89,8 @@ static llvm::Error optimize(llvm::Module &module, llvm::TargetMachine &machine) 
 }
 
 namespace {
-/// Skips loop strength reduction in one LLVMContext. It takes 40 % of code generation and gains nothing here:
-/// addresses are already a base and a constant.
+/// Skips loop strength reduction in one LLVMContext. It takes 40 % of code generation and gains
+/// nothing here: addresses are already a base and a constant.
 class SkipStrengthReduction : public llvm::OptPassGate {
 public:
   bool shouldRunPass(llvm::StringRef pass, llvm::StringRef) const override {
@@ -99,8 +100,8 @@ public:
 };
 } // namespace
 
-static llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> emitObject(llvm::Module &module,
-                                                                      llvm::TargetMachine &machine) {
+static llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>>
+emitObject(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
   llvm::legacy::PassManager passes;
@@ -111,7 +112,8 @@ static llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> emitObject(llvm::Modu
                                                          /*RequiresNullTerminator=*/false);
 }
 
-llvm::Expected<HostObject> attnc::compileForHost(ModuleOp module, const HostCompileOptions &options) {
+llvm::Expected<HostObject> attnc::compileForHost(ModuleOp module,
+                                                 const HostCompileOptions &options) {
   using Clock = std::chrono::steady_clock;
   auto since = [](Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -147,8 +149,8 @@ llvm::Expected<HostObject> attnc::compileForHost(ModuleOp module, const HostComp
   SkipStrengthReduction gate;
   llvm::LLVMContext context;
   context.setOptPassGate(gate);
-  std::unique_ptr<llvm::Module> llvmModule =
-      translateModuleToLLVMIR(module, context, "attnc-host", /*disableVerification=*/!options.verify);
+  std::unique_ptr<llvm::Module> llvmModule = translateModuleToLLVMIR(
+      module, context, "attnc-host", /*disableVerification=*/!options.verify);
   if (!llvmModule)
     return error("translation to LLVM IR failed");
   result.times.translate = since(start);
@@ -186,8 +188,8 @@ llvm::Expected<std::unique_ptr<HostCode>> HostCode::load(const llvm::MemoryBuffe
   if (!symbols)
     return symbols.takeError();
   (*jit)->getMainJITDylib().addGenerator(std::move(*symbols));
-  if (llvm::Error err =
-          (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object.getBuffer(), "attnc-host")))
+  if (llvm::Error err = (*jit)->addObjectFile(
+          llvm::MemoryBuffer::getMemBufferCopy(object.getBuffer(), "attnc-host")))
     return std::move(err);
   return std::unique_ptr<HostCode>(new HostCode(std::move(*jit)));
 }

@@ -38,16 +38,15 @@ static double now() {
 }
 
 /// Sets a command-line option of the LLVM libraries; there is no other way to reach these.
-static void setOption(llvm::StringRef name) {
+static void setOption(llvm::StringRef name, llvm::StringRef value) {
   auto &options = llvm::cl::getRegisteredOptions();
   auto found = options.find(name);
   if (found != options.end())
-    static_cast<llvm::cl::opt<bool> *>(found->second)->setValue(true);
+    found->second->addOccurrence(/*pos=*/1, name, value);
 }
 
-/// Registers the target once. 32-bit pointers to shared memory take half the registers. Loop strength
-/// reduction costs more than the rest of code generation together on our unrolled loops, and finds
-/// nothing: addresses are already a lane base, a stage base and constants.
+/// Registers the target once. 32-bit pointers to shared memory take half the registers. Multiplications and
+/// additions are fused at every level of optimisation (see translateToPTX for the level).
 static void initialiseNVPTX() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -55,8 +54,8 @@ static void initialiseNVPTX() {
     LLVMInitializeNVPTXTarget();
     LLVMInitializeNVPTXTargetMC();
     LLVMInitializeNVPTXAsmPrinter();
-    setOption("nvptx-short-ptr");
-    setOption("disable-lsr");
+    setOption("nvptx-short-ptr", "true");
+    setOption("nvptx-fma-level", "2");
   });
 }
 
@@ -125,8 +124,11 @@ llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::S
     return llvm::createStringError(error);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
+  // The passes that NVPTX adds at higher levels (strength reduction, reassociation, register coalescing) take
+  // as long as all of the rest and change nothing that survives ptxas: the machine code has the same
+  // instructions, one for one.
   std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
-      triple, arch, *feature, options, std::nullopt, std::nullopt, llvm::CodeGenOptLevel::Default));
+      triple, arch, *feature, options, std::nullopt, std::nullopt, llvm::CodeGenOptLevel::None));
   llvmModule->setTargetTriple(triple);
   llvmModule->setDataLayout(machine->createDataLayout());
 

@@ -84,3 +84,4 @@ tile.kernel @store_type(%v: !tile.view<2xi32, unit> {tile.binding = "tensor:v"},
   tile.store %t, %v[] rows 0 from %c0 to %n cols 16 : !tile.tile<16x16xf32>, !tile.view<2xi32, unit>
   tile.return
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

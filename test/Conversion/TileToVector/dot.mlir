@@ -53,3 +53,4 @@ tile.kernel @deferred(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:v"},
   tile.store %on, %v[] rows 0 from %c0 to %n cols 32 : !tile.tile<16x32xf32>, !tile.view<2xf32, unit>
   tile.return
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

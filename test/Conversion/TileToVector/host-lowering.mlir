@@ -7,3 +7,4 @@
 // CHECK-NOT: llvm.intr.exp2
 // CHECK-NOT: llvm.intr.log2
 // CHECK: llvm.return
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -105,3 +105,4 @@ tile.kernel @elements(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:v"},
   tile.store %x, %v[] rows 0 from %c0 to %n cols 16 : !tile.tile<16x16xf32>, !tile.view<2xf32, unit>
   tile.return
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

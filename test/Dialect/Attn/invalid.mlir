@@ -197,3 +197,4 @@ attn.variant @v {
   %x = attn.input "x" : !attn.tensor<[0], f32>
   attn.return []
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

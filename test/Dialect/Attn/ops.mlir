@@ -50,3 +50,4 @@ attn.variant @fullest {
       -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
   attn.return ["out", "lse"](%out, %lse : !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>)
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Text of causal and full attention kernels at the tiled phase, in the form of test/Inputs/causal.tiled.mlir,
-// for any element type, head dim and tile shape. For tests and benchmarks of the host back end.
+// Text of causal and full attention kernels at the tiled phase, in the form of
+// test/Inputs/causal.tiled.mlir, for any element type, head dim and tile shape. For tests and
+// benchmarks of the host back end.
 #ifndef ATTNC_TEST_UNIT_HOST_FLASHKERNEL_H
 #define ATTNC_TEST_UNIT_HOST_FLASHKERNEL_H
 
@@ -17,7 +18,8 @@ struct FlashKernelShape {
   int64_t headDim = 64, vHeadDim = 64;
   int64_t tileQ = 64, tileKV = 64;
   bool causal = true;
-  /// Visit every key tile with the mask, and let the back end skip those in which it hides everything.
+  /// Visit every key tile with the mask, and let the back end skip those in which it hides
+  /// everything.
   bool skipHidden = false;
   int64_t pad = 16; ///< tile columns are the head dim rounded up to this
 
@@ -95,8 +97,13 @@ inline std::string flashLoop(const char *result, const char *from, const char *t
         tile.yield %masked : f32
       } $SKIP : (!score) -> !score)"
                             : "%x = tile.cast %s : !score -> !score";
-  return substitute(body, {{"RES", result}, {"FROM", from}, {"TO", to}, {"M0", m}, {"L0", l},
-                           {"O0", o}, {"MASK", mask}});
+  return substitute(body, {{"RES", result},
+                           {"FROM", from},
+                           {"TO", to},
+                           {"M0", m},
+                           {"L0", l},
+                           {"O0", o},
+                           {"MASK", mask}});
 }
 
 /// A module with one kernel `@attend`: Q(b, h, q, d), K(b, g, kv, d), V(b, g, kv, e) -> out, lse.
@@ -190,11 +197,12 @@ module {
   char scale[64];
   std::snprintf(scale, sizeof scale, "%.9e", 1.0 / std::sqrt(double(shape.headDim)));
   // A full kernel sees the same two loops with a first row that attends to everything.
-  const char *first = shape.causal ? "arith.addi %first0, %c0 : i32" : "arith.addi %size_kv, %c0 : i32";
+  const char *first =
+      shape.causal ? "arith.addi %first0, %c0 : i32" : "arith.addi %size_kv, %c0 : i32";
   std::string loop2 = flashLoop("%r", "%full", "%end", "%f#0", "%f#1", "%f#2", true);
   if (!shape.causal)
-    loop2 = substitute(loop2, {}), loop2.replace(loop2.find("arith.andi %causal, %inside"), 27,
-                                                 "arith.andi %inside, %inside");
+    loop2 = substitute(loop2, {}),
+    loop2.replace(loop2.find("arith.andi %causal, %inside"), 27, "arith.andi %inside, %inside");
   loop2 = substitute(loop2, {{"SKIP", shape.skipHidden ? "{tile.skip_hidden}" : ""}});
   return substitute(text, {{"END", shape.skipHidden ? "%size_kv" : "%end1"},
                            {"STEP", shape.skipHidden ? "%c0" : "%ckv"},

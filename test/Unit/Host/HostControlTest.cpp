@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Control flow around tiles, and buffers that must not be shared: swaps, branches, scalars next to tiles,
-// values that outlive the op that could overwrite them, integer tiles.
+// Control flow around tiles, and buffers that must not be shared: swaps, branches, scalars next to
+// tiles, values that outlive the op that could overwrite them, integer tiles.
 #include "HostHarness.h"
 #include "gtest/gtest.h"
 
@@ -10,8 +10,8 @@ using namespace attnc::testing;
 
 namespace {
 
-/// Runs `body`, which stores an !t (16x32 f32) to %Y and may read %X and the size %n; returns %Y. Element
-/// (i, j) of X is 100 i + j.
+/// Runs `body`, which stores an !t (16x32 f32) to %Y and may read %X and the size %n; returns %Y.
+/// Element (i, j) of X is 100 i + j.
 std::vector<float> run(const std::string &body, int64_t n) {
   std::string text = substitute(R"(
 !t = !tile.tile<16x32xf32>
@@ -50,9 +50,9 @@ module {
   };
   HostLauncher launcher(1);
   std::string error;
-  EXPECT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel,
-                              {{{"X", view(x, {16, 32})}, {"Y", view(y, {16, 32})}, {"N", view(count, {n})}}, {}},
-                              error))
+  EXPECT_TRUE(launcher.launch(
+      compiled.object.kernels.front(), compiled.kernel,
+      {{{"X", view(x, {16, 32})}, {"Y", view(y, {16, 32})}, {"N", view(count, {n})}}, {}}, error))
       << error;
   return y;
 }
@@ -98,7 +98,8 @@ TEST(HostControl, CarriedScalarsNextToTiles) {
       tile.yield %y : f32
     } : (!t) -> !t)";
   // s adds 1 + 2 + 4 + 8; the columns start at 0 + 1 + 2 + 3.
-  expectElements(run(body + store("%out"), 4), [](int i, int j) { return 100 * i + j + 15 + 6 + j; });
+  expectElements(run(body + store("%out"), 4),
+                 [](int i, int j) { return 100 * i + j + 15 + 6 + j; });
 }
 
 TEST(HostControl, Branches) {
@@ -187,7 +188,8 @@ TEST(HostControl, IntegersAndReductions) {
   });
 }
 
-// Only 3 rows are stored, but the second product sums all 16 rows of %g, which is its left operand as well.
+// Only 3 rows are stored, but the second product sums all 16 rows of %g, which is its left operand
+// as well.
 TEST(HostControl, UnstoredRowsThatAProductNeeds) {
   std::string body = R"(
     %zero = arith.constant 0.0 : f32

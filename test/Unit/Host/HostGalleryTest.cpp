@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The gallery on the host, compiled from the specs and compared with definitions written a second time, in
-// C++: captured tensors of every kind, sinks, scores, masks.
+// The gallery on the host, compiled from the specs and compared with definitions written a second
+// time, in C++: captured tensors of every kind, sinks, scores, masks.
 #include "HostHarness.h"
 #include "attnc/JIT/Compiler.h"
 #include "gtest/gtest.h"
@@ -50,15 +50,21 @@ struct Captures {
       ints(prefix)[b] = int32_t(keys * (b + 1) / (batch + 2));
     }
   }
-  int32_t intAt(const Tensor &t, int64_t i) const { return reinterpret_cast<const int32_t *>(t.bytes.data())[i]; }
-  float floatAt(const Tensor &t, int64_t i) const { return reinterpret_cast<const float *>(t.bytes.data())[i]; }
+  int32_t intAt(const Tensor &t, int64_t i) const {
+    return reinterpret_cast<const int32_t *>(t.bytes.data())[i];
+  }
+  float floatAt(const Tensor &t, int64_t i) const {
+    return reinterpret_cast<const float *>(t.bytes.data())[i];
+  }
 
   Tensor slope, z, table, doc, window, length, prefix;
 };
 
 int64_t t5Bucket(int64_t distance) {
   int64_t n = std::abs(distance);
-  int64_t side = n < 8 ? n : std::min<int64_t>(15, 8 + int64_t(std::log(n / 8.0) / std::log(16.0) * 8.0 + 1e-9));
+  int64_t side =
+      n < 8 ? n
+            : std::min<int64_t>(15, 8 + int64_t(std::log(n / 8.0) / std::log(16.0) * 8.0 + 1e-9));
   return (distance > 0 ? 16 : 0) + side;
 }
 
@@ -72,7 +78,8 @@ std::vector<Entry> gallery(const Captures &c, int64_t keys, int64_t heads) {
   };
   add("full", nullptr, nullptr);
   add("causal", nullptr, causal);
-  add("alibi",
+  add(
+      "alibi",
       [&c](double s, int64_t, int64_t h, int64_t q, int64_t k) {
         return s + c.floatAt(c.slope, h) * double(k - q);
       },
@@ -97,17 +104,19 @@ std::vector<Entry> gallery(const Captures &c, int64_t keys, int64_t heads) {
   });
   add("sliding_window", nullptr,
       [](int64_t, int64_t, int64_t q, int64_t k) { return k <= q && q - k < 256; });
-  add("soft_cap",
-      [](double s, int64_t, int64_t, int64_t, int64_t) { return 50.0 * std::tanh(s / 50.0); }, causal);
-  add("t5_bias",
+  add(
+      "soft_cap",
+      [](double s, int64_t, int64_t, int64_t, int64_t) { return 50.0 * std::tanh(s / 50.0); },
+      causal);
+  add(
+      "t5_bias",
       [&c, heads](double s, int64_t, int64_t h, int64_t q, int64_t k) {
         return s + c.floatAt(c.table, t5Bucket(k - q) * heads + h);
       },
       nullptr)
       .scale = 1.0;
-  add("window_sinks", nullptr, [](int64_t, int64_t, int64_t q, int64_t k) {
-    return k <= q && (k < 4 || q - k < 256);
-  });
+  add("window_sinks", nullptr,
+      [](int64_t, int64_t, int64_t q, int64_t k) { return k <= q && (k < 4 || q - k < 256); });
   return entries;
 }
 
@@ -121,7 +130,8 @@ TEST_P(HostGallery, MatchesDefinitions) {
   auto launcher = std::make_shared<HostLauncher>(2);
   std::map<std::string, std::unique_ptr<Executable>> compiled;
   std::map<std::string, double> worst;
-  for (auto [rows, keys] : {std::pair<int64_t, int64_t>(130, 130), {1, 333}, {65, 300}, {70, 33}, {300, 300}}) {
+  for (auto [rows, keys] :
+       {std::pair<int64_t, int64_t>(130, 130), {1, 333}, {65, 300}, {70, 33}, {300, 300}}) {
     Captures captures(batch, heads, keys);
     Tensor q({batch, heads, rows, headDim}, dtype, 1), k({batch, groups, keys, headDim}, dtype, 2);
     Tensor v({batch, groups, keys, headDim}, dtype, 3);
@@ -149,15 +159,21 @@ TEST_P(HostGallery, MatchesDefinitions) {
       }
       Tensor out({batch, heads, rows, headDim}, dtype, 5), lse({batch, heads, rows}, DType::F32);
       LaunchInputs inputs;
-      inputs.tensors = {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}};
-      for (auto &[name, tensor] : std::map<std::string, const Tensor *>{
-               {"slope", &captures.slope}, {"z", &captures.z}, {"table", &captures.table},
-               {"doc", &captures.doc}, {"window", &captures.window}, {"length", &captures.length},
-               {"prefix", &captures.prefix}})
+      inputs.tensors = {
+          {"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}};
+      for (auto &[name, tensor] :
+           std::map<std::string, const Tensor *>{{"slope", &captures.slope},
+                                                 {"z", &captures.z},
+                                                 {"table", &captures.table},
+                                                 {"doc", &captures.doc},
+                                                 {"window", &captures.window},
+                                                 {"length", &captures.length},
+                                                 {"prefix", &captures.prefix}})
         for (const KernelTensor &wanted : executable->abi().tensors)
           if (wanted.name == name)
             inputs.tensors[name] = tensor->view;
-      inputs.params = {{"cap", 50.0}, {"window", 256}, {"chunk", 128}, {"sinks", 4}, {"dilation", 4}};
+      inputs.params = {
+          {"cap", 50.0}, {"window", 256}, {"chunk", 128}, {"sinks", 4}, {"dilation", 4}};
       if (std::string(entry.name) == "dilated_window")
         inputs.params["window"] = 64;
       llvm::Error error = executable->launch(inputs);
@@ -184,7 +200,8 @@ TEST_P(HostGallery, MatchesDefinitions) {
 }
 
 INSTANTIATE_TEST_SUITE_P(DTypes, HostGallery,
-                         ::testing::Values(std::tuple("f32", 64), std::tuple("f16", 40), std::tuple("bf16", 72)),
+                         ::testing::Values(std::tuple("f32", 64), std::tuple("f16", 40),
+                                           std::tuple("bf16", 72)),
                          [](const auto &info) { return std::get<0>(info.param); });
 
 } // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Compiles and runs tile kernels on random tensors whose gaps are poisoned with NaN, and the naive double
-// loop that they are compared with.
+// Compiles and runs tile kernels on random tensors whose gaps are poisoned with NaN, and the naive
+// double loop that they are compared with.
 #ifndef ATTNC_TEST_UNIT_HOST_HOSTHARNESS_H
 #define ATTNC_TEST_UNIT_HOST_HOSTHARNESS_H
 
@@ -47,7 +47,10 @@ class GuardedBytes {
 public:
   GuardedBytes() = default;
   GuardedBytes(const GuardedBytes &) = delete;
-  GuardedBytes(GuardedBytes &&other) { std::swap(mapping, other.mapping), std::swap(length, other.length), std::swap(pages, other.pages); }
+  GuardedBytes(GuardedBytes &&other) {
+    std::swap(mapping, other.mapping), std::swap(length, other.length),
+        std::swap(pages, other.pages);
+  }
   ~GuardedBytes() {
     if (mapping)
       munmap(mapping, pages);
@@ -57,7 +60,8 @@ public:
     length = bytes;
     pages = (bytes + page - 1) / page * page + page;
     void *memory = mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED || mprotect(static_cast<char *>(memory) + pages - page, page, PROT_NONE))
+    if (memory == MAP_FAILED ||
+        mprotect(static_cast<char *>(memory) + pages - page, page, PROT_NONE))
       llvm::report_fatal_error("cannot map memory for a test tensor");
     mapping = static_cast<uint8_t *>(memory);
     guard = page;
@@ -73,8 +77,8 @@ private:
   size_t length = 0, pages = 0, guard = 4096;
 };
 
-/// A tensor with storage of its own that ends at a guard page. `gap` extra elements follow each row but the
-/// last and hold NaN.
+/// A tensor with storage of its own that ends at a guard page. `gap` extra elements follow each row
+/// but the last and hold NaN.
 class Tensor {
 public:
   Tensor(std::vector<int64_t> shape, DType dtype, int64_t gap = 0) {
@@ -86,7 +90,8 @@ public:
     int64_t count = 1;
     for (int64_t size : padded)
       count *= size;
-    bytes.allocate(std::max<int64_t>(count - gap, 1) * dtypeSize(dtype), 0xff); // a NaN in every float type
+    bytes.allocate(std::max<int64_t>(count - gap, 1) * dtypeSize(dtype),
+                   0xff); // a NaN in every float type
     view.data = bytes.data();
   }
   Tensor(const Tensor &) = delete;
@@ -164,8 +169,8 @@ inline CompiledHost compileText(const std::string &text, HostCompileOptions opti
   return result;
 }
 
-/// What is special about an attention; positions of queries are counted on the key axis (bottom right)
-/// unless `topLeft`.
+/// What is special about an attention; positions of queries are counted on the key axis (bottom
+/// right) unless `topLeft`.
 struct Definition {
   std::function<double(double s, int64_t b, int64_t h, int64_t q, int64_t kv)> score;
   std::function<bool(int64_t b, int64_t h, int64_t q, int64_t kv)> mask;
@@ -193,8 +198,9 @@ inline std::vector<float> denseValues(const Tensor &x) {
 }
 
 /// Attention by definition, in double: out(b, h, q, e) and lse(b, h, q), dense.
-inline void naiveAttention(const Tensor &q, const Tensor &k, const Tensor &v, const Definition &definition,
-                           std::vector<double> &out, std::vector<double> &lse) {
+inline void naiveAttention(const Tensor &q, const Tensor &k, const Tensor &v,
+                           const Definition &definition, std::vector<double> &out,
+                           std::vector<double> &lse) {
   int64_t batch = q.view.shape[0], heads = q.view.shape[1], rows = q.view.shape[2];
   int64_t depth = q.view.shape[3], groups = k.view.shape[1], keys = k.view.shape[2];
   int64_t width = v.view.shape[3];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attention kernels on the host against a double loop: element types, head dims, tile shapes, lengths,
-// grouped heads, strided tensors with NaN in the gaps, rows without keys, every vector level.
+// Attention kernels on the host against a double loop: element types, head dims, tile shapes,
+// lengths, grouped heads, strided tensors with NaN in the gaps, rows without keys, every vector
+// level.
 #include "HostHarness.h"
 #include "gtest/gtest.h"
 
@@ -23,8 +24,8 @@ void check(const CompiledHost &compiled, const FlashKernelShape &shape, const Pr
            unsigned threads = 1) {
   SCOPED_TRACE(::testing::Message()
                << shape.dtype << " d=" << shape.headDim << " e=" << shape.vHeadDim << " tile "
-               << shape.tileQ << "x" << shape.tileKV << " q=" << problem.rows << " kv=" << problem.keys
-               << " h=" << problem.heads << " g=" << problem.groups);
+               << shape.tileQ << "x" << shape.tileKV << " q=" << problem.rows
+               << " kv=" << problem.keys << " h=" << problem.heads << " g=" << problem.groups);
   DType dtype = dtypeNamed(shape.dtype);
   Tensor q({problem.batch, problem.heads, problem.rows, shape.headDim}, dtype, problem.gap);
   Tensor k({problem.batch, problem.groups, problem.keys, shape.headDim}, dtype, problem.gap);
@@ -36,9 +37,11 @@ void check(const CompiledHost &compiled, const FlashKernelShape &shape, const Pr
   v.randomize(3);
   std::vector<uint8_t> before = out.bytes.copy();
   HostLauncher launcher(threads);
-  LaunchInputs inputs{{{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
+  LaunchInputs inputs{
+      {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
   std::string error;
-  ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
+  ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error))
+      << error;
 
   std::vector<double> wantOut, wantLse;
   naiveAttention(q, k, v, causalDefinition(shape.causal), wantOut, wantLse);
@@ -83,11 +86,13 @@ TEST_P(HostKernel, LengthsAndStrides) {
   check(compiled, shape, {2, 4, 2, 33, 1000, 8}, /*threads=*/2);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    DTypesAndHeadDims, HostKernel,
-    ::testing::Combine(::testing::Values("f32", "f16", "bf16"),
-                       ::testing::Values(16, 40, 64, 72, 80, 96, 128, 256)),
-    [](const auto &info) { return std::get<0>(info.param) + "_" + std::to_string(std::get<1>(info.param)); });
+INSTANTIATE_TEST_SUITE_P(DTypesAndHeadDims, HostKernel,
+                         ::testing::Combine(::testing::Values("f32", "f16", "bf16"),
+                                            ::testing::Values(16, 40, 64, 72, 80, 96, 128, 256)),
+                         [](const auto &info) {
+                           return std::get<0>(info.param) + "_" +
+                                  std::to_string(std::get<1>(info.param));
+                         });
 
 TEST(HostKernelLevels, EveryVectorWidth) {
   for (HostISA isa : runnableLevels())
@@ -105,13 +110,15 @@ TEST(HostKernelLevels, EveryVectorWidth) {
         options.verify = true;
         CompiledHost compiled = compileText(flashKernel(shape), options);
         ASSERT_TRUE(compiled.kernel) << compiled.error;
-        for (auto [rows, keys] : {std::pair(1, 1), std::pair(65, 63), std::pair(63, 130), std::pair(70, 20)})
+        for (auto [rows, keys] :
+             {std::pair(1, 1), std::pair(65, 63), std::pair(63, 130), std::pair(70, 20)})
           check(compiled, shape, {1, 2, 2, rows, keys, 5});
       }
 }
 
 TEST(HostKernelLevels, FullAttentionAndTileShapes) {
-  for (auto [tileQ, tileKV] : {std::pair(16, 16), std::pair(8, 128), std::pair(24, 40), std::pair(128, 256)}) {
+  for (auto [tileQ, tileKV] :
+       {std::pair(16, 16), std::pair(8, 128), std::pair(24, 40), std::pair(128, 256)}) {
     FlashKernelShape shape;
     shape.causal = false;
     shape.tileQ = tileQ;
@@ -134,7 +141,8 @@ TEST(HostKernelLevels, SkipsHiddenTiles) {
     options.isa = isa;
     CompiledHost compiled = compileText(flashKernel(shape), options);
     ASSERT_TRUE(compiled.kernel) << compiled.error;
-    for (auto [rows, keys] : {std::pair(1, 1), std::pair(65, 63), std::pair(200, 200), std::pair(130, 40)})
+    for (auto [rows, keys] :
+         {std::pair(1, 1), std::pair(65, 63), std::pair(200, 200), std::pair(130, 40)})
       check(compiled, shape, {1, 2, 1, rows, keys, 1});
   }
 }
@@ -156,14 +164,17 @@ TEST(HostKernelValues, NaNAndInfinity) {
       q.randomize(1);
       k.randomize(2);
       v.randomize(3);
-      for (int64_t i = 0; i < 70; ++i) // row 5 of Q is NaN; key 66 scores -inf for all rows, as q[0] > 0
+      for (int64_t i = 0; i < 70;
+           ++i) // row 5 of Q is NaN; key 66 scores -inf for all rows, as q[0] > 0
         q.set({0, 0, i, 0}, i == 5 ? NAN : 1.0f);
       k.set({0, 0, 66, 0}, -INFINITY);
       v.set({0, 0, 68, 7}, INFINITY);
       HostLauncher launcher(1);
-      LaunchInputs inputs{{{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
+      LaunchInputs inputs{
+          {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
       std::string error;
-      ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
+      ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error))
+          << error;
       for (int64_t i = 0; i < 70; ++i)
         for (int64_t e = 0; e < 64; ++e) {
           float value = out.get({0, 0, i, e});
@@ -186,7 +197,8 @@ TEST(HostKernelValues, AddressesBeyond2To31Elements) {
   const int64_t rowStride = (int64_t(1) << 28) + 8, headStride = (int64_t(1) << 32) + 24;
   const size_t bytes = size_t(headStride * 2 + rowStride * 9) * 4;
   auto reserve = [&] {
-    return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                -1, 0);
   };
   void *memory = reserve(), *target = reserve();
   if (memory == MAP_FAILED || target == MAP_FAILED)
@@ -208,9 +220,15 @@ TEST(HostKernelValues, AddressesBeyond2To31Elements) {
       for (int64_t d = 0; d < 16; ++d)
         static_cast<float *>(memory)[h * headStride + i * rowStride + d] = q.get({0, h, i, d});
   HostLauncher launcher(1);
-  LaunchInputs inputs{{{"Q", far(memory)}, {"K", far(memory)}, {"V", far(memory)}, {"out", far(target)}, {"lse", lse.view}}, {}};
+  LaunchInputs inputs{{{"Q", far(memory)},
+                       {"K", far(memory)},
+                       {"V", far(memory)},
+                       {"out", far(target)},
+                       {"lse", lse.view}},
+                      {}};
   std::string error;
-  ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
+  ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error))
+      << error;
   for (int64_t h = 0; h < 2; ++h)
     for (int64_t i = 0; i < 9; ++i)
       for (int64_t d = 0; d < 16; ++d)
@@ -222,8 +240,8 @@ TEST(HostKernelValues, AddressesBeyond2To31Elements) {
   munmap(target, bytes);
 }
 
-// A hidden key is never multiplied: with tile.skip_hidden a NaN in a value that no row of the tile sees does
-// not reach the output. That is how this test sees that tiles are skipped.
+// A hidden key is never multiplied: with tile.skip_hidden a NaN in a value that no row of the tile
+// sees does not reach the output. That is how this test sees that tiles are skipped.
 TEST(HostKernelLevels, HiddenTilesAreNotComputed) {
   for (bool skip : {true, false}) {
     FlashKernelShape shape;
@@ -233,16 +251,19 @@ TEST(HostKernelLevels, HiddenTilesAreNotComputed) {
       text = text.erase(text.find("{tile.skip_hidden}"), 18);
     CompiledHost compiled = compileText(text);
     ASSERT_TRUE(compiled.kernel) << compiled.error;
-    Tensor q({1, 1, 128, 64}, DType::F32), k({1, 1, 128, 64}, DType::F32), v({1, 1, 128, 64}, DType::F32);
+    Tensor q({1, 1, 128, 64}, DType::F32), k({1, 1, 128, 64}, DType::F32),
+        v({1, 1, 128, 64}, DType::F32);
     Tensor out({1, 1, 128, 64}, DType::F32), lse({1, 1, 128}, DType::F32);
     q.randomize(1);
     k.randomize(2);
     v.randomize(3);
     v.set({0, 0, 100, 5}, NAN);
     HostLauncher launcher(1);
-    LaunchInputs inputs{{{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
+    LaunchInputs inputs{
+        {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
     std::string error;
-    ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) << error;
+    ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error))
+        << error;
     // Row 10 is in the first query tile, key 100 in the second key tile.
     EXPECT_EQ(std::isnan(out.get({0, 0, 10, 5})), !skip);
     EXPECT_TRUE(std::isnan(out.get({0, 0, 110, 5})));
@@ -263,6 +284,45 @@ TEST(HostObject, SurvivesReloading) {
   auto missing = reloaded.code->lookup("no_such_kernel");
   EXPECT_FALSE(bool(missing));
   llvm::consumeError(missing.takeError());
+}
+
+// A signature that cannot be launched is an error at the kernel, before anything is compiled.
+TEST(HostObject, RejectsMalformedSignatures) {
+  auto diagnose = [](const char *arguments) {
+    std::string text = substitute(R"(tile.kernel @k($ARGS)
+      attributes {grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 4 : i32} {
+    tile.return
+  })",
+                                  {{"ARGS", arguments}});
+    mlir::DialectRegistry registry;
+    registerHostTarget(registry);
+    mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+    std::string messages;
+    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
+      messages += diagnostic.str();
+      return mlir::success();
+    });
+    auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+    EXPECT_TRUE(bool(module)) << messages;
+    auto object = compileForHost(*module);
+    EXPECT_FALSE(bool(object));
+    llvm::consumeError(object.takeError());
+    return messages;
+  };
+  auto expect = [&](const char *arguments, const char *message) {
+    std::string found = diagnose(arguments);
+    EXPECT_NE(found.find(message), std::string::npos) << found;
+  };
+  expect("%v: !tile.view<2xf32> {tile.binding = \"tensor:v\"}",
+         "expects `tile.axes` with 2 strings on the argument of tensor 'v'");
+  expect("%v: !tile.view<2xf32> {tile.binding = \"tensor:v\", tile.axes = [\"q\"]}",
+         "expects `tile.axes` with 2 strings on the argument of tensor 'v'");
+  expect("%v: !tile.view<2xf32> {tile.binding = \"size:q\"}",
+         "expects a view to be bound to `tensor:NAME`, found size:q");
+  expect("%v: f32 {tile.binding = \"size:q\"}",
+         "expects a scalar to be bound to `size:SPACE` (i32) or `param:NAME`");
+  expect("%v: !tile.view<1xf64> {tile.binding = \"tensor:v\", tile.axes = [\"q\"]}",
+         "expects views of f32, f16, bf16, i32 or i1");
 }
 
 } // namespace

@@ -9,7 +9,8 @@ using namespace attnc::testing;
 
 namespace {
 
-/// A kernel that applies `body` (which defines %y from %x and %c, the element and a copy of it) to 16x32 tiles.
+/// A kernel that applies `body` (which defines %y from %x and %c, the element and a copy of it) to
+/// 16x32 tiles.
 std::string mapKernel(const std::string &body) {
   return substitute(R"(
 module {
@@ -52,7 +53,8 @@ std::vector<float> apply(const std::string &body, std::vector<float> values, Hos
   y.data = result.data();
   HostLauncher launcher(1);
   std::string error;
-  EXPECT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, {{{"X", x}, {"Y", y}}, {}}, error))
+  EXPECT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel,
+                              {{{"X", x}, {"Y", y}}, {}}, error))
       << error;
   result.resize(count);
   return result;
@@ -118,7 +120,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Function{"sin", [](double x) { return std::sin(x); }, -3, 3, 2e-7},
                       Function{"cos", [](double x) { return std::cos(x); }, -1.5, 1.5, 2e-7},
                       Function{"sqrt", [](double x) { return std::sqrt(x); }, 0, 1e30f, 6e-8},
-                      Function{"rsqrt", [](double x) { return 1 / std::sqrt(x); }, 1e-30f, 1e30f, 2e-7},
+                      Function{"rsqrt", [](double x) { return 1 / std::sqrt(x); }, 1e-30f, 1e30f,
+                               2e-7},
                       Function{"floor", [](double x) { return std::floor(x); }, -1e5f, 1e5f, 0},
                       Function{"ceil", [](double x) { return std::ceil(x); }, -1e5f, 1e5f, 0}),
     [](const auto &info) { return info.param.op; });
@@ -131,19 +134,42 @@ TEST(HostMathSpecial, Values) {
   };
   for (HostISA isa : levels()) {
     SCOPED_TRACE(stringifyHostISA(isa).str());
-    for (Case c : std::initializer_list<Case>{
-             {"exp2", 0, 1},        {"exp2", -inf, 0},      {"exp2", inf, inf},       {"exp2", nan, nan},
-             {"exp2", 200, inf},    {"exp2", -200, 0},      {"exp2", -149, 0x1p-149f}, {"exp2", 127, 0x1p127f},
-             {"exp2", -1e38f, 0},   {"exp", 0, 1},          {"exp", -inf, 0},         {"exp", inf, inf},
-             {"exp", nan, nan},     {"exp", 100, inf},      {"exp", -200, 0},         {"log2", 0, -inf},
-             {"log2", -0.0f, -inf}, {"log2", -1, nan},      {"log2", inf, inf},       {"log2", nan, nan},
-             {"log2", 1, 0},        {"log2", 8, 3},         {"log2", 0x1p-149f, -149}, {"log", 0, -inf},
-             {"log", inf, inf},     {"log", 1, 0},          {"tanh", 0, 0},           {"tanh", inf, 1},
-             {"tanh", -inf, -1},    {"tanh", nan, nan},     {"tanh", denormal, denormal}}) {
+    for (Case c : std::initializer_list<Case>{{"exp2", 0, 1},
+                                              {"exp2", -inf, 0},
+                                              {"exp2", inf, inf},
+                                              {"exp2", nan, nan},
+                                              {"exp2", 200, inf},
+                                              {"exp2", -200, 0},
+                                              {"exp2", -149, 0x1p-149f},
+                                              {"exp2", 127, 0x1p127f},
+                                              {"exp2", -1e38f, 0},
+                                              {"exp", 0, 1},
+                                              {"exp", -inf, 0},
+                                              {"exp", inf, inf},
+                                              {"exp", nan, nan},
+                                              {"exp", 100, inf},
+                                              {"exp", -200, 0},
+                                              {"log2", 0, -inf},
+                                              {"log2", -0.0f, -inf},
+                                              {"log2", -1, nan},
+                                              {"log2", inf, inf},
+                                              {"log2", nan, nan},
+                                              {"log2", 1, 0},
+                                              {"log2", 8, 3},
+                                              {"log2", 0x1p-149f, -149},
+                                              {"log", 0, -inf},
+                                              {"log", inf, inf},
+                                              {"log", 1, 0},
+                                              {"tanh", 0, 0},
+                                              {"tanh", inf, 1},
+                                              {"tanh", -inf, -1},
+                                              {"tanh", nan, nan},
+                                              {"tanh", denormal, denormal}}) {
       std::vector<float> found =
           apply(std::string("%y = math.") + c.op + " %x : f32", std::vector<float>(32, c.x), isa);
       for (float y : found)
-        EXPECT_TRUE(y == c.y || (std::isnan(y) && std::isnan(c.y))) << c.op << "(" << c.x << ") = " << y;
+        EXPECT_TRUE(y == c.y || (std::isnan(y) && std::isnan(c.y)))
+            << c.op << "(" << c.x << ") = " << y;
     }
   }
 }

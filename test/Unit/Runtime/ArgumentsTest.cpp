@@ -111,25 +111,32 @@ TEST(PackArguments, SaysExpectedAndFound) {
             "tensor 'Q': expected 4 dimensions (b, h, q, 8), found shape (2, 4, 65)");
   EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["Q"].shape[3] = 7; }),
             "tensor 'Q', dimension 3: expected size 8, which the kernel is compiled for, found 7");
-  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].shape[0] = 3; }),
-            "tensor 'K', dimension 0: expected size 2 for index space 'b' as in tensor 'Q', found 3");
-  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["Q"].strides.pop_back(); }),
-            "tensor 'Q': expected one stride for each dimension of shape (2, 4, 65, 8), found strides "
-            "(2080, 520, 8)");
+  EXPECT_EQ(
+      after([](Fixture &f) { f.inputs.tensors["K"].shape[0] = 3; }),
+      "tensor 'K', dimension 0: expected size 2 for index space 'b' as in tensor 'Q', found 3");
+  EXPECT_EQ(
+      after([](Fixture &f) { f.inputs.tensors["Q"].strides.pop_back(); }),
+      "tensor 'Q': expected one stride for each dimension of shape (2, 4, 65, 8), found strides "
+      "(2080, 520, 8)");
   EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].strides[3] = 2; }),
             "tensor 'K': expected a last stride of 1, found 2; make the rows contiguous");
   EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].data = nullptr; }),
             "tensor 'K': the data pointer is null but the shape is (2, 2, 100, 8)");
-  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].data = reinterpret_cast<char *>(f.memory) + 1; }),
+  EXPECT_EQ(after([](Fixture &f) {
+              f.inputs.tensors["K"].data = reinterpret_cast<char *>(f.memory) + 1;
+            }),
             "tensor 'K': the data pointer is not a multiple of the element size, 4 bytes");
   EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["out"].strides[0] = 0; }),
-            "tensor 'out' is an output: expected a stride other than 0 in dimension 0; pass a tensor whose "
+            "tensor 'out' is an output: expected a stride other than 0 in dimension 0; pass a "
+            "tensor whose "
             "elements do not overlap");
   EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].shape[1] = 3; }),
-            "expected the number of query heads (h = 4, tensor 'Q') to be a multiple of the number of key "
+            "expected the number of query heads (h = 4, tensor 'Q') to be a multiple of the number "
+            "of key "
             "heads (g = 3, tensor 'K')");
-  EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].shape[2] = int64_t(1) << 31; }),
-            "tensor 'K', dimension 2: size 2147483648 does not fit the kernel's 32-bit coordinates");
+  EXPECT_EQ(
+      after([](Fixture &f) { f.inputs.tensors["K"].shape[2] = int64_t(1) << 31; }),
+      "tensor 'K', dimension 2: size 2147483648 does not fit the kernel's 32-bit coordinates");
   EXPECT_EQ(after([](Fixture &f) { f.inputs.params["window"] = 2.5; }),
             "parameter 'window': expected a 32-bit integer, found 2.500000");
 }
@@ -139,7 +146,8 @@ TEST(PackArguments, ChecksRowAlignment) {
   f.abi.tensors[0].rowAlignment = 16;
   EXPECT_EQ(f.message(), "");
   f.inputs.tensors["Q"].strides = {2340, 585, 9, 1};
-  EXPECT_NE(f.message().find("expected every row to start at a multiple of 16 bytes"), std::string::npos);
+  EXPECT_NE(f.message().find("expected every row to start at a multiple of 16 bytes"),
+            std::string::npos);
   f.inputs.tensors["Q"].strides = {2080, 520, 8, 1};
   f.inputs.tensors["Q"].data = f.memory + 1;
   EXPECT_NE(f.message().find("that is 4 modulo 16"), std::string::npos);

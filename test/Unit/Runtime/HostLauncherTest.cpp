@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The launcher on kernels written in C++: every point once, scratch memory of its own for each thread.
+// The launcher on kernels written in C++: every point once, scratch memory of its own for each
+// thread.
 #include "attnc/Runtime/HostLauncher.h"
 #include "gtest/gtest.h"
 #include <atomic>
@@ -11,8 +12,8 @@ using namespace attnc;
 
 namespace {
 
-/// Counts its visits in a 3-d array (slot 0: counters, slots 1, 2: sizes of dimensions 0 and 1), and fails
-/// to count if its scratch memory changes under it.
+/// Counts its visits in a 3-d array (slot 0: counters, slots 1, 2: sizes of dimensions 0 and 1),
+/// and fails to count if its scratch memory changes under it.
 void countingKernel(const uint64_t *slots, int32_t i, int32_t j, int32_t k, void *scratch) {
   auto *counters = reinterpret_cast<std::atomic<int> *>(slots[0]);
   int64_t at = (int64_t(k) * int64_t(slots[2]) + j) * int64_t(slots[1]) + i;
@@ -33,7 +34,8 @@ void expectEveryPointOnce(HostLauncher &launcher, std::array<int64_t, 3> grid) {
   KernelABI abi;
   abi.scratchBytes = 16 * sizeof(int64_t);
   PackedArguments arguments;
-  arguments.slots = {reinterpret_cast<uintptr_t>(counters.data()), uint64_t(grid[0]), uint64_t(grid[1])};
+  arguments.slots = {reinterpret_cast<uintptr_t>(counters.data()), uint64_t(grid[0]),
+                     uint64_t(grid[1])};
   arguments.grid = grid;
   std::string error;
   ASSERT_TRUE(launcher.launch(abi, countingKernel, arguments, error)) << error;
@@ -45,7 +47,8 @@ TEST(HostLauncher, VisitsEveryPointOnce) {
   for (unsigned threads : {1u, 2u, 5u}) {
     HostLauncher launcher(threads);
     EXPECT_EQ(launcher.numThreads(), threads);
-    for (auto grid : {std::array<int64_t, 3>{1, 1, 1}, {7, 3, 2}, {100, 1, 5}, {0, 4, 4}, {2, 1, 1}})
+    for (auto grid :
+         {std::array<int64_t, 3>{1, 1, 1}, {7, 3, 2}, {100, 1, 5}, {0, 4, 4}, {2, 1, 1}})
       expectEveryPointOnce(launcher, grid);
   }
 }
@@ -79,7 +82,8 @@ TEST(HostLauncher, ReportsMissingMemory) {
   arguments.grid = {1, 1, 1};
   std::string error;
   EXPECT_FALSE(launcher.launch(abi, countingKernel, arguments, error));
-  EXPECT_NE(error.find("kernel 'huge' needs 1152921504606846976 bytes"), std::string::npos) << error;
+  EXPECT_NE(error.find("kernel 'huge' needs 1152921504606846976 bytes"), std::string::npos)
+      << error;
 }
 
 } // namespace

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What the host lowering knows about a CPU: a level of vector instructions, and what follows from it.
-// The level is chosen at run time from the CPU, or forced (tests do that to run narrower code here).
+// What the host lowering knows about a CPU: a level of vector instructions, and what follows from
+// it. The level is chosen at run time from the CPU, or forced (tests do that to run narrower code
+// here).
 #ifndef ATTNC_CONVERSION_TILETOVECTOR_HOSTTARGET_H
 #define ATTNC_CONVERSION_TILETOVECTOR_HOSTTARGET_H
 

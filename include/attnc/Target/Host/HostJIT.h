@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// From tile kernels to native code of this process: lowering, LLVM, an object in memory, and its loading.
-// The object can be kept (in a cache on disk) and loaded again without compiling.
+// From tile kernels to native code of this process: lowering, LLVM, an object in memory, and its
+// loading. The object can be kept (in a cache on disk) and loaded again without compiling.
 #ifndef ATTNC_TARGET_HOST_HOSTJIT_H
 #define ATTNC_TARGET_HOST_HOSTJIT_H
 
@@ -43,14 +43,16 @@ struct HostObject {
 /// Dialects and translations that compileForHost needs; call before the context is made.
 void registerHostTarget(mlir::DialectRegistry &registry);
 
-/// Compiles the tile kernels of `module`, which is consumed (it holds LLVM dialect afterwards). Errors that
-/// the passes report go to the context's diagnostic handlers too.
-llvm::Expected<HostObject> compileForHost(mlir::ModuleOp module, const HostCompileOptions &options = {});
+/// Compiles the tile kernels of `module`, which is consumed (it holds LLVM dialect afterwards).
+/// Errors that the passes report go to the context's diagnostic handlers too.
+llvm::Expected<HostObject> compileForHost(mlir::ModuleOp module,
+                                          const HostCompileOptions &options = {});
 
 /// Loaded native code: functions stay callable as long as this lives.
 class HostCode {
 public:
-  /// Loads an object that compileForHost made, perhaps in an earlier process on the same kind of CPU.
+  /// Loads an object that compileForHost made, perhaps in an earlier process on the same kind of
+  /// CPU.
   static llvm::Expected<std::unique_ptr<HostCode>> load(const llvm::MemoryBuffer &object);
   ~HostCode();
 
