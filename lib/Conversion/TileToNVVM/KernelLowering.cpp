@@ -371,7 +371,7 @@ void KernelLowering::lowerFill(tile::FillOp fill) {
 LogicalResult KernelLowering::lowerCast(tile::CastOp cast) {
   Location loc = cast.getLoc();
   TileType from = cast.getInput().getType(), to = cast.getResult().getType();
-  const Fragment &source = fragments[cast.getInput()];
+  Fragment source = fragments[cast.getInput()]; // a copy: new entries may move the old ones
   if (from.getElementType() == to.getElementType()) {
     fragments[cast.getResult()] = source;
     return success();
@@ -398,8 +398,10 @@ void KernelLowering::lowerWait(tile::WaitOp wait) {
   NVVM::CpAsyncWaitGroupOp::create(builder, wait.getLoc(), wait.getPending());
   if (wait.getBarrier())
     NVVM::BarrierOp::create(builder, wait.getLoc());
-  for (auto [token, slot] : llvm::zip(wait.getTokens(), wait.getSlots()))
-    fragments[slot] = fragments[token];
+  for (auto [token, slot] : llvm::zip(wait.getTokens(), wait.getSlots())) {
+    Fragment stage = fragments[token]; // a copy: the next line may move the map's entries
+    fragments[slot] = stage;
+  }
 }
 
 /// Registers of a row are combined in the thread, then lanes that share the row by butterfly shuffles.
