@@ -22,13 +22,13 @@ for spec in args.specs:
     walls, phases = [], {}
     for run in range(args.runs + 1):
         start = time.perf_counter()
-        result = subprocess.run([args.attnc, "compile", spec, f"--target={args.target}", "--emit=ptx", "--timing",
-                                 "--json", "-o", os.devnull], capture_output=True, text=True, check=True)
+        result = subprocess.run([args.attnc, "compile", spec, f"--target={args.target}", "--emit=ptx", "--json", "-o", os.devnull], capture_output=True, text=True, check=True)
         wall = (time.perf_counter() - start) * 1e3
         if run == 0:  # warms the file cache
             continue
         walls.append(wall)
-        for name, value in json.loads(result.stderr).items():
+        report = json.loads(result.stdout)
+        for name, value in [*report["phases_ms"].items(), ("total", report["total_ms"])]:
             phases.setdefault(name, []).append(value)
     total = statistics.median(phases["total"])
     print(f"{spec} for {args.target}: whole process {statistics.median(walls):.1f} ms, compile {total:.1f} ms "

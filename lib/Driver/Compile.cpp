@@ -81,21 +81,29 @@ static llvm::Expected<Phase> lastPhase(const Options &options, const Target &tar
   return *phase;
 }
 
-static void printTiming(const std::vector<std::pair<std::string, double>> &phases, double total,
-                        bool json) {
-  if (json) {
-    llvm::json::Object object;
-    for (auto &[name, milliseconds] : phases)
-      object[name] = milliseconds;
-    object["total"] = total;
-    llvm::errs() << formatv("{0}\n", llvm::json::Value(std::move(object)));
-    return;
-  }
+using PhaseTimes = std::vector<std::pair<std::string, double>>;
+
+static void printTiming(const PhaseTimes &phases, double total) {
   llvm::errs() << "phase             ms     %\n";
   for (auto &[name, milliseconds] : phases)
     llvm::errs() << formatv("{0,-14} {1,6:F2} {2,5:F1}\n", name, milliseconds,
                             100 * milliseconds / total);
   llvm::errs() << formatv("{0,-14} {1,6:F2}\n", "total", total);
+}
+
+/// One object on standard output: the code itself only if it does not go to a file.
+static void printJson(const Options &options, const Target &target, llvm::StringRef code,
+                      const PhaseTimes &phases, double total) {
+  llvm::json::Object times;
+  for (auto &[name, milliseconds] : phases)
+    times[name] = milliseconds;
+  llvm::json::Object object{{"spec", options.spec}, {"target", target.name}, {"phases_ms", std::move(times)},
+                            {"total_ms", total}, {"bytes", static_cast<int64_t>(code.size())}};
+  if (!options.output.empty())
+    object["output"] = options.output;
+  else if (llvm::json::isUTF8(code))
+    object["code"] = code;
+  llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
 }
 
 /// A module at any phase, for --compile-from.
@@ -198,15 +206,18 @@ llvm::Error driver::runCompile(const Options &options) {
     module->print(os);
     os << "\n";
   }
-  if (options.timing) {
-    std::chrono::duration<double, std::milli> total = Clock::now() - start;
-    std::vector<std::pair<std::string, double>> phases = {{"parse", frontend.count()}};
-    for (const PhaseResult &phase : result->phases)
-      if (phase.phase != Phase::PTX)
-        phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
-    for (auto &[name, milliseconds] : result->ptxSteps)
-      phases.emplace_back("ptx." + name, milliseconds);
-    printTiming(phases, total.count(), options.json);
-  }
+  std::chrono::duration<double, std::milli> total = Clock::now() - start;
+  PhaseTimes phases = {{"parse", frontend.count()}};
+  for (const PhaseResult &phase : result->phases)
+    if (phase.phase != Phase::PTX)
+      phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
+  for (auto &[name, milliseconds] : result->ptxSteps)
+    phases.emplace_back("ptx." + name, milliseconds);
+  if (options.timing && !options.json)
+    printTiming(phases, total.count());
+  if (options.json)
+    printJson(options, *target, text, phases, total.count());
+  if (options.json && options.output.empty())
+    return llvm::Error::success();
   return writeOutput(options.output, text);
 }
