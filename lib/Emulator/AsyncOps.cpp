@@ -13,8 +13,28 @@
 
 namespace attnc::emu {
 
+/// Full 16-byte copies, nearly all there are, with constant sizes that compile to moves.
+static void deliver16(Cta &cta, CopyOp &op, uint32_t lanes) {
+  for (uint32_t m = lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    char *to = cta.shared + op.destination[l];
+    if (op.sourceBytes[l] == 16) {
+      memcpy(to, reinterpret_cast<const char *>(op.source[l]), 16);
+    } else {
+      memset(to, 0, 16);
+      memcpy(to, reinterpret_cast<const char *>(op.source[l]), op.sourceBytes[l]);
+    }
+    memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0xf, 4);
+  }
+}
+
 void deliver(Warp &w, CopyOp &op, uint32_t lanes) {
   Cta &cta = *w.cta;
+  if (op.bytes == 16) {
+    deliver16(cta, op, op.pending & lanes);
+    op.pending &= ~lanes;
+    return;
+  }
   for (uint32_t m = op.pending & lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     char *to = cta.shared + op.destination[l];
@@ -99,12 +119,17 @@ const Rec *cpAsync(Warp &w, const Rec *r) {
   op.time = cta.races->agentClock(copyAgent(w.id));
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    memset(cta.shared + op.destination[l], 0xff, op.bytes);
-    memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0, op.bytes / 4);
+    if (op.bytes == 16) {
+      memset(cta.shared + op.destination[l], 0xff, 16);
+      memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0, 4);
+    } else {
+      memset(cta.shared + op.destination[l], 0xff, op.bytes);
+      memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0, op.bytes / 4);
+    }
   }
   if (L.options.delivery == Delivery::Early || (L.options.delivery == Delivery::Random && (L.random() & 1)))
     deliver(w, op, allLanes);
-  w.async->open.push_back(op);
+  w.async->open.push_back(std::move(op));
   return r + 1;
 }
 

@@ -131,7 +131,7 @@ template <Alu Op, class T, bool Ftz, bool Sat, int Mode> [[gnu::noinline]] const
 /// exp at x ln 2; the first neglected term is below 2^-36), then one rounding.
 [[gnu::always_inline]] inline float exp2Float(float x) {
   double v = x;
-  v = v > 200.0 ? 200.0 : v < -200.0 ? -200.0 : v;
+  v = v > 200.0 ? 200.0 : v > -200.0 ? v : -200.0; // NaN too; it is put back at the end
   double n = __builtin_elementwise_roundeven(v);
   double t = (v - n) * 0.6931471805599453;
   double p = 1.0 / 362880;

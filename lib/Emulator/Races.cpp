@@ -15,6 +15,7 @@ void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
   constexpr uint32_t clockLimit = 1u << 24; // keys have 25 bits of clock; start over well before
   if (*std::max_element(clock.begin(), clock.end()) > clockLimit) {
     clock.fill(0);
+    lastRead.fill(0);
     keys.clear();
     infos.clear();
     readRec.clear();
@@ -108,7 +109,7 @@ bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, 
       return report(w, r, lane, a, "write after write", other, old.rec, old.lane, agent >= 32);
   }
   for (unsigned i : readingAgents) {
-    if (i == w.id)
+    if (i == w.id || ordered(v, i, lastRead[i])) // all its reads are known to this warp
       continue;
     const uint32_t *reads = readers[i].data() + first;
     uint32_t late = 0;
@@ -137,6 +138,7 @@ bool RaceDetector::checkRead(Warp &w, const Rec *r, int lane, const Access &a, u
 /// Reads of whole words. The inner loops have a constant length and vectorise; a key that was good
 /// for one word is good for all.
 template <unsigned Words> bool RaceDetector::load(Warp &w, const Rec *r, const Access &a) {
+  lastRead[w.id] = clock[w.id];
   uint32_t *mine = readers[w.id].data(), stamp = clock[w.id] << 4 | 0xf, good = ~0u;
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
@@ -173,6 +175,7 @@ bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
     uint8_t mask = byteMask(a.address[l], a.bytes);
     uint32_t word = static_cast<uint32_t>(a.address[l] >> 2);
     if (a.mode == Mode::Load) {
+      lastRead[w.id] = now;
       if (!checkRead(w, r, l, a, word, mask))
         return false;
       mine[word] = (mine[word] >> 4 == now ? mine[word] : now << 4) | mask;
@@ -213,6 +216,7 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
     readers[agent].resize(words, 0);
   }
   uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
+  lastRead[agent] = now;
   const VectorClock &v = vectors[w.id];
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);

@@ -82,6 +82,7 @@ private:
   unsigned warps = 0;
   uint32_t words = 0;
   std::array<uint32_t, numAgents> clock{};
+  std::array<uint32_t, numAgents> lastRead{}; ///< clock of each agent at its last read
   std::array<VectorClock, 32> vectors{};
   std::vector<uint32_t> keys;                           ///< by word
   std::vector<WriteInfo> infos;                         ///< by word

@@ -80,10 +80,64 @@ float element(const char *p, Type t) {
   return f;
 }
 
+/// The 256 values of an 8-bit type.
+struct ByteTable {
+  float value[256];
+  explicit ByteTable(Type t) {
+    for (unsigned i = 0; i < 256; ++i) {
+      char c = static_cast<char>(i);
+      value[i] = element(&c, t);
+    }
+  }
+};
+const float *byteTable(Type t) {
+  static const ByteTable e4m3(Type::E4M3), e5m2(Type::E5M2), s8(Type::S8), u8(Type::U8);
+  return t == Type::E4M3 ? e4m3.value : t == Type::E5M2 ? e5m2.value : t == Type::S8 ? s8.value : u8.value;
+}
+
+/// Sixteen bytes to singles; the hot loop of wgmma, so the type is decided outside it.
+void decodeChunk(const char *p, Type t, float *out) {
+  if (t == Type::BF16 || t == Type::F16) {
+    uint16_t in[8];
+    uint32_t bits[8];
+    memcpy(in, p, 16);
+    if (t == Type::BF16) {
+      for (int i = 0; i < 8; ++i)
+        bits[i] = static_cast<uint32_t>(in[i]) << 16;
+    } else {
+      float scaled[8];
+      for (int i = 0; i < 8; ++i)
+        bits[i] = static_cast<uint32_t>(in[i] & 0x7fffu) << 13;
+      memcpy(scaled, bits, 32);
+      for (int i = 0; i < 8; ++i)
+        scaled[i] *= 0x1p112f;
+      uint32_t normal[8];
+      memcpy(normal, scaled, 32);
+      for (int i = 0; i < 8; ++i)
+        bits[i] = ((in[i] & 0x7fffu) >= 0x7c00u ? bits[i] | 0x7f800000u : normal[i]) | static_cast<uint32_t>(in[i] & 0x8000u) << 16;
+    }
+    memcpy(out, bits, 32);
+  } else if (t == Type::TF32) {
+    uint32_t bits[4];
+    memcpy(bits, p, 16);
+    for (uint32_t &b : bits)
+      b &= 0xffffe000u;
+    memcpy(out, bits, 16);
+  } else {
+    const float *table = byteTable(t);
+    for (int i = 0; i < 16; ++i)
+      out[i] = table[static_cast<unsigned char>(p[i])];
+  }
+}
+
 /// Collects chunk addresses and checks them 32 at a time as asynchronous reads.
 class ChunkChecker {
 public:
-  ChunkChecker(Warp &w, const Rec *r) : w(w), r(r) {}
+  ChunkChecker(Warp &w, const Rec *r) : w(w), r(r) {
+    a.lanes = 1;
+    a.bytes = 16;
+    a.space = Space::Shared;
+  }
   const char *read(uint32_t address) {
     Cta &cta = *w.cta;
     if (address < cta.sharedBegin || address + 16 > cta.sharedEnd) {
@@ -93,11 +147,7 @@ public:
     if (!cta.launch->options.checks)
       return cta.shared + address;
     const uint8_t *init = cta.sharedInit.data() + (address >> 2);
-    Access a;
-    a.lanes = 1;
-    a.bytes = 16;
     a.address[0] = address;
-    a.space = Space::Shared;
     if ((init[0] & init[1] & init[2] & init[3] & 0xf) != 0xf) {
       if (!cta.races->pendingCopy(w, r, 0, a))
         fault(w, r, -1, "uninitialized-read", "wgmma operand at %s, which nothing has written", describeAddress(w, Space::Shared, address).c_str());
@@ -109,6 +159,7 @@ public:
 private:
   Warp &w;
   const Rec *r;
+  Access a;
 };
 
 /// Reads rows [mn0, mn0 + count) of an operand; `store(mn, k, value)`.
@@ -122,8 +173,10 @@ bool readOperand(Warp &w, const Rec *r, const Descriptor &d, uint32_t mn0, uint3
       const char *p = check.read(mnMajor ? d.chunk(mn0 + i, o, perChunk, true) : d.chunk(mn0 + o, i, perChunk, false));
       if (!p)
         return false;
+      float values[16];
+      decodeChunk(p, t, values);
       for (uint32_t e = 0; e < perChunk; ++e)
-        mnMajor ? store(i + e, o, element(p + e * bytes, t)) : store(o, i + e, element(p + e * bytes, t));
+        mnMajor ? store(i + e, o, values[e]) : store(o, i + e, values[e]);
     }
   return true;
 }
@@ -133,12 +186,12 @@ void fragmentA(Warp &w, const uint32_t *places, Type t, uint32_t k, float *a) {
   uint32_t bytes = bitsOf(t) / 8, perWord = 4 / bytes;
   for (int q = 0; q < 4; ++q) {
     const uint32_t *column = place<uint32_t>(w, places[q]);
-    for (uint32_t l = 0; l < 32; ++l)
-      for (uint32_t e = 0; e < perWord; ++e) {
-        char raw[4];
-        memcpy(raw, &column[l], 4);
-        a[(l / 4 + 8 * (q & 1)) * k + 4 * perWord * (q >> 1) + perWord * (l % 4) + e] = element(raw + e * bytes, t);
-      }
+    // The four lanes of a row hold sixteen bytes of it: decode them as a chunk.
+    for (uint32_t g = 0; g < 8; ++g) {
+      float values[16];
+      decodeChunk(reinterpret_cast<const char *>(column + 4 * g), t, values);
+      memcpy(a + (g + 8 * (q & 1)) * k + 4 * perWord * (q >> 1), values, 4 * perWord * sizeof(float));
+    }
   }
 }
 
@@ -180,39 +233,38 @@ uint16_t toHalf(float f) {
 /// Accumulator registers to single columns [n/8][2h+p][32] and back. Registers come as pairs (h=0:
 /// p=0,1; h=1: p=0,1) per eight columns; f16 packs a pair in one register.
 void loadAccumulators(Warp &w, const Rec *r, Type t, bool zero, float *acc) {
+  // Integers start from zero: the product alone is exact in single precision, the sum is not.
+  if (zero || t == Type::S32) {
+    memset(acc, 0, size_t(r->o[2]) / 2 * 128);
+    return;
+  }
   for (uint32_t i = 0; i < r->o[6]; ++i) {
     const uint32_t *c = place<uint32_t>(w, r->ext[i]);
+    if (t == Type::F32) {
+      memcpy(acc + 32 * i, c, 128);
+      continue;
+    }
     for (uint32_t l = 0; l < 32; ++l) {
-      if (t == Type::F16) {
-        char raw[4];
-        memcpy(raw, &c[l], 4);
-        acc[(2 * i) * 32 + l] = zero ? 0.0f : element(raw, Type::F16);
-        acc[(2 * i + 1) * 32 + l] = zero ? 0.0f : element(raw + 2, Type::F16);
-      } else {
-        float f = 0; // integers: the product alone is exact in single precision, the sum is not
-        if (!zero && t == Type::F32)
-          memcpy(&f, &c[l], 4);
-        acc[i * 32 + l] = f;
-      }
+      char raw[4];
+      memcpy(raw, &c[l], 4);
+      acc[(2 * i) * 32 + l] = element(raw, Type::F16);
+      acc[(2 * i + 1) * 32 + l] = element(raw + 2, Type::F16);
     }
   }
 }
 void storeAccumulators(Warp &w, const Rec *r, Type t, bool zero, const float *acc, std::vector<uint32_t> &out) {
   out.resize(32 * r->o[6]);
+  if (t == Type::F32) {
+    memcpy(out.data(), acc, out.size() * 4);
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = acc[i] == acc[i] ? out[i] : 0x7fffffffu;
+    return;
+  }
   for (uint32_t i = 0; i < r->o[6]; ++i)
-    for (uint32_t l = 0; l < 32; ++l) {
-      uint32_t v;
-      if (t == Type::F16) {
-        v = toHalf(acc[2 * i * 32 + l]) | static_cast<uint32_t>(toHalf(acc[(2 * i + 1) * 32 + l])) << 16;
-      } else if (t == Type::S32) {
-        v = static_cast<uint32_t>(static_cast<int32_t>(acc[i * 32 + l])) + (zero ? 0 : place<uint32_t>(w, r->ext[i])[l]);
-      } else {
-        float f = acc[i * 32 + l];
-        memcpy(&v, &f, 4);
-        v = f == f ? v : 0x7fffffffu;
-      }
-      out[32 * i + l] = v;
-    }
+    for (uint32_t l = 0; l < 32; ++l)
+      out[32 * i + l] = t == Type::F16
+                            ? toHalf(acc[2 * i * 32 + l]) | static_cast<uint32_t>(toHalf(acc[(2 * i + 1) * 32 + l])) << 16
+                            : static_cast<uint32_t>(static_cast<int32_t>(acc[i * 32 + l])) + (zero ? 0 : place<uint32_t>(w, r->ext[i])[l]);
 }
 
 bool uniformDescriptor(Warp &w, const Rec *r, uint32_t operand, const char *which, uint64_t &d) {
@@ -274,29 +326,29 @@ const Rec *wgmmaMma(Warp &w, const Rec *r) {
   bool zero = !((*place<uint32_t>(w, r->o[0]) ^ (r->o[1] ? ~0u : 0u)) & 1);
   const uint32_t *operands = r->ext + count;
   float signA = flags & 2 ? -1.0f : 1.0f, signB = flags & 4 ? -1.0f : 1.0f;
-  std::vector<float> a(16 * k), b(size_t(k) * n), acc(size_t(n) / 2 * 32);
+  alignas(64) float a[16 * 32], b[32 * 256], acc[128 * 32]; // the largest shapes
   uint64_t bits;
   deliverOverlapping(w, me, r->ext[0]);
   if (registersA) {
-    fragmentA(w, operands, ta, k, a.data());
+    fragmentA(w, operands, ta, k, a);
   } else {
     if (!uniformDescriptor(w, r, operands[0], "A", bits) ||
         !readOperand(w, r, Descriptor(bits), 16 * (w.id % 4), 16, k, ta, transA, [&](uint32_t m, uint32_t kk, float v) { a[m * k + kk] = v; }))
       return nullptr;
   }
-  for (float &v : a)
-    v *= signA;
+  for (uint32_t i = 0; i < 16 * k; ++i)
+    a[i] *= signA;
   // B as the multiply wants it: [k][n/8][p][t] with n = 8j + 2t + p.
   if (!uniformDescriptor(w, r, operands[registersA ? 4 : 1], "B", bits) ||
       !readOperand(w, r, Descriptor(bits), 0, n, k, tb, transB, [&](uint32_t column, uint32_t kk, float v) {
         b[kk * n + (column & ~7u) + (column & 1) * 4 + (column >> 1 & 3)] = v * signB;
       }))
     return nullptr;
-  loadAccumulators(w, r, td, zero, acc.data());
-  handlers().wgmma(acc.data(), a.data(), b.data(), k, n);
+  loadAccumulators(w, r, td, zero, acc);
+  handlers().wgmma(acc, a, b, k, n);
   WgmmaOp op;
   op.places.assign(r->ext, r->ext + count);
-  storeAccumulators(w, r, td, zero, acc.data(), op.values);
+  storeAccumulators(w, r, td, zero, acc, op.values);
   op.time = cta.races->agentClock(bulkAgent(w.id));
   if (cta.launch->options.delivery == Delivery::Early) {
     deliverWgmma(w, op);
