@@ -6,7 +6,8 @@ A case is determined by its number alone: `fuzz.py --first 17 --count 1` repeats
 spec in the folder of `--keep` and prints the command that repeats it. Closes with `fuzz: N passed, N failed`.
 
 What is generated stays away from where rounding decides: comparisons and `i32(...)` see ints only, functions with
-poles get arguments away from them, and scores stay moderate, so that the bounds of `--check` apply.
+poles get arguments away from them, and scores stay moderate, so that the bounds of `--check` apply. Parameters stay
+below what would wrap 32-bit integers, which key ranges do not model; `erf` is left out, as the host lacks it.
 """
 import argparse
 import concurrent.futures
@@ -194,7 +195,7 @@ def options(rng, spec):
         result.append(f"--v-head-dim={rng.choice([8, 24, 64, 112])}")
     for name, kind, _ in spec.params:
         if kind.endswith("int") and rng.random() < 0.5:
-            result.append(f"--param={name}={rng.choice([-7, 0, 1, 4, 31, 64, 129, 2147483647, -2147483647])}")
+            result.append(f"--param={name}={rng.choice([-7, 0, 1, 4, 31, 64, 129, 1000000, -1000000])}")
     return result
 
 
