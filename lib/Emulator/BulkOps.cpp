@@ -7,6 +7,7 @@
 // A tensor copy is broken into pieces that are contiguous in both memories: 16-byte chunks of the box
 // rows, because that is the unit the swizzle permutes. Elements outside the tensor are filled with
 // zero (or NaN) by loads and skipped by stores, and the mbarrier always counts the whole box.
+#include "AsyncOps.h"
 #include "Hopper.h"
 
 #include <algorithm>
@@ -191,10 +192,76 @@ void addBox(BulkOp &op, const TensorMap &map, uint32_t shared, const int32_t *c)
 
 } // namespace
 
+/// The arrival that cp.async.mbarrier.arrive promised: first the copies before it, then the mbarrier.
+static void copiesArrive(Cta &cta, BulkOp &op) {
+  Warp &w = *cta.warps[op.warp];
+  auto deliverOld = [&](std::vector<CopyOp> &ops) {
+    for (CopyOp &c : ops)
+      if (c.time <= op.time)
+        deliver(w, c, allLanes);
+  };
+  deliverOld(w.async->open);
+  for (CopyGroup &g : w.async->groups)
+    deliverOld(g.ops);
+  auto it = cta.hopper->mbarriers.find(op.mbarrier);
+  if (it == cta.hopper->mbarriers.end()) {
+    fault(w, op.rec, -1, "mbarrier-uninitialized", "the mbarrier of cp.async.mbarrier.arrive was invalidated before the copies completed");
+    return;
+  }
+  Mbarrier &b = it->second;
+  int32_t arrivals = static_cast<int32_t>(op.bytes);
+  if (arrivals > b.pending) {
+    fault(w, op.rec, -1, "mbarrier-overflow", "%d arrivals at the mbarrier at shared address 0x%x, which expects only %d more in phase %u", arrivals,
+          op.mbarrier, b.pending, b.phase);
+    return;
+  }
+  if (cta.launch->options.checks)
+    b.clock[copyAgent(op.warp)] = std::max(b.clock[copyAgent(op.warp)], op.time);
+  b.pending -= arrivals;
+  completeTx(cta, b, 0);
+}
+
+/// o[0] mbarrier address, aux2 bit 0: 64-bit, aux: 1 for .noinc. Without .noinc the pending count is
+/// raised first, so that the arrival is neutral.
+const Rec *cpAsyncMbarrierArrive(Warp &w, const Rec *r) {
+  Cta &cta = *w.cta;
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint32_t a = sharedAddress(w, addressOf(w, r->o[0], r->aux2 & 1, l) + r->imm);
+    auto it = cta.hopper->mbarriers.find(a);
+    if (it == cta.hopper->mbarriers.end())
+      return fault(w, r, l, "mbarrier-uninitialized", "cp.async.mbarrier.arrive on shared address 0x%x, which holds no initialized mbarrier", a);
+    if (!r->aux)
+      ++it->second.pending;
+    auto &queue = cta.hopper->queue;
+    if (!queue.empty() && queue.back()->rec == r && queue.back()->warp == w.id && queue.back()->mbarrier == a && l != __builtin_ctz(w.exec)) {
+      ++queue.back()->bytes; // the lanes of one instruction arrive together
+      continue;
+    }
+    auto op = std::make_shared<BulkOp>();
+    op->rec = r;
+    op->warp = w.id;
+    op->kind = BulkOp::CopiesArrive;
+    op->mbarrier = a;
+    op->bytes = 1;
+    op->time = cta.races->agentClock(copyAgent(w.id));
+    queue.push_back(op);
+  }
+  if (chooseEarly(*cta.launch))
+    while (!cta.launch->failed && !cta.hopper->queue.empty() && cta.hopper->queue.back()->rec == r) {
+      auto op = cta.hopper->queue.back();
+      cta.hopper->queue.pop_back();
+      deliverBulk(cta, *op);
+    }
+  return cta.launch->failed ? nullptr : r + 1;
+}
+
 void deliverBulk(Cta &cta, BulkOp &op) {
   if (op.delivered)
     return;
   op.delivered = true;
+  if (op.kind == BulkOp::CopiesArrive)
+    return copiesArrive(cta, op);
   DeviceMemory &m = *cta.launch->memory;
   for (const BulkPiece &p : op.pieces) {
     char *s = cta.shared + p.shared, *g = reinterpret_cast<char *>(p.global);
@@ -242,6 +309,8 @@ bool deliverPending(Cta &cta) {
 
 bool checkCtaEnd(Cta &cta) {
   HopperState &h = *cta.hopper;
+  while (!h.queue.empty() && h.queue.front()->kind == BulkOp::CopiesArrive)
+    h.queue.pop_front(); // an arrival that nobody waited for
   if (!h.queue.empty()) {
     fault(*cta.warps[h.queue.front()->warp], h.queue.front()->rec, -1, "missing-wait",
           "the thread block ended while this bulk copy into its shared memory was in flight");

@@ -273,7 +273,20 @@ void mapa(Decoder &d) {
 /// The forms of cp that begin cp.async.bulk, cp.reduce.async.bulk and cp.async.mbarrier.
 bool decodeBulk(Decoder &d) {
   if (d.mods->take("mbarrier")) {
-    d.fail("cp.async.mbarrier.arrive is not supported");
+    if (!d.mods->take("arrive"))
+      d.fail("expects cp.async.mbarrier.arrive");
+    bool noinc = d.mods->take("noinc");
+    d.mods->takeOneOf({"shared", "shared::cta"});
+    if (d.mods->takeType() != Type::B64)
+      d.fail("expects .b64");
+    d.expectOperands(1, 1);
+    SharedOperand where = sharedOperand(d, d.operand(0));
+    Rec &r = d.emit(cpAsyncMbarrierArrive);
+    r.o[0] = where.place;
+    r.imm = where.offset;
+    r.aux = noinc;
+    r.aux2 = where.wide;
+    return true;
   }
   if (!d.mods->take("bulk"))
     return false;

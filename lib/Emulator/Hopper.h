@@ -35,12 +35,12 @@ struct BulkPiece {
 struct BulkOp {
   const Rec *rec = nullptr;
   uint32_t warp = 0;
-  enum Kind : uint8_t { Load, Store, ReduceAdd } kind = Load;
+  enum Kind : uint8_t { Load, Store, ReduceAdd, CopiesArrive } kind = Load;
   Type type = Type::None;  ///< of a reduction
   uint16_t fill = 0;       ///< 16-bit pattern for out-of-bounds elements
   bool delivered = false;
   uint32_t mbarrier = 0;   ///< of a load
-  uint32_t bytes = 0;      ///< what complete_tx counts
+  uint32_t bytes = 0;      ///< what complete_tx counts; for CopiesArrive the number of arrivals
   uint32_t time = 0;
   std::vector<BulkPiece> pieces;
 };

@@ -38,13 +38,28 @@ DeviceMemory::~DeviceMemory() {
 
 uint64_t DeviceMemory::allocate(uint64_t bytes, std::string name) {
   uint64_t size = (bytes + alignment - 1) / alignment * alignment + redZone;
-  if (!bytes || size < bytes || next + size > base + arenaBytes)
+  if (!bytes || size < bytes)
     return 0;
   uint64_t begin = next;
-  next += size;
+  if (size > base + arenaBytes - next)
+    begin = recycle(bytes);
+  else
+    next += size;
+  if (!begin)
+    return 0;
   blocks[begin] = Block{begin, begin + bytes, false, std::move(name)};
   inUse += bytes;
   return begin;
+}
+
+/// Ends the quarantine of the first freed block that is large enough; only when the range is used up.
+uint64_t DeviceMemory::recycle(uint64_t bytes) {
+  for (auto &[begin, block] : blocks)
+    if (block.freed && block.end - block.begin >= bytes) {
+      memset(shadow(begin), 0, (block.end - block.begin + 3) / 4);
+      return begin;
+    }
+  return 0;
 }
 
 bool DeviceMemory::free(uint64_t address) {

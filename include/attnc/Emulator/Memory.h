@@ -63,6 +63,7 @@ public:
   static constexpr uint64_t paramWindowBytes = 1ull << 16;
 
 private:
+  uint64_t recycle(uint64_t bytes);
   uint64_t base = 0;
   uint8_t *shadowBase = nullptr;
   uint64_t next = 0, inUse = 0;

@@ -183,6 +183,27 @@ TEST_F(Check, AsyncCopySourceSize) {
   expectKind("mov.u32 %r6, 17; cp.async.cg.shared.global [%r2], [%rd0], 16, %r6;", "invalid-operand", "", 1);
 }
 
+TEST_F(Check, AsyncCopiesCanArriveOnAnMbarrier) {
+  // 64 threads copy four bytes each and arrive; everybody waits for the phase and reads the other half.
+  std::string body = "mov.u32 %r20, bar; setp.eq.u32 %p3, %r0, 0; @%p3 mbarrier.init.shared.b64 [%r20], 64; bar.sync 0;"
+                     "add.u32 %r3, %r2, %r1; add.u64 %rd3, %rd0, %rd2; cp.async.ca.shared.global [%r3], [%rd3], 4; ARRIVE"
+                     "WAIT_LOOP: mbarrier.test_wait.parity.shared.b64 %p4, [%r20], 0; @!%p4 bra WAIT_LOOP;"
+                     "xor.b32 %r4, %r1, 128; add.u32 %r4, %r4, %r2; ld.shared.u32 %r5, [%r4]; add.u64 %rd4, %rd1, %rd2; st.global.u32 [%rd4], %r5;";
+  auto with = [&](const std::string &arrive) {
+    std::string s = body;
+    s.replace(s.find("ARRIVE"), 6, arrive);
+    return ".shared .align 8 .b64 bar;\n" + s;
+  };
+  for (Delivery d : {Delivery::Early, Delivery::Late, Delivery::Random}) {
+    machine.options().delivery = d;
+    expectClean(with("cp.async.mbarrier.arrive.noinc.shared.b64 [%r20];"));
+    EXPECT_EQ(download<uint32_t>(output, 64), std::vector<uint32_t>(64, 7u));
+    expectClean(with("cp.async.mbarrier.arrive.shared.b64 [%r20]; mbarrier.arrive.shared.b64 %rd9, [%r20];"));
+    // Without it the mbarrier knows nothing of the copies.
+    expectKind(with("mbarrier.arrive.shared.b64 %rd9, [%r20];"), "race");
+  }
+}
+
 TEST_F(Check, DivergentCollectives) {
   expectKind("setp.lt.u32 %p0, %r0, 16; @%p0 bra L; bra.uni M; L: shfl.sync.bfly.b32 %r3, %r0, 1, 31, -1; M:",
              "divergent-collective", "names lanes 0xffffffff, but only lanes 0x0000ffff");
