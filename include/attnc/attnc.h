@@ -39,6 +39,9 @@ typedef enum attnc_status {
 /* A compiled variant, loaded on a device. */
 typedef struct attnc_kernel attnc_kernel;
 
+/* A parsed and checked variant. May be used from several threads at once. */
+typedef struct attnc_spec attnc_spec;
+
 /* A named number: a parameter of the spec. */
 typedef struct attnc_param {
   const char *name;
@@ -70,6 +73,34 @@ ATTNC_API const char *attnc_version(void);
 
 /* The last failure on this thread, or "". Valid until the next call on this thread. */
 ATTNC_API const char *attnc_last_error(void);
+
+/* Parses and checks the text of a spec (`.attn` source or MLIR). `name` is for messages, and says by its
+ * suffix which of the two it is; null is fine. `variant` selects one of several; null or "" takes the only one.
+ * On success *spec is to be destroyed with attnc_spec_destroy. */
+ATTNC_API attnc_status attnc_spec_parse(const char *text, const char *name, const char *variant,
+                                        attnc_spec **spec);
+
+/* What the variant takes and yields, as JSON in UTF-8:
+ *   {"name": "document",
+ *    "params":  [{"name": "window", "type": "int", "const": false, "default": 256}, ...],
+ *    "inputs":  [{"name": "Q", "dtype": null, "axes": ["b", "h", "q", "d"]}, ...],
+ *    "outputs": [{"name": "out", "dtype": null, "axes": ["b", "h", "q", "e"]}, ...]}
+ * in the order of declaration, Q, K and V first. A type is "int" or "f32"; a dtype is "f32", "f16", "bf16",
+ * "i32", "bool", or null for the one that Q, K and V share; an axis is the name of an index space or a size.
+ * Valid until the spec is destroyed; null if `spec` is. */
+ATTNC_API const char *attnc_spec_signature_json(const attnc_spec *spec);
+
+/* Computes outputs of the variant in float64 from its definition: slow, and what compiled code is held against.
+ * `tensors` are the inputs, in any strides; `outputs` are float64 tensors, in any strides, for any of the
+ * variant's outputs; all are in host memory. Parameters, const ones too, that are not given have their defaults.
+ * `num_threads` 0 takes all CPUs. Nothing is written if something does not fit. */
+ATTNC_API attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *tensors,
+                                            size_t num_tensors, const attnc_param *params, size_t num_params,
+                                            const attnc_tensor *outputs, size_t num_outputs,
+                                            int32_t num_threads);
+
+/* Releases a spec; null is fine. Kernels do not need it. */
+ATTNC_API void attnc_spec_destroy(attnc_spec *spec);
 
 /* Compiles the text of a spec (`.attn` source or MLIR) and loads it. `name` is for messages. On success
  * *kernel is to be destroyed with attnc_kernel_destroy. */

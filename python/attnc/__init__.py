@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""attnc: a compiler for attention variants.
+
+    import attnc
+    spec = attnc.load("sliding_window")
+    out = spec(q, k, v, window=128)
+
+Tensors are NumPy arrays, PyTorch tensors (CPU or CUDA) or DLPack objects; nothing is copied. See docs/Python.md.
+"""
+from ._kernel import Kernel
+from ._library import VERSION as __version__
+from ._library import load as _load_library
+from ._signature import Param, TensorDecl
+from ._spec import Spec, load, specs
+from ._tensors import from_bf16, to_bf16
+from .errors import ArgumentError, AttncError, CompileError, DeviceError, FileError, LibraryError, SpecError
+
+__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "FileError", "Kernel", "LibraryError", "Param",
+           "Spec", "SpecError", "TensorDecl", "from_bf16", "library_version", "load", "specs", "to_bf16"]
+
+
+def library_version() -> str:
+    """Version of the compiler, with LLVM's: "attnc 0.1.0 (LLVM 22.1.8)"."""
+    return _load_library().attnc_version().decode()

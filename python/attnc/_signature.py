@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What a spec takes and yields, and the arguments of a call sorted and checked by it.
+
+Names, ranks, sizes, dtypes and devices are checked here, before anything is compiled; strides, alignment and
+values are the library's to check.
+"""
+from __future__ import annotations
+
+import json
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from ._tensors import CPU, View, view
+from .errors import ArgumentError
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of a spec. A const one is fixed when a kernel is compiled; the others are arguments of a call."""
+
+    name: str
+    type: str  # "int" (32 bits) or "f32"
+    const: bool
+    default: int | float
+
+
+@dataclass(frozen=True, slots=True)
+class TensorDecl:
+    """A tensor that a spec takes or yields. `dtype` is None for the dtype that Q, K and V share; an axis is the name
+    of an index space (b, h, g, q, kv, d, e) or a size."""
+
+    name: str
+    dtype: str | None
+    axes: tuple[str | int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.axes))}]: {self.dtype or 'dtype of Q'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Everything that a spec takes and yields, by name, in the order of declaration."""
+
+    name: str
+    params: Mapping[str, Param]
+    inputs: Mapping[str, TensorDecl]
+    outputs: Mapping[str, TensorDecl]
+
+    @staticmethod
+    def parse(text: str) -> Signature:
+        data = json.loads(text)
+
+        def tensors(key: str) -> Mapping[str, TensorDecl]:
+            return MappingProxyType({t["name"]: TensorDecl(t["name"], t["dtype"], tuple(t["axes"])) for t in data[key]})
+
+        params = {p["name"]: Param(**p) for p in data["params"]}
+        return Signature(data["name"], MappingProxyType(params), tensors("inputs"), tensors("outputs"))
+
+
+def split(signature: Signature, qkv: tuple[Any, Any, Any], named: Mapping[str, Any]) -> tuple[dict, dict]:
+    """The tensors and the parameters of a call, by name; every tensor that the spec takes is there."""
+    tensors, params = dict(zip("QKV", qkv)), {}
+    for name, value in named.items():
+        if name in tensors:
+            raise ArgumentError(f"`{name}` is given by position already")
+        if name in signature.inputs:
+            tensors[name] = value
+        elif name in signature.params:
+            if not isinstance(value, numbers.Real) or isinstance(value, bool):
+                raise ArgumentError(f"parameter `{name}` is a number, found {type(value).__name__}")
+            params[name] = float(value)
+        else:
+            known = [n for n in signature.inputs if n not in "QKV"] + list(signature.params)
+            raise ArgumentError(f"`{name}` is neither an input nor a parameter of `{signature.name}`; it has " +
+                                (", ".join(known) if known else "none besides Q, K and V"))
+    for name, decl in signature.inputs.items():
+        if tensors.get(name) is None:
+            raise ArgumentError(f"input `{decl}` is not bound")
+    return tensors, params
+
+
+def views_of(signature: Signature, tensors: Mapping[str, Any], stream: int | None) -> dict[str, View]:
+    """The memory of every input; dtypes and devices fit."""
+    views: dict[str, View] = {}
+    for name, decl in signature.inputs.items():
+        found = views[name] = view(name, tensors[name], decl.dtype, stream)
+        first = next(iter(views))
+        if decl.dtype is None and first == name and found.dtype not in ("f32", "f16", "bf16"):
+            raise ArgumentError(f"`{name}` must be f32, f16 or bf16, found {found.dtype}")
+        expected = decl.dtype or views[first].dtype
+        # One byte for a bool: arrays of bytes are not rejected for their name.
+        if found.dtype != expected and not (expected == "bool" and found.dtype == "uint8"):
+            how = "the dtype of " + f"`{first}`, {expected}" if decl.dtype is None else f"dtype {expected}"
+            raise ArgumentError(f"`{name}` must have {how}, found {found.dtype}; convert it (nothing is copied silently)")
+        if found.dtype == "uint8":
+            found.dtype = "bool"
+        if found.device != views[first].device:
+            raise ArgumentError(f"`{name}` is on {device_text(found)}, but `{first}` on {device_text(views[first])}")
+    return views
+
+
+def device_text(found: View) -> str:
+    """The C API's name of the device that the memory is on."""
+    return "host" if found.device[0] == CPU else f"cuda:{found.device[1]}"
+
+
+def sizes_of(signature: Signature, views: Mapping[str, View]) -> dict[str, int]:
+    """The size of each index space; raises ArgumentError where tensors disagree."""
+    sizes: dict[str, int] = {}
+    origin: dict[str, str] = {}
+    for name, decl in signature.inputs.items():
+        shape = views[name].shape
+        if len(shape) != len(decl.axes):
+            raise ArgumentError(f"`{name}` has axes [{', '.join(map(str, decl.axes))}], but a tensor of shape "
+                                f"{list(shape)} is bound")
+        for i, (axis, size) in enumerate(zip(decl.axes, shape)):
+            where = f"axis {i} of `{name}`"
+            if isinstance(axis, int):
+                if size != axis:
+                    raise ArgumentError(f"{where} must have size {axis}, found {size}")
+            elif axis not in sizes:
+                sizes[axis], origin[axis] = size, name
+                if size == 0 and axis not in ("b", "q", "kv"):
+                    raise ArgumentError(f"{where} ({axis}) must not be empty")
+            elif sizes[axis] != size:
+                raise ArgumentError(f"{where} ({axis}) must have size {sizes[axis]} as in `{origin[axis]}`, found {size}")
+    if sizes.get("h", 0) % sizes.get("g", 1):
+        raise ArgumentError("the number of query heads must be a multiple of the number of kv heads, found "
+                            f"{sizes['h']} and {sizes['g']}")
+    return sizes
+
+
+def shape_of(decl: TensorDecl, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(axis if isinstance(axis, int) else sizes[axis] for axis in decl.axes)

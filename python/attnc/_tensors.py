@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""NumPy arrays, PyTorch tensors and DLPack objects as views of their memory. Nothing here copies.
+
+NumPy and PyTorch are read through their own attributes: that is several times faster than a DLPack capsule,
+works for read-only arrays, and for bfloat16. Anything else needs `__dlpack__`. PyTorch is never imported here:
+a tensor can only come from a program that has imported it.
+"""
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._library import DLTensor
+from .errors import ArgumentError
+
+# Our name of a dtype: DLPack code and bits.
+DLPACK = {"f32": (2, 32), "f16": (2, 16), "bf16": (4, 16), "i32": (0, 32), "bool": (6, 8), "f64": (2, 64)}
+BYTES = {name: bits // 8 for name, (code, bits) in DLPACK.items()}
+FROM_DLPACK = {pair: name for name, pair in DLPACK.items()}
+FROM_NUMPY = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int32": "i32", "bool": "bool", "float64": "f64"}
+CPU, CUDA = 1, 2
+# DLPack devices whose memory a CPU or a GPU can address.
+DEVICES = {1: CPU, 3: CPU, 2: CUDA, 13: CUDA}
+
+
+@dataclass(slots=True)
+class View:
+    """Memory that `owner` keeps alive. Strides count elements."""
+
+    owner: Any
+    pointer: int
+    dtype: str  # one of ours, else the owner's name of it
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    device: tuple[int, int]  # CPU or CUDA, ordinal
+    kind: str  # "numpy", "torch" or "dlpack"
+    writable: bool = True
+    byte_offset: int = 0
+
+    def alignment(self) -> int:
+        """The largest power of two up to 16 that every row's address is a multiple of, in bytes."""
+        if 0 in self.shape:
+            return 16
+        bits = self.pointer + self.byte_offset | 16
+        for size, stride in zip(self.shape[:-1], self.strides[:-1]):
+            if size > 1:
+                bits |= stride * BYTES[self.dtype]
+        return bits & -bits
+
+    def fill(self, tensor: DLTensor) -> None:
+        """Describes the memory in `tensor`, which must not outlive this view."""
+        rank = len(self.shape)
+        sizes = ctypes.c_int64 * rank
+        tensor.data, tensor.byte_offset, tensor.ndim = self.pointer, self.byte_offset, rank
+        tensor.device.device_type, tensor.device.device_id = self.device
+        tensor.dtype.code, tensor.dtype.bits = DLPACK[self.dtype]
+        tensor.dtype.lanes = 1
+        # ctypes keeps the arrays alive as long as the struct.
+        tensor.shape, tensor.strides = sizes(*self.shape), sizes(*self.strides)
+
+
+def is_torch(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, getattr(torch, "Tensor", ()))
+
+
+def view(name: str, value: Any, wanted: str | None = None, stream: int | None = None) -> View:
+    """The memory of `value`, which messages call `name`.
+
+    `wanted` is the dtype that the spec declares, None for the dtype of Q, K and V: where bf16 is possible, uint16
+    arrays are taken as the bits of bfloat16, which NumPy has no dtype for. Raises ArgumentError.
+    """
+    if isinstance(value, np.ndarray):
+        return view_numpy(name, value, wanted)
+    if is_torch(value):
+        return view_torch(name, value)
+    if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+        return view_dlpack(name, value, stream)
+    raise ArgumentError(f"`{name}` is a {type(value).__name__}: expected a NumPy array, a PyTorch tensor or an object "
+                        "with __dlpack__")
+
+
+def view_numpy(name: str, array: np.ndarray, wanted: str | None) -> View:
+    if not array.dtype.isnative:
+        raise ArgumentError(f"`{name}` is not in this machine's byte order; convert it with "
+                            ".astype(array.dtype.newbyteorder('='))")
+    dtype = array.dtype.name
+    if dtype == "uint16" and wanted in (None, "bf16"):
+        dtype = "bfloat16"
+    itemsize = array.dtype.itemsize
+    if any(stride % itemsize for stride in array.strides) and array.size:
+        raise ArgumentError(f"`{name}` has strides of {array.strides} bytes, which are no multiples of its elements' "
+                            f"{itemsize}")
+    return View(array, array.ctypes.data, FROM_NUMPY.get(dtype, dtype), array.shape,
+                tuple(stride // itemsize for stride in array.strides), (CPU, 0), "numpy", array.flags.writeable)
+
+
+def view_torch(name: str, tensor: Any) -> View:
+    torch = sys.modules["torch"]
+    if tensor.device.type not in ("cpu", "cuda"):
+        raise ArgumentError(f"`{name}` is on device {tensor.device}: expected cpu or cuda")
+    if tensor.layout is not torch.strided or tensor.is_neg() or tensor.is_conj():
+        raise ArgumentError(f"`{name}` is not a plain strided tensor; call .to_dense(), .resolve_neg() or .resolve_conj()")
+    if tensor.requires_grad and torch.is_grad_enabled():
+        raise ArgumentError(f"`{name}` requires a gradient, and this version has no backward kernels: the gradient "
+                            "would silently be lost. Use torch.no_grad() or .detach()")
+    device = (CPU, 0) if tensor.device.type == "cpu" else (CUDA, tensor.device.index)
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return View(tensor, tensor.data_ptr(), FROM_NUMPY.get(dtype, dtype), tuple(tensor.shape), tensor.stride(), device,
+                "torch")
+
+
+# A prototype of our own: attributes of ctypes.pythonapi's functions are shared with everybody else.
+capsule_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi))
+
+
+def view_dlpack(name: str, value: Any, stream: int | None) -> View:
+    """The capsule stays unused, so that its destructor gives the memory back when the view goes."""
+    device_type, ordinal = value.__dlpack_device__()
+    device = DEVICES.get(int(device_type))
+    if device is None:
+        raise ArgumentError(f"`{name}` is on DLPack device {int(device_type)}: expected CPU or CUDA memory")
+    # On CUDA the producer orders its work before our stream; 1 is DLPack's name of the default stream.
+    capsule = value.__dlpack__(stream=stream or 1) if device == CUDA else value.__dlpack__()
+    tensor = ctypes.cast(capsule_pointer(capsule, b"dltensor"), ctypes.POINTER(DLTensor)).contents
+    code, bits = tensor.dtype.code, tensor.dtype.bits
+    dtype = FROM_DLPACK.get((code, bits), f"DLPack type {code} of {bits} bits")
+    if tensor.dtype.lanes != 1:
+        dtype = f"vectors of {dtype}"
+    shape = tuple(tensor.shape[: tensor.ndim])
+    if tensor.strides:
+        strides = tuple(tensor.strides[: tensor.ndim])
+    else:
+        strides = tuple(int(np.prod(shape[i + 1:], dtype=np.int64)) for i in range(len(shape)))
+    return View((value, capsule), tensor.data or 0, dtype, shape, strides, (device, int(ordinal)), "dlpack",
+                byte_offset=tensor.byte_offset)
+
+
+def allocate(like: View, dtype: str, shape: tuple[int, ...]) -> Any:
+    """An uninitialised tensor of the kind of `like`, on its device. NumPy's bf16 is that of `like`, else uint16."""
+    if like.kind == "torch":
+        torch = sys.modules["torch"]
+        names = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "i32": torch.int32,
+                 "bool": torch.bool}
+        return torch.empty(shape, dtype=names[dtype], device=like.owner.device)
+    if like.device[0] != CPU:
+        raise ArgumentError("outputs are allocated for NumPy and PyTorch: pass `out` (and `lse`) on the device")
+    if dtype == "bf16":
+        return np.empty(shape, like.owner.dtype if like.kind == "numpy" and like.dtype == "bf16" else np.uint16)
+    names = {"f32": np.float32, "f16": np.float16, "i32": np.int32, "bool": np.bool_}
+    return np.empty(shape, names[dtype])
+
+
+def to_bf16(values: Any) -> np.ndarray:
+    """The bits of bfloat16 numbers, as uint16, nearest to float32 `values` (ties to even; NaN stays NaN)."""
+    floats = np.asarray(values, np.float32)
+    bits = floats.view(np.uint32)
+    rounded = (bits + (0x7FFF + (bits >> 16 & 1)).astype(np.uint32)) >> 16
+    return np.where(np.isnan(floats), bits >> 16 | 0x40, rounded).astype(np.uint16)
+
+
+def from_bf16(bits: np.ndarray) -> np.ndarray:
+    """The float32 values of bfloat16 bits in a uint16 array."""
+    return (np.asarray(bits, np.uint16).astype(np.uint32) << 16).view(np.float32)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What can go wrong. The text of an error is the C API's wherever it found the fault."""
+from __future__ import annotations
+
+__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "FileError", "LibraryError", "SpecError"]
+
+
+class AttncError(Exception):
+    """Base of all errors of this package."""
+
+
+class SpecError(AttncError, ValueError):
+    """The spec has errors; the text has file:line:column, the line, and a caret."""
+
+
+class ArgumentError(AttncError, ValueError):
+    """A tensor or a parameter that does not fit. Nothing was written."""
+
+
+class CompileError(AttncError, RuntimeError):
+    """A correct spec that this version cannot compile for the target."""
+
+
+class DeviceError(AttncError, RuntimeError):
+    """No driver, no device, or an error of the driver."""
+
+
+class FileError(AttncError, OSError):
+    """A file that cannot be read or written, or is damaged."""
+
+
+class LibraryError(AttncError, ImportError):
+    """libattnc.so was not found, or is another version's."""
