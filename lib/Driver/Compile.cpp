@@ -220,4 +220,31 @@ llvm::Error driver::runCompile(const Options &options) {
   if (options.json && options.output.empty())
     return llvm::Error::success();
   return writeOutput(options.output, text);
+  if (options.timing) {
+    std::chrono::duration<double, std::milli> total = Clock::now() - start;
+    std::vector<std::pair<std::string, double>> phases = {{"parse", frontend.count()}};
+    for (const PhaseResult &phase : result->phases)
+      if (phase.phase != Phase::PTX)
+        phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
+    for (auto &[name, milliseconds] : result->ptxSteps)
+      phases.emplace_back("ptx." + name, milliseconds);
+    printTiming(phases, total.count(), options.json);
+  }
+  if (!options.json)
+    return writeOutput(options.output, text);
+  // As JSON, the code is a file of its own or, if it is text, a member.
+  std::string kind = options.emit.empty() ? phaseName(*last).str() : options.emit;
+  llvm::json::Object object{{"spec", options.spec},
+                            {"target", target->name},
+                            {"kind", kind},
+                            {"bytes", static_cast<int64_t>(text.size())}};
+  if (!options.output.empty() && options.output != "-") {
+    if (llvm::Error error = writeOutput(options.output, text))
+      return error;
+    object["file"] = options.output;
+  } else if (llvm::json::isUTF8(text)) {
+    object["text"] = text;
+  }
+  llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
+  return llvm::Error::success();
 }
