@@ -91,18 +91,22 @@ static void printTiming(const PhaseTimes &phases, double total) {
   llvm::errs() << formatv("{0,-14} {1,6:F2}\n", "total", total);
 }
 
-/// One object on standard output: the code itself only if it does not go to a file.
-static void printJson(const Options &options, const Target &target, llvm::StringRef code,
-                      const PhaseTimes &phases, double total) {
+/// One object on standard output; the code is a file of its own or, if it is text, a member.
+static void printJson(const Options &options, const Target &target, llvm::StringRef kind,
+                      llvm::StringRef code, const PhaseTimes &phases, double total) {
   llvm::json::Object times;
   for (auto &[name, milliseconds] : phases)
     times[name] = milliseconds;
-  llvm::json::Object object{{"spec", options.spec}, {"target", target.name}, {"phases_ms", std::move(times)},
-                            {"total_ms", total}, {"bytes", static_cast<int64_t>(code.size())}};
-  if (!options.output.empty())
-    object["output"] = options.output;
+  llvm::json::Object object{{"spec", options.spec},
+                            {"target", target.name},
+                            {"kind", kind},
+                            {"bytes", static_cast<int64_t>(code.size())},
+                            {"phases_ms", std::move(times)},
+                            {"total_ms", total}};
+  if (!options.output.empty() && options.output != "-")
+    object["file"] = options.output;
   else if (llvm::json::isUTF8(code))
-    object["code"] = code;
+    object["text"] = code;
   llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
 }
 
@@ -215,36 +219,12 @@ llvm::Error driver::runCompile(const Options &options) {
     phases.emplace_back("ptx." + name, milliseconds);
   if (options.timing && !options.json)
     printTiming(phases, total.count());
-  if (options.json)
-    printJson(options, *target, text, phases, total.count());
-  if (options.json && options.output.empty())
-    return llvm::Error::success();
-  return writeOutput(options.output, text);
-  if (options.timing) {
-    std::chrono::duration<double, std::milli> total = Clock::now() - start;
-    std::vector<std::pair<std::string, double>> phases = {{"parse", frontend.count()}};
-    for (const PhaseResult &phase : result->phases)
-      if (phase.phase != Phase::PTX)
-        phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
-    for (auto &[name, milliseconds] : result->ptxSteps)
-      phases.emplace_back("ptx." + name, milliseconds);
-    printTiming(phases, total.count(), options.json);
-  }
   if (!options.json)
     return writeOutput(options.output, text);
-  // As JSON, the code is a file of its own or, if it is text, a member.
-  std::string kind = options.emit.empty() ? phaseName(*last).str() : options.emit;
-  llvm::json::Object object{{"spec", options.spec},
-                            {"target", target->name},
-                            {"kind", kind},
-                            {"bytes", static_cast<int64_t>(text.size())}};
-  if (!options.output.empty() && options.output != "-") {
+  if (!options.output.empty() && options.output != "-")
     if (llvm::Error error = writeOutput(options.output, text))
       return error;
-    object["file"] = options.output;
-  } else if (llvm::json::isUTF8(text)) {
-    object["text"] = text;
-  }
-  llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
+  std::string kind = options.emit.empty() ? phaseName(*last).str() : options.emit;
+  printJson(options, *target, kind, text, phases, total.count());
   return llvm::Error::success();
 }
