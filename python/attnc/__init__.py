@@ -13,9 +13,9 @@ from ._library import load as _load_library
 from ._signature import Param, TensorDecl
 from ._spec import Spec, load, specs
 from ._tensors import from_bf16, to_bf16
-from .errors import ArgumentError, AttncError, CompileError, DeviceError, FileError, LibraryError, SpecError
+from .errors import ArgumentError, AttncError, CompileError, DeviceError, LibraryError, SpecError
 
-__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "FileError", "Kernel", "LibraryError", "Param",
+__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "Kernel", "LibraryError", "Param",
            "Spec", "SpecError", "TensorDecl", "from_bf16", "library_version", "load", "specs", "to_bf16"]
 
 

@@ -12,11 +12,11 @@ import functools
 import os
 import pathlib
 
-from .errors import ArgumentError, AttncError, CompileError, DeviceError, FileError, LibraryError, SpecError
+from .errors import ArgumentError, AttncError, CompileError, DeviceError, LibraryError, SpecError
 
 VERSION = "0.1.0"
 
-STATUS = {1: ArgumentError, 2: SpecError, 3: CompileError, 4: DeviceError, 5: FileError}
+STATUS = {1: ArgumentError, 2: SpecError, 3: CompileError, 4: DeviceError}
 
 
 class DLDevice(ctypes.Structure):

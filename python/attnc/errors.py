@@ -2,7 +2,7 @@
 """What can go wrong. The text of an error is the C API's wherever it found the fault."""
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "FileError", "LibraryError", "SpecError"]
+__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "LibraryError", "SpecError"]
 
 
 class AttncError(Exception):
@@ -23,10 +23,6 @@ class CompileError(AttncError, RuntimeError):
 
 class DeviceError(AttncError, RuntimeError):
     """No driver, no device, or an error of the driver."""
-
-
-class FileError(AttncError, OSError):
-    """A file that cannot be read or written, or is damaged."""
 
 
 class LibraryError(AttncError, ImportError):

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Threads, processes, and the life of handles."""
+import concurrent.futures
+import gc
+import os
+import pickle
+import subprocess
+import sys
+import weakref
+
+import attnc
+import numpy as np
+from conftest import ROOT, assert_close
+
+
+def test_threads_share_a_kernel(rng):
+    """Eight threads race for the first compilation and then launch at once, each on tensors of its own."""
+    spec = attnc.load("sliding_window")
+    jobs = [tuple(rng.standard_normal((1, 4, 40 + i, 16)).astype(np.float32) for _ in range(3)) for i in range(32)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda job: spec(*job, window=5 + len(job[0]), return_lse=True), jobs))
+    assert len(spec._kernels) == 1
+    for job, (out, lse) in zip(jobs, found):
+        want_out, want_lse = spec.reference(*job, window=6, return_lse=True)
+        assert_close(out, want_out, 1e-6)
+        assert_close(lse, want_lse, 1e-6)
+
+
+def test_threads_share_a_reference(qkv):
+    spec = attnc.load("alibi")
+    slopes = [np.full(4, 2.0 ** -i, np.float32) for i in range(6)]
+    wanted = [spec.reference(*qkv, slope=s) for s in slopes]
+    assert np.abs(wanted[0] - wanted[5]).max() > 0.01
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda s: spec.reference(*qkv, slope=s), slopes))
+    assert all((a == b).all() for a, b in zip(found, wanted))
+
+
+def test_errors_belong_to_their_thread(qkv):
+    """The text of a failure is kept for each thread: concurrent failures do not mix."""
+    def fail(i):
+        try:
+            attnc.Spec(f"attention x{i} {{ mask y{i} }}")
+        except attnc.SpecError as error:
+            return f"`y{i}`" in str(error)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(fail, range(200)))
+
+
+def test_handles_are_released(qkv):
+    spec = attnc.load("causal")
+    spec(*qkv)
+    (kernel,) = spec._kernels.values()
+    gone = [weakref.ref(spec), weakref.ref(kernel)]
+    keep = attnc.load("causal").compile(dtype="f32", head_dim=16, v_head_dim=8)
+    wanted = spec(*qkv)
+    del spec, kernel
+    gc.collect()
+    assert [ref() for ref in gone] == [None, None]
+    # A kernel does not need its spec.
+    assert (keep(*qkv) == wanted).all()
+
+
+def test_pickle(qkv):
+    spec = attnc.Spec("attention a {}\nattention b(n: int = 4) { mask kv < n }", name="two.attn", variant="b")
+    copy = pickle.loads(pickle.dumps(spec))
+    assert copy.name == "b" and copy.params == spec.params and (copy(*qkv) == spec(*qkv)).all()
+
+
+FORK = """
+import attnc, numpy as np, os
+q = np.ones((1, 4, 300, 16), np.float32)
+spec = attnc.load("full")
+def child(body):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            body()
+            os._exit(0)
+        except attnc.DeviceError as error:
+            os._exit(3 if "do not survive a fork" in str(error) else 4)
+        except BaseException:
+            os._exit(5)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(child(lambda: spec(q, q, q)))
+spec(q, q, q)
+print(child(lambda: spec(q, q, q)))
+spec(q, q, q)
+"""
+
+
+def test_fork():
+    """A child may run kernels if its parent has not; else it gets an error and not a hang."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=100,
+                          env=os.environ | {"PYTHONPATH": str(ROOT / "python"), "ATTNC_NUM_THREADS": "4"})
+    assert done.returncode == 0 and done.stdout.split() == ["0", "3"], (done.stdout, done.stderr)
