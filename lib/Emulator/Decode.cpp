@@ -496,7 +496,8 @@ void Decoder::run() {
   out.numMemoryRecs = 0;
   decodeAll();
   out.constants.assign(constantBytes.size() + 64, 0);
-  memcpy(const_cast<char *>(out.constantBase()), constantBytes.data(), constantBytes.size());
+  if (!constantBytes.empty())
+    memcpy(const_cast<char *>(out.constantBase()), constantBytes.data(), constantBytes.size());
   out.code = ThreadedCode::build(out);
 }
 

@@ -165,6 +165,7 @@ void initCta(Launch &L, Cta &cta, uint64_t linear) {
   cta.numWarps = cta.liveWarps = (threads + 31) / 32;
   cta.nextWarp = 0;
   cta.progressed = false;
+  cta.pollRounds = 0;
   cta.sharedBegin = systemShared;
   cta.sharedEnd = systemShared + k.staticSharedBytes + L.config.dynamicSharedBytes;
   cta.shared = aligned(cta.sharedStore, cta.sharedEnd + 16);
@@ -216,12 +217,19 @@ Progress runRound(Launch &L, Cta &cta) {
   }
   if (!cta.liveWarps)
     return checkCtaEnd(cta) ? Progress::Finished : Progress::Failed;
-  if (advanced)
+  if (advanced) {
+    cta.pollRounds = 0;
     return Progress::Advanced;
+  }
   // Nobody moves: this is as late as the queued asynchronous copies can arrive.
   if (deliverPending(cta))
     return L.failed ? Progress::Failed : Progress::Advanced;
-  return !ran || onlyPolls ? Progress::Stuck : Progress::Spinning;
+  // A diverged warp polls with one split at a time, so a few rounds must pass before waiting
+  // everywhere is a deadlock.
+  if (!ran)
+    return Progress::Stuck;
+  cta.pollRounds = onlyPolls ? cta.pollRounds + 1 : 0;
+  return cta.pollRounds > 64 ? Progress::Stuck : Progress::Spinning;
 }
 
 /// Blocks a device would keep resident at once, by shared memory and threads.

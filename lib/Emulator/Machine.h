@@ -166,7 +166,8 @@ struct Cta {
   std::unique_ptr<HopperState> hopper; ///< sm_90 machinery, see Hopper.h
   std::vector<char> sharedStore, fileStore, localStore;
   bool progressed = false;
-  uint64_t spins = 0; ///< rounds in which every warp only spun
+  uint64_t spins = 0;      ///< rounds in which every warp only spun
+  uint32_t pollRounds = 0; ///< rounds in a row in which every warp found its wait unfulfilled
   Cta();
   ~Cta();
 };

@@ -148,6 +148,28 @@ TEST_F(Hopper, TensorMapsOutOfBoundsFillsZero) {
           << x << "," << y;
 }
 
+TEST_F(Hopper, LanesOfOneWarpMayWaitForEachOther) {
+  // Lane 0 waits for a phase that the other lanes of its warp complete; with one arrival too few
+  // the wait is a deadlock, and the report says for what.
+  auto text = [](const char *count) {
+    return std::string(".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry k() {\n"
+                       ".reg .b32 %r<4>;\n.reg .b64 %rd<4>;\n.reg .pred %p<4>;\n"
+                       ".shared .align 8 .b64 bar;\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, bar;\n"
+                       "setp.eq.u32 %p0, %r0, 0;\n@%p0 mbarrier.init.shared.b64 [%r1], ") +
+           count +
+           ";\nbar.sync 0;\n@!%p0 bra ARRIVE;\n"
+           "WAIT: mbarrier.try_wait.parity.shared.b64 %p1, [%r1], 0;\n@!%p1 bra WAIT;\nbra.uni "
+           "END;\n"
+           "ARRIVE: mbarrier.arrive.shared.b64 %rd0, [%r1];\nEND: bar.warp.sync -1;\nret;\n}\n";
+  };
+  LaunchResult good = run(*machine.load(text("31")), "k", {{1}, {32}}, Params());
+  EXPECT_TRUE(good.ok) << good.report;
+  LaunchResult bad = run(*machine.load(text("32")), "k", {{1}, {32}}, Params());
+  EXPECT_EQ(bad.kind, "deadlock");
+  EXPECT_NE(bad.report.find("waits for phase parity 0 of the mbarrier"), std::string::npos)
+      << bad.report;
+}
+
 TEST_F(Hopper, TensorMapArguments) {
   TensorMap m;
   uint64_t dims[] = {64, 64}, strides[] = {128};
