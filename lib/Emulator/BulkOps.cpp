@@ -4,9 +4,9 @@
 // completion through an mbarrier (loads) or bulk groups (stores and reductions). PTX ISA 5.5,
 // 9.7.9.25-27.
 //
-// A tensor copy is broken into pieces that are contiguous in both memories: 16-byte chunks of the box
-// rows, because that is the unit the swizzle permutes. Elements outside the tensor are filled with
-// zero (or NaN) by loads and skipped by stores, and the mbarrier always counts the whole box.
+// A tensor copy is broken into pieces that are contiguous in both memories: 16-byte chunks of the
+// box rows, because that is the unit the swizzle permutes. Elements outside the tensor are filled
+// with zero (or NaN) by loads and skipped by stores, and the mbarrier always counts the whole box.
 #include "AsyncOps.h"
 #include "Hopper.h"
 
@@ -24,20 +24,23 @@ namespace {
 
 uint32_t sharedAddress(Warp &w, uint64_t a) {
   const DeviceMemory &m = *w.cta->launch->memory;
-  return static_cast<uint32_t>(a >= m.sharedWindow() && a < m.localWindow() ? a - m.sharedWindow() : a);
+  return static_cast<uint32_t>(a >= m.sharedWindow() && a < m.localWindow() ? a - m.sharedWindow()
+                                                                            : a);
 }
 
 uint64_t addressOf(Warp &w, uint32_t operand, bool wide, int lane) {
   return wide ? place<uint64_t>(w, operand)[lane] : place<uint32_t>(w, operand)[lane];
 }
 
-/// Checks the shared side of a copy in groups of 32 pieces and records it as an asynchronous access.
+/// Checks the shared side of a copy in groups of 32 pieces and records it as an asynchronous
+/// access.
 bool checkShared(Warp &w, const Rec *r, int lane, BulkOp &op) {
   Cta &cta = *w.cta;
   unsigned agent = bulkAgent(w.id);
   for (const BulkPiece &p : op.pieces) {
     if (p.shared < cta.sharedBegin || p.shared + p.bytes > cta.sharedEnd) {
-      fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", p.bytes, describeAddress(w, Space::Shared, p.shared).c_str());
+      fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", p.bytes,
+            describeAddress(w, Space::Shared, p.shared).c_str());
       return false;
     }
     if (!cta.launch->options.checks)
@@ -58,7 +61,8 @@ bool checkShared(Warp &w, const Rec *r, int lane, BulkOp &op) {
       }
       for (int i = 0; i < 4; ++i)
         if ((init[i] & 0xf) != 0xf) {
-          fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written", describeAddress(w, Space::Shared, a.address[lane] + 4 * i).c_str());
+          fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written",
+                describeAddress(w, Space::Shared, a.address[lane] + 4 * i).c_str());
           return false;
         }
       if (!cta.races->asyncRead(w, r, a, agent))
@@ -76,12 +80,14 @@ bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
       continue;
     const DeviceMemory::Block *b = m.find(p.global);
     if (!b || !b->contains(p.global, p.bytes)) {
-      fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", p.bytes, describeAddress(w, Space::Global, p.global).c_str());
+      fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", p.bytes,
+            describeAddress(w, Space::Global, p.global).c_str());
       return false;
     }
     if (w.cta->launch->options.checks && op.kind == BulkOp::Load) {
       if (uint64_t hole = m.firstUninitialized(p.global, p.bytes)) {
-        fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written", describeAddress(w, Space::Global, hole).c_str());
+        fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written",
+              describeAddress(w, Space::Global, hole).c_str());
         return false;
       }
     }
@@ -90,7 +96,8 @@ bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
 }
 
 bool chooseEarly(Launch &L) {
-  return L.options.delivery == Delivery::Early || (L.options.delivery == Delivery::Random && (L.random() & 1));
+  return L.options.delivery == Delivery::Early ||
+         (L.options.delivery == Delivery::Random && (L.random() & 1));
 }
 
 bool issue(Warp &w, const Rec *r, int lane, std::shared_ptr<BulkOp> op) {
@@ -100,7 +107,9 @@ bool issue(Warp &w, const Rec *r, int lane, std::shared_ptr<BulkOp> op) {
   if (!checkGlobal(w, r, lane, *op) || !checkShared(w, r, lane, *op))
     return false;
   if (op->kind == BulkOp::Load && !cta.hopper->mbarriers.count(op->mbarrier)) {
-    fault(w, r, lane, "mbarrier-uninitialized", "bulk copy completes on shared address 0x%x, which holds no initialized mbarrier", op->mbarrier);
+    fault(w, r, lane, "mbarrier-uninitialized",
+          "bulk copy completes on shared address 0x%x, which holds no initialized mbarrier",
+          op->mbarrier);
     return false;
   }
   if (chooseEarly(*cta.launch))
@@ -131,27 +140,31 @@ const TensorMap *findMap(Warp &w, const Rec *r, int lane, uint64_t address, Tens
   DeviceMemory &m = *L.memory;
   const char *from = nullptr;
   if (address % 64) {
-    fault(w, r, lane, "misaligned-address", "tensor map at 0x%" PRIx64 " is not 64-byte aligned", address);
+    fault(w, r, lane, "misaligned-address", "tensor map at 0x%" PRIx64 " is not 64-byte aligned",
+          address);
     return nullptr;
   }
   if (address >= m.paramWindow() && address - m.paramWindow() + 128 <= L.params.size())
     from = L.params.data() + (address - m.paramWindow());
   else if (address >= m.localWindow() && address < m.paramWindow()) {
-    fault(w, r, lane, "invalid-tensor-map", "tensor map is in local memory; pass it as a __grid_constant__ parameter");
+    fault(w, r, lane, "invalid-tensor-map",
+          "tensor map is in local memory; pass it as a __grid_constant__ parameter");
     return nullptr;
   } else if (const DeviceMemory::Block *b = m.find(address); b && b->contains(address, 128))
     from = reinterpret_cast<const char *>(address);
   if (from)
     memcpy(&copy, from, 128);
   if (!from || copy.magic != TensorMap::magicValue) {
-    fault(w, r, lane, "invalid-tensor-map", "address 0x%" PRIx64 " holds no tensor map made by cuTensorMapEncodeTiled", address);
+    fault(w, r, lane, "invalid-tensor-map",
+          "address 0x%" PRIx64 " holds no tensor map made by cuTensorMapEncodeTiled", address);
     return nullptr;
   }
   return &copy;
 }
 
 /// Appends the 16-byte chunks of one box row (dimension 0) whose outer coordinates are fixed.
-void addRow(BulkOp &op, const TensorMap &map, uint32_t shared, int64_t c0, bool rowInside, uint64_t rowAddress) {
+void addRow(BulkOp &op, const TensorMap &map, uint32_t shared, int64_t c0, bool rowInside,
+            uint64_t rowAddress) {
   uint32_t e = map.elementBytes, perChunk = 16 / e;
   for (uint32_t i = 0; i < map.box[0]; i += perChunk) {
     uint32_t to = swizzleAddress(shared + i * e, map.swizzle);
@@ -163,9 +176,12 @@ void addRow(BulkOp &op, const TensorMap &map, uint32_t shared, int64_t c0, bool 
     }
     if (from > first)
       op.pieces.push_back({to, 0, static_cast<uint32_t>((from - first) * e)});
-    op.pieces.push_back({to + static_cast<uint32_t>((from - first) * e), rowAddress + static_cast<uint64_t>(from) * e, static_cast<uint32_t>((end - from) * e)});
+    op.pieces.push_back({to + static_cast<uint32_t>((from - first) * e),
+                         rowAddress + static_cast<uint64_t>(from) * e,
+                         static_cast<uint32_t>((end - from) * e)});
     if (end < first + perChunk)
-      op.pieces.push_back({to + static_cast<uint32_t>((end - first) * e), 0, static_cast<uint32_t>((first + perChunk - end) * e)});
+      op.pieces.push_back({to + static_cast<uint32_t>((end - first) * e), 0,
+                           static_cast<uint32_t>((first + perChunk - end) * e)});
   }
 }
 
@@ -192,7 +208,8 @@ void addBox(BulkOp &op, const TensorMap &map, uint32_t shared, const int32_t *c)
 
 } // namespace
 
-/// The arrival that cp.async.mbarrier.arrive promised: first the copies before it, then the mbarrier.
+/// The arrival that cp.async.mbarrier.arrive promised: first the copies before it, then the
+/// mbarrier.
 static void copiesArrive(Cta &cta, BulkOp &op) {
   Warp &w = *cta.warps[op.warp];
   auto deliverOld = [&](std::vector<CopyOp> &ops) {
@@ -205,14 +222,17 @@ static void copiesArrive(Cta &cta, BulkOp &op) {
     deliverOld(g.ops);
   auto it = cta.hopper->mbarriers.find(op.mbarrier);
   if (it == cta.hopper->mbarriers.end()) {
-    fault(w, op.rec, -1, "mbarrier-uninitialized", "the mbarrier of cp.async.mbarrier.arrive was invalidated before the copies completed");
+    fault(w, op.rec, -1, "mbarrier-uninitialized",
+          "the mbarrier of cp.async.mbarrier.arrive was invalidated before the copies completed");
     return;
   }
   Mbarrier &b = it->second;
   int32_t arrivals = static_cast<int32_t>(op.bytes);
   if (arrivals > b.pending) {
-    fault(w, op.rec, -1, "mbarrier-overflow", "%d arrivals at the mbarrier at shared address 0x%x, which expects only %d more in phase %u", arrivals,
-          op.mbarrier, b.pending, b.phase);
+    fault(w, op.rec, -1, "mbarrier-overflow",
+          "%d arrivals at the mbarrier at shared address 0x%x, which expects only %d more in phase "
+          "%u",
+          arrivals, op.mbarrier, b.pending, b.phase);
     return;
   }
   if (cta.launch->options.checks)
@@ -221,8 +241,8 @@ static void copiesArrive(Cta &cta, BulkOp &op) {
   completeTx(cta, b, 0);
 }
 
-/// o[0] mbarrier address, aux2 bit 0: 64-bit, aux: 1 for .noinc. Without .noinc the pending count is
-/// raised first, so that the arrival is neutral.
+/// o[0] mbarrier address, aux2 bit 0: 64-bit, aux: 1 for .noinc. Without .noinc the pending count
+/// is raised first, so that the arrival is neutral.
 const Rec *cpAsyncMbarrierArrive(Warp &w, const Rec *r) {
   Cta &cta = *w.cta;
   for (uint32_t m = w.exec; m; m &= m - 1) {
@@ -230,11 +250,15 @@ const Rec *cpAsyncMbarrierArrive(Warp &w, const Rec *r) {
     uint32_t a = sharedAddress(w, addressOf(w, r->o[0], r->aux2 & 1, l) + r->imm);
     auto it = cta.hopper->mbarriers.find(a);
     if (it == cta.hopper->mbarriers.end())
-      return fault(w, r, l, "mbarrier-uninitialized", "cp.async.mbarrier.arrive on shared address 0x%x, which holds no initialized mbarrier", a);
+      return fault(
+          w, r, l, "mbarrier-uninitialized",
+          "cp.async.mbarrier.arrive on shared address 0x%x, which holds no initialized mbarrier",
+          a);
     if (!r->aux)
       ++it->second.pending;
     auto &queue = cta.hopper->queue;
-    if (!queue.empty() && queue.back()->rec == r && queue.back()->warp == w.id && queue.back()->mbarrier == a && l != __builtin_ctz(w.exec)) {
+    if (!queue.empty() && queue.back()->rec == r && queue.back()->warp == w.id &&
+        queue.back()->mbarrier == a && l != __builtin_ctz(w.exec)) {
       ++queue.back()->bytes; // the lanes of one instruction arrive together
       continue;
     }
@@ -248,7 +272,8 @@ const Rec *cpAsyncMbarrierArrive(Warp &w, const Rec *r) {
     queue.push_back(op);
   }
   if (chooseEarly(*cta.launch))
-    while (!cta.launch->failed && !cta.hopper->queue.empty() && cta.hopper->queue.back()->rec == r) {
+    while (!cta.launch->failed && !cta.hopper->queue.empty() &&
+           cta.hopper->queue.back()->rec == r) {
       auto op = cta.hopper->queue.back();
       cta.hopper->queue.pop_back();
       deliverBulk(cta, *op);
@@ -285,7 +310,8 @@ void deliverBulk(Cta &cta, BulkOp &op) {
     return;
   auto it = cta.hopper->mbarriers.find(op.mbarrier);
   if (it == cta.hopper->mbarriers.end()) {
-    fault(*cta.warps[op.warp], op.rec, -1, "mbarrier-uninitialized", "the mbarrier of a bulk copy was invalidated before the copy completed");
+    fault(*cta.warps[op.warp], op.rec, -1, "mbarrier-uninitialized",
+          "the mbarrier of a bulk copy was invalidated before the copy completed");
     return;
   }
   if (cta.launch->options.checks) {
@@ -323,7 +349,8 @@ bool checkCtaEnd(Cta &cta) {
       for (auto &op : g) {
         if (!op->delivered && cta.launch->options.checks) {
           fault(*cta.warps[op->warp], op->rec, -1, "missing-wait",
-                "the thread block ended before cp.async.bulk.wait_group: this store still reads its shared memory");
+                "the thread block ended before cp.async.bulk.wait_group: this store still reads "
+                "its shared memory");
           return false;
         }
         deliverBulk(cta, *op);
@@ -332,8 +359,9 @@ bool checkCtaEnd(Cta &cta) {
   return true;
 }
 
-/// cp.async.bulk. o: destination, source, size, mbarrier. aux: 0 global to shared, 1 shared to global,
-/// 2 reduction; bits 8.. say which operands are 64-bit (destination, source, mbarrier); aux2: type.
+/// cp.async.bulk. o: destination, source, size, mbarrier. aux: 0 global to shared, 1 shared to
+/// global, 2 reduction; bits 8.. say which operands are 64-bit (destination, source, mbarrier);
+/// aux2: type.
 const Rec *bulkCopy(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
@@ -341,7 +369,11 @@ const Rec *bulkCopy(Warp &w, const Rec *r) {
     uint64_t s = addressOf(w, r->o[1], r->aux >> 9 & 1, l) + (r->imm >> 32);
     uint32_t bytes = place<uint32_t>(w, r->o[2])[l];
     if ((d | s | bytes) % 16)
-      return fault(w, r, l, "misaligned-address", "bulk copy needs addresses and size to be multiples of 16: destination 0x%" PRIx64 ", source 0x%" PRIx64 ", %u bytes", d, s, bytes);
+      return fault(
+          w, r, l, "misaligned-address",
+          "bulk copy needs addresses and size to be multiples of 16: destination 0x%" PRIx64
+          ", source 0x%" PRIx64 ", %u bytes",
+          d, s, bytes);
     auto op = std::make_shared<BulkOp>();
     unsigned kind = r->aux & 3;
     op->kind = kind == 0 ? BulkOp::Load : kind == 1 ? BulkOp::Store : BulkOp::ReduceAdd;
@@ -358,8 +390,8 @@ const Rec *bulkCopy(Warp &w, const Rec *r) {
 }
 
 /// cp.async.bulk.tensor. ext: map address, shared address, mbarrier, coordinates. aux as above with
-/// bit 8: shared address is 64-bit, bit 10: mbarrier is; aux2: type; o[5], o[6]: offsets of shared and
-/// mbarrier addresses; o[7]: rank.
+/// bit 8: shared address is 64-bit, bit 10: mbarrier is; aux2: type; o[5], o[6]: offsets of shared
+/// and mbarrier addresses; o[7]: rank.
 const Rec *tensorCopy(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
@@ -368,22 +400,28 @@ const Rec *tensorCopy(Warp &w, const Rec *r) {
     if (!map)
       return nullptr;
     if (map->rank != r->o[7])
-      return fault(w, r, l, "invalid-operand", "the instruction copies %u dimensions, the tensor map has %u", r->o[7], map->rank);
+      return fault(w, r, l, "invalid-operand",
+                   "the instruction copies %u dimensions, the tensor map has %u", r->o[7],
+                   map->rank);
     uint32_t shared = sharedAddress(w, addressOf(w, r->ext[1], r->aux >> 8 & 1, l) + r->o[5]);
     if (shared % 128)
-      return fault(w, r, l, "misaligned-address", "shared address 0x%x of a tensor copy is not a multiple of 128", shared);
+      return fault(w, r, l, "misaligned-address",
+                   "shared address 0x%x of a tensor copy is not a multiple of 128", shared);
     int32_t c[5] = {};
     for (unsigned d = 0; d < map->rank; ++d)
       c[d] = place<int32_t>(w, r->ext[3 + d])[l];
     auto op = std::make_shared<BulkOp>();
     unsigned kind = r->aux & 3;
     op->kind = kind == 0 ? BulkOp::Load : kind == 1 ? BulkOp::Store : BulkOp::ReduceAdd;
-    static constexpr Type types[] = {Type::U8, Type::U16, Type::U32, Type::S32, Type::U64, Type::S64, Type::F16, Type::F32, Type::F64, Type::BF16, Type::F32, Type::F32, Type::F32};
+    static constexpr Type types[] = {Type::U8,  Type::U16, Type::U32, Type::S32, Type::U64,
+                                     Type::S64, Type::F16, Type::F32, Type::F64, Type::BF16,
+                                     Type::F32, Type::F32, Type::F32};
     op->type = types[map->dataType];
     if (kind)
       for (unsigned d = 0; d < map->rank; ++d)
         if (c[d] < 0)
-          return fault(w, r, l, "invalid-operand", "coordinate %u of a tensor store is negative: %d", d, c[d]);
+          return fault(w, r, l, "invalid-operand",
+                       "coordinate %u of a tensor store is negative: %d", d, c[d]);
     addBox(*op, *map, shared, c);
     if (kind == 0)
       op->mbarrier = sharedAddress(w, addressOf(w, r->ext[2], r->aux >> 10 & 1, l) + r->o[6]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Decoding of the sm_90 instructions: mbarrier, bulk copies, wgmma, setmaxnreg, cluster barriers. The
-// emulator runs clusters of one thread block only (the launch refuses others), which makes mapa the
-// identity and lets `.multicast::cluster` masks other than 1 be reported at run time.
+// Decoding of the sm_90 instructions: mbarrier, bulk copies, wgmma, setmaxnreg, cluster barriers.
+// The emulator runs clusters of one thread block only (the launch refuses others), which makes mapa
+// the identity and lets `.multicast::cluster` masks other than 1 be reported at run time.
 #include "Decode.h"
 #include "Hopper.h"
 #include "Launch.h"
@@ -58,9 +58,12 @@ void mbarrierArriveForm(Decoder &d, bool drop) {
 }
 
 void mbarrier(Decoder &d) {
-  static constexpr const char *names[] = {"init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx", "test_wait", "try_wait", "pending_count"};
+  static constexpr const char *names[] = {"init",        "inval",     "arrive",
+                                          "arrive_drop", "expect_tx", "complete_tx",
+                                          "test_wait",   "try_wait",  "pending_count"};
   // .arrive.expect_tx carries two of the names; arrive must win.
-  int op = d.mods->takeOneOf({names[0], names[1], names[2], names[3], names[4], names[5], names[6], names[7], names[8]});
+  int op = d.mods->takeOneOf(
+      {names[0], names[1], names[2], names[3], names[4], names[5], names[6], names[7], names[8]});
   if (op < 0)
     d.fail("unsupported form of mbarrier");
   if (op == 2 || op == 3)
@@ -89,7 +92,10 @@ void mbarrier(Decoder &d) {
     if (op != 1)
       value = d.use(d.operand(1), Type::U32);
   }
-  Rec &r = d.emit(op == 0 ? mbarrierInit : op == 1 ? mbarrierInval : wait ? mbarrierWait : mbarrierTx);
+  Rec &r = d.emit(op == 0   ? mbarrierInit
+                  : op == 1 ? mbarrierInval
+                  : wait    ? mbarrierWait
+                            : mbarrierTx);
   r.o[0] = where.place, r.o[1] = value, r.o[2] = p;
   r.imm = where.offset;
   r.aux = wait ? (parity ? mbarParity : 0) | (op == 7 ? mbarTry : 0) : op == 5;
@@ -124,7 +130,8 @@ void tensorForm(Decoder &d, bool reduction) {
   if (map.kind != Operand::Address || map.elems.size() != 2 || map.elems[1].kind != Operand::Vector)
     d.fail("expects [tensorMap, {coordinates}]");
   if (map.elems[1].elems.size() != size_t(rank) + 1)
-    d.fail("expects " + std::to_string(rank + 1) + " coordinates, found " + std::to_string(map.elems[1].elems.size()));
+    d.fail("expects " + std::to_string(rank + 1) + " coordinates, found " +
+           std::to_string(map.elems[1].elems.size()));
   Operand base = map;
   base.elems.resize(1);
   Rec staging;
@@ -190,10 +197,13 @@ void wgmma(Decoder &d) {
   bool integer = td == Type::S32;
   auto is8 = [](Type t) { return t == Type::E4M3 || t == Type::E5M2; };
   auto isInt = [](Type t) { return t == Type::S8 || t == Type::U8; };
-  bool ok = n >= 8 && n <= 256 && n % 8 == 0 && !sat && (td == Type::F32 || td == Type::F16 || integer) &&
-            (integer ? isInt(ta) && isInt(tb)
-                     : (is8(ta) && is8(tb)) || (ta == tb && (ta == Type::F16 || (td == Type::F32 && (ta == Type::BF16 || ta == Type::TF32))))) &&
-            k * bitsOf(ta) == 256;
+  bool ok =
+      n >= 8 && n <= 256 && n % 8 == 0 && !sat && (td == Type::F32 || td == Type::F16 || integer) &&
+      (integer ? isInt(ta) && isInt(tb)
+               : (is8(ta) && is8(tb)) ||
+                     (ta == tb && (ta == Type::F16 ||
+                                   (td == Type::F32 && (ta == Type::BF16 || ta == Type::TF32))))) &&
+      k * bitsOf(ta) == 256;
   if (!ok)
     d.fail("unsupported shape or types of wgmma");
   bool fragmentA = d.operand(1).kind == Operand::Vector;
@@ -201,7 +211,8 @@ void wgmma(Decoder &d) {
   d.expectOperands(4, 4 + scales + transposes);
   const auto &acc = d.operand(0).elems;
   if (acc.size() != (td == Type::F16 ? n / 4 : n / 2))
-    d.fail("fragment needs " + std::to_string(td == Type::F16 ? n / 4 : n / 2) + " registers, found " + std::to_string(acc.size()));
+    d.fail("fragment needs " + std::to_string(td == Type::F16 ? n / 4 : n / 2) +
+           " registers, found " + std::to_string(acc.size()));
   std::vector<uint32_t> places;
   for (const Operand &o : acc) {
     d.use(o, Type::B32);
@@ -225,14 +236,17 @@ void wgmma(Decoder &d) {
     return d.operand(i).imm;
   };
   bool negateA = scales && constant(4, 1) < 0, negateB = scales && constant(5, 1) < 0;
-  bool transA = transposes == 2 && constant(6, 0), transB = transposes && constant(fragmentA ? 6 : 7, 0);
+  bool transA = transposes == 2 && constant(6, 0),
+       transB = transposes && constant(fragmentA ? 6 : 7, 0);
   Rec &r = d.emit(wgmmaMma);
   r.o[0] = scaleD;
   r.o[1] = negated;
   r.o[2] = n;
   r.o[3] = k;
-  r.o[4] = static_cast<uint32_t>(td) | static_cast<uint32_t>(ta) << 8 | static_cast<uint32_t>(tb) << 16;
-  r.o[5] = uint32_t(fragmentA) | uint32_t(negateA) << 1 | uint32_t(negateB) << 2 | uint32_t(transA) << 3 | uint32_t(transB) << 4;
+  r.o[4] =
+      static_cast<uint32_t>(td) | static_cast<uint32_t>(ta) << 8 | static_cast<uint32_t>(tb) << 16;
+  r.o[5] = uint32_t(fragmentA) | uint32_t(negateA) << 1 | uint32_t(negateB) << 2 |
+           uint32_t(transA) << 3 | uint32_t(transB) << 4;
   r.o[6] = static_cast<uint32_t>(acc.size());
   r.aux = 64 * n * k * 2 / 4; // FLOPs per warp; four warps share the instruction
   r.aux2 = 0x4d4d41;

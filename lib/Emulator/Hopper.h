@@ -16,11 +16,11 @@
 namespace attnc::emu {
 
 struct Mbarrier {
-  uint32_t phase = 0;      ///< completed phases
-  int32_t expected = 0;    ///< arrivals per phase
+  uint32_t phase = 0;   ///< completed phases
+  int32_t expected = 0; ///< arrivals per phase
   int32_t pending = 0;
-  int64_t tx = 0;          ///< bytes still to come; negative when they came before expect_tx
-  VectorClock clock{};     ///< join of all arrivals
+  int64_t tx = 0;      ///< bytes still to come; negative when they came before expect_tx
+  VectorClock clock{}; ///< join of all arrivals
   uint32_t initWarp = 0, initTime = 0; ///< who initialized it, for those who use it too early
   const Rec *initRec = nullptr;
 };
@@ -28,7 +28,7 @@ struct Mbarrier {
 /// A piece of a bulk copy: contiguous in both memories.
 struct BulkPiece {
   uint32_t shared;
-  uint64_t global;         ///< 0: fill with `fill`
+  uint64_t global; ///< 0: fill with `fill`
   uint32_t bytes;
 };
 
@@ -36,11 +36,11 @@ struct BulkOp {
   const Rec *rec = nullptr;
   uint32_t warp = 0;
   enum Kind : uint8_t { Load, Store, ReduceAdd, CopiesArrive } kind = Load;
-  Type type = Type::None;  ///< of a reduction
-  uint16_t fill = 0;       ///< 16-bit pattern for out-of-bounds elements
+  Type type = Type::None; ///< of a reduction
+  uint16_t fill = 0;      ///< 16-bit pattern for out-of-bounds elements
   bool delivered = false;
-  uint32_t mbarrier = 0;   ///< of a load
-  uint32_t bytes = 0;      ///< what complete_tx counts; for CopiesArrive the number of arrivals
+  uint32_t mbarrier = 0; ///< of a load
+  uint32_t bytes = 0;    ///< what complete_tx counts; for CopiesArrive the number of arrivals
   uint32_t time = 0;
   std::vector<BulkPiece> pieces;
 };
@@ -58,8 +58,8 @@ struct HopperWarp {
   std::deque<std::vector<std::shared_ptr<BulkOp>>> storeGroups;
   std::vector<WgmmaOp> openWgmma;
   std::deque<std::vector<WgmmaOp>> wgmmaGroups;
-  bool fenced = false;     ///< has executed a wgmma.fence
-  uint32_t registers = 0;  ///< by setmaxnreg; 0 until then
+  bool fenced = false;    ///< has executed a wgmma.fence
+  uint32_t registers = 0; ///< by setmaxnreg; 0 until then
   bool clusterArrived = false;
 };
 
@@ -99,7 +99,8 @@ const Rec *clusterArrive(Warp &, const Rec *);
 const Rec *clusterWait(Warp &, const Rec *);
 
 // Rec::aux bits of mbarrierArrive.
-constexpr uint32_t mbarCount = 1, mbarExpectTx = 2, mbarDrop = 4, mbarNoComplete = 8, mbarState = 16;
+constexpr uint32_t mbarCount = 1, mbarExpectTx = 2, mbarDrop = 4, mbarNoComplete = 8,
+                   mbarState = 16;
 // Rec::aux bits of mbarrierWait.
 constexpr uint32_t mbarParity = 1, mbarTry = 2;
 

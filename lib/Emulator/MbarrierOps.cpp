@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// mbarrier objects (PTX ISA 9.7.13.15). The eight bytes in shared memory stay opaque; the state lives
-// beside the thread block, keyed by address, so that an operation on bytes that were never
+// mbarrier objects (PTX ISA 9.7.13.15). The eight bytes in shared memory stay opaque; the state
+// lives beside the thread block, keyed by address, so that an operation on bytes that were never
 // initialised is recognised. A phase completes when no arrivals *and* no bytes are pending.
 //
 // Waiting on parity P succeeds when the phase of parity P is the one that completed last, that is,
-// when the current phase's parity is not P. A fresh barrier therefore lets a wait for parity 1 pass,
-// which producers rely on.
+// when the current phase's parity is not P. A fresh barrier therefore lets a wait for parity 1
+// pass, which producers rely on.
 #include "Hopper.h"
 
 #include <cinttypes>
@@ -18,7 +18,8 @@ uint32_t addressOf(Warp &w, const Rec *r, int lane) {
   uint64_t a = r->aux2 & 1 ? place<uint64_t>(w, r->o[0])[lane] : place<uint32_t>(w, r->o[0])[lane];
   const DeviceMemory &m = *w.cta->launch->memory;
   a += r->imm;
-  return static_cast<uint32_t>(a >= m.sharedWindow() && a < m.localWindow() ? a - m.sharedWindow() : a);
+  return static_cast<uint32_t>(a >= m.sharedWindow() && a < m.localWindow() ? a - m.sharedWindow()
+                                                                            : a);
 }
 
 Mbarrier *find(Warp &w, const Rec *r, int lane, const char *what) {
@@ -28,13 +29,17 @@ Mbarrier *find(Warp &w, const Rec *r, int lane, const char *what) {
   auto &table = w.cta->hopper->mbarriers;
   auto it = table.find(a);
   if (it == table.end()) {
-    fault(w, r, lane, "mbarrier-uninitialized", "%s on shared address 0x%x, which holds no initialized mbarrier", what, a);
+    fault(w, r, lane, "mbarrier-uninitialized",
+          "%s on shared address 0x%x, which holds no initialized mbarrier", what, a);
     return nullptr;
   }
   Mbarrier &b = it->second;
-  if (w.cta->launch->options.checks && b.initWarp != w.id && w.cta->races->known(w.id)[b.initWarp] < b.initTime) {
-    fault(w, r, lane, "race", "%s on the mbarrier at shared address 0x%x\n  is not ordered after its initialization by warp %u\n    %s", what, a,
-          b.initWarp, describe(*w.cta->launch->kernel, b.initRec).c_str());
+  if (w.cta->launch->options.checks && b.initWarp != w.id &&
+      w.cta->races->known(w.id)[b.initWarp] < b.initTime) {
+    fault(w, r, lane, "race",
+          "%s on the mbarrier at shared address 0x%x\n  is not ordered after its initialization by "
+          "warp %u\n    %s",
+          what, a, b.initWarp, describe(*w.cta->launch->kernel, b.initRec).c_str());
     return nullptr;
   }
   return &b;
@@ -63,10 +68,12 @@ const Rec *mbarrierInit(Warp &w, const Rec *r) {
     if (!sharedObject(w, r, l, a, 8))
       return nullptr;
     if (count == 0 || count >= (1u << 20))
-      return fault(w, r, l, "invalid-operand", "mbarrier count must be 1 to 2^20 - 1, is %u", count);
+      return fault(w, r, l, "invalid-operand", "mbarrier count must be 1 to 2^20 - 1, is %u",
+                   count);
     auto [it, isNew] = w.cta->hopper->mbarriers.try_emplace(a);
     if (!isNew)
-      return fault(w, r, l, "mbarrier-reinitialized", "mbarrier.init on shared address 0x%x, which holds a live mbarrier", a);
+      return fault(w, r, l, "mbarrier-reinitialized",
+                   "mbarrier.init on shared address 0x%x, which holds a live mbarrier", a);
     it->second.expected = it->second.pending = static_cast<int32_t>(count);
     it->second.initWarp = w.id;
     it->second.initTime = w.cta->races->now(w.id);
@@ -107,8 +114,10 @@ const Rec *mbarrierArrive(Warp &w, const Rec *r) {
     if (r->aux & mbarState)
       place<uint64_t>(w, r->o[2])[l] = uint64_t(b->phase) << 32 | static_cast<uint32_t>(b->pending);
     if (count < 1 || count > b->pending)
-      return fault(w, r, l, "mbarrier-overflow", "%d arrivals at the mbarrier at shared address 0x%x, which expects only %d more in phase %u", count,
-                   addressOf(w, r, l), b->pending, b->phase);
+      return fault(w, r, l, "mbarrier-overflow",
+                   "%d arrivals at the mbarrier at shared address 0x%x, which expects only %d more "
+                   "in phase %u",
+                   count, addressOf(w, r, l), b->pending, b->phase);
     if (w.cta->launch->options.checks)
       cta.races->joinInto(w.id, b->clock);
     if (r->aux & mbarDrop)
@@ -157,8 +166,10 @@ const Rec *mbarrierWait(Warp &w, const Rec *r) {
       parity = phase & 1;
       ready = b->phase != phase;
       if (b->phase > phase + 1)
-        return fault(w, r, l, "mbarrier-phase", "waits for phase %u of the mbarrier at shared address 0x%x, which is in phase %u already", phase,
-                     addressOf(w, r, l), b->phase);
+        return fault(w, r, l, "mbarrier-phase",
+                     "waits for phase %u of the mbarrier at shared address 0x%x, which is in phase "
+                     "%u already",
+                     phase, addressOf(w, r, l), b->phase);
     }
     if (ready) {
       done |= 1u << l;
@@ -208,7 +219,8 @@ const Rec *proxyFence(Warp &w, const Rec *r) {
 const Rec *clusterArrive(Warp &w, const Rec *r) {
   HopperState &h = *w.cta->hopper;
   if (w.exec != w.live)
-    return fault(w, r, __builtin_ctz(w.exec), "divergent-barrier", "barrier.cluster.arrive is executed by lanes 0x%08x only", w.exec);
+    return fault(w, r, __builtin_ctz(w.exec), "divergent-barrier",
+                 "barrier.cluster.arrive is executed by lanes 0x%08x only", w.exec);
   if (h.warps[w.id].clusterArrived)
     return fault(w, r, -1, "barrier-overflow", "barrier.cluster.arrive twice without a wait");
   h.warps[w.id].clusterArrived = true;
@@ -223,7 +235,8 @@ const Rec *clusterWait(Warp &w, const Rec *r) {
   HopperState &h = *w.cta->hopper;
   HopperWarp &me = h.warps[w.id];
   if (w.exec != w.live)
-    return fault(w, r, __builtin_ctz(w.exec), "divergent-barrier", "barrier.cluster.wait is executed by lanes 0x%08x only", w.exec);
+    return fault(w, r, __builtin_ctz(w.exec), "divergent-barrier",
+                 "barrier.cluster.wait is executed by lanes 0x%08x only", w.exec);
   if (!me.clusterArrived) { // the phase has completed: clusterWarpExited cleared the flags
     if (w.cta->launch->options.checks)
       w.cta->races->acquire(w.id, h.clusterClock);
@@ -249,14 +262,16 @@ void clusterWarpExited(Cta &cta) {
   cta.progressed = true;
 }
 
-/// imm: registers; aux 1: increase. Only the contract is checked, there is no register file to share.
+/// imm: registers; aux 1: increase. Only the contract is checked, there is no register file to
+/// share.
 const Rec *setMaxRegisters(Warp &w, const Rec *r) {
   HopperWarp &me = w.cta->hopper->warps[w.id];
   uint32_t n = static_cast<uint32_t>(r->imm);
   if (w.exec != allLanes)
     return fault(w, r, -1, "divergent-collective", "setmaxnreg needs all lanes of the warp");
   if (me.registers && (r->aux ? n < me.registers : n > me.registers))
-    return fault(w, r, -1, "invalid-operand", "setmaxnreg.%s to %u, but the warp has %u registers", r->aux ? "inc" : "dec", n, me.registers);
+    return fault(w, r, -1, "invalid-operand", "setmaxnreg.%s to %u, but the warp has %u registers",
+                 r->aux ? "inc" : "dec", n, me.registers);
   me.registers = n;
   return r + 1;
 }

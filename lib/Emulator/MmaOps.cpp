@@ -32,7 +32,9 @@ template <class V> [[gnu::always_inline]] inline V column(Warp &w, uint32_t oper
 template <class V> [[gnu::always_inline]] inline void setColumn(Warp &w, uint32_t operand, V v) {
   __builtin_memcpy(place<char>(w, operand), &v, sizeof v);
 }
-[[gnu::always_inline]] inline VecU load(Warp &w, uint32_t operand) { return column<VecU>(w, operand); }
+[[gnu::always_inline]] inline VecU load(Warp &w, uint32_t operand) {
+  return column<VecU>(w, operand);
+}
 
 #define SPREAD_A(T)                                                                                \
   __builtin_shufflevector(v, v, 0 + T, 0 + T, 0 + T, 0 + T, 4 + T, 4 + T, 4 + T, 4 + T, 8 + T,     \
@@ -55,7 +57,9 @@ template <int T, int P, class V> [[gnu::always_inline]] inline V spreadB(V v) {
 struct Bf16Elem {
   using Vec = VecF;
   static constexpr int perWord = 2;
-  template <int E> [[gnu::always_inline]] static VecF get(VecU v) { return reinterpret_cast<VecF>(E ? v & 0xffff0000u : v << 16); }
+  template <int E> [[gnu::always_inline]] static VecF get(VecU v) {
+    return reinterpret_cast<VecF>(E ? v & 0xffff0000u : v << 16);
+  }
 };
 struct F16Elem {
   using Vec = VecF;
@@ -65,13 +69,16 @@ struct F16Elem {
     VecU magnitude = (h & 0x7fffu) << 13;
     VecU scaled = reinterpret_cast<VecU>(reinterpret_cast<VecF>(magnitude) * 0x1p112f);
     VecU special = reinterpret_cast<VecU>((h & 0x7fffu) >= 0x7c00u);
-    return reinterpret_cast<VecF>((special & (magnitude | 0x7f800000u)) | (~special & scaled) | (h & 0x8000u) << 16);
+    return reinterpret_cast<VecF>((special & (magnitude | 0x7f800000u)) | (~special & scaled) |
+                                  (h & 0x8000u) << 16);
   }
 };
 struct Tf32Elem {
   using Vec = VecF;
   static constexpr int perWord = 1;
-  template <int> [[gnu::always_inline]] static VecF get(VecU v) { return reinterpret_cast<VecF>(v & 0xffffe000u); }
+  template <int> [[gnu::always_inline]] static VecF get(VecU v) {
+    return reinterpret_cast<VecF>(v & 0xffffe000u);
+  }
 };
 /// fp8 through exact integer scaling: 2^(e-bias) as float bits, like F16Elem.
 template <int Fraction> struct Fp8Elem {
@@ -98,9 +105,12 @@ template <int Width, bool Signed> struct IntElem {
   }
 };
 
-[[gnu::always_inline]] inline VecF multiplyAdd(VecF a, VecF b, VecF c) { return __builtin_elementwise_fma(a, b, c); }
+[[gnu::always_inline]] inline VecF multiplyAdd(VecF a, VecF b, VecF c) {
+  return __builtin_elementwise_fma(a, b, c);
+}
 [[gnu::always_inline]] inline VecI multiplyAdd(VecI a, VecI b, VecI c) {
-  return reinterpret_cast<VecI>(reinterpret_cast<VecU>(a) * reinterpret_cast<VecU>(b) + reinterpret_cast<VecU>(c));
+  return reinterpret_cast<VecI>(reinterpret_cast<VecU>(a) * reinterpret_cast<VecU>(b) +
+                                reinterpret_cast<VecU>(c));
 }
 
 /// One k: four multiply-adds of 32 lanes.
@@ -170,7 +180,8 @@ template <class EA, class EB, int Halves> const Rec *mmaF16(Warp &w, const Rec *
   for (int h = 0; h < 2; ++h) {
     uint32_t *out = place<uint32_t>(w, d[h]);
     for (int l = 0; l < 32; ++l)
-      out[l] = static_cast<uint32_t>(halfFromFloat(acc[2 * h + 1][l]).bits) << 16 | halfFromFloat(acc[2 * h][l]).bits;
+      out[l] = static_cast<uint32_t>(halfFromFloat(acc[2 * h + 1][l]).bits) << 16 |
+               halfFromFloat(acc[2 * h][l]).bits;
   }
   return r + 1;
 }
@@ -183,7 +194,8 @@ template <class EA, class EB, int Halves, bool Sat> const Rec *mmaS32(Warp &w, c
   multiply<EA, EB, Halves>(w, a, b, acc);
   for (int i = 0; i < 4; ++i) {
     VecI before = column<VecI>(w, c[i]);
-    VecI sum = reinterpret_cast<VecI>(reinterpret_cast<VecU>(before) + reinterpret_cast<VecU>(acc[i]));
+    VecI sum =
+        reinterpret_cast<VecI>(reinterpret_cast<VecU>(before) + reinterpret_cast<VecU>(acc[i]));
     if constexpr (Sat) {
       VecI overflow = ((before ^ sum) & (acc[i] ^ sum)) < 0;
       VecI limit = (before >> 31) ^ 0x7fffffff;
@@ -263,8 +275,8 @@ void multiplyWgmma(float *acc, const float *a, const float *b, unsigned k, unsig
       for (unsigned p = 0; p < 2; ++p) {
         Vec4 four;
         __builtin_memcpy(&four, b + kk * n + j + 4 * p, sizeof four);
-        VecF column = __builtin_shufflevector(four, four, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0,
-                                              1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+        VecF column = __builtin_shufflevector(four, four, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1,
+                                              2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
         c[p] = multiplyAdd(lo, column, c[p]);
         c[2 + p] = multiplyAdd(hi, column, c[2 + p]);
       }
@@ -284,7 +296,7 @@ Handler selectCompare(const AluKey &);
 #define STRINGIZE(X) STRINGIZE2(X)
 extern const HandlerTable table;
 const HandlerTable table = {STRINGIZE(ATTNC_EMU_ISA), selectInteger, selectFloating, selectHalf,
-                            selectConvert, selectCompare, multiplyWgmma, selectMma};
+                                      selectConvert, selectCompare, multiplyWgmma, selectMma};
 
 } // namespace ATTNC_EMU_ISA
 } // namespace attnc::emu

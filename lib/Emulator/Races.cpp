@@ -82,14 +82,16 @@ static std::string agentName(unsigned agent) {
          std::to_string(agent & 31);
 }
 
-bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, const char *what, unsigned otherAgent,
-                          uint32_t otherRec, int otherLane, bool selfAsync) {
+bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
+                          unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync) {
   const Kernel &k = *w.cta->launch->kernel;
   bool pending = otherAgent >= 32 && (otherAgent & 31) == w.id;
   std::string lane2 = otherLane >= 0 ? " lane " + std::to_string(otherLane) : "";
-  std::string other = otherRec == noRecord ? "an unknown instruction" : describe(k, &k.recs[otherRec]);
-  fault(w, r, lane, pending ? "missing-wait" : "race", "%s%s at %s\n  is not ordered after %s%s\n    %s\n  %s",
-        selfAsync ? "asynchronous " : "", what, describeAddress(w, Space::Shared, a.address[lane]).c_str(),
+  std::string other =
+      otherRec == noRecord ? "an unknown instruction" : describe(k, &k.recs[otherRec]);
+  fault(w, r, lane, pending ? "missing-wait" : "race",
+        "%s%s at %s\n  is not ordered after %s%s\n    %s\n  %s", selfAsync ? "asynchronous " : "",
+        what, describeAddress(w, Space::Shared, a.address[lane]).c_str(),
         agentName(otherAgent).c_str(), lane2.c_str(), other.c_str(),
         pending ? "no wait of this warp covers that copy"
                 : "no barrier or other synchronization lies between the two accesses");
@@ -98,8 +100,8 @@ bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, cons
 
 /// A write must come after the last write and after every read of the same bytes. The loop over
 /// agents is outside, so that the words of one lane, which are contiguous, are checked together.
-bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first, uint32_t count,
-                              uint8_t mask, unsigned agent) {
+bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first,
+                              uint32_t count, uint8_t mask, unsigned agent) {
   const VectorClock &v = vectors[w.id];
   for (uint32_t word = first; word < first + count; ++word) {
     unsigned other = agentOf(keys[word]);
@@ -128,9 +130,11 @@ static uint8_t byteMask(uint64_t address, uint32_t bytes) {
   return bytes >= 4 ? 0xf : static_cast<uint8_t>(((1u << bytes) - 1) << (address & 3));
 }
 
-bool RaceDetector::checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask) {
+bool RaceDetector::checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word,
+                             uint8_t mask) {
   unsigned other = agentOf(keys[word]);
-  if (other == w.id || ordered(vectors[w.id], other, clockOf(keys[word])) || !(infos[word].mask & mask))
+  if (other == w.id || ordered(vectors[w.id], other, clockOf(keys[word])) ||
+      !(infos[word].mask & mask))
     return true;
   return report(w, r, lane, a, "read", other, infos[word].rec, infos[word].lane, false);
 }
@@ -226,11 +230,14 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
       unsigned other = agentOf(keys[word]);
       if (other != w.id && old.mask && !ordered(v, other, clockOf(keys[word])))
         return report(w, r, l, a, "read", other, old.rec, old.lane, true);
-      if (other < bulkAgent(0) && old.rec != noRecord && clockOf(keys[word]) > v[numAgents + other]) {
+      if (other < bulkAgent(0) && old.rec != noRecord &&
+          clockOf(keys[word]) > v[numAgents + other]) {
         fault(w, r, l, "missing-proxy-fence",
-              "asynchronous read at %s\n  of bytes written through the generic proxy by %s lane %d\n    %s\n"
+              "asynchronous read at %s\n  of bytes written through the generic proxy by %s lane "
+              "%d\n    %s\n"
               "  needs a fence.proxy.async between the write and the barrier that orders them",
-              describeAddress(w, Space::Shared, a.address[l]).c_str(), agentName(other).c_str(), old.lane,
+              describeAddress(w, Space::Shared, a.address[l]).c_str(), agentName(other).c_str(),
+              old.lane,
               describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
         return false;
       }

@@ -8,10 +8,11 @@
 
 namespace attnc::emu {
 
-std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t address, const uint64_t *dims,
-                        const uint64_t *strides, const uint32_t *box, const uint32_t *elementStrides, int interleave,
-                        int swizzle, int fill) {
-  // uint8, uint16, uint32, int32, uint64, int64, float16, float32, float64, bfloat16, f32 ftz, tf32, tf32 ftz
+std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t address,
+                        const uint64_t *dims, const uint64_t *strides, const uint32_t *box,
+                        const uint32_t *elementStrides, int interleave, int swizzle, int fill) {
+  // uint8, uint16, uint32, int32, uint64, int64, float16, float32, float64, bfloat16, f32 ftz,
+  // tf32, tf32 ftz
   static constexpr uint8_t bytes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4};
   auto n = [](uint64_t v) { return std::to_string(v); };
   if (dataType < 0 || dataType > 12)
@@ -37,7 +38,8 @@ std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t ad
     if (elementStrides[i] < 1 || elementStrides[i] > 8)
       return "element stride of dimension " + n(i) + " must be 1 to 8, is " + n(elementStrides[i]);
     if (i && (strides[i - 1] % 16 || strides[i - 1] >= (1ull << 40)))
-      return "stride of dimension " + n(i) + " must be a multiple of 16 below 2^40, is " + n(strides[i - 1]);
+      return "stride of dimension " + n(i) + " must be a multiple of 16 below 2^40, is " +
+             n(strides[i - 1]);
     map.dims[i] = static_cast<uint32_t>(dims[i] - 1);
     map.box[i] = static_cast<uint16_t>(box[i]);
     map.elementStrides[i] = static_cast<uint8_t>(i ? elementStrides[i] : 1);

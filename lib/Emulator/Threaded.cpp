@@ -4,8 +4,9 @@
 //
 // The strip keeps the warp in rbx and the first record in r12, which callees preserve. Per record:
 //     mov rdi, rbx ; lea rsi, [r12 + offset of the record] ; mov rax, handler ; call rax
-// and, unless the handler is known to return the next record (all arithmetic is), a comparison of rax
-// with that record: a branch goes straight to its target's call, anything else leaves the strip.
+// and, unless the handler is known to return the next record (all arithmetic is), a comparison of
+// rax with that record: a branch goes straight to its target's call, anything else leaves the
+// strip.
 #include "Threaded.h"
 #include "Launch.h"
 
@@ -37,7 +38,9 @@ public:
     bytes({0x48, 0x89, 0xfb, 0x49, 0x89, 0xf4});       // mov rbx, rdi ; mov r12, rsi
     bytes({0xff, 0xe2});                               // jmp rdx
   }
-  void epilogue() { bytes({0x48, 0x83, 0xc4, 0x08, 0x41, 0x5c, 0x5b, 0xc3}); } // add rsp, 8 ; pops ; ret
+  void epilogue() {
+    bytes({0x48, 0x83, 0xc4, 0x08, 0x41, 0x5c, 0x5b, 0xc3});
+  } // add rsp, 8 ; pops ; ret
   void call(size_t record, Handler h) {
     bytes({0x48, 0x89, 0xdf, 0x49, 0x8d, 0xb4, 0x24}); // mov rdi, rbx ; lea rsi, [r12 + disp32]
     u32(offsetOf(record));

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// wgmma.mma_async (PTX ISA 9.7.15.5). Each warp of the warpgroup computes its own sixteen rows, so a
-// warp can execute alone; the 64-row instruction exists only in the register layout.
+// wgmma.mma_async (PTX ISA 9.7.15.5). Each warp of the warpgroup computes its own sixteen rows, so
+// a warp can execute alone; the 64-row instruction exists only in the register layout.
 //
 // Operands in shared memory are described by a 64-bit descriptor: start, leading and stride byte
-// offsets, swizzle. The address of an element is computed linearly and then XORed by its own absolute
-// address bits, which is what makes advancing along k by adding 32 bytes to the start correct:
+// offsets, swizzle. The address of an element is computed linearly and then XORed by its own
+// absolute address bits, which is what makes advancing along k by adding 32 bytes to the start
+// correct:
 //   K-major, swizzle of W bytes:  S + (mn/8)*SBO + (mn%8)*W + k*e
 //   K-major, none:                S + (mn/8)*SBO + (mn%8)*16 + (k/T)*LBO + (k%T)*e
 //   MN-major, swizzle of W bytes: S + (mn/R)*LBO + (mn%R)*e + (k%8)*W + (k/8)*SBO     R = W/e
@@ -25,7 +26,8 @@ namespace {
 struct Descriptor {
   uint32_t start, lbo, sbo, swizzle;
   explicit Descriptor(uint64_t d)
-      : start((d & 0x3fff) << 4), lbo((d >> 16 & 0x3fff) << 4), sbo((d >> 32 & 0x3fff) << 4), swizzle((4 - (d >> 62 & 3)) & 3) {}
+      : start((d & 0x3fff) << 4), lbo((d >> 16 & 0x3fff) << 4), sbo((d >> 32 & 0x3fff) << 4),
+        swizzle((4 - (d >> 62 & 3)) & 3) {}
   // Field values 1, 2, 3 mean 128, 64 and 32 bytes; `swizzle` is 3, 2, 1 for them and 0 for none.
   uint32_t width() const { return swizzle ? 16u << swizzle : 0; }
   /// Address of the 16-byte chunk that holds element (mn, k); `t` elements per chunk.
@@ -41,7 +43,8 @@ struct Descriptor {
 };
 
 float smallFloat(uint32_t b, int exponentBits, int fractionBits) {
-  int e = static_cast<int>(b >> fractionBits & ((1u << exponentBits) - 1)), bias = (1 << (exponentBits - 1)) - 1;
+  int e = static_cast<int>(b >> fractionBits & ((1u << exponentBits) - 1)),
+      bias = (1 << (exponentBits - 1)) - 1;
   uint32_t f = b & ((1u << fractionBits) - 1);
   float sign = b >> (exponentBits + fractionBits) & 1 ? -1.0f : 1.0f;
   bool top = e == (1 << exponentBits) - 1;
@@ -49,15 +52,20 @@ float smallFloat(uint32_t b, int exponentBits, int fractionBits) {
     return NAN;
   if (top && fractionBits != 3)
     return f ? NAN : sign * INFINITY;
-  return sign * std::ldexp(static_cast<float>(f + (e ? 1u << fractionBits : 0)), (e ? e : 1) - bias - fractionBits);
+  return sign * std::ldexp(static_cast<float>(f + (e ? 1u << fractionBits : 0)),
+                           (e ? e : 1) - bias - fractionBits);
 }
 
 float element(const char *p, Type t) {
   uint32_t word = 0;
   memcpy(&word, p, bitsOf(t) / 8);
   switch (t) {
-  case Type::BF16: word <<= 16; break;
-  case Type::TF32: word &= 0xffffe000u; break;
+  case Type::BF16:
+    word <<= 16;
+    break;
+  case Type::TF32:
+    word &= 0xffffe000u;
+    break;
   case Type::F16: {
     // The common case without ldexp: shift and scale, as everywhere in this emulator.
     uint32_t magnitude = (word & 0x7fffu) << 13, sign = (word & 0x8000u) << 16;
@@ -69,11 +77,16 @@ float element(const char *p, Type t) {
     word = ((word & 0x7fffu) >= 0x7c00u ? magnitude | 0x7f800000u : bits) | sign;
     break;
   }
-  case Type::E4M3: return smallFloat(word, 4, 3);
-  case Type::E5M2: return smallFloat(word, 5, 2);
-  case Type::S8: return static_cast<float>(static_cast<int8_t>(word));
-  case Type::U8: return static_cast<float>(word);
-  default: break;
+  case Type::E4M3:
+    return smallFloat(word, 4, 3);
+  case Type::E5M2:
+    return smallFloat(word, 5, 2);
+  case Type::S8:
+    return static_cast<float>(static_cast<int8_t>(word));
+  case Type::U8:
+    return static_cast<float>(word);
+  default:
+    break;
   }
   float f;
   memcpy(&f, &word, 4);
@@ -92,7 +105,10 @@ struct ByteTable {
 };
 const float *byteTable(Type t) {
   static const ByteTable e4m3(Type::E4M3), e5m2(Type::E5M2), s8(Type::S8), u8(Type::U8);
-  return t == Type::E4M3 ? e4m3.value : t == Type::E5M2 ? e5m2.value : t == Type::S8 ? s8.value : u8.value;
+  return t == Type::E4M3   ? e4m3.value
+         : t == Type::E5M2 ? e5m2.value
+         : t == Type::S8   ? s8.value
+                           : u8.value;
 }
 
 /// Sixteen bytes to singles; the hot loop of wgmma, so the type is decided outside it.
@@ -114,7 +130,8 @@ void decodeChunk(const char *p, Type t, float *out) {
       uint32_t normal[8];
       memcpy(normal, scaled, 32);
       for (int i = 0; i < 8; ++i)
-        bits[i] = ((in[i] & 0x7fffu) >= 0x7c00u ? bits[i] | 0x7f800000u : normal[i]) | static_cast<uint32_t>(in[i] & 0x8000u) << 16;
+        bits[i] = ((in[i] & 0x7fffu) >= 0x7c00u ? bits[i] | 0x7f800000u : normal[i]) |
+                  static_cast<uint32_t>(in[i] & 0x8000u) << 16;
     }
     memcpy(out, bits, 32);
   } else if (t == Type::TF32) {
@@ -141,7 +158,8 @@ public:
   const char *read(uint32_t address) {
     Cta &cta = *w.cta;
     if (address < cta.sharedBegin || address + 16 > cta.sharedEnd) {
-      fault(w, r, -1, "out-of-bounds", "wgmma operand at %s", describeAddress(w, Space::Shared, address).c_str());
+      fault(w, r, -1, "out-of-bounds", "wgmma operand at %s",
+            describeAddress(w, Space::Shared, address).c_str());
       return nullptr;
     }
     if (!cta.launch->options.checks)
@@ -150,7 +168,8 @@ public:
     a.address[0] = address;
     if ((init[0] & init[1] & init[2] & init[3] & 0xf) != 0xf) {
       if (!cta.races->pendingCopy(w, r, 0, a))
-        fault(w, r, -1, "uninitialized-read", "wgmma operand at %s, which nothing has written", describeAddress(w, Space::Shared, address).c_str());
+        fault(w, r, -1, "uninitialized-read", "wgmma operand at %s, which nothing has written",
+              describeAddress(w, Space::Shared, address).c_str());
       return nullptr;
     }
     return cta.races->asyncRead(w, r, a, bulkAgent(w.id)) ? cta.shared + address : nullptr;
@@ -164,13 +183,15 @@ private:
 
 /// Reads rows [mn0, mn0 + count) of an operand; `store(mn, k, value)`.
 template <class F>
-bool readOperand(Warp &w, const Rec *r, const Descriptor &d, uint32_t mn0, uint32_t count, uint32_t k, Type t, bool mnMajor, F store) {
+bool readOperand(Warp &w, const Rec *r, const Descriptor &d, uint32_t mn0, uint32_t count,
+                 uint32_t k, Type t, bool mnMajor, F store) {
   ChunkChecker check(w, r);
   uint32_t bytes = bitsOf(t) / 8, perChunk = 16 / bytes;
   uint32_t outer = mnMajor ? k : count, inner = mnMajor ? count : k;
   for (uint32_t o = 0; o < outer; ++o)
     for (uint32_t i = 0; i < inner; i += perChunk) {
-      const char *p = check.read(mnMajor ? d.chunk(mn0 + i, o, perChunk, true) : d.chunk(mn0 + o, i, perChunk, false));
+      const char *p = check.read(mnMajor ? d.chunk(mn0 + i, o, perChunk, true)
+                                         : d.chunk(mn0 + o, i, perChunk, false));
       if (!p)
         return false;
       float values[16];
@@ -190,7 +211,8 @@ void fragmentA(Warp &w, const uint32_t *places, Type t, uint32_t k, float *a) {
     for (uint32_t g = 0; g < 8; ++g) {
       float values[16];
       decodeChunk(reinterpret_cast<const char *>(column + 4 * g), t, values);
-      memcpy(a + (g + 8 * (q & 1)) * k + 4 * perWord * (q >> 1), values, 4 * perWord * sizeof(float));
+      memcpy(a + (g + 8 * (q & 1)) * k + 4 * perWord * (q >> 1), values,
+             4 * perWord * sizeof(float));
     }
   }
 }
@@ -252,7 +274,8 @@ void loadAccumulators(Warp &w, const Rec *r, Type t, bool zero, float *acc) {
     }
   }
 }
-void storeAccumulators(Warp &w, const Rec *r, Type t, bool zero, const float *acc, std::vector<uint32_t> &out) {
+void storeAccumulators(Warp &w, const Rec *r, Type t, bool zero, const float *acc,
+                       std::vector<uint32_t> &out) {
   out.resize(32 * r->o[6]);
   if (t == Type::F32) {
     memcpy(out.data(), acc, out.size() * 4);
@@ -263,8 +286,10 @@ void storeAccumulators(Warp &w, const Rec *r, Type t, bool zero, const float *ac
   for (uint32_t i = 0; i < r->o[6]; ++i)
     for (uint32_t l = 0; l < 32; ++l)
       out[32 * i + l] = t == Type::F16
-                            ? toHalf(acc[2 * i * 32 + l]) | static_cast<uint32_t>(toHalf(acc[(2 * i + 1) * 32 + l])) << 16
-                            : static_cast<uint32_t>(static_cast<int32_t>(acc[i * 32 + l])) + (zero ? 0 : place<uint32_t>(w, r->ext[i])[l]);
+                            ? toHalf(acc[2 * i * 32 + l]) |
+                                  static_cast<uint32_t>(toHalf(acc[(2 * i + 1) * 32 + l])) << 16
+                            : static_cast<uint32_t>(static_cast<int32_t>(acc[i * 32 + l])) +
+                                  (zero ? 0 : place<uint32_t>(w, r->ext[i])[l]);
 }
 
 bool uniformDescriptor(Warp &w, const Rec *r, uint32_t operand, const char *which, uint64_t &d) {
@@ -272,11 +297,14 @@ bool uniformDescriptor(Warp &w, const Rec *r, uint32_t operand, const char *whic
   d = c[0];
   for (int l = 1; l < 32; ++l)
     if (c[l] != d) {
-      fault(w, r, l, "descriptor-mismatch", "the descriptor of %s differs between lanes 0 and %d", which, l);
+      fault(w, r, l, "descriptor-mismatch", "the descriptor of %s differs between lanes 0 and %d",
+            which, l);
       return false;
     }
   if (d >> 49 & 7) {
-    fault(w, r, -1, "unsupported-descriptor", "the descriptor of %s has base offset %u; the emulator supports 0 only", which, unsigned(d >> 49 & 7));
+    fault(w, r, -1, "unsupported-descriptor",
+          "the descriptor of %s has base offset %u; the emulator supports 0 only", which,
+          unsigned(d >> 49 & 7));
     return false;
   }
   return true;
@@ -311,17 +339,20 @@ const Rec *wgmmaWait(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-/// Operands as decoded by DecodeHopper.cpp: o = scale-d, its negation, n, k, types, flags, number of
-/// accumulator registers; ext = accumulators, A (four registers or a descriptor), B descriptor.
+/// Operands as decoded by DecodeHopper.cpp: o = scale-d, its negation, n, k, types, flags, number
+/// of accumulator registers; ext = accumulators, A (four registers or a descriptor), B descriptor.
 const Rec *wgmmaMma(Warp &w, const Rec *r) {
   Cta &cta = *w.cta;
   HopperWarp &me = cta.hopper->warps[w.id];
   if (w.exec != allLanes)
-    return fault(w, r, -1, "divergent-collective", "wgmma needs all 32 lanes of the warp, but only lanes 0x%08x execute it", w.exec);
+    return fault(w, r, -1, "divergent-collective",
+                 "wgmma needs all 32 lanes of the warp, but only lanes 0x%08x execute it", w.exec);
   if (cta.launch->options.checks && !me.fenced)
-    return fault(w, r, -1, "missing-wgmma-fence", "the first wgmma of a warp needs a wgmma.fence before it");
+    return fault(w, r, -1, "missing-wgmma-fence",
+                 "the first wgmma of a warp needs a wgmma.fence before it");
   uint32_t n = r->o[2], k = r->o[3], flags = r->o[5], count = r->o[6];
-  Type td = static_cast<Type>(r->o[4] & 0xff), ta = static_cast<Type>(r->o[4] >> 8 & 0xff), tb = static_cast<Type>(r->o[4] >> 16 & 0xff);
+  Type td = static_cast<Type>(r->o[4] & 0xff), ta = static_cast<Type>(r->o[4] >> 8 & 0xff),
+       tb = static_cast<Type>(r->o[4] >> 16 & 0xff);
   bool registersA = flags & 1, transA = flags & 8, transB = flags & 16;
   bool zero = !((*place<uint32_t>(w, r->o[0]) ^ (r->o[1] ? ~0u : 0u)) & 1);
   const uint32_t *operands = r->ext + count;
@@ -333,16 +364,18 @@ const Rec *wgmmaMma(Warp &w, const Rec *r) {
     fragmentA(w, operands, ta, k, a);
   } else {
     if (!uniformDescriptor(w, r, operands[0], "A", bits) ||
-        !readOperand(w, r, Descriptor(bits), 16 * (w.id % 4), 16, k, ta, transA, [&](uint32_t m, uint32_t kk, float v) { a[m * k + kk] = v; }))
+        !readOperand(w, r, Descriptor(bits), 16 * (w.id % 4), 16, k, ta, transA,
+                     [&](uint32_t m, uint32_t kk, float v) { a[m * k + kk] = v; }))
       return nullptr;
   }
   for (uint32_t i = 0; i < 16 * k; ++i)
     a[i] *= signA;
   // B as the multiply wants it: [k][n/8][p][t] with n = 8j + 2t + p.
   if (!uniformDescriptor(w, r, operands[registersA ? 4 : 1], "B", bits) ||
-      !readOperand(w, r, Descriptor(bits), 0, n, k, tb, transB, [&](uint32_t column, uint32_t kk, float v) {
-        b[kk * n + (column & ~7u) + (column & 1) * 4 + (column >> 1 & 3)] = v * signB;
-      }))
+      !readOperand(w, r, Descriptor(bits), 0, n, k, tb, transB,
+                   [&](uint32_t column, uint32_t kk, float v) {
+                     b[kk * n + (column & ~7u) + (column & 1) * 4 + (column >> 1 & 3)] = v * signB;
+                   }))
     return nullptr;
   loadAccumulators(w, r, td, zero, acc);
   handlers().wgmma(acc, a, b, k, n);

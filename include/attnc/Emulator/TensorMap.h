@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Tensor maps: the 128-byte descriptors that tell the TMA unit where a tensor lies and which box of
-// it to copy. By contract the object is opaque; ours holds the arguments of cuTensorMapEncodeTiled in
-// plain fields behind a magic number, so that anything else is recognised as garbage.
+// it to copy. By contract the object is opaque; ours holds the arguments of cuTensorMapEncodeTiled
+// in plain fields behind a magic number, so that anything else is recognised as garbage.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,9 @@ static_assert(sizeof(TensorMap) == 128);
 
 /// Fills `map`; the arguments are those of cuTensorMapEncodeTiled. Returns what is wrong with them,
 /// or an empty string.
-std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t address, const uint64_t *dims,
-                        const uint64_t *strides, const uint32_t *box, const uint32_t *elementStrides, int interleave,
-                        int swizzle, int fill);
+std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t address,
+                        const uint64_t *dims, const uint64_t *strides, const uint32_t *box,
+                        const uint32_t *elementStrides, int interleave, int swizzle, int fill);
 
 /// XORs address bits as the swizzle mode (0 none, 1 32B, 2 64B, 3 128B) prescribes.
 inline uint32_t swizzleAddress(uint32_t a, unsigned mode) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// libFuzzer target for the PTX reader and decoder: any bytes must give a module or a PtxError. Build
-// with -DATTNC_EMU_FUZZ=ON and run, for example:
+// libFuzzer target for the PTX reader and decoder: any bytes must give a module or a PtxError.
+// Build with -DATTNC_EMU_FUZZ=ON and run, for example:
 //   build-emu/test/AttncEmulatorFuzz -max_len=4000 -max_total_time=600 corpus test/Emulator/ptx
 #include "attnc/Emulator/Emulator.h"
 

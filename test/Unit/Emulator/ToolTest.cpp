@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The ptx-emu command as a user meets it: results in .npy files, reports on stderr, exit status 0, 1
-// or 2.
+// The ptx-emu command as a user meets it: results in .npy files, reports on stderr, exit status 0,
+// 1 or 2.
 #include "EmulatorTest.h"
 
 #include <cstdlib>
@@ -19,14 +19,16 @@ protected:
   void TearDown() override { EXPECT_EQ(std::system(("rm -r " + folder).c_str()), 0); }
   /// Runs ptx-emu in the test's folder; returns the exit status, and stdout and stderr in `text`.
   int run(const std::string &arguments) {
-    std::string command = "cd " + folder + " && " + ATTNC_EMU_TOOL + " " + arguments + " > log 2>&1";
+    std::string command =
+        "cd " + folder + " && " + ATTNC_EMU_TOOL + " " + arguments + " > log 2>&1";
     int status = std::system(command.c_str());
     std::ifstream in(folder + "/log");
     text.assign(std::istreambuf_iterator<char>(in), {});
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
   void writeFloats(const std::string &name, const std::vector<float> &v) {
-    std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(v.size()) + ",), }";
+    std::string header =
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(v.size()) + ",), }";
     header.resize(117, ' ');
     header += '\n';
     std::ofstream out(folder + "/" + name, std::ios::binary);
@@ -41,7 +43,10 @@ protected:
 TEST_F(Tool, RunsAKernelOnFiles) {
   writeFloats("x.npy", std::vector<float>(100, 2));
   writeFloats("y.npy", std::vector<float>(100, 1));
-  ASSERT_EQ(run(basics + " --kernel saxpy --grid 1 --block 128 i32:100 f32:3 in:x.npy inout:y.npy:z.npy --counters c.json"), 0) << text;
+  ASSERT_EQ(run(basics + " --kernel saxpy --grid 1 --block 128 i32:100 f32:3 in:x.npy "
+                         "inout:y.npy:z.npy --counters c.json"),
+            0)
+      << text;
   std::ifstream in(folder + "/z.npy", std::ios::binary);
   std::string bytes(std::istreambuf_iterator<char>(in), {});
   ASSERT_GE(bytes.size(), 400u);
@@ -49,12 +54,15 @@ TEST_F(Tool, RunsAKernelOnFiles) {
   memcpy(&last, bytes.data() + bytes.size() - 4, 4);
   EXPECT_EQ(last, 7.0f);
   std::ifstream counters(folder + "/c.json");
-  EXPECT_NE(std::string(std::istreambuf_iterator<char>(counters), {}).find("\"sectors\""), std::string::npos);
+  EXPECT_NE(std::string(std::istreambuf_iterator<char>(counters), {}).find("\"sectors\""),
+            std::string::npos);
 }
 
 TEST_F(Tool, FaultsExitWithOne) {
   writeFloats("x.npy", std::vector<float>(100, 2));
-  EXPECT_EQ(run(basics + " --kernel saxpy --grid 1 --block 128 i32:101 f32:3 in:x.npy inout:x.npy:z.npy"), 1);
+  EXPECT_EQ(
+      run(basics + " --kernel saxpy --grid 1 --block 128 i32:101 f32:3 in:x.npy inout:x.npy:z.npy"),
+      1);
   EXPECT_NE(text.find("out-of-bounds in kernel 'saxpy'"), std::string::npos) << text;
 }
 
