@@ -698,3 +698,4 @@ tile.kernel @f(%t: !tile.view<4x4xf32>) attributes {grid_spaces = ["q", "h", "b"
   tile.return
 }
 
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

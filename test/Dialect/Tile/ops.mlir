@@ -55,3 +55,4 @@ tile.kernel @forms(%v: !tile.view<4xbf16, unit> {tile.binding = "tensor:K"}, %c:
   %w:2 = tile.wait %t, %u pending 1 : !tile.token<<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>>, !tile.token<<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>> -> !tile.slot<<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>>, !tile.slot<<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>>
   tile.return
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
