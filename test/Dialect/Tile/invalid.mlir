@@ -699,3 +699,4 @@ tile.kernel @f(%t: !tile.view<4x4xf32>) attributes {grid_spaces = ["q", "h", "b"
 }
 
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Size: one failing case for each constraint of the dialect; they are looked up by label.
