@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _library
 from ._signature import Signature, device_text, shape_of, sizes_of, split, views_of
-from ._tensors import CPU, FROM_NUMPY, DLTensor, View, allocate, is_torch, view
+from ._tensors import FROM_NUMPY, DLTensor, View, allocate, is_torch, view
 from .errors import ArgumentError, DeviceError
 
 _host_launched = False
@@ -108,9 +108,7 @@ def output_views(signature: Signature, views: Mapping[str, View], out: Any, lse:
 
 
 def row_alignment_of(views: Mapping[str, View]) -> int:
-    """The alignment, in bytes, that all rows of Q, K, V and out have. Host code takes any: 16 stands for it."""
-    if views["Q"].device[0] == CPU:
-        return 16
+    """The alignment, in bytes, that all rows of Q, K, V and out have."""
     return min(views[name].alignment() for name in ("Q", "K", "V", "out"))
 
 
@@ -150,6 +148,10 @@ class Kernel:
         handle = stream_handle(stream, tensors)
         views = views_of(self._signature, tensors, handle)
         outputs = output_views(self._signature, views, out, lse, handle)
+        # A GPU would lose its context over this, so it is not left to the launch.
+        if (found := row_alignment_of({**views, **outputs})) < self.row_alignment:
+            raise ArgumentError(f"every row of Q, K, V and out must start at a multiple of {self.row_alignment} bytes, found "
+                                f"{found}; compile with row_alignment={found}")
         self._launch({**views, **outputs}, params, handle)
         return results(self._signature, outputs, out, lse, return_lse)
 
