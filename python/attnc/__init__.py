@@ -21,4 +21,4 @@ __all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "Kernel
 
 def library_version() -> str:
     """Version of the compiler, with LLVM's: "attnc 0.1.0 (LLVM 22.1.8)"."""
-    return _load_library().attnc_version().decode()
+    return str(_load_library().attnc_version().decode())

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _library
 from ._signature import Signature, device_text, shape_of, sizes_of, split, views_of
-from ._tensors import CPU, FROM_NUMPY, DLTensor, View, allocate, is_torch, view
+from ._tensors import FROM_NUMPY, View, allocate, is_torch, view
 from .errors import ArgumentError, DeviceError
 
 _host_launched = False
@@ -67,7 +67,7 @@ def pack_tensors(views: Mapping[str, View]) -> tuple[Any, int]:
     """The C array of named tensors. ctypes keeps what it points at alive with it."""
     array = (_library.Tensor * len(views))()
     for slot, (name, found) in zip(array, views.items()):
-        tensor = DLTensor()
+        tensor = _library.DLTensor()
         found.fill(tensor)
         slot.name, slot.tensor = name.encode(), ctypes.pointer(tensor)
     return array, len(views)
@@ -75,7 +75,7 @@ def pack_tensors(views: Mapping[str, View]) -> tuple[Any, int]:
 
 def pack_params(params: Mapping[str, float]) -> tuple[Any, int]:
     """The C array of named numbers."""
-    return (_library.Param * len(params))(*[(n.encode(), v) for n, v in params.items()]), len(params)
+    return (_library.Param * len(params))(*[_library.Param(n.encode(), v) for n, v in params.items()]), len(params)
 
 
 def output_views(signature: Signature, views: Mapping[str, View], out: Any, lse: Any,
@@ -101,16 +101,14 @@ def output_views(signature: Signature, views: Mapping[str, View], out: Any, lse:
             raise ArgumentError(f"output `{name}` is on {device_text(found)}, the inputs on {device_text(first)}")
         if not found.writable:
             raise ArgumentError(f"output `{name}` is read-only")
-        for other, used in (views | {n: r for n, r in result.items() if n != name}).items():
+        for other, used in {**views, **{n: r for n, r in result.items() if n != name}}.items():
             if found.pointer + found.byte_offset == used.pointer + used.byte_offset and 0 not in found.shape + used.shape:
                 raise ArgumentError(f"output `{name}` lies on `{other}`: a kernel would overwrite what it reads")
     return result
 
 
 def row_alignment_of(views: Mapping[str, View]) -> int:
-    """The alignment, in bytes, that all rows of Q, K, V and out have. Host code takes any: 16 stands for it."""
-    if views["Q"].device[0] == CPU:
-        return 16
+    """The alignment, in bytes, that all rows of Q, K, V and out have."""
     return min(views[name].alignment() for name in ("Q", "K", "V", "out"))
 
 
@@ -150,6 +148,10 @@ class Kernel:
         handle = stream_handle(stream, tensors)
         views = views_of(self._signature, tensors, handle)
         outputs = output_views(self._signature, views, out, lse, handle)
+        # A GPU would lose its context over this, so it is not left to the launch.
+        if (found := row_alignment_of({**views, **outputs})) < self.row_alignment:
+            raise ArgumentError(f"every row of Q, K, V and out must start at a multiple of {self.row_alignment} bytes, found "
+                                f"{found}; compile with row_alignment={found}")
         self._launch({**views, **outputs}, params, handle)
         return results(self._signature, outputs, out, lse, return_lse)
 
@@ -180,9 +182,8 @@ def results(signature: Signature, outputs: Mapping[str, View], out: Any, lse: An
 def _release(handle: ctypes.c_void_p, device: str) -> None:
     """Unloads a kernel. One that may still be running on a GPU is waited for; if that cannot be, it stays loaded."""
     if device != "host":
-        torch = sys.modules.get("torch")
         try:
-            torch.cuda.synchronize(device)
+            sys.modules["torch"].cuda.synchronize(device)
         except Exception:  # no torch, or a graph is being captured: a finalizer must not raise
             return
     _library.load().attnc_kernel_destroy(handle)

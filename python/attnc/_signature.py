@@ -60,9 +60,10 @@ class Signature:
         return Signature(data["name"], MappingProxyType(params), tensors("inputs"), tensors("outputs"))
 
 
-def split(signature: Signature, qkv: tuple[Any, Any, Any], named: Mapping[str, Any]) -> tuple[dict, dict]:
+def split(signature: Signature, qkv: tuple[Any, Any, Any], named: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
     """The tensors and the parameters of a call, by name; every tensor that the spec takes is there."""
-    tensors, params = dict(zip("QKV", qkv)), {}
+    tensors: dict[str, Any] = dict(zip("QKV", qkv))
+    params: dict[str, float] = {}
     for name, value in named.items():
         if name in tensors:
             raise ArgumentError(f"`{name}` is given by position already")

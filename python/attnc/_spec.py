@@ -42,7 +42,7 @@ class Spec:
         self._handle = handle
         weakref.finalize(self, library.attnc_spec_destroy, handle).atexit = False
         self._signature = Signature.parse(library.attnc_spec_signature_json(handle).decode())
-        self._kernels: dict[tuple, Kernel] = {}
+        self._kernels: dict[tuple[Any, ...], Kernel] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:

@@ -8,6 +8,7 @@ a tensor can only come from a program that has imported it.
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -84,19 +85,30 @@ def view(name: str, value: Any, wanted: str | None = None, stream: int | None = 
                         "with __dlpack__")
 
 
+@functools.lru_cache(maxsize=None)
+def numpy_name(dtype: Any) -> str:
+    """NumPy computes the name of a dtype anew each time."""
+    return str(dtype.name)
+
+
+@functools.lru_cache(maxsize=None)
+def torch_name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def view_numpy(name: str, array: np.ndarray, wanted: str | None) -> View:
     if not array.dtype.isnative:
         raise ArgumentError(f"`{name}` is not in this machine's byte order; convert it with "
                             ".astype(array.dtype.newbyteorder('='))")
-    dtype = array.dtype.name
+    dtype = numpy_name(array.dtype)
     if dtype == "uint16" and wanted in (None, "bf16"):
         dtype = "bfloat16"
-    itemsize = array.dtype.itemsize
-    if any(stride % itemsize for stride in array.strides) and array.size:
-        raise ArgumentError(f"`{name}` has strides of {array.strides} bytes, which are no multiples of its elements' "
+    itemsize, steps = array.itemsize, array.strides
+    if array.size and any([step % itemsize for step in steps]):
+        raise ArgumentError(f"`{name}` has strides of {steps} bytes, which are no multiples of its elements' "
                             f"{itemsize}")
     return View(array, array.ctypes.data, FROM_NUMPY.get(dtype, dtype), array.shape,
-                tuple(stride // itemsize for stride in array.strides), (CPU, 0), "numpy", array.flags.writeable)
+                tuple([step // itemsize for step in steps]), (CPU, 0), "numpy", array.flags.writeable)
 
 
 def view_torch(name: str, tensor: Any) -> View:
@@ -109,7 +121,7 @@ def view_torch(name: str, tensor: Any) -> View:
         raise ArgumentError(f"`{name}` requires a gradient, and this version has no backward kernels: the gradient "
                             "would silently be lost. Use torch.no_grad() or .detach()")
     device = (CPU, 0) if tensor.device.type == "cpu" else (CUDA, tensor.device.index)
-    dtype = str(tensor.dtype).removeprefix("torch.")
+    dtype = torch_name(tensor.dtype)
     return View(tensor, tensor.data_ptr(), FROM_NUMPY.get(dtype, dtype), tuple(tensor.shape), tensor.stride(), device,
                 "torch")
 

@@ -39,15 +39,28 @@ def test_strides(causal, qkv, layout, dtype):
     assert_close(causal.reference(*moved), causal.reference(*qkv), 0)
 
 
-def test_row_alignment_on_the_host(qkv):
-    """Host code takes rows at any address, so that it is compiled once."""
+def test_row_alignment_is_part_of_the_kernel(qkv):
     spec = attnc.load("causal")
     wanted = spec(*qkv)
-    kernel = spec.compile(dtype="f32", head_dim=16, v_head_dim=8)
-    moved = [layouts(x)["padded"] for x in qkv]
-    assert [_tensors.view("x", x).alignment() for x in (qkv[0], moved[0])] == [16, 4]
-    assert (spec(*moved) == wanted).all() and (kernel(*moved) == wanted).all()
+    spec(*qkv)
     assert len(spec._kernels) == 1
+    moved = [layouts(x)["padded"] for x in qkv]
+    assert (spec(*moved) == wanted).all()
+    assert sorted(key[4] for key in spec._kernels) == [4, 16]
+    kernels = [spec.compile(dtype="f32", head_dim=16, v_head_dim=8, row_alignment=n) for n in (4, 16)]
+    assert (kernels[0](*moved) == wanted).all() and (kernels[0](*qkv) == wanted).all()
+    with pytest.raises(attnc.ArgumentError, match="a multiple of 16 bytes, found 4; compile with row_alignment=4"):
+        kernels[1](*moved)
+
+
+def test_alignment_of_rows():
+    x = np.zeros(4096, np.float16)
+    base = x[-x.ctypes.data % 16 // 2:]
+    for first, row, wanted in ((0, 64, 16), (0, 8, 16), (4, 64, 8), (0, 12, 8), (0, 2, 4), (1, 64, 2), (0, 33, 2), (0, -64, 16)):
+        rows = np.lib.stride_tricks.as_strided(base[512 + first:], (3, 8), (2 * row, 2))
+        assert _tensors.view("x", rows).alignment() == wanted, (first, row)
+        # One row: its stride does not matter.
+        assert _tensors.view("x", rows[:1]).alignment() == max(wanted, 16 if first == 0 else 0)
 
 
 def test_one_kernel_for_each_dtype_and_head_dim(qkv):
