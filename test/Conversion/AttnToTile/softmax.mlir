@@ -1,0 +1,160 @@
+// RUN: attnc-opt %s --split-input-file --pass-pipeline='builtin.module(cse,attn-plan{target=sm_80 dtype=f16 head-dim=64},convert-attn-to-tile,canonicalize,cse)' | FileCheck %s
+
+// Without a mask: FULL tiles first, then the tail, whose only condition is the number of keys. The default scale is
+// folded into the exponential: 0.125 * log2(e) = 0.180336878. The floor of the running maximum is finite.
+// CHECK-LABEL: tile.kernel @full(
+// CHECK-DAG: %[[FLOOR:.*]] = arith.constant -9.99999968E+37 : f32
+// CHECK-DAG: %[[FACTOR:.*]] = arith.constant 0.180336878 : f32
+// CHECK: %[[Q:.*]] = tile.load %{{.*}} rows 2 from %{{.*}} to %{{.*}} cols 64
+// CHECK: %[[M0:.*]] = tile.fill %[[FLOOR]] : f32 -> <64xf32>
+// CHECK: %[[FULL:.*]]:3 = scf.for %[[KEY:.*]] = %{{.*}} to %[[MID:.*]] step %{{.*}} iter_args(%{{.*}} = %[[M0]],
+// CHECK: %[[K:.*]] = tile.load %{{.*}} rows 2 from %[[KEY]]
+// CHECK: %[[S:.*]] = tile.dot %[[Q]], %[[K]] transposed
+// CHECK-NEXT: tile.reduce max %[[S]]
+// CHECK-NOT: arith.cmpi
+// CHECK: math.fma %{{.*}}, %[[FACTOR]], %{{.*}} : f32
+// CHECK-NOT: arith.cmpi
+// CHECK: scf.yield
+// CHECK: scf.for %[[KEY2:.*]] = %[[MID]] to %{{.*}} iter_args(%{{.*}} = %[[FULL]]#0, %{{.*}} = %[[FULL]]#1, %{{.*}} = %[[FULL]]#2)
+// CHECK: tile.map(%{{.*}}) at(%{{.*}}, %[[KEY2]])
+// CHECK-COUNT-1: arith.cmpi slt
+// CHECK: arith.select
+// CHECK-NOT: scf.for
+// CHECK: tile.return
+attn.variant @full {
+  %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+  %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+  %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+  %out, %lse = attn.attend %Q, %K, %V  : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]> -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+}
+
+// -----
+
+// Causal: may ends behind the last row's position, must behind the first row's; programs start at the last tile.
+// CHECK-LABEL: tile.kernel @causal(
+// CHECK-SAME: %[[NQ:[a-z0-9]+]]: i32 {tile.binding = "size:q"}, %[[NK:[a-z0-9]+]]: i32 {tile.binding = "size:kv"}
+// CHECK: %[[ID:.*]] = tile.program_id 0
+// CHECK: %[[TILES:.*]] = arith.divui
+// CHECK: %[[LASTTILE:.*]] = arith.subi %[[TILES]], %{{.*}} : i32
+// CHECK: %[[TILE:.*]] = arith.subi %[[LASTTILE]], %[[ID]] : i32
+// CHECK: %[[ROW:.*]] = arith.muli %[[TILE]], %{{.*}} : i32
+// CHECK-DAG: %[[Q64:.*]] = arith.extsi %[[NQ]] : i32 to i64
+// CHECK-DAG: %[[K64:.*]] = arith.extsi %[[NK]] : i32 to i64
+// CHECK-DAG: %[[FIRST:.*]] = arith.extsi %[[ROW]] : i32 to i64
+// CHECK: %[[ENDROW:.*]] = arith.minsi %{{.*}}, %[[Q64]] : i64
+// CHECK: %[[LAST:.*]] = arith.subi %[[ENDROW]], %{{.*}} : i64
+// CHECK: %[[SHIFT:.*]] = arith.subi %[[K64]], %[[Q64]] : i64
+// CHECK: arith.addi %[[LAST]], %[[SHIFT]] : i64
+// CHECK: arith.addi %[[FIRST]], %[[SHIFT]] : i64
+// CHECK-COUNT-2: scf.for
+// CHECK-NOT: scf.for
+// CHECK: tile.return
+attn.variant @causal {
+  %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+  %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+  %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+  %out, %lse = attn.attend %Q, %K, %V mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+      %q = attn.position %row bottom_right
+      %keep = arith.cmpi sle, %kv, %q : i32
+      attn.yield %keep : i1
+    } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]> -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+}
+
+// -----
+
+// A mask that cannot be solved for kv: one loop, PARTIAL tiles only.
+// CHECK-LABEL: tile.kernel @unsolvable(
+// CHECK: scf.for
+// CHECK: tile.element
+// CHECK: scf.yield
+// CHECK-NOT: scf.for
+// CHECK: tile.return
+attn.variant @unsolvable {
+  %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+  %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+  %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+  %c = attn.input "c" : !attn.tensor<[b, kv], i1>
+  %out, %lse = attn.attend %Q, %K, %V mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+      %keep = attn.read %c[%b, %kv] : !attn.tensor<[b, kv], i1> -> i1
+      attn.yield %keep : i1
+    } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]> -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+}
+
+// -----
+
+// Two ranges share one copy of the loops: an outer loop picks the bounds.
+// CHECK-LABEL: tile.kernel @two(
+// CHECK: scf.for %[[PICK:.*]] = %{{.*}} to %c2_i32
+// CHECK: arith.cmpi eq, %[[PICK]], %c1_i32
+// CHECK-COUNT-4: arith.select
+// CHECK-COUNT-3: scf.for
+// CHECK-NOT: scf.for
+// CHECK: tile.return
+attn.variant @two {
+  %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+  %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+  %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+  %out, %lse = attn.attend %Q, %K, %V mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+      %few = arith.constant 4 : i32
+      %from = arith.constant 100 : i32
+      %first = arith.cmpi slt, %kv, %few : i32
+      %later = arith.cmpi sge, %kv, %from : i32
+      %keep = arith.ori %first, %later : i1
+      attn.yield %keep : i1
+    } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]> -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+}
+
+// -----
+
+// A sink is a key that every row has seen: m starts at max(sink, floor), l at exp(sink - m); the scale is not folded.
+// CHECK-LABEL: tile.kernel @sink(
+// CHECK: %[[SINK:.*]] = tile.map() at(
+// CHECK: tile.element
+// CHECK: %[[M:.*]] = tile.map(%[[SINK]]) at(
+// CHECK: arith.maxnumf
+// CHECK: %[[L:.*]] = tile.map(%[[SINK]], %[[M]]) at(
+// CHECK: math.exp2
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[M]], %{{.*}} = %[[L]],
+// CHECK: tile.dot
+// CHECK-NEXT: tile.map
+// CHECK: arith.mulf %{{.*}}, %cst{{.*}} : f32
+attn.variant @sink {
+  %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+  %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+  %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+  %z = attn.input "z" : !attn.tensor<[h], f32>
+  %out, %lse = attn.attend %Q, %K, %V sink(%b: i32, %h: i32, %row: i32) {
+      %s = attn.read %z[%h] : !attn.tensor<[h], f32> -> f32
+      attn.yield %s : f32
+    } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]> -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+}
+
+// -----
+
+// A score region and the lse: scores are scaled before the region sees them, in FULL tiles too; lse is stored by row.
+// CHECK-LABEL: tile.kernel @scored(
+// CHECK: scf.for
+// CHECK: tile.dot
+// CHECK-NEXT: tile.map
+// CHECK: %[[X:.*]] = arith.mulf %{{.*}}, %{{.*}} : f32
+// CHECK: math.tanh %[[X]] : f32
+// CHECK: scf.for
+// CHECK: math.tanh
+// CHECK: tile.store %{{.*}} rows 2 from %{{.*}} to %{{.*}} cols 64 : <64x64xf32>, <4xf16, unit>
+// CHECK: math.log2
+// CHECK: tile.store %{{.*}} rows 2 from %{{.*}} to %{{.*}} cols 1 : <64xf32>, <3xf32>
+attn.variant @scored {
+  %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+  %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+  %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+  %out, %lse = attn.attend %Q, %K, %V score(%s: f32, %b: i32, %h: i32, %row: i32, %kv: i32) {
+      %t = math.tanh %s : f32
+      attn.yield %t : f32
+    } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]> -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return ["out", "lse"](%out, %lse : !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>)
+}
