@@ -6,6 +6,7 @@
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Interfaces/FunctionImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace attnc::tile;
@@ -38,12 +39,18 @@ llvm::StringRef KernelOp::getBinding(unsigned i) {
 }
 
 LogicalResult KernelOp::verify() {
-  if (getGridSpaces().size() != 3 || getGridTiles().size() != 3)
-    return emitOpError("expects three grid dimensions, found ") << getGridSpaces().size();
+  if (getGridSpaces().size() != 3 || getGridTiles().size() != 3) // tile.kernel C1
+    return emitOpError("expects three grid dimensions, found ")
+           << getGridSpaces().size() << " spaces and " << getGridTiles().size() << " tiles";
+  for (int64_t size : getGridTiles())
+    if (size < 1) // tile.kernel C1
+      return emitOpError("expects grid tiles of at least 1, found ") << size;
+  if (getNumWarps() < 1 || getNumWarps() > 32) // tile.kernel C4
+    return emitOpError("expects 1 to 32 warps, found ") << static_cast<int32_t>(getNumWarps());
   for (auto [i, type] : llvm::enumerate(getArgumentTypes())) {
-    if (!isa<ViewType>(type) && !type.isInteger(32) && !type.isF32())
+    if (!isa<ViewType>(type) && !type.isInteger(32) && !type.isF32()) // tile.kernel C2
       return emitOpError("expects arguments that are views, i32 or f32, found ") << type;
-    if (!isExternal() && getBinding(i).empty())
+    if (!isExternal() && getBinding(i).empty()) // tile.kernel C3
       return emitOpError("expects argument ") << i << " to have a `tile.binding`";
   }
   return success();
@@ -52,6 +59,13 @@ LogicalResult KernelOp::verify() {
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
+
+/// Rows run over one of the first `count` dimensions of the view.
+static LogicalResult verifyRowDim(Operation *op, int64_t rowDim, int64_t count) {
+  if (rowDim < 0 || rowDim >= count)
+    return op->emitOpError("expects rows over one of the first ") << count << " dimensions, found " << rowDim;
+  return success();
+}
 
 LogicalResult LoadOp::verify() {
   ViewType view = getView().getType();
@@ -67,7 +81,9 @@ LogicalResult LoadOp::verify() {
   if (static_cast<int64_t>(getValidCols()) > tile.getCols()) // tile.load C3
     return emitOpError("expects at most ") << tile.getCols() << " valid columns, found "
                                            << getValidCols();
-  return success();
+  if (tile.getRank() != 2) // tile.load C4
+    return emitOpError("expects a matrix, found ") << tile;
+  return verifyRowDim(*this, getRowDim(), view.getRank() - 1); // tile.load C4
 }
 
 LogicalResult StoreOp::verify() {
@@ -76,15 +92,22 @@ LogicalResult StoreOp::verify() {
   if (tile.getRank() == 2 && !view.getUnitStride()) // tile.store C1
     return emitOpError("expects a view with a unit last stride, found ") << view;
   if (getIndices().size() + tile.getRank() != static_cast<size_t>(view.getRank())) // tile.store C2
-    return emitOpError("expects ") << view.getRank() - tile.getRank() << " indices, found "
-                                   << getIndices().size();
-  return success();
+    return emitOpError("expects ") << view.getRank() - static_cast<int64_t>(tile.getRank())
+                                   << " indices, found " << getIndices().size();
+  if (static_cast<int64_t>(getValidCols()) > tile.getCols()) // tile.store C3
+    return emitOpError("expects at most ") << tile.getCols() << " valid columns, found "
+                                           << getValidCols();
+  return verifyRowDim(*this, getRowDim(), view.getRank() - (tile.getRank() == 2 ? 1 : 0)); // tile.store C3
 }
 
 LogicalResult ElementOp::verify() {
   if (static_cast<int64_t>(getIndices().size()) != getView().getType().getRank()) // tile.element C1
     return emitOpError("expects ") << getView().getType().getRank() << " indices, found "
                                    << getIndices().size();
+  Type element = getView().getType().getElementType();
+  Type wanted = isa<FloatType>(element) ? Type(Float32Type::get(getContext())) : element;
+  if (getResult().getType() != wanted) // tile.element C2
+    return emitOpError("expects a result of type ") << wanted << ", found " << getResult().getType();
   return success();
 }
 
@@ -93,7 +116,7 @@ LogicalResult ElementOp::verify() {
 //===----------------------------------------------------------------------===//
 
 LogicalResult FillOp::verify() {
-  if (getValue().getType() != getResult().getType().getElementType())
+  if (getValue().getType() != getResult().getType().getElementType()) // tile.fill C1
     return emitOpError("expects a value of type ")
            << getResult().getType().getElementType() << ", found " << getValue().getType();
   return success();
@@ -149,16 +172,72 @@ LogicalResult MapOp::verifyRegions() {
 LogicalResult ReduceOp::verify() {
   TileType input = getInput().getType(), result = getResult().getType();
   if (input.getRank() != 2 || result.getRank() != 1 || input.getRows() != result.getRows() ||
-      input.getElementType() != result.getElementType())
+      input.getElementType() != result.getElementType()) // tile.reduce C1
     return emitOpError("expects a matrix reduced to one value for each row, found ")
            << input << " to " << result;
   return success();
 }
 
 LogicalResult CastOp::verify() {
-  if (getInput().getType().getShape() != getResult().getType().getShape())
+  if (getInput().getType().getShape() != getResult().getType().getShape()) // tile.cast C1
     return emitOpError("expects equal shapes, found ")
            << getInput().getType() << " and " << getResult().getType();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Shared memory and asynchronous copies
+//===----------------------------------------------------------------------===//
+
+LogicalResult AllocOp::verify() {
+  std::optional<uint64_t> offset = getOffset();
+  if (offset && (static_cast<int64_t>(*offset) < 0 || *offset % 16 != 0)) // tile.alloc C1
+    return emitOpError("expects an offset that is a multiple of 16, found ") << static_cast<int64_t>(*offset);
+  return success();
+}
+
+LogicalResult AsyncCopyOp::verify() {
+  ViewType view = getView().getType();
+  BufferType buffer = getBuffer().getType();
+  if (!view.getUnitStride()) // tile.async_copy C1
+    return emitOpError("expects a view with a unit last stride, found ") << view;
+  if (view.getElementType() != buffer.getElementType()) // tile.async_copy C1
+    return emitOpError("expects element type ")
+           << view.getElementType() << ", found " << buffer.getElementType();
+  if (static_cast<int64_t>(getIndices().size()) != view.getRank() - 2) // tile.async_copy C2
+    return emitOpError("expects ") << view.getRank() - 2 << " indices, found " << getIndices().size();
+  if (static_cast<int64_t>(getValidCols()) > buffer.getShape()[2]) // tile.async_copy C3
+    return emitOpError("expects at most ") << buffer.getShape()[2] << " valid columns, found "
+                                           << getValidCols();
+  int64_t bytes = getVectorBytes(), element = buffer.getElementType().getIntOrFloatBitWidth() / 8;
+  if (bytes < std::max<int64_t>(2, element) || bytes > 16 || !llvm::isPowerOf2_64(bytes)) // tile.async_copy C4
+    return emitOpError("expects copies by a power of two of bytes, from an element to 16, found ")
+           << static_cast<int32_t>(getVectorBytes());
+  if (getToken().getType().getBuffer() != buffer) // tile.async_copy C5
+    return emitOpError("expects a token of ") << buffer << ", found " << getToken().getType();
+  return verifyRowDim(*this, getRowDim(), view.getRank() - 1); // tile.async_copy C2
+}
+
+LogicalResult WaitOp::verify() {
+  if (getTokens().size() != getSlots().size()) // tile.wait C1
+    return emitOpError("expects one slot for each token, found ")
+           << getTokens().size() << " tokens and " << getSlots().size() << " slots";
+  for (auto [token, slot] : llvm::zip(getTokens(), getSlots())) {
+    Type buffer = cast<TokenType>(token.getType()).getBuffer();
+    if (cast<SlotType>(slot.getType()).getBuffer() != buffer) // tile.wait C1
+      return emitOpError("expects a slot of ") << buffer << ", found " << slot.getType();
+  }
+  if (static_cast<int32_t>(getPending()) < 0) // tile.wait C2
+    return emitOpError("expects 0 or more pending groups, found ") << static_cast<int32_t>(getPending());
+  return success();
+}
+
+LogicalResult ReadOp::verify() {
+  BufferType buffer = getSlot().getType().getBuffer();
+  TileType tile = getResult().getType();
+  if (tile.getShape() != buffer.getShape().drop_front() ||
+      tile.getElementType() != buffer.getElementType()) // tile.read C1
+    return emitOpError("expects a tile like a stage of ") << buffer << ", found " << tile;
   return success();
 }
 

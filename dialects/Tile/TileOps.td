@@ -12,9 +12,37 @@ include "mlir/Interfaces/FunctionInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
+/// Uses every op of this file.
+class Tile_ExampleOp<string mnemonic, list<Trait> traits = []> : Tile_Op<mnemonic, traits> {
+  let examples = [[{
+    tile.kernel @k(%Q: !tile.view<4xf16, unit> {tile.binding = "tensor:Q"}, %lse: !tile.view<3xf32> {tile.binding = "tensor:lse"},
+                   %n: i32 {tile.binding = "size:q"}) attributes {
+        grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+      %b = tile.program_id 2
+      %h = tile.program_id 1
+      %zero = arith.constant 0 : i32
+      %none = arith.constant 0.0 : f32
+      %q = tile.load %Q[%b, %h] rows 2 from %zero to %n cols 40 : <4xf16, unit> -> <64x48xf16>
+      %start = tile.fill %none : f32 -> <64x64xf32>
+      %s = tile.dot %q, %q transposed, %start : <64x48xf16>, <64x48xf16>, <64x64xf32> -> <64x64xf32>
+      %bias = tile.element %lse[%b, %h, %zero] : <3xf32> -> f32
+      %x = tile.map(%s) at(%zero, %zero) {
+      ^bb0(%e: f32, %row: i32, %col: i32):
+        %later = arith.cmpi sgt, %col, %row : i32
+        %y = arith.select %later, %bias, %e : f32
+        tile.yield %y : f32
+      } : (!tile.tile<64x64xf32>) -> !tile.tile<64x64xf32>
+      %m = tile.reduce max %x : <64x64xf32> -> <64xf32>
+      tile.store %m, %lse[%b, %h] rows 2 from %zero to %n cols 1 : <64xf32>, <3xf32>
+      %p = tile.cast %x : <64x64xf32> -> <64x64xf16>
+      tile.return
+    }
+  }]];
+}
+
 def Tile_Scalar : AnyTypeOf<[I1, I32, F32], "scalar (i1, i32 or f32)">;
 
-def Tile_KernelOp : Tile_Op<"kernel", [FunctionOpInterface, IsolatedFromAbove, AffineScope]> {
+def Tile_KernelOp : Tile_ExampleOp<"kernel", [FunctionOpInterface, IsolatedFromAbove, AffineScope]> {
   let summary = "a program that runs at every point of a grid";
   let description = [{
     Arguments are views and scalars (i32, f32). Each has the argument attribute `tile.binding`, a string
@@ -23,6 +51,12 @@ def Tile_KernelOp : Tile_Op<"kernel", [FunctionOpInterface, IsolatedFromAbove, A
     - `grid_spaces`, `grid_tiles`: dimension i of the grid has ceil(size(grid_spaces[i]) / grid_tiles[i])
       points; `tile.program_id i` is the point's index. Three dimensions.
     - `num_warps`: warps of a thread block on a GPU; ignored on the host.
+
+    Constraints:
+    - C1: three grid dimensions, of at least 1 point to a tile.
+    - C2: arguments are views, i32 or f32.
+    - C3: every argument has a `tile.binding`.
+    - C4: 1 to 32 warps.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
                        StrArrayAttr:$grid_spaces, DenseI64ArrayAttr:$grid_tiles, I32Attr:$num_warps,
@@ -39,19 +73,19 @@ def Tile_KernelOp : Tile_Op<"kernel", [FunctionOpInterface, IsolatedFromAbove, A
   let hasVerifier = 1;
 }
 
-def Tile_ReturnOp : Tile_Op<"return", [Pure, Terminator, HasParent<"KernelOp">]> {
+def Tile_ReturnOp : Tile_ExampleOp<"return", [Pure, Terminator, HasParent<"KernelOp">]> {
   let summary = "ends a kernel";
   let assemblyFormat = "attr-dict";
 }
 
-def Tile_ProgramIdOp : Tile_Op<"program_id", [Pure]> {
+def Tile_ProgramIdOp : Tile_ExampleOp<"program_id", [Pure]> {
   let summary = "the program's index along a dimension of the grid";
   let arguments = (ins ConfinedAttr<I32Attr, [IntMinValue<0>, IntMaxValue<2>]>:$dim);
   let results = (outs I32:$result);
   let assemblyFormat = "$dim attr-dict";
 }
 
-def Tile_LoadOp : Tile_Op<"load", [MemoryEffects<[MemRead]>]> {
+def Tile_LoadOp : Tile_ExampleOp<"load", [MemoryEffects<[MemRead]>]> {
   let summary = "loads a block of rows of a view";
   let description = [{
     Element (i, j) of the result is `view[indices..., row + i, j]`, and 0 where `row + i >= limit` or
@@ -66,6 +100,7 @@ def Tile_LoadOp : Tile_Op<"load", [MemoryEffects<[MemRead]>]> {
     - C1: the view has a unit last stride and the result's element type.
     - C2: rank(view) - 2 indices.
     - C3: `valid_cols` is at most the number of columns.
+    - C4: the result is a matrix, and `row_dim` a dimension of the view before the last.
   }];
   let arguments = (ins Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row, I32:$limit,
                        I64Attr:$row_dim, I64Attr:$valid_cols);
@@ -77,7 +112,7 @@ def Tile_LoadOp : Tile_Op<"load", [MemoryEffects<[MemRead]>]> {
   let hasVerifier = 1;
 }
 
-def Tile_StoreOp : Tile_Op<"store", [MemoryEffects<[MemWrite]>]> {
+def Tile_StoreOp : Tile_ExampleOp<"store", [MemoryEffects<[MemWrite]>]> {
   let summary = "stores a tile into a block of rows of a view";
   let description = [{
     The inverse of `tile.load`: rows at or beyond `limit` and columns at or beyond `valid_cols` are not
@@ -87,6 +122,8 @@ def Tile_StoreOp : Tile_Op<"store", [MemoryEffects<[MemWrite]>]> {
     Constraints:
     - C1: a rank-2 tile needs a unit last stride.
     - C2: rank(view) - rank(tile) indices.
+    - C3: `valid_cols` is at most the number of columns, and `row_dim` a dimension of the view: for a matrix before
+      the last.
   }];
   let arguments = (ins Tile_TileType:$value, Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row,
                        I32:$limit, I64Attr:$row_dim, I64Attr:$valid_cols);
@@ -97,7 +134,7 @@ def Tile_StoreOp : Tile_Op<"store", [MemoryEffects<[MemWrite]>]> {
   let hasVerifier = 1;
 }
 
-def Tile_ElementOp : Tile_Op<"element", [MemoryEffects<[MemRead]>]> {
+def Tile_ElementOp : Tile_ExampleOp<"element", [MemoryEffects<[MemRead]>]> {
   let summary = "reads one element of a view as a scalar";
   let description = [{
     Indices must lie inside the tensor: the producer clamps what it cannot prove. Reals (f16, bf16, f32)
@@ -105,6 +142,7 @@ def Tile_ElementOp : Tile_Op<"element", [MemoryEffects<[MemRead]>]> {
 
     Constraints:
     - C1: as many indices as the view has dimensions.
+    - C2: the result is the view's element, read as said above.
   }];
   let arguments = (ins Tile_ViewType:$view, Variadic<I32>:$indices);
   let results = (outs Tile_Scalar:$result);
@@ -112,15 +150,19 @@ def Tile_ElementOp : Tile_Op<"element", [MemoryEffects<[MemRead]>]> {
   let hasVerifier = 1;
 }
 
-def Tile_FillOp : Tile_Op<"fill", [Pure]> {
+def Tile_FillOp : Tile_ExampleOp<"fill", [Pure]> {
   let summary = "a tile whose elements are all one scalar";
+  let description = [{
+    Constraints:
+    - C1: the scalar has the tile's element type.
+  }];
   let arguments = (ins AnyType:$value);
   let results = (outs Tile_TileType:$result);
   let assemblyFormat = "$value attr-dict `:` type($value) `->` type($result)";
   let hasVerifier = 1;
 }
 
-def Tile_DotOp : Tile_Op<"dot", [Pure]> {
+def Tile_DotOp : Tile_ExampleOp<"dot", [Pure]> {
   let summary = "adds a matrix product to an accumulator";
   let description = [{
     `result[i, j] = acc[i, j] + sum(lhs[i, k] * rhs[k, j] for k)`, with `rhs[j, k]` when `transpose_rhs`
@@ -141,7 +183,7 @@ def Tile_DotOp : Tile_Op<"dot", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Tile_MapOp : Tile_Op<"map", [RecursiveMemoryEffects, SingleBlock]> {
+def Tile_MapOp : Tile_ExampleOp<"map", [RecursiveMemoryEffects, SingleBlock]> {
   let summary = "computes each element of a tile from elements and coordinates";
   let description = [{
     The region receives one scalar for each operand, then the row `row0 + i` and, if the result is a
@@ -176,16 +218,19 @@ def Tile_MapOp : Tile_Op<"map", [RecursiveMemoryEffects, SingleBlock]> {
   let hasRegionVerifier = 1;
 }
 
-def Tile_YieldOp : Tile_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"MapOp">]> {
+def Tile_YieldOp : Tile_ExampleOp<"yield", [Pure, Terminator, ReturnLike, HasParent<"MapOp">]> {
   let summary = "ends the region of a map with the element's value";
   let arguments = (ins AnyType:$value);
   let assemblyFormat = "$value attr-dict `:` type($value)";
 }
 
-def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
+def Tile_ReduceOp : Tile_ExampleOp<"reduce", [Pure]> {
   let summary = "reduces each row of a matrix";
   let description = [{
     `max` ignores NaN if another element is not NaN. The order of a `sum` is not specified.
+
+    Constraints:
+    - C1: the input is a matrix, the result has one value of the same type for each row.
   }];
   let arguments = (ins Tile_ReduceKindAttr:$kind, Tile_TileType:$input);
   let results = (outs Tile_TileType:$result);
@@ -193,8 +238,12 @@ def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Tile_CastOp : Tile_Op<"cast", [Pure]> {
+def Tile_CastOp : Tile_ExampleOp<"cast", [Pure]> {
   let summary = "converts the element type of a tile (round to nearest even)";
+  let description = [{
+    Constraints:
+    - C1: both tiles have the same shape.
+  }];
   let arguments = (ins Tile_TileType:$input);
   let results = (outs Tile_TileType:$result);
   let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";

@@ -194,6 +194,9 @@ attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tenso
   for (size_t i = 0; i < numParams; ++i) {
     if (!params[i].name)
       return fail(ATTNC_INVALID_ARGUMENT, "a parameter without a name");
+    if (!kernel->code.abi.paramDefaults.count(params[i].name))
+      return fail(ATTNC_INVALID_ARGUMENT,
+                  formatv("`{0}` is not a launch parameter of `{1}`", params[i].name, kernel->code.abi.symbol).str());
     inputs.params[params[i].name] = params[i].value;
   }
   attnc_status status = ATTNC_OK;

@@ -81,21 +81,33 @@ static llvm::Expected<Phase> lastPhase(const Options &options, const Target &tar
   return *phase;
 }
 
-static void printTiming(const std::vector<std::pair<std::string, double>> &phases, double total,
-                        bool json) {
-  if (json) {
-    llvm::json::Object object;
-    for (auto &[name, milliseconds] : phases)
-      object[name] = milliseconds;
-    object["total"] = total;
-    llvm::errs() << formatv("{0}\n", llvm::json::Value(std::move(object)));
-    return;
-  }
+using PhaseTimes = std::vector<std::pair<std::string, double>>;
+
+static void printTiming(const PhaseTimes &phases, double total) {
   llvm::errs() << "phase             ms     %\n";
   for (auto &[name, milliseconds] : phases)
     llvm::errs() << formatv("{0,-14} {1,6:F2} {2,5:F1}\n", name, milliseconds,
                             100 * milliseconds / total);
   llvm::errs() << formatv("{0,-14} {1,6:F2}\n", "total", total);
+}
+
+/// One object on standard output; the code is a file of its own or, if it is text, a member.
+static void printJson(const Options &options, const Target &target, llvm::StringRef kind,
+                      llvm::StringRef code, const PhaseTimes &phases, double total) {
+  llvm::json::Object times;
+  for (auto &[name, milliseconds] : phases)
+    times[name] = milliseconds;
+  llvm::json::Object object{{"spec", options.spec},
+                            {"target", target.name},
+                            {"kind", kind},
+                            {"bytes", static_cast<int64_t>(code.size())},
+                            {"phases_ms", std::move(times)},
+                            {"total_ms", total}};
+  if (!options.output.empty() && options.output != "-")
+    object["file"] = options.output;
+  else if (llvm::json::isUTF8(code))
+    object["text"] = code;
+  llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
 }
 
 /// A module at any phase, for --compile-from.
@@ -198,15 +210,21 @@ llvm::Error driver::runCompile(const Options &options) {
     module->print(os);
     os << "\n";
   }
-  if (options.timing) {
-    std::chrono::duration<double, std::milli> total = Clock::now() - start;
-    std::vector<std::pair<std::string, double>> phases = {{"parse", frontend.count()}};
-    for (const PhaseResult &phase : result->phases)
-      if (phase.phase != Phase::PTX)
-        phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
-    for (auto &[name, milliseconds] : result->ptxSteps)
-      phases.emplace_back("ptx." + name, milliseconds);
-    printTiming(phases, total.count(), options.json);
-  }
-  return writeOutput(options.output, text);
+  std::chrono::duration<double, std::milli> total = Clock::now() - start;
+  PhaseTimes phases = {{"parse", frontend.count()}};
+  for (const PhaseResult &phase : result->phases)
+    if (phase.phase != Phase::PTX)
+      phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
+  for (auto &[name, milliseconds] : result->ptxSteps)
+    phases.emplace_back("ptx." + name, milliseconds);
+  if (options.timing && !options.json)
+    printTiming(phases, total.count());
+  if (!options.json)
+    return writeOutput(options.output, text);
+  if (!options.output.empty() && options.output != "-")
+    if (llvm::Error error = writeOutput(options.output, text))
+      return error;
+  std::string kind = options.emit.empty() ? phaseName(*last).str() : options.emit;
+  printJson(options, *target, kind, text, phases, total.count());
+  return llvm::Error::success();
 }

@@ -98,6 +98,12 @@ static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan, co
     return counts;
   int64_t queries = options.qLen, keys = options.effectiveKVLen();
   int64_t tiles = llvm::divideCeil(keys, plan.tileKV);
+  // Each tile is looked at: enough for a million queries and keys, not for the largest lengths there are.
+  constexpr int64_t most = int64_t(1) << 28;
+  if (tiles > most || tiles * int64_t(llvm::divideCeil(queries, plan.tileQ)) > most) {
+    counts.known = false;
+    return counts;
+  }
   auto value = [&](mlir::Value v) { return *uniformValue(v, options, spec); };
   for (int64_t first = 0; first < queries; first += plan.tileQ) {
     int64_t last = std::min(first + plan.tileQ, queries) - 1;

@@ -105,8 +105,12 @@ llvm::Error driver::runFmt(const Options &options) {
   std::optional<std::string> text = frontend::formatSpec(sources, &context);
   if (!text)
     return createStringError(llvm::StringRef(diagnostics).rtrim());
+  if (options.json)
+    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(llvm::json::Object{
+                                           {"file", options.spec}, {"changed", *text != source->text}, {"text", *text}}));
   if (!options.inPlace) {
-    llvm::outs() << *text;
+    if (!options.json)
+      llvm::outs() << *text;
     return llvm::Error::success();
   }
   if (*text == source->text)

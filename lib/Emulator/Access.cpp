@@ -42,14 +42,19 @@ std::string describeAddress(Warp &w, Space space, uint64_t address) {
     }
     std::string name = b->name.empty() ? "an allocation" : "'" + b->name + "'";
     if (address < b->end)
-      snprintf(text, sizeof text, "global address 0x%" PRIx64 " (byte %" PRIu64 " of %s%s of %" PRIu64 " bytes)", address,
-               address - b->begin, b->freed ? "freed " : "", name.c_str(), b->end - b->begin);
+      snprintf(text, sizeof text,
+               "global address 0x%" PRIx64 " (byte %" PRIu64 " of %s%s of %" PRIu64 " bytes)",
+               address, address - b->begin, b->freed ? "freed " : "", name.c_str(),
+               b->end - b->begin);
     else
-      snprintf(text, sizeof text, "global address 0x%" PRIx64 " (%" PRIu64 " bytes past the end of %s of %" PRIu64 " bytes)",
+      snprintf(text, sizeof text,
+               "global address 0x%" PRIx64 " (%" PRIu64 " bytes past the end of %s of %" PRIu64
+               " bytes)",
                address, address - b->end, name.c_str(), b->end - b->begin);
     return text;
   }
-  snprintf(text, sizeof text, "%s address 0x%" PRIx64, space == Space::Local ? "local" : "generic", address);
+  snprintf(text, sizeof text, "%s address 0x%" PRIx64, space == Space::Local ? "local" : "generic",
+           address);
   return text;
 }
 
@@ -59,26 +64,51 @@ const char *verb(const Access &a) {
   return a.mode == Mode::Load ? "read" : a.mode == Mode::Store ? "write" : "atomic access";
 }
 
-bool checkAlignment(Warp &w, const Rec *r, const Access &a) {
-  uint64_t bits = 0;
-  for (uint32_t m = a.lanes; m; m &= m - 1)
-    bits |= a.address[__builtin_ctz(m)];
-  if (!(bits & (a.bytes - 1)))
+/// What the addresses of a whole warp have in common; one vector pass.
+struct Summary {
+  uint64_t bits = 0, lowest = ~0ull, highest = 0;
+};
+Summary summarize(const Access &a) {
+  Summary s;
+  if (a.lanes == allLanes) {
+    for (int l = 0; l < 32; ++l) {
+      s.bits |= a.address[l];
+      s.lowest = a.address[l] < s.lowest ? a.address[l] : s.lowest;
+      s.highest = a.address[l] > s.highest ? a.address[l] : s.highest;
+    }
+    return s;
+  }
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    uint64_t p = a.address[__builtin_ctz(m)];
+    s.bits |= p;
+    s.lowest = std::min(s.lowest, p);
+    s.highest = std::max(s.highest, p);
+  }
+  return s;
+}
+
+bool checkAlignment(Warp &w, const Rec *r, const Access &a, const Summary &s) {
+  if (!(s.bits & (a.bytes - 1)))
     return true;
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     if (a.address[l] & (a.bytes - 1)) {
-      fault(w, r, l, "misaligned-address", "%s of %u bytes at %s, which is not a multiple of %u", verb(a),
-            a.bytes, describeAddress(w, a.space, a.address[l]).c_str(), a.bytes);
+      fault(w, r, l, "misaligned-address", "%s of %u bytes at %s, which is not a multiple of %u",
+            verb(a), a.bytes, describeAddress(w, a.space, a.address[l]).c_str(), a.bytes);
       return false;
     }
   }
   return true;
 }
 
-bool globalBounds(Warp &w, const Rec *r, Access &a) {
+bool globalBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
   Launch &L = *w.cta->launch;
   auto &[begin, end] = L.lastBlock[r->counter];
+  if (s.lowest >= begin && s.highest + a.bytes <= end) {
+    for (int l = 0; l < 32; ++l)
+      a.host[l] = reinterpret_cast<char *>(a.address[l]);
+    return true;
+  }
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
@@ -106,6 +136,11 @@ struct ShadowRange {
       : at(at), words(bytes >= 4 ? bytes / 4 : 1),
         bits(bytes >= 4 ? 0xf : static_cast<uint8_t>(((1u << bytes) - 1) << (address & 3))) {}
   bool initialized() const {
+    if (words == 4) {
+      uint32_t four;
+      memcpy(&four, at, 4);
+      return (four & 0x0f0f0f0fu) == 0x0f0f0f0fu;
+    }
     uint8_t all = 0xff;
     for (uint32_t i = 0; i < words; ++i)
       all &= at[i];
@@ -126,14 +161,15 @@ bool globalChecks(Warp &w, const Rec *r, Access &a) {
     uint64_t p = a.address[l];
     ShadowRange s(L.memory->shadow(p), p, a.bytes);
     if (a.mode != Mode::Store && !s.initialized()) {
-      fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written", a.bytes,
-            describeAddress(w, Space::Global, p).c_str());
+      fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written",
+            a.bytes, describeAddress(w, Space::Global, p).c_str());
       return false;
     }
     if (a.mode != Mode::Load) {
       if (*s.at & readOnlyBit) {
         fault(w, r, l, "write-to-read-only",
-              "%s of %u bytes at %s, which this launch has read through the non-coherent path (ld.global.nc)",
+              "%s of %u bytes at %s, which this launch has read through the non-coherent path "
+              "(ld.global.nc)",
               verb(a), a.bytes, describeAddress(w, Space::Global, p).c_str());
         return false;
       }
@@ -149,8 +185,13 @@ bool globalChecks(Warp &w, const Rec *r, Access &a) {
   return true;
 }
 
-bool sharedBounds(Warp &w, const Rec *r, Access &a) {
+bool sharedBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
   Cta &cta = *w.cta;
+  if (s.lowest >= cta.sharedBegin && s.highest + a.bytes <= cta.sharedEnd) {
+    for (int l = 0; l < 32; ++l)
+      a.host[l] = cta.shared + static_cast<uint32_t>(a.address[l]);
+    return true;
+  }
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
@@ -174,8 +215,8 @@ bool sharedChecks(Warp &w, const Rec *r, Access &a) {
       // A pending asynchronous copy explains itself better than "uninitialized".
       if (cta.races->pendingCopy(w, r, l, a))
         return false;
-      fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written", a.bytes,
-            describeAddress(w, Space::Shared, p).c_str());
+      fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written",
+            a.bytes, describeAddress(w, Space::Shared, p).c_str());
       return false;
     }
     if (a.mode != Mode::Load)
@@ -189,8 +230,9 @@ bool localBounds(Warp &w, const Rec *r, Access &a) {
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     if (a.address[l] + a.bytes > size) {
-      fault(w, r, l, "out-of-bounds", "%s of %u bytes at local address 0x%" PRIx64 "; the thread has %u bytes",
-            verb(a), a.bytes, a.address[l], size);
+      fault(w, r, l, "out-of-bounds",
+            "%s of %u bytes at local address 0x%" PRIx64 "; the thread has %u bytes", verb(a),
+            a.bytes, a.address[l], size);
       return false;
     }
     a.host[l] = w.local + static_cast<size_t>(l) * size + a.address[l];
@@ -202,10 +244,12 @@ bool paramBounds(Warp &w, const Rec *r, Access &a) {
   Launch &L = *w.cta->launch;
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    uint64_t offset = a.address[l] >= L.memory->paramWindow() ? a.address[l] - L.memory->paramWindow() : a.address[l];
+    uint64_t offset = a.address[l] >= L.memory->paramWindow()
+                          ? a.address[l] - L.memory->paramWindow()
+                          : a.address[l];
     if (a.mode != Mode::Load || offset + a.bytes > L.params.size()) {
-      fault(w, r, l, "out-of-bounds", "%s of %u bytes at parameter offset %" PRIu64 " of %zu", verb(a), a.bytes, offset,
-            L.params.size());
+      fault(w, r, l, "out-of-bounds", "%s of %u bytes at parameter offset %" PRIu64 " of %zu",
+            verb(a), a.bytes, offset, L.params.size());
       return false;
     }
     a.host[l] = L.params.data() + offset;
@@ -213,13 +257,16 @@ bool paramBounds(Warp &w, const Rec *r, Access &a) {
   return true;
 }
 
-/// Sorts generic addresses into spaces. The common case, all lanes in one space, rewrites the access
-/// in place; a mix is resolved space by space.
+/// Sorts generic addresses into spaces. The common case, all lanes in one space, rewrites the
+/// access in place; a mix is resolved space by space.
 bool resolveGeneric(Warp &w, const Rec *r, Access &a) {
   const DeviceMemory &mem = *w.cta->launch->memory;
   auto spaceOf = [&](uint64_t p) {
-    return p < mem.sharedWindow() ? Space::Global : p < mem.localWindow() ? Space::Shared
-           : p < mem.paramWindow() ? Space::Local : p < mem.paramWindow() + mem.paramWindowBytes ? Space::Param : Space::Global;
+    return p < mem.sharedWindow()                         ? Space::Global
+           : p < mem.localWindow()                        ? Space::Shared
+           : p < mem.paramWindow()                        ? Space::Local
+           : p < mem.paramWindow() + mem.paramWindowBytes ? Space::Param
+                                                          : Space::Global;
   };
   uint32_t left = a.lanes;
   while (left) {
@@ -253,15 +300,26 @@ void countAccess(Warp &w, const Rec *r, const Access &a); // Counters.cpp
 bool resolve(Warp &w, const Rec *r, Access &a) {
   if (a.space == Space::Generic)
     return resolveGeneric(w, r, a);
-  if (!checkAlignment(w, r, a))
+  Summary s = summarize(a);
+  if (!checkAlignment(w, r, a, s))
     return false;
+  if (!a.lanes)
+    return true;
   Launch &L = *w.cta->launch;
   bool inBounds = false;
   switch (a.space) {
-  case Space::Shared: inBounds = sharedBounds(w, r, a); break;
-  case Space::Local: inBounds = localBounds(w, r, a); break;
-  case Space::Param: inBounds = paramBounds(w, r, a); break;
-  default: inBounds = globalBounds(w, r, a); break; // Global and Const
+  case Space::Shared:
+    inBounds = sharedBounds(w, r, a, s);
+    break;
+  case Space::Local:
+    inBounds = localBounds(w, r, a);
+    break;
+  case Space::Param:
+    inBounds = paramBounds(w, r, a);
+    break;
+  default:
+    inBounds = globalBounds(w, r, a, s);
+    break; // Global and Const
   }
   if (!inBounds)
     return false;
@@ -279,8 +337,8 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
 char *sharedObject(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes) {
   Cta &cta = *w.cta;
   if (address < cta.sharedBegin || address + bytes > cta.sharedEnd || (address & (bytes - 1))) {
-    fault(w, r, lane, address & (bytes - 1) ? "misaligned-address" : "out-of-bounds", "object of %u bytes at %s",
-          bytes, describeAddress(w, Space::Shared, address).c_str());
+    fault(w, r, lane, address & (bytes - 1) ? "misaligned-address" : "out-of-bounds",
+          "object of %u bytes at %s", bytes, describeAddress(w, Space::Shared, address).c_str());
     return nullptr;
   }
   return cta.shared + address;

@@ -39,14 +39,14 @@ char *sharedObject(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t b
 std::string describeAddress(Warp &w, Space space, uint64_t address);
 
 // Bits of Rec::aux for loads and stores.
-constexpr uint32_t memBytesMask = 0xff;      ///< bytes of one element
-constexpr uint32_t memCountShift = 8;        ///< elements, in bits 8-11
+constexpr uint32_t memBytesMask = 0xff; ///< bytes of one element
+constexpr uint32_t memCountShift = 8;   ///< elements, in bits 8-11
 constexpr uint32_t memAddress64 = 1u << 16;
 constexpr uint32_t memSigned = 1u << 17;
 constexpr uint32_t memNonCoherent = 1u << 18;
 constexpr uint32_t memSync = 1u << 19;
-constexpr uint32_t memSpaceShift = 20;       ///< Space, in bits 20-23
-constexpr uint32_t memRegShift = 24;         ///< bytes of the data registers: 2, 4 or 8
+constexpr uint32_t memSpaceShift = 20; ///< Space, in bits 20-23
+constexpr uint32_t memRegShift = 24;   ///< bytes of the data registers: 2, 4 or 8
 
 const Rec *loadOp(Warp &, const Rec *);
 const Rec *storeOp(Warp &, const Rec *);

@@ -4,8 +4,8 @@
 // instruction (operation, types, rounding, flags), and a HandlerTable maps keys to handlers. A null
 // handler means "no such instruction", which the decoder reports as a load error.
 //
-// Operand convention of every arithmetic handler: o[0] destination, o[1..3] sources a, b, c. Handlers
-// that write a predicate as well say so at their entry.
+// Operand convention of every arithmetic handler: o[0] destination, o[1..3] sources a, b, c.
+// Handlers that write a predicate as well say so at their entry.
 #pragma once
 
 #include "Machine.h"
@@ -13,14 +13,88 @@
 namespace attnc::emu {
 
 enum class Alu : uint8_t {
-  Add, Sub, MulLo, MulHi, MulWide, MadLo, MadHi, MadWide, Mul24, Mad24, Div, Rem, Min, Max, Neg, Abs,
-  And, Or, Xor, Not, Cnot, Shl, Shr, ShfLWrap, ShfLClamp, ShfRWrap, ShfRClamp, Bfe, Bfi, Bfind,
-  BfindShift, Clz, Popc, Brev, Lop3, Sad, Dp4a, Dp2aLo, Dp2aHi, Fns, Bmsk,
-  AddCC, AddC, SubCC, SubC, MadLoCC, MadHiCC, MadLoC, MadHiC,
-  Prmt, PrmtF4e, PrmtB4e, PrmtRc8, PrmtEcl, PrmtEcr, PrmtRc16,
-  Mov, Selp, Setp, Set, Slct, Cvt, CvtPack, Copysign, Testp,
-  Mul, Fma, Rcp, Sqrt, Rsqrt, Ex2, Lg2, Sin, Cos, Tanh, Szext,
-  PredAnd, PredOr, PredXor, PredNot, PredMov, PredSelp,
+  Add,
+  Sub,
+  MulLo,
+  MulHi,
+  MulWide,
+  MadLo,
+  MadHi,
+  MadWide,
+  Mul24,
+  Mad24,
+  Div,
+  Rem,
+  Min,
+  Max,
+  Neg,
+  Abs,
+  And,
+  Or,
+  Xor,
+  Not,
+  Cnot,
+  Shl,
+  Shr,
+  ShfLWrap,
+  ShfLClamp,
+  ShfRWrap,
+  ShfRClamp,
+  Bfe,
+  Bfi,
+  Bfind,
+  BfindShift,
+  Clz,
+  Popc,
+  Brev,
+  Lop3,
+  Sad,
+  Dp4a,
+  Dp2aLo,
+  Dp2aHi,
+  Fns,
+  Bmsk,
+  AddCC,
+  AddC,
+  SubCC,
+  SubC,
+  MadLoCC,
+  MadHiCC,
+  MadLoC,
+  MadHiC,
+  Prmt,
+  PrmtF4e,
+  PrmtB4e,
+  PrmtRc8,
+  PrmtEcl,
+  PrmtEcr,
+  PrmtRc16,
+  Mov,
+  Selp,
+  Setp,
+  Set,
+  Slct,
+  Cvt,
+  CvtPack,
+  Copysign,
+  Testp,
+  Mul,
+  Fma,
+  Rcp,
+  Sqrt,
+  Rsqrt,
+  Ex2,
+  Lg2,
+  Sin,
+  Cos,
+  Tanh,
+  Szext,
+  PredAnd,
+  PredOr,
+  PredXor,
+  PredNot,
+  PredMov,
+  PredSelp,
 };
 
 enum class Cmp : uint8_t { Eq, Ne, Lt, Le, Gt, Ge, Equ, Neu, Ltu, Leu, Gtu, Geu, Num, Nan };
@@ -44,6 +118,9 @@ struct HandlerTable {
   Handler (*convert)(const AluKey &);
   Handler (*compare)(const AluKey &);
   /// mma.sync: `shape` is m<<16|n<<8|k.
+  /// acc[n/8][4][32] += A * B for the sixteen rows of a warp; a[16][k], b[k][n/8][2][4], see
+  /// WgmmaOps.
+  void (*wgmma)(float *acc, const float *a, const float *b, unsigned k, unsigned n);
   Handler (*mma)(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite);
 };
 

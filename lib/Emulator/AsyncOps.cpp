@@ -3,8 +3,8 @@
 // cp.async, its commit groups and waits (PTX ISA 9.7.9.25.3), executed as an adversary would.
 //
 // When a copy is issued its destination is poisoned and forgotten by the initialisation shadow; the
-// bytes arrive at once (`early`), at the last legal moment, the matching wait (`late`), or by a coin
-// toss (`random`). A program that waits correctly cannot tell the difference.
+// bytes arrive at once (`early`), at the last legal moment, the matching wait (`late`), or by a
+// coin toss (`random`). A program that waits correctly cannot tell the difference.
 #include "AsyncOps.h"
 #include "Races.h"
 
@@ -13,8 +13,28 @@
 
 namespace attnc::emu {
 
+/// Full 16-byte copies, nearly all there are, with constant sizes that compile to moves.
+static void deliver16(Cta &cta, CopyOp &op, uint32_t lanes) {
+  for (uint32_t m = lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    char *to = cta.shared + op.destination[l];
+    if (op.sourceBytes[l] == 16) {
+      memcpy(to, reinterpret_cast<const char *>(op.source[l]), 16);
+    } else {
+      memset(to, 0, 16);
+      memcpy(to, reinterpret_cast<const char *>(op.source[l]), op.sourceBytes[l]);
+    }
+    memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0xf, 4);
+  }
+}
+
 void deliver(Warp &w, CopyOp &op, uint32_t lanes) {
   Cta &cta = *w.cta;
+  if (op.bytes == 16) {
+    deliver16(cta, op, op.pending & lanes);
+    op.pending &= ~lanes;
+    return;
+  }
   for (uint32_t m = op.pending & lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     char *to = cta.shared + op.destination[l];
@@ -34,8 +54,9 @@ static bool resolveSource(Warp &w, const Rec *r, const CopyOp &op, Access &sourc
   uint32_t full = 0, partial = 0;
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    (op.sourceBytes[l] == op.bytes ? full : op.sourceBytes[l] ? partial : full) |=
-        op.sourceBytes[l] ? 1u << l : 0u;
+    (op.sourceBytes[l] == op.bytes ? full
+     : op.sourceBytes[l]           ? partial
+                                   : full) |= op.sourceBytes[l] ? 1u << l : 0u;
   }
   source.lanes = full;
   if (full && !resolve(w, r, source))
@@ -57,9 +78,9 @@ static bool resolveSource(Warp &w, const Rec *r, const CopyOp &op, Access &sourc
   return true;
 }
 
-/// o[0] destination (32- or 64-bit by memAddress64), o[1] source column (64-bit), o[2] source size or
-/// predicate; imm: destination offset in the low, source offset in the high 32 bits.
-/// aux: cp-size, aux2: 0 no size operand, 1 size register, 2 ignore-src predicate, +4 when negated.
+/// o[0] destination (32- or 64-bit by memAddress64), o[1] source column (64-bit), o[2] source size
+/// or predicate; imm: destination offset in the low, source offset in the high 32 bits. aux:
+/// cp-size, aux2: 0 no size operand, 1 size register, 2 ignore-src predicate, +4 when negated.
 const Rec *cpAsync(Warp &w, const Rec *r) {
   CopyOp op;
   op.rec = r;
@@ -74,12 +95,16 @@ const Rec *cpAsync(Warp &w, const Rec *r) {
     ignore = *place<uint32_t>(w, r->o[2]) ^ (r->aux2 & 4 ? ~0u : 0u);
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    uint64_t d = r->aux & memAddress64 ? place<uint64_t>(w, r->o[0])[l] : place<uint32_t>(w, r->o[0])[l];
+    uint64_t d =
+        r->aux & memAddress64 ? place<uint64_t>(w, r->o[0])[l] : place<uint32_t>(w, r->o[0])[l];
     dst.address[l] = d + static_cast<int64_t>(dstOffset);
     src.address[l] = from[l] + static_cast<int64_t>(srcOffset);
-    uint32_t size = (r->aux2 & 3) == 1 ? place<uint32_t>(w, r->o[2])[l] : (ignore >> l & 1) ? 0 : op.bytes;
+    uint32_t size = (r->aux2 & 3) == 1  ? place<uint32_t>(w, r->o[2])[l]
+                    : (ignore >> l & 1) ? 0
+                                        : op.bytes;
     if (size > op.bytes)
-      return fault(w, r, l, "invalid-operand", "cp.async source size %u exceeds the copy size %u", size, op.bytes);
+      return fault(w, r, l, "invalid-operand", "cp.async source size %u exceeds the copy size %u",
+                   size, op.bytes);
     op.destination[l] = static_cast<uint32_t>(dst.address[l]);
     op.source[l] = src.address[l];
     op.sourceBytes[l] = static_cast<uint8_t>(size);
@@ -99,12 +124,18 @@ const Rec *cpAsync(Warp &w, const Rec *r) {
   op.time = cta.races->agentClock(copyAgent(w.id));
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    memset(cta.shared + op.destination[l], 0xff, op.bytes);
-    memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0, op.bytes / 4);
+    if (op.bytes == 16) {
+      memset(cta.shared + op.destination[l], 0xff, 16);
+      memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0, 4);
+    } else {
+      memset(cta.shared + op.destination[l], 0xff, op.bytes);
+      memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0, op.bytes / 4);
+    }
   }
-  if (L.options.delivery == Delivery::Early || (L.options.delivery == Delivery::Random && (L.random() & 1)))
+  if (L.options.delivery == Delivery::Early ||
+      (L.options.delivery == Delivery::Random && (L.random() & 1)))
     deliver(w, op, allLanes);
-  w.async->open.push_back(op);
+  w.async->open.push_back(std::move(op));
   return r + 1;
 }
 
@@ -142,7 +173,8 @@ const Rec *cpAsyncWait(Warp &w, const Rec *r) {
       time = std::max(time, op.time);
     }
   auto &open = w.async->open;
-  open.erase(std::remove_if(open.begin(), open.end(), [](const CopyOp &op) { return !op.lanes; }), open.end());
+  open.erase(std::remove_if(open.begin(), open.end(), [](const CopyOp &op) { return !op.lanes; }),
+             open.end());
   auto &groups = w.async->groups;
   for (size_t i = groups.size(); i-- > 0;) {
     CopyGroup &g = groups[i];

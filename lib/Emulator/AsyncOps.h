@@ -15,7 +15,7 @@ struct CopyOp {
   uint32_t lanes = 0;   ///< lanes whose copy this is
   uint32_t pending = 0; ///< lanes whose bytes have not arrived
   uint32_t bytes = 0;
-  uint32_t time = 0;    ///< clock of the copy agent
+  uint32_t time = 0; ///< clock of the copy agent
   uint32_t destination[32];
   uint64_t source[32];
   uint8_t sourceBytes[32];
@@ -28,8 +28,8 @@ struct CopyGroup {
 };
 
 struct AsyncState {
-  std::vector<CopyOp> open;      ///< issued, not committed
-  std::deque<CopyGroup> groups;  ///< oldest first
+  std::vector<CopyOp> open;     ///< issued, not committed
+  std::deque<CopyGroup> groups; ///< oldest first
   void clear() {
     open.clear();
     groups.clear();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The sixteen named barriers of a thread block: bar.sync, bar.arrive, bar.red and their barrier.*
-// spellings (PTX ISA 9.7.13.1). A barrier counts threads in whole warps. Without a count it waits for
-// every warp that has not exited; with one, for that many threads, whoever they are, which is how
-// producers and consumers hand over. Meeting at a barrier joins the race detector's vectors.
+// spellings (PTX ISA 9.7.13.1). A barrier counts threads in whole warps. Without a count it waits
+// for every warp that has not exited; with one, for that many threads, whoever they are, which is
+// how producers and consumers hand over. Meeting at a barrier joins the race detector's vectors.
 #include "Races.h"
 #include "WarpOps.h"
 
@@ -64,9 +64,10 @@ const Rec *barrierOp(Warp &w, const Rec *r) {
   int lane = __builtin_ctz(w.exec);
   uint32_t id = place<uint32_t>(w, r->o[0])[lane];
   if (w.exec != w.live)
-    return fault(w, r, lane, "divergent-barrier",
-                 "barrier %u is executed by lanes 0x%08x of the warp only; lanes 0x%08x are elsewhere", id, w.exec,
-                 w.live & ~w.exec);
+    return fault(
+        w, r, lane, "divergent-barrier",
+        "barrier %u is executed by lanes 0x%08x of the warp only; lanes 0x%08x are elsewhere", id,
+        w.exec, w.live & ~w.exec);
   if (id >= 16)
     return fault(w, r, lane, "invalid-operand", "barrier %u does not exist; there are 16", id);
   uint32_t threads = 0;
@@ -74,20 +75,23 @@ const Rec *barrierOp(Warp &w, const Rec *r) {
     threads = place<uint32_t>(w, r->o[1])[lane];
     if (threads == 0 || threads % 32 || threads > cta.numWarps * 32)
       return fault(w, r, lane, "invalid-operand",
-                   "barrier %u expects %u threads; the count must be a multiple of 32 and at most the %u of the block",
+                   "barrier %u expects %u threads; the count must be a multiple of 32 and at most "
+                   "the %u of the block",
                    id, threads, cta.numWarps * 32);
   }
   NamedBarrier &b = cta.barriers[id];
   if (b.arrivedWarps && b.expectedThreads != threads)
-    return fault(w, r, lane, "barrier-mismatch", "barrier %u is used with %u threads here and with %u at\n    %s", id,
-                 threads, b.expectedThreads, describe(*cta.launch->kernel, b.first).c_str());
+    return fault(w, r, lane, "barrier-mismatch",
+                 "barrier %u is used with %u threads here and with %u at\n    %s", id, threads,
+                 b.expectedThreads, describe(*cta.launch->kernel, b.first).c_str());
   if (!b.first)
     b.first = r;
   b.expectedThreads = threads;
   b.arrivedThreads += 32;
   ++b.arrivedWarps;
   if (threads && b.arrivedThreads > threads)
-    return fault(w, r, lane, "barrier-overflow", "barrier %u expects %u threads but %u have arrived", id, threads,
+    return fault(w, r, lane, "barrier-overflow",
+                 "barrier %u expects %u threads but %u have arrived", id, threads,
                  b.arrivedThreads);
   if (unsigned kind = r->aux >> barReduceShift & 0xf) {
     uint32_t p = (*place<uint32_t>(w, r->o[2]) ^ (r->aux & barNegated ? ~0u : 0u)) & w.exec;

@@ -32,20 +32,34 @@ template <class T, bool Ftz> uint32_t compareLanes(Warp &w, const Rec *r, Cmp cm
     });
   };
   switch (cmp) {
-  case Cmp::Eq: return lanes([](auto x, auto y) { return x == y; });
-  case Cmp::Ne: return lanes([](auto x, auto y) { return (x < y) | (x > y); }); // false on NaN
-  case Cmp::Lt: return lanes([](auto x, auto y) { return x < y; });
-  case Cmp::Le: return lanes([](auto x, auto y) { return x <= y; });
-  case Cmp::Gt: return lanes([](auto x, auto y) { return x > y; });
-  case Cmp::Ge: return lanes([](auto x, auto y) { return x >= y; });
-  case Cmp::Equ: return lanes([](auto x, auto y) { return !((x < y) | (x > y)); });
-  case Cmp::Neu: return lanes([](auto x, auto y) { return x != y; });
-  case Cmp::Ltu: return lanes([](auto x, auto y) { return !(x >= y); });
-  case Cmp::Leu: return lanes([](auto x, auto y) { return !(x > y); });
-  case Cmp::Gtu: return lanes([](auto x, auto y) { return !(x <= y); });
-  case Cmp::Geu: return lanes([](auto x, auto y) { return !(x < y); });
-  case Cmp::Num: return lanes([](auto x, auto y) { return (x == x) & (y == y); });
-  default: return lanes([](auto x, auto y) { return (x != x) | (y != y); });
+  case Cmp::Eq:
+    return lanes([](auto x, auto y) { return x == y; });
+  case Cmp::Ne:
+    return lanes([](auto x, auto y) { return (x < y) | (x > y); }); // false on NaN
+  case Cmp::Lt:
+    return lanes([](auto x, auto y) { return x < y; });
+  case Cmp::Le:
+    return lanes([](auto x, auto y) { return x <= y; });
+  case Cmp::Gt:
+    return lanes([](auto x, auto y) { return x > y; });
+  case Cmp::Ge:
+    return lanes([](auto x, auto y) { return x >= y; });
+  case Cmp::Equ:
+    return lanes([](auto x, auto y) { return !((x < y) | (x > y)); });
+  case Cmp::Neu:
+    return lanes([](auto x, auto y) { return x != y; });
+  case Cmp::Ltu:
+    return lanes([](auto x, auto y) { return !(x >= y); });
+  case Cmp::Leu:
+    return lanes([](auto x, auto y) { return !(x > y); });
+  case Cmp::Gtu:
+    return lanes([](auto x, auto y) { return !(x <= y); });
+  case Cmp::Geu:
+    return lanes([](auto x, auto y) { return !(x < y); });
+  case Cmp::Num:
+    return lanes([](auto x, auto y) { return (x == x) & (y == y); });
+  default:
+    return lanes([](auto x, auto y) { return (x != x) | (y != y); });
   }
 }
 
@@ -85,20 +99,34 @@ template <class T, bool Set> const Rec *packed(Warp &w, const Rec *r) {
       float y = toFloat(T{static_cast<uint16_t>(b[l] >> (16 * half))});
       bool nan = (x != x) | (y != y);
       switch (cmp) {
-      case Cmp::Eq: return x == y;
-      case Cmp::Ne: return (x != y) & !nan;
-      case Cmp::Lt: return x < y;
-      case Cmp::Le: return x <= y;
-      case Cmp::Gt: return x > y;
-      case Cmp::Ge: return x >= y;
-      case Cmp::Equ: return (x == y) | nan;
-      case Cmp::Neu: return x != y;
-      case Cmp::Ltu: return (x < y) | nan;
-      case Cmp::Leu: return (x <= y) | nan;
-      case Cmp::Gtu: return (x > y) | nan;
-      case Cmp::Geu: return (x >= y) | nan;
-      case Cmp::Num: return !nan;
-      default: return nan;
+      case Cmp::Eq:
+        return x == y;
+      case Cmp::Ne:
+        return (x != y) & !nan;
+      case Cmp::Lt:
+        return x < y;
+      case Cmp::Le:
+        return x <= y;
+      case Cmp::Gt:
+        return x > y;
+      case Cmp::Ge:
+        return x >= y;
+      case Cmp::Equ:
+        return (x == y) | nan;
+      case Cmp::Neu:
+        return x != y;
+      case Cmp::Ltu:
+        return (x < y) | nan;
+      case Cmp::Leu:
+        return (x <= y) | nan;
+      case Cmp::Gtu:
+        return (x > y) | nan;
+      case Cmp::Geu:
+        return (x >= y) | nan;
+      case Cmp::Num:
+        return !nan;
+      default:
+        return nan;
       }
     });
     result[half] = combine(t, c, op);
@@ -106,7 +134,8 @@ template <class T, bool Set> const Rec *packed(Warp &w, const Rec *r) {
   if constexpr (Set) {
     uint32_t yes = static_cast<uint32_t>(r->imm);
     forLanes(w.exec, [&](int l) {
-      d.set(l, ((result[0] >> l) & 1 ? yes & 0xffffu : 0u) | ((result[1] >> l) & 1 ? yes & 0xffff0000u : 0u));
+      d.set(l, ((result[0] >> l) & 1 ? yes & 0xffffu : 0u) |
+                   ((result[1] >> l) & 1 ? yes & 0xffff0000u : 0u));
     });
   } else {
     setPredicate(w, r->o[0], result[0]);
@@ -115,25 +144,43 @@ template <class T, bool Set> const Rec *packed(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-template <class T, bool Ftz = false> Handler pick(const AluKey &k) { return k.op == Alu::Setp ? setp<T, Ftz> : set<T, Ftz>; }
+template <class T, bool Ftz = false> Handler pick(const AluKey &k) {
+  return k.op == Alu::Setp ? setp<T, Ftz> : set<T, Ftz>;
+}
 
 } // namespace
 
 Handler selectCompare(const AluKey &k) {
   switch (k.source) {
-  case Type::B16: case Type::U16: return pick<uint16_t>(k);
-  case Type::S16: return pick<int16_t>(k);
-  case Type::B32: case Type::U32: return pick<uint32_t>(k);
-  case Type::S32: return pick<int32_t>(k);
-  case Type::B64: case Type::U64: return pick<uint64_t>(k);
-  case Type::S64: return pick<int64_t>(k);
-  case Type::F32: return k.ftz ? pick<float, true>(k) : pick<float>(k);
-  case Type::F64: return pick<double>(k);
-  case Type::F16: return pick<Half>(k);
-  case Type::BF16: return pick<BFloat>(k);
-  case Type::F16x2: return k.op == Alu::Setp ? packed<Half, false> : packed<Half, true>;
-  case Type::BF16x2: return k.op == Alu::Setp ? packed<BFloat, false> : packed<BFloat, true>;
-  default: return nullptr;
+  case Type::B16:
+  case Type::U16:
+    return pick<uint16_t>(k);
+  case Type::S16:
+    return pick<int16_t>(k);
+  case Type::B32:
+  case Type::U32:
+    return pick<uint32_t>(k);
+  case Type::S32:
+    return pick<int32_t>(k);
+  case Type::B64:
+  case Type::U64:
+    return pick<uint64_t>(k);
+  case Type::S64:
+    return pick<int64_t>(k);
+  case Type::F32:
+    return k.ftz ? pick<float, true>(k) : pick<float>(k);
+  case Type::F64:
+    return pick<double>(k);
+  case Type::F16:
+    return pick<Half>(k);
+  case Type::BF16:
+    return pick<BFloat>(k);
+  case Type::F16x2:
+    return k.op == Alu::Setp ? packed<Half, false> : packed<Half, true>;
+  case Type::BF16x2:
+    return k.op == Alu::Setp ? packed<BFloat, false> : packed<BFloat, true>;
+  default:
+    return nullptr;
   }
 }
 

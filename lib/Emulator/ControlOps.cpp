@@ -4,11 +4,12 @@
 //
 // When a branch parts the lanes of a warp, the running split is replaced by two, and a *join* is
 // made at the branch's immediate post-dominator, the first place both sides must pass. A split that
-// reaches its join waits there; when all expected lanes have arrived they continue as one. Splits of
-// a warp run one after the other, but a split that blocks (a barrier, a wait) lets another one run:
-// that is the forward progress that independent thread scheduling promises. Lanes that exit are
-// taken out of every join that expects them, or their partners would wait forever.
+// reaches its join waits there; when all expected lanes have arrived they continue as one. Splits
+// of a warp run one after the other, but a split that blocks (a barrier, a wait) lets another one
+// run: that is the forward progress that independent thread scheduling promises. Lanes that exit
+// are taken out of every join that expects them, or their partners would wait forever.
 #include "Launch.h"
+#include "Threaded.h"
 
 namespace attnc::emu {
 
@@ -84,7 +85,12 @@ void startWarp(Warp &w, uint32_t live) {
 void runWarp(Warp &w) {
   w.budget = 2048;
   w.polled = false;
-  for (const Rec *r = pickSplit(w); r;)
+  const ThreadedCode *code = w.cta->launch->kernel->code.get();
+  const Rec *r = pickSplit(w);
+  if (code)
+    while (r)
+      r = code->run(w, r);
+  while (r)
     r = r->fn(w, r);
 }
 

@@ -28,10 +28,17 @@ double power2(int e) { return bitcast<double>(static_cast<uint64_t>(e + 1023) <<
 double roundIntegral(double x, Rnd rnd, bool negative) {
   double down = __builtin_floor(x), rest = x - down;
   switch (rnd) {
-  case Rnd::Rz: case Rnd::Rzi: return down;
-  case Rnd::Rm: case Rnd::Rmi: return negative && rest > 0 ? down + 1 : down;
-  case Rnd::Rp: case Rnd::Rpi: return !negative && rest > 0 ? down + 1 : down;
-  case Rnd::Rna: return rest >= 0.5 ? down + 1 : down;
+  case Rnd::Rz:
+  case Rnd::Rzi:
+    return down;
+  case Rnd::Rm:
+  case Rnd::Rmi:
+    return negative && rest > 0 ? down + 1 : down;
+  case Rnd::Rp:
+  case Rnd::Rpi:
+    return !negative && rest > 0 ? down + 1 : down;
+  case Rnd::Rna:
+    return rest >= 0.5 ? down + 1 : down;
   default:
     if (rest != 0.5)
       return rest > 0.5 ? down + 1 : down;
@@ -51,18 +58,21 @@ uint32_t encode(double x, const Format &f, Rnd rnd, bool satfinite) {
   double m = negative ? -x : x;
   if (m == 0)
     return sign;
-  uint32_t bits = allOnes;
-  if (m - m == 0) { // finite
-    int e = static_cast<int>(bitcast<uint64_t>(m) >> 52) - 1023; // a subnormal double is tiny anyway
+  uint32_t bits = largest + 1; // infinity, or beyond everything in a format without one
+  if (m - m == 0) {            // finite
+    int e =
+        static_cast<int>(bitcast<uint64_t>(m) >> 52) - 1023; // a subnormal double is tiny anyway
     int lowest = 1 - bias;
     if (e < lowest)
       e = lowest;
     // Units in the last place of the destination; may round up into the next binade, which the
     // addition of exponent and fraction below carries naturally.
-    double units = roundIntegral(m * power2(f.fraction - e > 1000 ? 1000 : f.fraction - e), rnd, negative);
+    double units =
+        roundIntegral(m * power2(f.fraction - e > 1000 ? 1000 : f.fraction - e), rnd, negative);
     double wide = static_cast<double>(e - lowest) * static_cast<double>(1u << f.fraction) + units;
     bits = wide > static_cast<double>(largest) ? largest + 1 : static_cast<uint32_t>(wide);
-    bool towardsZero = rnd == Rnd::Rz || (rnd == Rnd::Rm && !negative) || (rnd == Rnd::Rp && negative);
+    bool towardsZero =
+        rnd == Rnd::Rz || (rnd == Rnd::Rm && !negative) || (rnd == Rnd::Rp && negative);
     if (bits > largest && towardsZero)
       bits = largest;
   }
@@ -88,12 +98,20 @@ double decode(uint32_t bits, const Format &f) {
 
 const Format &formatOf(Type t) {
   switch (t) {
-  case Type::F16: case Type::F16x2: return f16Format;
-  case Type::BF16: case Type::BF16x2: return bf16Format;
-  case Type::TF32: return tf32Format;
-  case Type::E4M3x2: return e4m3Format;
-  case Type::E5M2x2: return e5m2Format;
-  default: return f32Format;
+  case Type::F16:
+  case Type::F16x2:
+    return f16Format;
+  case Type::BF16:
+  case Type::BF16x2:
+    return bf16Format;
+  case Type::TF32:
+    return tf32Format;
+  case Type::E4M3x2:
+    return e4m3Format;
+  case Type::E5M2x2:
+    return e5m2Format;
+  default:
+    return f32Format;
   }
 }
 
@@ -109,14 +127,31 @@ struct Mode {
         relu(aux >> 26 & 1), satfinite(aux >> 27 & 1) {}
 };
 
-bool isFloat(Type t) { return t == Type::F16 || t == Type::BF16 || t == Type::F32 || t == Type::F64; }
-bool isSigned(Type t) { return t == Type::S8 || t == Type::S16 || t == Type::S32 || t == Type::S64; }
+bool isFloat(Type t) {
+  return t == Type::F16 || t == Type::BF16 || t == Type::F32 || t == Type::F64;
+}
+bool isSigned(Type t) {
+  return t == Type::S8 || t == Type::S16 || t == Type::S32 || t == Type::S64;
+}
 unsigned widthOf(Type t) {
   switch (t) {
-  case Type::U8: case Type::S8: case Type::B8: return 8;
-  case Type::U16: case Type::S16: case Type::B16: case Type::F16: case Type::BF16: return 16;
-  case Type::U64: case Type::S64: case Type::B64: case Type::F64: return 64;
-  default: return 32;
+  case Type::U8:
+  case Type::S8:
+  case Type::B8:
+    return 8;
+  case Type::U16:
+  case Type::S16:
+  case Type::B16:
+  case Type::F16:
+  case Type::BF16:
+    return 16;
+  case Type::U64:
+  case Type::S64:
+  case Type::B64:
+  case Type::F64:
+    return 64;
+  default:
+    return 32;
   }
 }
 
@@ -129,7 +164,7 @@ int64_t extend(uint64_t bits, Type t) {
 double loadFloat(uint64_t bits, Type t, bool ftz) {
   if (t == Type::F64)
     return bitcast<double>(bits);
-  float f = t == Type::F16 ? toFloat(Half{static_cast<uint16_t>(bits)})
+  float f = t == Type::F16    ? toFloat(Half{static_cast<uint16_t>(bits)})
             : t == Type::BF16 ? toFloat(BFloat{static_cast<uint16_t>(bits)})
                               : bitcast<float>(static_cast<uint32_t>(bits));
   return ftz && t == Type::F32 ? flush<true>(f) : f;
@@ -172,7 +207,8 @@ uint64_t storeFloat(double x, const Mode &m) {
     uint32_t bits = encode(x, formatOf(m.to), m.rnd, m.satfinite);
     if (m.to == Type::TF32)
       return x == x ? bits << 13 : 0x7fffffffu;
-    return x == x ? (m.ftz ? bitcast<uint32_t>(flush<true>(bitcast<float>(bits))) : bits) : 0x7fffffffu;
+    return x == x ? (m.ftz ? bitcast<uint32_t>(flush<true>(bitcast<float>(bits))) : bits)
+                  : 0x7fffffffu;
   }
   uint32_t bits = encode(x, formatOf(m.to), m.rnd, m.satfinite);
   return x == x ? bits : 0x7fffu;
@@ -193,7 +229,8 @@ uint64_t storeInteger(double x, const Mode &m) {
   }
   if (negative)
     return 0;
-  return mag >= power2(static_cast<int>(width) - 1) * 2 ? ~0ull >> (64 - width) : static_cast<uint64_t>(mag);
+  return mag >= power2(static_cast<int>(width) - 1) * 2 ? ~0ull >> (64 - width)
+                                                        : static_cast<uint64_t>(mag);
 }
 
 uint64_t clampInteger(int64_t v, const Mode &m) {
@@ -272,7 +309,7 @@ const Rec *packGeneral(Warp &w, const Rec *r) {
   bool fp8 = m.to == Type::E4M3x2 || m.to == Type::E5M2x2;
   unsigned width = fp8 ? 8 : 16;
   auto one = [&](uint32_t bits, Type from) -> uint32_t {
-    double x = from == Type::F16 ? toFloat(Half{static_cast<uint16_t>(bits)})
+    double x = from == Type::F16    ? toFloat(Half{static_cast<uint16_t>(bits)})
                : from == Type::BF16 ? toFloat(BFloat{static_cast<uint16_t>(bits)})
                                     : bitcast<float>(bits);
     if (m.relu && x == x)
@@ -335,11 +372,17 @@ Handler fast(const AluKey &k, bool to64, bool from64) {
     return nullptr;
   bool rn = k.rnd == Rnd::Rn;
   if (k.type == Type::F32 && k.rnd == Rnd::None)
-    return k.source == Type::F16 ? toSingle<Half> : k.source == Type::BF16 ? toSingle<BFloat> : nullptr;
+    return k.source == Type::F16    ? toSingle<Half>
+           : k.source == Type::BF16 ? toSingle<BFloat>
+                                    : nullptr;
   if (k.source == Type::F32 && rn)
-    return k.type == Type::F16 ? fromSingle<Half> : k.type == Type::BF16 ? fromSingle<BFloat> : nullptr;
+    return k.type == Type::F16    ? fromSingle<Half>
+           : k.type == Type::BF16 ? fromSingle<BFloat>
+                                  : nullptr;
   if (k.type == Type::F32 && rn && !from64)
-    return k.source == Type::S32 ? cast<float, int32_t> : k.source == Type::U32 ? cast<float, uint32_t> : nullptr;
+    return k.source == Type::S32   ? cast<float, int32_t>
+           : k.source == Type::U32 ? cast<float, uint32_t>
+                                   : nullptr;
   if (to64 && !from64 && (k.type == Type::U64 || k.type == Type::S64)) {
     if (k.source == Type::U32)
       return cast<uint64_t, uint32_t>;

@@ -111,13 +111,35 @@ static std::string quoted(const std::string &s) {
 
 /// Coarse instruction classes; what a reader wants to see first.
 static const char *classOf(const Instr &i) {
-  static const std::map<std::string, const char *> table = {
-      {"mma", "tensor"}, {"wgmma", "tensor"}, {"ldmatrix", "matrix-move"}, {"stmatrix", "matrix-move"},
-      {"movmatrix", "matrix-move"}, {"ex2", "mufu"}, {"lg2", "mufu"}, {"rcp", "mufu"}, {"rsqrt", "mufu"},
-      {"sqrt", "mufu"}, {"sin", "mufu"}, {"cos", "mufu"}, {"tanh", "mufu"}, {"cvt", "convert"}, {"bra", "control"},
-      {"ret", "control"}, {"exit", "control"}, {"bar", "barrier"}, {"barrier", "barrier"}, {"mbarrier", "barrier"},
-      {"shfl", "exchange"}, {"vote", "exchange"}, {"redux", "exchange"}, {"match", "exchange"}, {"ld", "load"},
-      {"st", "store"}, {"atom", "atomic"}, {"red", "atomic"}, {"cp", "async-copy"}};
+  static const std::map<std::string, const char *> table = {{"mma", "tensor"},
+                                                            {"wgmma", "tensor"},
+                                                            {"ldmatrix", "matrix-move"},
+                                                            {"stmatrix", "matrix-move"},
+                                                            {"movmatrix", "matrix-move"},
+                                                            {"ex2", "mufu"},
+                                                            {"lg2", "mufu"},
+                                                            {"rcp", "mufu"},
+                                                            {"rsqrt", "mufu"},
+                                                            {"sqrt", "mufu"},
+                                                            {"sin", "mufu"},
+                                                            {"cos", "mufu"},
+                                                            {"tanh", "mufu"},
+                                                            {"cvt", "convert"},
+                                                            {"bra", "control"},
+                                                            {"ret", "control"},
+                                                            {"exit", "control"},
+                                                            {"bar", "barrier"},
+                                                            {"barrier", "barrier"},
+                                                            {"mbarrier", "barrier"},
+                                                            {"shfl", "exchange"},
+                                                            {"vote", "exchange"},
+                                                            {"redux", "exchange"},
+                                                            {"match", "exchange"},
+                                                            {"ld", "load"},
+                                                            {"st", "store"},
+                                                            {"atom", "atomic"},
+                                                            {"red", "atomic"},
+                                                            {"cp", "async-copy"}};
   auto it = table.find(i.opcode);
   if (it != table.end())
     return it->second;
@@ -131,12 +153,17 @@ std::string toJson(const Kernel &k, const Counters &c) {
   std::map<std::string, uint64_t> classes;
   for (const LineCounters &l : c.lines)
     classes[classOf(k.function->body[l.instr])] += l.warps;
-  auto number = [](const char *key, uint64_t v) { return std::string("\"") + key + "\": " + std::to_string(v); };
+  auto number = [](const char *key, uint64_t v) {
+    return std::string("\"") + key + "\": " + std::to_string(v);
+  };
   std::string out = "{\n  \"kernel\": " + quoted(k.function->name) + ",\n  \"emulated\": true,\n  ";
-  out += number("ctas", c.ctas) + ",\n  " + number("warp_instructions", c.warpInstructions) + ",\n  " +
-         number("thread_instructions", c.threadInstructions) + ",\n  " + number("tensor_flops", c.tensorFlops) + ",\n  " +
-         number("divergent_branches", c.divergentBranches) + ",\n  " + number("barrier_waits", c.barrierWaits) + ",\n  " +
-         number("max_live_registers", c.maxLive32) + ",\n  " + number("shared_bytes", c.sharedBytes) + ",\n  \"classes\": {";
+  out += number("ctas", c.ctas) + ",\n  " + number("warp_instructions", c.warpInstructions) +
+         ",\n  " + number("thread_instructions", c.threadInstructions) + ",\n  " +
+         number("tensor_flops", c.tensorFlops) + ",\n  " +
+         number("divergent_branches", c.divergentBranches) + ",\n  " +
+         number("barrier_waits", c.barrierWaits) + ",\n  " +
+         number("max_live_registers", c.maxLive32) + ",\n  " +
+         number("shared_bytes", c.sharedBytes) + ",\n  \"classes\": {";
   bool first = true;
   for (auto &[name, n] : classes) {
     out += (first ? "" : ", ") + number(name.c_str(), n);
@@ -148,15 +175,18 @@ std::string toJson(const Kernel &k, const Counters &c) {
     if (!l.warps)
       continue;
     const Instr &i = k.function->body[l.instr];
-    out += std::string(first ? "" : ",") + "\n    {" + number("line", i.pos.line) + ", \"text\": " + quoted(i.text) + ", " +
-           number("warps", l.warps) + ", " + number("threads", l.threads);
+    out += std::string(first ? "" : ",") + "\n    {" + number("line", i.pos.line) +
+           ", \"text\": " + quoted(i.text) + ", " + number("warps", l.warps) + ", " +
+           number("threads", l.threads);
     if (l.hasMemory) {
       const MemoryCounters &m = l.memory;
-      out += ", " + number("requests", m.requests) + ", " + number("lanes", m.lanes) + ", " + number("bytes", m.bytes);
+      out += ", " + number("requests", m.requests) + ", " + number("lanes", m.lanes) + ", " +
+             number("bytes", m.bytes);
       if (m.sectors)
         out += ", " + number("sectors", m.sectors) + ", " + number("min_sectors", m.minSectors);
       if (m.wavefronts)
-        out += ", " + number("wavefronts", m.wavefronts) + ", " + number("min_wavefronts", m.minWavefronts);
+        out += ", " + number("wavefronts", m.wavefronts) + ", " +
+               number("min_wavefronts", m.minWavefronts);
     }
     out += "}";
     first = false;

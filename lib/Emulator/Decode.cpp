@@ -5,6 +5,7 @@
 #include "Decode.h"
 
 #include "Launch.h"
+#include "Threaded.h"
 
 #include <algorithm>
 #include <cstring>
@@ -45,10 +46,12 @@ Type Modifiers::takeType() {
 }
 
 void Modifiers::skipCacheHints() {
-  auto startsWith = [](const std::string &s, const char *p) { return s.compare(0, strlen(p), p) == 0; };
+  auto startsWith = [](const std::string &s, const char *p) {
+    return s.compare(0, strlen(p), p) == 0;
+  };
   while (takeIf([&](const std::string &m) {
-    return m == "ca" || m == "cg" || m == "cs" || m == "lu" || m == "cv" || m == "wb" || m == "wt" ||
-           startsWith(m, "L1::") || startsWith(m, "L2::");
+    return m == "ca" || m == "cg" || m == "cs" || m == "lu" || m == "cv" || m == "wb" ||
+           m == "wt" || startsWith(m, "L1::") || startsWith(m, "L2::");
   })) {
   }
 }
@@ -61,7 +64,8 @@ const std::string *Modifiers::leftover() const {
 }
 
 Decoder::Decoder(const Module &m, const Function &f, const Profile &p,
-                 const std::unordered_map<std::string, uint64_t> &symbols, const DeviceMemory &memory, Kernel &out)
+                 const std::unordered_map<std::string, uint64_t> &symbols,
+                 const DeviceMemory &memory, Kernel &out)
     : profile(p), out(out), module(m), function(f), symbols(symbols), memory(memory) {}
 
 void Decoder::fail(const std::string &message) const {
@@ -71,7 +75,8 @@ void Decoder::fail(const std::string &message) const {
 
 const Operand &Decoder::operand(size_t i) const {
   if (i >= current->operands.size())
-    fail("expects at least " + std::to_string(i + 1) + " operands, found " + std::to_string(current->operands.size()));
+    fail("expects at least " + std::to_string(i + 1) + " operands, found " +
+         std::to_string(current->operands.size()));
   return current->operands[i];
 }
 
@@ -92,7 +97,9 @@ uint32_t Decoder::registerPlace(int32_t reg, bool isDef) {
   return places[reg];
 }
 
-static unsigned registerBits(Type t) { return t == Type::B16 ? 16 : t == Type::B32 ? 32 : t == Type::B64 ? 64 : 128; }
+static unsigned registerBits(Type t) {
+  return t == Type::B16 ? 16 : t == Type::B32 ? 32 : t == Type::B64 ? 64 : 128;
+}
 
 Type Decoder::registerType(const Operand &o) const {
   return o.kind == Operand::Reg ? function.registers[o.reg].type : Type::None;
@@ -139,8 +146,8 @@ uint32_t Decoder::use(const Operand &o, Type t) {
   case Operand::Reg: {
     Type have = function.registers[o.reg].type;
     if (have == Type::Pred || registerBits(have) != std::max(16u, bits))
-      fail("operand '" + function.registers[o.reg].name + "' is a ." + nameOf(have) + " register, but the instruction needs " +
-           std::to_string(bits) + " bits");
+      fail("operand '" + function.registers[o.reg].name + "' is a ." + nameOf(have) +
+           " register, but the instruction needs " + std::to_string(bits) + " bits");
     return registerPlace(o.reg, false);
   }
   case Operand::Imm: {
@@ -173,9 +180,11 @@ uint32_t Decoder::use(const Operand &o, Type t) {
     return constant(static_cast<uint64_t>(o.imm), true);
   }
   case Operand::SpecialReg: {
-    bool special64 = o.special == Special::Clock64 || o.special == Special::GlobalTimer || o.special == Special::GridId;
+    bool special64 = o.special == Special::Clock64 || o.special == Special::GlobalTimer ||
+                     o.special == Special::GridId;
     if (special64 != wide && !(o.special == Special::GridId && bits == 32))
-      fail(std::string("special register ") + nameOf(o.special) + " does not have " + std::to_string(bits) + " bits");
+      fail(std::string("special register ") + nameOf(o.special) + " does not have " +
+           std::to_string(bits) + " bits");
     auto it = specialPlaces.find(static_cast<uint8_t>(o.special));
     if (it == specialPlaces.end())
       it = specialPlaces.emplace(static_cast<uint8_t>(o.special), 0).first;
@@ -195,21 +204,25 @@ uint32_t Decoder::def(const Operand &o, Type t) {
     fail("expects a destination register");
   Type have = function.registers[o.reg].type;
   if (have == Type::Pred || registerBits(have) != std::max(16u, bitsOf(t)))
-    fail("destination '" + function.registers[o.reg].name + "' is a ." + nameOf(have) + " register, but the instruction writes " +
-         std::to_string(bitsOf(t)) + " bits");
+    fail("destination '" + function.registers[o.reg].name + "' is a ." + nameOf(have) +
+         " register, but the instruction writes " + std::to_string(bitsOf(t)) + " bits");
   return registerPlace(o.reg, true);
 }
 
 uint32_t Decoder::useWide(const Operand &o, Type t, unsigned &regBytes) {
   if (o.kind != Operand::Reg) {
     regBytes = bitsOf(t) == 64 ? 8 : 4;
-    if (o.kind == Operand::SpecialReg && (o.special == Special::Clock64 || o.special == Special::GridId))
+    if (o.kind == Operand::SpecialReg &&
+        (o.special == Special::Clock64 || o.special == Special::GridId))
       regBytes = 8;
-    return use(o, o.kind == Operand::SpecialReg ? (regBytes == 8 ? Type::B64 : Type::B32) : bitsOf(t) < 16 ? Type::B16 : t);
+    return use(o, o.kind == Operand::SpecialReg ? (regBytes == 8 ? Type::B64 : Type::B32)
+                  : bitsOf(t) < 16              ? Type::B16
+                                                : t);
   }
   Type have = function.registers[o.reg].type;
   if (have == Type::Pred || registerBits(have) < bitsOf(t))
-    fail("register '" + function.registers[o.reg].name + "' is narrower than the instruction's type");
+    fail("register '" + function.registers[o.reg].name +
+         "' is narrower than the instruction's type");
   regBytes = registerBits(have) / 8;
   return registerPlace(o.reg, false);
 }
@@ -223,7 +236,8 @@ uint32_t Decoder::defWide(const Operand &o, Type t, unsigned &regBytes) {
     fail("expects a destination register");
   Type have = function.registers[o.reg].type;
   if (have == Type::Pred || registerBits(have) < bitsOf(t))
-    fail("register '" + function.registers[o.reg].name + "' is narrower than the instruction's type");
+    fail("register '" + function.registers[o.reg].name +
+         "' is narrower than the instruction's type");
   regBytes = registerBits(have) / 8;
   return registerPlace(o.reg, true);
 }
@@ -279,7 +293,9 @@ Rec &Decoder::emitAlu(const AluKey &k) {
     h = t.half(k);
   if (!h)
     fail("this combination of type, rounding and modifiers is not supported");
-  return emit(h);
+  Rec &r = emit(h);
+  r.straight = true;
+  return r;
 }
 
 uint32_t *Decoder::ext(Rec &r, const std::vector<uint32_t> &list) {
@@ -298,10 +314,12 @@ void Decoder::address(Rec &r, const Operand &o, Space space) {
   r.imm = static_cast<uint64_t>(o.imm);
   if (base.kind == Operand::Symbol || base.kind == Operand::Imm) {
     Space found = space;
-    uint64_t a = base.kind == Operand::Imm ? static_cast<uint64_t>(base.imm) : symbolAddress(base, &found);
+    uint64_t a =
+        base.kind == Operand::Imm ? static_cast<uint64_t>(base.imm) : symbolAddress(base, &found);
     if (space == Space::Generic && (found == Space::Shared || found == Space::Local))
       fail("symbol '" + base.name + "' needs an access with a state space, or a generic address");
-    if (space != Space::Generic && found != space && !(space == Space::Const && found == Space::Global))
+    if (space != Space::Generic && found != space &&
+        !(space == Space::Const && found == Space::Global))
       fail("symbol '" + base.name + "' is not in the state space of the access");
     r.o[0] = constant(a, true);
     r.aux |= 1u << 16;
@@ -310,7 +328,8 @@ void Decoder::address(Rec &r, const Operand &o, Space space) {
   if (base.kind != Operand::Reg)
     fail("expects a register or a symbol as address");
   bool is64 = function.registers[base.reg].type == Type::B64;
-  if (!is64 && (space != Space::Shared && space != Space::Local && space != Space::Const && space != Space::Param))
+  if (!is64 && (space != Space::Shared && space != Space::Local && space != Space::Const &&
+                space != Space::Param))
     fail("global and generic addresses need 64 bits");
   r.o[0] = use(base, is64 ? Type::B64 : Type::B32);
   r.aux |= is64 ? 1u << 16 : 0;
@@ -353,8 +372,8 @@ void Decoder::layoutVariables() {
     paramOffsets[v.name] = v.offset;
 }
 
-/// Register file: predicates, then 64-byte aligned columns. Predicate 0 is a sink, 1 the carry flag,
-/// 2 always false; column 0 (256 bytes) is a sink.
+/// Register file: predicates, then 64-byte aligned columns. Predicate 0 is a sink, 1 the carry
+/// flag, 2 always false; column 0 (256 bytes) is a sink.
 void Decoder::layoutFile(const SlotAssignment &slots) {
   constexpr uint32_t reservedPredicates = 3;
   uint32_t at = (slots.countPred + reservedPredicates) * 4;
@@ -386,6 +405,7 @@ static const std::unordered_map<std::string, DecodeFn> &opcodes() {
     addFloatOpcodes(t);
     addMemoryOpcodes(t);
     addWarpOpcodes(t);
+    addHopperOpcodes(t);
     return t;
   }();
   return table;
@@ -411,8 +431,8 @@ void Decoder::decodeOne(size_t index) {
     for (const Operand &o : current->operands)
       if (o.kind == Operand::Label && current->opcode == "bra")
         f.target = o.imm;
-    bool leaves = current->opcode == "bra" || current->opcode == "ret" || current->opcode == "exit" ||
-                  current->opcode == "trap";
+    bool leaves = current->opcode == "bra" || current->opcode == "ret" ||
+                  current->opcode == "exit" || current->opcode == "trap";
     f.fallsThrough = !leaves || current->guard >= 0;
     return;
   }
@@ -476,7 +496,9 @@ void Decoder::run() {
   out.numMemoryRecs = 0;
   decodeAll();
   out.constants.assign(constantBytes.size() + 64, 0);
-  memcpy(const_cast<char *>(out.constantBase()), constantBytes.data(), constantBytes.size());
+  if (!constantBytes.empty())
+    memcpy(const_cast<char *>(out.constantBase()), constantBytes.data(), constantBytes.size());
+  out.code = ThreadedCode::build(out);
 }
 
 } // namespace attnc::emu

@@ -2,12 +2,12 @@
 //
 // From syntax to records. A function is decoded twice by the same code: the first pass only notes
 // which registers each instruction reads and writes, from which Flow.cpp derives control flow,
-// reconvergence points, liveness and the place of every register; the second pass emits records with
-// those places. So there is one description of each instruction and no patching.
+// reconvergence points, liveness and the place of every register; the second pass emits records
+// with those places. So there is one description of each instruction and no patching.
 //
-// Strictness comes from two rules. Every modifier must be taken by the code that understands it, and
-// what is left over is an error; and every operand goes through `use` or `def`, which check that its
-// register has the width of the instruction's type.
+// Strictness comes from two rules. Every modifier must be taken by the code that understands it,
+// and what is left over is an error; and every operand goes through `use` or `def`, which check
+// that its register has the width of the instruction's type.
 #pragma once
 
 #include "Alu.h"
@@ -44,7 +44,8 @@ private:
 class Decoder {
 public:
   Decoder(const Module &m, const Function &f, const Profile &p,
-          const std::unordered_map<std::string, uint64_t> &symbols, const DeviceMemory &memory, Kernel &out);
+          const std::unordered_map<std::string, uint64_t> &symbols, const DeviceMemory &memory,
+          Kernel &out);
   void run();
 
   // The services below are for the decode functions of the instruction families.
@@ -79,7 +80,9 @@ public:
   void address(Rec &r, const Operand &o, Space space);
   uint64_t symbolAddress(const Operand &o, Space *space = nullptr);
   /// Where the generic window of shared or local memory begins.
-  uint64_t memoryWindow(Space s) const { return s == Space::Shared ? memory.sharedWindow() : memory.localWindow(); }
+  uint64_t memoryWindow(Space s) const {
+    return s == Space::Shared ? memory.sharedWindow() : memory.localWindow();
+  }
 
   const Profile &profile;
   Kernel &out;
@@ -101,12 +104,12 @@ private:
   const std::unordered_map<std::string, uint64_t> &symbols;
   const DeviceMemory &memory;
   std::unordered_map<std::string, uint64_t> sharedOffsets, localOffsets, paramOffsets;
-  std::vector<uint32_t> places;               ///< by register
+  std::vector<uint32_t> places; ///< by register
   std::unordered_map<uint8_t, uint32_t> specialPlaces;
   std::unordered_map<std::string, uint32_t> constantPlaces;
   std::vector<char> constantBytes;
   uint32_t scratch = 64;
-  std::vector<uint32_t> blockStart;           ///< record index of each block
+  std::vector<uint32_t> blockStart; ///< record index of each block
   Rec discard;
 };
 
@@ -118,11 +121,16 @@ void emitUniform(Decoder &d, const AluKey &k, unsigned sources);
 void integerAddSub(Decoder &d, bool add, Type type, bool carryOut);
 void integerMul(Decoder &d, bool add, Type type);
 
+bool decodeBulk(Decoder &d);
+bool decodeProxyFence(Decoder &d);
+void decodeClusterBarrier(Decoder &d);
+
 using DecodeFn = void (*)(Decoder &);
 /// Each family adds its opcodes.
 void addAluOpcodes(std::unordered_map<std::string, DecodeFn> &);
 void addFloatOpcodes(std::unordered_map<std::string, DecodeFn> &);
 void addMemoryOpcodes(std::unordered_map<std::string, DecodeFn> &);
 void addWarpOpcodes(std::unordered_map<std::string, DecodeFn> &);
+void addHopperOpcodes(std::unordered_map<std::string, DecodeFn> &);
 
 } // namespace attnc::emu

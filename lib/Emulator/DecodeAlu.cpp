@@ -12,14 +12,15 @@
 namespace attnc::emu {
 
 bool isFloatType(Type t) {
-  return t == Type::F16 || t == Type::BF16 || t == Type::F32 || t == Type::F64 || t == Type::F16x2 ||
-         t == Type::BF16x2 || t == Type::F32x2;
+  return t == Type::F16 || t == Type::BF16 || t == Type::F32 || t == Type::F64 ||
+         t == Type::F16x2 || t == Type::BF16x2 || t == Type::F32x2;
 }
 
 Rnd takeRounding(Decoder &d) {
-  static constexpr Rnd list[] = {Rnd::Rn, Rnd::Rz, Rnd::Rm, Rnd::Rp, Rnd::Rna, Rnd::Rni,
+  static constexpr Rnd list[] = {Rnd::Rn,  Rnd::Rz,  Rnd::Rm,  Rnd::Rp,     Rnd::Rna, Rnd::Rni,
                                  Rnd::Rzi, Rnd::Rmi, Rnd::Rpi, Rnd::Approx, Rnd::Full};
-  int i = d.mods->takeOneOf({"rn", "rz", "rm", "rp", "rna", "rni", "rzi", "rmi", "rpi", "approx", "full"});
+  int i = d.mods->takeOneOf(
+      {"rn", "rz", "rm", "rp", "rna", "rni", "rzi", "rmi", "rpi", "approx", "full"});
   return i < 0 ? Rnd::None : list[i];
 }
 
@@ -77,7 +78,8 @@ void lop3(Decoder &d) {
   d.expectOperands(5, 5);
   if (d.operand(4).kind != Operand::Imm)
     d.fail("expects a constant truth table");
-  uint32_t a = d.use(d.operand(1), k.type), b = d.use(d.operand(2), k.type), c = d.use(d.operand(3), k.type);
+  uint32_t a = d.use(d.operand(1), k.type), b = d.use(d.operand(2), k.type),
+           c = d.use(d.operand(3), k.type);
   uint32_t dst = d.def(d.operand(0), k.type);
   Rec &r = d.emitAlu(k);
   r.o[0] = dst, r.o[1] = a, r.o[2] = b, r.o[3] = c;
@@ -134,7 +136,8 @@ template <Alu Op> void countBits(Decoder &d) {
 }
 
 void prmt(Decoder &d) {
-  static constexpr Alu list[] = {Alu::PrmtF4e, Alu::PrmtB4e, Alu::PrmtRc8, Alu::PrmtEcl, Alu::PrmtEcr, Alu::PrmtRc16};
+  static constexpr Alu list[] = {Alu::PrmtF4e, Alu::PrmtB4e, Alu::PrmtRc8,
+                                 Alu::PrmtEcl, Alu::PrmtEcr, Alu::PrmtRc16};
   AluKey k;
   int mode = d.mods->takeOneOf({"f4e", "b4e", "rc8", "ecl", "ecr", "rc16"});
   k.op = mode < 0 ? Alu::Prmt : list[mode];
@@ -148,7 +151,8 @@ void integerMultiply(Decoder &d, bool add, Type type) {
   if (part < 0)
     d.fail("expects .lo, .hi or .wide");
   AluKey k;
-  static constexpr Alu table[2][3] = {{Alu::MulLo, Alu::MulHi, Alu::MulWide}, {Alu::MadLo, Alu::MadHi, Alu::MadWide}};
+  static constexpr Alu table[2][3] = {{Alu::MulLo, Alu::MulHi, Alu::MulWide},
+                                      {Alu::MadLo, Alu::MadHi, Alu::MadWide}};
   k.op = table[add][part];
   k.type = type;
   k.sat = d.mods->take("sat");
@@ -200,14 +204,16 @@ void dp4a(Decoder &d) {
   k.source = needType(d);
   d.expectOperands(4, 4);
   Type sum = k.type == Type::S32 || k.source == Type::S32 ? Type::S32 : Type::U32;
-  uint32_t a = d.use(d.operand(1), k.type), b = d.use(d.operand(2), k.source), c = d.use(d.operand(3), sum);
+  uint32_t a = d.use(d.operand(1), k.type), b = d.use(d.operand(2), k.source),
+           c = d.use(d.operand(3), sum);
   uint32_t dst = d.def(d.operand(0), sum);
   Rec &r = d.emitAlu(k);
   r.o[0] = dst, r.o[1] = a, r.o[2] = b, r.o[3] = c;
 }
 
-/// One of several records that build or split a vector: d = (a >> imm) truncated to the register, or
-/// d = d | a << imm. aux: bits of the source element; aux2 bit 0: source is 64-bit, bit 1: destination.
+/// One of several records that build or split a vector: d = (a >> imm) truncated to the register,
+/// or d = d | a << imm. aux: bits of the source element; aux2 bit 0: source is 64-bit, bit 1:
+/// destination.
 const Rec *splitPart(Warp &w, const Rec *r) {
   uint64_t mask = r->aux >= 64 ? ~0ull : (1ull << r->aux) - 1;
   for (uint32_t m = w.exec; m; m &= m - 1) {
@@ -237,7 +243,9 @@ const Rec *packParts(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-Type bitsType(unsigned bits) { return bits == 8 ? Type::B8 : bits == 16 ? Type::B16 : bits == 32 ? Type::B32 : Type::B64; }
+Type bitsType(unsigned bits) {
+  return bits == 8 ? Type::B8 : bits == 16 ? Type::B16 : bits == 32 ? Type::B32 : Type::B64;
+}
 
 /// mov.b64 {lo, hi}, a: every part is read from `a` before any is written only if none of them is
 /// `a`; they cannot be, because their widths differ.
@@ -249,7 +257,8 @@ void unpack(Decoder &d, Type type) {
     if (parts[i].kind == Operand::Sink)
       continue;
     unsigned regBytes = 0;
-    uint32_t dst = bits == 8 ? d.defWide(parts[i], Type::B8, regBytes) : d.def(parts[i], bitsType(bits));
+    uint32_t dst =
+        bits == 8 ? d.defWide(parts[i], Type::B8, regBytes) : d.def(parts[i], bitsType(bits));
     Rec &r = d.emit(splitPart);
     r.o[0] = dst, r.o[1] = a;
     r.imm = bits * i;
@@ -279,7 +288,8 @@ void mov(Decoder &d) {
   d.expectOperands(2, 2);
   const Operand &to = d.operand(0), &from = d.operand(1);
   auto badSplit = [&](const Operand &v) {
-    return v.elems.size() < 2 || bitsOf(type) % v.elems.size() || bitsOf(type) > 64 || bitsOf(type) / v.elems.size() > 32;
+    return v.elems.size() < 2 || bitsOf(type) % v.elems.size() || bitsOf(type) > 64 ||
+           bitsOf(type) / v.elems.size() > 32;
   };
   if (to.kind == Operand::Vector || from.kind == Operand::Vector) {
     if (badSplit(to.kind == Operand::Vector ? to : from))
@@ -287,9 +297,9 @@ void mov(Decoder &d) {
     return to.kind == Operand::Vector ? unpack(d, type) : pack(d, type);
   }
   if (from.kind == Operand::SpecialReg &&
-      (from.special == Special::Clock || from.special == Special::ClockHi || from.special == Special::Clock64 ||
-       from.special == Special::GlobalTimer || from.special == Special::GlobalTimerLo ||
-       from.special == Special::GlobalTimerHi)) {
+      (from.special == Special::Clock || from.special == Special::ClockHi ||
+       from.special == Special::Clock64 || from.special == Special::GlobalTimer ||
+       from.special == Special::GlobalTimerLo || from.special == Special::GlobalTimerHi)) {
     bool high = from.special == Special::ClockHi || from.special == Special::GlobalTimerHi;
     uint32_t dst = d.def(to, type);
     Rec &r = d.emit(readClock);
@@ -326,7 +336,8 @@ void selp(Decoder &d) {
   uint32_t c = d.usePredicate(d.operand(3), negated);
   if (type == Type::Pred)
     d.fail("selp has no predicate form");
-  uint32_t a = d.use(d.operand(1), type), b = d.use(d.operand(2), type), dst = d.def(d.operand(0), type);
+  uint32_t a = d.use(d.operand(1), type), b = d.use(d.operand(2), type),
+           dst = d.def(d.operand(0), type);
   k.type = bitsOf(type) == 64 ? Type::B64 : bitsOf(type) == 16 ? Type::B16 : Type::B32;
   Rec &r = d.emitAlu(k);
   r.o[0] = dst, r.o[1] = a, r.o[2] = b, r.o[3] = c;
@@ -335,9 +346,12 @@ void selp(Decoder &d) {
 
 /// Comparison and Boolean operator, packed as CompareOps.cpp reads them.
 uint32_t takeComparison(Decoder &d, AluKey &k) {
-  static constexpr const char *names[] = {"eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan", "lo", "ls", "hi", "hs"};
-  static constexpr Cmp values[] = {Cmp::Eq, Cmp::Ne, Cmp::Lt, Cmp::Le, Cmp::Gt, Cmp::Ge, Cmp::Equ, Cmp::Neu, Cmp::Ltu,
-                                   Cmp::Leu, Cmp::Gtu, Cmp::Geu, Cmp::Num, Cmp::Nan, Cmp::Lt, Cmp::Le, Cmp::Gt, Cmp::Ge};
+  static constexpr const char *names[] = {"eq",  "ne",  "lt",  "le",  "gt",  "ge",
+                                          "equ", "neu", "ltu", "leu", "gtu", "geu",
+                                          "num", "nan", "lo",  "ls",  "hi",  "hs"};
+  static constexpr Cmp values[] = {Cmp::Eq,  Cmp::Ne,  Cmp::Lt,  Cmp::Le,  Cmp::Gt,  Cmp::Ge,
+                                   Cmp::Equ, Cmp::Neu, Cmp::Ltu, Cmp::Leu, Cmp::Gtu, Cmp::Geu,
+                                   Cmp::Num, Cmp::Nan, Cmp::Lt,  Cmp::Le,  Cmp::Gt,  Cmp::Ge};
   int found = -1;
   for (int i = 0; i < 18 && found < 0; ++i)
     if (d.mods->take(names[i]))
@@ -388,13 +402,28 @@ void set(Decoder &d) {
   r.o[0] = dst, r.o[2] = a, r.o[3] = b, r.o[4] = c;
   r.aux = aux;
   switch (k.type) {
-  case Type::F32: r.imm = 0x3f800000u; break;
-  case Type::F16: r.imm = 0x3c00u; break;
-  case Type::F16x2: r.imm = 0x3c003c00u; break;
-  case Type::BF16: r.imm = 0x3f80u; break;
-  case Type::BF16x2: r.imm = 0x3f803f80u; break;
-  case Type::U16: case Type::S16: r.imm = 0xffffu; break;
-  default: r.imm = ~0u; break;
+  case Type::F32:
+    r.imm = 0x3f800000u;
+    break;
+  case Type::F16:
+    r.imm = 0x3c00u;
+    break;
+  case Type::F16x2:
+    r.imm = 0x3c003c00u;
+    break;
+  case Type::BF16:
+    r.imm = 0x3f80u;
+    break;
+  case Type::BF16x2:
+    r.imm = 0x3f803f80u;
+    break;
+  case Type::U16:
+  case Type::S16:
+    r.imm = 0xffffu;
+    break;
+  default:
+    r.imm = ~0u;
+    break;
   }
 }
 
@@ -408,7 +437,8 @@ void cvt(Decoder &d) {
   bool satfinite = d.mods->take("satfinite");
   k.type = needType(d);
   k.source = needType(d);
-  bool packedTo = k.type == Type::F16x2 || k.type == Type::BF16x2 || k.type == Type::E4M3x2 || k.type == Type::E5M2x2;
+  bool packedTo = k.type == Type::F16x2 || k.type == Type::BF16x2 || k.type == Type::E4M3x2 ||
+                  k.type == Type::E5M2x2;
   unsigned dstBytes = 4, srcBytes = 4;
   uint32_t a, b = 0, dst;
   if (packedTo) {
@@ -428,15 +458,17 @@ void cvt(Decoder &d) {
   k.oob = srcBytes == 8;
   Rec &r = d.emitAlu(k);
   r.o[0] = dst, r.o[1] = a, r.o[2] = b;
-  r.aux = static_cast<uint32_t>(k.type) | static_cast<uint32_t>(k.source) << 8 | static_cast<uint32_t>(k.rnd) << 16 |
-          uint32_t(k.ftz) << 24 | uint32_t(k.sat) << 25 | uint32_t(k.relu) << 26 | uint32_t(satfinite) << 27;
+  r.aux = static_cast<uint32_t>(k.type) | static_cast<uint32_t>(k.source) << 8 |
+          static_cast<uint32_t>(k.rnd) << 16 | uint32_t(k.ftz) << 24 | uint32_t(k.sat) << 25 |
+          uint32_t(k.relu) << 26 | uint32_t(satfinite) << 27;
   r.imm = 8 * dstBytes;
 }
 
 /// Conversions between generic and specific addresses add or subtract the window.
 void cvta(Decoder &d) {
   bool to = d.mods->take("to");
-  int space = d.mods->takeOneOf({"global", "shared", "shared::cta", "shared::cluster", "local", "param", "const", "param::entry"});
+  int space = d.mods->takeOneOf({"global", "shared", "shared::cta", "shared::cluster", "local",
+                                 "param", "const", "param::entry"});
   if (space < 0)
     d.fail("expects a state space");
   Type t = needType(d);
@@ -444,7 +476,9 @@ void cvta(Decoder &d) {
     d.fail("expects 64-bit addresses");
   d.expectOperands(2, 2);
   const Operand &from = d.operand(1);
-  uint64_t window = space >= 1 && space <= 3 ? d.memoryWindow(Space::Shared) : space == 4 ? d.memoryWindow(Space::Local) : 0;
+  uint64_t window = space >= 1 && space <= 3 ? d.memoryWindow(Space::Shared)
+                    : space == 4             ? d.memoryWindow(Space::Local)
+                                             : 0;
   uint32_t a = d.use(from, t), dst = d.def(d.operand(0), t);
   uint32_t offset = d.constant(to ? 0 - window : window, true);
   AluKey k;
@@ -458,7 +492,8 @@ const Rec *isspacepOp(Warp &w, const Rec *r) {
   uint32_t yes = 0;
   const uint64_t *a = place<uint64_t>(w, r->o[1]);
   for (int l = 0; l < 32; ++l)
-    yes |= (a[l] >= r->imm && a[l] < r->imm + r->aux2 * (1ull << 16)) != (r->aux != 0) ? 1u << l : 0u;
+    yes |=
+        (a[l] >= r->imm && a[l] < r->imm + r->aux2 * (1ull << 16)) != (r->aux != 0) ? 1u << l : 0u;
   uint32_t *p = place<uint32_t>(w, r->o[0]);
   *p = (*p & ~w.exec) | (yes & w.exec);
   return r + 1;
@@ -485,7 +520,8 @@ void isspacep(Decoder &d) {
 void integerAddSub(Decoder &d, bool add, Type type, bool cc) {
   if (cc) {
     AluKey k;
-    uint32_t a = d.use(d.operand(1), type), b = d.use(d.operand(2), type), dst = d.def(d.operand(0), type);
+    uint32_t a = d.use(d.operand(1), type), b = d.use(d.operand(2), type),
+             dst = d.def(d.operand(0), type);
     k.op = add ? Alu::AddCC : Alu::SubCC;
     k.type = bitsOf(type) == 64 ? Type::U64 : Type::U32;
     Rec &r = d.emitAlu(k);
@@ -509,7 +545,8 @@ void integerMul(Decoder &d, bool add, Type type) {
     k.type = Type::U32;
     if (bitsOf(type) != 32)
       d.fail("carry chains of mad are supported for 32 bits only");
-    uint32_t a = d.use(d.operand(1), type), b = d.use(d.operand(2), type), c = d.use(d.operand(3), type);
+    uint32_t a = d.use(d.operand(1), type), b = d.use(d.operand(2), type),
+             c = d.use(d.operand(3), type);
     uint32_t dst = d.def(d.operand(0), type);
     Rec &r = d.emitAlu(k);
     r.o[0] = dst, r.o[1] = a, r.o[2] = b, r.o[3] = c, r.o[4] = d.carryPredicate();

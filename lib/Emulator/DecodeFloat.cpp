@@ -111,7 +111,8 @@ template <Alu Op, bool ApproxOnly> void elementary(Decoder &d) {
 }
 
 void testp(Decoder &d) {
-  int what = d.mods->takeOneOf({"finite", "infinite", "number", "notanumber", "normal", "subnormal"});
+  int what =
+      d.mods->takeOneOf({"finite", "infinite", "number", "notanumber", "normal", "subnormal"});
   if (what < 0)
     d.fail("expects a property to test");
   AluKey k;

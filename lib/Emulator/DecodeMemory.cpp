@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Decoding of loads, stores, atomics, non-bulk asynchronous copies, fences and the hints that do
-// nothing here. Cache operators are hints; `.volatile`, `.relaxed`, `.acquire` and `.release` mark an
-// access as synchronizing, which exempts it from the race detector.
+// nothing here. Cache operators are hints; `.volatile`, `.relaxed`, `.acquire` and `.release` mark
+// an access as synchronizing, which exempts it from the race detector.
 #include "AsyncOps.h"
 #include "Decode.h"
 
@@ -12,14 +12,16 @@ namespace {
 /// The state space among the modifiers; Generic when there is none.
 Space takeSpace(Decoder &d) {
   static constexpr Space list[] = {Space::Global, Space::Shared, Space::Shared, Space::Shared,
-                                   Space::Local, Space::Param, Space::Param, Space::Const};
-  int i = d.mods->takeOneOf({"global", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry", "const"});
+                                   Space::Local,  Space::Param,  Space::Param,  Space::Const};
+  int i = d.mods->takeOneOf({"global", "shared", "shared::cta", "shared::cluster", "local", "param",
+                             "param::entry", "const"});
   return i < 0 ? Space::Generic : list[i];
 }
 
 /// Ordering semantics and scope; true when the access synchronizes.
 bool takeOrdering(Decoder &d) {
-  bool sync = d.mods->takeOneOf({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"}) >= 0;
+  bool sync =
+      d.mods->takeOneOf({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"}) >= 0;
   d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
   d.mods->take("weak");
   return sync;
@@ -39,7 +41,9 @@ std::vector<Operand> elements(Decoder &d, const Operand &o, unsigned count) {
   return o.elems;
 }
 
-bool isSignedType(Type t) { return t == Type::S8 || t == Type::S16 || t == Type::S32 || t == Type::S64; }
+bool isSignedType(Type t) {
+  return t == Type::S8 || t == Type::S16 || t == Type::S32 || t == Type::S64;
+}
 
 void loadStore(Decoder &d, bool store) {
   Space space = takeSpace(d);
@@ -70,8 +74,9 @@ void loadStore(Decoder &d, bool store) {
   Rec &r = d.emit(store ? storeOp : loadOp);
   r.o[0] = staging.o[0];
   r.imm = staging.imm;
-  r.aux = staging.aux | bytes | count << memCountShift | (isSignedType(type) && !store ? memSigned : 0) |
-          (nonCoherent ? memNonCoherent : 0) | (sync ? memSync : 0) | static_cast<uint32_t>(space) << memSpaceShift |
+  r.aux = staging.aux | bytes | count << memCountShift |
+          (isSignedType(type) && !store ? memSigned : 0) | (nonCoherent ? memNonCoherent : 0) |
+          (sync ? memSync : 0) | static_cast<uint32_t>(space) << memSpaceShift |
           regBytes << memRegShift;
   r.counter = d.newCounter();
   d.ext(r, places);
@@ -84,9 +89,11 @@ void atomic(Decoder &d) {
   d.mods->take("noftz");
   unsigned count = takeVector(d);
   d.mods->skipCacheHints();
-  static constexpr AtomicOp list[] = {AtomicOp::Add, AtomicOp::Min, AtomicOp::Max, AtomicOp::And, AtomicOp::Or,
-                                      AtomicOp::Xor, AtomicOp::Exch, AtomicOp::Cas, AtomicOp::Inc, AtomicOp::Dec};
-  int op = d.mods->takeOneOf({"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"});
+  static constexpr AtomicOp list[] = {AtomicOp::Add, AtomicOp::Min, AtomicOp::Max,  AtomicOp::And,
+                                      AtomicOp::Or,  AtomicOp::Xor, AtomicOp::Exch, AtomicOp::Cas,
+                                      AtomicOp::Inc, AtomicOp::Dec};
+  int op =
+      d.mods->takeOneOf({"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"});
   if (op < 0)
     d.fail("expects an atomic operation");
   Type type = needType(d);
@@ -109,9 +116,10 @@ void atomic(Decoder &d) {
   unsigned bytes = bitsOf(type) / 8;
   r.o[0] = staging.o[0];
   r.imm = staging.imm;
-  r.aux = staging.aux | bytes | count << memCountShift | memSync | static_cast<uint32_t>(space) << memSpaceShift |
-          (bytes == 8 ? 8u : 4u) << memRegShift;
-  r.aux2 = static_cast<uint32_t>(list[op]) | static_cast<uint32_t>(type) << 8 | (reduction ? 0 : 1u << 16);
+  r.aux = staging.aux | bytes | count << memCountShift | memSync |
+          static_cast<uint32_t>(space) << memSpaceShift | (bytes == 8 ? 8u : 4u) << memRegShift;
+  r.aux2 = static_cast<uint32_t>(list[op]) | static_cast<uint32_t>(type) << 8 |
+           (reduction ? 0 : 1u << 16);
   r.counter = d.newCounter();
   d.ext(r, places);
 }
@@ -174,11 +182,15 @@ void copyAsync(Decoder &d) {
 void cp(Decoder &d) {
   if (!d.mods->take("async"))
     d.fail("unsupported form of cp");
+  if (decodeBulk(d))
+    return;
   copyAsync(d);
 }
 
 /// Fences change nothing about values, which are sequentially consistent here.
 void fence(Decoder &d) {
+  if (decodeProxyFence(d))
+    return;
   d.mods->takeOneOf({"sc", "acq_rel", "acquire", "release"});
   d.mods->takeOneOf({"cta", "cluster", "gpu", "sys", "gl"});
   d.expectOperands(0, 0);

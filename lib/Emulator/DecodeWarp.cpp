@@ -32,6 +32,8 @@ void barrier(Decoder &d) {
     d.emit(warpSync).o[0] = mask;
     return;
   }
+  if (d.mods->take("cluster"))
+    return decodeClusterBarrier(d);
   d.mods->take("cta");
   int kind = d.mods->takeOneOf({"sync", "arrive", "red"});
   if (kind < 0)
@@ -78,7 +80,8 @@ void shfl(Decoder &d) {
     d.fail("expects a shuffle mode");
   Type t = needType(d);
   d.expectOperands(5, 5);
-  uint32_t a = d.use(d.operand(1), t), b = d.use(d.operand(2), Type::U32), c = d.use(d.operand(3), Type::U32);
+  uint32_t a = d.use(d.operand(1), t), b = d.use(d.operand(2), Type::U32),
+           c = d.use(d.operand(3), Type::U32);
   uint32_t mask = d.use(d.operand(4), Type::B32);
   bool wantsPredicate = d.operand(0).pair >= 0;
   uint32_t p = d.defPredicateIndex(d.operand(0).pair), dst = d.def(d.operand(0), t);
@@ -127,7 +130,8 @@ void reduxOp(Decoder &d) {
     d.fail("unsupported form of redux");
   static constexpr uint32_t codes[2][6] = {{0, 1, 2, 5, 6, 7}, {0, 3, 4, 5, 6, 7}};
   d.expectOperands(3, 3);
-  uint32_t a = d.use(d.operand(1), t), mask = d.use(d.operand(2), Type::B32), dst = d.def(d.operand(0), t);
+  uint32_t a = d.use(d.operand(1), t), mask = d.use(d.operand(2), Type::B32),
+           dst = d.def(d.operand(0), t);
   Rec &r = d.emit(redux);
   r.o[0] = dst, r.o[1] = a, r.o[2] = mask;
   r.aux = codes[isSigned][op];
@@ -166,7 +170,8 @@ void matrixMove(Decoder &d) {
     d.fail("expects .x1, .x2 or .x4 and .b16");
   d.expectOperands(2, 2);
   const Operand &regs = d.operand(store ? 1 : 0), &where = d.operand(store ? 0 : 1);
-  std::vector<Operand> list = regs.kind == Operand::Vector ? regs.elems : std::vector<Operand>{regs};
+  std::vector<Operand> list =
+      regs.kind == Operand::Vector ? regs.elems : std::vector<Operand>{regs};
   if (list.size() != counts[count])
     d.fail("expects " + std::to_string(counts[count]) + " registers");
   std::vector<uint32_t> places;
@@ -195,10 +200,12 @@ void moveMatrix(Decoder &d) {
 }
 
 /// Registers of a fragment: `bits` of data per lane in 32-bit registers.
-void fragment(Decoder &d, std::vector<uint32_t> &places, const Operand &o, unsigned registers, bool isDef, Type type) {
+void fragment(Decoder &d, std::vector<uint32_t> &places, const Operand &o, unsigned registers,
+              bool isDef, Type type) {
   std::vector<Operand> list = o.kind == Operand::Vector ? o.elems : std::vector<Operand>{o};
   if (list.size() != registers)
-    d.fail("fragment needs " + std::to_string(registers) + " registers, found " + std::to_string(list.size()));
+    d.fail("fragment needs " + std::to_string(registers) + " registers, found " +
+           std::to_string(list.size()));
   for (const Operand &e : list)
     places.push_back(isDef ? d.def(e, type) : d.use(e, type));
 }

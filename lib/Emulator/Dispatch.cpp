@@ -23,7 +23,9 @@ extern const HandlerTable table;
 
 static const HandlerTable &choose() {
   const char *wish = std::getenv("ATTNC_EMU_ISA");
-  [[maybe_unused]] auto wanted = [&](const char *name) { return !wish || !*wish || !strcmp(wish, name); };
+  [[maybe_unused]] auto wanted = [&](const char *name) {
+    return !wish || !*wish || !strcmp(wish, name);
+  };
 #ifdef ATTNC_EMU_X86
   if (wanted("v4") && __builtin_cpu_supports("x86-64-v4"))
     return isa_v4::table;

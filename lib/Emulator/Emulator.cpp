@@ -49,7 +49,8 @@ Options optionsFromEnvironment() {
     char *end = nullptr;
     o.seed = std::strtoull(v.c_str() + 7, &end, 10);
     if (v.size() == 7 || *end)
-      throw std::invalid_argument(std::string(name) + " needs a number after 'random:', found '" + v + "'");
+      throw std::invalid_argument(std::string(name) + " needs a number after 'random:', found '" +
+                                  v + "'");
     return true;
   };
   flag("ATTNC_EMU_CHECKS", o.checks);
@@ -59,12 +60,14 @@ Options optionsFromEnvironment() {
   else if (seeded("ATTNC_EMU_DELIVERY", delivery))
     o.delivery = Delivery::Random;
   else if (!delivery.empty() && delivery != "late")
-    throw std::invalid_argument("ATTNC_EMU_DELIVERY must be early, late or random:SEED, found '" + delivery + "'");
+    throw std::invalid_argument("ATTNC_EMU_DELIVERY must be early, late or random:SEED, found '" +
+                                delivery + "'");
   std::string schedule = get("ATTNC_EMU_SCHEDULE");
   if (seeded("ATTNC_EMU_SCHEDULE", schedule))
     o.shuffle = true;
   else if (!schedule.empty() && schedule != "rr")
-    throw std::invalid_argument("ATTNC_EMU_SCHEDULE must be rr or random:SEED, found '" + schedule + "'");
+    throw std::invalid_argument("ATTNC_EMU_SCHEDULE must be rr or random:SEED, found '" + schedule +
+                                "'");
   o.counters = !get("ATTNC_EMU_COUNTERS").empty();
   return o;
 }
@@ -105,8 +108,10 @@ Machine::~Machine() = default;
 static void checkTarget(const Module &m, const Profile &p) {
   char suffix = m.target.back();
   bool specific = suffix == 'a' || suffix == 'f';
-  bool ok = specific ? (suffix == 'a' ? m.target == p.name : m.targetNumber / 10 == p.major && m.targetNumber <= p.number())
-                     : m.targetNumber <= p.number();
+  bool ok = specific
+                ? (suffix == 'a' ? m.target == p.name
+                                 : m.targetNumber / 10 == p.major && m.targetNumber <= p.number())
+                : m.targetNumber <= p.number();
   if (!ok)
     throw PtxError({1, 1}, "module is for " + m.target + ", but the emulated device is " + p.name);
 }
@@ -123,7 +128,8 @@ std::unique_ptr<LoadedModule> Machine::load(std::string_view ptx) {
       continue;
     uint64_t address = mem->allocate(std::max<uint64_t>(v.size, 1), v.name);
     if (!address)
-      throw PtxError(v.pos, "no device memory for variable '" + v.name + "' of " + std::to_string(v.size) + " bytes");
+      throw PtxError(v.pos, "no device memory for variable '" + v.name + "' of " +
+                                std::to_string(v.size) + " bytes");
     symbols[v.name] = address;
     loaded->globals.push_back({v.name, {address, v.size}});
     // The loader zero-fills what the initializer leaves out, and module variables without one.
@@ -135,7 +141,8 @@ std::unique_ptr<LoadedModule> Machine::load(std::string_view ptx) {
     for (auto &[offset, name] : v.relocations) {
       auto it = symbols.find(name);
       if (it == symbols.end())
-        throw PtxError(v.pos, "initializer of '" + v.name + "' names unknown variable '" + name + "'");
+        throw PtxError(v.pos,
+                       "initializer of '" + v.name + "' names unknown variable '" + name + "'");
       uint64_t value;
       mem->read(symbols[v.name] + offset, &value, 8);
       value += it->second;
@@ -157,7 +164,8 @@ void runLaunch(Launch &L);
 Counters collectCounters(const Launch &L);
 
 /// Why a configuration cannot run on this device; empty when it can.
-static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Profile &p, size_t paramBytes) {
+static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Profile &p,
+                               size_t paramBytes) {
   const Function &f = *k.function;
   uint64_t threads = c.block.count(), shared = k.staticSharedBytes + uint64_t(c.dynamicSharedBytes);
   auto n = [](uint64_t v) { return std::to_string(v); };
@@ -168,11 +176,14 @@ static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Pro
   if (c.grid.y > 65535 || c.grid.z > 65535 || c.grid.x > 0x7fffffffu)
     return "grid is too large";
   if (shared > p.sharedPerBlockOptin)
-    return "kernel needs " + n(shared) + " bytes of shared memory, the limit is " + n(p.sharedPerBlockOptin);
+    return "kernel needs " + n(shared) + " bytes of shared memory, the limit is " +
+           n(p.sharedPerBlockOptin);
   if (paramBytes < f.paramBytes)
     return "kernel takes " + n(f.paramBytes) + " bytes of parameters, got " + n(paramBytes);
-  if (f.reqntid[0] && (f.reqntid[0] != c.block.x || f.reqntid[1] != c.block.y || f.reqntid[2] != c.block.z))
-    return "block differs from .reqntid " + n(f.reqntid[0]) + ", " + n(f.reqntid[1]) + ", " + n(f.reqntid[2]);
+  if (f.reqntid[0] &&
+      (f.reqntid[0] != c.block.x || f.reqntid[1] != c.block.y || f.reqntid[2] != c.block.z))
+    return "block differs from .reqntid " + n(f.reqntid[0]) + ", " + n(f.reqntid[1]) + ", " +
+           n(f.reqntid[2]);
   if (f.maxntid[0] && threads > uint64_t(f.maxntid[0]) * f.maxntid[1] * f.maxntid[2])
     return "block has " + n(threads) + " threads, but .maxntid allows " +
            n(uint64_t(f.maxntid[0]) * f.maxntid[1] * f.maxntid[2]);
@@ -181,13 +192,15 @@ static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Pro
   return "";
 }
 
-LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &config, const void *params, size_t paramBytes) {
+LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &config, const void *params,
+                             size_t paramBytes) {
   LaunchResult result;
   std::string why = checkConfig(kernel, config, prof, paramBytes);
   if (!why.empty()) {
     result.ok = false;
     result.kind = "invalid-launch";
-    result.report = "ptx emulator: invalid launch of kernel '" + kernel.function->name + "': " + why + "\n";
+    result.report =
+        "ptx emulator: invalid launch of kernel '" + kernel.function->name + "': " + why + "\n";
     return result;
   }
   Launch L;
@@ -196,7 +209,8 @@ LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &config, c
   L.memory = mem.get();
   L.config = config;
   L.options = opts;
-  L.params.assign(static_cast<const char *>(params), static_cast<const char *>(params) + paramBytes);
+  L.params.assign(static_cast<const char *>(params),
+                  static_cast<const char *>(params) + paramBytes);
   runLaunch(L);
   result.ok = !L.failed;
   result.kind = L.kind;

@@ -40,13 +40,11 @@ template <Alu Op, class T> [[gnu::always_inline]] inline T minMax(T a, T b, bool
   return m;
 }
 
-template <Alu Op, class T, bool Ftz, bool Sat> [[gnu::always_inline]] inline T evalBinary(T a, T b) {
+template <Alu Op, class T, bool Ftz, bool Sat>
+[[gnu::always_inline]] inline T evalBinary(T a, T b) {
   a = flush<Ftz>(a);
   b = flush<Ftz>(b);
-  T x = Op == Alu::Add   ? a + b
-        : Op == Alu::Sub ? a - b
-        : Op == Alu::Mul ? a * b
-                         : a / b;
+  T x = Op == Alu::Add ? a + b : Op == Alu::Sub ? a - b : Op == Alu::Mul ? a * b : a / b;
   return saturate<Sat>(canonical(flush<Ftz>(x)));
 }
 
@@ -70,7 +68,8 @@ const Rec *minmax(Warp &w, const Rec *r) {
     T x = flush<Ftz>(a[l]), y = flush<Ftz>(b[l]);
     if constexpr (XorSign) {
       Bits<T> sign = (bitcast<Bits<T>>(x) ^ bitcast<Bits<T>>(y)) & signBit<T>;
-      T ax = bitcast<T>(bitcast<Bits<T>>(x) & ~signBit<T>), ay = bitcast<T>(bitcast<Bits<T>>(y) & ~signBit<T>);
+      T ax = bitcast<T>(bitcast<Bits<T>>(x) & ~signBit<T>),
+        ay = bitcast<T>(bitcast<Bits<T>>(y) & ~signBit<T>);
       T m = canonical(minMax<Op>(ax, ay, NanWins));
       d.set(l, m == m ? bitcast<T>(bitcast<Bits<T>>(m) | sign) : m);
     } else {
@@ -80,8 +79,8 @@ const Rec *minmax(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-/// neg, abs and copysign act on the sign bit; `.ftz` flushes first. NaN keeps its payload here, which
-/// the ISA leaves open.
+/// neg, abs and copysign act on the sign bit; `.ftz` flushes first. NaN keeps its payload here,
+/// which the ISA leaves open.
 template <Alu Op, class T, bool Ftz> const Rec *signOp(Warp &w, const Rec *r) {
   Column<T> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[Op == Alu::Copysign ? 2 : 1]);
   forLanes(w.exec, [&](int l) {
@@ -99,7 +98,8 @@ template <Alu Op, class T, bool Ftz> const Rec *signOp(Warp &w, const Rec *r) {
 #pragma STDC FENV_ACCESS ON
 /// Directed rounding through the floating-point environment: correct for every operation, slow, and
 /// rare (the expansions of division use it).
-template <Alu Op, class T, bool Ftz, bool Sat, int Mode> [[gnu::noinline]] const Rec *rounded(Warp &w, const Rec *r) {
+template <Alu Op, class T, bool Ftz, bool Sat, int Mode>
+[[gnu::noinline]] const Rec *rounded(Warp &w, const Rec *r) {
   Column<T> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]), c(w, r->o[3]);
   T out[32];
   int before = std::fegetround();
@@ -131,7 +131,7 @@ template <Alu Op, class T, bool Ftz, bool Sat, int Mode> [[gnu::noinline]] const
 /// exp at x ln 2; the first neglected term is below 2^-36), then one rounding.
 [[gnu::always_inline]] inline float exp2Float(float x) {
   double v = x;
-  v = v > 200.0 ? 200.0 : v < -200.0 ? -200.0 : v;
+  v = v > 200.0 ? 200.0 : v > -200.0 ? v : -200.0; // NaN too; it is put back at the end
   double n = __builtin_elementwise_roundeven(v);
   double t = (v - n) * 0.6931471805599453;
   double p = 1.0 / 362880;
@@ -179,7 +179,9 @@ template <Alu Op, bool Ftz, bool Sat> const Rec *approx(Warp &w, const Rec *r) {
 template <Alu Op> const Rec *approxDouble(Warp &w, const Rec *r) {
   Column<double> d(w, r->o[0]), a(w, r->o[1]);
   forLanes(w.exec, [&](int l) {
-    d.set(l, Op == Alu::Sqrt ? __builtin_sqrt(a[l]) : Op == Alu::Rcp ? 1.0 / a[l] : 1.0 / __builtin_sqrt(a[l]));
+    d.set(l, Op == Alu::Sqrt  ? __builtin_sqrt(a[l])
+             : Op == Alu::Rcp ? 1.0 / a[l]
+                              : 1.0 / __builtin_sqrt(a[l]));
   });
   return r + 1;
 }
@@ -188,26 +190,31 @@ template <Alu Op> const Rec *approxDouble(Warp &w, const Rec *r) {
 /// 3 notanumber, 4 normal, 5 subnormal.
 template <class T> const Rec *testp(Warp &w, const Rec *r) {
   Column<T> a(w, r->o[1]);
-  constexpr Bits<T> exponent = sizeof(T) == 4 ? Bits<T>(0x7f800000u) : Bits<T>(0x7ff0000000000000ull);
+  constexpr Bits<T> exponent =
+      sizeof(T) == 4 ? Bits<T>(0x7f800000u) : Bits<T>(0x7ff0000000000000ull);
   uint64_t what = r->imm;
   setPredicate(w, r->o[0], lanesWhere(w.exec, [&](int l) {
-    Bits<T> x = bitcast<Bits<T>>(a[l]) & ~signBit<T>, e = x & exponent;
-    return what == 0   ? e != exponent
-           : what == 1 ? x == exponent
-           : what == 2 ? x <= exponent
-           : what == 3 ? x > exponent
-           : what == 4 ? e != exponent && e != 0
-                       : e == 0 && x != 0;
-  }));
+                 Bits<T> x = bitcast<Bits<T>>(a[l]) & ~signBit<T>, e = x & exponent;
+                 return what == 0   ? e != exponent
+                        : what == 1 ? x == exponent
+                        : what == 2 ? x <= exponent
+                        : what == 3 ? x > exponent
+                        : what == 4 ? e != exponent && e != 0
+                                    : e == 0 && x != 0;
+               }));
   return r + 1;
 }
 
 template <Alu Op, class T, bool Ftz, bool Sat> Handler pickRounded(Rnd rnd) {
   switch (rnd) {
-  case Rnd::Rz: return rounded<Op, T, Ftz, Sat, FE_TOWARDZERO>;
-  case Rnd::Rm: return rounded<Op, T, Ftz, Sat, FE_DOWNWARD>;
-  case Rnd::Rp: return rounded<Op, T, Ftz, Sat, FE_UPWARD>;
-  default: return nullptr;
+  case Rnd::Rz:
+    return rounded<Op, T, Ftz, Sat, FE_TOWARDZERO>;
+  case Rnd::Rm:
+    return rounded<Op, T, Ftz, Sat, FE_DOWNWARD>;
+  case Rnd::Rp:
+    return rounded<Op, T, Ftz, Sat, FE_UPWARD>;
+  default:
+    return nullptr;
   }
 }
 template <Alu Op, class T, bool Ftz, bool Sat> Handler pickArithmetic(const AluKey &k) {
@@ -228,35 +235,46 @@ template <class T, bool Ftz> Handler select(const AluKey &k) {
 #define ARITHMETIC(X)                                                                              \
   case Alu::X:                                                                                     \
     if constexpr (__is_same(T, float))                                                             \
-      return k.sat ? pickArithmetic<Alu::X, T, Ftz, true>(k) : pickArithmetic<Alu::X, T, Ftz, false>(k); \
+      return k.sat ? pickArithmetic<Alu::X, T, Ftz, true>(k)                                       \
+                   : pickArithmetic<Alu::X, T, Ftz, false>(k);                                     \
     return k.sat ? nullptr : pickArithmetic<Alu::X, T, Ftz, false>(k);
   switch (k.op) {
-    ARITHMETIC(Add) ARITHMETIC(Sub) ARITHMETIC(Mul) ARITHMETIC(Div) ARITHMETIC(Fma)
-    ARITHMETIC(Sqrt) ARITHMETIC(Rcp)
-  case Alu::Neg: return signOp<Alu::Neg, T, Ftz>;
-  case Alu::Abs: return signOp<Alu::Abs, T, Ftz>;
-  case Alu::Copysign: return signOp<Alu::Copysign, T, false>;
-  case Alu::Testp: return testp<T>;
+  ARITHMETIC(Add)
+  ARITHMETIC(Sub) ARITHMETIC(Mul) ARITHMETIC(Div) ARITHMETIC(Fma) ARITHMETIC(Sqrt)
+      ARITHMETIC(Rcp) case Alu::Neg:
+    return signOp<Alu::Neg, T, Ftz>;
+  case Alu::Abs:
+    return signOp<Alu::Abs, T, Ftz>;
+  case Alu::Copysign:
+    return signOp<Alu::Copysign, T, false>;
+  case Alu::Testp:
+    return testp<T>;
 #define MINMAX(X)                                                                                  \
   case Alu::X:                                                                                     \
     if (k.xorsignAbs)                                                                              \
       return k.nan ? minmax<Alu::X, T, Ftz, true, true> : minmax<Alu::X, T, Ftz, false, true>;     \
     return k.nan ? minmax<Alu::X, T, Ftz, true, false> : minmax<Alu::X, T, Ftz, false, false>;
-    MINMAX(Min) MINMAX(Max)
-  default: return nullptr;
+    MINMAX(Min) MINMAX(Max) default : return nullptr;
   }
 #undef ARITHMETIC
 #undef MINMAX
 }
 template <bool Ftz> Handler selectApprox(const AluKey &k) {
   switch (k.op) {
-  case Alu::Ex2: return approx<Alu::Ex2, Ftz, false>;
-  case Alu::Lg2: return approx<Alu::Lg2, Ftz, false>;
-  case Alu::Rsqrt: return approx<Alu::Rsqrt, Ftz, false>;
-  case Alu::Sin: return approx<Alu::Sin, Ftz, false>;
-  case Alu::Cos: return approx<Alu::Cos, Ftz, false>;
-  case Alu::Tanh: return approx<Alu::Tanh, Ftz, false>;
-  default: return nullptr;
+  case Alu::Ex2:
+    return approx<Alu::Ex2, Ftz, false>;
+  case Alu::Lg2:
+    return approx<Alu::Lg2, Ftz, false>;
+  case Alu::Rsqrt:
+    return approx<Alu::Rsqrt, Ftz, false>;
+  case Alu::Sin:
+    return approx<Alu::Sin, Ftz, false>;
+  case Alu::Cos:
+    return approx<Alu::Cos, Ftz, false>;
+  case Alu::Tanh:
+    return approx<Alu::Tanh, Ftz, false>;
+  default:
+    return nullptr;
   }
 }
 

@@ -155,13 +155,18 @@ Liveness computeLiveness(const FlowGraph &f, size_t registers) {
 }
 
 /// The most 32-bit units live between two instructions.
-uint32_t maximumLive(const FlowGraph &f, const Liveness &live, const std::vector<Register> &registers) {
+uint32_t maximumLive(const FlowGraph &f, const Liveness &live,
+                     const std::vector<Register> &registers) {
   auto units = [&](int32_t r) -> uint32_t {
     switch (registers[r].type) {
-    case Type::Pred: return 0;
-    case Type::B64: return 2;
-    case Type::B128: return 4;
-    default: return 1;
+    case Type::Pred:
+      return 0;
+    case Type::B64:
+      return 2;
+    case Type::B128:
+      return 4;
+    default:
+      return 1;
     }
   };
   uint32_t most = 0;

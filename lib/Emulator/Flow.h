@@ -2,10 +2,11 @@
 //
 // Control flow, reconvergence and register places of one function.
 //
-// Input: for each instruction the registers it reads and writes, where it may go next. Output: basic
-// blocks, the immediate post-dominator of each (where diverged lanes meet again), and a column for
-// every register. Liveness may be computed per lane, as in a scalar program, because every write in
-// the machine is masked: code that runs for other lanes cannot destroy this lane's value.
+// Input: for each instruction the registers it reads and writes, where it may go next. Output:
+// basic blocks, the immediate post-dominator of each (where diverged lanes meet again), and a
+// column for every register. Liveness may be computed per lane, as in a scalar program, because
+// every write in the machine is masked: code that runs for other lanes cannot destroy this lane's
+// value.
 #pragma once
 
 #include "attnc/Emulator/Ptx.h"
@@ -17,9 +18,9 @@ namespace attnc::emu {
 
 struct FlowInstr {
   std::vector<int32_t> uses, defs;
-  int64_t target = -1;       ///< branch target, statement index
+  int64_t target = -1; ///< branch target, statement index
   bool fallsThrough = true;
-  bool partial = false;      ///< guarded: a definition does not end the old value's life
+  bool partial = false; ///< guarded: a definition does not end the old value's life
 };
 
 struct FlowBlock {

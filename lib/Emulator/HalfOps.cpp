@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Arithmetic on f16, bf16 and their packed pairs (PTX ISA 9.7.4). Sums, differences and products are
-// computed in single precision and rounded once more: with 24 >= 2*11+2 bits the second rounding
-// never changes the result. A fused multiply-add has no such guarantee, so it is computed in double
-// with round-to-odd, which makes the final rounding exact for any narrower format.
+// Arithmetic on f16, bf16 and their packed pairs (PTX ISA 9.7.4). Sums, differences and products
+// are computed in single precision and rounded once more: with 24 >= 2*11+2 bits the second
+// rounding never changes the result. A fused multiply-add has no such guarantee, so it is computed
+// in double with round-to-odd, which makes the final rounding exact for any narrower format.
 //
 // A packed register holds the element of lower index in its low half; the same template runs over
 // the one or two halves of a lane.
@@ -47,7 +47,8 @@ template <bool Ftz, class T> [[gnu::always_inline]] inline T maybeFlush(T x) {
   return finite && back != d ? bitcast<float>(toOdd | 1) : f;
 }
 
-template <Alu Op, class T> [[gnu::always_inline]] inline T evalBinary(T x, T y, bool nan, bool xorsign) {
+template <Alu Op, class T>
+[[gnu::always_inline]] inline T evalBinary(T x, T y, bool nan, bool xorsign) {
   float a = toFloat(x), b = toFloat(y);
   if constexpr (Op == Alu::Add)
     return fromFloat<T>(a + b);
@@ -102,20 +103,24 @@ const Rec *binary(Warp &w, const Rec *r) {
   Column<uint32_t> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]);
   forLanes(w.exec, [&](int l) {
     d.set(l, halves<Packed>([&](int s) {
-      T x = evalBinary<Op, T>(maybeFlush<Ftz>(part<T>(a[l], s)), maybeFlush<Ftz>(part<T>(b[l], s)), Nan, Xorsign);
-      return clampHalf<Sat, false>(maybeFlush<Ftz>(x));
-    }));
+            T x = evalBinary<Op, T>(maybeFlush<Ftz>(part<T>(a[l], s)),
+                                    maybeFlush<Ftz>(part<T>(b[l], s)), Nan, Xorsign);
+            return clampHalf<Sat, false>(maybeFlush<Ftz>(x));
+          }));
   });
   return r + 1;
 }
-template <class T, bool Packed, bool Ftz, bool Sat, bool Relu> const Rec *fma(Warp &w, const Rec *r) {
+template <class T, bool Packed, bool Ftz, bool Sat, bool Relu>
+const Rec *fma(Warp &w, const Rec *r) {
   Column<uint32_t> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]), c(w, r->o[3]);
   forLanes(w.exec, [&](int l) {
     d.set(l, halves<Packed>([&](int s) {
-      auto in = [&](const Column<uint32_t> &x) { return static_cast<double>(toFloat(maybeFlush<Ftz>(part<T>(x[l], s)))); };
-      T x = fromFloat<T>(toOddFloat(fmaToOdd(in(a), in(b), in(c))));
-      return clampHalf<Sat, Relu>(maybeFlush<Ftz>(x));
-    }));
+            auto in = [&](const Column<uint32_t> &x) {
+              return static_cast<double>(toFloat(maybeFlush<Ftz>(part<T>(x[l], s))));
+            };
+            T x = fromFloat<T>(toOddFloat(fmaToOdd(in(a), in(b), in(c))));
+            return clampHalf<Sat, Relu>(maybeFlush<Ftz>(x));
+          }));
   });
   return r + 1;
 }
@@ -123,17 +128,18 @@ template <Alu Op, class T, bool Packed, bool Ftz> const Rec *unary(Warp &w, cons
   Column<uint32_t> d(w, r->o[0]), a(w, r->o[1]);
   forLanes(w.exec, [&](int l) {
     d.set(l, halves<Packed>([&](int s) {
-      T x = maybeFlush<Ftz>(part<T>(a[l], s));
-      if constexpr (Op == Alu::Neg)
-        return T{static_cast<uint16_t>(x.bits ^ 0x8000)};
-      else if constexpr (Op == Alu::Abs)
-        return T{static_cast<uint16_t>(x.bits & 0x7fff)};
-      else {
-        double v = toFloat(x);
-        T y = fromFloat<T>(static_cast<float>(Op == Alu::Ex2 ? __builtin_exp2(v) : __builtin_tanh(v)));
-        return maybeFlush<Ftz>(y);
-      }
-    }));
+            T x = maybeFlush<Ftz>(part<T>(a[l], s));
+            if constexpr (Op == Alu::Neg)
+              return T{static_cast<uint16_t>(x.bits ^ 0x8000)};
+            else if constexpr (Op == Alu::Abs)
+              return T{static_cast<uint16_t>(x.bits & 0x7fff)};
+            else {
+              double v = toFloat(x);
+              T y = fromFloat<T>(
+                  static_cast<float>(Op == Alu::Ex2 ? __builtin_exp2(v) : __builtin_tanh(v)));
+              return maybeFlush<Ftz>(y);
+            }
+          }));
   });
   return r + 1;
 }
@@ -143,29 +149,42 @@ template <Alu Op, class T, bool Packed, bool Ftz> Handler pickBinary(const AluKe
     if (k.sat)
       return nullptr;
     if (k.xorsignAbs)
-      return k.nan ? binary<Op, T, Packed, Ftz, false, true, true> : binary<Op, T, Packed, Ftz, false, false, true>;
-    return k.nan ? binary<Op, T, Packed, Ftz, false, true, false> : binary<Op, T, Packed, Ftz, false, false, false>;
+      return k.nan ? binary<Op, T, Packed, Ftz, false, true, true>
+                   : binary<Op, T, Packed, Ftz, false, false, true>;
+    return k.nan ? binary<Op, T, Packed, Ftz, false, true, false>
+                 : binary<Op, T, Packed, Ftz, false, false, false>;
   } else {
-    return k.sat ? binary<Op, T, Packed, Ftz, true, false, false> : binary<Op, T, Packed, Ftz, false, false, false>;
+    return k.sat ? binary<Op, T, Packed, Ftz, true, false, false>
+                 : binary<Op, T, Packed, Ftz, false, false, false>;
   }
 }
 
 template <class T, bool Packed, bool Ftz> Handler select(const AluKey &k) {
   switch (k.op) {
-  case Alu::Add: return pickBinary<Alu::Add, T, Packed, Ftz>(k);
-  case Alu::Sub: return pickBinary<Alu::Sub, T, Packed, Ftz>(k);
-  case Alu::Mul: return pickBinary<Alu::Mul, T, Packed, Ftz>(k);
-  case Alu::Min: return pickBinary<Alu::Min, T, Packed, Ftz>(k);
-  case Alu::Max: return pickBinary<Alu::Max, T, Packed, Ftz>(k);
+  case Alu::Add:
+    return pickBinary<Alu::Add, T, Packed, Ftz>(k);
+  case Alu::Sub:
+    return pickBinary<Alu::Sub, T, Packed, Ftz>(k);
+  case Alu::Mul:
+    return pickBinary<Alu::Mul, T, Packed, Ftz>(k);
+  case Alu::Min:
+    return pickBinary<Alu::Min, T, Packed, Ftz>(k);
+  case Alu::Max:
+    return pickBinary<Alu::Max, T, Packed, Ftz>(k);
   case Alu::Fma:
     if (k.relu)
       return k.sat ? nullptr : fma<T, Packed, Ftz, false, true>;
     return k.sat ? fma<T, Packed, Ftz, true, false> : fma<T, Packed, Ftz, false, false>;
-  case Alu::Neg: return unary<Alu::Neg, T, Packed, Ftz>;
-  case Alu::Abs: return unary<Alu::Abs, T, Packed, Ftz>;
-  case Alu::Ex2: return unary<Alu::Ex2, T, Packed, Ftz>;
-  case Alu::Tanh: return unary<Alu::Tanh, T, Packed, Ftz>;
-  default: return nullptr;
+  case Alu::Neg:
+    return unary<Alu::Neg, T, Packed, Ftz>;
+  case Alu::Abs:
+    return unary<Alu::Abs, T, Packed, Ftz>;
+  case Alu::Ex2:
+    return unary<Alu::Ex2, T, Packed, Ftz>;
+  case Alu::Tanh:
+    return unary<Alu::Tanh, T, Packed, Ftz>;
+  default:
+    return nullptr;
   }
 }
 
@@ -175,12 +194,17 @@ Handler selectHalf(const AluKey &k) {
   if (k.rnd != Rnd::None && k.rnd != Rnd::Rn && k.rnd != Rnd::Approx)
     return nullptr;
   switch (k.type) {
-  case Type::F16: return k.ftz ? select<Half, false, true>(k) : select<Half, false, false>(k);
-  case Type::F16x2: return k.ftz ? select<Half, true, true>(k) : select<Half, true, false>(k);
+  case Type::F16:
+    return k.ftz ? select<Half, false, true>(k) : select<Half, false, false>(k);
+  case Type::F16x2:
+    return k.ftz ? select<Half, true, true>(k) : select<Half, true, false>(k);
   // ex2.approx.ftz.bf16 is the only bf16 form with .ftz.
-  case Type::BF16: return k.ftz ? select<BFloat, false, true>(k) : select<BFloat, false, false>(k);
-  case Type::BF16x2: return k.ftz ? select<BFloat, true, true>(k) : select<BFloat, true, false>(k);
-  default: return nullptr;
+  case Type::BF16:
+    return k.ftz ? select<BFloat, false, true>(k) : select<BFloat, false, false>(k);
+  case Type::BF16x2:
+    return k.ftz ? select<BFloat, true, true>(k) : select<BFloat, true, false>(k);
+  default:
+    return nullptr;
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Integer arithmetic, bit manipulation, moves and selects, for 16, 32 and 64 bits. Each operation is
-// one line of `eval*`; the templates around them supply the lane loop. Semantics are those of PTX
-// ISA 9.7.1 and 9.7.8: shift counts clamp, division by zero does not trap (the result is
+// Integer arithmetic, bit manipulation, moves and selects, for 16, 32 and 64 bits. Each operation
+// is one line of `eval*`; the templates around them supply the lane loop. Semantics are those of
+// PTX ISA 9.7.1 and 9.7.8: shift counts clamp, division by zero does not trap (the result is
 // unspecified; we give all ones, as hardware does), and bit-field instructions read only the low
 // byte of position and length.
 #include "Simt.h"
@@ -37,7 +37,9 @@ template <class T> [[gnu::always_inline]] inline T mulLo(T a, T b) {
   return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
 }
 [[gnu::always_inline]] inline int32_t saturate32(int64_t x) {
-  return static_cast<int32_t>(x > 2147483647ll ? 2147483647ll : x < -2147483648ll ? -2147483648ll : x);
+  return static_cast<int32_t>(x > 2147483647ll    ? 2147483647ll
+                              : x < -2147483648ll ? -2147483648ll
+                                                  : x);
 }
 
 template <class T> [[gnu::always_inline]] inline T shiftLeft(T a, uint32_t n) {
@@ -77,7 +79,8 @@ template <Alu Op, class T> [[gnu::always_inline]] inline uint32_t evalCount(T a)
   if constexpr (Op == Alu::Popc)
     return static_cast<uint32_t>(__builtin_popcountll(static_cast<typename Traits<T>::U>(a)));
   else if constexpr (Op == Alu::Clz)
-    return a == 0 ? bits : static_cast<uint32_t>(__builtin_clzll(static_cast<uint64_t>(a)) - (64 - bits));
+    return a == 0 ? bits
+                  : static_cast<uint32_t>(__builtin_clzll(static_cast<uint64_t>(a)) - (64 - bits));
   else { // Bfind: position of the most significant non-sign bit
     uint64_t x = static_cast<typename Traits<T>::U>(Traits<T>::isSigned && a < T(0) ? T(~a) : a);
     if (!x)
@@ -120,7 +123,9 @@ template <Alu Op, class T, bool Sat> [[gnu::always_inline]] inline T eval2(T a, 
       return a;
     return Traits<T>::isSigned && b == T(-1) ? T(0) : static_cast<T>(a % b);
   } else if constexpr (Op == Alu::Mul24) {
-    auto low24 = [](T x) { return Traits<T>::isSigned ? T(int32_t(uint32_t(x) << 8) >> 8) : T(uint32_t(x) & 0xffffffu); };
+    auto low24 = [](T x) {
+      return Traits<T>::isSigned ? T(int32_t(uint32_t(x) << 8) >> 8) : T(uint32_t(x) & 0xffffffu);
+    };
     return mulLo(low24(a), low24(b));
   }
 }
@@ -130,13 +135,16 @@ template <Alu Op, class T, bool Sat> [[gnu::always_inline]] inline T eval3(T a, 
   if constexpr (Op == Alu::MadLo)
     return static_cast<T>(static_cast<U>(static_cast<U>(mulLo(a, b)) + static_cast<U>(c)));
   else if constexpr (Op == Alu::MadHi)
-    return Sat ? static_cast<T>(saturate32(static_cast<int64_t>(mulHi(a, b)) + static_cast<int64_t>(c)))
+    return Sat ? static_cast<T>(
+                     saturate32(static_cast<int64_t>(mulHi(a, b)) + static_cast<int64_t>(c)))
                : static_cast<T>(static_cast<U>(static_cast<U>(mulHi(a, b)) + static_cast<U>(c)));
   else if constexpr (Op == Alu::Mad24)
-    return static_cast<T>(static_cast<U>(static_cast<U>(eval2<Alu::Mul24, T, false>(a, b)) + static_cast<U>(c)));
+    return static_cast<T>(
+        static_cast<U>(static_cast<U>(eval2<Alu::Mul24, T, false>(a, b)) + static_cast<U>(c)));
   else if constexpr (Op == Alu::Sad)
-    return static_cast<T>(static_cast<U>(static_cast<U>(c) + (a < b ? static_cast<U>(static_cast<U>(b) - static_cast<U>(a))
-                                                                    : static_cast<U>(static_cast<U>(a) - static_cast<U>(b)))));
+    return static_cast<T>(static_cast<U>(
+        static_cast<U>(c) + (a < b ? static_cast<U>(static_cast<U>(b) - static_cast<U>(a))
+                                   : static_cast<U>(static_cast<U>(a) - static_cast<U>(b)))));
 }
 
 template <Alu Op, class T> const Rec *unary(Warp &w, const Rec *r) {
@@ -248,8 +256,9 @@ const Rec *lop3(Warp &w, const Rec *r) {
     m[i] = (r->imm >> i) & 1 ? ~0u : 0u;
   forLanes(w.exec, [&](int l) {
     uint32_t x = a[l], y = b[l], z = c[l];
-    d.set(l, (m[0] & ~x & ~y & ~z) | (m[1] & ~x & ~y & z) | (m[2] & ~x & y & ~z) | (m[3] & ~x & y & z) |
-                 (m[4] & x & ~y & ~z) | (m[5] & x & ~y & z) | (m[6] & x & y & ~z) | (m[7] & x & y & z));
+    d.set(l, (m[0] & ~x & ~y & ~z) | (m[1] & ~x & ~y & z) | (m[2] & ~x & y & ~z) |
+                 (m[3] & ~x & y & z) | (m[4] & x & ~y & ~z) | (m[5] & x & ~y & z) |
+                 (m[6] & x & y & ~z) | (m[7] & x & y & z));
   });
   return r + 1;
 }
@@ -312,7 +321,8 @@ template <class T> const Rec *selp(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-/// Carry chains: the carry is a predicate place in o[4] (written by .cc) and o[5] (read by the C forms).
+/// Carry chains: the carry is a predicate place in o[4] (written by .cc) and o[5] (read by the C
+/// forms).
 template <class T, Alu Op> const Rec *carry(Warp &w, const Rec *r) {
   constexpr bool sub = Op == Alu::SubCC || Op == Alu::SubC;
   constexpr bool in = Op == Alu::AddC || Op == Alu::SubC;
@@ -349,10 +359,10 @@ template <Alu Op> const Rec *predicate(Warp &w, const Rec *r) {
   uint32_t b = *place<uint32_t>(w, r->o[2]) ^ (r->aux & 2 ? ~0u : 0u);
   uint32_t c = *place<uint32_t>(w, r->o[3]) ^ (r->aux & 4 ? ~0u : 0u);
   setPredicate(w, r->o[0],
-               Op == Alu::PredAnd   ? a & b
-               : Op == Alu::PredOr  ? a | b
-               : Op == Alu::PredXor ? a ^ b
-               : Op == Alu::PredNot ? ~a
+               Op == Alu::PredAnd    ? a & b
+               : Op == Alu::PredOr   ? a | b
+               : Op == Alu::PredXor  ? a ^ b
+               : Op == Alu::PredNot  ? ~a
                : Op == Alu::PredSelp ? (a & c) | (b & ~c)
                                      : a);
   return r + 1;
@@ -361,14 +371,18 @@ template <Alu Op> const Rec *predicate(Warp &w, const Rec *r) {
 template <class T> Handler forInt(const AluKey &k) {
   constexpr bool word = Traits<T>::bits != 16;
   switch (k.op) {
-#define UNARY(X) case Alu::X: return unary<Alu::X, T>;
-#define BINARY(X) case Alu::X: return binary<Alu::X, T>;
-  UNARY(Neg) UNARY(Abs) UNARY(Not) UNARY(Cnot) UNARY(Mov)
-  BINARY(MulLo) BINARY(MulHi) BINARY(Min) BINARY(Max) BINARY(And) BINARY(Or) BINARY(Xor)
-  BINARY(Div) BINARY(Rem)
+#define UNARY(X)                                                                                   \
+  case Alu::X:                                                                                     \
+    return unary<Alu::X, T>;
+#define BINARY(X)                                                                                  \
+  case Alu::X:                                                                                     \
+    return binary<Alu::X, T>;
+  UNARY(Neg)
+  UNARY(Abs) UNARY(Not) UNARY(Cnot) UNARY(Mov) BINARY(MulLo) BINARY(MulHi) BINARY(Min) BINARY(Max)
+      BINARY(And) BINARY(Or) BINARY(Xor) BINARY(Div) BINARY(Rem)
 #undef UNARY
 #undef BINARY
-  case Alu::Add:
+          case Alu::Add:
   case Alu::Sub:
     if (k.sat) {
       if constexpr (__is_same(T, int32_t))
@@ -376,7 +390,8 @@ template <class T> Handler forInt(const AluKey &k) {
       return nullptr;
     }
     return k.op == Alu::Add ? binary<Alu::Add, T> : binary<Alu::Sub, T>;
-  case Alu::MadLo: return ternary<Alu::MadLo, T>;
+  case Alu::MadLo:
+    return ternary<Alu::MadLo, T>;
   case Alu::MadHi:
     if (k.sat) {
       if constexpr (__is_same(T, int32_t))
@@ -384,10 +399,14 @@ template <class T> Handler forInt(const AluKey &k) {
       return nullptr;
     }
     return ternary<Alu::MadHi, T>;
-  case Alu::Sad: return ternary<Alu::Sad, T>;
-  case Alu::Shl: return shl<T>;
-  case Alu::Shr: return shr<T>;
-  case Alu::Selp: return selp<T>;
+  case Alu::Sad:
+    return ternary<Alu::Sad, T>;
+  case Alu::Shl:
+    return shl<T>;
+  case Alu::Shr:
+    return shr<T>;
+  case Alu::Selp:
+    return selp<T>;
   case Alu::MulWide:
   case Alu::MadWide:
     if constexpr (!word)
@@ -395,23 +414,36 @@ template <class T> Handler forInt(const AluKey &k) {
     else if constexpr (Traits<T>::bits == 32)
       return k.op == Alu::MulWide ? wide<T, false> : wide<T, true>;
     return nullptr;
-  default: break;
+  default:
+    break;
   }
   if constexpr (word) {
     using U = typename Traits<T>::U;
     switch (k.op) {
-    case Alu::Brev: return unary<Alu::Brev, T>;
-    case Alu::Popc: return count<Alu::Popc, U>;
-    case Alu::Clz: return count<Alu::Clz, U>;
-    case Alu::Bfind: return count<Alu::Bfind, T>;
-    case Alu::BfindShift: return count<Alu::BfindShift, T>;
-    case Alu::Bfe: return bfe<T>;
-    case Alu::Bfi: return bfi<U>;
-    case Alu::AddCC: return carry<U, Alu::AddCC>;
-    case Alu::AddC: return carry<U, Alu::AddC>;
-    case Alu::SubCC: return carry<U, Alu::SubCC>;
-    case Alu::SubC: return carry<U, Alu::SubC>;
-    default: break;
+    case Alu::Brev:
+      return unary<Alu::Brev, T>;
+    case Alu::Popc:
+      return count<Alu::Popc, U>;
+    case Alu::Clz:
+      return count<Alu::Clz, U>;
+    case Alu::Bfind:
+      return count<Alu::Bfind, T>;
+    case Alu::BfindShift:
+      return count<Alu::BfindShift, T>;
+    case Alu::Bfe:
+      return bfe<T>;
+    case Alu::Bfi:
+      return bfi<U>;
+    case Alu::AddCC:
+      return carry<U, Alu::AddCC>;
+    case Alu::AddC:
+      return carry<U, Alu::AddC>;
+    case Alu::SubCC:
+      return carry<U, Alu::SubCC>;
+    case Alu::SubC:
+      return carry<U, Alu::SubC>;
+    default:
+      break;
     }
   }
   return nullptr;
@@ -420,39 +452,66 @@ template <class T> Handler forInt(const AluKey &k) {
 Handler for32(const AluKey &k) {
   bool sa = k.type == Type::S32, sb = k.source == Type::S32;
   switch (k.op) {
-  case Alu::ShfLWrap: return funnel<Alu::ShfLWrap>;
-  case Alu::ShfLClamp: return funnel<Alu::ShfLClamp>;
-  case Alu::ShfRWrap: return funnel<Alu::ShfRWrap>;
-  case Alu::ShfRClamp: return funnel<Alu::ShfRClamp>;
-  case Alu::Lop3: return lop3;
-  case Alu::Prmt: return prmt<Alu::Prmt>;
-  case Alu::PrmtF4e: return prmt<Alu::PrmtF4e>;
-  case Alu::PrmtB4e: return prmt<Alu::PrmtB4e>;
-  case Alu::PrmtRc8: return prmt<Alu::PrmtRc8>;
-  case Alu::PrmtEcl: return prmt<Alu::PrmtEcl>;
-  case Alu::PrmtEcr: return prmt<Alu::PrmtEcr>;
-  case Alu::PrmtRc16: return prmt<Alu::PrmtRc16>;
+  case Alu::ShfLWrap:
+    return funnel<Alu::ShfLWrap>;
+  case Alu::ShfLClamp:
+    return funnel<Alu::ShfLClamp>;
+  case Alu::ShfRWrap:
+    return funnel<Alu::ShfRWrap>;
+  case Alu::ShfRClamp:
+    return funnel<Alu::ShfRClamp>;
+  case Alu::Lop3:
+    return lop3;
+  case Alu::Prmt:
+    return prmt<Alu::Prmt>;
+  case Alu::PrmtF4e:
+    return prmt<Alu::PrmtF4e>;
+  case Alu::PrmtB4e:
+    return prmt<Alu::PrmtB4e>;
+  case Alu::PrmtRc8:
+    return prmt<Alu::PrmtRc8>;
+  case Alu::PrmtEcl:
+    return prmt<Alu::PrmtEcl>;
+  case Alu::PrmtEcr:
+    return prmt<Alu::PrmtEcr>;
+  case Alu::PrmtRc16:
+    return prmt<Alu::PrmtRc16>;
   case Alu::Dp4a:
-    return sa ? (sb ? dp4a<true, true> : dp4a<true, false>) : (sb ? dp4a<false, true> : dp4a<false, false>);
-  case Alu::Mul24: return sa ? binary<Alu::Mul24, int32_t> : binary<Alu::Mul24, uint32_t>;
-  case Alu::Mad24: return sa ? ternary<Alu::Mad24, int32_t> : ternary<Alu::Mad24, uint32_t>;
-  case Alu::MadLoCC: return madCarry<false, false>;
-  case Alu::MadHiCC: return madCarry<true, false>;
-  case Alu::MadLoC: return madCarry<false, true>;
-  case Alu::MadHiC: return madCarry<true, true>;
-  default: return nullptr;
+    return sa ? (sb ? dp4a<true, true> : dp4a<true, false>)
+              : (sb ? dp4a<false, true> : dp4a<false, false>);
+  case Alu::Mul24:
+    return sa ? binary<Alu::Mul24, int32_t> : binary<Alu::Mul24, uint32_t>;
+  case Alu::Mad24:
+    return sa ? ternary<Alu::Mad24, int32_t> : ternary<Alu::Mad24, uint32_t>;
+  case Alu::MadLoCC:
+    return madCarry<false, false>;
+  case Alu::MadHiCC:
+    return madCarry<true, false>;
+  case Alu::MadLoC:
+    return madCarry<false, true>;
+  case Alu::MadHiC:
+    return madCarry<true, true>;
+  default:
+    return nullptr;
   }
 }
 
 Handler forPredicate(const AluKey &k) {
   switch (k.op) {
-  case Alu::And: return predicate<Alu::PredAnd>;
-  case Alu::Or: return predicate<Alu::PredOr>;
-  case Alu::Xor: return predicate<Alu::PredXor>;
-  case Alu::Not: return predicate<Alu::PredNot>;
-  case Alu::Mov: return predicate<Alu::PredMov>;
-  case Alu::Selp: return predicate<Alu::PredSelp>;
-  default: return nullptr;
+  case Alu::And:
+    return predicate<Alu::PredAnd>;
+  case Alu::Or:
+    return predicate<Alu::PredOr>;
+  case Alu::Xor:
+    return predicate<Alu::PredXor>;
+  case Alu::Not:
+    return predicate<Alu::PredNot>;
+  case Alu::Mov:
+    return predicate<Alu::PredMov>;
+  case Alu::Selp:
+    return predicate<Alu::PredSelp>;
+  default:
+    return nullptr;
   }
 }
 
@@ -460,16 +519,26 @@ Handler forPredicate(const AluKey &k) {
 
 Handler selectInteger(const AluKey &k) {
   switch (k.type) {
-  case Type::Pred: return forPredicate(k);
-  case Type::B16: case Type::U16: return forInt<uint16_t>(k);
-  case Type::S16: return forInt<int16_t>(k);
-  case Type::B32: case Type::U32: case Type::S32:
+  case Type::Pred:
+    return forPredicate(k);
+  case Type::B16:
+  case Type::U16:
+    return forInt<uint16_t>(k);
+  case Type::S16:
+    return forInt<int16_t>(k);
+  case Type::B32:
+  case Type::U32:
+  case Type::S32:
     if (Handler h = for32(k))
       return h;
     return k.type == Type::S32 ? forInt<int32_t>(k) : forInt<uint32_t>(k);
-  case Type::B64: case Type::U64: return forInt<uint64_t>(k);
-  case Type::S64: return forInt<int64_t>(k);
-  default: return nullptr;
+  case Type::B64:
+  case Type::U64:
+    return forInt<uint64_t>(k);
+  case Type::S64:
+    return forInt<int64_t>(k);
+  default:
+    return nullptr;
   }
 }
 

@@ -4,11 +4,12 @@
 //
 // A warp runs until it blocks, ends or has used its budget of backward branches. When no warp of a
 // block can run, that is a deadlock and is reported as such. A block that only spins (it waits for
-// global memory that another block will write) is set aside and the next block is started, up to the
-// number that a real device would keep resident: that is what makes persistent kernels with
+// global memory that another block will write) is set aside and the next block is started, up to
+// the number that a real device would keep resident: that is what makes persistent kernels with
 // semaphores work, and what reproduces the deadlocks of kernels that assume more.
-#include "AsyncOps.h"
 #include "Launch.h"
+#include "AsyncOps.h"
+#include "Hopper.h"
 #include "Races.h"
 #include "WarpOps.h"
 
@@ -19,14 +20,15 @@ namespace attnc::emu {
 
 Warp::Warp() : async(std::make_unique<AsyncState>()) {}
 Warp::~Warp() = default;
-Cta::Cta() : races(std::make_unique<RaceDetector>()) {}
+Cta::Cta() : races(std::make_unique<RaceDetector>()), hopper(std::make_unique<HopperState>()) {}
 Cta::~Cta() = default;
 
 void reportDeadlock(Cta &cta);
 
 namespace {
 
-constexpr uint32_t systemShared = 1024; ///< shared memory begins with 1 KiB that belongs to the system
+constexpr uint32_t systemShared =
+    1024; ///< shared memory begins with 1 KiB that belongs to the system
 
 char *aligned(std::vector<char> &store, size_t bytes) {
   if (store.size() < bytes + 64)
@@ -40,46 +42,87 @@ uint64_t specialValue(const Launch &L, const Cta &cta, const Warp &w, Special s,
   const Dim3 &b = L.config.block, &g = L.config.grid, &k = L.config.cluster;
   uint32_t thread = w.id * 32 + lane;
   switch (s) {
-  case Special::TidX: return thread % b.x;
-  case Special::TidY: return thread / b.x % b.y;
-  case Special::TidZ: return thread / b.x / b.y;
-  case Special::NtidX: return b.x;
-  case Special::NtidY: return b.y;
-  case Special::NtidZ: return b.z;
-  case Special::CtaidX: return cta.ctaid[0];
-  case Special::CtaidY: return cta.ctaid[1];
-  case Special::CtaidZ: return cta.ctaid[2];
-  case Special::NctaidX: return g.x;
-  case Special::NctaidY: return g.y;
-  case Special::NctaidZ: return g.z;
-  case Special::LaneId: return lane;
-  case Special::WarpId: return w.id;
-  case Special::NWarpId: return 2048 / 32;
-  case Special::SmId: return cta.linear % L.profile->numSms;
-  case Special::NSmId: return L.profile->numSms;
-  case Special::LanemaskEq: return 1u << lane;
-  case Special::LanemaskLe: return (2ull << lane) - 1;
-  case Special::LanemaskLt: return (1ull << lane) - 1;
-  case Special::LanemaskGe: return ~0u << lane;
-  case Special::LanemaskGt: return static_cast<uint32_t>(~((2ull << lane) - 1));
-  case Special::DynamicSmemSize: return L.config.dynamicSharedBytes;
-  case Special::TotalSmemSize: case Special::AggrSmemSize: return cta.sharedEnd;
-  case Special::ClusterIdX: return cta.ctaid[0] / k.x;
-  case Special::ClusterIdY: return cta.ctaid[1] / k.y;
-  case Special::ClusterIdZ: return cta.ctaid[2] / k.z;
-  case Special::NClusterIdX: return g.x / k.x;
-  case Special::NClusterIdY: return g.y / k.y;
-  case Special::NClusterIdZ: return g.z / k.z;
-  case Special::ClusterCtaidX: return cta.ctaid[0] % k.x;
-  case Special::ClusterCtaidY: return cta.ctaid[1] % k.y;
-  case Special::ClusterCtaidZ: return cta.ctaid[2] % k.z;
-  case Special::ClusterNctaidX: return k.x;
-  case Special::ClusterNctaidY: return k.y;
-  case Special::ClusterNctaidZ: return k.z;
-  case Special::ClusterCtaRank: return cta.rank;
-  case Special::ClusterNctaRank: return k.count();
-  case Special::IsExplicitCluster: return k.count() > 1;
-  default: return 0;
+  case Special::TidX:
+    return thread % b.x;
+  case Special::TidY:
+    return thread / b.x % b.y;
+  case Special::TidZ:
+    return thread / b.x / b.y;
+  case Special::NtidX:
+    return b.x;
+  case Special::NtidY:
+    return b.y;
+  case Special::NtidZ:
+    return b.z;
+  case Special::CtaidX:
+    return cta.ctaid[0];
+  case Special::CtaidY:
+    return cta.ctaid[1];
+  case Special::CtaidZ:
+    return cta.ctaid[2];
+  case Special::NctaidX:
+    return g.x;
+  case Special::NctaidY:
+    return g.y;
+  case Special::NctaidZ:
+    return g.z;
+  case Special::LaneId:
+    return lane;
+  case Special::WarpId:
+    return w.id;
+  case Special::NWarpId:
+    return 2048 / 32;
+  case Special::SmId:
+    return cta.linear % L.profile->numSms;
+  case Special::NSmId:
+    return L.profile->numSms;
+  case Special::LanemaskEq:
+    return 1u << lane;
+  case Special::LanemaskLe:
+    return (2ull << lane) - 1;
+  case Special::LanemaskLt:
+    return (1ull << lane) - 1;
+  case Special::LanemaskGe:
+    return ~0u << lane;
+  case Special::LanemaskGt:
+    return static_cast<uint32_t>(~((2ull << lane) - 1));
+  case Special::DynamicSmemSize:
+    return L.config.dynamicSharedBytes;
+  case Special::TotalSmemSize:
+  case Special::AggrSmemSize:
+    return cta.sharedEnd;
+  case Special::ClusterIdX:
+    return cta.ctaid[0] / k.x;
+  case Special::ClusterIdY:
+    return cta.ctaid[1] / k.y;
+  case Special::ClusterIdZ:
+    return cta.ctaid[2] / k.z;
+  case Special::NClusterIdX:
+    return g.x / k.x;
+  case Special::NClusterIdY:
+    return g.y / k.y;
+  case Special::NClusterIdZ:
+    return g.z / k.z;
+  case Special::ClusterCtaidX:
+    return cta.ctaid[0] % k.x;
+  case Special::ClusterCtaidY:
+    return cta.ctaid[1] % k.y;
+  case Special::ClusterCtaidZ:
+    return cta.ctaid[2] % k.z;
+  case Special::ClusterNctaidX:
+    return k.x;
+  case Special::ClusterNctaidY:
+    return k.y;
+  case Special::ClusterNctaidZ:
+    return k.z;
+  case Special::ClusterCtaRank:
+    return cta.rank;
+  case Special::ClusterNctaRank:
+    return k.count();
+  case Special::IsExplicitCluster:
+    return k.count() > 1;
+  default:
+    return 0;
   }
 }
 
@@ -122,6 +165,7 @@ void initCta(Launch &L, Cta &cta, uint64_t linear) {
   cta.numWarps = cta.liveWarps = (threads + 31) / 32;
   cta.nextWarp = 0;
   cta.progressed = false;
+  cta.pollRounds = 0;
   cta.sharedBegin = systemShared;
   cta.sharedEnd = systemShared + k.staticSharedBytes + L.config.dynamicSharedBytes;
   cta.shared = aligned(cta.sharedStore, cta.sharedEnd + 16);
@@ -129,6 +173,7 @@ void initCta(Launch &L, Cta &cta, uint64_t linear) {
   cta.sharedInit.assign(cta.sharedEnd / 4 + 8, 0);
   for (NamedBarrier &b : cta.barriers)
     b = NamedBarrier();
+  *cta.hopper = HopperState();
   if (L.options.checks)
     cta.races->reset(cta.sharedEnd, cta.numWarps);
   size_t fileBytes = (k.fileBytes + 127) / 64 * 64, localBytes = size_t(k.localBytes) * 32;
@@ -152,7 +197,7 @@ Progress runRound(Launch &L, Cta &cta) {
     order[i] = i;
   if (L.options.shuffle)
     std::shuffle(order, order + cta.numWarps, L.random);
-  bool ran = false, advanced = false;
+  bool ran = false, advanced = false, onlyPolls = true;
   for (uint32_t i = 0; i < cta.numWarps; ++i) {
     Warp &w = *cta.warps[order[i]];
     if (w.stop != Stop::Yield)
@@ -165,20 +210,33 @@ Progress runRound(Launch &L, Cta &cta) {
     if (w.stop == Stop::Done) {
       --cta.liveWarps;
       barrierWarpExited(cta);
+      clusterWarpExited(cta);
     }
     advanced |= cta.progressed || w.stop != Stop::Yield;
+    onlyPolls &= w.polled && w.stop == Stop::Yield;
   }
   if (!cta.liveWarps)
-    return Progress::Finished;
+    return checkCtaEnd(cta) ? Progress::Finished : Progress::Failed;
+  if (advanced) {
+    cta.pollRounds = 0;
+    return Progress::Advanced;
+  }
+  // Nobody moves: this is as late as the queued asynchronous copies can arrive.
+  if (deliverPending(cta))
+    return L.failed ? Progress::Failed : Progress::Advanced;
+  // A diverged warp polls with one split at a time, so a few rounds must pass before waiting
+  // everywhere is a deadlock.
   if (!ran)
     return Progress::Stuck;
-  return advanced ? Progress::Advanced : Progress::Spinning;
+  cta.pollRounds = onlyPolls ? cta.pollRounds + 1 : 0;
+  return cta.pollRounds > 64 ? Progress::Stuck : Progress::Spinning;
 }
 
 /// Blocks a device would keep resident at once, by shared memory and threads.
 uint64_t residentLimit(const Launch &L) {
   uint64_t shared = L.kernel->staticSharedBytes + L.config.dynamicSharedBytes + 1024;
-  uint64_t perSm = std::min<uint64_t>({L.profile->sharedPerSm / shared, 2048 / L.config.block.count(), 32});
+  uint64_t perSm =
+      std::min<uint64_t>({L.profile->sharedPerSm / shared, 2048 / L.config.block.count(), 32});
   return std::max<uint64_t>(1, perSm) * L.profile->numSms;
 }
 
@@ -191,7 +249,8 @@ void runGrid(Launch &L) {
   uint64_t total = L.config.grid.count(), next = 0, limit = residentLimit(L);
   std::vector<std::unique_ptr<Cta>> resident, spare;
   while ((next < total || !resident.empty()) && !L.failed) {
-    if (resident.empty() || (next < total && resident.size() < limit && resident.back()->spins >= patience)) {
+    if (resident.empty() ||
+        (next < total && resident.size() < limit && resident.back()->spins >= patience)) {
       if (spare.empty())
         spare.push_back(std::make_unique<Cta>());
       resident.push_back(std::move(spare.back()));

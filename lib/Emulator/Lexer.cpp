@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The PTX tokenizer; see Lexer.h for the one unusual decision. Numbers follow the ISA: `0f` and `0d`
-// introduce hexadecimal float bits, `0x`, `0b` and a leading 0 the other integer bases, and a `U`
-// suffix is allowed. Integer literals wrap to 64 bits only when they fit as unsigned.
+// The PTX tokenizer; see Lexer.h for the one unusual decision. Numbers follow the ISA: `0f` and
+// `0d` introduce hexadecimal float bits, `0x`, `0b` and a leading 0 the other integer bases, and a
+// `U` suffix is allowed. Integer literals wrap to 64 bits only when they fit as unsigned.
 #include "Lexer.h"
 
 #include <cctype>
@@ -71,8 +71,8 @@ void Lexer::lexNumber() {
       digits.pop_back();
     bool binary = digits.size() > 2 && digits[0] == '0' && (digits[1] | 32) == 'b';
     errno = 0;
-    current.value = static_cast<int64_t>(
-        binary ? std::strtoull(digits.c_str() + 2, &end, 2) : std::strtoull(digits.c_str(), &end, 0));
+    current.value = static_cast<int64_t>(binary ? std::strtoull(digits.c_str() + 2, &end, 2)
+                                                : std::strtoull(digits.c_str(), &end, 0));
     current.kind = Token::Int;
     if (errno == ERANGE)
       throw PtxError(current.pos, "integer literal '" + digits + "' does not fit 64 bits");

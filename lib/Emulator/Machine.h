@@ -8,10 +8,11 @@
 //
 // Where registers live. A virtual register of 32 bits or less is a *column* of 32 u32, one per lane
 // (128 bytes); 64-bit registers are 32 u64 (256 bytes); a predicate is one u32 with a bit per lane.
-// Slots.cpp shares columns between registers that are never live at once. Columns of different width
-// never share memory: under divergence two lanes may be at different places of the program, and lane
-// 5 of a u64 column would overlap lane 10 of a u32 column. Immediates are columns too, in a pool
-// shared by all warps, so that handlers need no variants: bit 0 of an operand says which pool.
+// Slots.cpp shares columns between registers that are never live at once. Columns of different
+// width never share memory: under divergence two lanes may be at different places of the program,
+// and lane 5 of a u64 column would overlap lane 10 of a u32 column. Immediates are columns too, in
+// a pool shared by all warps, so that handlers need no variants: bit 0 of an operand says which
+// pool.
 #pragma once
 
 #include "attnc/Emulator/Emulator.h"
@@ -31,7 +32,9 @@ struct Launch;
 struct Rec;
 class DeviceMemory;
 class RaceDetector;
+class ThreadedCode;
 struct AsyncState;
+struct HopperState;
 
 using Handler = const Rec *(*)(Warp &, const Rec *);
 
@@ -41,16 +44,17 @@ constexpr uint32_t allLanes = ~0u;
 /// One executable step. What `o`, `imm` and `aux` mean is the handler's contract.
 struct Rec {
   Handler fn = nullptr;
-  Handler inner = nullptr;       ///< the real handler when `fn` is the guard
-  uint32_t o[8] = {};            ///< operand places
+  Handler inner = nullptr; ///< the real handler when `fn` is the guard
+  uint32_t o[8] = {};      ///< operand places
   uint64_t imm = 0;
   const uint32_t *ext = nullptr; ///< operand places of instructions with more than eight
   uint32_t guard = 0;            ///< predicate place; bit 0 set when negated
   uint32_t aux = 0;
   uint32_t aux2 = 0;
-  uint32_t index = 0;            ///< position in Kernel::recs
-  uint32_t instr = noRecord;     ///< index in Function::body, noRecord for block heads
-  uint32_t counter = 0;          ///< index of the memory counters of this record
+  uint32_t index = 0;        ///< position in Kernel::recs
+  uint32_t instr = noRecord; ///< index in Function::body, noRecord for block heads
+  uint32_t counter = 0;      ///< index of the memory counters of this record
+  bool straight = false;     ///< always continues with the next record
 };
 
 /// A basic block after decoding, for counters and reports.
@@ -65,16 +69,17 @@ struct Kernel {
   std::vector<Rec> recs;
   std::vector<std::unique_ptr<uint32_t[]>> extPool;
   std::vector<BlockInfo> blocks;
-  std::vector<char> constants;       ///< immediate columns, 64-byte aligned by `constantBase`
+  std::vector<char> constants; ///< immediate columns, 64-byte aligned by `constantBase`
   uint32_t numPredicates = 1;
-  uint32_t fileBytes = 0;            ///< register file of one warp
+  uint32_t fileBytes = 0; ///< register file of one warp
   /// Special registers the kernel reads and the column of each.
   std::vector<std::pair<Special, uint32_t>> specials;
-  uint32_t staticSharedBytes = 0;    ///< static shared variables
+  uint32_t staticSharedBytes = 0; ///< static shared variables
   uint32_t dynamicSharedAlign = 16;
-  uint32_t localBytes = 0;           ///< per thread
-  uint32_t maxLive32 = 0;            ///< most 32-bit register units live at once (64-bit count two)
+  uint32_t localBytes = 0; ///< per thread
+  uint32_t maxLive32 = 0;  ///< most 32-bit register units live at once (64-bit count two)
   uint32_t numMemoryRecs = 0;
+  std::shared_ptr<ThreadedCode> code; ///< null: execute by the loop
   const char *constantBase() const {
     auto p = reinterpret_cast<uintptr_t>(constants.data());
     return reinterpret_cast<const char *>((p + 63) & ~uintptr_t(63));
@@ -89,7 +94,8 @@ struct Split {
   bool blocked;
 };
 
-/// The place where diverged lanes meet: the immediate post-dominator of the branch that parted them.
+/// The place where diverged lanes meet: the immediate post-dominator of the branch that parted
+/// them.
 struct Join {
   uint32_t pc;
   uint32_t expected;
@@ -105,27 +111,27 @@ enum class Stop : uint8_t { Yield, Blocked, Done, Fault };
 
 struct Warp {
   char *base[2] = {nullptr, nullptr}; ///< register file, constant pool
-  uint32_t exec = 0;    ///< lanes the running handler acts on
-  uint32_t active = 0;  ///< lanes of the running split
+  uint32_t exec = 0;                  ///< lanes the running handler acts on
+  uint32_t active = 0;                ///< lanes of the running split
   uint32_t joinPc = noRecord;
-  uint32_t budget = 0;  ///< backward branches left before the warp yields
+  uint32_t budget = 0; ///< backward branches left before the warp yields
   const Rec *recs = nullptr;
   Cta *cta = nullptr;
   uint32_t id = 0;
-  uint32_t live = 0;    ///< lanes that have not exited
+  uint32_t live = 0; ///< lanes that have not exited
   Stop stop = Stop::Yield;
   int32_t current = -1; ///< running split
   std::vector<Split> splits;
   std::vector<Join> joins;
   Wait wait = Wait::None;
-  uint64_t waitArg = 0;       ///< barrier id or mbarrier address
-  uint32_t waitArg2 = 0;      ///< parity
+  uint64_t waitArg = 0;  ///< barrier id or mbarrier address
+  uint32_t waitArg2 = 0; ///< parity
   const Rec *waitRec = nullptr;
-  uint64_t executed = 0;      ///< block heads passed, for %clock
-  bool polled = false;        ///< stopped because a wait condition was false, not for the budget
+  uint64_t executed = 0; ///< block heads passed, for %clock
+  bool polled = false;   ///< stopped because a wait condition was false, not for the budget
   std::unique_ptr<AsyncState> async;
   char *file = nullptr;
-  char *local = nullptr;      ///< 32 x Kernel::localBytes
+  char *local = nullptr; ///< 32 x Kernel::localBytes
   ~Warp();
   Warp();
   Warp(const Warp &) = delete;
@@ -135,11 +141,11 @@ struct Warp {
 struct NamedBarrier {
   uint32_t expectedThreads = 0; ///< 0: every warp that has not exited
   uint32_t arrivedThreads = 0, arrivedWarps = 0;
-  uint64_t waiters = 0;         ///< warps blocked here
+  uint64_t waiters = 0; ///< warps blocked here
   bool reduceAll = true;
   uint64_t reducePopc = 0;
-  const Rec *first = nullptr;   ///< the first arrival of this phase
-  std::unique_ptr<std::array<uint32_t, 96>> clock; ///< the race detector's join of all arrivals
+  const Rec *first = nullptr;                       ///< the first arrival of this phase
+  std::unique_ptr<std::array<uint32_t, 192>> clock; ///< the race detector's join of all arrivals
 };
 
 /// One thread block and its shared memory.
@@ -147,19 +153,21 @@ struct Cta {
   Launch *launch = nullptr;
   uint32_t ctaid[3] = {0, 0, 0};
   uint32_t linear = 0;
-  uint32_t rank = 0;               ///< within the cluster
+  uint32_t rank = 0; ///< within the cluster
   uint32_t nextWarp = 0;
   uint32_t numWarps = 0;
   uint32_t liveWarps = 0;
-  char *shared = nullptr;          ///< so that shared + offset is the byte at that shared address
+  char *shared = nullptr; ///< so that shared + offset is the byte at that shared address
   uint32_t sharedBegin = 0, sharedEnd = 0;
   std::vector<uint8_t> sharedInit; ///< one bit mask of four bytes per word, from address 0
   std::vector<std::unique_ptr<Warp>> warps;
   NamedBarrier barriers[16];
   std::unique_ptr<RaceDetector> races;
+  std::unique_ptr<HopperState> hopper; ///< sm_90 machinery, see Hopper.h
   std::vector<char> sharedStore, fileStore, localStore;
   bool progressed = false;
-  uint64_t spins = 0;              ///< rounds in which every warp only spun
+  uint64_t spins = 0;      ///< rounds in which every warp only spun
+  uint32_t pollRounds = 0; ///< rounds in a row in which every warp found its wait unfulfilled
   Cta();
   ~Cta();
 };

@@ -38,13 +38,29 @@ DeviceMemory::~DeviceMemory() {
 
 uint64_t DeviceMemory::allocate(uint64_t bytes, std::string name) {
   uint64_t size = (bytes + alignment - 1) / alignment * alignment + redZone;
-  if (!bytes || size < bytes || next + size > base + arenaBytes)
+  if (!bytes || size < bytes)
     return 0;
   uint64_t begin = next;
-  next += size;
+  if (size > base + arenaBytes - next)
+    begin = recycle(bytes);
+  else
+    next += size;
+  if (!begin)
+    return 0;
   blocks[begin] = Block{begin, begin + bytes, false, std::move(name)};
   inUse += bytes;
   return begin;
+}
+
+/// Ends the quarantine of the first freed block that is large enough; only when the range is used
+/// up.
+uint64_t DeviceMemory::recycle(uint64_t bytes) {
+  for (auto &[begin, block] : blocks)
+    if (block.freed && block.end - block.begin >= bytes) {
+      memset(shadow(begin), 0, (block.end - block.begin + 3) / 4);
+      return begin;
+    }
+  return 0;
 }
 
 bool DeviceMemory::free(uint64_t address) {
@@ -53,7 +69,8 @@ bool DeviceMemory::free(uint64_t address) {
     return false;
   it->second.freed = true;
   inUse -= it->second.end - it->second.begin;
-  uint64_t page = 4096, from = (address + page - 1) / page * page, to = it->second.end / page * page;
+  uint64_t page = 4096, from = (address + page - 1) / page * page,
+           to = it->second.end / page * page;
   if (to > from)
     madvise(reinterpret_cast<void *>(from), to - from, MADV_DONTNEED);
   return true;
@@ -135,7 +152,8 @@ bool DeviceMemory::copy(uint64_t to, uint64_t from, uint64_t bytes) {
   return true;
 }
 
-bool DeviceMemory::fill(uint64_t address, const void *pattern, unsigned patternBytes, uint64_t count) {
+bool DeviceMemory::fill(uint64_t address, const void *pattern, unsigned patternBytes,
+                        uint64_t count) {
   uint64_t bytes = patternBytes * count;
   const Block *b = find(address);
   if (!bytes)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// ld, st, atom and red. A load of a narrow type into a wider register extends by the *instruction's*
-// type; registers of 16 bits or less sit zero-extended in their lanes. Vector accesses have the
-// alignment of the whole vector. Atomics run lane by lane in lane order, which makes them
-// deterministic; no program may rely on that order.
+// ld, st, atom and red. A load of a narrow type into a wider register extends by the
+// *instruction's* type; registers of 16 bits or less sit zero-extended in their lanes. Vector
+// accesses have the alignment of the whole vector. Atomics run lane by lane in lane order, which
+// makes them deterministic; no program may rely on that order.
 #include "Access.h"
 
 #include <cmath>
@@ -12,7 +12,8 @@
 namespace attnc::emu {
 namespace {
 
-template <class Elem, class Reg> void loadColumns(Warp &w, const Rec *r, const Access &a, unsigned count) {
+template <class Elem, class Reg>
+void loadColumns(Warp &w, const Rec *r, const Access &a, unsigned count) {
   for (unsigned e = 0; e < count; ++e) {
     Reg *d = place<Reg>(w, r->ext[e]);
     for (uint32_t m = a.lanes; m; m &= m - 1) {
@@ -23,7 +24,8 @@ template <class Elem, class Reg> void loadColumns(Warp &w, const Rec *r, const A
     }
   }
 }
-template <class Elem, class Reg> void storeColumns(Warp &w, const Rec *r, const Access &a, unsigned count) {
+template <class Elem, class Reg>
+void storeColumns(Warp &w, const Rec *r, const Access &a, unsigned count) {
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     for (unsigned e = 0; e < count; ++e) {
@@ -39,10 +41,18 @@ template <class F> void withTypes(uint32_t aux, F f) {
   bool isSigned = aux & memSigned, reg64 = (aux >> memRegShift) == 8;
   auto reg = [&](auto elem) { reg64 ? f(elem, uint64_t()) : f(elem, uint32_t()); };
   switch (bytes) {
-  case 1: isSigned ? reg(int8_t()) : reg(uint8_t()); break;
-  case 2: isSigned ? reg(int16_t()) : reg(uint16_t()); break;
-  case 4: isSigned ? reg(int32_t()) : reg(uint32_t()); break;
-  default: f(uint64_t(), uint64_t()); break;
+  case 1:
+    isSigned ? reg(int8_t()) : reg(uint8_t());
+    break;
+  case 2:
+    isSigned ? reg(int16_t()) : reg(uint16_t());
+    break;
+  case 4:
+    isSigned ? reg(int32_t()) : reg(uint32_t());
+    break;
+  default:
+    f(uint64_t(), uint64_t());
+    break;
   }
 }
 
@@ -63,7 +73,9 @@ const Rec *loadOp(Warp &w, const Rec *r) {
   if (!prepare(w, r, a, Mode::Load))
     return nullptr;
   unsigned count = (r->aux >> memCountShift) & 0xf;
-  withTypes(r->aux, [&](auto elem, auto reg) { loadColumns<decltype(elem), decltype(reg)>(w, r, a, count); });
+  withTypes(r->aux, [&](auto elem, auto reg) {
+    loadColumns<decltype(elem), decltype(reg)>(w, r, a, count);
+  });
   if ((r->aux >> memRegShift) == 2) // keep the upper half of a 16-bit register's lane zero
     for (unsigned e = 0; e < count; ++e)
       for (uint32_t m = a.lanes; m; m &= m - 1)
@@ -76,7 +88,9 @@ const Rec *storeOp(Warp &w, const Rec *r) {
   if (!prepare(w, r, a, Mode::Store))
     return nullptr;
   unsigned count = (r->aux >> memCountShift) & 0xf;
-  withTypes(r->aux & ~memSigned, [&](auto elem, auto reg) { storeColumns<decltype(elem), decltype(reg)>(w, r, a, count); });
+  withTypes(r->aux & ~memSigned, [&](auto elem, auto reg) {
+    storeColumns<decltype(elem), decltype(reg)>(w, r, a, count);
+  });
   return r + 1;
 }
 
@@ -84,7 +98,9 @@ namespace {
 
 float halfToFloat(uint16_t h) {
   uint32_t e = (h >> 10) & 31, f = h & 0x3ff;
-  float m = e == 31 ? (f ? NAN : INFINITY) : e ? std::ldexp(1.0f + f / 1024.0f, int(e) - 15) : std::ldexp(float(f), -24);
+  float m = e == 31 ? (f ? NAN : INFINITY)
+            : e     ? std::ldexp(1.0f + f / 1024.0f, int(e) - 15)
+                    : std::ldexp(float(f), -24);
   return h & 0x8000 ? -m : m;
 }
 /// Nearest-even by scaling: atomics are rare, clarity wins.
@@ -121,8 +137,13 @@ template <class T> uint64_t bitsOfValue(T v) {
   memcpy(&bits, &v, sizeof v);
   return bits;
 }
-template <class T> T minMaxAtomic(bool isMin, T a, T b) { return isMin ? (a < b ? a : b) : (a > b ? a : b); }
+template <class T> T minMaxAtomic(bool isMin, T a, T b) {
+  return isMin ? (a < b ? a : b) : (a > b ? a : b);
+}
 
+} // namespace
+
+/// Also the element operation of bulk reductions.
 uint64_t addAtomic(Type t, uint64_t old, uint64_t v) {
   auto halves = [&](auto toF, auto fromF, int n) {
     uint64_t out = 0;
@@ -131,27 +152,40 @@ uint64_t addAtomic(Type t, uint64_t old, uint64_t v) {
     return out;
   };
   switch (t) {
-  case Type::F32: return bitsOfValue(as<float>(old) + as<float>(v));
-  case Type::F64: return bitsOfValue(as<double>(old) + as<double>(v));
-  case Type::F16: return halves(halfToFloat, floatToHalf, 1);
-  case Type::F16x2: return halves(halfToFloat, floatToHalf, 2);
-  case Type::BF16: return halves(bf16ToFloat, floatToBf16, 1);
-  case Type::BF16x2: return halves(bf16ToFloat, floatToBf16, 2);
-  default: return old + v;
+  case Type::F32:
+    return bitsOfValue(as<float>(old) + as<float>(v));
+  case Type::F64:
+    return bitsOfValue(as<double>(old) + as<double>(v));
+  case Type::F16:
+    return halves(halfToFloat, floatToHalf, 1);
+  case Type::F16x2:
+    return halves(halfToFloat, floatToHalf, 2);
+  case Type::BF16:
+    return halves(bf16ToFloat, floatToBf16, 1);
+  case Type::BF16x2:
+    return halves(bf16ToFloat, floatToBf16, 2);
+  default:
+    return old + v;
   }
 }
 
+namespace {
+
 uint64_t extremeAtomic(Type t, bool isMin, uint64_t old, uint64_t v) {
   switch (t) {
-  case Type::S32: return bitsOfValue(minMaxAtomic(isMin, as<int32_t>(old), as<int32_t>(v)));
-  case Type::S64: return bitsOfValue(minMaxAtomic(isMin, as<int64_t>(old), as<int64_t>(v)));
-  default: return minMaxAtomic(isMin, old, v);
+  case Type::S32:
+    return bitsOfValue(minMaxAtomic(isMin, as<int32_t>(old), as<int32_t>(v)));
+  case Type::S64:
+    return bitsOfValue(minMaxAtomic(isMin, as<int64_t>(old), as<int64_t>(v)));
+  default:
+    return minMaxAtomic(isMin, old, v);
   }
 }
 
 } // namespace
 
-/// aux2: AtomicOp in bits 0-7, type in 8-15, bit 16 when the old value is wanted; ext as in Access.h.
+/// aux2: AtomicOp in bits 0-7, type in 8-15, bit 16 when the old value is wanted; ext as in
+/// Access.h.
 const Rec *atomicOp(Warp &w, const Rec *r) {
   Access a;
   if (!prepare(w, r, a, Mode::Atomic))
@@ -160,22 +194,43 @@ const Rec *atomicOp(Warp &w, const Rec *r) {
   Type type = static_cast<Type>((r->aux2 >> 8) & 0xff);
   unsigned bytes = r->aux & memBytesMask, count = (r->aux >> memCountShift) & 0xf;
   bool reg64 = (r->aux >> memRegShift) == 8, returns = r->aux2 >> 16 & 1;
-  auto reg = [&](uint32_t p, int l) -> uint64_t { return reg64 ? place<uint64_t>(w, p)[l] : place<uint32_t>(w, p)[l]; };
+  auto reg = [&](uint32_t p, int l) -> uint64_t {
+    return reg64 ? place<uint64_t>(w, p)[l] : place<uint32_t>(w, p)[l];
+  };
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     for (unsigned e = 0; e < count; ++e) {
       uint64_t old = 0, b = reg(r->ext[e], l), result = 0;
       memcpy(&old, a.host[l] + e * bytes, bytes);
       switch (op) {
-      case AtomicOp::Add: result = addAtomic(type, old, b); break;
-      case AtomicOp::Min: case AtomicOp::Max: result = extremeAtomic(type, op == AtomicOp::Min, old, b); break;
-      case AtomicOp::And: result = old & b; break;
-      case AtomicOp::Or: result = old | b; break;
-      case AtomicOp::Xor: result = old ^ b; break;
-      case AtomicOp::Exch: result = b; break;
-      case AtomicOp::Cas: result = old == b ? reg(r->ext[count], l) : old; break;
-      case AtomicOp::Inc: result = old >= b ? 0 : old + 1; break;
-      case AtomicOp::Dec: result = old == 0 || old > b ? b : old - 1; break;
+      case AtomicOp::Add:
+        result = addAtomic(type, old, b);
+        break;
+      case AtomicOp::Min:
+      case AtomicOp::Max:
+        result = extremeAtomic(type, op == AtomicOp::Min, old, b);
+        break;
+      case AtomicOp::And:
+        result = old & b;
+        break;
+      case AtomicOp::Or:
+        result = old | b;
+        break;
+      case AtomicOp::Xor:
+        result = old ^ b;
+        break;
+      case AtomicOp::Exch:
+        result = b;
+        break;
+      case AtomicOp::Cas:
+        result = old == b ? reg(r->ext[count], l) : old;
+        break;
+      case AtomicOp::Inc:
+        result = old >= b ? 0 : old + 1;
+        break;
+      case AtomicOp::Dec:
+        result = old == 0 || old > b ? b : old - 1;
+        break;
       }
       memcpy(a.host[l] + e * bytes, &result, bytes);
       if (returns) {

@@ -23,7 +23,18 @@ typedef uint32_t VecU __attribute__((vector_size(128)));
 typedef int32_t VecI __attribute__((vector_size(128)));
 typedef float VecF __attribute__((vector_size(128)));
 
-[[gnu::always_inline]] inline VecU load(Warp &w, uint32_t operand) { return *place<VecU>(w, operand); }
+// Columns are aligned to 64 bytes only, so they are copied, which promises the compiler nothing.
+template <class V> [[gnu::always_inline]] inline V column(Warp &w, uint32_t operand) {
+  V v;
+  __builtin_memcpy(&v, place<char>(w, operand), sizeof v);
+  return v;
+}
+template <class V> [[gnu::always_inline]] inline void setColumn(Warp &w, uint32_t operand, V v) {
+  __builtin_memcpy(place<char>(w, operand), &v, sizeof v);
+}
+[[gnu::always_inline]] inline VecU load(Warp &w, uint32_t operand) {
+  return column<VecU>(w, operand);
+}
 
 #define SPREAD_A(T)                                                                                \
   __builtin_shufflevector(v, v, 0 + T, 0 + T, 0 + T, 0 + T, 4 + T, 4 + T, 4 + T, 4 + T, 8 + T,     \
@@ -46,7 +57,9 @@ template <int T, int P, class V> [[gnu::always_inline]] inline V spreadB(V v) {
 struct Bf16Elem {
   using Vec = VecF;
   static constexpr int perWord = 2;
-  template <int E> [[gnu::always_inline]] static VecF get(VecU v) { return reinterpret_cast<VecF>(E ? v & 0xffff0000u : v << 16); }
+  template <int E> [[gnu::always_inline]] static VecF get(VecU v) {
+    return reinterpret_cast<VecF>(E ? v & 0xffff0000u : v << 16);
+  }
 };
 struct F16Elem {
   using Vec = VecF;
@@ -56,13 +69,16 @@ struct F16Elem {
     VecU magnitude = (h & 0x7fffu) << 13;
     VecU scaled = reinterpret_cast<VecU>(reinterpret_cast<VecF>(magnitude) * 0x1p112f);
     VecU special = reinterpret_cast<VecU>((h & 0x7fffu) >= 0x7c00u);
-    return reinterpret_cast<VecF>((special & (magnitude | 0x7f800000u)) | (~special & scaled) | (h & 0x8000u) << 16);
+    return reinterpret_cast<VecF>((special & (magnitude | 0x7f800000u)) | (~special & scaled) |
+                                  (h & 0x8000u) << 16);
   }
 };
 struct Tf32Elem {
   using Vec = VecF;
   static constexpr int perWord = 1;
-  template <int> [[gnu::always_inline]] static VecF get(VecU v) { return reinterpret_cast<VecF>(v & 0xffffe000u); }
+  template <int> [[gnu::always_inline]] static VecF get(VecU v) {
+    return reinterpret_cast<VecF>(v & 0xffffe000u);
+  }
 };
 /// fp8 through exact integer scaling: 2^(e-bias) as float bits, like F16Elem.
 template <int Fraction> struct Fp8Elem {
@@ -89,9 +105,12 @@ template <int Width, bool Signed> struct IntElem {
   }
 };
 
-[[gnu::always_inline]] inline VecF multiplyAdd(VecF a, VecF b, VecF c) { return __builtin_elementwise_fma(a, b, c); }
+[[gnu::always_inline]] inline VecF multiplyAdd(VecF a, VecF b, VecF c) {
+  return __builtin_elementwise_fma(a, b, c);
+}
 [[gnu::always_inline]] inline VecI multiplyAdd(VecI a, VecI b, VecI c) {
-  return reinterpret_cast<VecI>(reinterpret_cast<VecU>(a) * reinterpret_cast<VecU>(b) + reinterpret_cast<VecU>(c));
+  return reinterpret_cast<VecI>(reinterpret_cast<VecU>(a) * reinterpret_cast<VecU>(b) +
+                                reinterpret_cast<VecU>(c));
 }
 
 /// One k: four multiply-adds of 32 lanes.
@@ -140,10 +159,10 @@ template <class EA, class EB, int Halves> const Rec *mmaF32(Warp &w, const Rec *
   const uint32_t *d = r->ext, *a = d + 4, *b = a + 2 * Halves, *c = b + Halves;
   VecF acc[4];
   for (int i = 0; i < 4; ++i)
-    acc[i] = *place<VecF>(w, c[i]);
+    acc[i] = column<VecF>(w, c[i]);
   multiply<EA, EB, Halves>(w, a, b, acc);
   for (int i = 0; i < 4; ++i)
-    *place<VecF>(w, d[i]) = canonicalNan(acc[i]);
+    setColumn(w, d[i], canonicalNan(acc[i]));
   return r + 1;
 }
 
@@ -161,7 +180,8 @@ template <class EA, class EB, int Halves> const Rec *mmaF16(Warp &w, const Rec *
   for (int h = 0; h < 2; ++h) {
     uint32_t *out = place<uint32_t>(w, d[h]);
     for (int l = 0; l < 32; ++l)
-      out[l] = static_cast<uint32_t>(halfFromFloat(acc[2 * h + 1][l]).bits) << 16 | halfFromFloat(acc[2 * h][l]).bits;
+      out[l] = static_cast<uint32_t>(halfFromFloat(acc[2 * h + 1][l]).bits) << 16 |
+               halfFromFloat(acc[2 * h][l]).bits;
   }
   return r + 1;
 }
@@ -173,14 +193,15 @@ template <class EA, class EB, int Halves, bool Sat> const Rec *mmaS32(Warp &w, c
   VecI acc[4] = {};
   multiply<EA, EB, Halves>(w, a, b, acc);
   for (int i = 0; i < 4; ++i) {
-    VecI before = *place<VecI>(w, c[i]);
-    VecI sum = reinterpret_cast<VecI>(reinterpret_cast<VecU>(before) + reinterpret_cast<VecU>(acc[i]));
+    VecI before = column<VecI>(w, c[i]);
+    VecI sum =
+        reinterpret_cast<VecI>(reinterpret_cast<VecU>(before) + reinterpret_cast<VecU>(acc[i]));
     if constexpr (Sat) {
       VecI overflow = ((before ^ sum) & (acc[i] ^ sum)) < 0;
       VecI limit = (before >> 31) ^ 0x7fffffff;
       sum = (overflow & limit) | (~overflow & sum);
     }
-    *place<VecI>(w, d[i]) = sum;
+    setColumn(w, d[i], sum);
   }
   return r + 1;
 }
@@ -236,6 +257,34 @@ Handler selectMma(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite
   return nullptr;
 }
 
+void multiplyWgmma(float *acc, const float *a, const float *b, unsigned k, unsigned n) {
+  // A spread to lanes: row g + 8h for all four t.
+  alignas(128) float rows[2][32][32];
+  for (unsigned h = 0; h < 2; ++h)
+    for (unsigned kk = 0; kk < k; ++kk)
+      for (unsigned l = 0; l < 32; ++l)
+        rows[h][kk][l] = a[(l / 4 + 8 * h) * k + kk];
+  typedef float Vec4 __attribute__((vector_size(16)));
+  for (unsigned j = 0; j < n; j += 8) {
+    VecF c[4];
+    __builtin_memcpy(c, acc + j * 16, sizeof c);
+    for (unsigned kk = 0; kk < k; ++kk) {
+      VecF lo, hi;
+      __builtin_memcpy(&lo, rows[0][kk], sizeof lo);
+      __builtin_memcpy(&hi, rows[1][kk], sizeof hi);
+      for (unsigned p = 0; p < 2; ++p) {
+        Vec4 four;
+        __builtin_memcpy(&four, b + kk * n + j + 4 * p, sizeof four);
+        VecF column = __builtin_shufflevector(four, four, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1,
+                                              2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+        c[p] = multiplyAdd(lo, column, c[p]);
+        c[2 + p] = multiplyAdd(hi, column, c[2 + p]);
+      }
+    }
+    __builtin_memcpy(acc + j * 16, c, sizeof c);
+  }
+}
+
 // What this instruction set offers; Dispatch.cpp chooses among the tables.
 Handler selectInteger(const AluKey &);
 Handler selectFloating(const AluKey &);
@@ -247,7 +296,7 @@ Handler selectCompare(const AluKey &);
 #define STRINGIZE(X) STRINGIZE2(X)
 extern const HandlerTable table;
 const HandlerTable table = {STRINGIZE(ATTNC_EMU_ISA), selectInteger, selectFloating, selectHalf,
-                            selectConvert, selectCompare, selectMma};
+                                      selectConvert, selectCompare, multiplyWgmma, selectMma};
 
 } // namespace ATTNC_EMU_ISA
 } // namespace attnc::emu

@@ -146,7 +146,7 @@ void Parser::parseDirective() {
     // dynamic shared memory.
     return;
   } else if (t.text == ".global" || t.text == ".const" || t.text == ".shared") {
-    Space s = t.text == ".global" ? Space::Global
+    Space s = t.text == ".global"  ? Space::Global
               : t.text == ".const" ? Space::Const
                                    : Space::Shared;
     for (Variable &v : parseVariables(s))
@@ -180,7 +180,8 @@ void Parser::parseFile() {
   Token name = lex.next();
   if (name.kind != Token::String)
     fail(name, "expected a file name in quotes");
-  module.files[static_cast<uint32_t>(index)] = std::string(name.text.substr(1, name.text.size() - 2));
+  module.files[static_cast<uint32_t>(index)] =
+      std::string(name.text.substr(1, name.text.size() - 2));
   while (accept(',')) // time stamp and size
     expectInt("a number");
 }
@@ -349,7 +350,8 @@ void Parser::parsePerformance(Function &f) {
       expectInt("a cluster rank");
     else if (t.text == ".pragma")
       skipToSemicolon();
-    else if (t.text != ".noreturn" && t.text != ".explicitcluster" && t.text != ".blocksareclusters")
+    else if (t.text != ".noreturn" && t.text != ".explicitcluster" &&
+             t.text != ".blocksareclusters")
       fail(t, "unsupported function directive '" + std::string(t.text) + "'");
   }
 }
@@ -425,7 +427,9 @@ void Parser::parseBodyDirective(Function &f) {
   if (t.text == ".reg") {
     parseRegisters(f);
   } else if (t.text == ".shared" || t.text == ".local" || t.text == ".param") {
-    Space s = t.text == ".shared" ? Space::Shared : t.text == ".local" ? Space::Local : Space::Param;
+    Space s = t.text == ".shared"  ? Space::Shared
+              : t.text == ".local" ? Space::Local
+                                   : Space::Param;
     for (Variable &v : parseVariables(s))
       f.variables.push_back(std::move(v));
   } else if (t.text == ".loc") {
@@ -455,12 +459,12 @@ void Parser::parseRegisters(Function &f) {
   Token typeToken = expectWord("a register type");
   Type written = parseType(typeToken.text.substr(1));
   unsigned bits = bitsOf(written);
-  Type type = written == Type::Pred ? Type::Pred
+  Type type = written == Type::Pred     ? Type::Pred
               : bits == 8 || bits == 16 ? Type::B16 // 8-bit registers behave as 16-bit ones
-              : bits == 32 ? Type::B32
-              : bits == 64 ? Type::B64
-              : bits == 128 ? Type::B128
-                            : Type::None;
+              : bits == 32              ? Type::B32
+              : bits == 64              ? Type::B64
+              : bits == 128             ? Type::B128
+                                        : Type::None;
   if (type == Type::None)
     fail(typeToken, "unsupported register type '" + std::string(typeToken.text) + "'");
   do {
@@ -610,9 +614,10 @@ Operand Parser::parseNumber() {
     fail(t, "expected a number, found '" + std::string(t.text) + "'");
   o.imm = t.value;
   if (negative)
-    o.imm = o.kind == Operand::Imm   ? static_cast<int64_t>(0 - static_cast<uint64_t>(o.imm))
-            : o.kind == Operand::F32 ? o.imm ^ 0x80000000ll
-                                     : static_cast<int64_t>(static_cast<uint64_t>(o.imm) ^ (1ull << 63));
+    o.imm = o.kind == Operand::Imm ? static_cast<int64_t>(0 - static_cast<uint64_t>(o.imm))
+            : o.kind == Operand::F32
+                ? o.imm ^ 0x80000000ll
+                : static_cast<int64_t>(static_cast<uint64_t>(o.imm) ^ (1ull << 63));
   return o;
 }
 

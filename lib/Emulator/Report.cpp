@@ -18,8 +18,8 @@ std::string describe(const Kernel &k, const Rec *r) {
   std::string s = "line " + std::to_string(i.pos.line);
   if (i.locLine) {
     auto it = k.module->files.find(i.locFile);
-    s += " (" + (it == k.module->files.end() ? "file " + std::to_string(i.locFile) : it->second) + ":" +
-         std::to_string(i.locLine) + ")";
+    s += " (" + (it == k.module->files.end() ? "file " + std::to_string(i.locFile) : it->second) +
+         ":" + std::to_string(i.locLine) + ")";
   }
   return s + ": " + i.text;
 }
@@ -42,13 +42,13 @@ const Rec *fault(Warp &w, const Rec *r, int lane, const char *kind, const char *
   if (lane >= 0) {
     uint32_t t = w.id * 32 + static_cast<uint32_t>(lane);
     const Dim3 &b = L.config.block;
-    snprintf(where, sizeof where, "block (%u,%u,%u), warp %u, lane %d = thread (%u,%u,%u)", c[0], c[1], c[2], w.id,
-             lane, t % b.x, t / b.x % b.y, t / b.x / b.y);
+    snprintf(where, sizeof where, "block (%u,%u,%u), warp %u, lane %d = thread (%u,%u,%u)", c[0],
+             c[1], c[2], w.id, lane, t % b.x, t / b.x % b.y, t / b.x / b.y);
   } else {
     snprintf(where, sizeof where, "block (%u,%u,%u), warp %u", c[0], c[1], c[2], w.id);
   }
-  L.report = "ptx emulator: " + std::string(kind) + " in kernel '" + L.kernel->function->name + "'\n  " + message +
-             "\n  at " + describe(*L.kernel, r) + "\n  in " + where + "\n";
+  L.report = "ptx emulator: " + std::string(kind) + " in kernel '" + L.kernel->function->name +
+             "'\n  " + message + "\n  at " + describe(*L.kernel, r) + "\n  in " + where + "\n";
   return nullptr;
 }
 
@@ -58,21 +58,27 @@ static std::string describeWait(const Warp &w) {
   case Wait::Barrier: {
     const NamedBarrier &b = w.cta->barriers[w.waitArg];
     if (b.expectedThreads)
-      snprintf(text, sizeof text, "waits at barrier %" PRIu64 ", where %u of %u threads have arrived", w.waitArg,
+      snprintf(text, sizeof text,
+               "waits at barrier %" PRIu64 ", where %u of %u threads have arrived", w.waitArg,
                b.arrivedThreads, b.expectedThreads);
     else
-      snprintf(text, sizeof text, "waits at barrier %" PRIu64 ", where %u of %u warps have arrived", w.waitArg,
-               b.arrivedWarps, w.cta->liveWarps);
+      snprintf(text, sizeof text, "waits at barrier %" PRIu64 ", where %u of %u warps have arrived",
+               w.waitArg, b.arrivedWarps, w.cta->liveWarps);
     return text;
   }
   case Wait::Mbarrier:
-    snprintf(text, sizeof text, "waits for phase parity %u of the mbarrier at shared address 0x%" PRIx64, w.waitArg2,
+    snprintf(text, sizeof text,
+             "waits for phase parity %u of the mbarrier at shared address 0x%" PRIx64, w.waitArg2,
              w.waitArg);
     return text;
-  case Wait::Cluster: return "waits at the cluster barrier";
-  case Wait::Group: return "waits for asynchronous work";
-  case Wait::Converge: return "waits for other lanes of its warp";
-  default: return "runs without making progress";
+  case Wait::Cluster:
+    return "waits at the cluster barrier";
+  case Wait::Group:
+    return "waits for asynchronous work";
+  case Wait::Converge:
+    return "waits for other lanes of its warp";
+  default:
+    return "runs without making progress";
   }
 }
 
@@ -83,9 +89,9 @@ void reportDeadlock(Cta &cta) {
     return;
   L.failed = true;
   L.kind = "deadlock";
-  L.report = "ptx emulator: deadlock in kernel '" + L.kernel->function->name + "'\n  no warp of block (" +
-             std::to_string(cta.ctaid[0]) + "," + std::to_string(cta.ctaid[1]) + "," + std::to_string(cta.ctaid[2]) +
-             ") can go on:\n";
+  L.report = "ptx emulator: deadlock in kernel '" + L.kernel->function->name +
+             "'\n  no warp of block (" + std::to_string(cta.ctaid[0]) + "," +
+             std::to_string(cta.ctaid[1]) + "," + std::to_string(cta.ctaid[2]) + ") can go on:\n";
   for (auto &w : cta.warps) {
     if (w->id >= cta.numWarps)
       continue;

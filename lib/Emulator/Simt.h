@@ -4,9 +4,9 @@
 // into vector code; the files that include this header are compiled once per instruction set
 // (CMakeLists.txt) inside the namespace ATTNC_EMU_ISA, and Dispatch.cpp picks one at run time.
 //
-// What a reader would get wrong: nothing here may be an inline function of *external* linkage shared
-// by those files. The linker would keep one copy, perhaps the AVX-512 one, for all of them, and an
-// older CPU would die in it. Hence the namespace, and no standard library templates.
+// What a reader would get wrong: nothing here may be an inline function of *external* linkage
+// shared by those files. The linker would keep one copy, perhaps the AVX-512 one, for all of them,
+// and an older CPU would die in it. Hence the namespace, and no standard library templates.
 #pragma once
 
 #include "Alu.h"

@@ -21,12 +21,14 @@ bool converged(Warp &w, const Rec *r, uint32_t members, const char *what) {
   if ((members & ~w.exec) == 0)
     return true;
   fault(w, r, __builtin_ctz(w.exec), "divergent-collective",
-        "%s names lanes 0x%08x, but only lanes 0x%08x execute it; lanes 0x%08x are elsewhere", what, members, w.exec,
-        members & ~w.exec);
+        "%s names lanes 0x%08x, but only lanes 0x%08x execute it; lanes 0x%08x are elsewhere", what,
+        members, w.exec, members & ~w.exec);
   return false;
 }
 
-uint32_t memberMask(Warp &w, uint32_t operand) { return place<uint32_t>(w, operand)[__builtin_ctz(w.exec)]; }
+uint32_t memberMask(Warp &w, uint32_t operand) {
+  return place<uint32_t>(w, operand)[__builtin_ctz(w.exec)];
+}
 
 bool wholeWarp(Warp &w, const Rec *r, const char *what) {
   if (w.exec == allLanes)
@@ -38,11 +40,13 @@ bool wholeWarp(Warp &w, const Rec *r, const char *what) {
 
 } // namespace
 
-/// o: d, a, b, c, mask, predicate (aux bit 2 when wanted); aux bits 0-1: 0 up, 1 down, 2 bfly, 3 idx.
+/// o: d, a, b, c, mask, predicate (aux bit 2 when wanted); aux bits 0-1: 0 up, 1 down, 2 bfly, 3
+/// idx.
 const Rec *shuffle(Warp &w, const Rec *r) {
   if (!converged(w, r, memberMask(w, r->o[4]), "shfl.sync"))
     return nullptr;
-  const uint32_t *a = place<uint32_t>(w, r->o[1]), *b = place<uint32_t>(w, r->o[2]), *c = place<uint32_t>(w, r->o[3]);
+  const uint32_t *a = place<uint32_t>(w, r->o[1]), *b = place<uint32_t>(w, r->o[2]),
+                 *c = place<uint32_t>(w, r->o[3]);
   uint32_t out[32], inRange = 0;
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int lane = __builtin_ctz(m);
@@ -50,16 +54,29 @@ const Rec *shuffle(Warp &w, const Rec *r) {
     int maxLane = (lane & segment) | (clamp & ~segment), minLane = lane & segment, j = lane;
     bool ok = true;
     switch (r->aux & 3) {
-    case 0: j = lane - bval; ok = j >= maxLane; break;
-    case 1: j = lane + bval; ok = j <= maxLane; break;
-    case 2: j = lane ^ bval; ok = j <= maxLane; break;
-    default: j = minLane | (bval & ~segment); ok = j <= maxLane; break;
+    case 0:
+      j = lane - bval;
+      ok = j >= maxLane;
+      break;
+    case 1:
+      j = lane + bval;
+      ok = j <= maxLane;
+      break;
+    case 2:
+      j = lane ^ bval;
+      ok = j <= maxLane;
+      break;
+    default:
+      j = minLane | (bval & ~segment);
+      ok = j <= maxLane;
+      break;
     }
     if (!ok)
       j = lane;
     if (!(w.exec >> j & 1))
-      return fault(w, r, lane, "inactive-lane", "shfl.sync reads lane %d, which does not take part (lanes 0x%08x do)",
-                   j, w.exec);
+      return fault(w, r, lane, "inactive-lane",
+                   "shfl.sync reads lane %d, which does not take part (lanes 0x%08x do)", j,
+                   w.exec);
     out[lane] = a[j];
     inRange |= uint32_t(ok) << lane;
   }
@@ -96,7 +113,9 @@ const Rec *vote(Warp &w, const Rec *r) {
 const Rec *match(Warp &w, const Rec *r) {
   if (!converged(w, r, memberMask(w, r->o[2]), "match.sync"))
     return nullptr;
-  auto value = [&](int l) -> uint64_t { return r->aux & 2 ? place<uint64_t>(w, r->o[1])[l] : place<uint32_t>(w, r->o[1])[l]; };
+  auto value = [&](int l) -> uint64_t {
+    return r->aux & 2 ? place<uint64_t>(w, r->o[1])[l] : place<uint32_t>(w, r->o[1])[l];
+  };
   uint32_t out[32], allEqual = w.exec;
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
@@ -125,14 +144,30 @@ const Rec *redux(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec & (w.exec - 1); m; m &= m - 1) {
     uint32_t y = a[__builtin_ctz(m)];
     switch (r->aux) {
-    case 0: x += y; break;
-    case 1: x = std::min(x, y); break;
-    case 2: x = std::max(x, y); break;
-    case 3: x = static_cast<uint32_t>(std::min(static_cast<int32_t>(x), static_cast<int32_t>(y))); break;
-    case 4: x = static_cast<uint32_t>(std::max(static_cast<int32_t>(x), static_cast<int32_t>(y))); break;
-    case 5: x &= y; break;
-    case 6: x |= y; break;
-    default: x ^= y; break;
+    case 0:
+      x += y;
+      break;
+    case 1:
+      x = std::min(x, y);
+      break;
+    case 2:
+      x = std::max(x, y);
+      break;
+    case 3:
+      x = static_cast<uint32_t>(std::min(static_cast<int32_t>(x), static_cast<int32_t>(y)));
+      break;
+    case 4:
+      x = static_cast<uint32_t>(std::max(static_cast<int32_t>(x), static_cast<int32_t>(y)));
+      break;
+    case 5:
+      x &= y;
+      break;
+    case 6:
+      x |= y;
+      break;
+    default:
+      x ^= y;
+      break;
     }
   }
   uint32_t *d = place<uint32_t>(w, r->o[0]);
@@ -141,15 +176,16 @@ const Rec *redux(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-/// o: d (or dummy), predicate, mask. The leader is the lowest lane of the mask; with `shuffle` set it
-/// is the highest, to catch kernels that assume lane 0.
+/// o: d (or dummy), predicate, mask. The leader is the lowest lane of the mask; with `shuffle` set
+/// it is the highest, to catch kernels that assume lane 0.
 const Rec *elect(Warp &w, const Rec *r) {
   uint32_t members = memberMask(w, r->o[2]);
   if (!converged(w, r, members, "elect.sync"))
     return nullptr;
   members &= w.exec;
-  uint32_t leader = w.cta->launch->options.shuffle ? 31 - static_cast<uint32_t>(__builtin_clz(members))
-                                                   : static_cast<uint32_t>(__builtin_ctz(members));
+  uint32_t leader = w.cta->launch->options.shuffle
+                        ? 31 - static_cast<uint32_t>(__builtin_clz(members))
+                        : static_cast<uint32_t>(__builtin_ctz(members));
   uint32_t *d = place<uint32_t>(w, r->o[0]), *p = place<uint32_t>(w, r->o[1]);
   for (uint32_t m = w.exec; m; m &= m - 1)
     d[__builtin_ctz(m)] = leader;
@@ -181,8 +217,8 @@ static bool resolveRows(Warp &w, const Rec *r, Access &a, Mode mode) {
   return resolve(w, r, a);
 }
 
-/// Element (row, column) of a matrix is the 16-bit value at host[row] + 2*column. Register m of lane
-/// (g, t) holds M[g][2t], M[g][2t+1], or with .trans M[2t][g], M[2t+1][g].
+/// Element (row, column) of a matrix is the 16-bit value at host[row] + 2*column. Register m of
+/// lane (g, t) holds M[g][2t], M[g][2t+1], or with .trans M[2t][g], M[2t+1][g].
 const Rec *ldmatrix(Warp &w, const Rec *r) {
   Access a;
   if (!wholeWarp(w, r, "ldmatrix") || !resolveRows(w, r, a, Mode::Load))
@@ -192,16 +228,17 @@ const Rec *ldmatrix(Warp &w, const Rec *r) {
   for (unsigned m = 0; m < matrices; ++m) {
     uint32_t *d = place<uint32_t>(w, r->ext[m]);
     char *const *rows = a.host + 8 * m;
-    for (int l = 0; l < 32; ++l) {
-      int g = l >> 2, t = l & 3;
-      if (!trans) {
-        memcpy(&d[l], rows[g] + 4 * t, 4);
-      } else {
-        uint16_t lo, hi;
-        memcpy(&lo, rows[2 * t] + 2 * g, 2);
-        memcpy(&hi, rows[2 * t + 1] + 2 * g, 2);
-        d[l] = lo | static_cast<uint32_t>(hi) << 16;
-      }
+    if (!trans) { // four lanes hold a row, so a row is copied whole
+      for (int g = 0; g < 8; ++g)
+        memcpy(&d[4 * g], rows[g], 16);
+      continue;
+    }
+    for (int t = 0; t < 4; ++t) {
+      uint16_t lo[8], hi[8];
+      memcpy(lo, rows[2 * t], 16);
+      memcpy(hi, rows[2 * t + 1], 16);
+      for (int g = 0; g < 8; ++g)
+        d[4 * g + t] = lo[g] | static_cast<uint32_t>(hi[g]) << 16;
     }
   }
   return r + 1;
@@ -231,7 +268,9 @@ const Rec *movmatrix(Warp &w, const Rec *r) {
   if (!wholeWarp(w, r, "movmatrix"))
     return nullptr;
   const uint32_t *s = place<uint32_t>(w, r->o[1]);
-  auto element = [&](int row, int column) -> uint32_t { return (s[4 * row + column / 2] >> (16 * (column & 1))) & 0xffff; };
+  auto element = [&](int row, int column) -> uint32_t {
+    return (s[4 * row + column / 2] >> (16 * (column & 1))) & 0xffff;
+  };
   uint32_t out[32];
   for (int l = 0; l < 32; ++l)
     out[l] = element(2 * (l & 3), l >> 2) | element(2 * (l & 3) + 1, l >> 2) << 16;

@@ -24,8 +24,8 @@ const Rec *barrierOp(Warp &, const Rec *);
 void barrierWarpExited(Cta &);
 
 // Rec::aux of barrierOp.
-constexpr uint32_t barArrive = 1;   ///< do not wait
-constexpr uint32_t barCounted = 2;  ///< o[1] is the thread count
+constexpr uint32_t barArrive = 1;  ///< do not wait
+constexpr uint32_t barCounted = 2; ///< o[1] is the thread count
 constexpr uint32_t barAligned = 4;
 constexpr uint32_t barReduceShift = 4; ///< 0 none, 1 popc, 2 and, 3 or; o[2] predicate, o[3] result
 constexpr uint32_t barNegated = 1u << 8;

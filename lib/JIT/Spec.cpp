@@ -46,6 +46,8 @@ llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
   registerAllDialects(registry);
   // One kernel at a time: threads would cost more than they save.
   spec->mlirContext = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
+  // Diagnostics speak about the spec; the text of the op says nothing to its author.
+  spec->mlirContext->printOpOnDiagnostic(false);
   spec->mlirContext->loadDialect<attn::AttnDialect, arith::ArithDialect, math::MathDialect>();
 
   llvm::SourceMgr sources;

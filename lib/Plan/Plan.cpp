@@ -87,6 +87,52 @@ static void chooseForHost(KernelPlan &plan) {
   plan.numWarps = 1;
 }
 
+/// What is compiled for, whoever says it.
+static llvm::Error checkProblem(const KernelPlan &plan) {
+  if (plan.dtype != "f32" && plan.dtype != "f16" && plan.dtype != "bf16")
+    return createStringError(
+        formatv("unsupported dtype `{0}`: expected f32, f16 or bf16", plan.dtype));
+  for (auto [what, dim] : {std::pair("head dim", plan.headDim), {"value head dim", plan.vHeadDim}})
+    if (dim < 8 || dim > 256 || dim % 8 != 0)
+      return createStringError(
+          formatv("unsupported {0} {1}: expected a multiple of 8 from 8 to 256", what, dim));
+  int32_t elementBytes = plan.dtype == "f32" ? 4 : 2;
+  if (plan.vectorBytes < elementBytes || plan.vectorBytes > 16 || !llvm::isPowerOf2_32(plan.vectorBytes))
+    return createStringError(formatv("unsupported row alignment of {0} bytes: expected a power of two from {1}, the "
+                                     "size of an element, to 16",
+                                     plan.vectorBytes, elementBytes));
+  if (plan.precision != "f32" && plan.precision != "tf32")
+    return createStringError(formatv("unknown precision `{0}`: expected f32 or tf32", plan.precision));
+  return llvm::Error::success();
+}
+
+/// Tiles come from the planner, from options, or from a plan that a person edited.
+static llvm::Error checkTiles(const KernelPlan &plan) {
+  // Tiles are straight-line code: larger ones take minutes to compile.
+  constexpr int64_t largest = 4096;
+  for (auto [what, rows] : {std::pair("a query tile", plan.tileQ), {"a key tile", plan.tileKV}})
+    if (rows < 1 || rows > largest)
+      return createStringError(formatv("{0} of {1} rows: expected 1 to {2}", what, rows, largest));
+  if (plan.target.kind != Target::Kind::NVPTX)
+    return llvm::Error::success();
+  if (plan.numWarps < 1 || plan.numWarps > 32)
+    return createStringError(formatv("a thread block of {0} warps: expected 1 to 32", plan.numWarps));
+  if (plan.stages < 2 || plan.stages > 16)
+    return createStringError(formatv("{0} pipeline stages: expected 2 to 16", plan.stages));
+  if (plan.tileQ % (16 * plan.numWarps) != 0 || !llvm::isPowerOf2_64(plan.tileQ) ||
+      plan.tileKV % 16 != 0)
+    return createStringError(formatv("a query tile of {0} rows does not fit {1} warps: expected a "
+                                     "power of two that is a multiple of 16 rows for each warp, and "
+                                     "a key tile that is a multiple of 16",
+                                     plan.tileQ, plan.numWarps));
+  if (sharedBytes(plan) > plan.target.sharedMemoryLimit)
+    return createStringError(
+        formatv("the tiles need {0} bytes of shared memory, {1} has {2}: use fewer stages or smaller "
+                "tiles",
+                sharedBytes(plan), plan.target.name, plan.target.sharedMemoryLimit));
+  return llvm::Error::success();
+}
+
 llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
                                               const CompileOptions &options) {
   KernelPlan plan;
@@ -97,13 +143,8 @@ llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
   plan.vectorBytes = options.vectorBytes;
   plan.constParams = options.constParams;
   plan.precision = precisionOf(variant);
-  if (plan.dtype != "f32" && plan.dtype != "f16" && plan.dtype != "bf16")
-    return createStringError(
-        formatv("unsupported dtype `{0}`: expected f32, f16 or bf16", plan.dtype));
-  for (auto [what, dim] : {std::pair("head dim", plan.headDim), {"value head dim", plan.vHeadDim}})
-    if (dim < 8 || dim > 256 || dim % 8 != 0)
-      return createStringError(
-          formatv("unsupported {0} {1}: expected a multiple of 8 from 8 to 256", what, dim));
+  if (llvm::Error error = checkProblem(plan))
+    return std::move(error);
   if (plan.target.kind == Target::Kind::Host)
     chooseForHost(plan);
   else
@@ -116,19 +157,8 @@ llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
     plan.stages = options.stages;
   if (options.numWarps)
     plan.numWarps = options.numWarps;
-  if (plan.target.kind == Target::Kind::NVPTX) {
-    if (plan.tileQ % (16 * plan.numWarps) != 0 || !llvm::isPowerOf2_64(plan.tileQ) ||
-        plan.tileKV % 16 != 0)
-      return createStringError(formatv("a query tile of {0} rows does not fit {1} warps: expected a "
-                                       "power of two that is a multiple of 16 rows for each warp, and "
-                                       "a key tile that is a multiple of 16",
-                                       plan.tileQ, plan.numWarps));
-    if (sharedBytes(plan) > plan.target.sharedMemoryLimit)
-      return createStringError(
-          formatv("the tiles need {0} bytes of shared memory, {1} has {2}: use fewer stages or smaller "
-                  "tiles",
-                  sharedBytes(plan), plan.target.name, plan.target.sharedMemoryLimit));
-  }
+  if (llvm::Error error = checkTiles(plan))
+    return std::move(error);
   return plan;
 }
 
@@ -185,5 +215,9 @@ llvm::Expected<KernelPlan> KernelPlan::fromAttr(mlir::DictionaryAttr attr) {
   if (!target)
     return target.takeError();
   plan.target = *target;
+  if (llvm::Error error = checkProblem(plan))
+    return std::move(error);
+  if (llvm::Error error = checkTiles(plan))
+    return std::move(error);
   return plan;
 }

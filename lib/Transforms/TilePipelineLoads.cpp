@@ -260,7 +260,24 @@ private:
     return arith::RemUIOp::create(b, loc, sum, constant(plan.stages));
   }
 
-  /// A load outside the pipelines: copy, wait, read.
+  /// The first pipelined loop after `load` in its block, if the load is not needed before it.
+  Operation *loopBeforeUse(tile::LoadOp load) {
+    Operation *loop = nullptr;
+    for (Operation *op = load->getNextNode(); op && !loop; op = op->getNextNode())
+      if (isa<scf::ForOp>(op) && llvm::any_of(op->getOperandTypes(), llvm::IsaPred<tile::TokenType>))
+        loop = op;
+    if (!loop)
+      return nullptr;
+    for (Operation *user : load->getUsers()) {
+      Operation *ancestor = load->getBlock()->findAncestorOpInBlock(*user);
+      if (!ancestor || ancestor->isBeforeInBlock(loop))
+        return nullptr;
+    }
+    return loop;
+  }
+
+  /// A load outside the pipelines: copy, wait, read. Where a pipeline starts before the tile is needed, the
+  /// wait comes after the first key tiles have been asked for, so that their latencies overlap.
   void stageOnce(tile::LoadOp load) {
     OpBuilder b(load);
     Location loc = load.getLoc();
@@ -268,7 +285,14 @@ private:
     Value zero = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0));
     Value token = issue(b, load, buffer, zero, load.getRow(), load.getLimit());
     tile::CommitOp::create(b, loc);
-    auto wait = tile::WaitOp::create(b, loc, slotTypes(token), ValueRange(token), 0, /*barrier=*/true);
+    int32_t younger = 0;
+    if (Operation *loop = loopBeforeUse(load)) {
+      for (Operation *op = load->getNextNode(); op != loop; op = op->getNextNode())
+        younger += isa<tile::CommitOp>(op);
+      b.setInsertionPoint(loop);
+    }
+    auto wait =
+        tile::WaitOp::create(b, loc, slotTypes(token), ValueRange(token), younger, /*barrier=*/true);
     Value read = tile::ReadOp::create(b, loc, load.getResult().getType(), wait.getSlots()[0]);
     load.getResult().replaceAllUsesWith(read);
     load.erase();

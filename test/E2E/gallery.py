@@ -5,13 +5,19 @@
 Shapes are the awkward ones: lengths that are no multiple of a tile, one key, no key, rows without a key,
 grouped heads, head dims that are no power of two, other layouts. Prints one line for each failure, with the
 command that repeats it, and closes with `gallery: N passed, N failed`.
+
+On the emulator every spec also runs under early, late and random delivery of asynchronous copies, as an sm_80 and as
+an sm_90a device: outputs must be equal to the bit.
 """
 import argparse
 import concurrent.futures
+import hashlib
+import os
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -30,6 +36,8 @@ SHAPES = [
     ("--q-len 64 --kv-len 200 --head-dim 256 --heads 2", True),
 ]
 DTYPES = ["f32", "f16", "bf16"]
+DELIVERIES = ["early", "late", *(f"random:{seed}" for seed in range(1, 6))]
+DELIVERY_SHAPE = "--q-len 100 --kv-len 300 --heads 2 --kv-heads 1"
 
 
 def jobs(arguments):
@@ -70,6 +78,33 @@ def run(arguments, job):
     return job, None, errors
 
 
+def delivery_jobs():
+    """(spec, dtype, device profile) for the comparison of deliveries."""
+    for spec in sorted((ROOT / "specs").glob("*.attn")):
+        for profile in ("sm_80", "sm_90a"):
+            for dtype in ("f16", "f32"):
+                yield spec, dtype, profile
+
+
+def run_deliveries(arguments, job):
+    """Runs one spec under every delivery; returns (job, failure text or None)."""
+    spec, dtype, profile = job
+    digests = {}
+    for delivery in DELIVERIES:
+        with tempfile.TemporaryDirectory() as folder:
+            output = os.path.join(folder, "out.npy")
+            command = [arguments.attnc, "run", str(spec), "--device=emulator", f"--dtype={dtype}",
+                       *DELIVERY_SHAPE.split(), f"--output=out={output}"]
+            environment = dict(os.environ, ATTNC_EMU_DEVICE=profile, ATTNC_EMU_DELIVERY=delivery)
+            result = subprocess.run(command, capture_output=True, text=True, env=environment)
+            if result.returncode != 0:
+                return job, f"ATTNC_EMU_DEVICE={profile} ATTNC_EMU_DELIVERY={delivery} {' '.join(command)}\n    {result.stderr}"
+            digests[delivery] = hashlib.sha256(pathlib.Path(output).read_bytes()).hexdigest()
+    if len(set(digests.values())) != 1:
+        return job, f"outputs differ between deliveries: {digests}"
+    return job, None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--attnc", default=str(ROOT / "build" / "bin" / "attnc"))
@@ -95,6 +130,12 @@ def main():
             if time.time() - last_note > 20:
                 last_note = time.time()
                 print(f"gallery: {passed + failed} of {len(all_jobs)} after {last_note - start:.0f} s", flush=True)
+        for job, failure in pool.map(lambda j: run_deliveries(arguments, j), delivery_jobs()):
+            if failure is None:
+                passed += 1
+            else:
+                failed += 1
+                print(f"FAILED deliveries {job[0].stem} {job[1]} {job[2]}\n    {failure}", flush=True)
     if arguments.table:
         write_table(arguments.table, worst)
     print(f"gallery: {passed} passed, {failed} failed ({time.time() - start:.0f} s)")

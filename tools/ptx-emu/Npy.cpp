@@ -23,8 +23,9 @@ uint64_t Array::count() const {
 
 std::string descrFor(const std::string &type) {
   static const std::map<std::string, std::string> table = {
-      {"f64", "<f8"}, {"f32", "<f4"}, {"f16", "<f2"}, {"bf16", "<u2"}, {"i64", "<i8"}, {"i32", "<i4"}, {"i16", "<i2"},
-      {"i8", "|i1"},  {"u64", "<u8"}, {"u32", "<u4"}, {"u16", "<u2"},  {"u8", "|u1"},  {"e4m3", "|u1"}, {"e5m2", "|u1"}};
+      {"f64", "<f8"}, {"f32", "<f4"}, {"f16", "<f2"},  {"bf16", "<u2"}, {"i64", "<i8"},
+      {"i32", "<i4"}, {"i16", "<i2"}, {"i8", "|i1"},   {"u64", "<u8"},  {"u32", "<u4"},
+      {"u16", "<u2"}, {"u8", "|u1"},  {"e4m3", "|u1"}, {"e5m2", "|u1"}};
   auto it = table.find(type);
   if (it == table.end())
     throw std::runtime_error("unknown element type '" + type + "'");
@@ -32,7 +33,8 @@ std::string descrFor(const std::string &type) {
 }
 
 /// The text after `'key': ` in the header dictionary.
-static std::string field(const std::string &header, const std::string &key, const std::string &path) {
+static std::string field(const std::string &header, const std::string &key,
+                         const std::string &path) {
   size_t at = header.find("'" + key + "'");
   if (at == std::string::npos)
     throw std::runtime_error("'" + path + "': header has no " + key);
@@ -69,7 +71,8 @@ Array readNpy(const std::string &path) {
   a.bytes.resize(a.count() * a.elementBytes());
   in.read(a.bytes.data(), static_cast<std::streamsize>(a.bytes.size()));
   if (static_cast<size_t>(in.gcount()) != a.bytes.size())
-    throw std::runtime_error("'" + path + "' ends early: expected " + std::to_string(a.bytes.size()) + " bytes of data");
+    throw std::runtime_error("'" + path + "' ends early: expected " +
+                             std::to_string(a.bytes.size()) + " bytes of data");
   return a;
 }
 
@@ -77,7 +80,8 @@ void writeNpy(const std::string &path, const Array &a) {
   std::string shape;
   for (uint64_t d : a.shape)
     shape += std::to_string(d) + ",";
-  std::string header = "{'descr': '" + a.descr + "', 'fortran_order': False, 'shape': (" + shape + "), }";
+  std::string header =
+      "{'descr': '" + a.descr + "', 'fortran_order': False, 'shape': (" + shape + "), }";
   header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 11, ' ');
   header += '\n';
   std::ofstream out(path, std::ios::binary);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Just enough of NumPy's .npy format (version 1 and 2, C order, little endian) to move arrays between
-// files and device memory. Element types are kept as NumPy's descriptor strings; bf16, which NumPy
-// does not have, travels as '<u2'.
+// Just enough of NumPy's .npy format (version 1 and 2, C order, little endian) to move arrays
+// between files and device memory. Element types are kept as NumPy's descriptor strings; bf16,
+// which NumPy does not have, travels as '<u2'.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// ptx-emu: runs one kernel of a PTX file on .npy arguments under the emulator's checks. Exit status:
-// 0 when the kernel ran clean, 1 when a check reported, 2 when the command line or a file is wrong.
+// ptx-emu: runs one kernel of a PTX file on .npy arguments under the emulator's checks. Exit
+// status: 0 when the kernel ran clean, 1 when a check reported, 2 when the command line or a file
+// is wrong.
 #include "Npy.h"
 #include "attnc/Emulator/Emulator.h"
 #include "attnc/Emulator/Memory.h"
@@ -103,20 +104,34 @@ Command parseCommand(int argc, char **argv) {
     };
     if (a == "--help")
       fputs(usage, stdout), exit(0);
-    else if (a == "--kernel") c.kernel = value();
-    else if (a == "--grid") c.config.grid = dimensions(value(), a);
-    else if (a == "--block") c.config.block = dimensions(value(), a);
-    else if (a == "--cluster") c.config.cluster = dimensions(value(), a);
-    else if (a == "--shared") c.config.dynamicSharedBytes = static_cast<uint32_t>(numbers(value(), a).at(0));
-    else if (a == "--device") c.device = value();
-    else if (a == "--delivery") setPolicy(c, "ATTNC_EMU_DELIVERY", value());
-    else if (a == "--schedule") setPolicy(c, "ATTNC_EMU_SCHEDULE", value());
-    else if (a == "--no-checks") c.options.checks = false;
-    else if (a == "--counters") c.counters = value(), c.options.counters = true;
-    else if (a == "--list") c.list = true;
-    else if (a[0] == '-' && a.size() > 1) bad("unknown option '" + a + "'; see --help");
-    else if (c.file.empty()) c.file = a;
-    else c.arguments.push_back(a);
+    else if (a == "--kernel")
+      c.kernel = value();
+    else if (a == "--grid")
+      c.config.grid = dimensions(value(), a);
+    else if (a == "--block")
+      c.config.block = dimensions(value(), a);
+    else if (a == "--cluster")
+      c.config.cluster = dimensions(value(), a);
+    else if (a == "--shared")
+      c.config.dynamicSharedBytes = static_cast<uint32_t>(numbers(value(), a).at(0));
+    else if (a == "--device")
+      c.device = value();
+    else if (a == "--delivery")
+      setPolicy(c, "ATTNC_EMU_DELIVERY", value());
+    else if (a == "--schedule")
+      setPolicy(c, "ATTNC_EMU_SCHEDULE", value());
+    else if (a == "--no-checks")
+      c.options.checks = false;
+    else if (a == "--counters")
+      c.counters = value(), c.options.counters = true;
+    else if (a == "--list")
+      c.list = true;
+    else if (a[0] == '-' && a.size() > 1)
+      bad("unknown option '" + a + "'; see --help");
+    else if (c.file.empty())
+      c.file = a;
+    else
+      c.arguments.push_back(a);
   }
   if (c.file.empty())
     bad("no PTX file given; see --help");
@@ -125,7 +140,8 @@ Command parseCommand(int argc, char **argv) {
 
 template <class T> void push(Command &c, T v) {
   c.params.resize((c.params.size() + sizeof v - 1) / sizeof v * sizeof v);
-  c.params.insert(c.params.end(), reinterpret_cast<char *>(&v), reinterpret_cast<char *>(&v) + sizeof v);
+  c.params.insert(c.params.end(), reinterpret_cast<char *>(&v),
+                  reinterpret_cast<char *>(&v) + sizeof v);
 }
 
 void addArgument(Command &c, Machine &m, const std::string &text) {
@@ -146,7 +162,9 @@ void addArgument(Command &c, Machine &m, const std::string &text) {
       bad("'" + part[1] + "' is not a number in argument '" + text + "'");
     return v;
   };
-  auto integer = [&] { return number([](const char *s, char **e) { return std::strtoll(s, e, 0); }); };
+  auto integer = [&] {
+    return number([](const char *s, char **e) { return std::strtoll(s, e, 0); });
+  };
   auto real = [&] { return number([](const char *s, char **e) { return std::strtod(s, e); }); };
   if (kind == "i32" || kind == "u32")
     return push(c, static_cast<uint32_t>(integer()));
@@ -195,7 +213,8 @@ const Kernel &chooseKernel(const Command &c, const LoadedModule &module) {
     }
   const Kernel *k = c.kernel.empty() ? (count == 1 ? only : nullptr) : module.kernel(c.kernel);
   if (!k)
-    bad(c.kernel.empty() ? "choose one kernel with --kernel:" + names : "no kernel '" + c.kernel + "'; there are:" + names);
+    bad(c.kernel.empty() ? "choose one kernel with --kernel:" + names
+                         : "no kernel '" + c.kernel + "'; there are:" + names);
   return *k;
 }
 
@@ -204,11 +223,11 @@ int listKernels(const LoadedModule &module) {
     if (!f.isEntry || f.isDeclaration)
       continue;
     const Kernel &k = *module.kernel(f.name);
-    printf("%s: %zu parameters, %u bytes static shared memory, at most %u registers live\n", f.name.c_str(),
-           f.params.size(), staticSharedBytes(k), maxLiveRegisters(k));
+    printf("%s: %zu parameters, %u bytes static shared memory, at most %u registers live\n",
+           f.name.c_str(), f.params.size(), staticSharedBytes(k), maxLiveRegisters(k));
     for (const Variable &p : f.params)
-      printf("  %s: %llu bytes at offset %llu\n", p.name.c_str(), static_cast<unsigned long long>(p.size),
-             static_cast<unsigned long long>(p.offset));
+      printf("  %s: %llu bytes at offset %llu\n", p.name.c_str(),
+             static_cast<unsigned long long>(p.size), static_cast<unsigned long long>(p.offset));
   }
   return 0;
 }
@@ -233,7 +252,8 @@ int execute(Command &c) {
     addArgument(c, machine, a);
   size_t wanted = functionOf(kernel).params.size();
   if (c.arguments.size() != wanted)
-    bad("kernel takes " + std::to_string(wanted) + " arguments, got " + std::to_string(c.arguments.size()));
+    bad("kernel takes " + std::to_string(wanted) + " arguments, got " +
+        std::to_string(c.arguments.size()));
   LaunchResult r = machine.launch(kernel, c.config, c.params.data(), c.params.size());
   if (!c.counters.empty()) {
     std::string json = toJson(kernel, r.counters);
@@ -249,9 +269,11 @@ int execute(Command &c) {
   for (Output &o : c.outputs) {
     o.array.bytes.resize(o.array.count() * o.array.elementBytes());
     machine.memory().read(o.address, o.array.bytes.data(), o.array.bytes.size());
-    if (uint64_t hole = !c.options.checks ? 0 : machine.memory().firstUninitialized(o.address, o.array.bytes.size()))
-      fprintf(stderr, "ptx-emu: warning: '%s': the kernel left byte %llu unwritten\n", o.path.c_str(),
-              static_cast<unsigned long long>(hole - o.address));
+    if (uint64_t hole = !c.options.checks
+                            ? 0
+                            : machine.memory().firstUninitialized(o.address, o.array.bytes.size()))
+      fprintf(stderr, "ptx-emu: warning: '%s': the kernel left byte %llu unwritten\n",
+              o.path.c_str(), static_cast<unsigned long long>(hole - o.address));
     writeNpy(o.path, o.array);
   }
   return 0;

@@ -27,9 +27,9 @@ class DeviceMemory;
 
 /// The limits of an emulated device. Only what changes which programs are legal.
 struct Profile {
-  std::string name;           ///< "sm_90a"
+  std::string name; ///< "sm_90a"
   unsigned major = 8, minor = 0;
-  uint32_t sharedPerBlock = 48 * 1024;   ///< without opting in
+  uint32_t sharedPerBlock = 48 * 1024; ///< without opting in
   uint32_t sharedPerBlockOptin = 163 * 1024;
   uint32_t sharedPerSm = 164 * 1024;
   uint32_t numSms = 108;
@@ -44,11 +44,11 @@ enum class Delivery : uint8_t { Early, Late, Random };
 
 /// How a launch is executed and checked.
 struct Options {
-  bool checks = true;             ///< initialisation, races, pending copies; bounds are always checked
+  bool checks = true; ///< initialisation, races, pending copies; bounds are always checked
   Delivery delivery = Delivery::Late;
-  uint64_t seed = 1;              ///< of Random delivery and of the scheduler when `shuffle` is set
-  bool shuffle = false;           ///< run ready warps in random instead of round-robin order
-  bool counters = false;          ///< collect the memory counters (instruction counts always are)
+  uint64_t seed = 1;     ///< of Random delivery and of the scheduler when `shuffle` is set
+  bool shuffle = false;  ///< run ready warps in random instead of round-robin order
+  bool counters = false; ///< collect the memory counters (instruction counts always are)
 };
 /// Reads ATTNC_EMU_CHECKS, ATTNC_EMU_DELIVERY, ATTNC_EMU_SCHEDULE and ATTNC_EMU_COUNTERS. Throws
 /// std::invalid_argument for a value it does not know.
@@ -62,7 +62,7 @@ struct Dim3 {
 struct LaunchConfig {
   Dim3 grid, block;
   uint32_t dynamicSharedBytes = 0;
-  Dim3 cluster = {};          ///< 1 x 1 x 1 without clusters
+  Dim3 cluster = {}; ///< 1 x 1 x 1 without clusters
 };
 
 /// What one memory instruction did. Sectors are 32 bytes of global memory, wavefronts are passes
@@ -75,9 +75,9 @@ struct MemoryCounters {
 
 /// Counts of one PTX instruction over a launch.
 struct LineCounters {
-  uint32_t instr = 0;         ///< index in Function::body
-  uint64_t warps = 0;         ///< executions by a warp
-  uint64_t threads = 0;       ///< executions by a thread; guards are not subtracted
+  uint32_t instr = 0;   ///< index in Function::body
+  uint64_t warps = 0;   ///< executions by a warp
+  uint64_t threads = 0; ///< executions by a thread; guards are not subtracted
   bool hasMemory = false;
   MemoryCounters memory;
 };
@@ -96,7 +96,7 @@ struct LaunchResult {
   bool ok = true;
   std::string kind;
   std::string report;
-  uint32_t line = 0;          ///< PTX line of the report
+  uint32_t line = 0; ///< PTX line of the report
   Counters counters;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Device memory of the emulator: one reserved range of host addresses, so that a device pointer *is*
-// a host pointer and the generic address windows for shared and local memory cannot collide with it.
+// Device memory of the emulator: one reserved range of host addresses, so that a device pointer
+// *is* a host pointer and the generic address windows for shared and local memory cannot collide
+// with it.
 //
 // Every allocation is surrounded by red zones that no allocation ever covers, freed memory stays
 // in quarantine until the range runs out, and each 4-byte word has a shadow byte that says which of
@@ -26,7 +27,9 @@ public:
     uint64_t begin = 0, end = 0;
     bool freed = false;
     std::string name; ///< of the module variable it holds, if any
-    bool contains(uint64_t a, uint64_t bytes) const { return a >= begin && a + bytes <= end && a + bytes >= a; }
+    bool contains(uint64_t a, uint64_t bytes) const {
+      return a >= begin && a + bytes <= end && a + bytes >= a;
+    }
   };
 
   /// Returns 0 when the reserved range is used up or `bytes` is 0. 256-byte aligned.
@@ -53,7 +56,8 @@ public:
   uint64_t firstUninitialized(uint64_t address, uint64_t bytes) const;
 
   /// Generic addresses: [sharedWindow, +sharedWindowBytes) is shared memory of the cluster (rank in
-  /// bits 24 and up), [localWindow, ..) the thread's local memory, [paramWindow, ..) its parameters.
+  /// bits 24 and up), [localWindow, ..) the thread's local memory, [paramWindow, ..) its
+  /// parameters.
   uint64_t sharedWindow() const { return base + arenaBytes; }
   uint64_t localWindow() const { return sharedWindow() + sharedWindowBytes; }
   uint64_t paramWindow() const { return localWindow() + localWindowBytes; }
@@ -63,6 +67,7 @@ public:
   static constexpr uint64_t paramWindowBytes = 1ull << 16;
 
 private:
+  uint64_t recycle(uint64_t bytes);
   uint64_t base = 0;
   uint8_t *shadowBase = nullptr;
   uint64_t next = 0, inUse = 0;

@@ -6,8 +6,8 @@
 // braces, labels are scoped the same way, modifiers may come in any order, and operands nest
 // (`[map, {c0, c1}]`). The reader resolves what can be resolved without knowing instructions:
 // register names become indices, labels become statement indices, `d|p` becomes one operand with a
-// second register. What an instruction *means*, and whether its modifiers are legal together, is the
-// decoder's business (lib/Emulator/Decode*.cpp); the tree keeps the modifiers as written.
+// second register. What an instruction *means*, and whether its modifiers are legal together, is
+// the decoder's business (lib/Emulator/Decode*.cpp); the tree keeps the modifiers as written.
 //
 // Every node carries line and column, because an emulator that cannot say where is of no use.
 #pragma once
@@ -38,12 +38,36 @@ public:
 /// The fundamental types of PTX. Registers are only a width (`B*` or `Pred`); the type that matters
 /// is written on the instruction.
 enum class Type : uint8_t {
-  None, Pred,
-  B8, B16, B32, B64, B128,
-  U8, U16, U32, U64,
-  S8, S16, S32, S64,
-  F16, BF16, F32, F64, F16x2, BF16x2, F32x2,
-  TF32, E4M3, E5M2, E4M3x2, E5M2x2, S4, U4, B1,
+  None,
+  Pred,
+  B8,
+  B16,
+  B32,
+  B64,
+  B128,
+  U8,
+  U16,
+  U32,
+  U64,
+  S8,
+  S16,
+  S32,
+  S64,
+  F16,
+  BF16,
+  F32,
+  F64,
+  F16x2,
+  BF16x2,
+  F32x2,
+  TF32,
+  E4M3,
+  E5M2,
+  E4M3x2,
+  E5M2x2,
+  S4,
+  U4,
+  B1,
 };
 
 /// The bits of a value of type `t`; 0 for None and Pred.
@@ -58,14 +82,53 @@ enum class Space : uint8_t { Generic, Global, Shared, Local, Param, Const };
 
 /// Special registers. The order is that of `specialNames` in Parser.cpp.
 enum class Special : uint8_t {
-  TidX, TidY, TidZ, NtidX, NtidY, NtidZ, CtaidX, CtaidY, CtaidZ, NctaidX, NctaidY, NctaidZ,
-  LaneId, WarpId, NWarpId, SmId, NSmId, GridId,
-  LanemaskEq, LanemaskLe, LanemaskLt, LanemaskGe, LanemaskGt,
-  Clock, ClockHi, Clock64, GlobalTimer, GlobalTimerLo, GlobalTimerHi,
-  DynamicSmemSize, TotalSmemSize, AggrSmemSize,
-  ClusterIdX, ClusterIdY, ClusterIdZ, NClusterIdX, NClusterIdY, NClusterIdZ,
-  ClusterCtaidX, ClusterCtaidY, ClusterCtaidZ, ClusterNctaidX, ClusterNctaidY, ClusterNctaidZ,
-  ClusterCtaRank, ClusterNctaRank, IsExplicitCluster,
+  TidX,
+  TidY,
+  TidZ,
+  NtidX,
+  NtidY,
+  NtidZ,
+  CtaidX,
+  CtaidY,
+  CtaidZ,
+  NctaidX,
+  NctaidY,
+  NctaidZ,
+  LaneId,
+  WarpId,
+  NWarpId,
+  SmId,
+  NSmId,
+  GridId,
+  LanemaskEq,
+  LanemaskLe,
+  LanemaskLt,
+  LanemaskGe,
+  LanemaskGt,
+  Clock,
+  ClockHi,
+  Clock64,
+  GlobalTimer,
+  GlobalTimerLo,
+  GlobalTimerHi,
+  DynamicSmemSize,
+  TotalSmemSize,
+  AggrSmemSize,
+  ClusterIdX,
+  ClusterIdY,
+  ClusterIdZ,
+  NClusterIdX,
+  NClusterIdY,
+  NClusterIdZ,
+  ClusterCtaidX,
+  ClusterCtaidY,
+  ClusterCtaidZ,
+  ClusterNctaidX,
+  ClusterNctaidY,
+  ClusterNctaidZ,
+  ClusterCtaRank,
+  ClusterNctaRank,
+  IsExplicitCluster,
 };
 /// The name as written, for example `%tid.x`.
 const char *nameOf(Special s);
@@ -73,10 +136,10 @@ const char *nameOf(Special s);
 /// One operand. Which fields are meaningful depends on `kind`.
 struct Operand {
   enum Kind : uint8_t {
-    Reg,     ///< `reg`; `negated` for `!%p`; `pair` is the second register of `d|p`
-    Imm,     ///< integer in `imm`
-    F32,     ///< single-precision bits in `imm`
-    F64,     ///< double-precision bits in `imm`
+    Reg, ///< `reg`; `negated` for `!%p`; `pair` is the second register of `d|p`
+    Imm, ///< integer in `imm`
+    F32, ///< single-precision bits in `imm`
+    F64, ///< double-precision bits in `imm`
     SpecialReg,
     Symbol,  ///< `name` plus byte offset `imm`: a variable, a parameter or a function
     Label,   ///< branch target; `imm` is the statement index once the function is read
@@ -101,12 +164,12 @@ struct Instr {
   std::string opcode;
   std::vector<std::string> mods;
   std::vector<Operand> operands;
-  int32_t guard = -1;     ///< predicate register or -1
+  int32_t guard = -1; ///< predicate register or -1
   bool guardNegated = false;
   SourcePos pos;
-  uint32_t locFile = 0;   ///< the `.loc` in force: file number and line, 0 when there is none
+  uint32_t locFile = 0; ///< the `.loc` in force: file number and line, 0 when there is none
   uint32_t locLine = 0;
-  std::string text;       ///< as written, white space collapsed
+  std::string text; ///< as written, white space collapsed
 };
 
 /// A declared register. Names repeat in inner scopes, indices do not.
@@ -120,12 +183,12 @@ struct Variable {
   std::string name;
   Space space = Space::Generic;
   uint32_t align = 1;
-  uint64_t size = 0;        ///< bytes; 0 for `extern .shared x[]`
+  uint64_t size = 0; ///< bytes; 0 for `extern .shared x[]`
   bool isExtern = false;
   std::vector<uint8_t> init; ///< initial bytes, shorter than `size` when the rest is zero
   /// Addresses stored inside `init`: byte offset -> symbol.
   std::vector<std::pair<uint64_t, std::string>> relocations;
-  uint64_t offset = 0;      ///< for parameters: byte offset in the parameter buffer
+  uint64_t offset = 0; ///< for parameters: byte offset in the parameter buffer
   SourcePos pos;
 };
 
@@ -138,7 +201,7 @@ struct Function {
   std::vector<Variable> params;
   uint64_t paramBytes = 0;
   std::vector<Register> registers;
-  std::vector<Variable> variables;   ///< function-scope .shared, .local and .param variables
+  std::vector<Variable> variables; ///< function-scope .shared, .local and .param variables
   std::vector<Instr> body;
   uint32_t maxntid[3] = {0, 0, 0};
   uint32_t reqntid[3] = {0, 0, 0};
@@ -151,9 +214,9 @@ struct Function {
 /// A whole PTX file.
 struct Module {
   uint32_t versionMajor = 0, versionMinor = 0;
-  std::string target;               ///< for example "sm_90a"
-  unsigned targetNumber = 0;        ///< 90 for sm_90a
-  std::vector<Variable> variables;  ///< module-scope .global, .const and .shared
+  std::string target;              ///< for example "sm_90a"
+  unsigned targetNumber = 0;       ///< 90 for sm_90a
+  std::vector<Variable> variables; ///< module-scope .global, .const and .shared
   std::vector<Function> functions;
   std::map<uint32_t, std::string> files; ///< `.file` directives
 

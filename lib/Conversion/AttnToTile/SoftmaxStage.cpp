@@ -88,6 +88,7 @@ private:
   Value scale;           ///< multiplies dots before the score region; null if folded into `factor`
   double foldedScale = 1; ///< what a unit of x is worth in natural score units
   Value factor;          ///< c
+  bool mayHideTiles = false; ///< the mask may hide all of a visited key tile
 };
 
 } // namespace
@@ -198,7 +199,8 @@ FailureOr<Value> SoftmaxStage::modifiedScores(Value dots, Value key0, bool parti
   };
   FailureOr<Value> scores = map(scoreTile, dots, key0, modify);
   // m, l and o stay as they are where every score is hidden: a back end may skip the rest of such a tile.
-  if (succeeded(scores) && partial && !attend.getMask().empty())
+  // Where the ranges are exact there is none, and no need to look.
+  if (succeeded(scores) && partial && mayHideTiles)
     scores->getDefiningOp()->setAttr("tile.skip_hidden", builder.getUnitAttr());
   return scores;
 }
@@ -361,6 +363,7 @@ LogicalResult SoftmaxStage::emit(const KeyRanges &keyRanges, Value out, Value ls
       return failure();
   if (failed(chooseFactor()))
     return failure();
+  mayHideTiles = !keyRanges.exact;
   FailureOr<TileRanges> ranges = emitTileRanges(context, attend, keyRanges);
   if (failed(ranges))
     return failure();

@@ -242,12 +242,88 @@ LogicalResult KernelLowering::lowerOp(Operation *op) {
       });
 }
 
+SmallVector<Value> KernelLowering::valuesOf(Value value) {
+  auto it = fragments.find(value);
+  return it != fragments.end() ? it->second : Fragment{scalars.lookup(value)};
+}
+
+/// The row maxima of scores that a mask may have hidden entirely.
+static bool decidesSkip(Operation &op) {
+  auto reduce = dyn_cast<tile::ReduceOp>(op);
+  if (!reduce || reduce.getKind() != tile::ReduceKind::Max)
+    return false;
+  auto map = reduce.getInput().getDefiningOp<tile::MapOp>();
+  return map && map->hasAttr("tile.skip_hidden");
+}
+
+/// Lowers the body and returns what it yields. Where scores may all be hidden, the rest of the body is in a
+/// branch that a warp takes only if one of its rows sees a key: rows belong to warps, and barriers are at
+/// the head of the body, so that warps may differ. What the branch would compute then stays as carried.
+FailureOr<SmallVector<Value>> KernelLowering::lowerLoopBody(scf::ForOp loop) {
+  Block &body = *loop.getBody();
+  auto yielded = body.getTerminator()->getOperands();
+  auto flatten = [&]() {
+    SmallVector<Value> values;
+    for (Value value : yielded)
+      llvm::append_range(values, valuesOf(value));
+    return values;
+  };
+  auto op = body.begin();
+  for (; !op->hasTrait<OpTrait::IsTerminator>(); ++op) {
+    if (failed(lowerOp(&*op)))
+      return failure();
+    if (decidesSkip(*op))
+      break;
+  }
+  if (op->hasTrait<OpTrait::IsTerminator>())
+    return flatten();
+
+  Location loc = op->getLoc();
+  Value some; // one of this thread's rows sees a key; a NaN is seen
+  Value hidden = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(-INFINITY));
+  for (Value maximum : fragments[op->getResult(0)]) {
+    Value seen = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::UNE, maximum, hidden);
+    some = some ? Value(arith::OrIOp::create(builder, loc, some, seen)) : seen;
+  }
+  Value warpSees = NVVM::VoteSyncOp::create(builder, loc, builder.getI1Type(), i32(loc, -1), some,
+                                            NVVM::VoteSyncKind::any);
+  // Values yielded from behind the branch; for the rest there is nothing to choose.
+  SmallVector<unsigned> chosen;
+  SmallVector<Type> types;
+  SmallVector<Value> kept;
+  for (auto [i, value] : llvm::enumerate(yielded)) {
+    Operation *producer = value.getDefiningOp();
+    if (!producer || producer->getBlock() != &body || !op->isBeforeInBlock(producer))
+      continue;
+    chosen.push_back(i);
+    llvm::append_range(types, this->flatten(value.getType()));
+    llvm::append_range(kept, valuesOf(loop.getRegionIterArgs()[i]));
+  }
+  auto branch = scf::IfOp::create(builder, loc, types, warpSees, /*withElseRegion=*/true);
+  {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    for (++op; !op->hasTrait<OpTrait::IsTerminator>(); ++op)
+      if (failed(lowerOp(&*op)))
+        return failure();
+    SmallVector<Value> computed;
+    for (unsigned i : chosen)
+      llvm::append_range(computed, valuesOf(yielded[i]));
+    scf::YieldOp::create(builder, loc, computed);
+    builder.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(builder, loc, kept);
+  }
+  ValueRange results = branch.getResults();
+  for (unsigned i : chosen) {
+    size_t count = this->flatten(yielded[i].getType()).size();
+    fragments[yielded[i]] = Fragment(results.take_front(count));
+    results = results.drop_front(count);
+  }
+  return flatten();
+}
+
 LogicalResult KernelLowering::lowerFor(scf::ForOp loop) {
   Location loc = loop.getLoc();
-  auto valuesOf = [&](Value value) -> Fragment {
-    auto it = fragments.find(value);
-    return it != fragments.end() ? it->second : Fragment{scalars.lookup(value)};
-  };
   SmallVector<Value> inits;
   for (Value init : loop.getInitArgs())
     llvm::append_range(inits, valuesOf(init));
@@ -273,13 +349,10 @@ LogicalResult KernelLowering::lowerFor(scf::ForOp loop) {
     if (!body->empty())
       body->back().erase();
     builder.setInsertionPointToEnd(body);
-    for (Operation &op : loop.getBody()->without_terminator())
-      if (failed(lowerOp(&op)))
-        return failure();
-    SmallVector<Value> yielded;
-    for (Value value : loop.getBody()->getTerminator()->getOperands())
-      llvm::append_range(yielded, valuesOf(value));
-    scf::YieldOp::create(builder, loc, yielded);
+    FailureOr<SmallVector<Value>> yielded = lowerLoopBody(loop);
+    if (failed(yielded))
+      return failure();
+    scf::YieldOp::create(builder, loc, *yielded);
   }
   distribute(loop.getResults(), next.getResults());
   return success();
@@ -298,7 +371,7 @@ void KernelLowering::lowerFill(tile::FillOp fill) {
 LogicalResult KernelLowering::lowerCast(tile::CastOp cast) {
   Location loc = cast.getLoc();
   TileType from = cast.getInput().getType(), to = cast.getResult().getType();
-  const Fragment &source = fragments[cast.getInput()];
+  Fragment source = fragments[cast.getInput()]; // a copy: new entries may move the old ones
   if (from.getElementType() == to.getElementType()) {
     fragments[cast.getResult()] = source;
     return success();
@@ -325,8 +398,10 @@ void KernelLowering::lowerWait(tile::WaitOp wait) {
   NVVM::CpAsyncWaitGroupOp::create(builder, wait.getLoc(), wait.getPending());
   if (wait.getBarrier())
     NVVM::BarrierOp::create(builder, wait.getLoc());
-  for (auto [token, slot] : llvm::zip(wait.getTokens(), wait.getSlots()))
-    fragments[slot] = fragments[token];
+  for (auto [token, slot] : llvm::zip(wait.getTokens(), wait.getSlots())) {
+    Fragment stage = fragments[token]; // a copy: the next line may move the map's entries
+    fragments[slot] = stage;
+  }
 }
 
 /// Registers of a row are combined in the thread, then lanes that share the row by butterfly shuffles.

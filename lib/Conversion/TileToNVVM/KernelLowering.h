@@ -50,6 +50,9 @@ private:
   mlir::LogicalResult lowerBlock(mlir::Block &block);
   mlir::LogicalResult lowerOp(mlir::Operation *op);
   mlir::LogicalResult lowerFor(mlir::scf::ForOp loop);
+  mlir::FailureOr<llvm::SmallVector<mlir::Value>> lowerLoopBody(mlir::scf::ForOp loop);
+  /// The flat values that stand for a lowered value.
+  llvm::SmallVector<mlir::Value> valuesOf(mlir::Value value);
   void lowerFill(tile::FillOp fill);
   mlir::LogicalResult lowerCast(tile::CastOp cast);
   void lowerWait(tile::WaitOp wait);

@@ -48,13 +48,15 @@ static const ErrorInfo errors[] = {
     {noDevice, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {invalidDevice, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {invalidContext, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
-    {noBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
+    {noBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU",
+     "no kernel image is available for execution on the device"},
     {invalidPtx, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
     {invalidHandle, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {notFound, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {illegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
     {launchTimeout, "CUDA_ERROR_LAUNCH_TIMEOUT", "the launch timed out and was terminated"},
-    {illegalInstruction, "CUDA_ERROR_ILLEGAL_INSTRUCTION", "an illegal instruction was encountered"},
+    {illegalInstruction, "CUDA_ERROR_ILLEGAL_INSTRUCTION",
+     "an illegal instruction was encountered"},
     {misalignedAddress, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
     {launchFailed, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
     {notSupported, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
@@ -97,7 +99,8 @@ ATTNC_EMU_EXPORT CUresult cuGetErrorName(CUresult error, const char **name) {
   return *name ? success : invalidValue;
 }
 
-/// For errors that a launch or a module load reported, the text is followed by the emulator's report.
+/// For errors that a launch or a module load reported, the text is followed by the emulator's
+/// report.
 ATTNC_EMU_EXPORT CUresult cuGetErrorString(CUresult error, const char **text) {
   if (!text)
     return invalidValue;
@@ -129,11 +132,14 @@ ATTNC_EMU_EXPORT const char *attnc_emu_last_report() {
 }
 
 /// Resolves any exported entry point; versioned names are tried first, as the real function does.
-ATTNC_EMU_EXPORT CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int, unsigned long long, int *status) {
+ATTNC_EMU_EXPORT CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int,
+                                              unsigned long long, int *status) {
   if (!symbol || !pfn)
     return invalidValue;
   Dl_info self;
-  void *library = dladdr(reinterpret_cast<void *>(&cuInit), &self) ? dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD) : nullptr;
+  void *library = dladdr(reinterpret_cast<void *>(&cuInit), &self)
+                      ? dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD)
+                      : nullptr;
   *pfn = nullptr;
   for (const char *suffix : {"_v2", ""})
     if (library && !*pfn)
@@ -198,21 +204,39 @@ ATTNC_EMU_EXPORT CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevi
     return device ? invalidDevice : invalidValue;
   const Profile &p = s.machine->profile();
   static const std::map<int, int> fixed = {
-      {1, 1024},  {2, 1024},  {3, 1024},   {4, 64},    {5, 0x7fffffff}, {6, 65535},  {7, 65535}, {9, 65536},
-      {10, 32},   {11, 0x7fffffff}, {12, 65536}, {13, 1000}, {15, 1}, {17, 0}, {18, 0}, {19, 1}, {20, 0},
-      {31, 0},    {32, 1},    {33, 0},     {34, 0},    {36, 1000},      {37, 32},    {38, 1 << 20}, {39, 2048},
-      {40, 0},    {41, 1},    {50, 0},     {82, 65536}, {83, 0},         {89, 0},     {95, 0},    {106, 32},
-      {111, 1024}, {115, 1}};
+      {1, 1024},  {2, 1024},  {3, 1024}, {4, 64},          {5, 0x7fffffff}, {6, 65535},
+      {7, 65535}, {9, 65536}, {10, 32},  {11, 0x7fffffff}, {12, 65536},     {13, 1000},
+      {15, 1},    {17, 0},    {18, 0},   {19, 1},          {20, 0},         {31, 0},
+      {32, 1},    {33, 0},    {34, 0},   {36, 1000},       {37, 32},        {38, 1 << 20},
+      {39, 2048}, {40, 0},    {41, 1},   {50, 0},          {82, 65536},     {83, 0},
+      {89, 0},    {95, 0},    {106, 32}, {111, 1024},      {115, 1}};
   switch (attribute) {
-  case 8: *value = static_cast<int>(p.sharedPerBlock); return success;
-  case 16: *value = static_cast<int>(p.numSms); return success;
-  case 75: *value = static_cast<int>(p.major); return success;
-  case 76: *value = static_cast<int>(p.minor); return success;
-  case 81: *value = static_cast<int>(p.sharedPerSm); return success;
-  case 97: *value = static_cast<int>(p.sharedPerBlockOptin); return success;
-  case 120: *value = p.major >= 9; return success;
-  case 127: *value = p.major >= 9; return success;
-  default: break;
+  case 8:
+    *value = static_cast<int>(p.sharedPerBlock);
+    return success;
+  case 16:
+    *value = static_cast<int>(p.numSms);
+    return success;
+  case 75:
+    *value = static_cast<int>(p.major);
+    return success;
+  case 76:
+    *value = static_cast<int>(p.minor);
+    return success;
+  case 81:
+    *value = static_cast<int>(p.sharedPerSm);
+    return success;
+  case 97:
+    *value = static_cast<int>(p.sharedPerBlockOptin);
+    return success;
+  case 120:
+    *value = p.major >= 9;
+    return success;
+  case 127:
+    *value = p.major >= 9;
+    return success;
+  default:
+    break;
   }
   auto it = fixed.find(attribute);
   if (it == fixed.end())

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Modules, functions and launches of the emulated CUDA Driver API. Loading goes through the same JIT
-// options as the real driver: a module that does not decode fails with CUDA_ERROR_INVALID_PTX and
-// the error log holds line, column and the instruction.
+// Modules, functions and launches of the emulated CUDA Driver API. Loading goes through the same
+// JIT options as the real driver: a module that does not decode fails with CUDA_ERROR_INVALID_PTX
+// and the error log holds line, column and the instruction.
 //
 // `ATTNC_EMU_COUNTERS=FILE` appends the counters of every launch to FILE as one JSON document each.
 #include "DriverState.h"
+#include "attnc/Emulator/TensorMap.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -47,7 +48,7 @@ CUresult codeFor(const std::string &kind) {
 
 bool looksLikeText(const char *image) {
   return static_cast<unsigned char>(image[0]) != 0x7f && // ELF
-         memcmp(image, "\x50\xed\x55\xba", 4) != 0;       // fat binary
+         memcmp(image, "\x50\xed\x55\xba", 4) != 0;      // fat binary
 }
 
 CUresult load(void **module, const void *image, JitLog &info, JitLog &error) {
@@ -78,7 +79,8 @@ CUresult load(void **module, const void *image, JitLog &info, JitLog &error) {
   return success;
 }
 
-std::string kernelArguments(const Function &f, void **params, void **extra, std::vector<char> &out) {
+std::string kernelArguments(const Function &f, void **params, void **extra,
+                            std::vector<char> &out) {
   out.assign(f.paramBytes, 0);
   if (params) {
     for (size_t i = 0; i < f.params.size(); ++i) {
@@ -126,7 +128,8 @@ CUresult launch(FunctionHandle *f, const LaunchConfig &config, void **params, vo
     return invalidHandle;
   if (config.dynamicSharedBytes > static_cast<uint32_t>(f->maxDynamicShared)) {
     publishReport(s, "ptx emulator: launch asks for " + std::to_string(config.dynamicSharedBytes) +
-                         " bytes of dynamic shared memory, the function allows " + std::to_string(f->maxDynamicShared) +
+                         " bytes of dynamic shared memory, the function allows " +
+                         std::to_string(f->maxDynamicShared) +
                          "; raise CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES\n");
     return invalidValue;
   }
@@ -147,15 +150,25 @@ CUresult launch(FunctionHandle *f, const LaunchConfig &config, void **params, vo
 
 } // namespace
 
-ATTNC_EMU_EXPORT CUresult cuModuleLoadDataEx(void **module, const void *image, unsigned count, int *options, void **values) {
+ATTNC_EMU_EXPORT CUresult cuModuleLoadDataEx(void **module, const void *image, unsigned count,
+                                             int *options, void **values) {
   JitLog info, error;
   for (unsigned i = 0; i < count; ++i) {
     switch (options[i]) {
-    case 3: info.buffer = static_cast<char *>(values[i]); break;
-    case 4: info.size = reinterpret_cast<size_t>(values[i]), info.sizeSlot = &values[i]; break;
-    case 5: error.buffer = static_cast<char *>(values[i]); break;
-    case 6: error.size = reinterpret_cast<size_t>(values[i]), error.sizeSlot = &values[i]; break;
-    default: break; // optimisation level, register limit and the like change nothing here
+    case 3:
+      info.buffer = static_cast<char *>(values[i]);
+      break;
+    case 4:
+      info.size = reinterpret_cast<size_t>(values[i]), info.sizeSlot = &values[i];
+      break;
+    case 5:
+      error.buffer = static_cast<char *>(values[i]);
+      break;
+    case 6:
+      error.size = reinterpret_cast<size_t>(values[i]), error.sizeSlot = &values[i];
+      break;
+    default:
+      break; // optimisation level, register limit and the like change nothing here
     }
   }
   return load(module, image, info, error);
@@ -189,14 +202,16 @@ ATTNC_EMU_EXPORT CUresult cuModuleGetFunction(void **function, void *module, con
   if (!slot) {
     slot = std::make_unique<FunctionHandle>();
     slot->kernel = k;
-    slot->maxDynamicShared = static_cast<int>(s.machine->profile().sharedPerBlock - staticSharedBytes(*k));
+    slot->maxDynamicShared =
+        static_cast<int>(s.machine->profile().sharedPerBlock - staticSharedBytes(*k));
     s.functions.insert(slot.get());
   }
   *function = slot.get();
   return success;
 }
 
-ATTNC_EMU_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr *address, size_t *bytes, void *module, const char *name) {
+ATTNC_EMU_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr *address, size_t *bytes, void *module,
+                                               const char *name) {
   ATTNC_EMU_ENTER(s);
   ModuleHandle *m = static_cast<ModuleHandle *>(module);
   if (!name || !s.modules.count(m))
@@ -219,13 +234,28 @@ ATTNC_EMU_EXPORT CUresult cuFuncGetAttribute(int *value, int attribute, void *fu
   if (!value || attribute < 0 || attribute > 15)
     return invalidValue;
   switch (attribute) {
-  case 0: *value = 1024; break;
-  case 1: *value = static_cast<int>(staticSharedBytes(*f->kernel)); break;
-  case 3: *value = static_cast<int>(localBytes(*f->kernel)); break;
-  case 4: *value = static_cast<int>(maxLiveRegisters(*f->kernel)); break; // an estimate: ptxas decides
-  case 5: case 6: *value = static_cast<int>(s.machine->profile().number()); break;
-  case 8: *value = f->maxDynamicShared; break;
-  default: *value = f->attributes[attribute]; break;
+  case 0:
+    *value = 1024;
+    break;
+  case 1:
+    *value = static_cast<int>(staticSharedBytes(*f->kernel));
+    break;
+  case 3:
+    *value = static_cast<int>(localBytes(*f->kernel));
+    break;
+  case 4:
+    *value = static_cast<int>(maxLiveRegisters(*f->kernel));
+    break; // an estimate: ptxas decides
+  case 5:
+  case 6:
+    *value = static_cast<int>(s.machine->profile().number());
+    break;
+  case 8:
+    *value = f->maxDynamicShared;
+    break;
+  default:
+    *value = f->attributes[attribute];
+    break;
   }
   return success;
 }
@@ -238,7 +268,8 @@ ATTNC_EMU_EXPORT CUresult cuFuncSetAttribute(void *function, int attribute, int 
   if (attribute < 8 || attribute > 15)
     return invalidValue;
   if (attribute == 8) {
-    int limit = static_cast<int>(s.machine->profile().sharedPerBlockOptin) - static_cast<int>(staticSharedBytes(*f->kernel));
+    int limit = static_cast<int>(s.machine->profile().sharedPerBlockOptin) -
+                static_cast<int>(staticSharedBytes(*f->kernel));
     if (value < 0 || value > limit)
       return invalidValue;
     f->maxDynamicShared = value;
@@ -249,8 +280,10 @@ ATTNC_EMU_EXPORT CUresult cuFuncSetAttribute(void *function, int attribute, int 
 
 ATTNC_EMU_EXPORT CUresult cuFuncSetCacheConfig(void *, int) { return success; }
 
-ATTNC_EMU_EXPORT CUresult cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                                         unsigned bz, unsigned sharedBytes, CUstream, void **params, void **extra) {
+ATTNC_EMU_EXPORT CUresult cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
+                                         unsigned bx, unsigned by, unsigned bz,
+                                         unsigned sharedBytes, CUstream, void **params,
+                                         void **extra) {
   LaunchConfig c;
   c.grid = {gx, gy, gz};
   c.block = {bx, by, bz};
@@ -273,7 +306,8 @@ struct DriverLaunchConfig {
 };
 } // namespace
 
-ATTNC_EMU_EXPORT CUresult cuLaunchKernelEx(const DriverLaunchConfig *config, void *function, void **params, void **extra) {
+ATTNC_EMU_EXPORT CUresult cuLaunchKernelEx(const DriverLaunchConfig *config, void *function,
+                                           void **params, void **extra) {
   if (!config)
     return invalidValue;
   LaunchConfig c;
@@ -282,11 +316,51 @@ ATTNC_EMU_EXPORT CUresult cuLaunchKernelEx(const DriverLaunchConfig *config, voi
   c.dynamicSharedBytes = config->sharedBytes;
   for (unsigned i = 0; i < config->count; ++i)
     if (config->attributes[i].id == 4) // CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
-      c.cluster = {config->attributes[i].value[0], config->attributes[i].value[1], config->attributes[i].value[2]};
+      c.cluster = {config->attributes[i].value[0], config->attributes[i].value[1],
+                   config->attributes[i].value[2]};
   return launch(static_cast<FunctionHandle *>(function), c, params, extra);
 }
 
-ATTNC_EMU_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *function, int threads, size_t dynamicShared) {
+/// The map is ours, not NVIDIA's encoding; by contract nobody looks inside.
+ATTNC_EMU_EXPORT CUresult cuTensorMapEncodeTiled(void *map, int dataType, unsigned rank,
+                                                 void *address, const unsigned long long *dims,
+                                                 const unsigned long long *strides,
+                                                 const unsigned *box,
+                                                 const unsigned *elementStrides, int interleave,
+                                                 int swizzle, int, int fill) {
+  if (!map || !dims || !box || !elementStrides || (rank > 1 && !strides) ||
+      reinterpret_cast<uintptr_t>(map) % 64)
+    return invalidValue;
+  uint64_t d[5] = {}, s[4] = {};
+  for (unsigned i = 0; i < rank && i < 5; ++i) {
+    d[i] = dims[i];
+    if (i)
+      s[i - 1] = strides[i - 1];
+  }
+  TensorMap result;
+  std::string why = encodeTiled(result, dataType, rank, reinterpret_cast<uint64_t>(address), d, s,
+                                box, elementStrides, interleave, swizzle, fill);
+  if (!why.empty()) {
+    State &state0 = state();
+    std::lock_guard<std::mutex> guard(state0.lock);
+    publishReport(state0, "ptx emulator: cuTensorMapEncodeTiled: " + why + "\n");
+    return invalidValue;
+  }
+  memcpy(map, &result, sizeof result);
+  return success;
+}
+
+ATTNC_EMU_EXPORT CUresult cuTensorMapReplaceAddress(void *map, void *address) {
+  TensorMap *m = static_cast<TensorMap *>(map);
+  if (!m || m->magic != TensorMap::magicValue || reinterpret_cast<uint64_t>(address) % 16)
+    return invalidValue;
+  m->address = reinterpret_cast<uint64_t>(address);
+  return success;
+}
+
+ATTNC_EMU_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *function,
+                                                                      int threads,
+                                                                      size_t dynamicShared) {
   ATTNC_EMU_ENTER(s);
   FunctionHandle *f = static_cast<FunctionHandle *>(function);
   if (!s.functions.count(f))
@@ -294,7 +368,8 @@ ATTNC_EMU_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *block
   if (!blocks || threads <= 0)
     return invalidValue;
   size_t shared = staticSharedBytes(*f->kernel) + dynamicShared + 1024;
-  size_t bySharedMemory = s.machine->profile().sharedPerSm / shared, byThreads = 2048u / static_cast<unsigned>(threads);
+  size_t bySharedMemory = s.machine->profile().sharedPerSm / shared,
+         byThreads = 2048u / static_cast<unsigned>(threads);
   *blocks = static_cast<int>(std::min<size_t>({bySharedMemory, byThreads, 32}));
   return success;
 }

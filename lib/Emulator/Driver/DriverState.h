@@ -68,7 +68,7 @@ struct EventHandle {
 struct State {
   std::mutex lock;
   bool initialized = false;
-  std::string failure;                 ///< why cuInit failed, for the report
+  std::string failure; ///< why cuInit failed, for the report
   std::unique_ptr<Machine> machine;
   std::string deviceName;
   std::set<ModuleHandle *> modules;

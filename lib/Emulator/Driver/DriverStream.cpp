@@ -17,7 +17,9 @@ ATTNC_EMU_EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned) {
   s.streams.insert(*stream);
   return success;
 }
-ATTNC_EMU_EXPORT CUresult cuStreamCreateWithPriority(CUstream *stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
+ATTNC_EMU_EXPORT CUresult cuStreamCreateWithPriority(CUstream *stream, unsigned flags, int) {
+  return cuStreamCreate(stream, flags);
+}
 
 ATTNC_EMU_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
   ATTNC_EMU_ENTER(s);
@@ -37,7 +39,9 @@ ATTNC_EMU_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
   return known(s, stream) ? success : invalidHandle;
 }
 ATTNC_EMU_EXPORT CUresult cuStreamQuery(CUstream stream) { return cuStreamSynchronize(stream); }
-ATTNC_EMU_EXPORT CUresult cuStreamWaitEvent(CUstream stream, void *, unsigned) { return cuStreamSynchronize(stream); }
+ATTNC_EMU_EXPORT CUresult cuStreamWaitEvent(CUstream stream, void *, unsigned) {
+  return cuStreamSynchronize(stream);
+}
 
 ATTNC_EMU_EXPORT CUresult cuEventCreate(void **event, unsigned) {
   ATTNC_EMU_ENTER(s);

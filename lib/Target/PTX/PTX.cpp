@@ -93,8 +93,8 @@ static llvm::Error optimise(llvm::Module &module, llvm::TargetMachine &machine) 
   llvm::ModulePassManager passes;
   // early-cse removes what our emission repeats, licm hoists lane addresses out of the key loops.
   if (llvm::Error error = builder.parsePassPipeline(
-          passes, "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,"
-                  "loop-mssa(licm),early-cse<memssa>,instcombine<no-verify-fixpoint>,adce)"))
+          passes, "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),"
+                  "early-cse)"))
     return error;
   passes.run(module, mam);
   return llvm::Error::success();

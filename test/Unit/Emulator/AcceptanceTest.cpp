@@ -32,11 +32,14 @@ TEST_F(Basics, Saxpy) {
 TEST_F(Basics, SaxpyOutOfBoundsNamesTheThread) {
   std::vector<float> x(1000, 1.0f), y(1000, 2.0f);
   uint64_t dx = upload(x), dy = upload(y);
-  LaunchResult r = run(*module, "saxpy", {{8}, {128}}, Params().add(1001).add(2.0f).add(dx).add(dy));
+  LaunchResult r =
+      run(*module, "saxpy", {{8}, {128}}, Params().add(1001).add(2.0f).add(dx).add(dy));
   ASSERT_FALSE(r.ok);
   EXPECT_EQ(r.kind, "out-of-bounds");
-  EXPECT_NE(r.report.find("0 bytes past the end of an allocation of 4000 bytes"), std::string::npos) << r.report;
-  EXPECT_NE(r.report.find("block (7,0,0), warp 3, lane 8 = thread (104,0,0)"), std::string::npos) << r.report;
+  EXPECT_NE(r.report.find("0 bytes past the end of an allocation of 4000 bytes"), std::string::npos)
+      << r.report;
+  EXPECT_NE(r.report.find("block (7,0,0), warp 3, lane 8 = thread (104,0,0)"), std::string::npos)
+      << r.report;
   EXPECT_NE(r.report.find("ld.global"), std::string::npos) << r.report;
 }
 
@@ -68,7 +71,8 @@ TEST_F(Basics, Transpose) {
   for (size_t i = 0; i < x.size(); ++i)
     x[i] = static_cast<float>(i);
   uint64_t in = upload(x), out = reserve<float>(x.size());
-  LaunchResult r = run(*module, "transpose", {{2, 3}, {32, 8}}, Params().add(rows).add(cols).add(in).add(out));
+  LaunchResult r =
+      run(*module, "transpose", {{2, 3}, {32, 8}}, Params().add(rows).add(cols).add(in).add(out));
   ASSERT_TRUE(r.ok) << r.report;
   std::vector<float> got = download<float>(out, x.size());
   for (int i = 0; i < rows; ++i)
@@ -122,8 +126,9 @@ TEST_F(Basics, LocalArrays) {
 }
 
 /// Attention in double precision from the rounded inputs.
-static std::vector<double> attention(const std::vector<float> &q, const std::vector<float> &k, const std::vector<float> &v,
-                                     int n, int d, double scale2, bool causal) {
+static std::vector<double> attention(const std::vector<float> &q, const std::vector<float> &k,
+                                     const std::vector<float> &v, int n, int d, double scale2,
+                                     bool causal) {
   std::vector<double> out(q.size());
   for (size_t h = 0; h < q.size() / (size_t(n) * d); ++h)
     for (int i = 0; i < n; ++i) {
@@ -159,7 +164,8 @@ class Flash : public EmulatorTest, public ::testing::WithParamInterface<FlashCas
 TEST_P(Flash, MatchesDoublePrecisionUnderEveryDelivery) {
   FlashCase c = GetParam();
   auto module = machine.load(readFixture("flash.ptx"));
-  bool half = std::string(c.kernel).find("f16") != std::string::npos && std::string(c.kernel).find("bf16") == std::string::npos;
+  bool half = std::string(c.kernel).find("f16") != std::string::npos &&
+              std::string(c.kernel).find("bf16") == std::string::npos;
   std::mt19937 rng(c.n);
   std::normal_distribution<float> normal;
   size_t count = size_t(c.heads) * c.n * c.d;
@@ -178,13 +184,18 @@ TEST_P(Flash, MatchesDoublePrecisionUnderEveryDelivery) {
   std::vector<double> want = attention(values[0], values[1], values[2], c.n, c.d, scale, c.causal);
   std::vector<uint16_t> first;
   for (int run = 0; run < 4; ++run) {
-    machine.options().delivery = run == 0 ? Delivery::Late : run == 1 ? Delivery::Early : Delivery::Random;
+    machine.options().delivery = run == 0   ? Delivery::Late
+                                 : run == 1 ? Delivery::Early
+                                            : Delivery::Random;
     machine.options().seed = run;
     machine.options().shuffle = run >= 2;
     uint64_t out = reserve<uint16_t>(count);
-    LaunchConfig config{{uint32_t(c.n + 63) / 64, uint32_t(c.heads)}, {128}, uint32_t(5 * 64 * c.d * 2)};
-    LaunchResult r = this->run(*module, c.kernel, config,
-                         Params().add(device[0]).add(device[1]).add(device[2]).add(out).add(c.n).add(scale).add(c.causal));
+    LaunchConfig config{
+        {uint32_t(c.n + 63) / 64, uint32_t(c.heads)}, {128}, uint32_t(5 * 64 * c.d * 2)};
+    LaunchResult r = this->run(
+        *module, c.kernel, config,
+        Params().add(device[0]).add(device[1]).add(device[2]).add(out).add(c.n).add(scale).add(
+            c.causal));
     ASSERT_TRUE(r.ok) << r.report;
     std::vector<uint16_t> got = download<uint16_t>(out, count);
     if (run == 0) {
@@ -203,12 +214,15 @@ TEST_P(Flash, MatchesDoublePrecisionUnderEveryDelivery) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Flash,
-                         ::testing::Values(FlashCase{"flash_bf16_64", 64, 64, 1, 0}, FlashCase{"flash_bf16_64", 64, 200, 2, 0},
-                                           FlashCase{"flash_bf16_64", 64, 256, 1, 1}, FlashCase{"flash_bf16_64", 64, 1, 1, 0},
+                         ::testing::Values(FlashCase{"flash_bf16_64", 64, 64, 1, 0},
+                                           FlashCase{"flash_bf16_64", 64, 200, 2, 0},
+                                           FlashCase{"flash_bf16_64", 64, 256, 1, 1},
+                                           FlashCase{"flash_bf16_64", 64, 1, 1, 0},
                                            FlashCase{"flash_f16_128", 128, 130, 1, 1},
                                            FlashCase{"flash_f16_128", 128, 192, 2, 0}),
                          [](const auto &info) {
-                           return std::string(info.param.kernel) + "_n" + std::to_string(info.param.n) +
+                           return std::string(info.param.kernel) + "_n" +
+                                  std::to_string(info.param.n) +
                                   (info.param.causal ? "_causal" : "");
                          });
 

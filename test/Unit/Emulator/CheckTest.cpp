@@ -14,9 +14,11 @@ protected:
   std::string kernel(const std::string &body) {
     return ".version 8.0\n.target " + machine.profile().name +
            "\n.address_size 64\n.visible .entry k(.param .u64 in, .param .u64 out) {\n"
-           ".reg .b16 %h<10>;\n.reg .b32 %r<40>;\n.reg .b64 %rd<20>;\n.reg .f32 %f<20>;\n.reg .pred %p<10>;\n"
+           ".reg .b16 %h<10>;\n.reg .b32 %r<40>;\n.reg .b64 %rd<20>;\n.reg .f32 %f<20>;\n.reg "
+           ".pred %p<10>;\n"
            ".shared .align 128 .b8 tile[4096];\n.local .align 16 .b8 stack[64];\n"
-           "ld.param.u64 %rd0, [in];\nld.param.u64 %rd1, [out];\nmov.u32 %r0, %tid.x;\nshl.b32 %r1, %r0, 2;\n"
+           "ld.param.u64 %rd0, [in];\nld.param.u64 %rd1, [out];\nmov.u32 %r0, %tid.x;\nshl.b32 "
+           "%r1, %r0, 2;\n"
            "cvt.u64.u32 %rd2, %r1;\nmov.u32 %r2, tile;\n" +
            body + "\nret;\n}\n";
   }
@@ -26,7 +28,8 @@ protected:
     output = reserve<uint32_t>(256);
     return run(*module, "k", {{1}, {threads}}, Params().add(input).add(output));
   }
-  void expectKind(const std::string &body, const char *kind, const char *text = "", uint32_t threads = 64) {
+  void expectKind(const std::string &body, const char *kind, const char *text = "",
+                  uint32_t threads = 64) {
     LaunchResult r = execute(body, threads);
     EXPECT_EQ(r.kind, kind) << r.report;
     EXPECT_NE(r.report.find(text), std::string::npos) << r.report;
@@ -39,7 +42,8 @@ protected:
 };
 
 TEST_F(Check, GlobalBounds) {
-  expectKind("ld.global.u32 %r3, [%rd0+1024];", "out-of-bounds", "0 bytes past the end of an allocation of 1024 bytes");
+  expectKind("ld.global.u32 %r3, [%rd0+1024];", "out-of-bounds",
+             "0 bytes past the end of an allocation of 1024 bytes");
   expectKind("st.global.u32 [%rd0+-4], %r0;", "out-of-bounds");
   expectKind("ld.global.v4.u32 {%r3,%r4,%r5,%r6}, [%rd0+1020];", "misaligned-address");
   expectClean("ld.global.v4.u32 {%r3,%r4,%r5,%r6}, [%rd0+1008];");
@@ -60,7 +64,8 @@ TEST_F(Check, SharedBoundsAndAlignment) {
 }
 
 TEST_F(Check, LocalBounds) {
-  expectKind("mov.u64 %rd3, stack; st.local.u32 [%rd3+64], %r0;", "out-of-bounds", "the thread has 64 bytes");
+  expectKind("mov.u64 %rd3, stack; st.local.u32 [%rd3+64], %r0;", "out-of-bounds",
+             "the thread has 64 bytes");
   expectClean("mov.u64 %rd3, stack; st.local.u32 [%rd3+60], %r0;");
 }
 
@@ -68,21 +73,27 @@ TEST_F(Check, UninitializedReads) {
   expectKind("ld.global.u32 %r3, [%rd1];", "uninitialized-read");
   expectKind("ld.shared.u32 %r3, [%r2+16];", "uninitialized-read", "byte 16 of 4096");
   // Half of a word is not the word.
-  expectKind("cvt.u16.u32 %h0, %r0; st.shared.u16 [%r2], %h0; ld.shared.u32 %r3, [%r2];", "uninitialized-read", "", 1);
-  expectClean("cvt.u16.u32 %h0, %r0; st.shared.u16 [%r2], %h0; st.shared.u16 [%r2+2], %h0; ld.shared.u32 %r3, [%r2];", 1);
+  expectKind("cvt.u16.u32 %h0, %r0; st.shared.u16 [%r2], %h0; ld.shared.u32 %r3, [%r2];",
+             "uninitialized-read", "", 1);
+  expectClean("cvt.u16.u32 %h0, %r0; st.shared.u16 [%r2], %h0; st.shared.u16 [%r2+2], %h0; "
+              "ld.shared.u32 %r3, [%r2];",
+              1);
 }
 
 TEST_F(Check, GenericAddresses) {
-  expectClean("cvt.u64.u32 %rd3, %r2; cvta.shared.u64 %rd4, %rd3; add.u64 %rd4, %rd4, %rd2;"
-              "st.u32 [%rd4], %r0; ld.u32 %r3, [%rd4]; add.u64 %rd5, %rd1, %rd2; st.u32 [%rd5], %r3;");
+  expectClean(
+      "cvt.u64.u32 %rd3, %r2; cvta.shared.u64 %rd4, %rd3; add.u64 %rd4, %rd4, %rd2;"
+      "st.u32 [%rd4], %r0; ld.u32 %r3, [%rd4]; add.u64 %rd5, %rd1, %rd2; st.u32 [%rd5], %r3;");
   EXPECT_EQ(download<uint32_t>(output, 64)[63], 63u);
-  expectKind("cvt.u64.u32 %rd3, %r2; cvta.shared.u64 %rd4, %rd3; st.u32 [%rd4+4096], %r0;", "out-of-bounds", "shared");
+  expectKind("cvt.u64.u32 %rd3, %r2; cvta.shared.u64 %rd4, %rd3; st.u32 [%rd4+4096], %r0;",
+             "out-of-bounds", "shared");
 }
 
 static const char *exchange(bool barrier, const char *op = "bar.sync 0;") {
   static std::string s;
   // Warp 0 writes, warp 1 reads.
-  s = std::string("setp.lt.u32 %p0, %r0, 32; add.u32 %r3, %r2, %r1; and.b32 %r4, %r1, 127; add.u32 %r4, %r4, %r2;") +
+  s = std::string("setp.lt.u32 %p0, %r0, 32; add.u32 %r3, %r2, %r1; and.b32 %r4, %r1, 127; add.u32 "
+                  "%r4, %r4, %r2;") +
       "@%p0 st.shared.u32 [%r3], %r0;" + (barrier ? op : "") + "@!%p0 ld.shared.u32 %r5, [%r4];";
   return s.c_str();
 }
@@ -101,8 +112,10 @@ TEST_F(Check, RaceReadAfterWrite) {
 
 TEST_F(Check, RaceWriteAfterRead) {
   // Warp 0 reads the words of warp 1, which then overwrites them.
-  std::string body = "add.u32 %r3, %r2, %r1; setp.lt.u32 %p0, %r0, 32; xor.b32 %r4, %r1, 128; add.u32 %r4, %r4, %r2;"
-                     "st.shared.u32 [%r3], %r0; bar.sync 0; @%p0 ld.shared.u32 %r5, [%r4]; SYNC @!%p0 st.shared.u32 [%r3], %r0;";
+  std::string body = "add.u32 %r3, %r2, %r1; setp.lt.u32 %p0, %r0, 32; xor.b32 %r4, %r1, 128; "
+                     "add.u32 %r4, %r4, %r2;"
+                     "st.shared.u32 [%r3], %r0; bar.sync 0; @%p0 ld.shared.u32 %r5, [%r4]; SYNC "
+                     "@!%p0 st.shared.u32 [%r3], %r0;";
   std::string good = body;
   body.replace(body.find("SYNC"), 4, "");
   good.replace(good.find("SYNC"), 4, "bar.sync 0;");
@@ -126,7 +139,8 @@ TEST_F(Check, ArriveAndSyncHandOver) {
 
 TEST_F(Check, AtomicsDoNotRace) {
   expectClean("setp.eq.u32 %p0, %r0, 0; mov.u32 %r5, 0; @%p0 st.shared.u32 [%r2], %r5; bar.sync 0;"
-              "atom.shared.add.u32 %r6, [%r2], 1; bar.sync 0; ld.shared.u32 %r7, [%r2]; add.u64 %rd3, %rd1, %rd2;"
+              "atom.shared.add.u32 %r6, [%r2], 1; bar.sync 0; ld.shared.u32 %r7, [%r2]; add.u64 "
+              "%rd3, %rd1, %rd2;"
               "st.global.u32 [%rd3], %r7;");
   EXPECT_EQ(download<uint32_t>(output, 64), std::vector<uint32_t>(64, 64u));
 }
@@ -134,7 +148,8 @@ TEST_F(Check, AtomicsDoNotRace) {
 static std::string asyncCopy(const char *wait, const char *barrier = "bar.sync 0;") {
   return std::string("shl.b32 %r3, %r0, 2; add.u32 %r3, %r3, %r2; add.u64 %rd3, %rd0, %rd2;"
                      "cp.async.ca.shared.global [%r3], [%rd3], 4; cp.async.commit_group;") +
-         wait + barrier + "xor.b32 %r4, %r1, 128; add.u32 %r4, %r4, %r2; ld.shared.u32 %r5, [%r4];" +
+         wait + barrier +
+         "xor.b32 %r4, %r1, 128; add.u32 %r4, %r4, %r2; ld.shared.u32 %r5, [%r4];" +
          "add.u64 %rd4, %rd1, %rd2; st.global.u32 [%rd4], %r5;";
 }
 
@@ -154,15 +169,18 @@ TEST_F(Check, AsyncCopyNeedsWaitAndBarrier) {
 TEST_F(Check, AsyncCopyReadByItsIssuerBeforeTheWait) {
   for (Delivery d : {Delivery::Early, Delivery::Late}) {
     machine.options().delivery = d;
-    expectKind("add.u32 %r3, %r2, %r1; add.u64 %rd3, %rd0, %rd2; cp.async.ca.shared.global [%r3], [%rd3], 4;"
+    expectKind("add.u32 %r3, %r2, %r1; add.u64 %rd3, %rd0, %rd2; cp.async.ca.shared.global [%r3], "
+               "[%rd3], 4;"
                "cp.async.commit_group; ld.shared.u32 %r5, [%r3];",
                "missing-wait", "no wait of this warp covers that copy", 32);
   }
 }
 
 TEST_F(Check, AsyncCopyOverAReadTile) {
-  std::string body = "add.u32 %r3, %r2, %r1; xor.b32 %r4, %r1, 128; add.u32 %r4, %r4, %r2; add.u64 %rd3, %rd0, %rd2;"
-                     "setp.lt.u32 %p0, %r0, 32; st.shared.u32 [%r3], %r0; bar.sync 0; @%p0 ld.shared.u32 %r5, [%r4]; SYNC"
+  std::string body = "add.u32 %r3, %r2, %r1; xor.b32 %r4, %r1, 128; add.u32 %r4, %r4, %r2; add.u64 "
+                     "%rd3, %rd0, %rd2;"
+                     "setp.lt.u32 %p0, %r0, 32; st.shared.u32 [%r3], %r0; bar.sync 0; @%p0 "
+                     "ld.shared.u32 %r5, [%r4]; SYNC"
                      "@!%p0 cp.async.ca.shared.global [%r3], [%rd3], 4; cp.async.wait_all;";
   std::string good = body;
   body.replace(body.find("SYNC"), 4, "");
@@ -175,42 +193,83 @@ TEST_F(Check, AsyncCopySourceSize) {
   // Four of sixteen bytes are read, the rest is zero; no byte of the source beyond that is touched.
   expectClean("shl.b32 %r4, %r0, 4; add.u32 %r3, %r2, %r4; mov.u32 %r6, 4;"
               "cp.async.cg.shared.global [%r3], [%rd0+1008], 16, %r6; cp.async.wait_all;"
-              "ld.shared.v4.u32 {%r10,%r11,%r12,%r13}, [%r3]; add.u32 %r10, %r10, %r11; add.u32 %r10, %r10, %r12;"
-              "add.u32 %r10, %r10, %r13; add.u64 %rd4, %rd1, %rd2; st.global.u32 [%rd4], %r10;", 32);
+              "ld.shared.v4.u32 {%r10,%r11,%r12,%r13}, [%r3]; add.u32 %r10, %r10, %r11; add.u32 "
+              "%r10, %r10, %r12;"
+              "add.u32 %r10, %r10, %r13; add.u64 %rd4, %rd1, %rd2; st.global.u32 [%rd4], %r10;",
+              32);
   EXPECT_EQ(download<uint32_t>(output, 32), std::vector<uint32_t>(32, 7u));
   expectClean("mov.u32 %r6, 0; shl.b32 %r4, %r0, 4; add.u32 %r3, %r2, %r4;"
-              "cp.async.cg.shared.global [%r3], [%rd0+4096], 16, %r6; cp.async.wait_all;", 32);
-  expectKind("mov.u32 %r6, 17; cp.async.cg.shared.global [%r2], [%rd0], 16, %r6;", "invalid-operand", "", 1);
+              "cp.async.cg.shared.global [%r3], [%rd0+4096], 16, %r6; cp.async.wait_all;",
+              32);
+  expectKind("mov.u32 %r6, 17; cp.async.cg.shared.global [%r2], [%rd0], 16, %r6;",
+             "invalid-operand", "", 1);
+}
+
+TEST_F(Check, AsyncCopiesCanArriveOnAnMbarrier) {
+  // 64 threads copy four bytes each and arrive; everybody waits for the phase and reads the other
+  // half.
+  std::string body =
+      "mov.u32 %r20, bar; setp.eq.u32 %p3, %r0, 0; @%p3 mbarrier.init.shared.b64 [%r20], 64; "
+      "bar.sync 0;"
+      "add.u32 %r3, %r2, %r1; add.u64 %rd3, %rd0, %rd2; cp.async.ca.shared.global [%r3], [%rd3], "
+      "4; ARRIVE"
+      "WAIT_LOOP: mbarrier.test_wait.parity.shared.b64 %p4, [%r20], 0; @!%p4 bra WAIT_LOOP;"
+      "xor.b32 %r4, %r1, 128; add.u32 %r4, %r4, %r2; ld.shared.u32 %r5, [%r4]; add.u64 %rd4, %rd1, "
+      "%rd2; st.global.u32 [%rd4], %r5;";
+  auto with = [&](const std::string &arrive) {
+    std::string s = body;
+    s.replace(s.find("ARRIVE"), 6, arrive);
+    return ".shared .align 8 .b64 bar;\n" + s;
+  };
+  for (Delivery d : {Delivery::Early, Delivery::Late, Delivery::Random}) {
+    machine.options().delivery = d;
+    expectClean(with("cp.async.mbarrier.arrive.noinc.shared.b64 [%r20];"));
+    EXPECT_EQ(download<uint32_t>(output, 64), std::vector<uint32_t>(64, 7u));
+    expectClean(with(
+        "cp.async.mbarrier.arrive.shared.b64 [%r20]; mbarrier.arrive.shared.b64 %rd9, [%r20];"));
+    // Without it the mbarrier knows nothing of the copies.
+    expectKind(with("mbarrier.arrive.shared.b64 %rd9, [%r20];"), "race");
+  }
 }
 
 TEST_F(Check, DivergentCollectives) {
-  expectKind("setp.lt.u32 %p0, %r0, 16; @%p0 bra L; bra.uni M; L: shfl.sync.bfly.b32 %r3, %r0, 1, 31, -1; M:",
+  expectKind("setp.lt.u32 %p0, %r0, 16; @%p0 bra L; bra.uni M; L: shfl.sync.bfly.b32 %r3, %r0, 1, "
+             "31, -1; M:",
              "divergent-collective", "names lanes 0xffffffff, but only lanes 0x0000ffff");
-  expectClean("setp.lt.u32 %p0, %r0, 16; @%p0 bra L; bra.uni M; L: shfl.sync.bfly.b32 %r3, %r0, 1, 31, 65535; M:", 32);
+  expectClean("setp.lt.u32 %p0, %r0, 16; @%p0 bra L; bra.uni M; L: shfl.sync.bfly.b32 %r3, %r0, 1, "
+              "31, 65535; M:",
+              32);
   expectKind("setp.lt.u32 %p0, %r0, 16; @%p0 bar.sync 0;", "divergent-barrier");
-  expectKind("setp.lt.u32 %p0, %r0, 16; mov.u32 %r3, 0; mov.u32 %r4, 0; mov.u32 %r5, 0; mov.u32 %r6, 0;"
-             "@%p0 mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f0,%f1,%f2,%f3}, {%r3,%r4}, {%r5}, {%f0,%f1,%f2,%f3};",
-             "divergent-collective", "mma.sync");
+  expectKind(
+      "setp.lt.u32 %p0, %r0, 16; mov.u32 %r3, 0; mov.u32 %r4, 0; mov.u32 %r5, 0; mov.u32 %r6, 0;"
+      "@%p0 mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f0,%f1,%f2,%f3}, {%r3,%r4}, "
+      "{%r5}, {%f0,%f1,%f2,%f3};",
+      "divergent-collective", "mma.sync");
   expectKind("shfl.sync.idx.b32 %r3, %r0, 20, 31, 65535;", "inactive-lane", "", 16);
 }
 
 TEST_F(Check, ReconvergenceAfterABranch) {
   // Both sides of the branch meet again, so the full-mask shuffle is legal.
-  expectClean("setp.lt.u32 %p0, %r0, 16; mov.u32 %r3, 1; @%p0 bra L; mov.u32 %r3, 2; L: shfl.sync.idx.b32 %r4, %r3, 31, 31, -1;"
-              "add.u64 %rd4, %rd1, %rd2; st.global.u32 [%rd4], %r4;", 32);
+  expectClean("setp.lt.u32 %p0, %r0, 16; mov.u32 %r3, 1; @%p0 bra L; mov.u32 %r3, 2; L: "
+              "shfl.sync.idx.b32 %r4, %r3, 31, 31, -1;"
+              "add.u64 %rd4, %rd1, %rd2; st.global.u32 [%rd4], %r4;",
+              32);
   EXPECT_EQ(download<uint32_t>(output, 32), std::vector<uint32_t>(32, 2u));
 }
 
 TEST_F(Check, BarrierMisuse) {
   expectKind("bar.sync 16;", "invalid-operand", "there are 16");
   expectKind("bar.sync 1, 48;", "invalid-operand", "multiple of 32");
-  expectKind("setp.lt.u32 %p0, %r0, 32; @%p0 bar.sync 1, 64; @!%p0 bar.sync 1, 32;", "barrier-mismatch");
+  expectKind("setp.lt.u32 %p0, %r0, 32; @%p0 bar.sync 1, 64; @!%p0 bar.sync 1, 32;",
+             "barrier-mismatch");
 }
 
 TEST_F(Check, DeadlockNamesWhoWaits) {
   LaunchResult r = execute("setp.lt.u32 %p0, %r0, 32; @%p0 bar.sync 1, 64; @!%p0 bar.sync 2, 64;");
   EXPECT_EQ(r.kind, "deadlock");
-  EXPECT_NE(r.report.find("warp 0 waits at barrier 1, where 32 of 64 threads have arrived"), std::string::npos) << r.report;
+  EXPECT_NE(r.report.find("warp 0 waits at barrier 1, where 32 of 64 threads have arrived"),
+            std::string::npos)
+      << r.report;
   EXPECT_NE(r.report.find("warp 1 waits at barrier 2"), std::string::npos) << r.report;
   // A warp that has left does not block a barrier for all threads.
   expectClean("setp.lt.u32 %p0, %r0, 32; @%p0 ret; bar.sync 0;");
@@ -225,15 +284,18 @@ TEST_F(Check, WritesToReadOnlyData) {
 
 TEST_F(Check, TrapAndDivision) {
   expectKind("setp.eq.u32 %p0, %r0, 5; @%p0 trap;", "trap", "lane 5");
-  expectClean("mov.u32 %r3, 0; div.u32 %r4, %r0, %r3; rem.s32 %r5, %r0, %r3;"); // unspecified, but no fault
+  expectClean(
+      "mov.u32 %r3, 0; div.u32 %r4, %r0, %r3; rem.s32 %r5, %r0, %r3;"); // unspecified, but no fault
 }
 
 TEST_F(Check, ReportsCarryLineAndSource) {
   std::string text = kernel(".loc 1 42 0\nst.shared.u32 [%r2+8192], %r0;");
   text.insert(text.find(".visible"), ".file 1 \"attention.py\"\n");
   auto module = machine.load(text);
-  LaunchResult r = run(*module, "k", {{1}, {1}}, Params().add(upload(std::vector<int>(1))).add(uint64_t(0)));
-  EXPECT_NE(r.report.find("(attention.py:42): st.shared.u32 [%r2+8192], %r0"), std::string::npos) << r.report;
+  LaunchResult r =
+      run(*module, "k", {{1}, {1}}, Params().add(upload(std::vector<int>(1))).add(uint64_t(0)));
+  EXPECT_NE(r.report.find("(attention.py:42): st.shared.u32 [%r2+8192], %r0"), std::string::npos)
+      << r.report;
   EXPECT_EQ(r.line, 20u) << r.report;
 }
 

@@ -27,7 +27,8 @@ protected:
   void *function(const std::string &ptx, const char *name) {
     void *module = nullptr, *f = nullptr;
     EXPECT_EQ((call<int(void **, const void *)>("cuModuleLoadData")(&module, ptx.c_str())), 0);
-    EXPECT_EQ((call<int(void **, void *, const char *)>("cuModuleGetFunction")(&f, module, name)), 0);
+    EXPECT_EQ((call<int(void **, void *, const char *)>("cuModuleGetFunction")(&f, module, name)),
+              0);
     return f;
   }
   unsigned long long allocate(size_t bytes) {
@@ -36,8 +37,10 @@ protected:
     return p;
   }
   int launch(void *f, unsigned grid, unsigned block, unsigned shared, void **params) {
-    using Launch = int(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **);
-    return call<Launch>("cuLaunchKernel")(f, grid, 1, 1, block, 1, 1, shared, nullptr, params, nullptr);
+    using Launch = int(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                       void *, void **, void **);
+    return call<Launch>("cuLaunchKernel")(f, grid, 1, 1, block, 1, 1, shared, nullptr, params,
+                                          nullptr);
   }
   void *library = nullptr;
 };
@@ -78,7 +81,8 @@ TEST_F(Driver, SaxpyRoundTrip) {
   EXPECT_GT(elapsed, 0.0f);
   EXPECT_LT(elapsed, 0.01f); // a few hundred instructions, not milliseconds
   ASSERT_EQ(call<int()>("cuCtxSynchronize")(), 0);
-  ASSERT_EQ((call<int(void *, unsigned long long, size_t)>("cuMemcpyDtoH_v2")(y.data(), dy, n * 4)), 0);
+  ASSERT_EQ((call<int(void *, unsigned long long, size_t)>("cuMemcpyDtoH_v2")(y.data(), dy, n * 4)),
+            0);
   EXPECT_EQ(y, std::vector<float>(n, 7.0f));
 }
 
@@ -99,24 +103,32 @@ TEST_F(Driver, FaultReturnsAnErrorAndAReport) {
 }
 
 TEST_F(Driver, BadPtxFillsTheJitLog) {
-  std::string ptx = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k() {\n  frobnicate.b32 1, 2;\n  ret;\n}\n";
+  std::string ptx = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k() {\n  "
+                    "frobnicate.b32 1, 2;\n  ret;\n}\n";
   char log[512] = "";
   int options[] = {5, 6};
   void *values[] = {log, reinterpret_cast<void *>(sizeof log)};
   void *module = nullptr;
-  EXPECT_EQ((call<int(void **, const void *, unsigned, int *, void **)>("cuModuleLoadDataEx")(&module, ptx.c_str(), 2, options, values)), 218);
-  EXPECT_NE(std::string(log).find("5:3: error: unsupported instruction 'frobnicate'"), std::string::npos) << log;
+  EXPECT_EQ((call<int(void **, const void *, unsigned, int *, void **)>("cuModuleLoadDataEx")(
+                &module, ptx.c_str(), 2, options, values)),
+            218);
+  EXPECT_NE(std::string(log).find("5:3: error: unsupported instruction 'frobnicate'"),
+            std::string::npos)
+      << log;
 }
 
 TEST_F(Driver, BinariesAreRefused) {
   void *module = nullptr;
-  EXPECT_EQ((call<int(void **, const void *)>("cuModuleLoadData")(&module, "\x7f" "ELF\2\1\1")), 209);
+  EXPECT_EQ((call<int(void **, const void *)>("cuModuleLoadData")(&module, "\x7f"
+                                                                           "ELF\2\1\1")),
+            209);
 }
 
 TEST_F(Driver, DynamicSharedMemoryNeedsTheAttribute) {
   void *f = function(readFixture("flash.ptx"), "flash_f16_128");
   unsigned long long q = allocate(64 * 128 * 2);
-  ASSERT_EQ((call<int(unsigned long long, unsigned short, size_t)>("cuMemsetD16_v2")(q, 0, 64 * 128)), 0);
+  ASSERT_EQ(
+      (call<int(unsigned long long, unsigned short, size_t)>("cuMemsetD16_v2")(q, 0, 64 * 128)), 0);
   unsigned long long out = allocate(64 * 128 * 2);
   int n = 64, causal = 0;
   float scale = 1;
@@ -134,12 +146,14 @@ TEST_F(Driver, StaleHandlesAreErrors) {
   EXPECT_EQ(call<int(unsigned long long)>("cuMemFree_v2")(4096), 1);
   char byte;
   unsigned long long p = allocate(16);
-  EXPECT_EQ((call<int(void *, unsigned long long, size_t)>("cuMemcpyDtoH_v2")(&byte, p + 16, 1)), 1);
+  EXPECT_EQ((call<int(void *, unsigned long long, size_t)>("cuMemcpyDtoH_v2")(&byte, p + 16, 1)),
+            1);
 }
 
 TEST_F(Driver, GetProcAddressFindsVersionedNames) {
   void *f = nullptr;
-  auto *get = call<int(const char *, void **, int, unsigned long long, int *)>("cuGetProcAddress_v2");
+  auto *get =
+      call<int(const char *, void **, int, unsigned long long, int *)>("cuGetProcAddress_v2");
   EXPECT_EQ(get("cuMemAlloc", &f, 13000, 0, nullptr), 0);
   EXPECT_EQ(f, dlsym(library, "cuMemAlloc_v2"));
   EXPECT_EQ(get("cuNoSuchThing", &f, 13000, 0, nullptr), 500);

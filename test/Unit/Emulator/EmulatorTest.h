@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What the emulator's tests share: a machine with typed device buffers, fixtures read from disk, and
-// a parameter buffer that aligns like PTX.
+// What the emulator's tests share: a machine with typed device buffers, fixtures read from disk,
+// and a parameter buffer that aligns like PTX.
 #pragma once
 
 #include "attnc/Emulator/Emulator.h"
@@ -28,7 +28,8 @@ class Params {
 public:
   template <class T> Params &add(T v) {
     bytes.resize((bytes.size() + sizeof(T) - 1) / sizeof(T) * sizeof(T));
-    bytes.insert(bytes.end(), reinterpret_cast<char *>(&v), reinterpret_cast<char *>(&v) + sizeof(T));
+    bytes.insert(bytes.end(), reinterpret_cast<char *>(&v),
+                 reinterpret_cast<char *>(&v) + sizeof(T));
     return *this;
   }
   std::vector<char> bytes;
@@ -42,13 +43,16 @@ protected:
     EXPECT_TRUE(machine.memory().write(p, v.data(), v.size() * sizeof(T)));
     return p;
   }
-  template <class T> uint64_t reserve(size_t count) { return machine.memory().allocate(count * sizeof(T)); }
+  template <class T> uint64_t reserve(size_t count) {
+    return machine.memory().allocate(count * sizeof(T));
+  }
   template <class T> std::vector<T> download(uint64_t p, size_t count) {
     std::vector<T> v(count);
     EXPECT_TRUE(machine.memory().read(p, v.data(), count * sizeof(T)));
     return v;
   }
-  LaunchResult run(const LoadedModule &m, const char *kernel, LaunchConfig config, const Params &p) {
+  LaunchResult run(const LoadedModule &m, const char *kernel, LaunchConfig config,
+                   const Params &p) {
     const Kernel *k = m.kernel(kernel);
     EXPECT_NE(k, nullptr) << kernel;
     return machine.launch(*k, config, p.bytes.data(), p.bytes.size());

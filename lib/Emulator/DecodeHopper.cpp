@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Decoding of the sm_90 instructions: mbarrier, bulk copies, wgmma, setmaxnreg, cluster barriers.
+// The emulator runs clusters of one thread block only (the launch refuses others), which makes mapa
+// the identity and lets `.multicast::cluster` masks other than 1 be reported at run time.
+#include "Decode.h"
+#include "Hopper.h"
+#include "Launch.h"
+
+namespace attnc::emu {
+namespace {
+
+/// Base column and offset of an address in shared memory.
+struct SharedOperand {
+  uint32_t place;
+  uint32_t offset;
+  bool wide;
+};
+SharedOperand sharedOperand(Decoder &d, const Operand &o) {
+  Rec staging;
+  d.address(staging, o, Space::Shared);
+  return {staging.o[0], static_cast<uint32_t>(staging.imm), (staging.aux >> 16 & 1) != 0};
+}
+
+void takeScopes(Decoder &d) {
+  d.mods->takeOneOf({"relaxed", "release", "acquire"});
+  d.mods->takeOneOf({"cta", "cluster"});
+  d.mods->takeOneOf({"shared", "shared::cta", "shared::cluster"});
+  if (d.mods->takeType() != Type::B64)
+    d.fail("expects .b64");
+}
+
+void mbarrierArriveForm(Decoder &d, bool drop) {
+  uint32_t aux = drop ? mbarDrop : 0;
+  aux |= d.mods->take("expect_tx") ? mbarExpectTx : 0;
+  aux |= d.mods->take("noComplete") ? mbarNoComplete : 0;
+  takeScopes(d);
+  bool hasState = d.operandCount() && d.operand(0).kind != Operand::Address;
+  size_t at = hasState ? 1 : 0;
+  d.expectOperands(at + 1, at + 2);
+  SharedOperand where = sharedOperand(d, d.operand(at));
+  uint32_t count = 0, state = 0;
+  if (d.operandCount() > at + 1) {
+    count = d.use(d.operand(at + 1), Type::U32);
+    aux |= aux & mbarExpectTx ? 0 : mbarCount;
+  } else if (aux & mbarExpectTx) {
+    d.fail("expects the number of bytes");
+  }
+  if (hasState && d.operand(0).kind != Operand::Sink) {
+    state = d.def(d.operand(0), Type::B64);
+    aux |= mbarState;
+  }
+  Rec &r = d.emit(mbarrierArrive);
+  r.o[0] = where.place, r.o[1] = count, r.o[2] = state;
+  r.imm = where.offset;
+  r.aux = aux;
+  r.aux2 = where.wide;
+}
+
+void mbarrier(Decoder &d) {
+  static constexpr const char *names[] = {"init",        "inval",     "arrive",
+                                          "arrive_drop", "expect_tx", "complete_tx",
+                                          "test_wait",   "try_wait",  "pending_count"};
+  // .arrive.expect_tx carries two of the names; arrive must win.
+  int op = d.mods->takeOneOf(
+      {names[0], names[1], names[2], names[3], names[4], names[5], names[6], names[7], names[8]});
+  if (op < 0)
+    d.fail("unsupported form of mbarrier");
+  if (op == 2 || op == 3)
+    return mbarrierArriveForm(d, op == 3);
+  bool parity = d.mods->take("parity");
+  if (op == 8) {
+    if (d.mods->takeType() != Type::B64)
+      d.fail("expects .b64");
+    uint32_t state = d.use(d.operand(1), Type::B64), dst = d.def(d.operand(0), Type::U32);
+    Rec &r = d.emit(mbarrierPendingCount);
+    r.o[0] = dst, r.o[1] = state;
+    return;
+  }
+  takeScopes(d);
+  bool wait = op >= 6;
+  SharedOperand where = sharedOperand(d, d.operand(wait ? 1 : 0));
+  uint32_t value = 0, p = 0;
+  if (wait) {
+    d.expectOperands(3, 4);
+    value = d.use(d.operand(2), parity ? Type::U32 : Type::B64);
+    if (d.operandCount() == 4)
+      d.use(d.operand(3), Type::U32);
+    p = d.defPredicate(d.operand(0));
+  } else {
+    d.expectOperands(op == 1 ? 1 : 2, op == 1 ? 1 : 2);
+    if (op != 1)
+      value = d.use(d.operand(1), Type::U32);
+  }
+  Rec &r = d.emit(op == 0   ? mbarrierInit
+                  : op == 1 ? mbarrierInval
+                  : wait    ? mbarrierWait
+                            : mbarrierTx);
+  r.o[0] = where.place, r.o[1] = value, r.o[2] = p;
+  r.imm = where.offset;
+  r.aux = wait ? (parity ? mbarParity : 0) | (op == 7 ? mbarTry : 0) : op == 5;
+  r.aux2 = where.wide;
+  r.counter = d.newCounter();
+}
+
+/// Modifiers of bulk copies; returns 0 load, 1 store, 2 reduction.
+unsigned takeBulkDirection(Decoder &d, bool reduction) {
+  d.mods->takeIf([](const std::string &m) { return m == "tile"; });
+  d.mods->skipCacheHints();
+  bool load = d.mods->take("mbarrier::complete_tx::bytes");
+  if (load) {
+    if (d.mods->takeOneOf({"shared::cluster", "shared::cta"}) < 0 || !d.mods->take("global"))
+      d.fail("only copies between global and shared memory are supported");
+    return 0;
+  }
+  if (!d.mods->take("bulk_group") || !d.mods->take("global") || !d.mods->take("shared::cta"))
+    d.fail("unsupported form of bulk copy");
+  return reduction ? 2 : 1;
+}
+
+void tensorForm(Decoder &d, bool reduction) {
+  int rank = d.mods->takeOneOf({"1d", "2d", "3d", "4d", "5d"});
+  if (rank < 0)
+    d.fail("expects .1d to .5d");
+  unsigned kind = takeBulkDirection(d, reduction);
+  if (d.mods->take("multicast::cluster"))
+    d.fail("multicast needs clusters, which are not supported");
+  d.expectOperands(kind ? 2 : 3, kind ? 3 : 4);
+  const Operand &map = d.operand(kind ? 0 : 1);
+  if (map.kind != Operand::Address || map.elems.size() != 2 || map.elems[1].kind != Operand::Vector)
+    d.fail("expects [tensorMap, {coordinates}]");
+  if (map.elems[1].elems.size() != size_t(rank) + 1)
+    d.fail("expects " + std::to_string(rank + 1) + " coordinates, found " +
+           std::to_string(map.elems[1].elems.size()));
+  Operand base = map;
+  base.elems.resize(1);
+  Rec staging;
+  d.address(staging, base, Space::Generic);
+  SharedOperand shared = sharedOperand(d, d.operand(kind ? 1 : 0));
+  SharedOperand bar{};
+  if (kind == 0)
+    bar = sharedOperand(d, d.operand(2));
+  if (d.operandCount() == (kind ? 3u : 4u))
+    d.use(d.operand(kind ? 2 : 3), Type::B64); // cache policy
+  std::vector<uint32_t> places = {staging.o[0], shared.place, bar.place};
+  for (const Operand &c : map.elems[1].elems)
+    places.push_back(d.use(c, Type::S32));
+  Rec &r = d.emit(tensorCopy);
+  r.imm = staging.imm;
+  r.aux = kind | uint32_t(shared.wide) << 8 | uint32_t(bar.wide) << 10;
+  r.o[5] = shared.offset, r.o[6] = bar.offset, r.o[7] = static_cast<uint32_t>(rank) + 1;
+  d.ext(r, places);
+}
+
+void bulkForm(Decoder &d, bool reduction) {
+  unsigned kind = takeBulkDirection(d, reduction);
+  if (d.mods->take("multicast::cluster"))
+    d.fail("multicast needs clusters, which are not supported");
+  Type type = reduction ? needType(d) : Type::None;
+  d.expectOperands(kind ? 3 : 4, kind ? 4 : 5);
+  Rec to, from;
+  d.address(to, d.operand(0), kind ? Space::Global : Space::Shared);
+  d.address(from, d.operand(1), kind ? Space::Shared : Space::Global);
+  uint32_t size = d.use(d.operand(2), Type::U32);
+  SharedOperand bar{};
+  if (kind == 0)
+    bar = sharedOperand(d, d.operand(3));
+  Rec &r = d.emit(bulkCopy);
+  r.o[0] = to.o[0], r.o[1] = from.o[0], r.o[2] = size, r.o[3] = bar.place, r.o[4] = bar.offset;
+  r.imm = static_cast<uint32_t>(to.imm) | from.imm << 32;
+  r.aux = kind | (to.aux >> 16 & 1) << 8 | (from.aux >> 16 & 1) << 9 | uint32_t(bar.wide) << 10;
+  r.aux2 = static_cast<uint32_t>(type);
+}
+
+void wgmma(Decoder &d) {
+  d.mods->take("sync");
+  d.mods->take("aligned");
+  if (d.mods->take("fence")) {
+    d.emit(wgmmaFence);
+    return;
+  }
+  if (d.mods->take("commit_group")) {
+    d.emit(wgmmaCommit);
+    return;
+  }
+  if (d.mods->take("wait_group")) {
+    d.expectOperands(1, 1);
+    d.emit(wgmmaWait).imm = static_cast<uint64_t>(d.operand(0).imm);
+    return;
+  }
+  if (!d.mods->take("mma_async"))
+    d.fail("unsupported form of wgmma");
+  unsigned n = 0, k = 0;
+  d.mods->takeIf([&](const std::string &s) { return sscanf(s.c_str(), "m64n%uk%u", &n, &k) == 2; });
+  bool sat = d.mods->take("satfinite");
+  Type td = needType(d), ta = needType(d), tb = needType(d);
+  bool integer = td == Type::S32;
+  auto is8 = [](Type t) { return t == Type::E4M3 || t == Type::E5M2; };
+  auto isInt = [](Type t) { return t == Type::S8 || t == Type::U8; };
+  bool ok =
+      n >= 8 && n <= 256 && n % 8 == 0 && !sat && (td == Type::F32 || td == Type::F16 || integer) &&
+      (integer ? isInt(ta) && isInt(tb)
+               : (is8(ta) && is8(tb)) ||
+                     (ta == tb && (ta == Type::F16 ||
+                                   (td == Type::F32 && (ta == Type::BF16 || ta == Type::TF32))))) &&
+      k * bitsOf(ta) == 256;
+  if (!ok)
+    d.fail("unsupported shape or types of wgmma");
+  bool fragmentA = d.operand(1).kind == Operand::Vector;
+  unsigned transposes = bitsOf(ta) == 16 ? (fragmentA ? 1 : 2) : 0, scales = integer ? 0 : 2;
+  d.expectOperands(4, 4 + scales + transposes);
+  const auto &acc = d.operand(0).elems;
+  if (acc.size() != (td == Type::F16 ? n / 4 : n / 2))
+    d.fail("fragment needs " + std::to_string(td == Type::F16 ? n / 4 : n / 2) +
+           " registers, found " + std::to_string(acc.size()));
+  std::vector<uint32_t> places;
+  for (const Operand &o : acc) {
+    d.use(o, Type::B32);
+    places.push_back(d.def(o, Type::B32));
+  }
+  if (fragmentA && d.operand(1).elems.size() != 4)
+    d.fail("the A fragment needs 4 registers");
+  if (fragmentA)
+    for (const Operand &o : d.operand(1).elems)
+      places.push_back(d.use(o, Type::B32));
+  else
+    places.push_back(d.use(d.operand(1), Type::B64));
+  places.push_back(d.use(d.operand(2), Type::B64));
+  bool negated = false;
+  uint32_t scaleD = d.usePredicate(d.operand(3), negated);
+  auto constant = [&](size_t i, int64_t otherwise) {
+    if (d.operandCount() <= i)
+      return otherwise;
+    if (d.operand(i).kind != Operand::Imm)
+      d.fail("expects a constant");
+    return d.operand(i).imm;
+  };
+  bool negateA = scales && constant(4, 1) < 0, negateB = scales && constant(5, 1) < 0;
+  bool transA = transposes == 2 && constant(6, 0),
+       transB = transposes && constant(fragmentA ? 6 : 7, 0);
+  Rec &r = d.emit(wgmmaMma);
+  r.o[0] = scaleD;
+  r.o[1] = negated;
+  r.o[2] = n;
+  r.o[3] = k;
+  r.o[4] =
+      static_cast<uint32_t>(td) | static_cast<uint32_t>(ta) << 8 | static_cast<uint32_t>(tb) << 16;
+  r.o[5] = uint32_t(fragmentA) | uint32_t(negateA) << 1 | uint32_t(negateB) << 2 |
+           uint32_t(transA) << 3 | uint32_t(transB) << 4;
+  r.o[6] = static_cast<uint32_t>(acc.size());
+  r.aux = 64 * n * k * 2 / 4; // FLOPs per warp; four warps share the instruction
+  r.aux2 = 0x4d4d41;
+  d.ext(r, places);
+}
+
+void setMaxNReg(Decoder &d) {
+  bool inc = d.mods->take("inc");
+  if (!inc && !d.mods->take("dec"))
+    d.fail("expects .inc or .dec");
+  d.mods->take("sync");
+  d.mods->take("aligned");
+  needType(d);
+  d.expectOperands(1, 1);
+  int64_t n = d.operand(0).imm;
+  if (d.operand(0).kind != Operand::Imm || n < 24 || n > 256 || n % 8)
+    d.fail("register count must be a constant multiple of 8 from 24 to 256");
+  Rec &r = d.emit(setMaxRegisters);
+  r.imm = static_cast<uint64_t>(n);
+  r.aux = inc;
+}
+
+void mapa(Decoder &d) {
+  d.mods->take("shared::cluster");
+  Type t = needType(d);
+  d.expectOperands(3, 3);
+  uint32_t a = d.use(d.operand(1), t), dst = d.def(d.operand(0), t);
+  d.use(d.operand(2), Type::U32);
+  AluKey k;
+  k.op = Alu::Mov;
+  k.type = bitsOf(t) == 64 ? Type::B64 : Type::B32;
+  Rec &r = d.emitAlu(k);
+  r.o[0] = dst, r.o[1] = a;
+}
+
+} // namespace
+
+/// The forms of cp that begin cp.async.bulk, cp.reduce.async.bulk and cp.async.mbarrier.
+bool decodeBulk(Decoder &d) {
+  if (d.mods->take("mbarrier")) {
+    if (!d.mods->take("arrive"))
+      d.fail("expects cp.async.mbarrier.arrive");
+    bool noinc = d.mods->take("noinc");
+    d.mods->takeOneOf({"shared", "shared::cta"});
+    if (d.mods->takeType() != Type::B64)
+      d.fail("expects .b64");
+    d.expectOperands(1, 1);
+    SharedOperand where = sharedOperand(d, d.operand(0));
+    Rec &r = d.emit(cpAsyncMbarrierArrive);
+    r.o[0] = where.place;
+    r.imm = where.offset;
+    r.aux = noinc;
+    r.aux2 = where.wide;
+    return true;
+  }
+  if (!d.mods->take("bulk"))
+    return false;
+  bool reduction = d.mods->take("reduce");
+  if (reduction && !d.mods->take("add"))
+    d.fail("only additions are supported in bulk reductions");
+  d.mods->take("noftz");
+  if (d.mods->take("commit_group")) {
+    d.emit(bulkCommit);
+    return true;
+  }
+  if (d.mods->take("wait_group")) {
+    bool read = d.mods->take("read");
+    d.expectOperands(1, 1);
+    Rec &r = d.emit(bulkWait);
+    r.imm = static_cast<uint64_t>(d.operand(0).imm);
+    r.aux = read;
+    return true;
+  }
+  if (d.mods->take("prefetch")) {
+    while (d.mods->takeIf([](const std::string &) { return true; })) {
+    }
+    d.emit(nothing);
+    return true;
+  }
+  d.mods->take("tensor") ? tensorForm(d, reduction) : bulkForm(d, reduction);
+  return true;
+}
+
+/// fence.proxy.* and fence.mbarrier_init; false when the instruction is an ordinary fence.
+bool decodeProxyFence(Decoder &d) {
+  if (d.mods->take("mbarrier_init")) {
+    d.mods->take("release");
+    d.mods->take("cluster");
+    d.emit(nothing);
+    return true;
+  }
+  if (d.mods->take("proxy")) {
+    int kind = d.mods->takeOneOf({"async", "alias", "tensormap::generic"});
+    if (kind < 0)
+      d.fail("unsupported proxy");
+    bool async = kind == 0;
+    if (kind == 2 && d.operandCount() == 2) {
+      d.use(d.operand(1), Type::U32);
+      Rec unused;
+      d.address(unused, d.operand(0), Space::Generic);
+    }
+    d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"});
+    d.mods->takeOneOf({"release", "acquire"});
+    d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
+    d.emit(async ? proxyFence : nothing);
+    return true;
+  }
+  return false;
+}
+
+/// barrier.cluster.{arrive,wait}
+void decodeClusterBarrier(Decoder &d) {
+  bool arrive = d.mods->take("arrive");
+  if (!arrive && !d.mods->take("wait"))
+    d.fail("expects .arrive or .wait");
+  d.mods->takeOneOf({"release", "relaxed", "acquire"});
+  d.mods->take("aligned");
+  d.expectOperands(0, 0);
+  d.emit(arrive ? clusterArrive : clusterWait);
+}
+
+void addHopperOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
+  t["mbarrier"] = mbarrier;
+  t["wgmma"] = wgmma;
+  t["setmaxnreg"] = setMaxNReg;
+  t["mapa"] = mapa;
+  t["griddepcontrol"] = [](Decoder &d) {
+    if (d.mods->takeOneOf({"wait", "launch_dependents"}) < 0)
+      d.fail("expects .wait or .launch_dependents");
+    d.emit(nothing); // grids run one after another
+  };
+}
+
+} // namespace attnc::emu

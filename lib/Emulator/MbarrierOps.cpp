@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// mbarrier objects (PTX ISA 9.7.13.15). The eight bytes in shared memory stay opaque; the state
+// lives beside the thread block, keyed by address, so that an operation on bytes that were never
+// initialised is recognised. A phase completes when no arrivals *and* no bytes are pending.
+//
+// Waiting on parity P succeeds when the phase of parity P is the one that completed last, that is,
+// when the current phase's parity is not P. A fresh barrier therefore lets a wait for parity 1
+// pass, which producers rely on.
+#include "Hopper.h"
+
+#include <cinttypes>
+
+namespace attnc::emu {
+namespace {
+
+uint32_t addressOf(Warp &w, const Rec *r, int lane) {
+  uint64_t a = r->aux2 & 1 ? place<uint64_t>(w, r->o[0])[lane] : place<uint32_t>(w, r->o[0])[lane];
+  const DeviceMemory &m = *w.cta->launch->memory;
+  a += r->imm;
+  return static_cast<uint32_t>(a >= m.sharedWindow() && a < m.localWindow() ? a - m.sharedWindow()
+                                                                            : a);
+}
+
+Mbarrier *find(Warp &w, const Rec *r, int lane, const char *what) {
+  uint32_t a = addressOf(w, r, lane);
+  if (!sharedObject(w, r, lane, a, 8))
+    return nullptr;
+  auto &table = w.cta->hopper->mbarriers;
+  auto it = table.find(a);
+  if (it == table.end()) {
+    fault(w, r, lane, "mbarrier-uninitialized",
+          "%s on shared address 0x%x, which holds no initialized mbarrier", what, a);
+    return nullptr;
+  }
+  Mbarrier &b = it->second;
+  if (w.cta->launch->options.checks && b.initWarp != w.id &&
+      w.cta->races->known(w.id)[b.initWarp] < b.initTime) {
+    fault(w, r, lane, "race",
+          "%s on the mbarrier at shared address 0x%x\n  is not ordered after its initialization by "
+          "warp %u\n    %s",
+          what, a, b.initWarp, describe(*w.cta->launch->kernel, b.initRec).c_str());
+    return nullptr;
+  }
+  return &b;
+}
+
+void completeIfDone(Cta &cta, Mbarrier &b) {
+  if (b.pending != 0 || b.tx != 0)
+    return;
+  ++b.phase;
+  b.pending = b.expected;
+  cta.progressed = true;
+}
+
+} // namespace
+
+void completeTx(Cta &cta, Mbarrier &b, int64_t bytes) {
+  b.tx -= bytes;
+  completeIfDone(cta, b);
+}
+
+/// o[0] address, o[1] count.
+const Rec *mbarrierInit(Warp &w, const Rec *r) {
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint32_t a = addressOf(w, r, l), count = place<uint32_t>(w, r->o[1])[l];
+    if (!sharedObject(w, r, l, a, 8))
+      return nullptr;
+    if (count == 0 || count >= (1u << 20))
+      return fault(w, r, l, "invalid-operand", "mbarrier count must be 1 to 2^20 - 1, is %u",
+                   count);
+    auto [it, isNew] = w.cta->hopper->mbarriers.try_emplace(a);
+    if (!isNew)
+      return fault(w, r, l, "mbarrier-reinitialized",
+                   "mbarrier.init on shared address 0x%x, which holds a live mbarrier", a);
+    it->second.expected = it->second.pending = static_cast<int32_t>(count);
+    it->second.initWarp = w.id;
+    it->second.initTime = w.cta->races->now(w.id);
+    it->second.initRec = r;
+    Access access;
+    access.address[l] = a;
+    access.lanes = 1u << l;
+    access.bytes = 8;
+    access.mode = Mode::Store;
+    access.space = Space::Shared;
+    if (!resolve(w, r, access)) // an ordinary write, which others must be ordered after
+      return nullptr;
+  }
+  return r + 1;
+}
+
+const Rec *mbarrierInval(Warp &w, const Rec *r) {
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    if (!find(w, r, l, "mbarrier.inval"))
+      return nullptr;
+    w.cta->hopper->mbarriers.erase(addressOf(w, r, l));
+  }
+  return r + 1;
+}
+
+/// o[0] address, o[1] count or bytes, o[2] state (64-bit) when mbarState is set.
+const Rec *mbarrierArrive(Warp &w, const Rec *r) {
+  Cta &cta = *w.cta;
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    Mbarrier *b = find(w, r, l, "arrive");
+    if (!b)
+      return nullptr;
+    int32_t count = r->aux & mbarCount ? static_cast<int32_t>(place<uint32_t>(w, r->o[1])[l]) : 1;
+    if (r->aux & mbarExpectTx)
+      b->tx += place<uint32_t>(w, r->o[1])[l];
+    if (r->aux & mbarState)
+      place<uint64_t>(w, r->o[2])[l] = uint64_t(b->phase) << 32 | static_cast<uint32_t>(b->pending);
+    if (count < 1 || count > b->pending)
+      return fault(w, r, l, "mbarrier-overflow",
+                   "%d arrivals at the mbarrier at shared address 0x%x, which expects only %d more "
+                   "in phase %u",
+                   count, addressOf(w, r, l), b->pending, b->phase);
+    if (w.cta->launch->options.checks)
+      cta.races->joinInto(w.id, b->clock);
+    if (r->aux & mbarDrop)
+      b->expected -= count;
+    b->pending -= count;
+    completeIfDone(cta, *b);
+  }
+  if (w.cta->launch->options.checks)
+    cta.races->tick(w.id);
+  return r + 1;
+}
+
+/// expect_tx (aux 0) and complete_tx (aux 1); o[1] bytes.
+const Rec *mbarrierTx(Warp &w, const Rec *r) {
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    Mbarrier *b = find(w, r, l, r->aux ? "complete_tx" : "expect_tx");
+    if (!b)
+      return nullptr;
+    uint32_t bytes = place<uint32_t>(w, r->o[1])[l];
+    if (r->aux)
+      completeTx(*w.cta, *b, bytes);
+    else
+      b->tx += bytes;
+  }
+  return r + 1;
+}
+
+/// o[0] address, o[1] parity (32-bit) or state (64-bit), o[2] predicate. A try_wait that would fail
+/// steps aside until it succeeds; a test_wait returns its answer.
+const Rec *mbarrierWait(Warp &w, const Rec *r) {
+  Cta &cta = *w.cta;
+  uint32_t done = 0;
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    Mbarrier *b = find(w, r, l, "wait");
+    if (!b)
+      return nullptr;
+    bool ready;
+    uint32_t parity = 0;
+    if (r->aux & mbarParity) {
+      parity = place<uint32_t>(w, r->o[1])[l] & 1;
+      ready = (b->phase & 1) != parity;
+    } else {
+      uint32_t phase = static_cast<uint32_t>(place<uint64_t>(w, r->o[1])[l] >> 32);
+      parity = phase & 1;
+      ready = b->phase != phase;
+      if (b->phase > phase + 1)
+        return fault(w, r, l, "mbarrier-phase",
+                     "waits for phase %u of the mbarrier at shared address 0x%x, which is in phase "
+                     "%u already",
+                     phase, addressOf(w, r, l), b->phase);
+    }
+    if (ready) {
+      done |= 1u << l;
+      if (cta.launch->options.checks)
+        cta.races->acquire(w.id, b->clock);
+    } else {
+      w.waitArg = addressOf(w, r, l);
+      w.waitArg2 = parity;
+    }
+  }
+  if (done != w.exec) {
+    w.polled = true;
+    if (r->aux & mbarTry) {
+      w.wait = Wait::Mbarrier;
+      w.waitRec = r;
+      w.splits[w.current].pc = r->index;
+      // Let another split of this warp run next time: it may be the one that will arrive.
+      std::swap(w.splits[w.current], w.splits.front());
+      w.stop = Stop::Yield;
+      return nullptr;
+    }
+  } else {
+    cta.progressed = true;
+    w.wait = Wait::None;
+  }
+  uint32_t *p = place<uint32_t>(w, r->o[2]);
+  *p = (*p & ~w.exec) | done;
+  return r + 1;
+}
+
+const Rec *mbarrierPendingCount(Warp &w, const Rec *r) {
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    place<uint32_t>(w, r->o[0])[l] = static_cast<uint32_t>(place<uint64_t>(w, r->o[1])[l]);
+  }
+  return r + 1;
+}
+
+/// fence.proxy.async: what this warp knows becomes visible to asynchronous readers.
+const Rec *proxyFence(Warp &w, const Rec *r) {
+  if (w.cta->launch->options.checks)
+    w.cta->races->proxyFence(w.id);
+  return r + 1;
+}
+
+/// The cluster of a single block: a barrier over its warps with separate arrive and wait.
+const Rec *clusterArrive(Warp &w, const Rec *r) {
+  HopperState &h = *w.cta->hopper;
+  if (w.exec != w.live)
+    return fault(w, r, __builtin_ctz(w.exec), "divergent-barrier",
+                 "barrier.cluster.arrive is executed by lanes 0x%08x only", w.exec);
+  if (h.warps[w.id].clusterArrived)
+    return fault(w, r, -1, "barrier-overflow", "barrier.cluster.arrive twice without a wait");
+  h.warps[w.id].clusterArrived = true;
+  ++h.clusterArrivals;
+  if (w.cta->launch->options.checks)
+    w.cta->races->release(w.id, h.clusterClock);
+  clusterWarpExited(*w.cta);
+  return r + 1;
+}
+
+const Rec *clusterWait(Warp &w, const Rec *r) {
+  HopperState &h = *w.cta->hopper;
+  HopperWarp &me = h.warps[w.id];
+  if (w.exec != w.live)
+    return fault(w, r, __builtin_ctz(w.exec), "divergent-barrier",
+                 "barrier.cluster.wait is executed by lanes 0x%08x only", w.exec);
+  if (!me.clusterArrived) { // the phase has completed: clusterWarpExited cleared the flags
+    if (w.cta->launch->options.checks)
+      w.cta->races->acquire(w.id, h.clusterClock);
+    w.wait = Wait::None;
+    return r + 1;
+  }
+  w.polled = true;
+  w.wait = Wait::Cluster;
+  w.waitRec = r;
+  w.splits[w.current].pc = r->index;
+  w.stop = Stop::Yield;
+  return nullptr;
+}
+
+/// Completes the cluster barrier when every live warp has arrived.
+void clusterWarpExited(Cta &cta) {
+  HopperState &h = *cta.hopper;
+  if (!h.clusterArrivals || h.clusterArrivals < cta.liveWarps)
+    return;
+  h.clusterArrivals = 0;
+  for (HopperWarp &w : h.warps)
+    w.clusterArrived = false;
+  cta.progressed = true;
+}
+
+/// imm: registers; aux 1: increase. Only the contract is checked, there is no register file to
+/// share.
+const Rec *setMaxRegisters(Warp &w, const Rec *r) {
+  HopperWarp &me = w.cta->hopper->warps[w.id];
+  uint32_t n = static_cast<uint32_t>(r->imm);
+  if (w.exec != allLanes)
+    return fault(w, r, -1, "divergent-collective", "setmaxnreg needs all lanes of the warp");
+  if (me.registers && (r->aux ? n < me.registers : n > me.registers))
+    return fault(w, r, -1, "invalid-operand", "setmaxnreg.%s to %u, but the warp has %u registers",
+                 r->aux ? "inc" : "dec", n, me.registers);
+  me.registers = n;
+  return r + 1;
+}
+
+} // namespace attnc::emu

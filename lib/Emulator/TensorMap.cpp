@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The checks of cuTensorMapEncodeTiled, each with a sentence; the real driver says only
+// CUDA_ERROR_INVALID_VALUE.
+#include "attnc/Emulator/TensorMap.h"
+
+#include <cstring>
+
+namespace attnc::emu {
+
+std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t address,
+                        const uint64_t *dims, const uint64_t *strides, const uint32_t *box,
+                        const uint32_t *elementStrides, int interleave, int swizzle, int fill) {
+  // uint8, uint16, uint32, int32, uint64, int64, float16, float32, float64, bfloat16, f32 ftz,
+  // tf32, tf32 ftz
+  static constexpr uint8_t bytes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4};
+  auto n = [](uint64_t v) { return std::to_string(v); };
+  if (dataType < 0 || dataType > 12)
+    return "unknown data type " + std::to_string(dataType);
+  if (rank < 1 || rank > 5)
+    return "rank must be 1 to 5, is " + n(rank);
+  if (interleave != 0)
+    return "interleaved layouts are not supported by the emulator";
+  if (swizzle < 0 || swizzle > 3)
+    return "unknown or unsupported swizzle mode " + std::to_string(swizzle);
+  if (address % 16)
+    return "global address must be a multiple of 16";
+  uint32_t e = bytes[dataType];
+  bool isFloat = dataType >= 6;
+  if (fill && !isFloat)
+    return "NaN fill needs a floating-point type";
+  memset(&map, 0, sizeof map);
+  for (uint32_t i = 0; i < rank; ++i) {
+    if (dims[i] < 1 || dims[i] > (1ull << 32))
+      return "dimension " + n(i) + " must be 1 to 2^32, is " + n(dims[i]);
+    if (box[i] < 1 || box[i] > 256)
+      return "box of dimension " + n(i) + " must be 1 to 256, is " + n(box[i]);
+    if (elementStrides[i] < 1 || elementStrides[i] > 8)
+      return "element stride of dimension " + n(i) + " must be 1 to 8, is " + n(elementStrides[i]);
+    if (i && (strides[i - 1] % 16 || strides[i - 1] >= (1ull << 40)))
+      return "stride of dimension " + n(i) + " must be a multiple of 16 below 2^40, is " +
+             n(strides[i - 1]);
+    map.dims[i] = static_cast<uint32_t>(dims[i] - 1);
+    map.box[i] = static_cast<uint16_t>(box[i]);
+    map.elementStrides[i] = static_cast<uint8_t>(i ? elementStrides[i] : 1);
+    if (i)
+      map.strides[i - 1] = strides[i - 1];
+  }
+  uint32_t inner = box[0] * e, span = swizzle == 0 ? ~0u : 16u << swizzle;
+  if (inner % 16)
+    return "the inner box must be a multiple of 16 bytes, is " + n(inner);
+  if (inner > span)
+    return "the inner box of " + n(inner) + " bytes exceeds the swizzle span of " + n(span);
+  map.magic = TensorMap::magicValue;
+  map.address = address;
+  map.dataType = static_cast<uint8_t>(dataType);
+  map.rank = static_cast<uint8_t>(rank);
+  map.swizzle = static_cast<uint8_t>(swizzle);
+  map.fillNan = fill != 0;
+  map.elementBytes = static_cast<uint8_t>(e);
+  return "";
+}
+
+} // namespace attnc::emu

@@ -1,0 +1,58 @@
+// RUN: attnc-opt %s | attnc-opt | FileCheck %s
+// RUN: attnc-opt %s --mlir-print-op-generic | attnc-opt | FileCheck %s
+// Custom and generic syntax round trip. Every op is also an example in its declaration; here are the forms that
+// examples do not have: layouts, precision, other element types, a kernel's attributes.
+
+// CHECK-LABEL: tile.kernel @forms(
+// CHECK-SAME: %[[V:.*]]: !tile.view<4xbf16, unit> {tile.binding = "tensor:K"}
+// CHECK-SAME: %[[C:.*]]: !tile.view<2xi1> {tile.binding = "tensor:c"}
+// CHECK-SAME: attributes {grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32}
+tile.kernel @forms(%v: !tile.view<4xbf16, unit> {tile.binding = "tensor:K"}, %c: !tile.view<2xi1> {tile.binding = "tensor:c"},
+                   %i: !tile.view<1xi32> {tile.binding = "tensor:i"}, %n: i32 {tile.binding = "size:kv"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %zero = arith.constant 0.0 : f32
+  // A condition reads as i1, a real of 16 bits as f32.
+  // CHECK: tile.element %[[C]][%{{.*}}, %{{.*}}] : <2xi1> -> i1
+  %0 = tile.element %c[%n, %n] : <2xi1> -> i1
+  // CHECK: tile.element %{{.*}} : <1xi32> -> i32
+  %1 = tile.element %i[%n] : <1xi32> -> i32
+  // CHECK: tile.element %[[V]][%{{.*}}] : <4xbf16, unit> -> f32
+  %2 = tile.element %v[%n, %n, %n, %n] : <4xbf16, unit> -> f32
+  // Rows over the second dimension: layout bshd.
+  // CHECK: tile.load %[[V]][%{{.*}}, %{{.*}}] rows 1 from %{{.*}} to %{{.*}} cols 40 : <4xbf16, unit> -> <64x48xbf16>
+  %3 = tile.load %v[%n, %n] rows 1 from %n to %n cols 40 : <4xbf16, unit> -> <64x48xbf16>
+  // CHECK: tile.fill %{{.*}} : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  %4 = tile.fill %zero : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  // CHECK: tile.fill %{{.*}} : f32 -> <64x64xf32>
+  %5 = tile.fill %zero : f32 -> <64x64xf32>
+  // CHECK: tile.dot %[[L:.*]], %[[L]] transposed, %{{.*}} {precision = 1 : i32}
+  %6 = tile.dot %3, %3 transposed, %5 {precision = 1 : i32} : <64x48xbf16>, <64x48xbf16>, <64x64xf32> -> <64x64xf32>
+  // CHECK: tile.reduce sum %{{.*}} : <64x64xf32> -> <64xf32>
+  %7 = tile.reduce sum %6 : <64x64xf32> -> <64xf32>
+  // A map without operands makes a tile of coordinates; a rank-1 operand gives the value of its row.
+  // CHECK: tile.map() at(
+  %8 = tile.map() at(%n, %n) {
+  ^bb0(%row: i32):
+    %x = arith.sitofp %row : i32 to f32
+    tile.yield %x : f32
+  } : () -> !tile.tile<64xf32>
+  // CHECK: tile.map(%{{.*}}, %{{.*}}) at(
+  // CHECK: : (!tile.tile<64x64xf32>, !tile.tile<64xf32>) -> !tile.tile<64x64xf32>
+  %9 = tile.map(%6, %8) at(%n, %n) {
+  ^bb0(%a: f32, %b: f32, %row: i32, %col: i32):
+    %y = arith.mulf %a, %b : f32
+    tile.yield %y : f32
+  } : (!tile.tile<64x64xf32>, !tile.tile<64xf32>) -> !tile.tile<64x64xf32>
+  // Two copies in one group; a wait for both, with a younger group in flight.
+  // CHECK: %[[S:.*]] = tile.alloc : <3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>
+  %s = tile.alloc : <3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>
+  // CHECK: tile.async_copy %[[V]]{{.*}} into %[[S]][{{.*}}] by 8
+  %t = tile.async_copy %v[%n, %n] rows 2 from %n to %n cols 40 into %s[%n] by 8 : <4xbf16, unit>, <3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>> -> <<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>>
+  %u = tile.async_copy %v[%n, %n] rows 2 from %n to %n cols 40 into %s[%n] by 2 : <4xbf16, unit>, <3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>> -> <<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>>
+  // CHECK: tile.commit
+  tile.commit
+  // CHECK: tile.wait %{{.*}}, %{{.*}} pending 1 :
+  %w:2 = tile.wait %t, %u pending 1 : !tile.token<<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>>, !tile.token<<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>> -> !tile.slot<<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>>, !tile.slot<<3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>>
+  tile.return
+}
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

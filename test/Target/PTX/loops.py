@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Finds the key loops of a PTX kernel by its control flow, and checks what they hold.
+
+A key loop is a loop that has `mma.sync` and no loop inside. Given the kinds of a kernel's key loops in the order of
+the program (F = FULL tiles, P = PARTIAL tiles):
+
+  every loop   multiplies by mma.sync, reads by ldmatrix (16-bit types), copies by cp.async, exponentiates by
+               ex2.approx.ftz;
+  FULL         has one comparison, which is the loop's own condition, and no select;
+  S            FULL tiles of a spec whose score itself selects: held to neither rule
+  PARTIAL      has selects: the mask. (Otherwise the check of FULL loops would prove nothing.)
+
+Nowhere in the kernel is local memory used. Prints one line for each loop and closes with `loops: ok`.
+"""
+import argparse
+import re
+import sys
+
+
+def blocks_of(text):
+    """Basic blocks in order: name -> (instructions, successors)."""
+    body = text[text.index(".entry"):]
+    body = body[body.index("\n{") + 2:]
+    blocks, order, name = {}, [], "entry"
+    order.append(name)
+    blocks[name] = []
+    fresh = 0
+    for line in re.split(r"[;\n]", re.sub(r"//[^\n]*", "", body)):
+        line = line.strip()
+        label = re.match(r"^(\$\w+):$", line)
+        if label:
+            name = label.group(1)
+            order.append(name)
+            blocks[name] = []
+        elif line and not line.startswith((".reg", ".loc", "{", "}")) or line.startswith("{%"):
+            blocks[name].append(line)
+            if re.match(r"^(@!?%p\d+ )?bra", line):
+                fresh += 1
+                name = f"after{fresh}"
+                order.append(name)
+                blocks[name] = []
+    successors = {}
+    for i, name in enumerate(order):
+        last = blocks[name][-1] if blocks[name] else ""
+        branch = re.match(r"^(@!?%p\d+ )?bra(?:\.uni)?\s+(\$\w+)", last)
+        following = [order[i + 1]] if i + 1 < len(order) else []
+        if last.startswith("ret"):
+            successors[name] = []
+        elif branch:
+            successors[name] = [branch.group(2)] + (following if branch.group(1) else [])
+        else:
+            successors[name] = following
+    return order, blocks, successors
+
+
+def innermost_loops(order, successors):
+    """Sets of blocks: strongly connected components, with heads removed until nothing cycles inside."""
+    def reachable(start, inside):
+        seen, stack = set(), [s for s in successors[start] if s in inside]
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack += [s for s in successors[node] if s in inside]
+        return seen
+
+    def components(inside):
+        result, done = [], set()
+        for node in [n for n in order if n in inside]:
+            if node in done:
+                continue
+            forward = reachable(node, inside)
+            component = {n for n in forward if node in reachable(n, inside)}
+            if node in component:
+                done |= component
+                result.append(component)
+        return result
+
+    loops, work = [], components(set(order))
+    while work:
+        loop = work.pop(0)
+        head = min(loop, key=order.index)
+        inner = components(loop - {head})
+        if inner:
+            work = inner + work
+        else:
+            loops.append(loop)
+    return sorted(loops, key=lambda loop: min(order.index(n) for n in loop))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("ptx")
+    parser.add_argument("--kinds", required=True, help="the key loops in order, such as PFP")
+    parser.add_argument("--no-ldmatrix", action="store_true", help="f32: operands are read by plain loads")
+    arguments = parser.parse_args()
+    text = open(arguments.ptx).read()
+    problems = []
+    if re.search(r"\.local\b", text):
+        problems.append("local memory is used")
+    order, blocks, successors = blocks_of(text)
+    found = [[line for name in order if name in loop for line in blocks[name]]
+             for loop in innermost_loops(order, successors)]
+    found = [lines for lines in found if any("mma.sync" in line for line in lines)]
+    if len(found) != len(arguments.kinds):
+        problems.append(f"expected {len(arguments.kinds)} key loops, found {len(found)}")
+    for number, (kind, lines) in enumerate(zip(arguments.kinds, found)):
+        count = lambda pattern: sum(bool(re.search(pattern, line)) for line in lines)
+        needed = ["mma.sync", "cp.async.c[ag]", "cp.async.commit_group", "ex2.approx.ftz"]
+        needed += [] if arguments.no_ldmatrix else ["ldmatrix.sync"]
+        for pattern in needed:
+            if not count(pattern.replace(".", r"\.", 1)):
+                problems.append(f"loop {number}: no {pattern}")
+        compares, selects = count(r"\bsetp?\."), count(r"\bselp\.")
+        print(f"loop {number}: {kind}, {len(lines)} instructions, {count('mma.sync')} mma, {compares} setp, {selects} selp")
+        if kind == "F" and (compares != 1 or selects or count(r"\b(slct|set)\.")):
+            problems.append(f"loop {number}: a FULL loop with {compares} comparisons and {selects} selects")
+        if kind == "P" and not selects:
+            problems.append(f"loop {number}: a PARTIAL loop without a select")
+    for problem in problems:
+        print("FAILED: " + problem)
+    if not problems:
+        print("loops: ok")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

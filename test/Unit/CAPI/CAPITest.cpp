@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The C API from outside: what a host program may pass, right and wrong. Everything runs on the host device.
+#include "attnc/attnc.h"
+#include "gtest/gtest.h"
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+const char *const kCausal = "attention causal {\n  align bottom_right\n  mask kv <= q\n  output lse\n}\n";
+
+/// A float tensor with its DLPack description. Strides are in elements.
+struct Tensor {
+  std::vector<float> data;
+  std::vector<int64_t> shape, strides;
+  DLTensor dl{};
+
+  Tensor(std::vector<int64_t> shapeIn, std::vector<int64_t> stridesIn = {}, float value = 0)
+      : shape(std::move(shapeIn)), strides(std::move(stridesIn)) {
+    int64_t size = 1;
+    for (size_t i = 0; i < shape.size(); ++i)
+      size = strides.empty() ? size * shape[i] : std::max<int64_t>(size, shape[i] * strides[i]);
+    data.assign(size, value);
+    dl.data = data.data();
+    dl.device = {kDLCPU, 0};
+    dl.ndim = static_cast<int32_t>(shape.size());
+    dl.dtype = {kDLFloat, 32, 1};
+    dl.shape = shape.data();
+    dl.strides = strides.empty() ? nullptr : strides.data();
+  }
+  void randomise(int seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (float &x : data)
+      x = normal(random);
+  }
+};
+
+class CAPI : public testing::Test {
+protected:
+  void SetUp() override {
+    options.dtype = "f32";
+    options.head_dim = 16;
+    options.no_cache = 1;
+    options.num_threads = 2;
+  }
+  void TearDown() override { attnc_kernel_destroy(kernel); }
+  void compile() {
+    ASSERT_EQ(attnc_kernel_compile(kCausal, "causal.attn", &options, &kernel), ATTNC_OK) << attnc_last_error();
+  }
+
+  attnc_compile_options options = {};
+  attnc_kernel *kernel = nullptr;
+};
+
+/// Tensors of one causal launch: 2 x 2 x 9 queries, 13 keys, head dim 16.
+struct Problem {
+  Tensor q{{2, 2, 9, 16}}, k{{2, 2, 13, 16}}, v{{2, 2, 13, 16}};
+  Tensor out{{2, 2, 9, 16}, {}, NAN}, lse{{2, 2, 9}, {}, NAN};
+  std::vector<attnc_tensor> named{{"Q", &q.dl}, {"K", &k.dl}, {"V", &v.dl}, {"out", &out.dl}, {"lse", &lse.dl}};
+
+  Problem() {
+    q.randomise(1);
+    k.randomise(2);
+    v.randomise(3);
+  }
+  attnc_status launch(attnc_kernel *kernel) {
+    return attnc_kernel_launch(kernel, named.data(), named.size(), nullptr, 0, nullptr);
+  }
+  /// Largest difference from the definition, in double.
+  double error() {
+    double worst = 0;
+    for (int64_t bh = 0; bh < 4; ++bh)
+      for (int64_t i = 0; i < 9; ++i) {
+        std::vector<double> weights;
+        double sum = 0;
+        for (int64_t j = 0; j <= i + 4; ++j) {
+          double s = 0;
+          for (int64_t d = 0; d < 16; ++d)
+            s += double(q.data[(bh * 9 + i) * 16 + d]) * k.data[(bh * 13 + j) * 16 + d];
+          weights.push_back(std::exp(s / 4));
+          sum += weights.back();
+        }
+        worst = std::max(worst, std::fabs(std::log(sum) - lse.data[bh * 9 + i]));
+        for (int64_t d = 0; d < 16; ++d) {
+          double o = 0;
+          for (size_t j = 0; j < weights.size(); ++j)
+            o += weights[j] / sum * v.data[(bh * 13 + j) * 16 + d];
+          double x = out.data[(bh * 9 + i) * 16 + d];
+          worst = std::isnan(x) ? INFINITY : std::max(worst, std::fabs(o - x));
+        }
+      }
+    return worst;
+  }
+};
+
+TEST_F(CAPI, ComputesTheDefinition) {
+  compile();
+  Problem p;
+  ASSERT_EQ(p.launch(kernel), ATTNC_OK) << attnc_last_error();
+  EXPECT_LT(p.error(), 1e-5);
+  EXPECT_EQ(attnc_kernel_workspace_size(kernel), 0u);
+  EXPECT_NE(std::string(attnc_version()).find("attnc"), std::string::npos);
+}
+
+TEST_F(CAPI, NullPointersAreArguments) {
+  EXPECT_EQ(attnc_kernel_compile(nullptr, "x", &options, &kernel), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_compile(kCausal, "x", &options, nullptr), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_compile_file(nullptr, &options, &kernel), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_load(nullptr, "host", &kernel), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_save(nullptr, "x"), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_launch(nullptr, nullptr, 0, nullptr, 0, nullptr), ATTNC_INVALID_ARGUMENT);
+  attnc_kernel_destroy(nullptr);
+  compile();
+  EXPECT_EQ(attnc_kernel_save(kernel, nullptr), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_launch(kernel, nullptr, 3, nullptr, 0, nullptr), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_launch(kernel, nullptr, 0, nullptr, 2, nullptr), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_launch(kernel, nullptr, 0, nullptr, 0, nullptr), ATTNC_INVALID_ARGUMENT);
+  Problem p;
+  for (size_t i = 0; i < p.named.size(); ++i) {
+    for (attnc_tensor broken : {attnc_tensor{nullptr, p.named[i].tensor}, {p.named[i].name, nullptr}}) {
+      auto tensors = p.named;
+      tensors[i] = broken;
+      EXPECT_EQ(attnc_kernel_launch(kernel, tensors.data(), tensors.size(), nullptr, 0, nullptr), ATTNC_INVALID_ARGUMENT);
+    }
+    void *data = const_cast<DLTensor *>(p.named[i].tensor)->data;
+    const_cast<DLTensor *>(p.named[i].tensor)->data = nullptr;
+    EXPECT_EQ(p.launch(kernel), ATTNC_INVALID_ARGUMENT) << p.named[i].name << " without data";
+    const_cast<DLTensor *>(p.named[i].tensor)->data = data;
+  }
+  EXPECT_TRUE(std::isnan(p.out.data[0])) << "a refused launch has written";
+}
+
+TEST_F(CAPI, BadSpecsAndOptions) {
+  EXPECT_EQ(attnc_kernel_compile("attention x {\n  mask q <\n}\n", "bad.attn", &options, &kernel), ATTNC_INVALID_SPEC);
+  EXPECT_NE(std::string(attnc_last_error()).find("bad.attn:3:1: error: "), std::string::npos) << attnc_last_error();
+  EXPECT_EQ(kernel, nullptr);
+  EXPECT_EQ(attnc_kernel_compile("", "empty", &options, &kernel), ATTNC_INVALID_SPEC);
+  EXPECT_EQ(attnc_kernel_compile_file("/nonexistent.attn", &options, &kernel), ATTNC_IO_ERROR);
+  auto with = [&](auto change) {
+    attnc_compile_options changed = options;
+    change(changed);
+    return attnc_kernel_compile(kCausal, nullptr, &changed, &kernel);
+  };
+  EXPECT_EQ(with([](auto &o) { o.device = "tpu"; }), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(with([](auto &o) { o.device = "cuda:x"; }), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(with([](auto &o) { o.dtype = "f64"; }), ATTNC_COMPILE_ERROR);
+  EXPECT_EQ(with([](auto &o) { o.head_dim = 12; }), ATTNC_COMPILE_ERROR);
+  EXPECT_EQ(with([](auto &o) { o.head_dim = -64; }), ATTNC_COMPILE_ERROR);
+  EXPECT_EQ(with([](auto &o) { o.v_head_dim = 1000; }), ATTNC_COMPILE_ERROR);
+  EXPECT_EQ(with([](auto &o) { o.row_alignment = 3; }), ATTNC_COMPILE_ERROR);
+  EXPECT_EQ(with([](auto &o) { o.variant = "other"; }), ATTNC_INVALID_SPEC);
+  EXPECT_EQ(with([](auto &o) { o.num_const_params = 1; }), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(kernel, nullptr);
+  setenv("ATTNC_CUDA_DRIVER", "/nonexistent", 1);
+  EXPECT_EQ(with([](auto &o) { o.device = "cuda"; }), ATTNC_DEVICE_ERROR);
+}
+
+TEST_F(CAPI, TensorsThatDoNotFit) {
+  compile();
+  auto refused = [&](auto change) {
+    Problem p;
+    change(p);
+    attnc_status status = p.launch(kernel);
+    EXPECT_TRUE(std::isnan(p.out.data[0])) << "a refused launch has written";
+    return status == ATTNC_INVALID_ARGUMENT && *attnc_last_error();
+  };
+  EXPECT_TRUE(refused([](Problem &p) { p.q.dl.dtype = {kDLFloat, 64, 1}; }));
+  EXPECT_TRUE(refused([](Problem &p) { p.q.dl.dtype = {kDLFloat, 16, 1}; }));
+  EXPECT_TRUE(refused([](Problem &p) { p.q.dl.dtype.lanes = 4; }));
+  EXPECT_TRUE(refused([](Problem &p) { p.q.dl.device.device_type = kDLCUDA; }));
+  EXPECT_TRUE(refused([](Problem &p) { p.q.dl.ndim = 3; }));
+  EXPECT_TRUE(refused([](Problem &p) { p.q.dl.ndim = -1; }));
+  EXPECT_TRUE(refused([](Problem &p) { p.q.dl.shape = nullptr; }));
+  EXPECT_TRUE(refused([](Problem &p) { p.k.shape[2] = 12; }));       // V has 13
+  EXPECT_TRUE(refused([](Problem &p) { p.q.shape[3] = 8; }));        // compiled for 16
+  EXPECT_TRUE(refused([](Problem &p) { p.q.shape[2] = -9; }));
+  EXPECT_TRUE(refused([](Problem &p) { p.out.shape[2] = 8; }));
+  EXPECT_TRUE(refused([](Problem &p) { p.k.shape[1] = p.v.shape[1] = 3; })); // 2 heads, 3 kv heads
+  EXPECT_TRUE(refused([](Problem &p) { p.named.pop_back(); }));      // no lse
+  EXPECT_TRUE(refused([](Problem &p) { p.named[4].name = "LSE"; }));
+  EXPECT_TRUE(refused([](Problem &p) {
+    p.q.strides = {288, 144, 1, 9}; // rows that are not contiguous
+    p.q.dl.strides = p.q.strides.data();
+  }));
+  Problem p;
+  attnc_param unknown{"window", 3}, unnamed{nullptr, 3};
+  EXPECT_EQ(attnc_kernel_launch(kernel, p.named.data(), p.named.size(), &unknown, 1, nullptr), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_launch(kernel, p.named.data(), p.named.size(), &unnamed, 1, nullptr), ATTNC_INVALID_ARGUMENT);
+}
+
+/// Parameters have defaults, launches change them, and unknown ones are refused.
+TEST_F(CAPI, Parameters) {
+  const char *text = "attention w(window: int = 1000, unused: int = 3, c: const int = 2) {\n  align bottom_right\n"
+                     "  mask kv <= q and q - kv < window\n}\n";
+  ASSERT_EQ(attnc_kernel_compile(text, "w.attn", &options, &kernel), ATTNC_OK) << attnc_last_error();
+  Problem p;
+  auto launch = [&](std::vector<attnc_param> params) {
+    return attnc_kernel_launch(kernel, p.named.data(), 4, params.data(), params.size(), nullptr);
+  };
+  ASSERT_EQ(launch({}), ATTNC_OK) << attnc_last_error();
+  std::vector<float> wide = p.out.data;
+  ASSERT_EQ(launch({{"window", 1}, {"unused", 5}}), ATTNC_OK) << attnc_last_error();
+  for (int64_t d = 0; d < 16; ++d)
+    EXPECT_EQ(p.out.data[d], p.v.data[4 * 16 + d]); // row 0 sees key 4 alone
+  ASSERT_EQ(launch({}), ATTNC_OK);
+  EXPECT_EQ(p.out.data, wide);
+  EXPECT_EQ(launch({{"size", 1}}), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(launch({{"c", 1}}), ATTNC_INVALID_ARGUMENT);
+}
+
+/// [b, q, h, d] in memory, and rows with a gap behind them, that must stay as they were.
+TEST_F(CAPI, StridedTensors) {
+  compile();
+  Problem dense;
+  ASSERT_EQ(dense.launch(kernel), ATTNC_OK) << attnc_last_error();
+  Problem p;
+  const std::vector<int64_t> strides = {9 * 2 * 24, 24, 2 * 24, 1};
+  Tensor q({2, 2, 9, 16}, strides), out({2, 2, 9, 16}, strides, 77.0f);
+  auto at = [&](int64_t bh, int64_t i, int64_t d) {
+    return bh / 2 * strides[0] + bh % 2 * strides[1] + i * strides[2] + d;
+  };
+  for (int64_t bh = 0; bh < 4; ++bh)
+    for (int64_t i = 0; i < 9; ++i)
+      for (int64_t d = 0; d < 16; ++d)
+        q.data[at(bh, i, d)] = p.q.data[(bh * 9 + i) * 16 + d];
+  p.named[0].tensor = &q.dl;
+  p.named[3].tensor = &out.dl;
+  ASSERT_EQ(p.launch(kernel), ATTNC_OK) << attnc_last_error();
+  for (int64_t bh = 0; bh < 4; ++bh)
+    for (int64_t i = 0; i < 9; ++i)
+      for (int64_t d = 0; d < 24 && at(bh, i, d) < int64_t(out.data.size()); ++d) {
+        float expected = d < 16 ? dense.out.data[(bh * 9 + i) * 16 + d] : 77.0f;
+        ASSERT_EQ(out.data[at(bh, i, d)], expected) << bh << " " << i << " " << d;
+      }
+}
+
+TEST_F(CAPI, SaveLoadAndDamage) {
+  compile();
+  Problem p, again;
+  ASSERT_EQ(p.launch(kernel), ATTNC_OK);
+  std::string path = testing::TempDir() + "capi-test.attncc";
+  ASSERT_EQ(attnc_kernel_save(kernel, path.c_str()), ATTNC_OK) << attnc_last_error();
+  attnc_kernel *loaded = nullptr;
+  ASSERT_EQ(attnc_kernel_load(path.c_str(), "host", &loaded), ATTNC_OK) << attnc_last_error();
+  ASSERT_EQ(again.launch(loaded), ATTNC_OK) << attnc_last_error();
+  EXPECT_EQ(again.out.data, p.out.data);
+  attnc_kernel_destroy(loaded);
+
+  std::ifstream in(path, std::ios::binary);
+  std::string good((std::istreambuf_iterator<char>(in)), {});
+  auto refused = [&](const std::string &content) {
+    std::ofstream(path, std::ios::binary) << content;
+    loaded = nullptr;
+    bool io = attnc_kernel_load(path.c_str(), "host", &loaded) == ATTNC_IO_ERROR && !loaded && *attnc_last_error();
+    attnc_kernel_destroy(loaded);
+    return io;
+  };
+  EXPECT_TRUE(refused(""));
+  EXPECT_TRUE(refused("not a kernel"));
+  EXPECT_TRUE(refused(good.substr(0, good.size() - 1)));
+  EXPECT_TRUE(refused(good + "x"));
+  std::mt19937 random(5);
+  for (int i = 0; i < 200; ++i) {
+    std::string damaged = good;
+    size_t at = i < 100 ? i % damaged.size() : random() % damaged.size();
+    damaged[at] = static_cast<char>(damaged[at] ^ (1 << random() % 8));
+    EXPECT_TRUE(refused(damaged)) << "a flipped bit at " << at << " goes unnoticed";
+  }
+  EXPECT_EQ(attnc_kernel_load("/nonexistent", "host", &loaded), ATTNC_IO_ERROR);
+  EXPECT_EQ(attnc_kernel_save(kernel, "/nonexistent/file"), ATTNC_IO_ERROR);
+  std::filesystem::remove(path);
+}
+
+TEST_F(CAPI, ThreadsLaunchOneKernel) {
+  compile();
+  Problem expected;
+  ASSERT_EQ(expected.launch(kernel), ATTNC_OK);
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4, 0);
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; ++i) {
+        Problem p;
+        if (i % 5 == 4) // the last error is the thread's own
+          wrong[t] += attnc_kernel_launch(kernel, nullptr, 1, nullptr, 0, nullptr) != ATTNC_INVALID_ARGUMENT;
+        wrong[t] += p.launch(kernel) != ATTNC_OK || p.out.data != expected.out.data;
+      }
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(wrong, std::vector<int>(4, 0));
+}
+
+} // namespace

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Fragment layouts. Matrices of distinct small integers are scattered to lanes by the formulas of
+// the PTX manual, written out per shape here (the emulator uses one general rule), multiplied, and
+// the result gathered and compared with a naive product. Integers make every type exact, so a
+// single misplaced element shows.
+#include "EmulatorTest.h"
+#include "Oracle.h"
+
+#include <functional>
+#include <random>
+#include <unistd.h>
+
+namespace attnc::emu::test {
+
+struct Shape {
+  const char *types; ///< "f32.bf16.bf16.f32"
+  int k;
+  char element;     ///< h f16, b bf16, t tf32, s/u s8/u8, 4/U s4/u4, e/E e4m3/e5m2
+  char accumulator; ///< f f32, h f16, i s32
+  const char *target;
+  const char *version;
+};
+
+static void PrintTo(const Shape &s, std::ostream *o) { *o << "k" << s.k << "_" << s.types; }
+
+/// Encoding of small integers in each element type.
+static uint64_t encode(char e, int v) {
+  switch (e) {
+  case 'h':
+    return roundTo(v, half, Round::Nearest);
+  case 'b':
+    return roundTo(v, bfloat, Round::Nearest);
+  case 't':
+    return bits<uint32_t>(float(v)) | 0x5a5; // the low bits must be ignored
+  case 'e':
+    return roundTo(v, fp8e4m3, Round::Nearest);
+  case 'E':
+    return roundTo(v, fp8e5m2, Round::Nearest);
+  case '4':
+  case 'U':
+    return v & 15;
+  default:
+    return v & 255;
+  }
+}
+static int widthOf(char e) {
+  return e == 't' ? 32 : e == 'h' || e == 'b' ? 16 : e == '4' || e == 'U' ? 4 : 8;
+}
+static bool isUnsigned(char e) { return e == 'u' || e == 'U'; }
+
+/// Row and column of element i of lane (g, t), per shape, as the manual's tables say.
+static std::pair<int, int> placeA(int width, int k, int i, int g, int t) {
+  if (width == 16 && k == 16)
+    return {(i < 2 || (i >= 4 && i < 6)) ? g : g + 8, 2 * t + (i & 1) + (i >= 4 ? 8 : 0)};
+  if (width == 16)
+    return {i < 2 ? g : g + 8, 2 * t + (i & 1)};
+  if (width == 32 && k == 8)
+    return {i == 0 || i == 2 ? g : g + 8, i < 2 ? t : t + 4};
+  if (width == 32)
+    return {i == 0 ? g : g + 8, t};
+  if (width == 8 && k == 32)
+    return {i < 4 || (i >= 8 && i < 12) ? g : g + 8, 4 * t + (i & 3) + (i >= 8 ? 16 : 0)};
+  if (width == 8)
+    return {i < 4 ? g : g + 8, 4 * t + (i & 3)};
+  if (k == 64)
+    return {i < 8 || (i >= 16 && i < 24) ? g : g + 8, 8 * t + (i & 7) + (i >= 16 ? 32 : 0)};
+  return {i < 8 ? g : g + 8, 8 * t + (i & 7)};
+}
+static std::pair<int, int> placeB(int width, int k, int i, int g, int t) {
+  if (width == 16)
+    return {2 * t + (i & 1) + (k == 16 && i >= 2 ? 8 : 0), g};
+  if (width == 32)
+    return {k == 8 && i == 1 ? t + 4 : t, g};
+  if (width == 8)
+    return {4 * t + (i & 3) + (k == 32 && i >= 4 ? 16 : 0), g};
+  return {8 * t + (i & 7) + (k == 64 && i >= 8 ? 32 : 0), g};
+}
+
+class Mma : public EmulatorTest, public ::testing::WithParamInterface<Shape> {
+protected:
+  Mma() : EmulatorTest(GetParam().target) {}
+};
+
+static std::string registerList(const char *prefix, int first, int count) {
+  std::string s = "{";
+  for (int i = 0; i < count; ++i)
+    s += (i ? "," : "") + std::string(prefix) + std::to_string(first + i);
+  return s + "}";
+}
+
+TEST_P(Mma, MatchesNaiveProduct) {
+  Shape s = GetParam();
+  int width = widthOf(s.element), perWord = 32 / width, wordsA = 16 * s.k / 32 / perWord,
+      wordsB = wordsA / 2;
+  int wordsC = s.accumulator == 'h' ? 2 : 4, total = wordsA + wordsB + wordsC;
+  std::string text = std::string(".version ") + s.version + "\n.target " + s.target +
+                     "\n.address_size 64\n.visible .entry k(.param .u64 in, .param .u64 out) {\n"
+                     ".reg .b32 %r<40>;\n.reg .b64 %rd<4>;\nld.param.u64 %rd0, [in];\nld.param.u64 "
+                     "%rd1, [out];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 64;\n"
+                     "add.u64 %rd0, %rd0, %rd2;\nadd.u64 %rd1, %rd1, %rd2;\n";
+  for (int i = 0; i < total; ++i)
+    text +=
+        "ld.global.b32 %r" + std::to_string(4 + i) + ", [%rd0+" + std::to_string(4 * i) + "];\n";
+  text += "mma.sync.aligned.m16n8k" + std::to_string(s.k) + ".row.col." + s.types + " " +
+          registerList("%r", 30, wordsC) + ", " + registerList("%r", 4, wordsA) + ", " +
+          registerList("%r", 4 + wordsA, wordsB) + ", " +
+          registerList("%r", 4 + wordsA + wordsB, wordsC) + ";\n";
+  for (int i = 0; i < wordsC; ++i)
+    text +=
+        "st.global.b32 [%rd1+" + std::to_string(4 * i) + "], %r" + std::to_string(30 + i) + ";\n";
+  text += "ret;\n}\n";
+  if (std::system("ptxas --version >/dev/null 2>&1") == 0) {
+    std::string path = ::testing::TempDir() + "attnc_emu_mma_" + std::to_string(getpid()) + ".ptx";
+    std::ofstream(path) << text;
+    EXPECT_EQ(
+        std::system(("ptxas -O0 -arch=" + std::string(s.target) + " -o /dev/null " + path + " 2>&1")
+                        .c_str()),
+        0);
+    remove(path.c_str());
+  }
+  auto module = machine.load(text);
+  std::mt19937 rng(s.k);
+  std::vector<int> A(16 * s.k), B(s.k * 8), C(128);
+  int low = isUnsigned(s.element)            ? 0
+            : width == 8 && s.element == 's' ? -128
+            : width == 4                     ? -8
+                                             : -4,
+      high = s.element == 'u'   ? 255
+             : s.element == 's' ? 127
+             : s.element == 'U' ? 15
+             : width == 4       ? 7
+                                : 4;
+  for (int &v : A)
+    v = low + int(rng() % (high - low + 1));
+  for (int &v : B)
+    v = low + int(rng() % (high - low + 1));
+  for (int &v : C)
+    v = int(rng() % 200) - 100;
+  std::vector<uint32_t> in(32 * 16, 0);
+  for (int lane = 0; lane < 32; ++lane) {
+    int g = lane / 4, t = lane % 4;
+    uint32_t *w = &in[16 * lane];
+    for (int i = 0; i < wordsA * perWord; ++i) {
+      auto [row, col] = placeA(width, s.k, i, g, t);
+      w[i / perWord] |= uint32_t(encode(s.element, A[row * s.k + col])) << (width * (i % perWord));
+    }
+    for (int i = 0; i < wordsB * perWord; ++i) {
+      auto [row, col] = placeB(width, s.k, i, g, t);
+      w[wordsA + i / perWord] |= uint32_t(encode(s.element, B[row * 8 + col]))
+                                 << (width * (i % perWord));
+    }
+    for (int i = 0; i < 4; ++i) {
+      int v = C[(g + 8 * (i >= 2)) * 8 + 2 * t + (i & 1)];
+      uint32_t *c = w + wordsA + wordsB;
+      if (s.accumulator == 'h')
+        c[i / 2] |= uint32_t(roundTo(v, half, Round::Nearest)) << 16 * (i & 1);
+      else
+        c[i] = s.accumulator == 'f' ? bits<uint32_t>(float(v)) : uint32_t(v);
+    }
+  }
+  uint64_t din = upload(in), dout = reserve<uint32_t>(32 * 16);
+  LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(din).add(dout));
+  ASSERT_TRUE(r.ok) << r.report;
+  std::vector<uint32_t> out(32 * 16);
+  for (int lane = 0; lane < 32; ++lane) {
+    auto part = download<uint32_t>(dout + 64 * lane, wordsC);
+    for (int i = 0; i < 4; ++i) {
+      int row = lane / 4 + 8 * (i >= 2), col = 2 * (lane % 4) + (i & 1), want = C[row * 8 + col];
+      for (int k = 0; k < s.k; ++k)
+        want += A[row * s.k + k] * B[k * 8 + col];
+      double got = s.accumulator == 'h'
+                       ? double(valueOf(part[i / 2] >> 16 * (i & 1) & 0xffff, half).signedValue())
+                   : s.accumulator == 'f' ? asFloat(part[i])
+                                          : int32_t(part[i]);
+      ASSERT_EQ(got, want) << "row " << row << " column " << col;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Mma,
+                         ::testing::Values(Shape{"f32.f16.f16.f32", 16, 'h', 'f', "sm_80", "8.0"},
+                                           Shape{"f32.f16.f16.f32", 8, 'h', 'f', "sm_80", "8.0"},
+                                           Shape{"f16.f16.f16.f16", 16, 'h', 'h', "sm_80", "8.0"},
+                                           Shape{"f16.f16.f16.f16", 8, 'h', 'h', "sm_80", "8.0"},
+                                           Shape{"f32.bf16.bf16.f32", 16, 'b', 'f', "sm_80", "8.0"},
+                                           Shape{"f32.bf16.bf16.f32", 8, 'b', 'f', "sm_80", "8.0"},
+                                           Shape{"f32.tf32.tf32.f32", 8, 't', 'f', "sm_80", "8.0"},
+                                           Shape{"f32.tf32.tf32.f32", 4, 't', 'f', "sm_80", "8.0"},
+                                           Shape{"s32.s8.s8.s32", 32, 's', 'i', "sm_80", "8.0"},
+                                           Shape{"s32.u8.u8.s32", 32, 'u', 'i', "sm_80", "8.0"},
+                                           Shape{"s32.s8.s8.s32", 16, 's', 'i', "sm_80", "8.0"},
+                                           Shape{"s32.s4.s4.s32", 64, '4', 'i', "sm_80", "8.0"},
+                                           Shape{"s32.u4.u4.s32", 64, 'U', 'i', "sm_80", "8.0"},
+                                           Shape{"s32.s4.s4.s32", 32, '4', 'i', "sm_80", "8.0"},
+                                           Shape{"f32.e4m3.e4m3.f32", 32, 'e', 'f', "sm_89", "8.4"},
+                                           Shape{"f32.e5m2.e5m2.f32", 32, 'E', 'f', "sm_89",
+                                                 "8.4"}));
+
+class MatrixMove : public EmulatorTest {
+protected:
+  MatrixMove() : EmulatorTest("sm_90") {}
+};
+
+/// ldmatrix of a 32 x 8 tile of distinct values, four matrices stacked; each lane stores what it
+/// got.
+TEST_F(MatrixMove, LdmatrixAndStmatrix) {
+  for (bool trans : {false, true})
+    for (int count : {1, 2, 4}) {
+      std::string t = trans ? ".trans" : "", list = registerList("%r", 10, count),
+                  x = std::to_string(count);
+      auto module =
+          machine.load(".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k(.param "
+                       ".u64 in, .param .u64 out) {\n"
+                       ".reg .b32 %r<20>;\n.reg .b64 %rd<8>;\n.shared .align 16 .b8 "
+                       "a[512];\n.shared .align 16 .b8 b[512];\n"
+                       "ld.param.u64 %rd0, [in];\nld.param.u64 %rd1, [out];\nmov.u32 %r0, "
+                       "%tid.x;\nmul.wide.u32 %rd2, %r0, 16;\n"
+                       "add.u64 %rd0, %rd0, %rd2;\nadd.u64 %rd3, %rd1, %rd2;\nld.global.v4.u32 "
+                       "{%r1,%r2,%r3,%r4}, [%rd0];\n"
+                       "mov.u32 %r5, a;\nmov.u32 %r6, b;\nshl.b32 %r7, %r0, 4;\nadd.u32 %r5, %r5, "
+                       "%r7;\nadd.u32 %r6, %r6, %r7;\n"
+                       "st.shared.v4.u32 [%r5], {%r1,%r2,%r3,%r4};\nbar.sync 0;\n"
+                       "mov.u32 %r10, 0;\nmov.u32 %r11, 0;\nmov.u32 %r12, 0;\nmov.u32 %r13, 0;\n"
+                       "ldmatrix.sync.aligned.m8n8.x" +
+                       x + t + ".shared.b16 " + list +
+                       ", [%r5];\n"
+                       "st.global.v4.u32 [%rd3], {%r10,%r11,%r12,%r13};\n"
+                       "st.shared.v4.u32 [%r6], {%r1,%r1,%r1,%r1};\nbar.sync 0;\n"
+                       "stmatrix.sync.aligned.m8n8.x" +
+                       x + t + ".shared.b16 [%r6], " + list +
+                       ";\nbar.sync 0;\n"
+                       "ld.shared.v4.u32 {%r1,%r2,%r3,%r4}, [%r6];\nst.global.v4.u32 [%rd3+512], "
+                       "{%r1,%r2,%r3,%r4};\nret;\n}\n");
+      std::vector<uint16_t> in(256);
+      for (int i = 0; i < 256; ++i)
+        in[i] = uint16_t(1000 + i);
+      uint64_t din = upload(in), dout = reserve<uint16_t>(512);
+      LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(din).add(dout));
+      ASSERT_TRUE(r.ok) << r.report;
+      auto got = download<uint16_t>(dout, 512);
+      for (int lane = 0; lane < 32; ++lane)
+        for (int m = 0; m < count; ++m)
+          for (int e = 0; e < 2; ++e) {
+            int row = trans ? 2 * (lane % 4) + e : lane / 4,
+                col = trans ? lane / 4 : 2 * (lane % 4) + e;
+            ASSERT_EQ(got[8 * lane + 2 * m + e], in[64 * m + 8 * row + col])
+                << "lane " << lane << " matrix " << m;
+          }
+      for (int i = 0; i < 64 * count; ++i) // the way back restores the tile
+        ASSERT_EQ(got[256 + i], in[i]) << i;
+    }
+}
+
+TEST_F(MatrixMove, MovmatrixTransposes) {
+  auto module = machine.load(
+      ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k(.param .u64 out) {\n.reg "
+      ".b32 %r<8>;\n.reg .b64 %rd<4>;\n"
+      "ld.param.u64 %rd0, [out];\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %rd1, %r0, 4;\nadd.u64 %rd0, "
+      "%rd0, %rd1;\n"
+      "shl.b32 %r1, %r0, 1;\nadd.u32 %r2, %r1, 1;\nshl.b32 %r2, %r2, 16;\nor.b32 %r1, %r1, %r2;\n"
+      "movmatrix.sync.aligned.m8n8.trans.b16 %r3, %r1;\nst.global.u32 [%rd0], %r3;\nret;\n}\n");
+  uint64_t out = reserve<uint16_t>(64);
+  ASSERT_TRUE(run(*module, "k", {{1}, {32}}, Params().add(out)).ok);
+  auto got = download<uint16_t>(out, 64);
+  for (int i = 0; i < 8; ++i)
+    for (int j = 0; j < 8; ++j)
+      EXPECT_EQ(got[8 * i + j], 8 * j + i);
+}
+
+class WarpExchange : public EmulatorTest {
+protected:
+  /// Every lane runs `body` (in: %r0 lane, %r1 its input; out: %r2) on the given inputs.
+  std::vector<uint32_t> exchange(const std::string &body, const std::vector<uint32_t> &in) {
+    auto module = machine.load(".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry "
+                               "k(.param .u64 in, .param .u64 out) {\n.reg .b32 %r<8>;\n"
+                               ".reg .pred %p<4>;\n.reg .b64 %rd<4>;\nld.param.u64 %rd0, "
+                               "[in];\nld.param.u64 %rd1, [out];\nmov.u32 %r0, %tid.x;\n"
+                               "mul.wide.u32 %rd2, %r0, 4;\nadd.u64 %rd0, %rd0, %rd2;\nadd.u64 "
+                               "%rd1, %rd1, %rd2;\nld.global.u32 %r1, [%rd0];\n" +
+                               body + "\nst.global.u32 [%rd1], %r2;\nret;\n}\n");
+    uint64_t din = upload(in), dout = reserve<uint32_t>(32);
+    LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(din).add(dout));
+    EXPECT_TRUE(r.ok) << body << r.report;
+    return download<uint32_t>(dout, 32);
+  }
+};
+
+TEST_F(WarpExchange, ShufflesVotesAndReductions) {
+  std::vector<uint32_t> in(32);
+  std::mt19937 rng(3);
+  for (auto &v : in)
+    v = rng();
+  auto expect = [&](const std::string &body, std::function<uint32_t(int)> f) {
+    auto got = exchange(body, in);
+    for (int l = 0; l < 32; ++l)
+      ASSERT_EQ(got[l], f(l)) << body << " lane " << l;
+  };
+  expect("shfl.sync.up.b32 %r2, %r1, 3, 0, -1;", [&](int l) { return in[l >= 3 ? l - 3 : l]; });
+  expect("shfl.sync.down.b32 %r2, %r1, 3, 31, -1;",
+         [&](int l) { return in[l + 3 <= 31 ? l + 3 : l]; });
+  expect("shfl.sync.bfly.b32 %r2, %r1, 5, 31, -1;", [&](int l) { return in[l ^ 5]; });
+  expect("shfl.sync.idx.b32 %r2, %r1, 9, 31, -1;", [&](int) { return in[9]; });
+  // Segments of eight lanes: segmask 0b11000, clamp 31 for down, 0 for up.
+  expect("shfl.sync.down.b32 %r2, %r1, 2, 0x181f, -1;",
+         [&](int l) { return in[(l & 7) + 2 < 8 ? l + 2 : l]; });
+  expect("shfl.sync.up.b32 %r2, %r1, 2, 0x1800, -1;",
+         [&](int l) { return in[(l & 7) >= 2 ? l - 2 : l]; });
+  expect("shfl.sync.idx.b32 %r2, %r1, 1, 0x181f, -1;", [&](int l) { return in[(l & 24) + 1]; });
+  expect("shfl.sync.down.b32 %r2|%p1, %r1, 4, 31, -1; selp.b32 %r2, 1, 0, %p1;",
+         [&](int l) { return l + 4 <= 31; });
+  expect("setp.gt.s32 %p1, %r1, 0; vote.sync.ballot.b32 %r2, %p1, -1;", [&](int) {
+    uint32_t m = 0;
+    for (int i = 0; i < 32; ++i)
+      m |= uint32_t(int32_t(in[i]) > 0) << i;
+    return m;
+  });
+  expect("setp.ge.u32 %p1, %r0, 0; vote.sync.all.pred %p2, %p1, -1; selp.b32 %r2, 1, 0, %p2;",
+         [](int) { return 1u; });
+  expect("setp.eq.u32 %p1, %r0, 7; vote.sync.any.pred %p2, %p1, -1; selp.b32 %r2, 1, 0, %p2;",
+         [](int) { return 1u; });
+  expect("setp.eq.u32 %p1, %r0, 7; vote.sync.uni.pred %p2, %p1, -1; selp.b32 %r2, 1, 0, %p2;",
+         [](int) { return 0u; });
+  expect("shr.u32 %r3, %r0, 3; match.any.sync.b32 %r2, %r3, -1;",
+         [](int l) { return 0xffu << (l & 24); });
+  auto fold = [&](std::function<uint32_t(uint32_t, uint32_t)> f) {
+    uint32_t x = in[0];
+    for (int i = 1; i < 32; ++i)
+      x = f(x, in[i]);
+    return x;
+  };
+  expect("redux.sync.add.u32 %r2, %r1, -1;",
+         [&](int) { return fold([](uint32_t a, uint32_t b) { return a + b; }); });
+  expect("redux.sync.min.s32 %r2, %r1, -1;", [&](int) {
+    return fold([](uint32_t a, uint32_t b) { return uint32_t(std::min(int32_t(a), int32_t(b))); });
+  });
+  expect("redux.sync.max.u32 %r2, %r1, -1;",
+         [&](int) { return fold([](uint32_t a, uint32_t b) { return std::max(a, b); }); });
+  expect("redux.sync.xor.b32 %r2, %r1, -1;",
+         [&](int) { return fold([](uint32_t a, uint32_t b) { return a ^ b; }); });
+}
+
+} // namespace attnc::emu::test
