@@ -13,13 +13,17 @@ import numpy as np
 from conftest import ROOT, assert_close
 
 
-def test_threads_share_a_kernel(rng):
-    """Eight threads race for the first compilation and then launch at once, each on tensors of its own."""
+def test_threads_share_a_kernel(rng, monkeypatch):
+    """Eight threads race for the first compilation, which is done once, and then launch at once, each on tensors of
+    its own."""
+    compiled = []
+    kernel_class = attnc._spec.Kernel
+    monkeypatch.setattr(attnc._spec, "Kernel", lambda *a, **k: compiled.append(k) or kernel_class(*a, **k))
     spec = attnc.load("sliding_window")
     jobs = [tuple(rng.standard_normal((1, 4, 40 + i, 16)).astype(np.float32) for _ in range(3)) for i in range(32)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda job: spec(*job, window=5 + len(job[0]), return_lse=True), jobs))
-    assert len(spec._kernels) == 1
+    assert len(compiled) == len(spec._kernels) == 1
     for job, (out, lse) in zip(jobs, found):
         want_out, want_lse = spec.reference(*job, window=6, return_lse=True)
         assert_close(out, want_out, 1e-6)
@@ -47,18 +51,37 @@ def test_errors_belong_to_their_thread(qkv):
         assert all(pool.map(fail, range(200)))
 
 
-def test_handles_are_released(qkv):
+def test_handles_are_released(qkv, monkeypatch):
+    released, release = [], attnc._kernel._release
+    monkeypatch.setattr(attnc._kernel, "_release", lambda *a: released.append(a) or release(*a))
     spec = attnc.load("causal")
     spec(*qkv)
     (kernel,) = spec._kernels.values()
     gone = [weakref.ref(spec), weakref.ref(kernel)]
+    handle = kernel._handle
     keep = attnc.load("causal").compile(dtype="f32", head_dim=16, v_head_dim=8)
     wanted = spec(*qkv)
     del spec, kernel
     gc.collect()
-    assert [ref() for ref in gone] == [None, None]
+    assert [ref() for ref in gone] == [None, None] and released == [(handle, "host")]
     # A kernel does not need its spec.
     assert (keep(*qkv) == wanted).all()
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_memory_is_given_back(qkv):
+    """Each spec owns a compiler context and each kernel loaded code: neither piles up."""
+    def use(count):
+        for _ in range(count):
+            attnc.load("full")(*qkv)
+    use(20)
+    before = resident()
+    use(200)
+    assert resident() - before < 20e6
 
 
 def test_pickle(qkv):
