@@ -43,14 +43,17 @@ class View:
     byte_offset: int = 0
 
     def alignment(self) -> int:
-        """The largest power of two up to 16 that every row's address is a multiple of, in bytes."""
+        """The largest power of two up to 16 that every row's address is a multiple of, in bytes.
+
+        Not below the element's size: memory that is aligned worse is rejected at launch.
+        """
         if 0 in self.shape:
             return 16
         bits = self.pointer + self.byte_offset | 16
         for size, stride in zip(self.shape[:-1], self.strides[:-1]):
             if size > 1:
                 bits |= stride * BYTES[self.dtype]
-        return bits & -bits
+        return max(bits & -bits, BYTES[self.dtype])
 
     def fill(self, tensor: DLTensor) -> None:
         """Describes the memory in `tensor`, which must not outlive this view."""
