@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _library
 from ._signature import Signature, device_text, shape_of, sizes_of, split, views_of
-from ._tensors import FROM_NUMPY, View, allocate, is_torch, view
+from ._tensors import BYTES, FROM_NUMPY, View, allocate, is_torch, view
 from .errors import ArgumentError, DeviceError
 
 _host_launched = False
@@ -108,8 +108,10 @@ def output_views(signature: Signature, views: Mapping[str, View], out: Any, lse:
 
 
 def row_alignment_of(views: Mapping[str, View]) -> int:
-    """The alignment, in bytes, that all rows of Q, K, V and out have."""
-    return min(views[name].alignment() for name in ("Q", "K", "V", "out"))
+    """The alignment, in bytes, that all rows of Q, K, V and out have; at least an element's size, which the launch
+    checks with a message of its own."""
+    rows = [views[name] for name in ("Q", "K", "V", "out")]
+    return max(min(found.alignment() for found in rows), BYTES[rows[0].dtype])
 
 
 class Kernel:

@@ -85,7 +85,8 @@ class Spec:
         dtype:         of Q, K, V and out: f32, f16 or bf16, or NumPy's or PyTorch's dtype of that name
         head_dim:      size of d; v_head_dim: size of e, head_dim if not given
         device:        "host" (also "cpu"), "cuda", "cuda:N" or a torch.device
-        row_alignment: bytes that every row of Q, K, V and out starts at a multiple of: 1, 2, 4, 8 or 16
+        row_alignment: bytes that every row of Q, K, V and out starts at a multiple of: a power of two from
+                       the size of an element to 16
         cache:         False neither reads nor writes the code cache on disk
         num_threads:   host threads; 0 is ATTNC_NUM_THREADS, or one for each CPU
         const_params:  values of const parameters
@@ -94,8 +95,8 @@ class Spec:
         """
         if head_dim < 1 or (v_head_dim is not None and v_head_dim < 1):
             raise ArgumentError(f"head dimensions must be at least 1, found {head_dim} and {v_head_dim}")
-        if row_alignment not in (1, 2, 4, 8, 16):
-            raise ArgumentError(f"row_alignment must be 1, 2, 4, 8 or 16, found {row_alignment}")
+        if row_alignment not in (2, 4, 8, 16):
+            raise ArgumentError(f"row_alignment must be 2, 4, 8 or 16, found {row_alignment}")
         for name in const_params:
             if name not in self.params or not self.params[name].const:
                 raise ArgumentError(f"`{name}` is not a const parameter of `{self.name}`")
