@@ -7,10 +7,25 @@
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/TargetParser/Host.h"
+#include "llvm/Support/FileSystem.h"
 #include <chrono>
+#include <dlfcn.h>
 
 using namespace mlir;
 using namespace attnc;
+
+/// Size and time of the file that this code was loaded from: a rebuilt compiler must not find the code of the one
+/// before it.
+static std::string buildIdentity() {
+  Dl_info info;
+  if (!dladdr(reinterpret_cast<void *>(&buildIdentity), &info) || !info.dli_fname)
+    return {};
+  llvm::sys::fs::file_status status;
+  if (llvm::sys::fs::status(info.dli_fname, status))
+    return {};
+  return std::to_string(status.getSize()) + "@" +
+         std::to_string(status.getLastModificationTime().time_since_epoch().count());
+}
 
 std::string attnc::compilerVersion() { return "attnc 0.1.0 (LLVM " LLVM_VERSION_STRING ")"; }
 
@@ -21,7 +36,7 @@ static std::string describeOptions(const CompileOptions &options) {
                                    options.vectorBytes, options.tileQ, options.tileKV, options.stages,
                                    options.numWarps);
   for (auto &[name, value] : options.constParams)
-    text += llvm::formatv(";{0}={1:R}", name, value).str();
+    text += llvm::formatv(";{0}={1:e17}", name, value).str();
   if (options.target.kind == attnc::Target::Kind::Host) {
     // Native code is for this CPU and no other.
     text += ";" + llvm::sys::getHostCPUName().str();
@@ -128,7 +143,7 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
   }
   std::string key;
   if (cache) {
-    key = cacheKey({compilerVersion(), spec.canonicalText(), describeOptions(options)});
+    key = cacheKey({compilerVersion(), buildIdentity(), spec.canonicalText(), describeOptions(options)});
     if (std::optional<CompiledCode> hit = cache->lookup(key)) {
       out.fromCache = true;
       return std::move(*hit);

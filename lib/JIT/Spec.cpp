@@ -48,6 +48,8 @@ llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
   spec->mlirContext = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   // Diagnostics speak about the spec; the text of the op says nothing to its author.
   spec->mlirContext->printOpOnDiagnostic(false);
+  // Diagnostics speak about the spec, not about the IR.
+  spec->mlirContext->printOpOnDiagnostic(false);
   spec->mlirContext->loadDialect<attn::AttnDialect, arith::ArithDialect, math::MathDialect>();
 
   llvm::SourceMgr sources;
@@ -76,10 +78,11 @@ llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
     if (variants.empty())
       return llvm::createStringError(
           llvm::formatv("{0}: error: the file declares no variant", source.name));
+    if (variantName.empty())
+      return llvm::createStringError(llvm::formatv(
+          "{0}: error: the file declares several variants, name one of {1}", source.name, names));
     return llvm::createStringError(
-        llvm::formatv("{0}: error: {1} variant; the file declares {2}", source.name,
-                      variantName.empty() ? "several variants: name one with --variant; no"
-                                          : "no such", names));
+        llvm::formatv("{0}: error: no such variant; the file declares {1}", source.name, names));
   }
   return std::move(spec);
 }

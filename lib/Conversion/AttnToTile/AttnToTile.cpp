@@ -32,7 +32,7 @@ public:
         builder.getNamedAttr("tile.axes", builder.getArrayAttr(axes))};
     if (isOutput)
       attrs.push_back(builder.getNamedAttr("tile.output", builder.getUnitAttr()));
-    if (isOperand)
+    if (isOperand && plan.target.kind == Target::Kind::NVPTX) // the host loads at any alignment
       attrs.push_back(
           builder.getNamedAttr("tile.row_alignment", builder.getI64IntegerAttr(plan.vectorBytes)));
     add(tile::ViewType::get(builder.getContext(), type.getRank(), elementType, isOperand), attrs);

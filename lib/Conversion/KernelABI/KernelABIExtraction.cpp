@@ -30,7 +30,7 @@ static LogicalResult addTensor(tile::KernelOp kernel, unsigned index, tile::View
   tensor.dtype = *dtype;
   tensor.unitLastStride = view.getUnitStride();
   tensor.isOutput = kernel.getArgAttr(index, "tile.output") != nullptr;
-  if (auto alignment = kernel.getArgAttrOfType<IntegerAttr>(index, "tile.alignment"))
+  if (auto alignment = kernel.getArgAttrOfType<IntegerAttr>(index, "tile.row_alignment"))
     tensor.rowAlignment = alignment.getInt();
   auto axes = kernel.getArgAttrOfType<ArrayAttr>(index, "tile.axes");
   if (!axes || static_cast<int64_t>(axes.size()) != view.getRank())
