@@ -149,9 +149,8 @@ static llvm::Error validate(Options &options) {
   for (const Range &r : {Range{"batch", options.batch, 1, 65535},
                          {"heads", options.heads, 1, 65535},
                          {"kv-heads", options.effectiveKVHeads(), 1, 65535},
-                         // Positions are 32-bit, and a length is rounded up to a tile.
-                         {"q-len", options.qLen, 0, INT32_MAX - 4096},
-                         {"kv-len", options.effectiveKVLen(), 0, INT32_MAX - 4096},
+                         {"q-len", options.qLen, 0, INT32_MAX},
+                         {"kv-len", options.effectiveKVLen(), 0, INT32_MAX},
                          {"repeat", options.repeat, 1, 1000000},
                          {"threads", options.threads, 0, 4096}})
     if (auto error = checkRange(r.name, r.value, r.low, r.high))

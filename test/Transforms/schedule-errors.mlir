@@ -45,3 +45,4 @@ tile.kernel @cols(%f: f32 {tile.binding = "param:f"}) attributes {
   %0 = tile.fill %f : f32 -> <64x12xf32>
   tile.return
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -28,3 +28,4 @@ tile.kernel @eight(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %n: 
   tile.commit
   tile.return
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -27,3 +27,4 @@ tile.kernel @load(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %n: i
   %0 = tile.load %v[%n, %n] rows 2 from %n to %n cols 64 : <4xf16, unit> -> <64x64xf16>
   tile.return
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
