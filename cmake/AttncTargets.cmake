@@ -57,8 +57,11 @@ set(ATTNC_LINK_OPTIONS -fuse-ld=lld -Wl,--as-needed -Wl,--gc-sections)
 function(attnc_link_static target)
   target_link_libraries(${target} PRIVATE ${ARGN} ${ATTNC_MLIR_LIBS} ${ATTNC_LLVM_LIBS})
   target_link_options(${target} PRIVATE ${ATTNC_LINK_OPTIONS})
-  # Exported symbols are roots for --gc-sections: hide the archives' symbols.
-  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL)
+  # Exported symbols are roots for --gc-sections: hide the archives' symbols. A sanitizer's runtime is an archive too,
+  # and must be visible to the libraries that the program opens.
+  if(NOT ATTNC_SANITIZE)
+    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL)
+  endif()
 endfunction()
 
 # attnc_add_tool(attnc main.cpp LINK lib...)
