@@ -106,9 +106,9 @@ def test_missing_file_and_variants(tmp_path):
     with pytest.raises(FileNotFoundError):
         attnc.load("no_such_spec")
     two = "attention a {}\nattention b(n: int = 1) { mask kv < n }\n"
-    assert "the file declares a, b" in text_of(attnc.SpecError, lambda: attnc.Spec(two))
+    assert "several variants, name one of a, b" in text_of(attnc.SpecError, lambda: attnc.Spec(two))
     assert attnc.Spec(two, variant="b").params["n"].default == 1
-    assert "the file declares a, b" in text_of(attnc.SpecError, lambda: attnc.Spec(two, variant="c"))
+    assert "several variants, name one of a, b" in text_of(attnc.SpecError, lambda: attnc.Spec(two, variant="c"))
 
 
 def test_compile_options(qkv):
