@@ -108,7 +108,7 @@ def test_missing_file_and_variants(tmp_path):
     two = "attention a {}\nattention b(n: int = 1) { mask kv < n }\n"
     assert "several variants, name one of a, b" in text_of(attnc.SpecError, lambda: attnc.Spec(two))
     assert attnc.Spec(two, variant="b").params["n"].default == 1
-    assert "several variants, name one of a, b" in text_of(attnc.SpecError, lambda: attnc.Spec(two, variant="c"))
+    assert "no such variant; the file declares a, b" in text_of(attnc.SpecError, lambda: attnc.Spec(two, variant="c"))
 
 
 def test_compile_options(qkv):
