@@ -16,7 +16,8 @@
 
 namespace attnc::cuda {
 
-using DevicePtr = uint64_t;
+/// CUdeviceptr.
+using DevicePtr = unsigned long long;
 /// CUstream; null is the default stream.
 using Stream = void *;
 
