@@ -7,7 +7,7 @@ spec in the folder of `--keep` and prints the command that repeats it. Closes wi
 
 What is generated stays away from where rounding decides: comparisons and `i32(...)` see ints only, functions with
 poles get arguments away from them, and scores stay moderate, so that the bounds of `--check` apply. Parameters stay
-below what would wrap 32-bit integers, which key ranges do not model; `erf` is left out, as the host lacks it.
+below what would wrap 32-bit integers, which key ranges do not model; `erf` is left to test/E2E/functions.test.
 """
 import argparse
 import concurrent.futures

@@ -62,6 +62,27 @@ FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
   return tile::ElementOp::create(builder, loc, read.getType(), view, indices).getResult();
 }
 
+/// erf by Abramowitz and Stegun 7.1.26 (absolute error below 1.5e-7): no target has an instruction for it, and the
+/// host's vectoriser no routine.
+Value KernelContext::emitErf(Location loc, Value x) {
+  auto multiply = [&](Value a, Value b) -> Value { return arith::MulFOp::create(builder, loc, a, b); };
+  Value one = f32(loc, 1.0);
+  Value magnitude = math::AbsFOp::create(builder, loc, x);
+  Value denominator = math::FmaOp::create(builder, loc, magnitude, f32(loc, 0.3275911), one);
+  Value t = arith::DivFOp::create(builder, loc, one, denominator);
+  Value p = f32(loc, 1.061405429);
+  for (double coefficient : {-1.453152027, 1.421413741, -0.284496736, 0.254829592})
+    p = math::FmaOp::create(builder, loc, p, t, f32(loc, coefficient));
+  constexpr double kLog2E = 1.4426950408889634;
+  Value square = multiply(multiply(x, x), f32(loc, -kLog2E));
+  Value tail = multiply(multiply(p, t), math::Exp2Op::create(builder, loc, square));
+  Value positive = arith::SubFOp::create(builder, loc, one, tail);
+  Value isNegative =
+      arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, x, f32(loc, 0.0));
+  Value negative = arith::NegFOp::create(builder, loc, positive);
+  return arith::SelectOp::create(builder, loc, isNegative, negative, positive);
+}
+
 FailureOr<Value> KernelContext::lowerOp(Operation *op, IRMapping &mapping, const Coordinates &at) {
   Location loc = op->getLoc();
   return llvm::TypeSwitch<Operation *, FailureOr<Value>>(op)
@@ -79,6 +100,9 @@ FailureOr<Value> KernelContext::lowerOp(Operation *op, IRMapping &mapping, const
         return arith::AddIOp::create(builder, loc, row, shift).getResult();
       })
       .Case<attn::ReadOp>([&](attn::ReadOp read) { return lowerRead(read, mapping, at); })
+      .Case<math::ErfOp>([&](math::ErfOp erf) -> FailureOr<Value> {
+        return emitErf(loc, mapping.lookup(erf.getOperand()));
+      })
       .Default([&](Operation *other) -> FailureOr<Value> {
         if (other->getNumResults() != 1 || other->getNumRegions() != 0)
           return other->emitOpError("has no scalar form in a kernel");
