@@ -425,16 +425,3 @@ private:
 KeyRanges attnc::computeKeyRanges(attn::AttendOp attend, unsigned maxRanges) {
   return Solver(attend, maxRanges).run();
 }
-
-bool attnc::isUniform(Value value, attn::AttendOp attend) {
-  if (auto arg = dyn_cast<BlockArgument>(value)) {
-    Region *region = arg.getOwner()->getParent();
-    if (region == &attend.getScore())
-      return arg.getArgNumber() == 1 || arg.getArgNumber() == 2;
-    return region->getParentOp() != attend || arg.getArgNumber() < 2;
-  }
-  Operation *op = value.getDefiningOp();
-  if (!attend->isProperAncestor(op))
-    return true;
-  return llvm::all_of(op->getOperands(), [&](Value v) { return isUniform(v, attend); });
-}

@@ -9,6 +9,7 @@
 using namespace attnc;
 using namespace attnc::driver;
 namespace cl = llvm::cl;
+using llvm::formatv;
 
 namespace {
 
@@ -166,7 +167,40 @@ static llvm::Error validate(Options &options) {
   return llvm::Error::success();
 }
 
+/// Rejects unknown long options before LLVM's parser sees them: it takes `--head-dims` for a group of short options
+/// that begins with -h, and prints the help.
+static llvm::Error rejectUnknownOptions(int argc, char **argv) {
+  cl::SubCommand *subcommand = nullptr;
+  for (cl::SubCommand *command : List WITH_SPEC)
+    if (argc > 1 && command->getName() == argv[1])
+      subcommand = command;
+  if (!subcommand)
+    return llvm::Error::success();
+  const auto &known = cl::getRegisteredOptions(*subcommand);
+  for (int i = 2; i < argc; ++i) {
+    llvm::StringRef name = argv[i];
+    if (!name.consume_front("--") || name.empty())
+      continue;
+    name = name.split('=').first;
+    if (known.count(name))
+      continue;
+    llvm::StringRef nearest;
+    unsigned distance = 4; // further away is no typing error
+    for (auto &entry : known)
+      if (unsigned d = name.edit_distance(entry.first, /*AllowReplacements=*/true, distance); d < distance) {
+        distance = d;
+        nearest = entry.first;
+      }
+    std::string hint = nearest.empty() ? formatv("`attnc {0} --help` lists the options", subcommand->getName()).str()
+                                       : formatv("did you mean `--{0}`?", nearest).str();
+    return llvm::createStringError(formatv("unknown option `--{0}`: {1}", name, hint));
+  }
+  return llvm::Error::success();
+}
+
 llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
+  if (llvm::Error error = rejectUnknownOptions(argc, argv))
+    return std::move(error);
   cl::HideUnrelatedOptions(category);
   for (cl::SubCommand *command : List WITH_SPEC)
     cl::HideUnrelatedOptions(category, *command);

@@ -93,9 +93,6 @@ struct KeyRanges {
 /// Derives the key ranges of `attend`; at most `maxRanges` of them (more are merged into their hull).
 KeyRanges computeKeyRanges(attn::AttendOp attend, unsigned maxRanges = 4);
 
-/// True if `value`, defined in a region of `attend` or outside it, is the same for all q and kv.
-bool isUniform(mlir::Value value, attn::AttendOp attend);
-
 } // namespace attnc
 
 #endif // ATTNC_ANALYSIS_KEYRANGES_H

@@ -51,7 +51,6 @@ public:
   /// Stores in memory and on disk. A directory that cannot be written is a warning, not an error: the
   /// code is there.
   void store(llvm::StringRef key, const CompiledCode &code);
-  void clearMemory();
 
   /// Receives warnings; may be empty.
   std::function<void(llvm::StringRef)> onWarning;

@@ -10,7 +10,6 @@
 //   a / b   = a * rcp(b)                      2 ulp; rcp of a subnormal is inf
 //   sin, cos  after a reduction by 2 pi in two parts; absolute error below 1e-6 for |x| < 1e4
 //   pow(x, y) = ex2(y lg2 x) for x > 0; for x < 0 the sign follows an integral y, else NaN
-//   erf       Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7 + 2 ulp
 #include "attnc/Conversion/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
@@ -45,7 +44,6 @@ public:
         .Case<math::CosOp>(
             [&](auto o) { return intrinsic("llvm.nvvm.cos.approx.ftz.f", reduce(o.getOperand())); })
         .Case<math::PowFOp>([&](auto o) { return pow(o.getLhs(), o.getRhs()); })
-        .Case<math::ErfOp>([&](auto o) { return erf(o.getOperand()); })
         .Case<arith::DivFOp>([&](auto o) { return mul(o.getLhs(), rcp(o.getRhs())); })
         .Case<arith::FloorDivSIOp>([&](auto o) { return floorDiv(o.getLhs(), o.getRhs()); })
         .Default([](auto) { return Value(); });
@@ -92,15 +90,6 @@ private:
     Value negative = select(whole, odd, nan);
     result = select(compare(arith::CmpFPredicate::OLT, x, zero), negative, result);
     return select(compare(arith::CmpFPredicate::OEQ, y, zero), constant(1.0), result);
-  }
-  Value erf(Value x) {
-    Value magnitude = math::AbsFOp::create(b, loc, x);
-    Value t = rcp(fma(magnitude, constant(0.3275911), constant(1.0)));
-    Value p = constant(1.061405429);
-    for (double c : {-1.453152027, 1.421413741, -0.284496736, 0.254829592})
-      p = fma(p, t, constant(c));
-    Value tail = mul(mul(p, t), exp(arith::NegFOp::create(b, loc, mul(x, x))));
-    return math::CopySignOp::create(b, loc, sub(constant(1.0), tail), x);
   }
   Value floorDiv(Value x, Value y) {
     Type type = x.getType();

@@ -121,13 +121,13 @@ static Value emitElementwise(Emitter &e, Operation *op, ArrayRef<Value> operands
 
 llvm::DenseSet<Value> attnc::neededFor(tile::MapOp map, Value wanted) {
   llvm::DenseSet<Value> needed;
-  SmallVector<Value> todo{wanted};
-  while (!todo.empty()) {
-    Value v = todo.pop_back_val();
+  SmallVector<Value> worklist{wanted};
+  while (!worklist.empty()) {
+    Value v = worklist.pop_back_val();
     if (v.getParentBlock() != map.getBlock() || !needed.insert(v).second)
       continue;
     if (Operation *op = v.getDefiningOp())
-      todo.append(op->operand_begin(), op->operand_end());
+      worklist.append(op->operand_begin(), op->operand_end());
   }
   return needed;
 }

@@ -32,21 +32,21 @@ static bool keepsRows(OpOperand &use, const llvm::DenseSet<Value> &tiles) {
 }
 
 void KernelEmitter::findStoredRows() {
-  SmallVector<Value> todo;
+  SmallVector<Value> worklist;
   bool consistent = true;
   kernel.walk([&](tile::StoreOp store) {
     if (!rowStore)
       rowStore = store;
     consistent &= store.getRow() == rowStore.getRow() && store.getLimit() == rowStore.getLimit() &&
                   store.getValue().getType().getRows() == rowStore.getValue().getType().getRows();
-    todo.push_back(store.getValue());
+    worklist.push_back(store.getValue());
   });
   auto add = [&](Value v) {
     if (isa<tile::TileType>(v.getType()))
-      todo.push_back(v);
+      worklist.push_back(v);
   };
-  while (consistent && !todo.empty()) {
-    Value v = todo.pop_back_val();
+  while (consistent && !worklist.empty()) {
+    Value v = worklist.pop_back_val();
     if (!storedRows.insert(v).second)
       continue;
     if (auto arg = dyn_cast<BlockArgument>(v)) {

@@ -307,8 +307,3 @@ void CodeCache::store(llvm::StringRef key, const CompiledCode &code) {
     warn("cannot write the code cache in " + directory + ": " + llvm::toString(std::move(error)) +
          " (set ATTNC_CACHE_DIR to a writable directory, or use --no-cache)");
 }
-
-void CodeCache::clearMemory() {
-  std::lock_guard<std::mutex> lock(mutex);
-  memory.clear();
-}
