@@ -16,10 +16,18 @@
 
 namespace attnc::attn {
 
-/// The index spaces of the softmax family: b, h, g, q, kv, d, e.
+/// The index spaces that need no declaration: b, h, g, q, kv, t, d, e.
 llvm::ArrayRef<llvm::StringRef> indexSpaces();
 /// True if `name` is one of `indexSpaces()`.
 bool isIndexSpace(llvm::StringRef name);
+
+class SpaceOp;
+/// The declaration of the space `name` in the variant around `from`, or none.
+SpaceOp findSpace(mlir::Operation *from, llvm::StringRef name);
+/// True if `name` is an index space or declared in the variant around `from`.
+bool isKnownSpace(mlir::Operation *from, llvm::StringRef name);
+/// The space that the indices of `name` are blocks of (`h` for `g`), or an empty string.
+llvm::StringRef blockParent(mlir::Operation *from, llvm::StringRef name);
 
 } // namespace attnc::attn
 

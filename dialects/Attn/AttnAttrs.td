@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attributes of the attn dialect: alignment, precision, and how test values of an input are drawn.
+// Attributes of the attn dialect: alignment, precision, formats, reductions, and how test values of an input are
+// drawn.
 #ifndef ATTNC_DIALECTS_ATTN_ATTNATTRS_TD
 #define ATTNC_DIALECTS_ATTN_ATTNATTRS_TD
 
@@ -64,6 +65,51 @@ def Attn_SampleAttr : Attn_Attr<"Sample"> {
     ArrayRefParameter<"::mlir::Attribute", "FloatAttr (a number) or StringAttr (size of a space)">:$args);
   let genVerifyDecl = 1;
   let hasCustomAssemblyFormat = 1;
+}
+
+def Attn_FormatInt8   : I32EnumAttrCase<"Int8", 0, "int8">;
+def Attn_FormatInt4   : I32EnumAttrCase<"Int4", 1, "int4">;
+def Attn_FormatF8E4M3 : I32EnumAttrCase<"F8E4M3", 2, "f8E4M3">;
+def Attn_FormatF8E5M2 : I32EnumAttrCase<"F8E5M2", 3, "f8E5M2">;
+def Attn_FormatF4E2M1 : I32EnumAttrCase<"F4E2M1", 4, "f4E2M1">;
+def Attn_FormatF16    : I32EnumAttrCase<"F16", 5, "f16">;
+def Attn_FormatBF16   : I32EnumAttrCase<"BF16", 6, "bf16">;
+def Attn_FormatF32    : I32EnumAttrCase<"F32", 7, "f32">;
+/// The OCP formats: f8E4M3 has no infinity and a largest number of 448, f4E2M1 reaches 6 and has no NaN.
+def Attn_FormatAttr : I32EnumAttr<"Format", "a storage format of numbers",
+    [Attn_FormatInt8, Attn_FormatInt4, Attn_FormatF8E4M3, Attn_FormatF8E5M2, Attn_FormatF4E2M1,
+     Attn_FormatF16, Attn_FormatBF16, Attn_FormatF32]> {
+  let cppNamespace = "::attnc::attn";
+}
+
+def Attn_RoundingHalfEven : I32EnumAttrCase<"HalfEven", 0, "half_even">;
+def Attn_RoundingHalfAway : I32EnumAttrCase<"HalfAway", 1, "half_away">;
+def Attn_RoundingAttr : I32EnumAttr<"Rounding", "where a number half-way between two codes goes",
+    [Attn_RoundingHalfEven, Attn_RoundingHalfAway]> {
+  let cppNamespace = "::attnc::attn";
+}
+
+def Attn_ReductionSum    : I32EnumAttrCase<"Sum", 0, "sum">;
+def Attn_ReductionMean   : I32EnumAttrCase<"Mean", 1, "mean">;
+def Attn_ReductionProd   : I32EnumAttrCase<"Prod", 2, "prod">;
+def Attn_ReductionMax    : I32EnumAttrCase<"Max", 3, "max">;
+def Attn_ReductionMin    : I32EnumAttrCase<"Min", 4, "min">;
+def Attn_ReductionArgmax : I32EnumAttrCase<"Argmax", 5, "argmax">;
+def Attn_ReductionArgmin : I32EnumAttrCase<"Argmin", 6, "argmin">;
+def Attn_ReductionAny    : I32EnumAttrCase<"Any", 7, "any">;
+def Attn_ReductionAll    : I32EnumAttrCase<"All", 8, "all">;
+def Attn_ReductionAttr : I32EnumAttr<"Reduction", "how many values become one",
+    [Attn_ReductionSum, Attn_ReductionMean, Attn_ReductionProd, Attn_ReductionMax, Attn_ReductionMin,
+     Attn_ReductionArgmax, Attn_ReductionArgmin, Attn_ReductionAny, Attn_ReductionAll]> {
+  let cppNamespace = "::attnc::attn";
+}
+
+def Attn_SelectionTop            : I32EnumAttrCase<"Top", 0, "top">;
+def Attn_SelectionCoverInclusive : I32EnumAttrCase<"CoverInclusive", 1, "cover_inclusive">;
+def Attn_SelectionCoverExclusive : I32EnumAttrCase<"CoverExclusive", 2, "cover_exclusive">;
+def Attn_SelectionAttr : I32EnumAttr<"Selection", "which entries of a ranked row are kept",
+    [Attn_SelectionTop, Attn_SelectionCoverInclusive, Attn_SelectionCoverExclusive]> {
+  let cppNamespace = "::attnc::attn";
 }
 
 #endif // ATTNC_DIALECTS_ATTN_ATTNATTRS_TD

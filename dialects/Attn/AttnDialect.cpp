@@ -17,10 +17,32 @@ void attnc::attn::AttnDialect::initialize() {
 }
 
 llvm::ArrayRef<llvm::StringRef> attnc::attn::indexSpaces() {
-  static const llvm::StringRef spaces[] = {"b", "h", "g", "q", "kv", "d", "e"};
+  static const llvm::StringRef spaces[] = {"b", "h", "g", "q", "kv", "t", "d", "e"};
   return spaces;
 }
 
 bool attnc::attn::isIndexSpace(llvm::StringRef name) {
   return llvm::is_contained(indexSpaces(), name);
+}
+
+attnc::attn::SpaceOp attnc::attn::findSpace(mlir::Operation *from, llvm::StringRef name) {
+  auto variant = llvm::dyn_cast<VariantOp>(from);
+  if (!variant)
+    variant = from->getParentOfType<VariantOp>();
+  if (variant)
+    for (SpaceOp space : variant.getBody().getOps<SpaceOp>())
+      if (space.getName() == name)
+        return space;
+  return {};
+}
+
+bool attnc::attn::isKnownSpace(mlir::Operation *from, llvm::StringRef name) {
+  return isIndexSpace(name) || findSpace(from, name);
+}
+
+llvm::StringRef attnc::attn::blockParent(mlir::Operation *from, llvm::StringRef name) {
+  if (name == "g")
+    return "h";
+  SpaceOp space = findSpace(from, name);
+  return space && space.getParent() ? *space.getParent() : llvm::StringRef();
 }

@@ -2,7 +2,7 @@
 //
 // Verifiers and custom syntax of the attn ops. Each check names the constraint of AttnOps.td that it
 // enforces.
-#include "dialects/Attn/Attn.h"
+#include "VerifyRegions.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/StringExtras.h"
@@ -13,33 +13,6 @@ using namespace mlir;
 using namespace attnc::attn;
 
 #include "dialects/Attn/AttnEnums.cpp.inc"
-
-/// `keyword region`, or nothing for an empty region.
-static ParseResult parseOptionalRegion(OpAsmParser &parser, StringRef keyword, Region &region) {
-  if (failed(parser.parseOptionalKeyword(keyword)))
-    return success();
-  SmallVector<OpAsmParser::Argument> args;
-  if (parser.parseArgumentList(args, OpAsmParser::Delimiter::Paren, /*allowType=*/true))
-    return failure();
-  return parser.parseRegion(region, args);
-}
-
-static void printOptionalRegion(OpAsmPrinter &printer, Operation *, StringRef keyword,
-                                Region &region) {
-  if (region.empty())
-    return;
-  printer.printNewline();
-  printer << "  " << keyword << "(";
-  llvm::interleaveComma(region.getArguments(), printer,
-                        [&](BlockArgument arg) { printer.printRegionArgument(arg); });
-  printer << ") ";
-  printer.printRegion(region, /*printEntryBlockArgs=*/false);
-}
-
-static bool isIdentifier(StringRef name) {
-  return !name.empty() && !llvm::isDigit(name.front()) &&
-         llvm::all_of(name, [](char c) { return llvm::isAlnum(c) || c == '_'; });
-}
 
 LogicalResult VariantOp::verifyRegions() {
   Block &block = getBody().front();
@@ -84,16 +57,18 @@ LogicalResult InputOp::verify() {
   // attn.input C2
   AttnTensorType type = getResult().getType();
   for (unsigned i = 0; i < type.getRank(); ++i)
-    if (!type.getAxisName(i).empty() && !isIndexSpace(type.getAxisName(i)))
-      return emitOpError() << "expects axes over the index spaces b, h, g, q, kv, d and e or fixed sizes, found `"
+    if (!type.getAxisName(i).empty() && !isKnownSpace(*this, type.getAxisName(i)))
+      return emitOpError() << "expects axes over the index spaces b, h, g, q, kv, t, d and e, declared spaces or fixed "
+                              "sizes, found `"
                            << type.getAxisName(i) << "`";
   return success();
 }
 
 LogicalResult SizeOp::verify() {
   // attn.size C1
-  if (!isIndexSpace(getSpace()))
-    return emitOpError() << "expects one of the index spaces b, h, g, q, kv, d and e, found \"" << getSpace() << "\"";
+  if (!isKnownSpace(*this, getSpace()))
+    return emitOpError() << "expects one of the index spaces b, h, g, q, kv, t, d and e or a declared one, found \""
+                         << getSpace() << "\"";
   return success();
 }
 
@@ -115,82 +90,91 @@ LogicalResult ReadOp::verify() {
   return success();
 }
 
-/// Checks that `type` is over `axes` with element type `element` (none: the operand dtype).
-static LogicalResult verifyTensor(AttendOp op, StringRef what, AttnTensorType type, ArrayRef<StringRef> axes,
-                                  Type element) {
-  SmallVector<Attribute> names;
-  for (StringRef axis : axes)
-    names.push_back(StringAttr::get(op.getContext(), axis));
-  auto expected = AttnTensorType::get(op.getContext(), names, element);
-  if (type == expected)
-    return success();
-  return op.emitOpError() << "expects " << what << " of type " << expected << ", found " << type;
+/// `type` with `axes` and an element type (none: the operand dtype).
+static AttnTensorType over(AttnTensorType type, ArrayRef<Attribute> axes, Type element) {
+  return AttnTensorType::get(type.getContext(), axes, element);
 }
 
 LogicalResult AttendOp::verify() {
-  Type operand = NoneType::get(getContext()), real = Float32Type::get(getContext());
+  AttnTensorType query = getQuery().getType(), key = getKey().getType(), value = getValue().getType();
+  Type real = Float32Type::get(getContext());
   // attn.attend C1
-  if (failed(verifyTensor(*this, "a query", getQuery().getType(), {"b", "h", "q", "d"}, operand)) ||
-      failed(verifyTensor(*this, "a key", getKey().getType(), {"b", "g", "kv", "d"}, operand)) ||
-      failed(verifyTensor(*this, "a value", getValue().getType(), {"b", "g", "kv", "e"}, operand)))
-    return failure();
+  for (auto [what, type] : {std::pair("query", query), std::pair("key", key), std::pair("value", value)}) {
+    if (type.getRank() < 2 || type.getAxisName(type.getRank() - 2).empty())
+      return emitOpError() << "expects a " << what << " that ends with a space of rows and a dimension, found " << type;
+    if (isa<IntegerType>(type.getElementType()))
+      return emitOpError() << "expects a " << what << " of reals, found " << type;
+  }
+  StringRef keySpace = getKeySpace();
+  if (value.getAxisName(value.getRank() - 2) != keySpace)
+    return emitOpError() << "expects keys and values over one space, found " << key << " and " << value;
+  if (key.getAxes().back() != query.getAxes().back())
+    return emitOpError() << "expects keys of the query's dimension, found " << query << " and " << key;
+  if (llvm::is_contained(query.getAxes(), key.getAxes()[key.getRank() - 2]))
+    return emitOpError() << "expects a key space that is no axis of the query, found " << query << " and " << key;
   // attn.attend C2
-  if (failed(verifyTensor(*this, "an out", getOut().getType(), {"b", "h", "q", "e"}, operand)) ||
-      failed(verifyTensor(*this, "an lse", getLse().getType(), {"b", "h", "q"}, real)))
-    return failure();
+  auto rows = query.getAxes().drop_back();
+  SmallVector<Attribute> outAxes(rows), weightAxes(rows);
+  outAxes.push_back(value.getAxes().back());
+  weightAxes.push_back(key.getAxes()[key.getRank() - 2]);
+  Type outElement = getOut().getType().getElementType();
+  for (auto [what, type, expected] :
+       {std::tuple("out", getOut().getType(), over(query, outAxes, isa<NoneType>(outElement) ? outElement : real)),
+        std::tuple("lse", getLse().getType(), over(query, rows, real)),
+        std::tuple("weights", getWeights() ? cast<AttnTensorType>(getWeights().getType()) : over(query, weightAxes, real),
+                   over(query, weightAxes, real))})
+    if (type != expected)
+      return emitOpError() << "expects " << (what[0] == 'w' ? "" : what[0] == 'o' ? "an " : "an ") << what << " of type "
+                           << expected << ", found " << type;
+  // attn.attend C6
+  if (TypedValue<AttnTensorType> set = getSet()) {
+    AttnTensorType type = set.getType();
+    StringRef last = type.getRank() ? type.getAxisName(type.getRank() - 1) : StringRef();
+    if (!type.getElementType().isInteger(1) || (last != keySpace && blockParent(*this, last) != keySpace))
+      return emitOpError() << "expects a set of i1 whose last axis is `" << keySpace << "` or a space of blocks of it, found "
+                           << type;
+  }
+  // attn.attend C7
+  if ((!getSkip().empty() || getWeightFormat()) && getTile().value_or(0) < 1)
+    return emitOpError("expects a positive `tile` with `skip` and a format of weights, which depend on it");
+  if ((getWeightScale() || getWeightGroup()) && !getWeightFormat())
+    return emitOpError("expects a format of weights with their scale or group");
   return success();
 }
 
-/// Checks one region of attend against its argument and result types.
-static LogicalResult verifyRegion(AttendOp op, StringRef what, Region &region, bool hasScore, unsigned numCoordinates,
-                                  Type result) {
-  if (region.empty())
-    return success();
-  Block &block = region.front();
-  Builder builder(op.getContext());
-  SmallVector<Type> expected(hasScore ? 1 : 0, builder.getF32Type());
-  expected.append(numCoordinates, builder.getI32Type());
-  // attn.attend C3
-  if (block.getArgumentTypes() != TypeRange(expected)) {
-    InFlightDiagnostic diagnostic = op.emitOpError() << "expects arguments (";
-    llvm::interleaveComma(expected, diagnostic);
-    diagnostic << ") of the " << what << " region, found (";
-    llvm::interleaveComma(block.getArgumentTypes(), diagnostic);
-    diagnostic << ")";
-    return diagnostic;
-  }
-  // attn.attend C4
-  auto yield = block.empty() ? YieldOp() : dyn_cast<YieldOp>(block.back());
-  if (!yield)
-    return op.emitOpError() << "expects the " << what << " region to end with attn.yield";
-  if (yield.getValue().getType() != result) {
-    InFlightDiagnostic diagnostic = op.emitOpError() << "expects the " << what << " region to yield " << result
-                                                     << ", found " << yield.getValue().getType();
-    diagnostic.attachNote(yield.getLoc()) << "yielded here";
-    return diagnostic;
-  }
-  // attn.attend C5
-  for (Operation &inner : block.without_terminator()) {
-    StringRef dialect = inner.getName().getDialectNamespace();
-    bool isScalar = (dialect == "arith" || dialect == "math") && inner.getNumRegions() == 0 &&
-                    llvm::none_of(inner.getResultTypes(), llvm::IsaPred<ShapedType>);
-    if (isScalar || isa<ReadOp, PositionOp, SizeOp>(inner))
-      continue;
-    InFlightDiagnostic diagnostic = op.emitOpError() << "expects scalar arithmetic, attn.read, attn.position and "
-                                                        "attn.size in the "
-                                                     << what << " region, found `" << inner.getName() << "`";
-    diagnostic.attachNote(inner.getLoc()) << "found here";
-    return diagnostic;
-  }
-  return success();
+bool AttendOp::isPlain() {
+  auto hasAxes = [](AttnTensorType type, ArrayRef<StringRef> names) {
+    if (type.getRank() != names.size() || !type.hasOperandElementType())
+      return false;
+    for (auto [i, name] : llvm::enumerate(names))
+      if (type.getAxisName(i) != name)
+        return false;
+    return true;
+  };
+  return hasAxes(getQuery().getType(), {"b", "h", "q", "d"}) && hasAxes(getKey().getType(), {"b", "g", "kv", "d"}) &&
+         hasAxes(getValue().getType(), {"b", "g", "kv", "e"}) && getQuery().getDefiningOp<InputOp>() &&
+         getKey().getDefiningOp<InputOp>() && getValue().getDefiningOp<InputOp>() && !getSet() && getSkip().empty() &&
+         !getWeightFormat() && !getWeights();
 }
 
 LogicalResult AttendOp::verifyRegions() {
   Type real = Float32Type::get(getContext()), condition = IntegerType::get(getContext(), 1);
-  if (failed(verifyRegion(*this, "score", getScore(), /*hasScore=*/true, 4, real)) ||
-      failed(verifyRegion(*this, "mask", getMask(), /*hasScore=*/false, 4, condition)) ||
-      failed(verifyRegion(*this, "sink", getSink(), /*hasScore=*/false, 3, real)))
+  Type index = IntegerType::get(getContext(), 32);
+  SmallVector<Type> row(getNumOuter() + 1, index), point(getNumOuter() + 2, index), scored{real};
+  scored.append(point);
+  if (failed(verifyScalarRegion(*this, "score", getScore(), scored, real)) ||
+      failed(verifyScalarRegion(*this, "mask", getMask(), point, condition)) ||
+      failed(verifyScalarRegion(*this, "sink", getSink(), row, real)) ||
+      failed(verifyScalarRegion(*this, "skip", getSkip(), {real, real}, condition)))
     return failure();
+  return success();
+}
+
+LogicalResult YieldOp::verify() {
+  // attn.yield C1
+  if (!isa_and_nonnull<AttnDialect>((*this)->getParentOp()->getDialect()))
+    return emitOpError() << "expects to end a region of the attn dialect, found one of `"
+                         << (*this)->getParentOp()->getName() << "`";
   return success();
 }
 

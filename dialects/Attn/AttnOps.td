@@ -14,6 +14,7 @@ include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def Attn_Scalar : AnyTypeOf<[I1, I32, F32], "scalar (i1, i32 or f32)">;
+def Attn_Value : AnyTypeOf<[I1, I32, F32, Attn_TensorType], "scalar or tensor">;
 
 def Attn_VariantOp : Attn_Op<"variant", [Symbol, IsolatedFromAbove, SingleBlock, NoRegionArguments]> {
   let summary = "declares an attention variant";
@@ -82,8 +83,8 @@ def Attn_InputOp : Attn_Op<"input", [Pure]> {
 
     Constraints:
     - C1: the name is an identifier.
-    - C2: axes are index spaces or fixed sizes. (The type itself limits element types to the operand dtype, i1,
-      which is stored as one byte, i32, f32, f16 and bf16.)
+    - C2: axes are index spaces, declared ones among them, or fixed sizes. (The type itself limits element types
+      to the operand dtype, i1, which is stored as one byte, i32, f32, f16 and bf16.)
 
     - `sample`: how tests draw values; see `#attn.sample`.
   }];
@@ -115,7 +116,7 @@ def Attn_SizeOp : Attn_Op<"size", [Pure]> {
   let summary = "yields the number of indices of an index space";
   let description = [{
     Constraints:
-    - C1: the index space is one of `b`, `h`, `g`, `q`, `kv`, `d`, `e`.
+    - C1: the index space is one of `b`, `h`, `g`, `q`, `kv`, `t`, `d`, `e`, or declared by `attn.space`.
   }];
   let examples = [[{
     attn.variant @key_padding {
@@ -168,9 +169,9 @@ def Attn_PositionOp : Attn_Op<"position", [Pure]> {
 }
 
 def Attn_ReadOp : Attn_Op<"read", [Pure]> {
-  let summary = "reads one element of a captured tensor as a scalar";
+  let summary = "reads one element of a tensor as a scalar";
   let description = [{
-    Indices are i32. An index outside the axis is clamped to it, so that no index expression can read
+    The tensor is an input, the result of another stage, or the state of a recurrence. Indices are i32. An index outside the axis is clamped to it, so that no index expression can read
     out of bounds; an index that is the region's own coordinate never is. Reals read as f32, integers as
     i32, i1 as i1.
 
@@ -202,37 +203,56 @@ def Attn_ReadOp : Attn_Op<"read", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects]> {
+def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, AttrSizedOperandSegments]> {
   let summary = "softmax-weighted sum of values, with its log-sum-exp";
   let description = [{
-    For each (b, h, q), with g = h / (size(h) / size(g)):
+    The query is over `[outer..., row, dim]`, the key over `[some of outer..., key, dim]` and the value over
+    `[some of outer..., key, value dim]`; in the softmax family that is `[b, h, q, d]`, `[b, g, kv, d]` and `[b, g, kv, e]`.
+    Keys may also differ for each row: their leading axes may hold the row space. An axis of a key that the query
+    does not have is read at the index that follows from the query's (`g` from `h`, a block from its member).
+    For each (outer..., row):
 
     ```
-    s[kv]  = scale * sum(Q[b,h,q,d] * K[b,g,kv,d] for d)
-    x[kv]  = score(s[kv], b, h, q, kv)
-    m[kv]  = mask(b, h, q, kv)                        // true = attend
-    lse    = ln(sum(exp(x[kv]) for kv if m[kv]) + exp(sink(b, h, q)))
-    out[e] = sum(exp(x[kv] - lse) * V[b,g,kv,e] for kv if m[kv])
+    s[j]   = scale * sum(query[outer, row, d] * key[outer, j, d] for d)
+    x[j]   = score(s[j], outer, row, j)
+    m[j]   = mask(outer, row, j) and (j is in a block p that `set` holds)   // true = attend
+    lse    = ln(sum(exp(x[j]) for j if m[j]) + exp(sink(outer, row)))
+    out[e] = sum(exp(x[j] - lse) * value[outer, j, e] for j if m[j])
+    weights[j] = exp(x[j] - lse) if m[j] else 0
     ```
 
     A row that attends to nothing has `out = 0` and, without a sink, `lse = -inf`. `lse` is a natural
     logarithm in f32.
 
-    - `scale`: multiplies the dot product; `1 / sqrt(size(d))` when absent.
+    - `scale`: multiplies the dot product; `1 / sqrt(size(dim))` when absent.
+    - `set`: which blocks of keys (or keys) take part, an i1 tensor whose last axis is the key space or a space of
+      blocks of it. Its other axes are read as those of a key are.
     - `precision`: `f32` keeps f32-grade products of f32 operands; `tf32` allows rounding them to tf32. It says
       nothing about 16-bit operands.
-    - `score`: (s: f32, b, h, q, kv: i32) -> f32; identity when empty.
-    - `mask`: (b, h, q, kv: i32) -> i1; true when empty.
-    - `sink`: (b, h, q: i32) -> f32, a logit that takes part in the denominator only; none when empty.
+    - `score`: (s: f32, outer..., row, key: i32) -> f32; identity when empty.
+    - `mask`: (outer..., row, key: i32) -> i1; true when empty.
+    - `sink`: (outer..., row: i32) -> f32, a logit that takes part in the denominator only; none when empty.
+    - `tile`: the keys are taken in ascending tiles of this many keys, with a running maximum. It changes no result by
+      itself; `skip` and `weight_format` depend on it.
+    - `skip`: (tile maximum, running maximum before the tile: f32) -> i1; where it holds for a row, the tile takes part in
+      neither the sum nor the output of the row, but the maximum is updated.
+    - `weight_format`: exp(x[j] - running maximum) is rounded to this format before it multiplies the values (the
+      denominator uses the unrounded numbers): after a multiplication by `weight_scale`; with `weight_group`, after
+      a division by an f8E4M3 scale for each group of that many keys of a row, so that its maximum is the largest number.
 
-    `q` is the row index; `attn.position` turns it into a position on the key axis.
+    `row` is an index; `attn.position` turns it into a position on the key axis.
 
     Constraints:
-    - C1: `query` is over [b, h, q, d], `key` over [b, g, kv, d], `value` over [b, g, kv, e].
-    - C2: `out` is over [b, h, q, e] with the operand dtype and `lse` over [b, h, q] with f32.
+    - C1: the query has at least two axes; key and value end with a common key space, which is no axis of the query;
+      the key's dimension is the query's.
+    - C2: `out` is over the query's axes with the value's dimension; `lse` is over the query's axes without the last one,
+      with f32; `weights`, when present, has the key space in place of the query's dimension, with f32.
     - C3: region arguments are as listed.
     - C4: each region yields one value of the listed type.
-    - C5: regions hold only scalar arithmetic (`arith`, `math`) and `attn.read`, `attn.position`, `attn.size`.
+    - C5: regions hold only scalar arithmetic (`arith`, `math`) and `attn.read`, `attn.position`, `attn.size`,
+      `attn.reduce`, `attn.uniform`.
+    - C6: the set is an i1 tensor over the key space, or over blocks of it.
+    - C7: `skip` and `weight_format` come with a positive `tile`; `weight_scale` and `weight_group` with `weight_format`.
   }];
   let examples = [[{
     attn.variant @causal {
@@ -272,23 +292,41 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects]> {
     }
   }]];
   let arguments = (ins Attn_TensorType:$query, Attn_TensorType:$key, Attn_TensorType:$value,
-                       Optional<F32>:$scale,
-                       DefaultValuedAttr<Attn_PrecisionAttr, "::attnc::attn::Precision::F32">:$precision);
-  let results = (outs Attn_TensorType:$out, Attn_TensorType:$lse);
-  let regions = (region AnyRegion:$score, AnyRegion:$mask, AnyRegion:$sink);
+                       Optional<F32>:$scale, Optional<Attn_TensorType>:$set,
+                       DefaultValuedAttr<Attn_PrecisionAttr, "::attnc::attn::Precision::F32">:$precision,
+                       OptionalAttr<I64Attr>:$tile, OptionalAttr<Attn_FormatAttr>:$weight_format,
+                       OptionalAttr<F64Attr>:$weight_scale, OptionalAttr<I64Attr>:$weight_group);
+  let results = (outs Attn_TensorType:$out, Attn_TensorType:$lse, Optional<Attn_TensorType>:$weights);
+  let regions = (region AnyRegion:$score, AnyRegion:$mask, AnyRegion:$sink, AnyRegion:$skip);
+  let extraClassDeclaration = [{
+    /// Name of the space that keys run over.
+    ::llvm::StringRef getKeySpace() { return getKey().getType().getAxisName(getKey().getType().getRank() - 2); }
+    /// Number of axes of the query before the row.
+    unsigned getNumOuter() { return getQuery().getType().getRank() - 2; }
+    /// True if it is over the axes of the softmax family, with nothing that only the reference computes.
+    bool isPlain();
+  }];
   let assemblyFormat = [{
-    $query `,` $key `,` $value (`scale` $scale^)? (`precision` $precision^)?
+    $query `,` $key `,` $value (`scale` $scale^)? (`over` $set^ `:` type($set))? (`precision` $precision^)?
+    (`tile` $tile^)? (`weights` $weight_format^)? (`by` $weight_scale^)? (`group` $weight_group^)?
     custom<OptionalRegion>("\"score\"", $score)
     custom<OptionalRegion>("\"mask\"", $mask)
     custom<OptionalRegion>("\"sink\"", $sink)
-    attr-dict `:` type($query) `,` type($key) `,` type($value) `->` type($out) `,` type($lse)
+    custom<OptionalRegion>("\"skip\"", $skip)
+    attr-dict `:` type($query) `,` type($key) `,` type($value) `->` type($out) `,` type($lse) (`,` type($weights)^)?
   }];
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
 }
 
-def Attn_YieldOp : Attn_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"AttendOp">]> {
-  let summary = "ends a region with its value";
+def Attn_YieldOp : Attn_Op<"yield", [Pure, Terminator, ReturnLike]> {
+  let summary = "ends a region with its values";
+  let description = [{
+    A scalar region yields one scalar (`attn.reduce` also a condition), the body of `attn.recur` tensors.
+
+    Constraints:
+    - C1: it ends a region of an op of this dialect.
+  }];
   let examples = [[{
     attn.variant @causal {
       %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
@@ -304,8 +342,13 @@ def Attn_YieldOp : Attn_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"At
       attn.return ["out", "lse"](%out, %lse : !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>)
     }
   }]];
-  let arguments = (ins Attn_Scalar:$value);
-  let assemblyFormat = "$value attr-dict `:` type($value)";
+  let arguments = (ins Variadic<Attn_Value>:$values);
+  let assemblyFormat = "($values^ `:` type($values))? attr-dict";
+  let extraClassDeclaration = [{
+    /// The value of a region that yields one.
+    ::mlir::Value getValue() { return getValues().front(); }
+  }];
+  let hasVerifier = 1;
 }
 
 def Attn_ReturnOp : Attn_Op<"return", [Pure, Terminator, HasParent<"VariantOp">]> {

@@ -382,7 +382,7 @@ attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *te
   }
   // The outputs are checked before anything is computed.
   BoundSizes sizes;
-  std::string message = checkBindings(spec->signature, bindings.inputs, {}, sizes);
+  std::string message = checkBindings(spec->signature, bindings.inputs, {}, sizes, bindings.params);
   for (size_t i = 0; message.empty() && i < numOutputs; ++i) {
     if (!outputs[i].name || !outputs[i].tensor)
       return fail(ATTNC_INVALID_ARGUMENT, "an output without a name, or a null tensor");

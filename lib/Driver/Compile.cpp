@@ -184,14 +184,17 @@ llvm::Error driver::runCompile(const Options &options) {
 
   std::string diagnostics;
   mlir::ScopedDiagnosticHandler handler(module->getContext(), [&](mlir::Diagnostic &diagnostic) {
-    diagnostics += (diagnostics.empty() ? "" : "\n") + diagnostic.str();
+    std::string where = options.spec;
+    if (auto loc = diagnostic.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
+      where = formatv("{0}:{1}:{2}", loc.getFilename().getValue(), loc.getLine(), loc.getColumn());
+    diagnostics += formatv("{0}{1}: error: {2}", diagnostics.empty() ? "" : "\n", where, diagnostic.str());
     return mlir::success();
   });
   request.verify = !options.compileFrom.empty();
   llvm::Expected<CompileResult> result = runPhases(*module, request);
   if (!result) {
     std::string reason = llvm::toString(result.takeError());
-    return createStringError(formatv("{0}: error: {1}", options.spec, diagnostics.empty() ? reason : diagnostics));
+    return createStringError(diagnostics.empty() ? formatv("{0}: error: {1}", options.spec, reason).str() : diagnostics);
   }
   if (!dumpError.empty())
     return createStringError(dumpError);

@@ -165,7 +165,7 @@ static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
 static void normaliseQuery(Spec &spec, BoundSpec &bound) {
   for (auto attend : spec.variant().getBody().getOps<attn::AttendOp>()) {
     mlir::FloatAttr scale;
-    if (!attend.getScale() || !mlir::matchPattern(attend.getScale(), mlir::m_Constant(&scale)))
+    if (!attend.isPlain() || !attend.getScale() || !mlir::matchPattern(attend.getScale(), mlir::m_Constant(&scale)))
       continue;
     double factor = 1 / (std::fabs(scale.getValueAsDouble()) * std::sqrt(double(bound.sizes.spaces["d"])));
     TensorView query = bound.inputs["Q"].view;
@@ -186,10 +186,20 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   bound.sizes.operandDType = *dtype;
   bound.sizes.spaces = {{"b", options.batch},          {"h", options.heads},
                         {"g", options.effectiveKVHeads()}, {"q", options.qLen},
-                        {"kv", options.effectiveKVLen()},  {"d", options.headDim},
-                        {"e", options.effectiveVHeadDim()}};
+                        {"kv", options.effectiveKVLen()},  {"t", options.qLen},
+                        {"d", options.headDim},            {"e", options.effectiveVHeadDim()}};
   if (llvm::Error error = bindFiles(options, bound))
     return std::move(error);
+
+  std::vector<double> values;
+  std::string problem = checkParams(bound.signature, options.params, values);
+  if (!problem.empty())
+    return createStringError(problem);
+  for (size_t i = 0; i < values.size(); ++i)
+    bound.params[bound.signature.params[i].name] = values[i];
+  problem = sizeDeclaredSpaces(bound.signature, bound.params, bound.sizes);
+  if (!problem.empty())
+    return createStringError(problem);
 
   uint64_t seed = options.seed;
   for (const TensorDecl &decl : bound.signature.inputs) {
@@ -221,19 +231,13 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   if (!options.inputs.count("Q"))
     normaliseQuery(spec, bound);
 
-  std::vector<double> values;
-  std::string problem = checkParams(bound.signature, options.params, values);
-  if (!problem.empty())
-    return createStringError(problem);
-  for (size_t i = 0; i < values.size(); ++i)
-    bound.params[bound.signature.params[i].name] = values[i];
   std::map<std::string, TensorView> inputs, outputs;
   for (auto &[name, tensor] : bound.inputs)
     inputs[name] = tensor.view;
   for (auto &[name, tensor] : bound.outputs)
     outputs[name] = tensor.view;
   BoundSizes checked;
-  problem = checkBindings(bound.signature, inputs, outputs, checked);
+  problem = checkBindings(bound.signature, inputs, outputs, checked, bound.params);
   if (!problem.empty())
     return createStringError(problem);
   return std::move(bound);

@@ -16,13 +16,24 @@ namespace attnc::frontend {
 enum class ExprKind : uint8_t {
   Integer, Real, Bool, Name,
   Call,   ///< text(operands...)
-  Index,  ///< text[operands...]
+  Index,  ///< text[operands...]; operand i is for the axis `names[i]` if that is not empty
   Unary,  ///< op operands[0], op is Minus or the word `not`
   Binary, ///< operands[0] op operands[1]
   If,     ///< if operands[0] then operands[1] else operands[2]
 };
 
 enum class BinaryOp : uint8_t { Add, Sub, Mul, Div, Mod, Lt, Le, Gt, Ge, Eq, Ne, And, Or };
+
+struct Name {
+  llvm::StringRef text;
+  llvm::SMRange range;
+};
+
+/// `for name [in block]` of a reduction.
+struct Loop {
+  Name name;
+  std::optional<Name> block;
+};
 
 struct Expr {
   ExprKind kind;
@@ -38,17 +49,19 @@ struct Expr {
   double real = 0;
   unsigned depth = 1;
   llvm::SmallVector<Expr *, 3> operands;
+  /// Index: the axis of each operand, or empty names.
+  std::vector<Name> names;
+  /// Call: of a reduction, and of a function of rows.
+  std::vector<Loop> loops;
+  std::vector<Name> over;
+  Expr *condition = nullptr;
 };
 
-struct Name {
-  llvm::StringRef text;
-  llvm::SMRange range;
-};
-
-/// `def name(params) = body`, or `let name = body` without parameters.
+/// `def name(params) = body`, `let name = body` without parameters, or `let name[axes] = body`.
 struct Definition {
   Name name;
   llvm::SmallVector<Name> params;
+  std::optional<std::vector<Name>> axes;
   Expr *body = nullptr;
 };
 
@@ -77,24 +90,51 @@ struct Input {
   llvm::SmallVector<SampleArg> sampleArgs;
 };
 
-enum class StatementKind : uint8_t { Align, Precision, Input, Let, Def, Scale, Score, Mask, Sink, Output };
+enum class StatementKind : uint8_t {
+  Align, Precision, Input, Let, Def, Scale, Score, Mask, Sink, Output, // softmax attention
+  Blocks, Slots, Transform, Quantize,                                 // stages
+  Branch, Queries, Keys, Over, Tile, Skip, Out,                       // several branches
+  Recurrence, State, Assign, Every                                    // recurrences
+};
+
+/// A word behind the operand of `quantize`, with what follows it.
+struct Option {
+  Name word;
+  std::optional<std::vector<Expr *>> list;
+  std::optional<Name> argument;
+  Expr *value = nullptr;
+};
 
 struct Statement {
   StatementKind kind;
   /// The keyword.
   llvm::SMRange keyword;
-  /// Align, Precision, Output: the word after the keyword.
+  /// Align, Precision, Output, Over: the word after the keyword. Blocks, Slots, Quantize, Branch, Recurrence, State,
+  /// Assign: the name.
   Name word;
-  /// Scale, Score, Mask, Sink.
+  /// Queries, Keys: the tensors. Recurrence: the batch spaces.
+  std::vector<Name> names;
+  /// Blocks: the space of the members. Recurrence: the time. Quantize: the format.
+  Name other;
+  /// Scale, Score, Mask, Sink, Out, Skip, Tile, Every, State (initial value), Assign, Slots and Blocks (the extent).
   Expr *expr = nullptr;
-  /// Let, Def.
+  /// Blocks: the stride, and whether each block has all of its members.
+  Expr *stride = nullptr;
+  bool isFull = false;
+  /// Let, Def, Transform, Output with a value, State (its axes).
   Definition definition;
+  /// Quantize.
+  std::vector<Option> options;
   /// Input.
   std::vector<Input> inputs;
+  /// Branch, Recurrence.
+  std::vector<Statement> body;
 };
 
 struct Attention {
   Name name;
+  bool isRecurrence = false;
+  Statement recurrence; ///< time and batch spaces
   std::vector<Param> params;
   std::vector<Statement> statements;
 };

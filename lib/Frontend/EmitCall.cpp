@@ -26,7 +26,7 @@ void Emitter::reportUnknownName(const Expr *expr, bool isFunction) {
   for (auto *table : {&scope, &fileScope})
     for (auto &entry : *table) {
       candidates.push_back(entry.getKey());
-      static const StringRef words[] = {"parameter", "input", "`let`", "helper"};
+      static const StringRef words[] = {"parameter", "input", "tensor", "`let`", "helper"};
       kinds.emplace_back(entry.getKey(), words[entry.second.kind]);
     }
   if (!frames.empty())
@@ -62,8 +62,39 @@ void Emitter::reportUnknownName(const Expr *expr, bool isFunction) {
 
 Value Emitter::emitCall(const Expr *expr) {
   StringRef name = expr->text;
-  if (name == "size")
-    return emitSize(expr);
+  Symbol *symbol = lookup(name);
+  bool hasClauses = !expr->loops.empty() || !expr->over.empty();
+  if (!symbol) {
+    bool isFold = (name == "min" || name == "max") && expr->loops.empty();
+    if (isReduction(name) && !isFold && expr->over.empty())
+      return emitReduction(expr);
+    if (isRowFunction(name) && expr->loops.empty())
+      return emitRowFunction(expr);
+    if (hasClauses) {
+      error(expr->anchor, isReduction(name) || isRowFunction(name)
+                              ? formatv("`{0}` is written with `{1}`", name, isRowFunction(name) ? "over" : "for").str()
+                              : formatv("`{0}` takes neither `for` nor `over`", name).str());
+      return {};
+    }
+    if (name == "size")
+      return emitSize(expr);
+    if (name == "first" || name == "last")
+      return emitBlockBound(expr);
+    if (name == "uniform")
+      return emitUniform(expr);
+    if (name == "start")
+      return emitGroupStart(expr);
+    if (name == "grad")
+      return emitGradient(expr);
+  } else if (symbol->kind == Symbol::Helper && !hasClauses) {
+    return emitHelperCall(expr, *symbol->definition);
+  } else {
+    auto e = error(expr->anchor, "`" + name + "` is not a function");
+    e.note(symbol->range, symbol->kind == Symbol::Input || symbol->kind == Symbol::Tensor
+                              ? "declared as a tensor here; index it with [ ]"
+                              : "declared here");
+    return {};
+  }
   SmallVector<Value> args;
   for (const Expr *operand : expr->operands) {
     Value arg = emitExpr(operand);
@@ -73,23 +104,13 @@ Value Emitter::emitCall(const Expr *expr) {
   }
   if (llvm::is_contained(builtinNames(), name))
     return emitBuiltin(expr, args);
-  Symbol *symbol = lookup(name);
-  if (!symbol) {
-    StringRef hint = llvm::StringSwitch<StringRef>(name)
-                         .Cases({"sum", "mean", "dot", "softmax", "top", "cover", "l2norm", "rope", "merge"},
-                                "is not supported yet")
-                         .Default("");
-    if (hint.empty())
-      reportUnknownName(expr, /*isFunction=*/true);
-    else
-      error(expr->anchor, "`" + name + "` " + hint)
-          .note(expr->anchor, "scores, masks and sinks are scalar arithmetic today");
-    return {};
-  }
-  if (symbol->kind == Symbol::Helper)
-    return emitHelperCall(expr, *symbol->definition, args);
-  auto e = error(expr->anchor, "`" + name + "` is not a function");
-  e.note(symbol->range, symbol->kind == Symbol::Input ? "declared as a tensor here; index it with [ ]" : "declared here");
+  if (name == "merge" || name == "dot" || name == "l2norm" || name == "rope")
+    error(expr->anchor, "`" + name + "` is not a function")
+        .note(expr->anchor, name == "merge" ? "branches are merged by `out merge(a, b)`"
+                            : name == "dot" ? "write `sum(x * y for d)`"
+                                            : "specs define it by `def`, as those of the gallery do");
+  else
+    reportUnknownName(expr, /*isFunction=*/true);
   return {};
 }
 
@@ -99,9 +120,9 @@ Value Emitter::emitSize(const Expr *expr) {
     error(expr->range, "`size` takes one index space, as in `size(kv)`");
     return {};
   }
-  if (!attn::isIndexSpace(space->text)) {
+  if (!isSpace(space->text)) {
     error(space->range, "`" + space->text + "` is not an index space")
-        .note(space->range, "index spaces are b, h, g, q, kv, d and e");
+        .note(space->range, "index spaces are " + spaceNames());
     return {};
   }
   return attn::SizeOp::create(builder, locationOf(expr), builder.getI32Type(), space->text);
@@ -194,23 +215,47 @@ Value Emitter::emitBuiltin(const Expr *expr, ArrayRef<Value> args) {
   return make(builder, loc, v[0]);
 }
 
-Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition, ArrayRef<Value> args) {
+/// True if `expr` reads a tensor at the current indices, so that its value depends on where it is evaluated.
+static bool dependsOnPlace(const Expr *expr, llvm::function_ref<bool(StringRef)> isTensor) {
+  if (expr->kind == ExprKind::Name && isTensor(expr->text))
+    return true;
+  return llvm::any_of(expr->operands, [&](const Expr *operand) { return dependsOnPlace(operand, isTensor); });
+}
+
+Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition) {
   for (const Frame &frame : frames)
     if (frame.definition == &definition) {
       error(expr->anchor, "`" + definition.name.text + "` calls itself")
           .note(definition.name.range, "helpers are inlined, so they cannot be recursive");
       return {};
     }
-  if (args.size() != definition.params.size()) {
+  if (expr->operands.size() != definition.params.size()) {
     error(expr->range, formatv("`{0}` takes {1} argument{2}, found {3}", definition.name.text, definition.params.size(),
-                               definition.params.size() == 1 ? "" : "s", args.size())
+                               definition.params.size() == 1 ? "" : "s", expr->operands.size())
                            .str())
         .note(definition.name.range, "defined here");
     return {};
   }
+  auto isTensor = [&](StringRef name) {
+    if (name == "Q" || name == "K" || name == "V")
+      return true;
+    if (!frames.empty() && frames.back().args.count(name))
+      return !frames.back().args[name].value;
+    Symbol *symbol = lookup(name);
+    return symbol && (symbol->kind == Symbol::Input || symbol->kind == Symbol::Tensor || symbol->kind == Symbol::Let);
+  };
   Frame frame{&definition, expr->range, locationOf(expr), {}};
-  for (auto [param, arg] : llvm::zip_equal(definition.params, args))
-    frame.args[param.text] = arg;
+  for (auto [param, operand] : llvm::zip_equal(definition.params, expr->operands)) {
+    Argument &argument = frame.args[param.text];
+    argument.expr = operand;
+    argument.version = context->version;
+    if (dependsOnPlace(operand, isTensor))
+      continue;
+    // Evaluated here, so that an error in an argument that is not used is still one.
+    argument.value = emitExpr(operand);
+    if (!argument.value)
+      return {};
+  }
   bool saved = std::exchange(onQueryAxis, false);
   frames.push_back(std::move(frame));
   Value result = emitExpr(definition.body);

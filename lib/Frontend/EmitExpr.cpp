@@ -5,6 +5,7 @@
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace attnc;
@@ -59,10 +60,12 @@ Value Emitter::require(Value value, Type type, const Expr *expr, StringRef state
 Value Emitter::emitIn(EmitContext &into, const Expr *expr) {
   OpBuilder::InsertionGuard guard(builder);
   builder.restoreInsertionPoint(into.end);
-  context = &into;
+  EmitContext *saved = std::exchange(context, &into);
+  bool savedAxis = std::exchange(onQueryAxis, false);
   Value result = emitExpr(expr);
   into.end = builder.saveInsertionPoint();
-  context = nullptr;
+  context = saved;
+  onQueryAxis = savedAxis;
   return result;
 }
 
@@ -112,18 +115,39 @@ Symbol *Emitter::lookup(StringRef name) {
   return nullptr;
 }
 
+Value Emitter::emitArgument(Argument &argument) {
+  if (argument.value && argument.version == context->version)
+    return argument.value;
+  // The argument was written outside of this helper, but is evaluated at the coordinates here.
+  Frame frame = std::move(frames.back());
+  frames.pop_back();
+  Value value = emitExpr(argument.expr);
+  frames.push_back(std::move(frame));
+  return value;
+}
+
 Value Emitter::emitName(const Expr *expr) {
   StringRef name = expr->text;
   if (!frames.empty()) {
     auto it = frames.back().args.find(name);
-    if (it != frames.back().args.end())
-      return it->second;
+    if (it != frames.back().args.end()) {
+      Value value = emitArgument(it->second);
+      // The frame was moved meanwhile.
+      Argument &argument = frames.back().args.find(name)->second;
+      argument.value = value;
+      argument.version = context->version;
+      return value;
+    }
   }
   if (name == "inf")
     return constant(locationOf(expr), std::numeric_limits<double>::infinity());
+  if (auto it = context->words.find(name); it != context->words.end())
+    return it->second;
   bool isCoordinate = false;
   if (Value v = emitCoordinate(expr, isCoordinate); v || isCoordinate)
     return v;
+  if (name == "Q" || name == "K" || name == "V")
+    operandNamed(name);
   Symbol *symbol = lookup(name);
   if (!symbol) {
     reportUnknownName(expr, /*isFunction=*/false);
@@ -134,17 +158,14 @@ Value Emitter::emitName(const Expr *expr) {
     return symbol->value;
   case Symbol::Let:
     return emitLetUse(expr, *symbol);
-  case Symbol::Input: {
-    auto type = cast<attn::AttnTensorType>(symbol->value.getType());
-    if (type.getRank() == 0)
-      return emitIndex(expr);
-    std::string axes;
-    for (unsigned i = 0; i < type.getRank(); ++i)
-      axes += (i ? ", " : "") + (type.getAxisName(i).empty() ? std::string("0") : type.getAxisName(i).str());
-    error(expr->range, "`" + name + "` is a tensor and needs an index")
-        .fix(expr->range, (name + "[" + axes + "]").str(), "for example `" + name + "[" + axes + "]`");
-    return {};
-  }
+  case Symbol::Input:
+  case Symbol::Tensor:
+    if (symbol->isState && context->isScratch) {
+      error(expr->range, "a `let` without axes cannot read the state `" + name + "`, which changes within a step")
+          .note(symbol->range, "declared here");
+      return {};
+    }
+    return symbol->isBroken ? Value() : emitRead(expr, name, symbol->value, symbol->range);
   case Symbol::Helper:
     error(expr->range, "`" + name + "` is a helper and needs arguments").note(symbol->range, "defined here");
     return {};
@@ -154,33 +175,27 @@ Value Emitter::emitName(const Expr *expr) {
 
 Value Emitter::emitCoordinate(const Expr *expr, bool &isCoordinate) {
   StringRef name = expr->text;
-  isCoordinate = name == "s" || name == "Q" || name == "K" || name == "V" || attn::isIndexSpace(name);
+  isCoordinate = name == "s" || isSpace(name);
   if (!isCoordinate)
     return {};
-  Value v = name == "s" ? context->s : name == "b" ? context->b : name == "h" ? context->h
-            : name == "q" ? context->q : name == "kv" ? context->kv : name == "g" ? context->h : Value();
+  Value v = name == "s" ? Value() : indexOf(name, locationOf(expr));
   if (!v) {
-    if (name == "Q" || name == "K" || name == "V")
-      error(expr->range, "`" + name + "` is not a number: scores are computed from Q and K already")
-          .note(expr->range, "`s` is the scaled product in a `score`");
-    else if (name == "s")
+    if (name == "s")
       error(expr->range, "`s` is the current score and is only known in `score`");
-    else
+    else {
+      SmallVector<StringRef> known;
+      for (StringRef space : attn::indexSpaces())
+        if (context->coordinates.count(space) || (space == "g" && context->coordinates.count("h")))
+          known.push_back(space);
+      std::string list = known.empty() ? "" : llvm::join(ArrayRef(known).drop_back(), ", ");
+      if (!known.empty())
+        list = known.size() == 1 ? known[0].str() : list + " and " + known.back().str();
       error(expr->range, "`" + name + "` has no value in " + context->what)
-          .note(expr->range, context == &top ? llvm::Twine("a scale is one number for the whole tensor")
-                             : context->kv   ? llvm::Twine("here b, h, g, q and kv do")
-                                             : llvm::Twine("here b, h, g and q do"));
-    return {};
-  }
-  Location loc = locationOf(expr);
-  if (name == "g") {
-    if (!context->group) {
-      Value heads = attn::SizeOp::create(builder, loc, builder.getI32Type(), "h");
-      Value groups = attn::SizeOp::create(builder, loc, builder.getI32Type(), "g");
-      Value perGroup = arith::FloorDivSIOp::create(builder, loc, heads, groups);
-      context->group = arith::FloorDivSIOp::create(builder, loc, context->h, perGroup);
+          .note(expr->range, context == &top   ? llvm::Twine("a scale is one number for the whole tensor")
+                             : known.empty() ? llvm::Twine("no index space has one here")
+                                             : "here " + llvm::Twine(list) + (known.size() == 1 ? " does" : " do"));
     }
-    return context->group;
+    return {};
   }
   return name == "q" && !onQueryAxis ? emitPosition(expr) : v;
 }
@@ -200,9 +215,10 @@ Value Emitter::emitPosition(const Expr *expr) {
         .note(seen["align"], "declare top_left or bottom_right, or bind positions as an input over q");
     return {};
   }
-  if (!context->position)
-    context->position = attn::PositionOp::create(builder, locationOf(expr), builder.getI32Type(), context->q, *align);
-  return context->position;
+  Value &position = context->derived["position"];
+  if (!position)
+    position = attn::PositionOp::create(builder, locationOf(expr), builder.getI32Type(), context->coordinates["q"], *align);
+  return position;
 }
 
 Value Emitter::emitLetUse(const Expr *expr, Symbol &symbol) {
@@ -222,51 +238,6 @@ Value Emitter::emitLetUse(const Expr *expr, Symbol &symbol) {
   if (v)
     context->lets[name] = v;
   return v;
-}
-
-Value Emitter::emitIndex(const Expr *expr) {
-  StringRef name = expr->text;
-  Symbol *symbol = lookup(name);
-  if (!symbol || symbol->kind != Symbol::Input) {
-    if (symbol)
-      error(expr->anchor, "`" + name + "` is not a tensor and takes no index").note(symbol->range, "declared here");
-    else if (name == "Q" || name == "K" || name == "V")
-      error(expr->anchor, "elements of `" + name + "` cannot be read yet")
-          .note(expr->anchor, "`s` is the scaled product of Q and K in a `score`");
-    else
-      reportUnknownName(expr, /*isFunction=*/false);
-    return {};
-  }
-  auto type = cast<attn::AttnTensorType>(symbol->value.getType());
-  if (type.getRank() != expr->operands.size()) {
-    std::string axes;
-    for (unsigned i = 0; i < type.getRank(); ++i)
-      axes += (i ? ", " : "") +
-              (type.getAxisName(i).empty() ? std::to_string(type.getAxisSize(i)) : type.getAxisName(i).str());
-    error(expr->range, formatv("`{0}` has {1} ax{2}s, found {3} ind{4}", name, type.getRank(),
-                               type.getRank() == 1 ? "i" : "e", expr->operands.size(),
-                               expr->operands.size() == 1 ? "ex" : "ices")
-                           .str())
-        .note(symbol->range, "declared over [" + axes + "] here");
-    return {};
-  }
-  SmallVector<Value> indices;
-  for (auto [i, operand] : llvm::enumerate(expr->operands)) {
-    bool saved = std::exchange(onQueryAxis, type.getAxisName(i) == "q");
-    Value index = emitExpr(operand);
-    onQueryAxis = saved;
-    if (!index)
-      return {};
-    if (!index.getType().isInteger(32)) {
-      error(operand->range, formatv("an index must be an int, found {0}", nameOf(index.getType())).str())
-          .note(operand->range, "`i32(x)` rounds a real toward zero");
-      return {};
-    }
-    indices.push_back(index);
-  }
-  Type element = type.getElementType();
-  Type result = isa<IntegerType>(element) ? element : Type(builder.getF32Type());
-  return attn::ReadOp::create(builder, locationOf(expr), result, symbol->value, indices);
 }
 
 Value Emitter::emitUnary(const Expr *expr) {

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Verifier.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace attnc;
@@ -40,8 +41,7 @@ Emitter::Emitter(Reporter &reporter, const SpecFile &file, ModuleOp module)
     emitHelper(definition, fileScope);
 }
 
-/// `name` cannot be declared: it is a coordinate, an operand or a function.
-static bool isPredefined(StringRef name) {
+bool attnc::frontend::isPredefined(StringRef name) {
   return name == "s" || name == "Q" || name == "K" || name == "V" || name == "inf" || name == "size" ||
          name == "i32" || name == "f32" || attn::isIndexSpace(name) ||
          llvm::is_contained(builtinNames(), name);
@@ -49,7 +49,7 @@ static bool isPredefined(StringRef name) {
 
 bool Emitter::declare(const Name &name, Symbol symbol) {
   symbol.range = name.range;
-  if (isPredefined(name.text)) {
+  if (isPredefined(name.text) || attn::findSpace(variant, name.text)) {
     error(name.range, "`" + name.text + "` has a meaning in the language and cannot be declared");
     return false;
   }
@@ -75,17 +75,67 @@ void Emitter::emitHelper(const Definition &definition, llvm::StringMap<Symbol> &
     error(name.range, "`" + name.text + "` is declared twice").note(it->second.range, "first declared here");
 }
 
+attn::AttnTensorType Emitter::tensorType(ArrayRef<StringRef> axes, Type element) {
+  SmallVector<Attribute> names;
+  for (StringRef axis : axes)
+    names.push_back(builder.getStringAttr(axis));
+  return attn::AttnTensorType::get(builder.getContext(), names, element);
+}
+
+std::string Emitter::spaceNames() const {
+  SmallVector<std::string> names;
+  for (StringRef space : attn::indexSpaces())
+    names.push_back(space.str());
+  for (auto space : const_cast<Emitter *>(this)->variant.getBody().getOps<attn::SpaceOp>())
+    names.push_back(space.getName().str());
+  std::string text = llvm::join(ArrayRef(names).drop_back(), ", ");
+  return text + " and " + names.back();
+}
+
+/// Q, K or V, with the axes that they have in the family: declared when first used, so that a variant that does without
+/// one does not ask for it.
+Value Emitter::operandNamed(StringRef name) {
+  if (auto it = scope.find(name); it != scope.end())
+    return it->second.value;
+  StringRef rows = isRecurrence ? "t" : name == "Q" ? "q" : "kv";
+  StringRef heads = isRecurrence || name == "Q" ? "h" : "g";
+  auto type = tensorType({"b", heads, rows, name == "V" ? "e" : "d"}, builder.getNoneType());
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(&variant.getBody().front());
+  auto input = attn::InputOp::create(builder, variant.getLoc(), type, builder.getStringAttr(name), nullptr);
+  scope.try_emplace(name, Symbol{Symbol::Input, {}, input});
+  return input;
+}
+
+Value Emitter::tensorNamed(const Name &name) {
+  if (name.text == "Q" || name.text == "K" || name.text == "V")
+    return operandNamed(name.text);
+  Symbol *symbol = lookup(name.text);
+  if (symbol && (symbol->kind == Symbol::Input || symbol->kind == Symbol::Tensor))
+    return symbol->value;
+  if (symbol) {
+    error(name.range, "`" + name.text + "` is not a tensor").note(symbol->range, "declared here");
+    return {};
+  }
+  Expr expr;
+  expr.kind = ExprKind::Name;
+  expr.text = name.text;
+  expr.range = expr.anchor = name.range;
+  reportUnknownName(&expr, /*isFunction=*/false);
+  return {};
+}
+
 void Emitter::emit(const Attention &attention) {
   scope.clear();
   seen.clear();
   align.reset();
-  precision = attn::Precision::F32;
-  hasLSE = false;
-  scale = {};
-  score = EmitContext();
+  isRecurrence = attention.isRecurrence;
+  own.emplace();
+  outExpr = nullptr;
+  out = lse = {};
+  outputs.clear();
+  lateOutputs.clear();
   numOperations = 0;
-  for (Region *region : {&scoreRegion, &maskRegion, &sinkRegion})
-    region->getBlocks().clear();
 
   builder.setInsertionPointToEnd(module.getBody());
   Location loc = reporter.location(attention.name.range);
@@ -95,27 +145,32 @@ void Emitter::emit(const Attention &attention) {
       return;
     }
   variant = attn::VariantOp::create(builder, loc, attention.name.text);
-  Block &body = variant.getBody().emplaceBlock();
-  builder.setInsertionPointToEnd(&body);
+  stages = &variant.getBody().emplaceBlock();
+  builder.setInsertionPointToEnd(stages);
   top = EmitContext();
   top.what = "`scale`";
-  top.end = builder.saveInsertionPoint();
 
-  auto operand = [&](StringRef name, ArrayRef<StringRef> axes) -> Value {
-    SmallVector<Attribute> names;
-    for (StringRef axis : axes)
-      names.push_back(builder.getStringAttr(axis));
-    auto type = attn::AttnTensorType::get(builder.getContext(), names, builder.getNoneType());
-    return attn::InputOp::create(builder, loc, type, builder.getStringAttr(name), nullptr);
-  };
   for (const Param &param : attention.params)
     emitParam(param);
-  query = operand("Q", {"b", "h", "q", "d"});
-  key = operand("K", {"b", "g", "kv", "d"});
-  value = operand("V", {"b", "g", "kv", "e"});
-  for (const Statement &statement : attention.statements)
-    emitStatement(statement);
-  emitAttend(attention);
+  auto isKind = [](StatementKind kind) { return [kind](const Statement &s) { return s.kind == kind; }; };
+  bool isPlain = !attention.isRecurrence && llvm::none_of(attention.statements, isKind(StatementKind::Out));
+  auto declaresOperand = [&](StringRef name) {
+    return llvm::any_of(attention.statements, [&](const Statement &s) {
+      return llvm::any_of(s.inputs, [&](const Input &input) { return input.name.text == name; });
+    });
+  };
+  if (isPlain)
+    for (StringRef name : {"Q", "K", "V"})
+      if (!declaresOperand(name))
+        operandNamed(name);
+  if (attention.isRecurrence) {
+    emitRecurrence(attention.recurrence, attention.name, attention.statements, /*isTopLevel=*/true);
+  } else {
+    for (const Statement &statement : attention.statements)
+      emitStatement(statement);
+  }
+  if (!reporter.hasErrors())
+    emitReturn(attention);
 }
 
 void Emitter::emitParam(const Param &param) {
@@ -146,7 +201,7 @@ void Emitter::emitParam(const Param &param) {
   declare(param.name, {Symbol::Param, {}, value});
 }
 
-bool Emitter::once(const Statement &statement, StringRef hint) {
+bool Emitter::once(llvm::StringMap<SMRange> &seen, const Statement &statement, StringRef hint) {
   StringRef word(statement.keyword.Start.getPointer(),
                  statement.keyword.End.getPointer() - statement.keyword.Start.getPointer());
   auto [it, isNew] = seen.try_emplace(word, statement.keyword);
@@ -156,12 +211,23 @@ bool Emitter::once(const Statement &statement, StringRef hint) {
   return isNew;
 }
 
+bool Emitter::expectHere(const Statement &statement, bool isHere, StringRef place) {
+  if (isHere)
+    return true;
+  StringRef word(statement.keyword.Start.getPointer(),
+                 statement.keyword.End.getPointer() - statement.keyword.Start.getPointer());
+  if (statement.kind == StatementKind::Assign)
+    error(statement.keyword, formatv("`{0} = ...` belongs into {1}", word, place).str())
+        .note(statement.keyword, "a tensor is declared by `let name[axes] = ...`");
+  else
+    error(statement.keyword, formatv("`{0}` belongs into {1}", word, place).str());
+  return false;
+}
+
 void Emitter::emitStatement(const Statement &statement) {
   switch (statement.kind) {
   case StatementKind::Align:
     return emitAlign(statement);
-  case StatementKind::Precision:
-    return emitPrecision(statement);
   case StatementKind::Input:
     for (const Input &input : statement.inputs)
       emitInput(input);
@@ -174,45 +240,108 @@ void Emitter::emitStatement(const Statement &statement) {
     error(statement.definition.name.range, "`" + statement.definition.name.text + "` is declared twice")
         .note(fileScope[statement.definition.name.text].range, "first declared here");
     return;
-  case StatementKind::Scale: {
-    if (!once(statement, "the last one would win"))
-      return;
-    Value v = require(emitIn(top, statement.expr), builder.getF32Type(), statement.expr, "scale");
-    scale = v;
-    return;
-  }
-  case StatementKind::Score:
-    return emitScore(statement);
-  case StatementKind::Mask: {
-    if (!once(statement, "join the conditions with `and` or `or`"))
-      return;
-    EmitContext mask;
-    openRegion(maskRegion, mask, "a mask", {"b", "h", "q", "kv"}, statement.keyword);
-    Value v = require(emitIn(mask, statement.expr), builder.getI1Type(), statement.expr, "mask");
-    return closeRegion(mask, v, statement.keyword);
-  }
-  case StatementKind::Sink: {
-    if (!once(statement, "one logit joins the denominator"))
-      return;
-    EmitContext sink;
-    openRegion(sinkRegion, sink, "a sink", {"b", "h", "q"}, statement.keyword);
-    Value v = require(emitIn(sink, statement.expr), builder.getF32Type(), statement.expr, "sink");
-    return closeRegion(sink, v, statement.keyword);
-  }
   case StatementKind::Output:
-    if (statement.word.text == "lse") {
-      if (once(statement, "`lse` is one output"))
-        hasLSE = true;
-      return;
-    }
-    error(statement.word.range, "only `output lse` is supported yet, found `" + statement.word.text + "`")
-        .note(statement.word.range, "`out` is always an output");
+    return emitOutput(statement);
+  case StatementKind::Blocks:
+  case StatementKind::Slots:
+    return emitSpace(statement);
+  case StatementKind::Transform:
+    return emitTransform(statement);
+  case StatementKind::Quantize:
+    return statement.word.text == "P" ? emitBranchStatement(*own, statement) : emitQuantize(statement);
+  case StatementKind::Precision:
+  case StatementKind::Scale:
+  case StatementKind::Score:
+  case StatementKind::Mask:
+  case StatementKind::Sink:
+  case StatementKind::Queries:
+  case StatementKind::Keys:
+  case StatementKind::Over:
+  case StatementKind::Tile:
+  case StatementKind::Skip:
+    if (expectHere(statement, !isRecurrence, "an `attention` or a `branch`"))
+      emitBranchStatement(*own, statement);
+    return;
+  case StatementKind::Branch:
+    return emitBranch(statement);
+  case StatementKind::Out:
+    return emitOut(statement);
+  case StatementKind::Recurrence:
+    return emitRecurrence(statement, statement.word, statement.body, /*isTopLevel=*/false);
+  case StatementKind::State:
+  case StatementKind::Assign:
+  case StatementKind::Every:
+    expectHere(statement, false, "a `recurrence`");
     return;
   }
 }
 
+void Emitter::emitOutput(const Statement &statement) {
+  const Name &name = statement.word;
+  if (statement.definition.body) {
+    emitLet(statement);
+    if (Symbol *symbol = lookup(name.text); symbol && symbol->value)
+      outputs.emplace_back(name, symbol->value);
+    return;
+  }
+  for (const Statement *earlier : lateOutputs)
+    if (earlier->word.text == name.text) {
+      error(statement.keyword, "`" + name.text + "` is one output").note(earlier->keyword, "first written here");
+      return;
+    }
+  lateOutputs.push_back(&statement);
+}
+
+/// Ends the variant: its own attention stage unless `out` says otherwise, and the outputs by name.
+void Emitter::emitReturn(const Attention &attention) {
+  Location loc = reporter.location(attention.name.range);
+  builder.setInsertionPointToEnd(&variant.getBody().front());
+  if (!out && !isRecurrence) {
+    for (auto [name, value] : {std::pair("Q", &own->query), std::pair("K", &own->key), std::pair("V", &own->value)})
+      if (!*value)
+        *value = operandNamed(name);
+    attn::AttendOp attend = emitAttend(*own, loc, /*hasWeights=*/false);
+    if (!attend)
+      return;
+    out = attend.getOut();
+    lse = attend.getLse();
+  }
+  SmallVector<StringRef> names;
+  SmallVector<Value> values;
+  if (out) {
+    names.push_back("out");
+    values.push_back(out);
+  }
+  for (const Statement *statement : lateOutputs) {
+    const Name &name = statement->word;
+    Symbol *symbol = lookup(name.text);
+    Value value = symbol ? symbol->value : Value();
+    if (name.text == "lse" && !value)
+      value = lse;
+    if (!value || !isa<attn::AttnTensorType>(value.getType())) {
+      auto e = error(name.range, "`" + name.text + "` is not a tensor that could be an output");
+      if (name.text == "lse")
+        e.note(name.range, "`out` is no attention stage here; name one, as in `output lse[b, h, q] = near.lse`");
+      else
+        e.note(name.range, "`out` is always an output, and `output lse` adds the log-sum-exp");
+      return;
+    }
+    outputs.emplace_back(name, value);
+  }
+  for (auto &[name, value] : outputs) {
+    names.push_back(name.text);
+    values.push_back(value);
+  }
+  if (values.empty()) {
+    error(attention.name.range, "`" + attention.name.text + "` has no output")
+        .note(attention.name.range, "add `out` or `output`");
+    return;
+  }
+  attn::ReturnOp::create(builder, loc, builder.getStrArrayAttr(names), values);
+}
+
 void Emitter::emitAlign(const Statement &statement) {
-  if (!once(statement, "queries have one place on the key axis"))
+  if (!once(seen, statement, "queries have one place on the key axis"))
     return;
   align = attn::symbolizeAlign(statement.word.text);
   if (align)
@@ -222,16 +351,6 @@ void Emitter::emitAlign(const Statement &statement) {
   if (auto near = nearestName(statement.word.text, {"none", "top_left", "bottom_right"}))
     e.fix(statement.word.range, *near, "did you mean `" + *near + "`?");
   align = attn::Align::TopLeft; // one error is enough
-}
-
-void Emitter::emitPrecision(const Statement &statement) {
-  if (!once(statement, "the products have one precision"))
-    return;
-  auto parsed = attn::symbolizePrecision(statement.word.text);
-  if (!parsed)
-    error(statement.word.range, "expected f32 or tf32, found `" + statement.word.text + "`")
-        .note(statement.word.range, "16-bit products follow from the dtype of Q, K and V");
-  precision = parsed.value_or(attn::Precision::F32);
 }
 
 attn::SampleAttr Emitter::sampleOf(const Input &input) {
@@ -260,9 +379,8 @@ attn::SampleAttr Emitter::sampleOf(const Input &input) {
       args.push_back(builder.getF64FloatAttr(*arg.number));
       continue;
     }
-    if (!attn::isIndexSpace(arg.space)) {
-      error(arg.range, "`" + arg.space + "` is not an index space")
-          .note(arg.range, "index spaces are b, h, g, q, kv, d and e");
+    if (!isSpace(arg.space)) {
+      error(arg.range, "`" + arg.space + "` is not an index space").note(arg.range, "index spaces are " + spaceNames());
       return {};
     }
     args.push_back(builder.getStringAttr(arg.space));
@@ -277,6 +395,7 @@ void Emitter::emitInput(const Input &input) {
                      .Case("bf16", builder.getBF16Type())
                      .Case("i32", builder.getI32Type())
                      .Case("bool", builder.getI1Type())
+                     .Case("dtype", builder.getNoneType())
                      .Default(Type());
   if (!element) {
     auto e = error(input.type.range, "`" + input.type.text + "` is not an element type");
@@ -288,7 +407,7 @@ void Emitter::emitInput(const Input &input) {
     if (!fix.empty())
       e.fix(input.type.range, fix, "did you mean `" + fix + "`?");
     else
-      e.note(input.type.range, "element types are f32, f16, bf16, i32 and bool");
+      e.note(input.type.range, "element types are f32, f16, bf16, i32, bool and dtype, the one of Q, K and V");
     element = builder.getF32Type();
   }
   SmallVector<Attribute> axes;
@@ -302,9 +421,9 @@ void Emitter::emitInput(const Input &input) {
       axes.push_back(builder.getI64IntegerAttr(size));
       continue;
     }
-    if (!attn::isIndexSpace(axis.text)) {
+    if (!isSpace(axis.text)) {
       error(axis.range(), describe(axis) + " is not an index space")
-          .note(axis.range(), "index spaces are b, h, g, q, kv, d and e; a number is a fixed size");
+          .note(axis.range(), "index spaces are " + spaceNames() + "; a number is a fixed size");
       continue;
     }
     auto name = builder.getStringAttr(axis.text);
@@ -319,73 +438,16 @@ void Emitter::emitInput(const Input &input) {
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(&variant.getBody().front());
   Value value = attn::InputOp::create(builder, loc, type, builder.getStringAttr(input.name.text), sample);
-  declare(input.name, {Symbol::Input, {}, value});
-}
-
-/// Adds to `region` a block whose arguments are the coordinates. The region becomes part of the module later.
-void Emitter::openRegion(Region &region, EmitContext &into, StringRef what, ArrayRef<StringRef> coordinates,
-                         SMRange range) {
-  Block &block = region.emplaceBlock();
-  into.what = what;
-  for (StringRef name : coordinates) {
-    Type type = name == "s" ? Type(builder.getF32Type()) : Type(builder.getI32Type());
-    Value arg = block.addArgument(type, NameLoc::get(builder.getStringAttr(name), reporter.location(range)));
-    (name == "s" ? into.s : name == "b" ? into.b : name == "h" ? into.h : name == "q" ? into.q : into.kv) = arg;
-  }
-  into.end = OpBuilder::InsertPoint(&block, block.end());
-}
-
-void Emitter::closeRegion(EmitContext &from, Value value, SMRange range) {
-  if (!value)
+  Symbol symbol{Symbol::Input, input.name.range, value};
+  // The operands may be declared too, to give them other axes.
+  bool isOperand = input.name.text == "Q" || input.name.text == "K" || input.name.text == "V";
+  if (!isOperand) {
+    declare(input.name, symbol);
     return;
-  OpBuilder::InsertionGuard guard(builder);
-  builder.restoreInsertionPoint(from.end);
-  attn::YieldOp::create(builder, reporter.location(range), value);
-}
-
-void Emitter::emitLet(const Statement &statement) {
-  const Definition &definition = statement.definition;
-  Symbol symbol{Symbol::Let, {}, {}, &definition};
-  EmitContext scratch;
-  Region region;
-  openRegion(region, scratch, "a `let`", {"b", "h", "q", "kv"}, statement.keyword);
-  symbol.isBroken = !emitIn(scratch, definition.body);
-  declare(definition.name, symbol);
-}
-
-void Emitter::emitScore(const Statement &statement) {
-  if (scoreRegion.empty())
-    openRegion(scoreRegion, score, "a score", {"s", "b", "h", "q", "kv"}, statement.keyword);
-  Value v = require(emitIn(score, statement.expr), builder.getF32Type(), statement.expr, "score");
-  if (v)
-    score.s = v;
-  lastScore = statement.keyword;
-}
-
-void Emitter::emitAttend(const Attention &attention) {
-  if (!scoreRegion.empty())
-    closeRegion(score, score.s, lastScore);
-  if (reporter.hasErrors())
-    return;
-  builder.setInsertionPointToEnd(&variant.getBody().front());
-  Location loc = reporter.location(attention.name.range);
-  auto named = [&](ArrayRef<StringRef> axes, Type element) {
-    SmallVector<Attribute> names;
-    for (StringRef axis : axes)
-      names.push_back(builder.getStringAttr(axis));
-    return attn::AttnTensorType::get(builder.getContext(), names, element);
-  };
-  auto outType = named({"b", "h", "q", "e"}, builder.getNoneType());
-  auto lseType = named({"b", "h", "q"}, builder.getF32Type());
-  auto attend = attn::AttendOp::create(builder, loc, outType, lseType, query, key, value, scale, precision);
-  attend.getScore().takeBody(scoreRegion);
-  attend.getMask().takeBody(maskRegion);
-  attend.getSink().takeBody(sinkRegion);
-  SmallVector<StringRef> names{"out"};
-  SmallVector<Value> values{attend.getOut()};
-  if (hasLSE) {
-    names.push_back("lse");
-    values.push_back(attend.getLse());
   }
-  attn::ReturnOp::create(builder, loc, builder.getStrArrayAttr(names), values);
+  auto [it, isNew] = scope.try_emplace(input.name.text, symbol);
+  if (!isNew)
+    error(input.name.range, "`" + input.name.text + "` is declared after its first use, or twice")
+        .note(it->second.range, "first used here");
 }
+

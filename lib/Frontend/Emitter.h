@@ -15,20 +15,49 @@ namespace attnc::frontend {
 
 /// What a name stands for.
 struct Symbol {
-  enum Kind : uint8_t { Param, Input, Let, Helper } kind;
+  enum Kind : uint8_t {
+    Param,
+    Input,  ///< a tensor that is bound
+    Tensor, ///< a tensor that a stage yields, or a state
+    Let,    ///< a formula without axes
+    Helper
+  } kind;
   llvm::SMRange range;
-  mlir::Value value;                      ///< Param, Input
+  mlir::Value value;                      ///< Param, Input, Tensor
   const Definition *definition = nullptr; ///< Let, Helper
-  bool isBroken = false;                  ///< Let: an error was reported; its uses stay silent
+  bool isBroken = false;                  ///< an error was reported; its uses stay silent
+  bool isState = false;                   ///< Tensor: assignments change what it stands for
 };
 
 /// The place that expressions are emitted to: a region and the coordinates that it has.
 struct EmitContext {
-  llvm::StringRef what; ///< "a mask", for messages
-  mlir::Value s, b, h, q, kv;
-  mlir::Value group, position; ///< emitted on first use
+  std::string what; ///< "a mask", for messages
+  /// Indices of the spaces that have one here, and the words of the region (`s`, `tile_max`).
+  llvm::StringMap<mlir::Value> coordinates, words;
+  /// What follows from the coordinates, emitted on first use: `g` from `h`, blocks from members, `position`.
+  llvm::StringMap<mlir::Value> derived;
   llvm::StringMap<mlir::Value> lets;
   mlir::OpBuilder::InsertPoint end;
+  /// The axes of the stage that the region computes, for functions of rows; null if they cannot stand here.
+  const llvm::SmallVector<llvm::StringRef> *stageAxes = nullptr;
+  /// Changes with each reduction that is entered: what was emitted for another version has other coordinates.
+  unsigned version = 0;
+  bool isScratch = false; ///< the region is thrown away after it was checked
+};
+
+/// An attention stage that is being declared: the variant's own, or a `branch`.
+struct BranchState {
+  mlir::Value query, key, value, scale, set;
+  std::optional<attn::Precision> precision;
+  mlir::Region scoreRegion, maskRegion, sinkRegion, skipRegion;
+  EmitContext score;
+  llvm::SMRange lastScore;
+  std::optional<int64_t> tile;
+  std::optional<attn::Format> weightFormat;
+  std::optional<double> weightScale;
+  std::optional<int64_t> weightGroup;
+  llvm::StringMap<llvm::SMRange> seen;
+  llvm::SMRange firstStatement; ///< of a branch's own statements, if there was one
 };
 
 class Emitter {
@@ -42,18 +71,57 @@ private:
   void emitParam(const Param &param);
   void emitStatement(const Statement &statement);
   void emitAlign(const Statement &statement);
-  void emitPrecision(const Statement &statement);
   void emitInput(const Input &input);
   attn::SampleAttr sampleOf(const Input &input);
-  void emitLet(const Statement &statement);
   void emitHelper(const Definition &definition, llvm::StringMap<Symbol> &scope);
-  void emitScore(const Statement &statement);
-  void emitAttend(const Attention &attention);
+  void emitOutput(const Statement &statement);
+  void emitReturn(const Attention &attention);
   bool declare(const Name &name, Symbol symbol);
-  bool once(const Statement &statement, llvm::StringRef hint);
+  bool once(llvm::StringMap<llvm::SMRange> &seen, const Statement &statement, llvm::StringRef hint);
+  bool expectHere(const Statement &statement, bool isHere, llvm::StringRef place);
+  /// The tensor that `name` stands for; Q, K and V are declared when they are first used.
+  mlir::Value tensorNamed(const Name &name);
+  mlir::Value operandNamed(llvm::StringRef name);
+  std::string spaceNames() const;
+  bool isSpace(llvm::StringRef name) const { return attn::isKnownSpace(variant, name); }
+  attn::AttnTensorType tensorType(llvm::ArrayRef<llvm::StringRef> axes, mlir::Type element);
+
+  // EmitStage.cpp
+  void emitSpace(const Statement &statement);
+  void emitLet(const Statement &statement);
+  void emitTransform(const Statement &statement);
+  void emitQuantize(const Statement &statement);
+  bool checkAxes(const std::vector<Name> &axes, llvm::SmallVector<llvm::StringRef> &names);
+  /// The stage that computes `expr` over `axes`; null after an error. `element` is what it must yield, or null.
+  mlir::Value emitTensor(const Expr *expr, llvm::ArrayRef<llvm::StringRef> axes, mlir::Type element,
+                         llvm::StringRef statement, mlir::Type stored = {});
+  /// One op with a region over `axes`: `body` emits what is yielded.
+  mlir::Value emitCompute(llvm::ArrayRef<llvm::StringRef> axes, llvm::StringRef what, llvm::SMRange range,
+                          llvm::function_ref<mlir::Value()> body, mlir::Type stored = {});
+  bool emitKeys(mlir::Region &region, attn::AttnTensorType type, llvm::ArrayRef<Expr *> keys, llvm::SMRange range);
+  mlir::Value emitRowFunction(const Expr *expr);
+  mlir::Value emitRowTensor(const Expr *expr, llvm::ArrayRef<llvm::StringRef> axes);
+  mlir::Value emitSelection(const Expr *expr, mlir::Value ranks, llvm::ArrayRef<llvm::StringRef> axes);
+
+  // EmitBranch.cpp
+  void emitBranchStatement(BranchState &branch, const Statement &statement);
+  void emitBranch(const Statement &statement);
+  void emitWeights(BranchState &branch, const Statement &statement);
+  void emitScore(BranchState &branch, const Statement &statement);
+  void emitOut(const Statement &statement);
+  bool emitMerge(const Expr *expr);
+  attn::AttendOp emitAttend(BranchState &branch, mlir::Location loc, bool hasWeights);
+  void openBranchRegion(BranchState &branch, mlir::Region &region, EmitContext &context, llvm::StringRef what,
+                        bool hasScore, bool hasKey, llvm::SMRange range);
   void openRegion(mlir::Region &region, EmitContext &context, llvm::StringRef what,
-                  llvm::ArrayRef<llvm::StringRef> coordinates, llvm::SMRange range);
+                  llvm::ArrayRef<llvm::StringRef> words, llvm::ArrayRef<llvm::StringRef> spaces, llvm::SMRange range);
   void closeRegion(EmitContext &context, mlir::Value value, llvm::SMRange range);
+
+  // EmitRecurrence.cpp
+  void emitRecurrence(const Statement &header, const Name &name, const std::vector<Statement> &body, bool isTopLevel);
+  void emitStep(const Statement &statement);
+  mlir::Value emitGradient(const Expr *expr);
+  mlir::Value emitGroupStart(const Expr *expr);
 
   // EmitExpr.cpp
   mlir::Value emitIn(EmitContext &context, const Expr *expr);
@@ -62,7 +130,6 @@ private:
   mlir::Value emitCoordinate(const Expr *expr, bool &isCoordinate);
   mlir::Value emitPosition(const Expr *expr);
   mlir::Value emitLetUse(const Expr *expr, Symbol &symbol);
-  mlir::Value emitIndex(const Expr *expr);
   mlir::Value emitUnary(const Expr *expr);
   mlir::Value emitBinary(const Expr *expr);
   mlir::Value emitArithmetic(const Expr *expr, mlir::Value lhs, mlir::Value rhs);
@@ -71,12 +138,23 @@ private:
   mlir::Value emitIf(const Expr *expr);
   mlir::Value emitInteger(const Expr *expr, int64_t value);
 
+  // EmitRead.cpp
+  mlir::Value emitIndex(const Expr *expr);
+  mlir::Value emitRead(const Expr *expr, llvm::StringRef name, mlir::Value tensor, llvm::SMRange declared);
+  /// The index of `space` here, or null: a coordinate, or what follows from one.
+  mlir::Value indexOf(llvm::StringRef space, mlir::Location loc);
+  bool tensorArgument(llvm::StringRef name, llvm::StringRef &tensor);
+  mlir::Value emitReduction(const Expr *expr);
+  mlir::Value emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth);
+  mlir::Value emitBlockBound(const Expr *expr);
+  mlir::Value emitUniform(const Expr *expr);
+
   // EmitCall.cpp
   mlir::Value emitCall(const Expr *expr);
   mlir::Value emitSize(const Expr *expr);
   mlir::Value emitCast(const Expr *expr, mlir::Value value, bool toReal);
   mlir::Value emitBuiltin(const Expr *expr, llvm::ArrayRef<mlir::Value> args);
-  mlir::Value emitHelperCall(const Expr *expr, const Definition &definition, llvm::ArrayRef<mlir::Value> args);
+  mlir::Value emitHelperCall(const Expr *expr, const Definition &definition);
 
   /// `value` as f32; integers are converted.
   mlir::Value toReal(mlir::Value value, mlir::Location loc);
@@ -89,13 +167,21 @@ private:
   void reportUnknownName(const Expr *expr, bool isFunction);
   Symbol *lookup(llvm::StringRef name);
 
+  /// An argument of a helper: the expression of the call, evaluated where it is used, so that one that is used
+  /// within a reduction of the helper is at the index of that reduction.
+  struct Argument {
+    const Expr *expr;
+    mlir::Value value;
+    unsigned version = 0;
+  };
   /// A helper call that is being inlined.
   struct Frame {
     const Definition *definition;
     llvm::SMRange call;
     mlir::Location location;
-    llvm::StringMap<mlir::Value> args;
+    llvm::StringMap<Argument> args;
   };
+  mlir::Value emitArgument(Argument &argument);
 
   static constexpr unsigned maxOperations = 100000;
 
@@ -105,26 +191,44 @@ private:
   mlir::OpBuilder builder;
   llvm::StringMap<Symbol> fileScope;
 
-  // The attention that is being emitted.
+  // The variant that is being emitted.
   llvm::StringMap<Symbol> scope;
   llvm::StringMap<llvm::SMRange> seen;
   attn::VariantOp variant;
-  mlir::Value query, key, value, scale;
+  bool isRecurrence = false;
   std::optional<attn::Align> align;
-  attn::Precision precision = attn::Precision::F32;
-  bool hasLSE = false;
-  mlir::Region scoreRegion, maskRegion, sinkRegion;
-  EmitContext top, score;
-  llvm::SMRange lastScore;
+  std::optional<BranchState> own;
+  mlir::Block *stages = nullptr; ///< where stages go: the variant's body, or that of a recurrence
+  mlir::Operation *lastInput = nullptr;
+  llvm::StringMap<unsigned> operandOrder;
+  EmitContext top;
+  const Expr *outExpr = nullptr;
+  mlir::Value out, lse;
+  std::vector<std::pair<Name, mlir::Value>> outputs;
+  llvm::SmallVector<const Statement *> lateOutputs;
+
+  // The recurrence that is being emitted.
+  llvm::StringMap<mlir::Value> stepCoordinates;
+  std::vector<std::string> stateNames;
+  llvm::StringMap<mlir::Value> groupStarts;
+  std::vector<mlir::Value> stepOuts;
+  bool inRecurrence = false;
 
   EmitContext *context = nullptr;
   bool onQueryAxis = false;
+  unsigned numVersions = 0;
   std::vector<Frame> frames;
   unsigned numOperations = 0;
 };
 
 /// The built-in functions, for suggestions.
 llvm::ArrayRef<llvm::StringRef> builtinNames();
+
+/// True if `name` cannot be declared: it is a coordinate, an operand or a function.
+bool isPredefined(llvm::StringRef name);
+/// Reductions and functions of rows, which take clauses.
+bool isReduction(llvm::StringRef name);
+bool isRowFunction(llvm::StringRef name);
 
 } // namespace attnc::frontend
 

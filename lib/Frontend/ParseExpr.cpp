@@ -235,6 +235,15 @@ Expr *Parser::parseNumber() {
 
 Expr *Parser::parseNameOrCall() {
   Token name = take();
+  // `near.out` is one name: no space belongs around the dot.
+  if (peek().is(TokenKind::Dot) && peekSecond().is(TokenKind::Identifier)) {
+    Token dot = take(), member = take();
+    if (dot.text.data() != name.text.end() || member.text.data() != dot.text.end()) {
+      reporter.error(dot.range(), "a result of a branch is written without spaces, as in `near.out`");
+      return nullptr;
+    }
+    name.text = StringRef(name.text.data(), name.text.size() + 1 + member.text.size());
+  }
   if (!peek().is(TokenKind::LParen) && !peek().is(TokenKind::LSquare)) {
     Expr *node = make(ExprKind::Name, name.range());
     node->text = name.text;
@@ -249,16 +258,53 @@ Expr *Parser::parseNameOrCall() {
   return node->depth >= maxDepth ? nullptr : node;
 }
 
+/// An argument, or an index that may name its axis: `kv = i`.
+bool Parser::parseListItem(Expr *into, bool isIndex) {
+  Name axis;
+  if (isIndex && peek().is(TokenKind::Identifier) && peekSecond().is(TokenKind::Assign)) {
+    if (!expectName(axis, "an axis"))
+      return false;
+    take();
+  }
+  Expr *operand = parseExpr();
+  if (!operand)
+    return false;
+  into->operands.push_back(operand);
+  into->names.push_back(axis);
+  into->depth = std::max(into->depth, operand->depth + 1);
+  return isIndex || parseClauses(into);
+}
+
+/// `for name [in block] ... [if condition]` or `over axis [if condition]`, behind an argument.
+bool Parser::parseClauses(Expr *into) {
+  if (peek().isWord("over")) {
+    take();
+    if (peek().is(TokenKind::LSquare) ? !parseNames(into->over, "an index space")
+                                      : !expectName(into->over.emplace_back(), "an index space"))
+      return false;
+  }
+  while (takeWord("for")) {
+    Loop &loop = into->loops.emplace_back();
+    if (!expectName(loop.name, "an index space"))
+      return false;
+    if (takeWord("in") && !expectName(loop.block.emplace(), "a space of blocks"))
+      return false;
+  }
+  if ((into->loops.empty() && into->over.empty()) || !takeWord("if"))
+    return true;
+  into->condition = parseExpr();
+  if (into->condition)
+    into->depth = std::max(into->depth, into->condition->depth + 1);
+  return into->condition;
+}
+
 bool Parser::parseList(Expr *into, TokenKind close) {
   Token opened = take();
   if (!peek().is(close)) {
-    do {
-      Expr *operand = parseExpr();
-      if (!operand)
+    do
+      if (!parseListItem(into, close == TokenKind::RSquare))
         return false;
-      into->operands.push_back(operand);
-      into->depth = std::max(into->depth, operand->depth + 1);
-    } while (takeIf(TokenKind::Comma));
+    while (takeIf(TokenKind::Comma));
   }
   if (!takeIf(close)) {
     reporter.error(peek().range(), ("expected `,` or " + describe(close) + ", found ").str() + describe(peek()))

@@ -9,8 +9,7 @@ using namespace attnc::frontend;
 using llvm::formatv;
 using llvm::StringRef;
 
-/// The words that start a statement today.
-static std::optional<StatementKind> statementKind(StringRef word) {
+std::optional<StatementKind> attnc::frontend::statementKind(StringRef word) {
   return llvm::StringSwitch<std::optional<StatementKind>>(word)
       .Case("align", StatementKind::Align)
       .Case("precision", StatementKind::Precision)
@@ -22,27 +21,34 @@ static std::optional<StatementKind> statementKind(StringRef word) {
       .Case("mask", StatementKind::Mask)
       .Case("sink", StatementKind::Sink)
       .Case("output", StatementKind::Output)
+      .Case("blocks", StatementKind::Blocks)
+      .Case("slots", StatementKind::Slots)
+      .Case("transform", StatementKind::Transform)
+      .Case("quantize", StatementKind::Quantize)
+      .Case("branch", StatementKind::Branch)
+      .Case("queries", StatementKind::Queries)
+      .Case("keys", StatementKind::Keys)
+      .Case("over", StatementKind::Over)
+      .Case("tile", StatementKind::Tile)
+      .Case("skip", StatementKind::Skip)
+      .Case("out", StatementKind::Out)
+      .Case("recurrence", StatementKind::Recurrence)
+      .Case("state", StatementKind::State)
+      .Case("every", StatementKind::Every)
       .Default(std::nullopt);
 }
 
-/// What to write instead of a statement that the language has and the compiler does not yet have.
-static StringRef futureStatement(StringRef word) {
-  return llvm::StringSwitch<StringRef>(word)
-      .Case("branch", "write one `attention` for each branch and merge their (out, lse) by log-sum-exp")
-      .Case("out", "every `attention` yields `out`, and `output lse` adds its log-sum-exp")
-      .Case("transform", "apply the transform to Q, K or V before the call")
-      .Case("quantize", "bind f16 or bf16 tensors")
-      .Cases({"blocks", "summary", "rank", "select", "over"},
-             "bind the selection as an input, as in `input keep: bool[b, h, q, kv]`, and use it in `mask`")
-      .Case("keys", "bind the tensor as K or V")
-      .Case("skip", "leave it out: it changes no result beyond its bound")
-      .Cases({"state", "slots", "loss", "every"}, "only softmax attention is compiled today")
-      .Default("");
-}
+/// The words that start a statement, as messages list them.
+static const char statementWords[] = "align, precision, input, let, def, scale, score, mask, sink, output, blocks, slots, "
+                                     "transform, quantize, branch, queries, keys, over, tile, skip, out, recurrence, "
+                                     "state or every";
 
 bool attnc::frontend::isReserved(StringRef word) {
-  return llvm::is_contained<StringRef>({"if", "then", "else", "and", "or", "not", "true", "false"}, word) ||
-         statementKind(word) || word == "attention" || word == "recurrence";
+  // The statements that came later take no names away: `over`, `tile` and the like can still be inputs.
+  return llvm::is_contained<StringRef>({"if", "then", "else", "and", "or", "not", "true", "false", "align", "precision",
+                                        "input", "let", "def", "scale", "score", "mask", "sink", "output", "attention",
+                                        "recurrence"},
+                                       word);
 }
 
 Parser::Parser(StringRef source, Reporter &reporter, SpecFile &file) : reporter(reporter), file(file) {
@@ -64,6 +70,15 @@ const Token &Parser::take() {
     ++current;
   skipComments();
   return token;
+}
+
+const Token &Parser::peekSecond() const {
+  const Token *next = current;
+  if (!next->is(TokenKind::EndOfFile))
+    ++next;
+  while (next->is(TokenKind::Comment))
+    ++next;
+  return *next;
 }
 
 bool Parser::takeIf(TokenKind kind) {
@@ -109,7 +124,7 @@ bool Parser::expectName(Name &name, const llvm::Twine &what) {
 void Parser::parseFile() {
   while (!peek().is(TokenKind::EndOfFile)) {
     const Token &token = peek();
-    if (token.isWord("attention")) {
+    if (token.isWord("attention") || token.isWord("recurrence")) {
       file.statementStarts.push_back(token.text.data());
       parseAttention();
       continue;
@@ -122,11 +137,8 @@ void Parser::parseFile() {
         file.definitions.push_back(std::move(definition));
         continue;
       }
-    } else if (token.isWord("recurrence")) {
-      reporter.error(token.range(), "`recurrence` is not supported yet")
-          .note(token.range(), "only softmax attention is compiled today: use `attention`");
     } else if (!token.is(TokenKind::Unknown)) {
-      reporter.error(token.range(), "expected `attention` or `def`, found " + describe(token));
+      reporter.error(token.range(), "expected `attention`, `recurrence` or `def`, found " + describe(token));
     }
     // Go on at the next thing that can stand at the top of a file.
     while (!peek().is(TokenKind::EndOfFile)) {
@@ -136,27 +148,56 @@ void Parser::parseFile() {
     }
   }
   if (!reporter.hasErrors() && file.attentions.empty())
-    reporter.error(peek().range(), "this file declares no `attention`");
+    reporter.error(peek().range(), "this file declares no `attention` and no `recurrence`");
 }
 
 bool Parser::parseAttention() {
-  take();
+  bool isRecurrence = take().text == "recurrence";
   Attention &attention = file.attentions.emplace_back();
-  bool ok = expectName(attention.name, "the name of the attention");
+  attention.isRecurrence = isRecurrence;
+  bool ok = expectName(attention.name, isRecurrence ? "the name of the recurrence" : "the name of the attention");
   if (ok && takeIf(TokenKind::LParen) && !takeIf(TokenKind::RParen)) {
     do
       ok = parseParam(attention);
     while (ok && takeIf(TokenKind::Comma));
     ok = ok && expect(TokenKind::RParen, "after the parameters");
   }
-  Token brace = peek();
-  if (!(ok && expect(TokenKind::LBrace, "before the statements"))) {
-    while (!peek().is(TokenKind::EndOfFile) && !peek().is(TokenKind::LBrace) && !peek().isWord("attention"))
-      take();
-    brace = peek();
-    if (!takeIf(TokenKind::LBrace))
+  if (ok && isRecurrence)
+    ok = parseRecurrenceHeader(attention.recurrence);
+  if (ok && peek().is(TokenKind::LBrace))
+    return parseBody(attention.statements) && ok;
+  if (ok)
+    expect(TokenKind::LBrace, "before the statements");
+  while (!peek().is(TokenKind::EndOfFile) && !peek().is(TokenKind::LBrace) && !peek().isWord("attention"))
+    take();
+  if (peek().is(TokenKind::LBrace))
+    parseBody(attention.statements);
+  return false;
+}
+
+/// `[over time] [per [spaces]]`
+bool Parser::parseRecurrenceHeader(Statement &statement) {
+  if (takeWord("over") && !expectName(statement.other, "an index space"))
+    return false;
+  return !takeWord("per") || parseNames(statement.names, "an index space");
+}
+
+/// `[name, ...]`
+bool Parser::parseNames(std::vector<Name> &names, const llvm::Twine &what) {
+  if (!expect(TokenKind::LSquare, "before the list"))
+    return false;
+  if (takeIf(TokenKind::RSquare))
+    return true;
+  do
+    if (!expectName(names.emplace_back(), what))
       return false;
-  }
+  while (takeIf(TokenKind::Comma));
+  return expect(TokenKind::RSquare, "after the list");
+}
+
+/// Statements in braces.
+bool Parser::parseBody(std::vector<Statement> &statements) {
+  Token brace = take();
   while (!peek().is(TokenKind::RBrace) && !peek().is(TokenKind::EndOfFile)) {
     if (peek().isWord("attention")) {
       reporter.error(peek().range(), "expected `}` before the next `attention`")
@@ -164,11 +205,11 @@ bool Parser::parseAttention() {
       return false;
     }
     nesting = 0;
-    if (!parseStatement(attention))
+    if (!parseStatement(statements))
       skipToStatement();
   }
   if (takeIf(TokenKind::RBrace))
-    return ok;
+    return true;
   reporter.error(peek().range(), "expected `}`, found end of file").note(brace.range(), "to match this `{`");
   return false;
 }
@@ -201,26 +242,32 @@ bool Parser::reportUnknownStatement(const Token &token) {
   take();
   if (token.is(TokenKind::Unknown))
     return false;
-  if (StringRef hint = futureStatement(token.text); !hint.empty()) {
-    reporter.error(token.range(), "`" + token.text + "` is not supported yet").note(token.range(), hint);
-    return false;
-  }
   auto error = reporter.error(token.range(), "expected a statement, found " + describe(token));
-  static const StringRef words[] = {"align", "precision", "input", "let",  "def",
-                                    "scale", "score",     "mask",  "sink", "output"};
   if (!token.is(TokenKind::Identifier))
     return false;
-  if (auto near = nearestName(token.text, words))
+  llvm::SmallVector<StringRef> words;
+  StringRef(statementWords).split(words, ", ");
+  words.pop_back();
+  words.append({"state", "every"});
+  StringRef replacement = llvm::StringSwitch<StringRef>(token.text)
+                              .Cases({"summary", "rank", "select", "loss"}, "let")
+                              .Cases({"skip_tile"}, "skip")
+                              .Default("");
+  if (!replacement.empty())
+    error.note(token.range(), "a tensor is declared by `let name[axes] = ...`");
+  else if (auto near = nearestName(token.text, words))
     error.fix(token.range(), *near, "did you mean `" + *near + "`?");
   else
-    error.note(token.range(), "statements start with align, precision, input, let, def, scale, score, "
-                              "mask, sink or output");
+    error.note(token.range(), "statements start with " + llvm::Twine(statementWords));
   return false;
 }
 
-bool Parser::parseStatement(Attention &attention) {
+bool Parser::parseStatement(std::vector<Statement> &statements) {
   const Token token = peek();
-  auto kind = token.is(TokenKind::Identifier) ? statementKind(token.text) : std::nullopt;
+  bool isAssignment = token.is(TokenKind::Identifier) && !isReserved(token.text) && peekSecond().is(TokenKind::Assign);
+  auto kind = isAssignment                        ? StatementKind::Assign
+              : token.is(TokenKind::Identifier) ? statementKind(token.text)
+                                                  : std::nullopt;
   if (!kind)
     return reportUnknownStatement(token);
   file.statementStarts.push_back(token.text.data());
@@ -238,12 +285,8 @@ bool Parser::parseStatement(Attention &attention) {
       return false;
     break;
   case StatementKind::Output:
-    if (!expectName(statement.word, "the name of an output"))
+    if (!parseOutput(statement))
       return false;
-    if (peek().is(TokenKind::LSquare)) {
-      reporter.error(statement.word.range, "only `output lse` is supported yet");
-      return false;
-    }
     break;
   case StatementKind::Input:
     if (!parseInput(statement))
@@ -251,17 +294,47 @@ bool Parser::parseStatement(Attention &attention) {
     break;
   case StatementKind::Let:
   case StatementKind::Def:
+  case StatementKind::Transform:
     if (!parseDefinition(statement.definition, *kind == StatementKind::Def))
       return false;
     break;
-  default:
+  case StatementKind::Scale:
+  case StatementKind::Score:
+  case StatementKind::Mask:
+  case StatementKind::Sink:
+  case StatementKind::Skip:
+  case StatementKind::Tile:
+  case StatementKind::Every:
+  case StatementKind::Out:
     statement.expr = parseExpr();
     if (!statement.expr)
       return false;
     break;
+  case StatementKind::Assign:
+    statement.word = {token.text, token.range()};
+    take();
+    statement.expr = parseExpr();
+    if (!statement.expr)
+      return false;
+    break;
+  default:
+    if (!parseStage(statement))
+      return false;
+    break;
   }
-  attention.statements.push_back(std::move(statement));
+  statements.push_back(std::move(statement));
   return true;
+}
+
+/// `name`, or `name[axes] = value`
+bool Parser::parseOutput(Statement &statement) {
+  if (peek().is(TokenKind::Identifier) && peekSecond().is(TokenKind::LSquare)) {
+    if (!parseDefinition(statement.definition, /*isFunction=*/false))
+      return false;
+    statement.word = statement.definition.name;
+    return true;
+  }
+  return expectName(statement.word, "the name of an output");
 }
 
 bool Parser::parseDefinition(Definition &definition, bool isFunction) {
@@ -279,6 +352,8 @@ bool Parser::parseDefinition(Definition &definition, bool isFunction) {
         return false;
     }
   }
+  if (!isFunction && peek().is(TokenKind::LSquare) && !parseNames(definition.axes.emplace(), "an index space"))
+    return false;
   if (!expect(TokenKind::Assign, isFunction ? "and the helper's value" : "and a value"))
     return false;
   definition.body = parseExpr();
@@ -290,7 +365,7 @@ bool Parser::parseInput(Statement &statement) {
     Input input;
     if (!expectName(input.name, "the name of an input") ||
         !expect(TokenKind::Colon, "and a type after the input's name") ||
-        !expectName(input.type, "an element type (f32, f16, bf16, i32 or bool)") ||
+        !expectName(input.type, "an element type (f32, f16, bf16, i32, bool or dtype)") ||
         !expect(TokenKind::LSquare, "and the input's axes"))
       return false;
     if (!takeIf(TokenKind::RSquare)) {
@@ -349,9 +424,7 @@ void Parser::skipToStatement() {
       return;
     StringRef between(previousEnd.getPointer(), token.text.data() - previousEnd.getPointer());
     bool startsLine = between.contains('\n');
-    bool isStatement = token.is(TokenKind::Identifier) &&
-                       (statementKind(token.text) || !futureStatement(token.text).empty());
-    if (startsLine && isStatement)
+    if (startsLine && token.is(TokenKind::Identifier) && statementKind(token.text))
       return;
     // A broken `branch near { ... }` is skipped with its block.
     if (token.is(TokenKind::LBrace)) {

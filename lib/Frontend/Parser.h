@@ -9,8 +9,11 @@
 
 namespace attnc::frontend {
 
-/// True for a word that cannot be a name: an operator or control word, or the start of a statement.
+/// True for a word that cannot be a name: an operator or control word, or the start of a statement that an
+/// expression could be confused with.
 bool isReserved(llvm::StringRef word);
+/// The statement that `word` starts.
+std::optional<StatementKind> statementKind(llvm::StringRef word);
 
 /// Parses `source` into `file`. Errors are in `reporter`; the tree holds what could be read.
 class Parser {
@@ -21,11 +24,21 @@ public:
 private:
   // ParseStatement.cpp
   bool parseAttention();
+  bool parseRecurrenceHeader(Statement &statement);
+  bool parseBody(std::vector<Statement> &statements);
   bool parseParam(Attention &attention);
-  bool parseStatement(Attention &attention);
+  bool parseStatement(std::vector<Statement> &statements);
   bool parseInput(Statement &statement);
   bool parseSample(Input &input);
   bool parseDefinition(Definition &definition, bool isFunction);
+  bool parseNames(std::vector<Name> &names, const llvm::Twine &what);
+  bool parseOutput(Statement &statement);
+
+  // ParseStage.cpp
+  bool parseStage(Statement &statement);
+  bool parseBlocks(Statement &statement);
+  bool parseQuantize(Statement &statement);
+  bool parseOption(Statement &statement);
   bool reportUnknownStatement(const Token &token);
   void skipToStatement();
 
@@ -39,9 +52,13 @@ private:
   Expr *parseNameOrCall();
   Expr *parseNumber();
   bool parseList(Expr *into, TokenKind close);
+  bool parseListItem(Expr *into, bool isIndex);
+  bool parseClauses(Expr *into);
   Expr *make(ExprKind kind, llvm::SMRange range, llvm::ArrayRef<Expr *> operands = {});
 
   const Token &peek() const { return *current; }
+  /// The token behind `peek()`.
+  const Token &peekSecond() const;
   const Token &take();
   bool takeIf(TokenKind kind);
   bool takeWord(llvm::StringRef word);

@@ -133,7 +133,8 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
                                                 CodeCache *cache, CompileReport *report) {
   CompileReport ignored;
   CompileReport &out = report ? *report : ignored;
-  for (auto &[name, value] : options.constParams) {
+  for (auto &entry : options.constParams) {
+    const std::string &name = entry.first;
     bool known = llvm::any_of(spec.variant().getBody().getOps<attn::ParamOp>(), [&](attn::ParamOp p) {
       return p.getIsConst() && p.getName() == name;
     });

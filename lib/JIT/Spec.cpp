@@ -4,7 +4,9 @@
 #include "attnc/Frontend/Frontend.h"
 #include "attnc/JIT/Compiler.h"
 #include "attnc/Target/Host/HostJIT.h"
+#include "attnc/Transforms/Passes.h"
 #include "mlir/IR/Verifier.h"
+#include "mlir/Pass/PassManager.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -63,6 +65,14 @@ llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
   } else {
     frontend::SpecDiagnosticPrinter handler(sources, spec->mlirContext.get(), os);
     spec->ownedModule = frontend::parseSpec(sources, spec->mlirContext.get());
+  }
+  if (spec->ownedModule) {
+    // Every executor runs behind the derivation of gradients.
+    PassManager derive(spec->mlirContext.get());
+    derive.addPass(createAttnDeriveGradients());
+    frontend::SpecDiagnosticPrinter handler(sources, spec->mlirContext.get(), os);
+    if (failed(derive.run(*spec->ownedModule)))
+      spec->ownedModule = nullptr;
   }
   if (!spec->ownedModule)
     return llvm::createStringError(llvm::StringRef(diagnostics).rtrim());

@@ -2,6 +2,7 @@
 //
 // Choice of tiles for a softmax stage, and the plan's attribute form.
 #include "attnc/Plan/Plan.h"
+#include "attnc/Analysis/Compilable.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
@@ -135,6 +136,8 @@ static llvm::Error checkTiles(const KernelPlan &plan) {
 
 llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
                                               const CompileOptions &options) {
+  if (std::optional<Uncompilable> found = findUncompilable(variant))
+    return createStringError(found->located());
   KernelPlan plan;
   plan.target = options.target;
   plan.dtype = options.dtype;

@@ -31,8 +31,7 @@ double attnc::reference::loadElement(const TensorView &tensor, int64_t offset) {
   return 0;
 }
 
-/// 32-bit wrap-around.
-static double wrap(int64_t value) { return static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(value))); }
+static double wrap(int64_t value) { return wrapInt(value); }
 static int64_t whole(double value) { return static_cast<int64_t>(value); }
 
 template <double (*f)(double)>
@@ -97,16 +96,37 @@ static void compareReal(const Instruction &in, double *const *slots, unsigned la
 
 /// Indices are clamped to their axes. A tensor without elements reads as 0.
 static void read(const Instruction &in, double *const *slots, unsigned lanes) {
-  const TensorView &tensor = *in.tensor;
+  const double *data = slots[in.tensor];
   double *r = slots[in.result];
-  bool isEmpty = tensor.numElements() == 0;
+  bool isEmpty = llvm::is_contained(in.shape, 0);
   for (unsigned i = 0; i < lanes; ++i) {
     int64_t offset = 0;
     for (size_t axis = 0; axis < in.operands.size(); ++axis) {
       int64_t index = whole(slots[in.operands[axis]][i * in.steps[axis]]);
-      offset += std::clamp<int64_t>(index, 0, std::max<int64_t>(0, tensor.shape[axis] - 1)) * tensor.strides[axis];
+      offset += std::clamp<int64_t>(index, 0, std::max<int64_t>(0, in.shape[axis] - 1)) * in.strides[axis];
     }
-    r[i] = isEmpty ? 0 : loadElement(tensor, offset);
+    r[i] = isEmpty ? 0 : data[offset];
+  }
+}
+
+/// The first word of Philox4x32-10 with key (seed, 0), as a multiple of 2^-24 in [0, 1).
+static void uniform(const Instruction &in, double *const *slots, unsigned lanes) {
+  for (unsigned i = 0; i < lanes; ++i) {
+    auto word = [&](size_t operand) {
+      return operand < in.operands.size()
+                 ? static_cast<uint32_t>(whole(slots[in.operands[operand]][i * in.steps[operand]]))
+                 : 0u;
+    };
+    uint32_t key[2] = {word(0), 0}, counter[4] = {word(1), word(2), word(3), word(4)};
+    for (unsigned round = 0; round < 10; ++round) {
+      uint64_t a = uint64_t(0xD2511F53u) * counter[0], b = uint64_t(0xCD9E8D57u) * counter[2];
+      uint32_t next[4] = {uint32_t(b >> 32) ^ counter[1] ^ key[0], uint32_t(b), uint32_t(a >> 32) ^ counter[3] ^ key[1],
+                          uint32_t(a)};
+      std::copy_n(next, 4, counter);
+      key[0] += 0x9E3779B9u;
+      key[1] += 0xBB67AE85u;
+    }
+    slots[in.result][i] = static_cast<double>(counter[0] >> 8) * 0x1p-24;
   }
 }
 
@@ -224,14 +244,83 @@ llvm::Expected<unsigned> Program::slotOf(Value value, const Environment &environ
   if (auto it = slots.find(value); it != slots.end())
     return it->second;
   Operation *op = value.getDefiningOp();
-  if (!op)
-    return llvm::createStringError("the reference cannot evaluate a value without an op");
-  if (llvm::Error error = append(op, environment))
+  if (!op) { // an index of the surrounding recurrence
+    unsigned slot = newSlot(value, false);
+    captures.emplace_back(value, slot);
+    return slot;
+  }
+  if (llvm::Error error = append(op, environment, prologue))
     return std::move(error);
   return slots.lookup(value);
 }
 
-llvm::Error Program::append(Operation *op, const Environment &environment) {
+llvm::Error Program::appendRead(attn::ReadOp op, const Environment &environment, Instruction &in) {
+  auto found = llvm::find_if(tensors, [&](auto &entry) { return entry.first == op.getTensor(); });
+  if (found == tensors.end()) {
+    tensors.emplace_back(op.getTensor(), newSlot({}, false));
+    found = std::prev(tensors.end());
+  }
+  in.tensor = found->second;
+  std::vector<int64_t> shape = environment.shapeOf(op.getTensor().getType());
+  in.shape.assign(shape.begin(), shape.end());
+  for (size_t i = 0; i < shape.size(); ++i)
+    in.strides.push_back(strideOf(shape, i));
+  in.kernel = read;
+  return llvm::Error::success();
+}
+
+llvm::Error Program::appendLoop(attn::ReduceOp op, const Environment &environment, std::vector<Instruction> &into) {
+  auto loop = std::make_shared<Loop>();
+  loop->kind = op.getKind();
+  loop->count = environment.sizeOf(op.getSpace());
+  loop->isInteger = op.getType().isInteger(32);
+  if (op.getBlock()) {
+    llvm::Expected<unsigned> block = slotOf(op.getIndex(), environment);
+    if (!block)
+      return block.takeError();
+    loop->isBlock = true;
+    loop->block = *block;
+    loop->blockVaries = varies[*block];
+    loop->limit = loop->count;
+    loop->numBlocks = environment.sizeOf(*op.getBlock());
+    if (*op.getBlock() == "g") {
+      loop->stride = loop->count = environment.sizeOf("h") / std::max<int64_t>(1, environment.sizeOf("g"));
+    } else {
+      const SpaceSize &size = environment.sizes.declared.at(op.getBlock()->str());
+      loop->stride = size.stride;
+      loop->count = size.extent;
+    }
+  }
+  Block &body = op.getBody().front();
+  loop->index = newSlot(body.getArgument(0), loop->blockVaries);
+  for (Operation &inner : body.without_terminator())
+    if (llvm::Error error = append(&inner, environment, loop->body))
+      return error;
+  auto yield = cast<attn::YieldOp>(body.getTerminator());
+  llvm::Expected<unsigned> value = slotOf(yield.getValues()[0], environment);
+  if (!value)
+    return value.takeError();
+  loop->value = *value;
+  loop->valueVaries = varies[*value];
+  if (yield.getValues().size() == 2) {
+    llvm::Expected<unsigned> condition = slotOf(yield.getValues()[1], environment);
+    if (!condition)
+      return condition.takeError();
+    loop->hasCondition = true;
+    loop->condition = *condition;
+    loop->conditionVaries = varies[*condition];
+  }
+  Instruction in;
+  in.kernel = runLoop;
+  in.varies = loop->valueVaries || loop->conditionVaries || loop->blockVaries;
+  in.result = newSlot(op.getResult(), in.varies);
+  loop->scratch = newSlot({}, in.varies);
+  in.loop = std::move(loop);
+  into.push_back(std::move(in));
+  return llvm::Error::success();
+}
+
+llvm::Error Program::append(Operation *op, const Environment &environment, std::vector<Instruction> &into) {
   auto setConstant = [&](double value) {
     constants.emplace_back(newSlot(op->getResult(0), false), value);
     return llvm::Error::success();
@@ -254,6 +343,8 @@ llvm::Error Program::append(Operation *op, const Environment &environment) {
   }
   if (auto param = dyn_cast<attn::ParamOp>(op))
     return setConstant(environment.params.at(param.getName().str()));
+  if (auto reduce = dyn_cast<attn::ReduceOp>(op))
+    return appendLoop(reduce, environment, into);
 
   Instruction in;
   for (Value operand : op->getOperands()) {
@@ -268,7 +359,7 @@ llvm::Error Program::append(Operation *op, const Environment &environment) {
   }
   if (auto position = dyn_cast<attn::PositionOp>(op)) {
     double shift = position.getAlign() == attn::Align::BottomRight
-                       ? static_cast<double>(environment.sizes.spaces.at("kv") - environment.sizes.spaces.at("q"))
+                       ? static_cast<double>(environment.sizeOf("kv") - environment.sizeOf("q"))
                        : 0.0;
     unsigned slot = newSlot({}, false);
     constants.emplace_back(slot, shift);
@@ -276,11 +367,10 @@ llvm::Error Program::append(Operation *op, const Environment &environment) {
     in.steps.push_back(0);
     in.kernel = kernels().lookup("arith.addi");
   } else if (auto readOp = dyn_cast<attn::ReadOp>(op)) {
-    auto input = readOp.getTensor().getDefiningOp<attn::InputOp>();
-    if (!input)
-      return llvm::createStringError("the reference reads inputs of the variant only");
-    in.tensor = &environment.inputs.at(input.getName().str());
-    in.kernel = read;
+    if (llvm::Error error = appendRead(readOp, environment, in))
+      return error;
+  } else if (isa<attn::UniformOp>(op)) {
+    in.kernel = uniform;
   } else if (auto compare = dyn_cast<arith::CmpIOp>(op)) {
     in.predicate = static_cast<int>(compare.getPredicate());
     in.kernel = compareKernel(compare.getPredicate());
@@ -293,7 +383,7 @@ llvm::Error Program::append(Operation *op, const Environment &environment) {
   if (!in.kernel || op->getNumResults() != 1)
     return llvm::createStringError("the reference cannot evaluate `" + op->getName().getStringRef() + "`");
   in.result = newSlot(op->getResult(0), in.varies);
-  instructions.push_back(std::move(in));
+  into.push_back(std::move(in));
   return llvm::Error::success();
 }
 
@@ -305,13 +395,14 @@ llvm::Expected<Program> Program::compile(Region &region, const Environment &envi
     program.newSlot(arg, llvm::is_contained(varying, arg.getArgNumber()));
   // Ops in order, so that the recursion of slotOf only follows captures.
   for (Operation &op : block.without_terminator())
-    if (llvm::Error error = program.append(&op, environment))
+    if (llvm::Error error = program.append(&op, environment, program.instructions))
       return std::move(error);
-  llvm::Expected<unsigned> slot =
-      program.slotOf(cast<attn::YieldOp>(block.getTerminator()).getValue(), environment);
-  if (!slot)
-    return slot.takeError();
-  program.resultSlot = *slot;
+  for (Value value : cast<attn::YieldOp>(block.getTerminator()).getValues()) {
+    llvm::Expected<unsigned> slot = program.slotOf(value, environment);
+    if (!slot)
+      return slot.takeError();
+    program.results.push_back(*slot);
+  }
   return program;
 }
 
@@ -320,27 +411,36 @@ llvm::Expected<Program> Program::compile(Value value, const Environment &environ
   llvm::Expected<unsigned> slot = program.slotOf(value, environment);
   if (!slot)
     return slot.takeError();
-  program.resultSlot = *slot;
+  program.results.push_back(*slot);
   return program;
 }
 
-Program::Frame Program::makeFrame() const {
+Program::Frame Program::makeFrame(const Memory &memory, unsigned lanes) const {
   Frame frame;
   size_t total = 0;
   for (bool isVarying : varies)
-    total += isVarying ? maxLanes : 1;
+    total += isVarying ? lanes : 1;
   frame.storage.assign(total, NAN);
   size_t offset = 0;
   for (bool isVarying : varies) {
     frame.slots.push_back(frame.storage.data() + offset);
-    offset += isVarying ? maxLanes : 1;
+    offset += isVarying ? lanes : 1;
   }
   for (auto [slot, value] : constants)
     *frame.slots[slot] = value;
+  for (auto [value, slot] : tensors) // reads never write through it
+    frame.slots[slot] = const_cast<double *>(memory.tensor(value).data.data());
+  updateScalars(frame, memory);
   return frame;
 }
 
+void Program::updateScalars(Frame &frame, const Memory &memory) const {
+  for (auto [value, slot] : captures)
+    *frame.slots[slot] = memory.scalar(value);
+}
+
 void Program::run(Frame &frame, unsigned lanes) const {
-  for (const Instruction &in : instructions)
-    in.kernel(in, frame.slots.data(), in.varies ? lanes : 1);
+  for (const auto *list : {&prologue, &instructions})
+    for (const Instruction &in : *list)
+      in.kernel(in, frame.slots.data(), in.varies ? lanes : 1);
 }

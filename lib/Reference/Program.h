@@ -1,52 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A region as a list of instructions over slots, evaluated for a run of neighbouring keys at once. A slot holds
-// doubles; ints are doubles with whole values of 32 bits and conditions are 0 or 1. What does not depend on
-// the key is computed once for a run.
+// A region as a list of instructions over slots, evaluated for a run of neighbouring indices of one axis at once. A
+// slot holds doubles; ints are doubles with whole values of 32 bits and conditions are 0 or 1. What does not depend on
+// the axis is computed once for a run. A reduction is one instruction that runs its own list for each of its
+// indices.
 #ifndef ATTNC_LIB_REFERENCE_PROGRAM_H
 #define ATTNC_LIB_REFERENCE_PROGRAM_H
 
-#include "attnc/Support/Binding.h"
-#include "dialects/Attn/Attn.h"
-#include "llvm/ADT/DenseMap.h"
+#include "Memory.h"
 #include "llvm/Support/Error.h"
 
 #include <vector>
 
 namespace attnc::reference {
 
-/// Element `offset` of a tensor as a double.
-double loadElement(const TensorView &tensor, int64_t offset);
-
-/// Numbers that are the same everywhere in a run: sizes and parameters.
-struct Environment {
-  BoundSizes sizes;
-  std::map<std::string, double> params;
-  std::map<std::string, TensorView> inputs;
-};
-
 class Program {
 public:
-  /// Keys of one evaluation.
+  /// Indices of one evaluation.
   static constexpr unsigned maxLanes = 256;
-  /// Of each instruction: the slots, the tensor of a read.
+  struct Loop;
   struct Instruction;
   using Kernel = void (*)(const Instruction &, double *const *, unsigned lanes);
   struct Instruction {
     Kernel kernel = nullptr;
     unsigned result = 0;
     llvm::SmallVector<unsigned, 4> operands;
-    /// 0 for an operand that is the same for all keys.
+    /// 0 for an operand that is the same for all lanes.
     llvm::SmallVector<unsigned, 4> steps;
     bool varies = false;
     int predicate = 0;
-    const TensorView *tensor = nullptr;
+    /// Of a read: the slot that points to the tensor, and its shape and strides.
+    unsigned tensor = 0;
+    llvm::SmallVector<int64_t, 4> shape, strides;
+    std::shared_ptr<Loop> loop;
+  };
+  /// The indices that a reduction runs over, and what it does for each of them.
+  struct Loop {
+    attn::Reduction kind;
+    int64_t count = 0;
+    unsigned index = 0;
+    /// Members of a block: index = block * stride + i, as far as below `limit`.
+    bool isBlock = false;
+    unsigned block = 0;
+    bool blockVaries = false;
+    int64_t stride = 0, limit = 0;
+    /// Blocks of the block space itself; another index has no members.
+    int64_t numBlocks = 0;
+    unsigned value = 0, condition = 0, scratch = 0;
+    bool valueVaries = false, conditionVaries = false, hasCondition = false, isInteger = false;
+    std::vector<Instruction> body;
   };
 
-  /// Compiles the value that `region` yields; `varying` are the arguments that differ between keys.
+  /// Compiles what `region` yields; `varying` are the arguments that differ between lanes.
   static llvm::Expected<Program> compile(mlir::Region &region, const Environment &environment,
                                          llvm::ArrayRef<unsigned> varying);
-  /// Compiles a value outside of any region.
+  /// Compiles a scalar outside of any region.
   static llvm::Expected<Program> compile(mlir::Value value, const Environment &environment);
 
   /// Memory of one evaluation; each thread has its own.
@@ -54,25 +62,41 @@ public:
     std::vector<double> storage;
     std::vector<double *> slots;
   };
-  Frame makeFrame() const;
+  /// A frame for up to `lanes` indices that reads the tensors of `memory`, which must not move while it is used.
+  Frame makeFrame(const Memory &memory, unsigned lanes = maxLanes) const;
+  /// Takes the scalars of `memory` that the region captures; `makeFrame` has done so once.
+  void updateScalars(Frame &frame, const Memory &memory) const;
   /// The slot of argument `i`: maxLanes doubles if it varies, else one.
   double *argument(Frame &frame, unsigned i) const { return frame.slots[i]; }
-  /// Evaluates for `lanes` keys. The result is at `result()[i * resultStep()]`.
+  /// Evaluates for `lanes` indices. Result `i` is at `result(frame, i)[lane * resultStep(i)]`.
   void run(Frame &frame, unsigned lanes) const;
-  const double *result(const Frame &frame) const { return frame.slots[resultSlot]; }
-  unsigned resultStep() const { return varies[resultSlot]; }
+  const double *result(const Frame &frame, unsigned i = 0) const { return frame.slots[results[i]]; }
+  unsigned resultStep(unsigned i = 0) const { return varies[results[i]]; }
+  unsigned getNumResults() const { return results.size(); }
 
 private:
   llvm::Expected<unsigned> slotOf(mlir::Value value, const Environment &environment);
-  llvm::Error append(mlir::Operation *op, const Environment &environment);
+  llvm::Error append(mlir::Operation *op, const Environment &environment, std::vector<Instruction> &into);
+  llvm::Error appendRead(attn::ReadOp op, const Environment &environment, Instruction &in);
+  llvm::Error appendLoop(attn::ReduceOp op, const Environment &environment, std::vector<Instruction> &into);
   unsigned newSlot(mlir::Value value, bool isVarying);
 
   llvm::DenseMap<mlir::Value, unsigned> slots;
   std::vector<bool> varies;
   std::vector<std::pair<unsigned, double>> constants;
-  std::vector<Instruction> instructions;
-  unsigned resultSlot = 0;
+  /// Slots that point to a tensor, and slots that hold a scalar of the surrounding recurrence.
+  std::vector<std::pair<mlir::Value, unsigned>> tensors, captures;
+  /// What comes from outside of the region, then the region itself.
+  std::vector<Instruction> prologue, instructions;
+  llvm::SmallVector<unsigned, 2> results;
 };
+
+/// The instructions of reductions, in Reductions.cpp.
+void runLoop(const Program::Instruction &in, double *const *slots, unsigned lanes);
+/// 32-bit wrap-around.
+inline double wrapInt(int64_t value) {
+  return static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(value)));
+}
 
 } // namespace attnc::reference
 

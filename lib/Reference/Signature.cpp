@@ -2,6 +2,7 @@
 //
 // The signature of a variant: its parameters, inputs and outputs without MLIR.
 #include "attnc/Reference/Reference.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace attnc;
 using namespace mlir;
@@ -43,6 +44,60 @@ static SampleDecl sampleOf(attn::SampleAttr attr) {
 static_assert(static_cast<int>(attn::Distribution::Geometric) == SampleDecl::Geometric,
               "the dialect and SampleDecl list the distributions in the same order");
 
+/// Appends `value`, scalar arithmetic in the body of a variant, to `expr`.
+static llvm::Error appendSize(Value value, std::vector<SizeExpr> &expr) {
+  Operation *op = value.getDefiningOp();
+  if (auto constant = dyn_cast_or_null<arith::ConstantOp>(op)) {
+    auto integer = dyn_cast<IntegerAttr>(constant.getValue());
+    auto real = dyn_cast<FloatAttr>(constant.getValue());
+    if (integer || real) {
+      expr.push_back({SizeExpr::Number, integer ? static_cast<double>(integer.getInt()) : real.getValueAsDouble(), ""});
+      return llvm::Error::success();
+    }
+  }
+  if (auto param = dyn_cast_or_null<attn::ParamOp>(op)) {
+    expr.push_back({SizeExpr::Param, 0, param.getName().str()});
+    return llvm::Error::success();
+  }
+  if (auto size = dyn_cast_or_null<attn::SizeOp>(op)) {
+    expr.push_back({SizeExpr::Size, 0, size.getSpace().str()});
+    return llvm::Error::success();
+  }
+  auto apply = [&](SizeExpr::Op code) -> llvm::Error {
+    for (Value operand : op->getOperands())
+      if (llvm::Error error = appendSize(operand, expr))
+        return error;
+    expr.push_back({code, 0, ""});
+    return llvm::Error::success();
+  };
+  if (op) {
+    if (isa<arith::AddIOp, arith::AddFOp>(op))
+      return apply(SizeExpr::Add);
+    if (isa<arith::SubIOp, arith::SubFOp>(op))
+      return apply(SizeExpr::Sub);
+    if (isa<arith::MulIOp, arith::MulFOp>(op))
+      return apply(SizeExpr::Mul);
+    if (isa<arith::DivFOp>(op))
+      return apply(SizeExpr::Div);
+    if (isa<arith::FloorDivSIOp>(op))
+      return apply(SizeExpr::FloorDiv);
+    if (isa<arith::CeilDivSIOp>(op))
+      return apply(SizeExpr::CeilDiv);
+    if (isa<arith::MinSIOp, arith::MinNumFOp, arith::MinimumFOp>(op))
+      return apply(SizeExpr::Min);
+    if (isa<arith::MaxSIOp, arith::MaxNumFOp, arith::MaximumFOp>(op))
+      return apply(SizeExpr::Max);
+    if (isa<arith::FPToSIOp>(op))
+      return apply(SizeExpr::Trunc);
+    if (isa<arith::SIToFPOp>(op))
+      return appendSize(op->getOperand(0), expr);
+    if (auto select = dyn_cast<arith::SelectOp>(op)) // the guard of a division by zero
+      return appendSize(select.getFalseValue(), expr);
+  }
+  return llvm::createStringError("the size of an index space is arithmetic on sizes and parameters: `+ - * /`, min, max "
+                                 "and casts");
+}
+
 llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant) {
   Signature signature;
   signature.name = variant.getSymName().str();
@@ -53,6 +108,18 @@ llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant)
     signature.params.push_back({param.getName().str(), bool(integer), param.getIsConst(),
                                 integer ? static_cast<double>(integer.getInt())
                                         : cast<FloatAttr>(value).getValueAsDouble()});
+  }
+  for (auto space : body.getOps<attn::SpaceOp>()) {
+    SpaceDecl decl;
+    decl.name = space.getName().str();
+    decl.parent = space.getParent().value_or("").str();
+    decl.isFull = space.getFull();
+    if (llvm::Error error = appendSize(space.getExtent(), decl.extent))
+      return std::move(error);
+    if (space.getStride())
+      if (llvm::Error error = appendSize(space.getStride(), decl.stride))
+        return std::move(error);
+    signature.spaces.push_back(std::move(decl));
   }
   for (auto input : body.getOps<attn::InputOp>()) {
     auto decl = declOf(input.getName(), input.getType());

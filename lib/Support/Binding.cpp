@@ -119,7 +119,8 @@ private:
 } // namespace
 
 std::string attnc::checkBindings(const Signature &signature, const std::map<std::string, TensorView> &inputs,
-                                 const std::map<std::string, TensorView> &outputs, BoundSizes &sizes) {
+                                 const std::map<std::string, TensorView> &outputs, BoundSizes &sizes,
+                                 const std::map<std::string, double> &params) {
   sizes = BoundSizes();
   Checker checker(sizes);
   std::string known;
@@ -142,6 +143,8 @@ std::string attnc::checkBindings(const Signature &signature, const std::map<std:
   if (h != sizes.spaces.end() && g != sizes.spaces.end() && h->second % g->second != 0)
     return "the number of query heads must be a multiple of the number of kv heads, found " +
            std::to_string(h->second) + " and " + std::to_string(g->second);
+  if (std::string message = sizeDeclaredSpaces(signature, params, sizes); !message.empty())
+    return message;
   for (const auto &entry : outputs) {
     const TensorDecl *decl = nullptr;
     for (const TensorDecl &candidate : signature.outputs)
@@ -151,6 +154,105 @@ std::string attnc::checkBindings(const Signature &signature, const std::map<std:
       return "`" + entry.first + "` is not an output of `" + signature.name + "`";
     if (std::string message = checker.check(*decl, entry.second, /*isOutput=*/true); !message.empty())
       return message;
+  }
+  return "";
+}
+
+namespace {
+/// Evaluates a postfix expression. `problem` says what it lacks.
+double evaluate(const std::vector<SizeExpr> &expr, const Signature &signature, const std::map<std::string, double> &params,
+                const BoundSizes &sizes, std::string &problem) {
+  std::vector<double> stack;
+  for (const SizeExpr &step : expr) {
+    if (step.op == SizeExpr::Number) {
+      stack.push_back(step.number);
+      continue;
+    }
+    if (step.op == SizeExpr::Param) {
+      auto bound = params.find(step.name);
+      double value = bound == params.end() ? 0 : bound->second;
+      for (const ParamDecl &decl : signature.params)
+        if (decl.name == step.name && bound == params.end())
+          value = decl.defaultValue;
+      stack.push_back(value);
+      continue;
+    }
+    if (step.op == SizeExpr::Size) {
+      auto it = sizes.spaces.find(step.name);
+      if (it == sizes.spaces.end())
+        problem = "the size of `" + step.name + "` follows from no input";
+      stack.push_back(it == sizes.spaces.end() ? 0 : static_cast<double>(it->second));
+      continue;
+    }
+    double b = stack.back(), r = 0;
+    stack.pop_back();
+    if (step.op == SizeExpr::Trunc) {
+      stack.push_back(std::trunc(b));
+      continue;
+    }
+    double a = stack.back();
+    switch (step.op) {
+    case SizeExpr::Add:
+      r = a + b;
+      break;
+    case SizeExpr::Sub:
+      r = a - b;
+      break;
+    case SizeExpr::Mul:
+      r = a * b;
+      break;
+    case SizeExpr::Div:
+      r = a / b;
+      break;
+    case SizeExpr::FloorDiv:
+      r = std::floor(a / (b == 0 ? 1 : b));
+      break;
+    case SizeExpr::CeilDiv:
+      r = std::ceil(a / (b == 0 ? 1 : b));
+      break;
+    case SizeExpr::Min:
+      r = std::fmin(a, b);
+      break;
+    default:
+      r = std::fmax(a, b);
+      break;
+    }
+    stack.back() = r;
+  }
+  return stack.empty() ? 0 : stack.back();
+}
+} // namespace
+
+std::string attnc::sizeDeclaredSpaces(const Signature &signature, const std::map<std::string, double> &params,
+                                      BoundSizes &sizes) {
+  for (const SpaceDecl &decl : signature.spaces) {
+    std::string problem;
+    double extent = evaluate(decl.extent, signature, params, sizes, problem);
+    double stride = decl.stride.empty() ? extent : evaluate(decl.stride, signature, params, sizes, problem);
+    const std::string who = "the index space `" + decl.name + "`";
+    if (!problem.empty())
+      return who + " cannot be sized: " + problem;
+    const double most = std::numeric_limits<int32_t>::max();
+    if (!(extent >= 1 && extent <= most && stride >= 1 && stride <= most))
+      return who + " needs " + (decl.parent.empty() ? "at least one slot" : "blocks and strides of at least one index") +
+             ", found " + std::to_string(static_cast<int64_t>(extent >= 1 && extent <= most ? stride : extent));
+    SpaceSize &bound = sizes.declared[decl.name];
+    bound = {static_cast<int64_t>(extent), static_cast<int64_t>(stride)};
+    int64_t count = bound.extent;
+    if (!decl.parent.empty()) {
+      auto parent = sizes.spaces.find(decl.parent);
+      if (parent == sizes.spaces.end())
+        return who + " cannot be sized: the size of `" + decl.parent + "` follows from no input";
+      int64_t rest = parent->second - bound.extent;
+      if (decl.isFull)
+        count = rest < 0 ? 0 : rest / bound.stride + 1;
+      else
+        count = parent->second <= 0 ? 0 : rest <= 0 ? 1 : (rest + bound.stride - 1) / bound.stride + 1;
+    }
+    auto [it, isNew] = sizes.spaces.try_emplace(decl.name, count);
+    if (!isNew && it->second != count)
+      return who + " has " + std::to_string(count) + " indices here, but a tensor is bound that has " +
+             std::to_string(it->second);
   }
   return "";
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // attn-plan: runs the planner on each variant and attaches its decisions.
+#include "attnc/Analysis/Compilable.h"
 #include "attnc/Plan/Plan.h"
 #include "attnc/Transforms/Passes.h"
 
@@ -39,6 +40,10 @@ struct AttnPlan : impl::AttnPlanBase<AttnPlan> {
     for (auto variant : getOperation().getBody()->getOps<attn::VariantOp>()) {
       if (variant->hasAttr(kPlanAttrName))
         continue;
+      if (std::optional<Uncompilable> found = findUncompilable(variant)) {
+        emitError(found->op->getLoc(), found->reason);
+        return signalPassFailure();
+      }
       llvm::Expected<KernelPlan> plan = planVariant(variant, options);
       if (!plan) {
         variant.emitOpError() << llvm::toString(plan.takeError());

@@ -5,8 +5,10 @@
 #include "attnc/Frontend/Frontend.h"
 #include "attnc/Reference/Reference.h"
 #include "attnc/Support/Npy.h"
+#include "attnc/Transforms/Passes.h"
 #include "dialects/Attn/Attn.h"
 #include "mlir/IR/AsmState.h"
+#include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Support/ToolUtilities.h"
 #include "llvm/Support/CommandLine.h"
@@ -107,6 +109,10 @@ mlir::LogicalResult process(llvm::SourceMgr &sources, mlir::MLIRContext &context
     os << "\n";
   }
   if (module && action == Action::Reference) {
+    mlir::PassManager derive(&context);
+    derive.addPass(attnc::createAttnDeriveGradients());
+    if (mlir::failed(derive.run(*module)))
+      return mlir::failure();
     if (llvm::Error error = runReference(*module)) {
       llvm::errs() << "attnc-spec: error: " << llvm::toString(std::move(error)) << "\n";
       return mlir::failure();

@@ -46,10 +46,32 @@ struct ParamDecl {
   double defaultValue = 0;
 };
 
+/// A whole number that depends on sizes and parameters: operations in postfix order.
+struct SizeExpr {
+  enum Op : uint8_t { Number, Param, Size, Add, Sub, Mul, Div, FloorDiv, CeilDiv, Min, Max, Trunc } op;
+  double number = 0;
+  std::string name; ///< Param, Size
+};
+
+/// An index space that a variant declares: slots, or blocks of `parent`. Block i holds the members from i * stride up
+/// to i * stride + extent, as far as there are so many.
+struct SpaceDecl {
+  std::string name;
+  std::string parent; ///< empty for slots
+  std::vector<SizeExpr> extent, stride;
+  bool isFull = false; ///< only blocks that have all of their members
+};
+
+/// Extent and stride of a declared space.
+struct SpaceSize {
+  int64_t extent = 0, stride = 0;
+};
+
 /// Everything that a variant takes and yields.
 struct Signature {
   std::string name;
   std::vector<ParamDecl> params;
+  std::vector<SpaceDecl> spaces;  ///< in the order of their declaration
   std::vector<TensorDecl> inputs; ///< Q, K and V among them
   std::vector<TensorDecl> outputs;
 };
@@ -57,6 +79,7 @@ struct Signature {
 /// Sizes of the index spaces, and the dtype of Q, K and V.
 struct BoundSizes {
   std::map<std::string, int64_t> spaces;
+  std::map<std::string, SpaceSize> declared; ///< of the declared ones
   DType operandDType = DType::F32;
 };
 
@@ -68,7 +91,13 @@ const char *dtypeName(DType dtype);
 /// are checked in the same way where they are bound. Returns an empty string, or a message that names the
 /// tensor, what is expected and what was found.
 std::string checkBindings(const Signature &signature, const std::map<std::string, TensorView> &inputs,
-                          const std::map<std::string, TensorView> &outputs, BoundSizes &sizes);
+                          const std::map<std::string, TensorView> &outputs, BoundSizes &sizes,
+                          const std::map<std::string, double> &params = {});
+
+/// Computes the sizes of the declared spaces from the others and from parameters (which have their defaults where
+/// they are not bound). One that a tensor has fixed already must agree. Returns an empty string, or a message.
+std::string sizeDeclaredSpaces(const Signature &signature, const std::map<std::string, double> &params,
+                               BoundSizes &sizes);
 
 /// Checks names and ranges of bound parameters; the rest have their defaults. On success `values` holds one
 /// number for each parameter of `signature`, as the kernel sees it.

@@ -6,6 +6,14 @@
 
 include "mlir/Pass/PassBase.td"
 
+def AttnDeriveGradients : Pass<"attn-derive-gradients", "::mlir::ModuleOp"> {
+  let summary = "replace attn.grad by the stages of reverse-mode differentiation";
+  let description = [{
+    Losses are differentiated through `attn.compute` with sums and means; another stage on the way from the state to the
+    loss is an error that names it. The reference and every back end run behind this pass.
+  }];
+}
+
 def AttnPlan : Pass<"attn-plan", "::mlir::ModuleOp"> {
   let summary = "choose tiles and schedule parameters for each variant";
   let description = [{

@@ -3,6 +3,7 @@
 // convert-attn-to-tile: a planned variant becomes a kernel over a grid of (query tile, query head, batch).
 // This file makes the kernel's frame (arguments, grid, program coordinates); SoftmaxStage.cpp fills it.
 #include "KernelContext.h"
+#include "attnc/Analysis/Compilable.h"
 #include "attnc/Conversion/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -94,23 +95,14 @@ public:
 private:
   /// One attend whose results are returned: what this version of the lowering can do.
   LogicalResult findStage() {
-    SmallVector<attn::AttendOp> attends(variant.getBody().getOps<attn::AttendOp>());
-    if (attends.size() != 1)
-      return variant.emitOpError("expects one attend to generate code for, found ")
-             << attends.size();
-    attend = attends.front();
+    if (std::optional<Uncompilable> found = findUncompilable(variant))
+      return emitError(found->op->getLoc(), found->reason);
+    attend = *variant.getBody().getOps<attn::AttendOp>().begin();
     auto ret = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
     for (auto [name, value] : llvm::zip(ret.getNames(), ret.getValues())) {
       llvm::StringRef text = cast<StringAttr>(name).getValue();
-      if (value == attend.getOut())
-        outName = text;
-      else if (value == attend.getLse())
-        lseName = text;
-      else
-        return ret.emitOpError("returns a value that is not a result of attend: ") << text;
+      (value == attend.getOut() ? outName : lseName) = text;
     }
-    if (outName.empty())
-      return ret.emitOpError("expects the attend's output among the results");
     return success();
   }
 

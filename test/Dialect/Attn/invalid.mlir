@@ -45,7 +45,7 @@ attn.variant @v {
 
 // attn.input C2
 attn.variant @v {
-  // expected-error@below {{'attn.input' op expects axes over the index spaces b, h, g, q, kv, d and e or fixed sizes, found `heads`}}
+  // expected-error@below {{'attn.input' op expects axes over the index spaces b, h, g, q, kv, t, d and e, declared spaces or fixed sizes, found `heads`}}
   %a = attn.input "x" : !attn.tensor<[heads], f32>
   attn.return []
 }
@@ -53,7 +53,7 @@ attn.variant @v {
 
 // attn.size C1
 attn.variant @v {
-  // expected-error@below {{'attn.size' op expects one of the index spaces b, h, g, q, kv, d and e, found "keys"}}
+  // expected-error@below {{'attn.size' op expects one of the index spaces b, h, g, q, kv, t, d and e or a declared one, found "keys"}}
   %a = attn.size "keys"
   attn.return []
 }
@@ -85,7 +85,7 @@ attn.variant @v {
   %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
   %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
   %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
-  // expected-error@below {{'attn.attend' op expects a key of type '!attn.tensor<[b, g, kv, d]>', found '!attn.tensor<[b, g, kv, e]>'}}
+  // expected-error@below {{'attn.attend' op expects keys of the query's dimension, found '!attn.tensor<[b, h, q, d]>' and '!attn.tensor<[b, g, kv, e]>'}}
   %out, %lse = attn.attend %Q, %V, %V : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, e]>, !attn.tensor<[b, g, kv, e]>
       -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
   attn.return []
@@ -139,7 +139,7 @@ attn.variant @v {
   %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
   %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
   %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
-  // expected-error@below {{'attn.attend' op expects scalar arithmetic, attn.read, attn.position and attn.size in the sink region, found `arith.constant`}}
+  // expected-error@below {{'attn.attend' op expects scalar arithmetic, attn.read, attn.position, attn.size, attn.reduce and attn.uniform in the sink region, found `arith.constant`}}
   %out, %lse = attn.attend %Q, %K, %V sink(%b: i32, %h: i32, %q: i32) {
     // expected-note@below {{found here}}
     %v = arith.constant dense<0.0> : vector<4xf32>

@@ -17,6 +17,7 @@ TensorDecl operand(const char *name, const char *head, const char *row, const ch
 struct Binding : testing::Test {
   Signature signature{"probe",
                       {{"n", true, false, 4}, {"cap", false, false, 0.1}},
+                      {},
                       {operand("Q", "h", "q", "d"), operand("K", "g", "kv", "d"), operand("V", "g", "kv", "e")},
                       {operand("out", "h", "q", "e")}};
   std::vector<float> memory = std::vector<float>(1024);

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "attnc/Analysis/Compilable.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace attnc;
+using namespace mlir;
+
+/// What `op` is called in a spec, or nothing if code is generated for it.
+static llvm::StringRef stageName(Operation &op) {
+  return llvm::TypeSwitch<Operation *, llvm::StringRef>(&op)
+      .Case<attn::ComputeOp>([](auto) { return "a stage that computes a tensor (`let`, `transform`, `out`)"; })
+      .Case<attn::SoftmaxOp, attn::CumsumOp, attn::RankOp, attn::OrderOp>([](auto) { return "a function of rows"; })
+      .Case<attn::SelectOp>([](auto) { return "a selection"; })
+      .Case<attn::MergeOp>([](auto) { return "a merge of branches"; })
+      .Case<attn::QuantizeOp>([](auto) { return "`quantize`"; })
+      .Case<attn::RecurOp>([](auto) { return "a recurrence"; })
+      .Default([](Operation *) { return ""; });
+}
+
+/// Why an attention stage is not one that code is generated for.
+static llvm::StringRef attendReason(attn::AttendOp attend) {
+  bool hasReduction = false, readsOperand = false;
+  attend.walk([&](Operation *op) {
+    hasReduction |= isa<attn::ReduceOp, attn::UniformOp>(op);
+    if (auto read = dyn_cast<attn::ReadOp>(op))
+      readsOperand |= cast<attn::AttnTensorType>(read.getTensor().getType()).hasOperandElementType();
+  });
+  if (hasReduction)
+    return "a reduction or a random number in a score, mask or sink";
+  if (readsOperand)
+    return "a score, mask or sink that reads Q, K or V";
+  if (attend.getSet())
+    return "a set of keys (`over`)";
+  if (attend.getWeightFormat())
+    return "quantized weights";
+  if (!attend.getSkip().empty())
+    return "`skip`";
+  if (attend.getWeights())
+    return "the weights as a tensor (`.p`)";
+  return attend.isPlain() ? "" : "queries, keys or values over other axes than those of Q, K and V";
+}
+
+std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
+  auto because = [](Operation *op, llvm::StringRef what) {
+    return Uncompilable{
+        op, llvm::formatv("code is not generated for {0} yet; the reference runs it (`--device=reference`)", what).str()};
+  };
+  attn::AttendOp only;
+  for (Operation &op : variant.getBody().front()) {
+    if (llvm::StringRef name = stageName(op); !name.empty())
+      return because(&op, name);
+    auto attend = dyn_cast<attn::AttendOp>(op);
+    if (!attend)
+      continue;
+    if (only)
+      return because(&op, "a second attention stage");
+    only = attend;
+    if (llvm::StringRef reason = attendReason(attend); !reason.empty())
+      return because(&op, reason);
+  }
+  if (!only)
+    return because(variant, "a spec without an attention stage");
+  auto ret = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
+  bool hasOut = false;
+  for (Value value : ret.getValues()) {
+    hasOut |= value == only.getOut();
+    if (value.getDefiningOp() != only)
+      return because(ret, "an output that is no result of the attention stage");
+  }
+  if (!hasOut)
+    return because(ret, "an attention stage whose output is not returned");
+  return std::nullopt;
+}
+
+std::string Uncompilable::located() const {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (auto loc = op->getLoc()->findInstanceOf<FileLineColLoc>())
+    os << loc.getFilename().getValue() << ":" << loc.getLine() << ":" << loc.getColumn() << ": ";
+  os << reason;
+  return text;
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attention stages: the regions of attend, branches and their merges, and what becomes the output.
+#include "Emitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace attnc;
+using namespace attnc::frontend;
+using namespace mlir;
+using llvm::formatv;
+using llvm::SMRange;
+using llvm::StringRef;
+
+/// Adds to `region` a block whose arguments are words (reals) and indices. The region becomes part of the module
+/// later. Within a recurrence the indices of the step are known too.
+void Emitter::openRegion(Region &region, EmitContext &into, StringRef what, ArrayRef<StringRef> words,
+                         ArrayRef<StringRef> spaces, SMRange range) {
+  Block &block = region.emplaceBlock();
+  into.what = what.str();
+  if (inRecurrence)
+    for (auto &entry : stepCoordinates)
+      into.coordinates[entry.getKey()] = entry.second;
+  auto add = [&](StringRef name, Type type) {
+    return block.addArgument(type, NameLoc::get(builder.getStringAttr(name), reporter.location(range)));
+  };
+  for (StringRef word : words)
+    into.words[word] = add(word, builder.getF32Type());
+  for (StringRef space : spaces)
+    into.coordinates[space] = add(space, builder.getI32Type());
+  into.end = OpBuilder::InsertPoint(&block, block.end());
+}
+
+void Emitter::closeRegion(EmitContext &from, Value value, SMRange range) {
+  if (!value)
+    return;
+  OpBuilder::InsertionGuard guard(builder);
+  builder.restoreInsertionPoint(from.end);
+  attn::YieldOp::create(builder, reporter.location(range), value);
+}
+
+/// Opens a region over the rows of the branch's queries and, with `hasKey`, its keys.
+void Emitter::openBranchRegion(BranchState &branch, Region &region, EmitContext &into, StringRef what, bool hasScore,
+                               bool hasKey, SMRange range) {
+  for (auto [name, value] : {std::pair("Q", &branch.query), std::pair("K", &branch.key), std::pair("V", &branch.value)})
+    if (!*value)
+      *value = operandNamed(name);
+  auto queryType = cast<attn::AttnTensorType>(branch.query.getType());
+  auto keyType = cast<attn::AttnTensorType>(branch.key.getType());
+  SmallVector<StringRef> spaces, words;
+  for (unsigned i = 0; i + 1 < queryType.getRank(); ++i)
+    spaces.push_back(queryType.getAxisName(i));
+  if (hasKey && keyType.getRank() >= 2)
+    spaces.push_back(keyType.getAxisName(keyType.getRank() - 2));
+  if (hasScore)
+    words.push_back("s");
+  openRegion(region, into, what, words, spaces, range);
+}
+
+void Emitter::emitBranchStatement(BranchState &branch, const Statement &statement) {
+  if (!branch.firstStatement.isValid())
+    branch.firstStatement = statement.keyword;
+  switch (statement.kind) {
+  case StatementKind::Precision: {
+    if (!once(branch.seen, statement, "the products have one precision"))
+      return;
+    auto parsed = attn::symbolizePrecision(statement.word.text);
+    if (!parsed)
+      error(statement.word.range, "expected f32 or tf32, found `" + statement.word.text + "`")
+          .note(statement.word.range, "16-bit products follow from the dtype of Q, K and V");
+    branch.precision = parsed.value_or(attn::Precision::F32);
+    return;
+  }
+  case StatementKind::Scale: {
+    if (!once(branch.seen, statement, "the last one would win"))
+      return;
+    Block *body = &variant.getBody().front();
+    top.end = OpBuilder::InsertPoint(body, body->end());
+    top.what = "`scale`";
+    top.lets.clear();
+    branch.scale = require(emitIn(top, statement.expr), builder.getF32Type(), statement.expr, "scale");
+    return;
+  }
+  case StatementKind::Score:
+    return emitScore(branch, statement);
+  case StatementKind::Mask: {
+    if (!once(branch.seen, statement, "join the conditions with `and` or `or`"))
+      return;
+    EmitContext mask;
+    openBranchRegion(branch, branch.maskRegion, mask, "a mask", /*hasScore=*/false, /*hasKey=*/true, statement.keyword);
+    Value v = require(emitIn(mask, statement.expr), builder.getI1Type(), statement.expr, "mask");
+    return closeRegion(mask, v, statement.keyword);
+  }
+  case StatementKind::Sink: {
+    if (!once(branch.seen, statement, "one logit joins the denominator"))
+      return;
+    EmitContext sink;
+    openBranchRegion(branch, branch.sinkRegion, sink, "a sink", /*hasScore=*/false, /*hasKey=*/false, statement.keyword);
+    Value v = require(emitIn(sink, statement.expr), builder.getF32Type(), statement.expr, "sink");
+    return closeRegion(sink, v, statement.keyword);
+  }
+  case StatementKind::Skip: {
+    if (!once(branch.seen, statement, "join the conditions with `or`"))
+      return;
+    EmitContext skip;
+    openRegion(branch.skipRegion, skip, "`skip`", {"tile_max", "running_max"}, {}, statement.keyword);
+    Value v = require(emitIn(skip, statement.expr), builder.getI1Type(), statement.expr, "skip");
+    return closeRegion(skip, v, statement.keyword);
+  }
+  case StatementKind::Tile:
+    if (!once(branch.seen, statement, "the keys are taken in tiles of one size"))
+      return;
+    if (statement.expr->kind != ExprKind::Integer || statement.expr->integer < 1) {
+      error(statement.expr->range, "`tile` needs a positive whole number that is written out");
+      return;
+    }
+    branch.tile = statement.expr->integer;
+    return;
+  case StatementKind::Queries:
+  case StatementKind::Keys: {
+    bool isQueries = statement.kind == StatementKind::Queries;
+    if (!once(branch.seen, statement, "a branch has one of them"))
+      return;
+    if (!branch.scoreRegion.empty() || !branch.maskRegion.empty() || !branch.sinkRegion.empty()) {
+      error(statement.keyword, formatv("`{0}` stands before score, mask and sink, which are over its axes",
+                                       isQueries ? "queries" : "keys")
+                                   .str());
+      return;
+    }
+    Value first = tensorNamed(statement.names[0]);
+    (isQueries ? branch.query : branch.key) = first;
+    if (!isQueries)
+      branch.value = tensorNamed(statement.names[1]);
+    return;
+  }
+  case StatementKind::Over:
+    if (once(branch.seen, statement, "join the sets with `and` or `or` in a `let`"))
+      branch.set = tensorNamed(statement.word);
+    return;
+  case StatementKind::Quantize:
+    return emitWeights(branch, statement);
+  default:
+    expectHere(statement, false, "the attention around the branch");
+    return;
+  }
+}
+
+/// `quantize P as format [static x] [group n]`: the weights, tile by tile.
+void Emitter::emitWeights(BranchState &branch, const Statement &statement) {
+  if (statement.word.text != "P") {
+    error(statement.word.range, "a branch quantizes its weights `P` only")
+        .note(statement.word.range, "quantize tensors before the branch");
+    return;
+  }
+  branch.weightFormat = attn::symbolizeFormat(statement.other.text);
+  if (!branch.weightFormat)
+    error(statement.other.range, "`" + statement.other.text + "` is not a format")
+        .note(statement.other.range, "formats are int8, int4, f8E4M3, f8E5M2, f4E2M1, f16, bf16 and f32");
+  for (const Option &option : statement.options) {
+    bool isStatic = option.word.text == "static", isGroup = option.word.text == "group";
+    const Expr *value = option.value;
+    bool isNumber = value && (value->kind == ExprKind::Integer || (isStatic && value->kind == ExprKind::Real));
+    if ((!isStatic && !isGroup) || !isNumber) {
+      error(option.word.range, "the weights take `static` with a number or `group` with a number of keys");
+      return;
+    }
+    if (isStatic)
+      branch.weightScale = value->kind == ExprKind::Integer ? static_cast<double>(value->integer) : value->real;
+    else
+      branch.weightGroup = value->integer;
+  }
+}
+
+void Emitter::emitScore(BranchState &branch, const Statement &statement) {
+  EmitContext &score = branch.score;
+  if (branch.scoreRegion.empty())
+    openBranchRegion(branch, branch.scoreRegion, score, "a score", /*hasScore=*/true, /*hasKey=*/true, statement.keyword);
+  Value v = require(emitIn(score, statement.expr), builder.getF32Type(), statement.expr, "score");
+  if (v)
+    score.words["s"] = v;
+  // The next statement sees the new score: what was emitted with the old one does not hold.
+  score.lets.clear();
+  branch.lastScore = statement.keyword;
+}
+
+attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWeights) {
+  if (!branch.scoreRegion.empty())
+    closeRegion(branch.score, branch.score.words["s"], branch.lastScore);
+  for (auto [name, value] : {std::pair("Q", &branch.query), std::pair("K", &branch.key), std::pair("V", &branch.value)})
+    if (!*value)
+      *value = operandNamed(name);
+  if (reporter.hasErrors())
+    return {};
+  if ((!branch.skipRegion.empty() || branch.weightFormat) && !branch.tile) {
+    error(branch.firstStatement, "`skip` and quantized weights depend on how keys are grouped")
+        .note(branch.firstStatement, "add `tile 64`, say: the keys are taken in ascending tiles of that many");
+    return {};
+  }
+  auto query = cast<attn::AttnTensorType>(branch.query.getType()), key = cast<attn::AttnTensorType>(branch.key.getType());
+  auto value = cast<attn::AttnTensorType>(branch.value.getType());
+  if (query.getRank() < 2 || key.getRank() < 2 || value.getRank() < 2) {
+    error(branch.firstStatement, "queries, keys and values end with an axis of rows and a dimension");
+    return {};
+  }
+  SmallVector<Attribute> rows(query.getAxes().drop_back()), outAxes(rows), weightAxes(rows);
+  outAxes.push_back(value.getAxes().back());
+  weightAxes.push_back(key.getAxes()[key.getRank() - 2]);
+  MLIRContext *ctx = builder.getContext();
+  Type real = builder.getF32Type();
+  Type outElement = query.hasOperandElementType() || key.hasOperandElementType() ? Type(builder.getNoneType()) : real;
+  builder.setInsertionPointToEnd(stages);
+  auto attend = attn::AttendOp::create(
+      builder, loc, attn::AttnTensorType::get(ctx, outAxes, outElement), attn::AttnTensorType::get(ctx, rows, real),
+      hasWeights ? Type(attn::AttnTensorType::get(ctx, weightAxes, real)) : Type(), branch.query, branch.key, branch.value,
+      branch.scale, branch.set, branch.precision.value_or(attn::Precision::F32),
+      branch.tile ? builder.getI64IntegerAttr(*branch.tile) : IntegerAttr(),
+      branch.weightFormat ? attn::FormatAttr::get(ctx, *branch.weightFormat) : attn::FormatAttr(),
+      branch.weightScale ? builder.getF64FloatAttr(*branch.weightScale) : FloatAttr(),
+      branch.weightGroup ? builder.getI64IntegerAttr(*branch.weightGroup) : IntegerAttr());
+  attend.getScore().takeBody(branch.scoreRegion);
+  attend.getMask().takeBody(branch.maskRegion);
+  attend.getSink().takeBody(branch.sinkRegion);
+  attend.getSkip().takeBody(branch.skipRegion);
+  return attend;
+}
+
+void Emitter::emitBranch(const Statement &statement) {
+  const Name &name = statement.word;
+  std::string prefix = (name.text + ".").str();
+  if (scope.count(prefix + "out") || lookup(name.text)) {
+    error(name.range, "`" + name.text + "` is declared twice");
+    return;
+  }
+  BranchState branch;
+  for (const Statement &inner : statement.body)
+    emitBranchStatement(branch, inner);
+  branch.firstStatement = name.range;
+  // The weights of all keys are a tensor only if something reads them.
+  bool hasWeights = false;
+  for (size_t i = 0; i + 2 < file.tokens.size(); ++i)
+    hasWeights |= file.tokens[i].isWord(name.text) && file.tokens[i + 1].is(TokenKind::Dot) && file.tokens[i + 2].isWord("p");
+  attn::AttendOp attend = emitAttend(branch, reporter.location(name.range), hasWeights);
+  auto bind = [&](StringRef result, Value value) {
+    Symbol symbol{Symbol::Tensor, name.range, value};
+    symbol.isBroken = !value;
+    scope[prefix + result.str()] = symbol;
+  };
+  bind("out", attend ? Value(attend.getOut()) : Value());
+  bind("lse", attend ? Value(attend.getLse()) : Value());
+  if (hasWeights)
+    bind("p", attend ? Value(attend.getWeights()) : Value());
+}
+
+/// `merge(a, b, ...)` of branches.
+bool Emitter::emitMerge(const Expr *expr) {
+  SmallVector<Value> outs, lses;
+  for (const Expr *branch : expr->operands) {
+    auto part = [&](StringRef result) { return scope.find((branch->text + "." + result).str()); };
+    if (branch->kind != ExprKind::Name || part("out") == scope.end() || part("lse") == scope.end()) {
+      error(branch->range, "`merge` takes branches").note(branch->range, "declare one by `branch name { ... }`");
+      return false;
+    }
+    if (part("out")->second.isBroken)
+      return false;
+    outs.push_back(part("out")->second.value);
+    lses.push_back(part("lse")->second.value);
+    auto axes = [](Value v) { return cast<attn::AttnTensorType>(v.getType()).getAxes(); };
+    if (axes(outs.back()) != axes(outs.front())) {
+      error(branch->range, "`merge` takes branches over the same axes");
+      return false;
+    }
+  }
+  if (outs.size() < 2) {
+    error(expr->range, "`merge` takes at least two branches");
+    return false;
+  }
+  builder.setInsertionPointToEnd(stages);
+  auto op = attn::MergeOp::create(builder, locationOf(expr), outs[0].getType(), lses[0].getType(), outs, lses);
+  out = op.getOut();
+  lse = op.getLse();
+  return true;
+}
+
+void Emitter::emitOut(const Statement &statement) {
+  if (!once(seen, statement, "there is one output of that name"))
+    return;
+  if (own->firstStatement.isValid()) {
+    error(own->firstStatement, "with `out`, attention stages are branches")
+        .note(statement.keyword, "`out` is written here; move the statement into `branch name { ... }`");
+    return;
+  }
+  const Expr *expr = statement.expr;
+  if (expr->kind == ExprKind::Call && expr->text == "merge" && !lookup("merge")) {
+    emitMerge(expr);
+    return;
+  }
+  out = emitTensor(expr, {"b", "h", "q", "e"}, builder.getF32Type(), "out", builder.getNoneType());
+}

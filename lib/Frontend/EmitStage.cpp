@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Stages: tensors by a formula, functions of rows, quantization, and the index spaces that they run over.
+#include "Emitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace attnc;
+using namespace attnc::frontend;
+using namespace mlir;
+using llvm::formatv;
+using llvm::SMRange;
+using llvm::StringRef;
+
+static StringRef nameOf(Type type) { return type.isF32() ? "a real" : type.isInteger(1) ? "a condition" : "an int"; }
+
+bool attnc::frontend::isRowFunction(StringRef name) {
+  return llvm::is_contained<StringRef>({"softmax", "cumsum", "rank", "order", "top", "cover"}, name);
+}
+
+void Emitter::emitSpace(const Statement &statement) {
+  const Name &name = statement.word;
+  if (isPredefined(name.text) || attn::findSpace(variant, name.text) || lookup(name.text)) {
+    error(name.range, "`" + name.text + "` has a meaning already and cannot be declared");
+    return;
+  }
+  bool isBlocks = statement.kind == StatementKind::Blocks;
+  if (isBlocks && !isSpace(statement.other.text)) {
+    error(statement.other.range, "`" + statement.other.text + "` is not an index space")
+        .note(statement.other.range, "index spaces are " + spaceNames());
+    return;
+  }
+  Block *body = &variant.getBody().front();
+  top.end = OpBuilder::InsertPoint(body, body->end());
+  top.what = isBlocks ? "the size of a block" : "a number of slots";
+  top.lets.clear();
+  top.derived.clear();
+  Value extent = require(emitIn(top, statement.expr), builder.getI32Type(), statement.expr, isBlocks ? "blocks" : "slots");
+  Value stride = statement.stride
+                     ? require(emitIn(top, statement.stride), builder.getI32Type(), statement.stride, "stride")
+                     : Value();
+  if (!extent || (statement.stride && !stride))
+    return;
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(body);
+  attn::SpaceOp::create(builder, reporter.location(name.range), builder.getStringAttr(name.text),
+                        isBlocks ? builder.getStringAttr(statement.other.text) : StringAttr(), extent, stride,
+                        statement.isFull);
+}
+
+bool Emitter::checkAxes(const std::vector<Name> &axes, SmallVector<StringRef> &names) {
+  for (const Name &axis : axes) {
+    if (!isSpace(axis.text)) {
+      error(axis.range, "`" + axis.text + "` is not an index space").note(axis.range, "index spaces are " + spaceNames());
+      return false;
+    }
+    if (llvm::is_contained(names, axis.text)) {
+      error(axis.range, "`" + axis.text + "` is an axis of this tensor twice");
+      return false;
+    }
+    names.push_back(axis.text);
+  }
+  return true;
+}
+
+Value Emitter::emitCompute(ArrayRef<StringRef> axes, StringRef what, SMRange range, llvm::function_ref<Value()> body,
+                           Type stored) {
+  Location loc = reporter.location(range);
+  Region region;
+  EmitContext into;
+  openRegion(region, into, what, {}, axes, range);
+  SmallVector<StringRef> stageAxes(axes);
+  into.stageAxes = &stageAxes;
+  OpBuilder::InsertionGuard guard(builder);
+  builder.restoreInsertionPoint(into.end);
+  EmitContext *saved = std::exchange(context, &into);
+  bool savedAxis = std::exchange(onQueryAxis, false);
+  Value value = body();
+  context = saved;
+  onQueryAxis = savedAxis;
+  if (!value)
+    return {};
+  attn::YieldOp::create(builder, loc, value);
+  builder.setInsertionPointToEnd(stages);
+  auto op = attn::ComputeOp::create(builder, loc, tensorType(axes, stored ? stored : value.getType()));
+  op.getBody().takeBody(region);
+  return op.getResult();
+}
+
+Value Emitter::emitTensor(const Expr *expr, ArrayRef<StringRef> axes, Type element, StringRef statement, Type stored) {
+  return emitCompute(
+      axes, ("`" + statement + "`").str(), expr->range,
+      [&] {
+        Value v = emitExpr(expr);
+        return v && element ? require(v, element, expr, statement) : v;
+      },
+      stored);
+}
+
+void Emitter::emitLet(const Statement &statement) {
+  const Definition &definition = statement.definition;
+  Symbol symbol{Symbol::Let, {}, {}, &definition};
+  if (!definition.axes) {
+    // A formula is checked here and emitted again where it is used, since each region has its own coordinates.
+    EmitContext scratch;
+    Region region;
+    SmallVector<StringRef> spaces{"b", "h", "q", "kv"};
+    for (StringRef space : attn::indexSpaces())
+      if (space != "g" && !llvm::is_contained(spaces, space))
+        spaces.push_back(space);
+    for (auto space : variant.getBody().getOps<attn::SpaceOp>())
+      spaces.push_back(space.getName());
+    openRegion(region, scratch, "a `let`", {}, spaces, statement.keyword);
+    scratch.isScratch = true;
+    symbol.isBroken = !emitIn(scratch, definition.body);
+    declare(definition.name, symbol);
+    return;
+  }
+  symbol.kind = Symbol::Tensor;
+  SmallVector<StringRef> axes;
+  if (checkAxes(*definition.axes, axes)) {
+    const Expr *body = definition.body;
+    if (body->kind == ExprKind::Call && isRowFunction(body->text) && !lookup(body->text))
+      symbol.value = emitRowTensor(body, axes);
+    else
+      symbol.value = emitTensor(body, axes, {}, "let");
+  }
+  symbol.isBroken = !symbol.value;
+  declare(definition.name, symbol);
+}
+
+/// Gives the name of a tensor another value over the same axes.
+void Emitter::emitTransform(const Statement &statement) {
+  const Definition &definition = statement.definition;
+  if (definition.axes) {
+    error(definition.name.range, "`transform` keeps the axes of its tensor")
+        .note(definition.name.range, "a tensor over other axes is declared by `let name[axes] = ...`");
+    return;
+  }
+  Value tensor = tensorNamed(definition.name);
+  if (!tensor)
+    return;
+  auto type = cast<attn::AttnTensorType>(tensor.getType());
+  SmallVector<StringRef> axes;
+  for (unsigned i = 0; i < type.getRank(); ++i)
+    axes.push_back(type.getAxisName(i));
+  if (llvm::is_contained(axes, "")) {
+    error(definition.name.range, "`transform` needs a tensor whose axes all have names");
+    return;
+  }
+  Type element = isa<IntegerType>(type.getElementType()) ? type.getElementType() : Type(builder.getF32Type());
+  Value result = emitTensor(definition.body, axes, element, "transform");
+  Symbol &symbol = scope[definition.name.text];
+  symbol.kind = Symbol::Tensor;
+  symbol.isBroken |= !result;
+  if (result)
+    symbol.value = result;
+}
+
+/// A region over the axes of `type` that yields `keys`: elements with equal keys belong together.
+bool Emitter::emitKeys(Region &region, attn::AttnTensorType type, ArrayRef<Expr *> keys, SMRange range) {
+  SmallVector<StringRef> axes;
+  for (unsigned i = 0; i < type.getRank(); ++i)
+    axes.push_back(type.getAxisName(i));
+  EmitContext into;
+  openRegion(region, into, "`per`", {}, axes, range);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.restoreInsertionPoint(into.end);
+  EmitContext *saved = std::exchange(context, &into);
+  SmallVector<Value> values;
+  bool savedAxis = std::exchange(onQueryAxis, true); // groups count rows
+  for (const Expr *key : keys) {
+    Value value = emitExpr(key);
+    if (value && !value.getType().isInteger(32)) {
+      error(key->range, formatv("`per` needs ints, found {0}", nameOf(value.getType())).str());
+      value = {};
+    }
+    if (!value)
+      break;
+    values.push_back(value);
+  }
+  onQueryAxis = savedAxis;
+  context = saved;
+  if (values.size() != keys.size())
+    return false;
+  attn::YieldOp::create(builder, reporter.location(range), values);
+  return true;
+}
+
+/// The number that a literal is.
+static std::optional<double> literal(const Expr *expr) {
+  if (expr->kind == ExprKind::Integer)
+    return static_cast<double>(expr->integer);
+  if (expr->kind == ExprKind::Real)
+    return expr->real;
+  return std::nullopt;
+}
+
+void Emitter::emitQuantize(const Statement &statement) {
+  Value tensor = tensorNamed(statement.word);
+  auto format = attn::symbolizeFormat(statement.other.text);
+  if (!format) {
+    auto e = error(statement.other.range, "`" + statement.other.text + "` is not a format");
+    e.note(statement.other.range, "formats are int8, int4, f8E4M3, f8E5M2, f4E2M1, f16, bf16 and f32");
+  }
+  if (!tensor || !format)
+    return;
+  auto type = cast<attn::AttnTensorType>(tensor.getType());
+  if (isa<IntegerType>(type.getElementType())) {
+    error(statement.word.range, "`quantize` needs a tensor of reals");
+    return;
+  }
+  Region group, smooth;
+  auto rounding = attn::Rounding::HalfEven;
+  auto scaleFormat = attn::Format::F32;
+  double epsilon = 0;
+  FloatAttr largest, fixed;
+  bool isAsymmetric = false;
+  for (const Option &option : statement.options) {
+    StringRef word = option.word.text;
+    if (option.list) {
+      if (!emitKeys(word == "per" ? group : smooth, type, *option.list, option.word.range))
+        return;
+    } else if (word == "asymmetric") {
+      isAsymmetric = true;
+    } else if (word == "round" || word == "scale") {
+      auto asRounding = attn::symbolizeRounding(option.argument->text);
+      auto asFormat = attn::symbolizeFormat(option.argument->text);
+      bool isFloat = asFormat && *asFormat >= attn::Format::F8E4M3 && *asFormat != attn::Format::F4E2M1;
+      if (word == "round" ? !asRounding : !isFloat) {
+        error(option.argument->range, formatv("expected {0}, found `{1}`",
+                                              word == "round" ? "half_even or half_away"
+                                                              : "a format of scales (f32, f16, bf16, f8E4M3 or f8E5M2)",
+                                              option.argument->text)
+                                          .str());
+        return;
+      }
+      rounding = asRounding.value_or(rounding);
+      scaleFormat = word == "scale" ? *asFormat : scaleFormat;
+    } else {
+      std::optional<double> number = literal(option.value);
+      if (!number || word == "group") {
+        error(option.value->range, word == "group" ? "`group` is for the weights `P`; say what shares a scale by `per`"
+                                                   : "`" + word.str() + "` needs a number that is written out");
+        return;
+      }
+      if (word == "epsilon")
+        epsilon = *number;
+      if (word == "largest")
+        largest = builder.getF64FloatAttr(*number);
+      if (word == "static")
+        fixed = builder.getF64FloatAttr(*number);
+    }
+  }
+  bool hasScale = *format < attn::Format::F16;
+  if (hasScale == group.empty()) {
+    error(statement.other.range, hasScale ? "say what shares a scale, as in `per [b, g, kv]`"
+                                          : "`" + statement.other.text.str() + "` has no scale, so nothing shares one");
+    return;
+  }
+  if (isAsymmetric && *format != attn::Format::Int8 && *format != attn::Format::Int4) {
+    error(statement.other.range, "only int formats can be `asymmetric`");
+    return;
+  }
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(stages);
+  auto result = attn::AttnTensorType::get(builder.getContext(), type.getAxes(), builder.getF32Type());
+  auto op = attn::QuantizeOp::create(builder, reporter.location(statement.keyword), result, tensor,
+                                     attn::FormatAttr::get(builder.getContext(), *format),
+                                     attn::RoundingAttr::get(builder.getContext(), rounding),
+                                     attn::FormatAttr::get(builder.getContext(), scaleFormat), builder.getF64FloatAttr(epsilon), largest, fixed,
+                                     isAsymmetric ? builder.getUnitAttr() : UnitAttr());
+  op.getGroup().takeBody(group);
+  op.getSmooth().takeBody(smooth);
+  Symbol &symbol = scope[statement.word.text];
+  symbol.kind = Symbol::Tensor;
+  symbol.value = op.getResult();
+}
+
+/// A function of rows within a formula: its tensor is a stage before this one.
+Value Emitter::emitRowFunction(const Expr *expr) {
+  if (!context->stageAxes || context->version || !frames.empty()) {
+    error(expr->anchor, formatv("`{0}` works on whole rows and cannot stand in {1}", expr->text,
+                                context->version ? "a reduction" : !frames.empty() ? "a helper" : context->what)
+                            .str())
+        .note(expr->anchor, "give it a name first: `let name[axes] = " + expr->text + "(...)`");
+    return {};
+  }
+  SmallVector<StringRef> axes(*context->stageAxes);
+  Value tensor = emitRowTensor(expr, axes);
+  if (!tensor)
+    return {};
+  SmallVector<Value> indices;
+  for (StringRef axis : axes)
+    indices.push_back(context->coordinates[axis]);
+  auto type = cast<attn::AttnTensorType>(tensor.getType());
+  return attn::ReadOp::create(builder, locationOf(expr), type.getElementType(), tensor, indices);
+}
+
+Value Emitter::emitRowTensor(const Expr *expr, ArrayRef<StringRef> axes) {
+  StringRef name = expr->text;
+  bool isSelection = name == "top" || name == "cover";
+  size_t most = name == "cover" ? 5 : isSelection ? 2 : 1, least = name == "cover" ? 3 : most;
+  if (expr->over.empty()) {
+    error(expr->anchor, formatv("`{0}` works on rows: say over which axis, as in `{0}(x over kv{1})`", name,
+                                isSelection ? ", n" : "")
+                            .str());
+    return {};
+  }
+  if (expr->operands.size() < least || expr->operands.size() > most) {
+    error(expr->range, formatv("`{0}` takes {1}{2} argument{3}, found {4}", name, least,
+                               most > least ? formatv(" to {0}", most).str() : "", most == 1 ? "" : "s", expr->operands.size())
+                           .str());
+    return {};
+  }
+  for (const Name &space : expr->over)
+    if (!llvm::is_contained(axes, space.text)) {
+      error(space.range, formatv("`{0}` is not an axis of this stage", space.text).str())
+          .note(expr->range, "the stage is over [" + llvm::join(axes, ", ") + "]");
+      return {};
+    }
+  if (expr->over.size() > 1 && !isSelection) {
+    error(expr->over[1].range, formatv("`{0}` takes one axis", name).str());
+    return {};
+  }
+  bool takesInts = name == "cumsum" || name == "rank" || name == "order";
+  const Expr *operand = expr->operands.front();
+  Value tensor;
+  if (operand->kind == ExprKind::Name && !expr->condition && frames.empty()) {
+    Symbol *symbol = lookup(operand->text);
+    if (symbol && symbol->value && symbol->value.getType() == tensorType(axes, builder.getF32Type()))
+      tensor = symbol->value;
+  }
+  if (!tensor)
+    tensor = emitCompute(axes, ("`" + name + "`").str(), operand->range, [&]() -> Value {
+      Value v = emitExpr(operand);
+      if (!v)
+        return {};
+      if (!takesInts || expr->condition)
+        v = require(v, builder.getF32Type(), operand, name);
+      if (v && v.getType().isInteger(1)) {
+        error(operand->range, formatv("`{0}` needs numbers, found a condition", name).str());
+        return {};
+      }
+      if (!v || !expr->condition)
+        return v;
+      Value condition = emitExpr(expr->condition);
+      condition = condition ? require(condition, builder.getI1Type(), expr->condition, "if") : condition;
+      if (!condition)
+        return {};
+      Location loc = locationOf(expr);
+      Value rest = constant(loc, name == "cumsum" ? 0.0 : -std::numeric_limits<double>::infinity());
+      return arith::SelectOp::create(builder, loc, condition, v, rest);
+    });
+  if (!tensor)
+    return {};
+  if (isSelection)
+    return emitSelection(expr, tensor, axes);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(stages);
+  Location loc = locationOf(expr);
+  Type element = cast<attn::AttnTensorType>(tensor.getType()).getElementType();
+  auto same = tensorType(axes, element), real = tensorType(axes, builder.getF32Type());
+  auto index = tensorType(axes, builder.getI32Type());
+  StringRef space = expr->over.front().text;
+  if (name == "softmax")
+    return attn::SoftmaxOp::create(builder, loc, real, tensor, space);
+  if (name == "cumsum")
+    return attn::CumsumOp::create(builder, loc, same, tensor, space);
+  if (name == "rank")
+    return attn::RankOp::create(builder, loc, index, tensor, space);
+  return attn::OrderOp::create(builder, loc, index, tensor, space);
+}
+
+Value Emitter::emitSelection(const Expr *expr, Value ranks, ArrayRef<StringRef> axes) {
+  SmallVector<StringRef> rest, spaces;
+  for (const Name &space : expr->over)
+    spaces.push_back(space.text);
+  for (StringRef axis : axes)
+    if (!llvm::is_contained(spaces, axis))
+      rest.push_back(axis);
+  auto rule = attn::Selection::Top;
+  if (expr->text == "cover") {
+    const Expr *word = expr->operands[2];
+    bool isWord = word->kind == ExprKind::Name && (word->text == "inclusive" || word->text == "exclusive");
+    if (!isWord) {
+      error(word->range, "expected `inclusive` (the entry that crosses the threshold is kept) or `exclusive`");
+      return {};
+    }
+    rule = word->text == "inclusive" ? attn::Selection::CoverInclusive : attn::Selection::CoverExclusive;
+  }
+  bool isTop = rule == attn::Selection::Top;
+  SmallVector<Value> amounts;
+  for (auto [i, operand] : llvm::enumerate(expr->operands)) {
+    if (i == 0 || (!isTop && i == 2))
+      continue;
+    Type element = !isTop && i == 1 ? Type(builder.getF32Type()) : Type(builder.getI32Type());
+    Value amount = emitTensor(operand, rest, element, expr->text);
+    if (!amount)
+      return {};
+    amounts.push_back(amount);
+  }
+  amounts.resize(3);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(stages);
+  return attn::SelectOp::create(builder, locationOf(expr), tensorType(axes, builder.getI1Type()), rule, ranks, amounts[0],
+                                amounts[1], amounts[2], builder.getStrArrayAttr(spaces));
+}

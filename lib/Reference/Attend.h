@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attn.attend with its regions compiled.
+#ifndef ATTNC_LIB_REFERENCE_ATTEND_H
+#define ATTNC_LIB_REFERENCE_ATTEND_H
+
+#include "Stage.h"
+
+namespace attnc::reference {
+
+class AttendStage : public Stage {
+public:
+  AttendStage(attn::AttendOp op, const Environment &environment);
+  llvm::Error prepare();
+  void run(Memory &memory) const override;
+
+  /// Flags of the rows and keys of one head, which is given by its indices on the axes before the row.
+  std::vector<char> maskOfHead(const Memory &memory, llvm::ArrayRef<int64_t> head) const;
+
+private:
+  /// An index of another tensor: that of the query's axis `axis`, divided by `divisor`.
+  struct IndexRule {
+    size_t axis = 0;
+    int64_t divisor = 1, stride = 0, size = 0;
+  };
+  struct Operand {
+    mlir::Value tensor;
+    std::vector<IndexRule> rules;
+  };
+  /// Frames and rows of one thread. `point` holds the indices of the current row.
+  struct Scratch {
+    Program::Frame score, mask, sink, skip;
+    std::vector<double> scores;
+    std::vector<char> attended;
+    std::vector<int64_t> point;
+  };
+
+  llvm::Expected<IndexRule> ruleFor(llvm::StringRef space) const;
+  llvm::Error prepareOperand(mlir::Value tensor, unsigned numInner, Operand &operand);
+  Scratch makeScratch(const Memory &memory) const;
+  int64_t baseOf(const Operand &operand, const Scratch &scratch) const;
+  void setPoint(const Program &program, Program::Frame &frame, unsigned first, const Scratch &scratch) const;
+  void keysOfSet(const Memory &memory, Scratch &scratch) const;
+  void maskRow(const Memory &memory, Scratch &scratch) const;
+  void scoreRow(const Memory &memory, Scratch &scratch, int64_t row) const;
+  void softmaxRow(Scratch &scratch, double logit, const double *v, double *out, double &lse) const;
+  void tiledRow(Scratch &scratch, double logit, const double *v, double *out, double &lse) const;
+  void roundWeights(llvm::MutableArrayRef<double> weights) const;
+
+  mutable attn::AttendOp op; // a handle; accessors are not const
+  const Environment &environment;
+  std::vector<std::string> spaces; ///< of the query's axes but the last
+  std::vector<int64_t> outer;
+  int64_t numRows = 0, numKeys = 0, dim = 0, valueDim = 0;
+  Operand query, key, value, set;
+  std::string setSpace;
+  double scale = 1;
+  std::optional<Program> score, mask, sink, skip;
+};
+
+} // namespace attnc::reference
+
+#endif // ATTNC_LIB_REFERENCE_ATTEND_H

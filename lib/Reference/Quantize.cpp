@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attn.quantize, and rounding to storage formats, to the bit.
+#include "Stage.h"
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+using namespace attnc;
+using namespace attnc::reference;
+using namespace mlir;
+using attn::Format;
+using attn::Rounding;
+
+namespace {
+/// Bits of a floating-point format: precision counts the leading one, `minExponent` is of the smallest normal number.
+struct FloatFormat {
+  int precision, minExponent;
+  double largest;
+};
+
+FloatFormat floatFormat(Format format) {
+  switch (format) {
+  case Format::F8E4M3:
+    return {4, -6, 448};
+  case Format::F8E5M2:
+    return {3, -14, 57344};
+  case Format::F4E2M1:
+    return {2, 0, 6};
+  case Format::F16:
+    return {11, -14, 65504};
+  case Format::BF16:
+    return {8, -126, 0x1.FEp127};
+  default:
+    return {24, -126, 0x1.FFFFFEp127};
+  }
+}
+
+double roundWhole(double value, Rounding rounding) {
+  if (rounding == Rounding::HalfAway)
+    return std::round(value);
+  return std::nearbyint(value);
+}
+} // namespace
+
+double attnc::reference::largestOf(Format format) {
+  return format == Format::Int8 ? 127 : format == Format::Int4 ? 7 : floatFormat(format).largest;
+}
+
+double attnc::reference::roundToFormat(double value, Format format, Rounding rounding) {
+  if (std::isnan(value))
+    return value;
+  double largest = largestOf(format);
+  if (format == Format::Int8 || format == Format::Int4)
+    return std::fmax(-largest - 1, std::fmin(largest, roundWhole(value, rounding)));
+  if (value == 0 || std::isinf(value))
+    return std::isinf(value) ? std::copysign(largest, value) : value;
+  FloatFormat f = floatFormat(format);
+  int exponent = std::max(std::ilogb(value), f.minExponent);
+  double ulp = std::ldexp(1.0, exponent - f.precision + 1);
+  double rounded = roundWhole(value / ulp, rounding) * ulp; // exact: a power of two
+  return std::fabs(rounded) > largest ? std::copysign(largest, rounded) : rounded;
+}
+
+namespace {
+class QuantizeStage : public Stage {
+public:
+  QuantizeStage(attn::QuantizeOp op, const Environment &environment)
+      : op(op), environment(environment), shape(environment.shapeOf(op.getTensor().getType())) {}
+
+  llvm::Error prepare() {
+    for (auto [region, program] : {std::pair(&op.getGroup(), &group), std::pair(&op.getSmooth(), &smooth)}) {
+      if (region->empty())
+        continue;
+      llvm::Expected<Program> compiled = Program::compile(*region, environment, {});
+      if (!compiled)
+        return compiled.takeError();
+      *program = std::move(*compiled);
+    }
+    return llvm::Error::success();
+  }
+
+  void run(Memory &memory) const override {
+    const Tensor64 &tensor = memory.tensor(op.getTensor());
+    Tensor64 &result = memory.allocate(op.getResult(), shape);
+    size_t count = tensor.data.size();
+    std::vector<double> centred = tensor.data, shift(count, 0.0);
+    if (smooth) {
+      std::vector<size_t> groups = groupsOf(*smooth, memory);
+      std::map<size_t, std::pair<double, double>> sums;
+      for (size_t i = 0; i < count; ++i) {
+        auto &[sum, members] = sums[groups[i]];
+        sum += tensor.data[i];
+        members += 1;
+      }
+      for (size_t i = 0; i < count; ++i) {
+        auto [sum, members] = sums[groups[i]];
+        shift[i] = sum / members;
+        centred[i] -= shift[i];
+      }
+    }
+    if (!group) {
+      for (size_t i = 0; i < count; ++i)
+        result.data[i] = roundToFormat(centred[i], op.getFormat(), op.getRounding()) + shift[i];
+      return;
+    }
+    struct Range {
+      double lowest = std::numeric_limits<double>::infinity(), highest = -lowest, largest = 0;
+    };
+    std::vector<size_t> groups = groupsOf(*group, memory);
+    std::map<size_t, Range> ranges;
+    for (size_t i = 0; i < count; ++i) {
+      Range &range = ranges[groups[i]];
+      range.lowest = std::fmin(range.lowest, centred[i]);
+      range.highest = std::fmax(range.highest, centred[i]);
+      if (std::fabs(centred[i]) > range.largest || std::isnan(centred[i]))
+        range.largest = std::fabs(centred[i]);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const Range &range = ranges[groups[i]];
+      result.data[i] = (op.getAsymmetric() ? asymmetric(centred[i], range.lowest, range.highest)
+                                           : symmetric(centred[i], range.largest)) +
+                       shift[i];
+    }
+  }
+
+private:
+  double scaleOf(double scale) const {
+    scale += op.getEpsilon().convertToDouble();
+    return op.getScaleFormat() == Format::F32 ? scale : roundToFormat(scale, op.getScaleFormat());
+  }
+
+  double symmetric(double x, double largest) const {
+    double most = op.getLargest() ? op.getLargest()->convertToDouble() : largestOf(op.getFormat());
+    double scale = scaleOf(op.getStaticScale() ? op.getStaticScale()->convertToDouble() : largest / most);
+    if (scale == 0)
+      return 0;
+    double code = roundToFormat(x / scale, op.getFormat(), op.getRounding());
+    bool isInt = op.getFormat() == Format::Int8 || op.getFormat() == Format::Int4;
+    if (isInt) // symmetric codes leave out the most negative one
+      code = std::fmax(-most, std::fmin(most, code));
+    return code * scale;
+  }
+
+  double asymmetric(double x, double lowest, double highest) const {
+    double levels = op.getFormat() == Format::Int8 ? 255 : 15;
+    double scale = scaleOf((highest - lowest) / levels);
+    if (scale == 0)
+      return lowest;
+    double code = std::fmax(0, std::fmin(levels, roundWhole((x - lowest) / scale, op.getRounding())));
+    return code * scale + lowest;
+  }
+
+  /// A number for each element that is equal within a group.
+  std::vector<size_t> groupsOf(const Program &program, const Memory &memory) const {
+    std::vector<size_t> result;
+    std::map<std::vector<double>, size_t> known;
+    Program::Frame frame = program.makeFrame(memory);
+    int64_t count = elementsOf(shape);
+    std::vector<double> key(program.getNumResults());
+    for (int64_t i = 0; i < count; ++i) {
+      int64_t rest = i;
+      for (size_t axis = shape.size(); axis-- > 0; rest /= shape[axis])
+        *program.argument(frame, axis) = static_cast<double>(rest % shape[axis]);
+      program.run(frame, 1);
+      for (unsigned k = 0; k < program.getNumResults(); ++k)
+        key[k] = *program.result(frame, k);
+      result.push_back(known.try_emplace(key, known.size()).first->second);
+    }
+    return result;
+  }
+
+  mutable attn::QuantizeOp op; // a handle; accessors are not const
+  const Environment &environment;
+  std::vector<int64_t> shape;
+  std::optional<Program> group, smooth;
+};
+} // namespace
+
+StageResult attnc::reference::makeQuantize(attn::QuantizeOp op, const Environment &environment) {
+  auto stage = std::make_unique<QuantizeStage>(op, environment);
+  if (llvm::Error error = stage->prepare())
+    return std::move(error);
+  return std::move(stage);
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reductions: the body is run for each index, and its value joins the result of each lane.
+#include "Program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+using namespace attnc;
+using namespace attnc::reference;
+using attn::Reduction;
+
+namespace {
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+double initialValue(const Program::Loop &loop) {
+  switch (loop.kind) {
+  case Reduction::Prod:
+  case Reduction::All:
+    return 1;
+  case Reduction::Max:
+    return loop.isInteger ? -2147483648.0 : -infinity;
+  case Reduction::Min:
+    return loop.isInteger ? 2147483647.0 : infinity;
+  case Reduction::Argmax:
+  case Reduction::Argmin:
+    return -1;
+  default:
+    return 0;
+  }
+}
+
+/// Joins `value` at index `k` to the result of one lane. `scratch` is the count of a mean, or the best value so far.
+void join(const Program::Loop &loop, double value, double k, double &result, double &scratch) {
+  switch (loop.kind) {
+  case Reduction::Sum:
+    result = loop.isInteger ? wrapInt(static_cast<int64_t>(result) + static_cast<int64_t>(value)) : result + value;
+    return;
+  case Reduction::Mean:
+    result += value;
+    scratch += 1;
+    return;
+  case Reduction::Prod:
+    result = loop.isInteger ? wrapInt(static_cast<int64_t>(result) * static_cast<int64_t>(value)) : result * value;
+    return;
+  case Reduction::Max:
+    if (std::isnan(value) || value > result)
+      result = value; // a NaN stays: nothing is greater
+    return;
+  case Reduction::Min:
+    if (std::isnan(value) || value < result)
+      result = value;
+    return;
+  case Reduction::Argmax:
+    if (value > scratch || (result < 0 && !std::isnan(value))) {
+      result = k;
+      scratch = value;
+    }
+    return;
+  case Reduction::Argmin:
+    if (value < scratch || (result < 0 && !std::isnan(value))) {
+      result = k;
+      scratch = value;
+    }
+    return;
+  case Reduction::Any:
+    result = result != 0 || value != 0;
+    return;
+  case Reduction::All:
+    result = result != 0 && value != 0;
+    return;
+  }
+}
+} // namespace
+
+void attnc::reference::runLoop(const Program::Instruction &in, double *const *slots, unsigned lanes) {
+  const Program::Loop &loop = *in.loop;
+  double *result = slots[in.result], *scratch = slots[loop.scratch];
+  for (unsigned lane = 0; lane < lanes; ++lane) {
+    result[lane] = initialValue(loop);
+    scratch[lane] = loop.kind == Reduction::Argmin ? infinity : loop.kind == Reduction::Argmax ? -infinity : 0;
+  }
+  for (int64_t k = 0; k < loop.count; ++k) {
+    double *index = slots[loop.index];
+    if (loop.isBlock) {
+      const double *block = slots[loop.block];
+      for (unsigned lane = 0; lane < (loop.blockVaries ? lanes : 1); ++lane)
+        index[lane] = block[lane] * static_cast<double>(loop.stride) + static_cast<double>(k);
+    } else {
+      *index = static_cast<double>(k);
+    }
+    for (const Program::Instruction &inner : loop.body)
+      inner.kernel(inner, slots, inner.varies ? lanes : 1);
+    const double *value = slots[loop.value], *condition = slots[loop.condition];
+    for (unsigned lane = 0; lane < lanes; ++lane) {
+      if (loop.isBlock) {
+        double block = slots[loop.block][loop.blockVaries ? lane : 0];
+        if (index[loop.blockVaries ? lane : 0] >= static_cast<double>(loop.limit) || block < 0 ||
+            block >= static_cast<double>(loop.numBlocks))
+          continue;
+      }
+      if (loop.hasCondition && condition[loop.conditionVaries ? lane : 0] == 0)
+        continue;
+      join(loop, value[loop.valueVaries ? lane : 0], index[loop.isBlock && loop.blockVaries ? lane : 0], result[lane],
+           scratch[lane]);
+    }
+  }
+  if (loop.kind == Reduction::Mean)
+    for (unsigned lane = 0; lane < lanes; ++lane)
+      if (scratch[lane] != 0)
+        result[lane] /= scratch[lane];
+}

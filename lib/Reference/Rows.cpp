@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Functions of rows, selections and merges.
+#include "Stage.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+using namespace attnc;
+using namespace attnc::reference;
+using namespace mlir;
+
+static constexpr double infinity = std::numeric_limits<double>::infinity();
+
+Rows::Rows(attn::AttnTensorType type, const Environment &environment, llvm::ArrayRef<llvm::StringRef> spaces)
+    : environment(environment) {
+  std::vector<int64_t> shape = environment.shapeOf(type);
+  for (unsigned i = 0; i < type.getRank(); ++i) {
+    bool isInner = llvm::is_contained(spaces, type.getAxisName(i));
+    (isInner ? innerShape : outerShape).push_back(shape[i]);
+    (isInner ? innerStrides : outerStrides).push_back(strideOf(shape, i));
+    if (!isInner)
+      outerNames.push_back(type.getAxisName(i).str());
+  }
+}
+
+int64_t Rows::offset(int64_t index, const std::vector<int64_t> &shape, const std::vector<int64_t> &strides) {
+  int64_t result = 0;
+  for (size_t axis = shape.size(); axis-- > 0;) {
+    result += index % shape[axis] * strides[axis];
+    index /= shape[axis];
+  }
+  return result;
+}
+
+int64_t Rows::project(int64_t row, attn::AttnTensorType onto) const {
+  std::vector<int64_t> shape = environment.shapeOf(onto);
+  int64_t result = 0;
+  for (size_t axis = outerShape.size(); axis-- > 0;) {
+    for (unsigned i = 0; i < onto.getRank(); ++i)
+      if (onto.getAxisName(i) == outerNames[axis])
+        result += row % outerShape[axis] * strideOf(shape, i);
+    row /= outerShape[axis];
+  }
+  return result;
+}
+
+/// Indices of a row, largest entry first, the smaller index first among equals and NaN last.
+static std::vector<int64_t> descending(llvm::ArrayRef<double> row) {
+  std::vector<int64_t> order(row.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    double x = row[static_cast<size_t>(a)], y = row[static_cast<size_t>(b)];
+    if (std::isnan(x) || std::isnan(y))
+      return std::isnan(x) == std::isnan(y) ? a < b : std::isnan(y);
+    return x != y ? x > y : a < b;
+  });
+  return order;
+}
+
+namespace {
+using RowFunction = void (*)(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result);
+
+void softmax(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
+  double maximum = -infinity, sum = 0;
+  for (double x : row)
+    if (x > maximum || std::isnan(x))
+      maximum = x;
+  for (auto [x, r] : llvm::zip_equal(row, result))
+    sum += r = maximum == -infinity ? 0 : std::exp(x - maximum);
+  for (double &r : result)
+    r = sum == 0 ? 0 : r / sum;
+}
+
+void cumsum(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
+  double sum = 0;
+  for (auto [x, r] : llvm::zip_equal(row, result))
+    r = sum += x;
+}
+
+void order(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
+  for (auto [i, index] : llvm::enumerate(descending(row)))
+    result[i] = static_cast<double>(index);
+}
+
+void rank(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
+  for (auto [i, index] : llvm::enumerate(descending(row)))
+    result[static_cast<size_t>(index)] = static_cast<double>(i);
+}
+
+class RowStage : public Stage {
+public:
+  RowStage(Operation *op, llvm::StringRef space, const Environment &environment, RowFunction function)
+      : op(op), type(cast<attn::AttnTensorType>(op->getOperand(0).getType())), environment(environment),
+        rows(type, environment, space), function(function) {}
+
+  void run(Memory &memory) const override {
+    const Tensor64 &tensor = memory.tensor(op->getOperand(0));
+    Tensor64 &result = memory.allocate(op->getResult(0), environment.shapeOf(type));
+    size_t length = static_cast<size_t>(rows.getLength());
+    std::vector<double> row(length), values(length);
+    for (int64_t r = 0; r < rows.getNumRows(); ++r) {
+      int64_t base = rows.base(r);
+      for (size_t i = 0; i < length; ++i)
+        row[i] = tensor.data[static_cast<size_t>(base + rows.step(static_cast<int64_t>(i)))];
+      function(row, values);
+      for (size_t i = 0; i < length; ++i)
+        result.data[static_cast<size_t>(base + rows.step(static_cast<int64_t>(i)))] = values[i];
+    }
+  }
+
+private:
+  Operation *op;
+  attn::AttnTensorType type;
+  const Environment &environment;
+  Rows rows;
+  RowFunction function;
+};
+
+class SelectStage : public Stage {
+public:
+  SelectStage(attn::SelectOp op, const Environment &environment)
+      : op(op), environment(environment), rows(op.getRanks().getType(), environment, spacesOf(op)) {}
+
+  void run(Memory &memory) const override {
+    const Tensor64 &ranks = memory.tensor(op.getRanks());
+    Tensor64 &result = memory.allocate(op.getResult(), environment.shapeOf(op.getResult().getType()));
+    std::fill(result.data.begin(), result.data.end(), 0.0);
+    size_t length = static_cast<size_t>(rows.getLength());
+    std::vector<double> row(length);
+    for (int64_t r = 0; r < rows.getNumRows(); ++r) {
+      int64_t base = rows.base(r);
+      for (size_t i = 0; i < length; ++i)
+        row[i] = ranks.data[static_cast<size_t>(base + rows.step(static_cast<int64_t>(i)))];
+      std::vector<int64_t> order = descending(row);
+      while (!order.empty() && !(row[static_cast<size_t>(order.back())] > -infinity))
+        order.pop_back();
+      size_t count = countOf(memory, r, row, order);
+      for (size_t i = 0; i < count; ++i)
+        result.data[static_cast<size_t>(base + rows.step(order[i]))] = 1;
+    }
+  }
+
+private:
+  static llvm::SmallVector<llvm::StringRef> spacesOf(attn::SelectOp op) {
+    return llvm::to_vector(op.getSpaces().getAsValueRange<StringAttr>());
+  }
+
+  double amountOf(const Memory &memory, Value tensor, int64_t row) const {
+    return memory.tensor(tensor).data[static_cast<size_t>(rows.project(row, cast<attn::AttnTensorType>(tensor.getType())))];
+  }
+
+  size_t countOf(const Memory &memory, int64_t r, llvm::ArrayRef<double> row, llvm::ArrayRef<int64_t> order) const {
+    double amount = amountOf(memory, op.getAmount(), r);
+    double count = amount;
+    if (op.getRule() != attn::Selection::Top) {
+      double total = 0, sum = 0;
+      for (int64_t i : order)
+        total += row[static_cast<size_t>(i)];
+      count = 0;
+      for (int64_t i : order) {
+        double next = sum + row[static_cast<size_t>(i)];
+        bool isKept = op.getRule() == attn::Selection::CoverInclusive ? sum < amount * total : next <= amount * total;
+        if (!isKept)
+          break;
+        sum = next;
+        count += 1;
+      }
+    }
+    if (op.getAtLeast())
+      count = std::max(count, amountOf(memory, op.getAtLeast(), r));
+    if (op.getAtMost())
+      count = std::min(count, amountOf(memory, op.getAtMost(), r));
+    return static_cast<size_t>(std::clamp(count, 0.0, static_cast<double>(order.size())));
+  }
+
+  mutable attn::SelectOp op; // a handle; accessors are not const
+  const Environment &environment;
+  Rows rows;
+};
+
+class MergeStage : public Stage {
+public:
+  MergeStage(attn::MergeOp op, const Environment &environment) : op(op), environment(environment) {}
+
+  void run(Memory &memory) const override {
+    Tensor64 &out = memory.allocate(op.getOut(), environment.shapeOf(op.getOut().getType()));
+    Tensor64 &lse = memory.allocate(op.getLse(), environment.shapeOf(op.getLse().getType()));
+    size_t rows = lse.data.size(), width = rows ? out.data.size() / rows : 0;
+    for (size_t row = 0; row < rows; ++row) {
+      double maximum = -infinity, sum = 0;
+      for (Value branch : op.getLses())
+        maximum = std::fmax(maximum, memory.tensor(branch).data[row]);
+      std::fill_n(out.data.begin() + static_cast<ptrdiff_t>(row * width), width, 0.0);
+      lse.data[row] = -infinity;
+      if (maximum == -infinity)
+        continue;
+      for (auto [branchOut, branchLse] : llvm::zip_equal(op.getOuts(), op.getLses())) {
+        double weight = std::exp(memory.tensor(branchLse).data[row] - maximum);
+        sum += weight;
+        for (size_t e = 0; e < width; ++e)
+          out.data[row * width + e] += weight == 0 ? 0 : weight * memory.tensor(branchOut).data[row * width + e];
+      }
+      for (size_t e = 0; e < width; ++e)
+        out.data[row * width + e] /= sum;
+      lse.data[row] = maximum + std::log(sum);
+    }
+  }
+
+private:
+  mutable attn::MergeOp op; // a handle; accessors are not const
+  const Environment &environment;
+};
+} // namespace
+
+StageResult attnc::reference::makeRowFunction(Operation *op, const Environment &environment) {
+  auto make = [&](auto row, RowFunction function) {
+    return std::make_unique<RowStage>(op, row.getSpace(), environment, function);
+  };
+  return llvm::TypeSwitch<Operation *, std::unique_ptr<Stage>>(op)
+      .Case<attn::SoftmaxOp>([&](auto row) { return make(row, softmax); })
+      .Case<attn::CumsumOp>([&](auto row) { return make(row, cumsum); })
+      .Case<attn::OrderOp>([&](auto row) { return make(row, order); })
+      .Case<attn::RankOp>([&](auto row) { return make(row, rank); });
+}
+
+StageResult attnc::reference::makeSelect(attn::SelectOp op, const Environment &environment) {
+  return std::make_unique<SelectStage>(op, environment);
+}
+
+StageResult attnc::reference::makeMerge(attn::MergeOp op, const Environment &environment) {
+  return std::make_unique<MergeStage>(op, environment);
+}
