@@ -6,7 +6,8 @@ ROWS = [f"{family}{number}" for family, count in (
     ("A", 2), ("B", 3), ("C", 13), ("D", 19), ("E", 9), ("F", 3), ("G", 2), ("H", 6), ("I", 16), ("J", 2), ("K", 8),
     ("L", 14)) for number in range(1, count + 1)]
 
-FORMULAS = ("static", "quantized", "block_sparse", "block_prefill", "block_routed", "feature_map", "recurrence", "state_space", "elementwise",
+FORMULAS = ("static", "quantized", "block_sparse", "block_prefill", "block_routed", "decode", "decode_sampling",
+            "decode_cache", "clustering", "lowrank", "feature_map", "recurrence", "state_space", "elementwise",
             "two_pass", "delta", "fast_weight", "models")
 
 
