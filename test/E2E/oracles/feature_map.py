@@ -41,7 +41,8 @@ def performer(rng, size):
     """x <- x d^-1/4; phi(x) = m^-1/2 (exp(x Omega^T - |x|^2/2 - stab) + 1e-4), stab: of q the maximum over features of a
 
     row, of k the maximum over all tokens and features of a head. Omega [m,d] (rows orthogonal in groups of d). The
-    denominator has no eps in `out_global`; in `out` (causal) it has 1e-6. The global stabiliser of k is the library's.
+    denominator is phi(q).z in `out_global` and phi(q).(z + 1e-6) in `out` (causal). The global stabiliser of k, which a
+    causal stream does not know, is the library's.
     """
     s = heads(size)
     q, k, v = qkv_heads(rng, s)
@@ -57,7 +58,7 @@ def performer(rng, size):
 
     phi_q, phi_k = phi(q, -1), phi(k, (-1, -2))
     return Case({"Q": q, "K": k, "V": v, "Omega": omega}, {"feature_eps": 1e-4, "eps": 1e-6},
-                {"out": linear_attention(phi_q, phi_k, f64(v), 1e-6),
+                {"out": linear_attention(phi_q, phi_k, f64(v), 1e-6 * phi_q.sum(-1, keepdims=True)),
                  "out_global": linear_attention(phi_q, phi_k, f64(v), 0.0, False)})
 
 
