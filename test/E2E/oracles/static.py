@@ -189,6 +189,7 @@ def longformer(rng, size):
     Row i not global: softmax over {j : |i-j| <= dil_h w/2, (i-j) mod dil_h = 0} and all global j, with q_i, k_j, v_j.
     Row i global:     softmax over all j with qg_i, kg_j, vg_j.
     Q, Qg [b,h,n,d], K, Kg [b,h,n,d], V, Vg [b,h,n,e], Global [n] bool, Dilation [h] int64; g = h, q = n, not causal.
+    out_plain is the same without dilation.
     """
     s = shape(size, q=0)
     s = type(s)(s.b, s.h, s.h, s.q, s.n, s.d, s.e)
@@ -199,13 +200,13 @@ def longformer(rng, size):
     is_global[[0, s.n // 2]] = True
     dilation = np.where(np.arange(s.h) % 2 == 0, 1, 2).astype(np.int64)
     i, j = positions(s.q, s.n)
-    step = dilation[:, None, None]
-    mask = (np.abs(i - j) <= step * half) & ((i - j) % step == 0) | is_global[None, None, :]
-    local, _ = softmax_attention(q, k, v, mask)
     everywhere, _ = softmax_attention(qg, kg, vg)
-    out = np.where(is_global[:, None], everywhere, local)
+    outputs = {}
+    for name, step in (("out", dilation[:, None, None]), ("out_plain", 1)):
+        mask = (np.abs(i - j) <= step * half) & ((i - j) % step == 0) | is_global[None, None, :]
+        outputs[name] = np.where(is_global[:, None], everywhere, softmax_attention(q, k, v, mask)[0])
     return Case({"Q": q, "K": k, "V": v, "Qg": qg, "Kg": kg, "Vg": vg, "Global": is_global, "Dilation": dilation},
-                {"window": 2 * half}, {"out": out})
+                {"window": 2 * half}, outputs)
 
 
 @oracle("E9", kind="formula", source="catalogue, section E9 (a concept; the kernel piece is our reading)")

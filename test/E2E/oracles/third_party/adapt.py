@@ -11,6 +11,8 @@ import pathlib
 import torch
 from torch import nn
 
+torch.set_num_threads(1)  # the tensors are tiny: a second thread only costs
+
 
 def tensors(case, *names):
     """The named inputs, floating ones in double precision."""

@@ -83,7 +83,8 @@ def gateloop(case):
         return {"raw": raw, "out": raw * F.silu(gate)}
 
 
-@oracle("A2", kind="third-party", source="linear-attention-transformer 0.19.1 linear_attn (bidirectional)")
+@oracle("A2", kind="third-party", source="linear-attention-transformer 0.19.1 linear_attn (bidirectional)",
+        sizes=SAME)
 def efficient_attention(case):
     """The library multiplies q by d^-1/2 after its softmax; undone here."""
     from linear_attention_transformer.linear_attention_transformer import linear_attn
