@@ -2,10 +2,13 @@
 """What every oracle shares: the registry, the case, the sizes, and the few operations that all families use.
 
 An oracle answers "what should this row of the catalogue return for these inputs", and it does so without any of the
-compiler's code. There are two kinds:
+compiler's code. The kinds:
 
-  formula      f(rng, size) -> Case. Draws the inputs and transcribes the published formula in float64 NumPy.
-  third-party  f(case) -> {output name: array}. Runs somebody else's implementation on the inputs of the formula's case.
+  formula          f(rng, size) -> Case. Draws the inputs and transcribes the published formula in float64 NumPy.
+  third-party      f(case) -> {output name: array}. Runs somebody else's implementation on the inputs of the formula's case.
+  second-form      the same signature; another form of the formula, written by us on somebody else's primitives
+                   (automatic differentiation, matrix functions), for rows without a public implementation.
+  exact-attention  the same signature; the attention that a low-bit formula approximates, with a wide bound.
 
 The formula is what the compiler is compared with; the third-party implementation tells whether the transcription is right.
 

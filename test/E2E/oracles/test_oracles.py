@@ -5,6 +5,7 @@ Run from test/E2E:  python -m pytest oracles/test_oracles.py -q -s   (-s prints 
 Without torch the third-party checks are reported as one skipped test; the requirements are in requirements.txt.
 """
 import importlib.util
+import pathlib
 
 import numpy as np
 import pytest
@@ -73,6 +74,12 @@ def test_comparison_can_fail():
     for wrong in ([1.0, 2.001, -np.inf], [1.0, 2.0, 3.0], [1.0, 2.0, np.nan]):
         assert core.relative_error(np.array(wrong), want) > 1e-6
     assert core.relative_error(want[:2], want) == np.inf
+
+
+@pytest.mark.skipif(not HAVE_TORCH, reason="the table names the third-party oracles, which need torch")
+def test_readme_has_the_table():
+    """README.md holds the table as `python -m oracles.catalogue` prints it."""
+    assert catalogue.table() in (pathlib.Path(__file__).parent / "README.md").read_text()
 
 
 def test_print_table():

@@ -104,7 +104,7 @@ def lightning(case):
         return {"out": module.linear_attn(q, k, v, slope)}
 
 
-@oracle("I5", kind="third-party", source="SciPy 1.18 signal.cont2discrete, dlsim")
+@oracle("I5", kind="third-party", source="SciPy 1.17 signal.cont2discrete, dlsim")
 def s4d(case):
     from scipy import signal
     u, a_re, a_im, c_re, c_im, dt, skip = (np.float64(case.inputs[x]) for x in ("U", "ARe", "AIm", "CRe", "CIm", "Dt", "D"))

@@ -117,16 +117,19 @@ def minicpm4(case):
     return {**sparse, "out_dense": dense["out"]}
 
 
-@oracle("B3", kind="third-party", source=SOURCE + ": the exact attention that the 4-bit result approximates", bound=0.25)
+@oracle("B3", kind="exact-attention", source=SOURCE + ": the exact attention that the 4-bit result approximates",
+        bound=0.25)
 def sage3_exact(case):
     return {"out": masked(case, causal)["out"]}
 
 
-@oracle("B1", kind="third-party", source=SOURCE + ": the exact attention that the 8-bit result approximates", bound=0.02)
+@oracle("B1", kind="exact-attention", source=SOURCE + ": the exact attention that the 8-bit result approximates",
+        bound=0.02)
 def sage1_exact(case):
     return masked(case, causal)
 
 
-@oracle("B2", kind="third-party", source=SOURCE + ": the exact attention that the 8-bit result approximates", bound=0.06)
+@oracle("B2", kind="exact-attention", source=SOURCE + ": the exact attention that the 8-bit result approximates",
+        bound=0.06)
 def sage2_exact(case):
     return masked(case, causal)
