@@ -4,10 +4,12 @@
 Many implementations convert to float32 inside. `double_precision` makes the name torch.float32 mean float64 for the
 time of a call, so that the same code runs in double precision and the comparison with the formula is sharp.
 """
+import ast
 import contextlib
 import importlib.util
 import pathlib
 
+import einops
 import torch
 from torch import nn
 
@@ -77,13 +79,16 @@ def load_file(package, path):
 
 
 def load_functions(package, path, *names):
-    """The named functions of a file whose other imports are not available (a Triton package), and its plain imports."""
-    import ast
+    """The named functions of a file, without its imports and their decorators.
+
+    For files that import Triton packages, or whose functions hand over to a GPU kernel where one is installed.
+    """
     root = pathlib.Path(importlib.util.find_spec(package).submodule_search_locations[0])
     tree = ast.parse((root / path).read_text())
     tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in names]
+    for node in tree.body:
+        node.decorator_list = []
     scope = {"torch": torch, "F": torch.nn.functional}
-    from einops import rearrange, repeat
-    scope.update(rearrange=rearrange, repeat=repeat)
+    scope.update(rearrange=einops.rearrange, repeat=einops.repeat)
     exec(compile(tree, str(root / path), "exec"), scope)
     return [scope[name] for name in names]

@@ -214,10 +214,48 @@ def kda(case):
 def linear_attention(case):
     """The bound is wider because FLA's eps is 1e-10 after a scale, the paper code's 1e-6."""
     q, k, v = tensors(case, "Q", "K", "V")
+    return normalised(F.elu(q) + 1, F.elu(k) + 1, v)
+
+
+def normalised(phi_q, phi_k, v):
     with double_precision():
-        o, _ = load_file("fla", "ops/linear_attn/naive.py").naive_recurrent_linear_attn(
-            *by_time(F.elu(q) + 1, F.elu(k) + 1, v), normalize=True)
+        o, _ = load_file("fla", "ops/linear_attn/naive.py").naive_recurrent_linear_attn(*by_time(phi_q, phi_k, v),
+                                                                                     normalize=True)
         return {"out": o.transpose(1, 2)}
+
+
+@oracle("H3", kind="third-party", source=SOURCE + "linear_attn.naive, features composed by hand", bound=1e-4)
+def rfa(case):
+    q, k, v, sigma, omega = tensors(case, "Q", "K", "V", "Sigma", "Omega")
+
+    def features(x):
+        u = F.normalize(x, dim=-1) @ (omega * sigma[:, None]).transpose(1, 2)
+        return torch.cat([u.sin(), u.cos()], -1) * omega.shape[1] ** -0.5
+
+    return normalised(features(q), features(k), v)
+
+
+@oracle("H5", kind="third-party", source=SOURCE + "linear_attn.naive, cos(pi (i - j) / 2M) by the features' phases")
+def cosformer(case):
+    q, k, v = tensors(case, "Q", "K", "V")
+    phase = torch.polar(torch.ones(q.shape[2]).double(), torch.arange(q.shape[2]).double() * torch.pi / (2 * q.shape[2]))
+
+    def features(x):
+        y = torch.view_as_real(F.relu(x) * phase[:, None])
+        return y.flatten(-2)
+
+    return normalised(features(q), features(k), v)
+
+
+@oracle("H6", kind="third-party", source=SOURCE + "linear_attn.naive, features composed by hand")
+def hedgehog(case):
+    q, k, v, wq, bq, wk, bk = tensors(case, "Q", "K", "V", "WQ", "BQ", "WK", "BK")
+
+    def features(x, w, b):
+        y = x @ w.transpose(1, 2) + b[:, None]
+        return torch.cat([F.softmax(y, -1), F.softmin(y, -1)], -1)
+
+    return normalised(features(q, wq, bq), features(k, wk, bk), v)
 
 
 @oracle("H4", kind="third-party", source=SOURCE + "simple_gla.naive (chunk), features composed by hand")

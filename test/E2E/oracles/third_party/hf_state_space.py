@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..core import oracle
-from .adapt import by_time, double_precision, tensors
+from .adapt import by_time, double_precision, load_functions, tensors
 from .fla_naive import conv_silu, shift
 
 SOURCE = "transformers 5.23 "
@@ -95,8 +95,11 @@ def gated_delta(case):
         case, "Q", "K", "V", "ConvQ", "ConvK", "ConvV", "A", "Beta", "ALog", "DtBias", "Gate", "NormWeight")
     q, k, v = by_time(conv_silu(q, conv_q), conv_silu(k, conv_k), conv_silu(v, conv_v))
     g = -a_log.exp() * F.softplus(a.transpose(1, 2) + bias)
+    # The module's own name for it is a wrapper that takes a Triton kernel where one is installed.
+    recurrence, _ = load_functions("transformers", "models/qwen3_next/modeling_qwen3_next.py",
+                                   "torch_recurrent_gated_delta_rule", "l2norm")
     with double_precision():
-        raw, state = library.torch_recurrent_gated_delta_rule(
+        raw, state = recurrence(
             q, k, v, g, torch.sigmoid(beta).transpose(1, 2), output_final_state=True, use_qk_l2norm_in_kernel=True)
         norm = library.Qwen3NextRMSNormGated(weight.numel(), eps=1e-5)
         norm.weight = nn.Parameter(weight)

@@ -123,3 +123,15 @@ def s4d(case):
             _, y, _ = signal.dlsim((ad, bd, cd @ ad, dd + cd @ bd, 1.0), u[batch, :, c])
             out[batch, :, c] = y[:, 0]
     return {"out": out}
+
+
+@oracle("K3", kind="third-party", source="mambapy 1.2.0 pscan (parallel scan) on Longhorn's decay and input")
+def longhorn(case):
+    pscan = load_file("mambapy", "pscan.py").pscan
+    x, e, z, q, k, weight, bias, d = tensors(case, "X", "E", "Z", "Q", "K", "ConvWeight", "ConvBias", "D")
+    x = F.silu(F.conv1d(F.pad(x.transpose(1, 2), (3, 0)), weight[:, None], bias, groups=x.shape[2]).transpose(1, 2))
+    eps = torch.sigmoid(e)
+    delta = (eps / (1 + eps * k.square().sum(-1, keepdim=True)))[..., None]
+    states = pscan(1 - delta * k[:, :, None].square(), delta * k[:, :, None] * x[..., None])
+    y = torch.einsum("btcn,btn->btc", states, q) + d * x
+    return {"out": y * F.silu(z), "S": states[:, -1].transpose(1, 2)}
