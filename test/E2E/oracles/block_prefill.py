@@ -46,7 +46,8 @@ def vertical_slash(rng, size):
 
     slash_d = sum over the diagonal i - j = d (d < force_s := +inf), top n_s -> slashes. For the queries of block
     [a, a+B) a slash d covers the keys [a + B - d - B, a + B - d), a column covers itself, and j <= i.
-    The union is taken by element; the authors' index builder lengthens a merged range to whole tiles.
+    The union is taken by element; the authors' index builder lengthens a merged range to whole tiles, and moves a range
+    that would begin before key 0 to [0, B).
     """
     s, block, last, n_v, n_s, force_v, force_s = shape(size, q=0), 8, 8, 6, 4, 2, 2
     q, k, v = draw(rng, s, 1, 0.8)
@@ -101,6 +102,8 @@ def flex_prefill(rng, size):
     a - b is a kept offset block.
     Query-aware: M = softmax_b(s qbar_a.kbar_b), all rows flattened, the smallest set that covers gamma nq, plus key block
     0 and offset block 0. All block-causal, j <= i inside.
+    Two readings of the published code differ from ours: its flattened cover leaves the crossing block out, and its offset
+    blocks are counted from the largest offset, which is the same only where n is a multiple of the block.
     """
     s, block, gamma, tau, low, high = shape(size, q=0), 8, 0.7, 0.13, 1, 4
     q, k, v = draw(rng, s, block, 0.8)

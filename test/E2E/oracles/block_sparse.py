@@ -131,7 +131,7 @@ def psa(rng, size):
     blocks of a head): P = softmax over all sampled keys of s q.k, score[a,b] = max of P over the sampled pairs.
     levels (quota mode): by falling score, ranks [0, .4) nk get level 1, then up to .5, .6, .8 levels 2, 4, 8, the rest 0
     (boundaries int(ratio nk)). levels_energy: boundaries #{cumsum of score / sum <= end} + 1 for ends .3 .45 .6 .8, the
-    first at least ceil(.06 nk). The last block is text: level 1 as a key block. out, out_energy: pyramid_attention.
+    first at least int(.06 nk) + 1. The last block is text: level 1 as a key block. out, out_energy: pyramid_attention.
     The similarity cap is left out, and the tile (block/8) makes the rounding of quotas to whole tiles void.
     """
     block, count = 8, {"tiny": 5, "odd": 9, "gqa": 10}[size]
@@ -157,7 +157,7 @@ def psa(rng, size):
     rank = np.argsort(order, -1)
     quota = [np.full(score.shape[:-1], int(r * count)) for r in ratios]
     bounds = [(energy <= end).sum(-1) + 1 for end in ends]
-    bounds[0] = np.maximum(bounds[0], int(np.ceil(0.06 * count)))
+    bounds[0] = np.maximum(bounds[0], int(0.06 * count) + 1)
     levels = []
     for cuts in (quota, bounds):
         level = np.zeros(score.shape, np.int64)

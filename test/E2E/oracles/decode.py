@@ -52,21 +52,19 @@ def quest(rng, size):
                 {"keep": keep, "out": out, "lse": lse, "KMin": low, "KMax": high})
 
 
-def pseudo_quantize(x):
-    """4 bit with a zero point per row: scale = (max - min)/15, zero = rint(-min/scale), clip(rint(x/scale) + zero, 0, 15)."""
+def four_bit(x):
+    """15 steps between the minimum and the maximum of each row: codes rint((x - min)/scale), scale = (max - min)/15."""
     low, high = x.min(-1, keepdims=True), x.max(-1, keepdims=True)
     scale = (high - low) / 15
-    zero = np.rint(-low / scale)
-    clear(np.abs(x / scale % 1 - 0.5), 1e-7)
-    clear(np.abs(low / scale % 1 - 0.5), 1e-7)
-    return (np.clip(np.rint(x / scale) + zero, 0, 15) - zero) * scale
+    clear(np.abs((x - low) / scale % 1 - 0.5), 1e-7)
+    return np.rint((x - low) / scale) * scale + low
 
 
 @oracle("D2", kind="formula", source="DoubleSparsity, arXiv 2408.07092; evaluation/modify_llama.py")
 def double_sparsity(rng, size):
-    """Channels [h,r] int64 (calibrated elsewhere), r = d/2. Labels = K[:, Channels] in 4 bit per token (pseudo_quantize);
+    """Channels [h,r] int64 (calibrated elsewhere), r = d/2. Labels = K[:, Channels] in 4 bit per token (four_bit), q on these
 
-    score_j = q_C . label_j / sqrt(r), the top `heavy` tokens per query head, exact attention over them.
+    channels in 4 bit as well; score_j = q_C . label_j / sqrt(r), the top `heavy` tokens per query head, exact attention.
     """
     s, heavy = decode_shape(size), 12
     q, k, v = qkv(rng, s)
@@ -74,7 +72,7 @@ def double_sparsity(rng, size):
     channels = np.stack([np.sort(rng.choice(s.d, r, replace=False)) for _ in range(s.h)]).astype(np.int64)
     label = np.take_along_axis(per_query_head(f64(k), s.h), channels[None, :, None, :], -1)
     picked = np.take_along_axis(f64(q)[:, :, 0], channels[None], -1)
-    score = np.einsum("bhr,bhnr->bhn", picked, pseudo_quantize(label)) / np.sqrt(r)
+    score = np.einsum("bhr,bhnr->bhn", four_bit(picked), four_bit(label)) / np.sqrt(r)
     keep = top_k(score, heavy)
     out, lse = attend_tokens(q, k, v, keep)
     return Case({"Q": q, "K": k, "V": v, "Channels": channels}, {"heavy": heavy},
@@ -202,10 +200,9 @@ def cluster_kv(rng, size):
 
 @oracle("D8", kind="formula", source="Twilight, arXiv 2502.02770; twilight/pyimpl")
 def twilight(rng, size):
-    """1. Quest with a loose budget -> keep_base [b,h,n]. 2. w = softmax over it of s q.K4, K4: per token 15 steps between
+    """1. Quest with a loose budget -> keep_base [b,h,n]. 2. w = softmax over it of s q.K4, K4 = K in 4 bit per token (four_bit).
 
-    its minimum and maximum, codes rint((x - min)/scale). 3. keep = {w >= l} with the largest l whose kept sum reaches p
-    (the limit of the bisection). 4. exact attention over keep.
+    3. keep = {w >= l} with the largest l whose kept sum reaches p (the limit of the bisection). 4. exact attention over keep.
     """
     s, page, pages, p = decode_shape(size), 8, 4, 0.85
     q, k, v = qkv(rng, s)
@@ -214,9 +211,7 @@ def twilight(rng, size):
     low, high = min_max(kd, page)
     base = top_k(bound_score(f64(q)[:, :, 0], per_query_head(low, s.h), per_query_head(high, s.h)), pages)
     base = token_mask(base, page, s.n)
-    bottom, scale = kd.min(-1, keepdims=True), (kd.max(-1, keepdims=True) - kd.min(-1, keepdims=True)) / 15
-    clear(np.abs((kd - bottom) / scale % 1 - 0.5), 1e-7)
-    k4 = per_query_head(np.rint((kd - bottom) / scale) * scale + bottom, s.h)
+    k4 = per_query_head(four_bit(kd), s.h)
     w = softmax(np.where(base, np.einsum("bhd,bhnd->bhn", f64(q)[:, :, 0], k4) / np.sqrt(s.d), -np.inf))
     falling = np.take_along_axis(w, ranked(w), -1)
     before = np.cumsum(falling, -1) - falling
