@@ -99,6 +99,12 @@ ATTNC_API attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_
                                             const attnc_tensor *outputs, size_t num_outputs,
                                             int32_t num_threads);
 
+/* Shapes of the outputs for these inputs and parameters, as JSON: {"out": [2, 8, 128, 64], ...}. Only the shapes of
+ * `tensors` are read. On success *json is valid until the next call of this function on this thread. */
+ATTNC_API attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_tensor *tensors,
+                                                     size_t num_tensors, const attnc_param *params, size_t num_params,
+                                                     const char **json);
+
 /* Releases a spec; null is fine. Kernels do not need it. */
 ATTNC_API void attnc_spec_destroy(attnc_spec *spec);
 

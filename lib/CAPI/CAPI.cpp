@@ -362,24 +362,66 @@ static void store64(const reference::Tensor64 &from, const DLTensor &to) {
   }
 }
 
+/// Binds what a caller names; on failure the status is set.
+static bool bindArguments(const attnc_tensor *tensors, size_t numTensors, const attnc_param *params, size_t numParams,
+                          reference::Bindings &bindings, attnc_status &status) {
+  std::string error;
+  for (size_t i = 0; i < numTensors; ++i) {
+    if (!tensors[i].name || !tensors[i].tensor) {
+      status = fail(ATTNC_INVALID_ARGUMENT, "a tensor without a name, or a null tensor");
+      return false;
+    }
+    if (!toView(tensors[i], kDLCPU, bindings.inputs[tensors[i].name], error)) {
+      status = fail(ATTNC_INVALID_ARGUMENT, error);
+      return false;
+    }
+  }
+  for (size_t i = 0; i < numParams; ++i) {
+    if (!params[i].name) {
+      status = fail(ATTNC_INVALID_ARGUMENT, "a parameter without a name");
+      return false;
+    }
+    bindings.params[params[i].name] = params[i].value;
+  }
+  return true;
+}
+
+attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_tensor *tensors, size_t numTensors,
+                                           const attnc_param *params, size_t numParams, const char **json) {
+  if (!spec || (numTensors && !tensors) || (numParams && !params) || !json)
+    return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_output_shapes_json: a null pointer");
+  reference::Bindings bindings;
+  attnc_status status = ATTNC_OK;
+  if (!bindArguments(tensors, numTensors, params, numParams, bindings, status))
+    return status;
+  BoundSizes sizes;
+  std::string message = checkBindings(spec->signature, bindings.inputs, {}, sizes, bindings.params);
+  if (!message.empty())
+    return fail(ATTNC_INVALID_ARGUMENT, message);
+  static thread_local std::string text;
+  text.clear();
+  llvm::raw_string_ostream os(text);
+  llvm::json::OStream out(os);
+  out.object([&] {
+    for (const TensorDecl &decl : spec->signature.outputs)
+      out.attributeArray(decl.name, [&] {
+        for (int64_t size : shapeOf(decl, sizes))
+          out.value(size);
+      });
+  });
+  *json = text.c_str();
+  return ATTNC_OK;
+}
+
 attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *tensors, size_t numTensors,
                                   const attnc_param *params, size_t numParams, const attnc_tensor *outputs,
                                   size_t numOutputs, int32_t numThreads) {
   if (!spec || (numTensors && !tensors) || (numParams && !params) || (numOutputs && !outputs))
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_reference: a null pointer");
   reference::Bindings bindings;
-  std::string error;
-  for (size_t i = 0; i < numTensors; ++i) {
-    if (!tensors[i].name || !tensors[i].tensor)
-      return fail(ATTNC_INVALID_ARGUMENT, "a tensor without a name, or a null tensor");
-    if (!toView(tensors[i], kDLCPU, bindings.inputs[tensors[i].name], error))
-      return fail(ATTNC_INVALID_ARGUMENT, error);
-  }
-  for (size_t i = 0; i < numParams; ++i) {
-    if (!params[i].name)
-      return fail(ATTNC_INVALID_ARGUMENT, "a parameter without a name");
-    bindings.params[params[i].name] = params[i].value;
-  }
+  attnc_status status = ATTNC_OK;
+  if (!bindArguments(tensors, numTensors, params, numParams, bindings, status))
+    return status;
   // The outputs are checked before anything is computed.
   BoundSizes sizes;
   std::string message = checkBindings(spec->signature, bindings.inputs, {}, sizes, bindings.params);

@@ -64,6 +64,7 @@ private:
 
   static bool needsSpace(const Token &a, const Token &b, const Token *beforeA) {
     switch (b.kind) {
+    case TokenKind::Dot:
     case TokenKind::Comma:
     case TokenKind::RParen:
     case TokenKind::RSquare:
@@ -71,14 +72,14 @@ private:
       return false;
     case TokenKind::LParen:
     case TokenKind::LSquare:
-      // `f(x)` and `a[i]`, but `and (x)` and `* (x)`.
+      // `f(x)` and `a[i]`, but `and (x)`, `* (x)` and `per [x]`.
       if (a.is(TokenKind::Identifier))
-        return isReserved(a.text);
+        return isReserved(a.text) || (b.is(TokenKind::LSquare) && (a.text == "per" || a.text == "over"));
       break;
     default:
       break;
     }
-    if (a.is(TokenKind::LParen) || a.is(TokenKind::LSquare))
+    if (a.is(TokenKind::LParen) || a.is(TokenKind::LSquare) || a.is(TokenKind::Dot))
       return false;
     if (a.is(TokenKind::Minus) && (!beforeA || !endsOperand(*beforeA)))
       return false;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import pathlib
 import threading
@@ -171,6 +172,38 @@ class Spec:
         return (arrays["out"], arrays["lse"]) if return_lse else arrays["out"]
 
 
+    def evaluate(self, inputs: Mapping[str, Any], params: Mapping[str, float] | None = None, *,
+                 num_threads: int = 0) -> dict[str, np.ndarray]:
+        """Every output of the spec by its definition, in float64: stages, selections and recurrences included.
+
+        inputs: a tensor in host memory for each of `Spec.inputs`, in any strides; params: numbers by name, the rest have
+        their defaults; num_threads 0 takes all CPUs. Ints and conditions are whole numbers in the result.
+        Raises ArgumentError.
+        """
+        signature, given = self._signature, dict(params or {})
+        for name in inputs:
+            if name not in signature.inputs:
+                raise ArgumentError(f"`{name}` is not an input of `{self.name}`; it has {', '.join(signature.inputs)}")
+        for name in given:
+            if name not in signature.params:
+                raise ArgumentError(f"`{name}` is not a parameter of `{self.name}`")
+        for name, decl in signature.inputs.items():
+            if inputs.get(name) is None:
+                raise ArgumentError(f"input `{decl}` is not bound")
+        views = views_of(signature, inputs, None)
+        for name, found in views.items():
+            if found.device[0] != CPU:
+                raise ArgumentError(f"`{name}` is on {device_text(found)}, the reference runs on the host")
+        library, text = _library.load(), ctypes.c_char_p()
+        arguments = (*pack_tensors(views), *pack_params({name: float(value) for name, value in given.items()}))
+        _library.check(library.attnc_spec_output_shapes_json(self._handle, *arguments, ctypes.byref(text)))
+        arrays = {name: np.empty(shape) for name, shape in json.loads(text.value.decode()).items()}
+        _library.check(library.attnc_spec_reference(
+            self._handle, *arguments, *pack_tensors({name: view(name, array) for name, array in arrays.items()}),
+            num_threads))
+        return arrays
+
+
 def _restore(text: str, name: str, variant: str | None) -> Spec:
     return Spec(text, name=name, variant=variant)
 
@@ -188,7 +221,7 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None) -> Spec:
 
 
 def specs() -> dict[str, pathlib.Path]:
-    """The gallery: the file of each spec, by name, sorted. Empty if the package was installed without it."""
+    """The gallery: the file of each spec that is compiled, by name, sorted. Empty if the package was installed without it."""
     package = pathlib.Path(__file__).resolve().parent
     folder = next((f for f in (package / "specs", package.parents[1] / "specs") if f.is_dir()), None)
     return {file.stem: file for file in sorted(folder.glob("*.attn"))} if folder else {}
