@@ -20,8 +20,9 @@ def int8_blocks(x, block):
     return torch.cat(parts, 2)
 
 
-@oracle("C1", kind="second-form", source="cosine_similarity, searchsorted, a loop over rows of a warp")
+@oracle("C1", kind="second-form", source="cosine_similarity, searchsorted, a loop over rows of a warp", bound=2e-5)
 def sparge(case):
+    """torch rounds float64 to float16 through float32, which now and then gives the other neighbour: hence the bound."""
     q, k, v = tensors(case, "Q", "K", "V")
     p, n = case.params, q.shape[2]
     block_q, block_k, warp = p["block_q"], p["block_k"], p["warp"]
