@@ -119,6 +119,7 @@ def nsa(case):
         small.append(F.linear(F.relu(F.linear(parts.flatten(3), w1.T, b1)), w2.T, b2))
     count = small[0].shape[2]
     last = torch.arange(count) * stride + window - 1
+    # flex puts the last query on the last key; here the keys are windows, so the shift is taken back.
     o_cmp, lse = flex(q, *small, lambda b, h, i, j: last[j] <= i + (n - count))
     x = q @ repeat(small[0], q).transpose(2, 3) * d ** -0.5
     p_cmp = x.masked_fill(last > torch.arange(n)[:, None], -float("inf")).softmax(-1).nan_to_num()
@@ -139,7 +140,7 @@ def nsa(case):
     return {"keep": keep, "o_cmp": o_cmp, "lse_cmp": lse, "o_slc": o_slc, "o_swa": o_swa, "out": out}
 
 
-@oracle("D1", kind="second-form", source="the largest q.x over all corners of the page's box (d = 8), or its two halves")
+@oracle("D1", kind="second-form", source="the largest q.x over the corners of the page's box")
 def quest(case):
     """The bound is the maximum of q.x over the box [kmin, kmax]: by enumeration of the corners of each group of 4 channels."""
     q, k = tensors(case, "Q", "K")
