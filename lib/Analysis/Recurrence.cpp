@@ -38,7 +38,11 @@ struct Form {
   SmallVector<Term, 2> terms;
   Dependence rest; ///< of what does not depend on states
   Operation *nonlinear = nullptr;
+  bool usesGroupStart = false; ///< beyond the terms: within a group of steps that part is data
   bool dependsOnState() const { return !terms.empty() || nonlinear; }
+  bool dependsOnCurrentState() const {
+    return nonlinear || llvm::any_of(terms, [](const Term &term) { return !term.isGroupStart; });
+  }
 };
 
 /// A tensor of the step: the form of an element, over `coordinates`.
@@ -90,8 +94,9 @@ private:
     TensorForm result;
     for (Value operand : stage->getOperands()) {
       std::optional<TensorForm> form = formOf(operand);
-      if (form && form->form.dependsOnState())
+      if (form && form->form.dependsOnCurrentState())
         result.form.nonlinear = form->form.nonlinear ? form->form.nonlinear : stage;
+      result.form.usesGroupStart |= form && (form->form.dependsOnState() || form->form.usesGroupStart);
     }
     result.form.rest.varies = true;
     tensors[stage->getResult(0)] = std::move(result);
@@ -150,7 +155,10 @@ private:
     Form result;
     for (const Form &operand : operands) {
       result.rest.join(operand.rest);
-      if (operand.nonlinear)
+      result.usesGroupStart |= operand.usesGroupStart;
+      if (operand.dependsOnState() && !operand.dependsOnCurrentState())
+        result.usesGroupStart = result.rest.varies = true;
+      else if (operand.nonlinear)
         result.nonlinear = operand.nonlinear;
       else if (operand.dependsOnState() && !result.nonlinear)
         result.nonlinear = at;
@@ -165,6 +173,7 @@ private:
     sum.rest.join(b.rest);
     sum.rest.isOne = false;
     sum.nonlinear = a.nonlinear ? a.nonlinear : b.nonlinear;
+    sum.usesGroupStart |= b.usesGroupStart;
     return sum;
   }
 
@@ -181,6 +190,7 @@ private:
     bool isOne = product.rest.isOne && factor.rest.isOne;
     product.rest.join(factor.rest);
     product.rest.isOne = isOne;
+    product.usesGroupStart |= factor.usesGroupStart;
     return product;
   }
 
@@ -223,6 +233,7 @@ private:
     const TensorForm &tensor = it->second;
     Form result;
     result.nonlinear = tensor.form.nonlinear;
+    result.usesGroupStart = tensor.form.usesGroupStart;
     result.rest = substitute(tensor.form.rest, tensor.coordinates, indices);
     for (const Term &term : tensor.form.terms) {
       Term moved{term.state, {}, substitute(term.coefficient, tensor.coordinates, indices), term.isGroupStart};
@@ -299,9 +310,12 @@ std::vector<StateUpdate> attnc::classifyRecurrence(attn::RecurOp recur) {
       update.nonlinearOp = at;
       update.nonlinearity = at->getName().stripDialect().str();
     }
+    update.readsGroupStart = form->form.usesGroupStart;
     bool along[2] = {false, false}, hasDecay = false, isOne = true;
     for (const Term &term : form->form.terms) {
       update.readsGroupStart |= term.isGroupStart;
+      if (term.isGroupStart)
+        continue;
       if (term.state != i) {
         update.others.insert(nameOfState(recur, term.state));
         continue;
