@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // attnc explain: what the compiler decided for a spec, and why.
+#include "ExplainStages.h"
 #include "Options.h"
 #include "attnc/Analysis/KeyRanges.h"
 #include "attnc/Conversion/KernelABIExtraction.h"
@@ -164,6 +165,12 @@ llvm::Error driver::runExplain(const Options &options) {
   if (!opened)
     return opened.takeError();
   Spec &spec = **opened;
+  if (std::optional<Uncompilable> found = findUncompilable(spec.variant())) {
+    if (options.json)
+      return llvm::createStringError(found->located());
+    explainStages(spec.variant(), *found);
+    return llvm::Error::success();
+  }
   llvm::Expected<CompileOptions> compile = compileOptionsFor(options, spec, *target);
   if (!compile)
     return compile.takeError();

@@ -62,7 +62,10 @@ void Emitter::reportUnknownName(const Expr *expr, bool isFunction) {
 
 Value Emitter::emitCall(const Expr *expr) {
   StringRef name = expr->text;
+  // What is called is looked up among functions, so that a value may have the name of one: `top(x over p, top)`.
   Symbol *symbol = lookup(name);
+  if (symbol && symbol->kind != Symbol::Helper && llvm::is_contained(builtinNames(), name))
+    symbol = nullptr;
   bool hasClauses = !expr->loops.empty() || !expr->over.empty();
   if (!symbol) {
     bool isFold = (name == "min" || name == "max") && expr->loops.empty();
@@ -200,11 +203,11 @@ Value Emitter::emitBuiltin(const Expr *expr, ArrayRef<Value> args) {
     return builder.createOrFold<arith::DivFOp>(loc, one, builder.createOrFold<arith::AddFOp>(loc, one, e));
   }
   if (name == "pow")
-    return builder.createOrFold<math::PowFOp>(loc, v[0], v[1]);
+    return emitReal<math::PowFOp>(builder, loc, v[0], v[1]);
   using Make = Value (*)(OpBuilder &, Location, Value);
   auto make = llvm::StringSwitch<Make>(name)
 #define ATTNC_UNARY(NAME, OP) \
-  .Case(NAME, [](OpBuilder &b, Location l, Value x) { return b.createOrFold<math::OP>(l, x); })
+  .Case(NAME, [](OpBuilder &b, Location l, Value x) { return emitReal<math::OP>(b, l, x); })
                   ATTNC_UNARY("floor", FloorOp) ATTNC_UNARY("ceil", CeilOp) ATTNC_UNARY("round", RoundEvenOp)
                   ATTNC_UNARY("exp", ExpOp) ATTNC_UNARY("exp2", Exp2Op) ATTNC_UNARY("ln", LogOp)
                   ATTNC_UNARY("log2", Log2Op) ATTNC_UNARY("sqrt", SqrtOp) ATTNC_UNARY("rsqrt", RsqrtOp)

@@ -298,13 +298,13 @@ Value Emitter::emitArithmetic(const Expr *expr, Value lhs, Value rhs) {
   bool isReal = lhs.getType().isF32();
   switch (expr->op) {
   case BinaryOp::Add:
-    return isReal ? builder.createOrFold<arith::AddFOp>(loc, lhs, rhs)
+    return isReal ? emitReal<arith::AddFOp>(builder, loc, lhs, rhs)
                   : builder.createOrFold<arith::AddIOp>(loc, lhs, rhs);
   case BinaryOp::Sub:
-    return isReal ? builder.createOrFold<arith::SubFOp>(loc, lhs, rhs)
+    return isReal ? emitReal<arith::SubFOp>(builder, loc, lhs, rhs)
                   : builder.createOrFold<arith::SubIOp>(loc, lhs, rhs);
   case BinaryOp::Mul:
-    return isReal ? builder.createOrFold<arith::MulFOp>(loc, lhs, rhs)
+    return isReal ? emitReal<arith::MulFOp>(builder, loc, lhs, rhs)
                   : builder.createOrFold<arith::MulIOp>(loc, lhs, rhs);
   default:
     break;
@@ -312,7 +312,7 @@ Value Emitter::emitArithmetic(const Expr *expr, Value lhs, Value rhs) {
   if (!isReal)
     return emitDivision(expr, lhs, rhs);
   if (expr->op == BinaryOp::Div)
-    return builder.createOrFold<arith::DivFOp>(loc, lhs, rhs);
+    return emitReal<arith::DivFOp>(builder, loc, lhs, rhs);
   error(expr->anchor, "`%` is defined for ints only").note(expr->range, "one of the operands is a real");
   return {};
 }

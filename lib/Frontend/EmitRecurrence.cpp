@@ -4,6 +4,7 @@
 // step, in the order in which they are written. A state's name stands for its current value.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace attnc;
@@ -18,6 +19,14 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
     error(name.range, "a recurrence cannot stand in another one");
     return;
   }
+  // `out` and `every` of this recurrence, not of what is around it.
+  llvm::StringMap<llvm::SMRange> seenAround = seen;
+  seen.erase("out");
+  seen.erase("every");
+  auto restore = llvm::scope_exit([&] {
+    if (!isTopLevel)
+      std::swap(seen, seenAround);
+  });
   StringRef time = header.other.text.empty() ? StringRef("t") : header.other.text;
   SmallVector<StringRef> batch;
   if (header.names.empty())

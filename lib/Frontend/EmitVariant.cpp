@@ -42,9 +42,8 @@ Emitter::Emitter(Reporter &reporter, const SpecFile &file, ModuleOp module)
 }
 
 bool attnc::frontend::isPredefined(StringRef name) {
-  return name == "s" || name == "Q" || name == "K" || name == "V" || name == "inf" || name == "size" ||
-         name == "i32" || name == "f32" || attn::isIndexSpace(name) ||
-         llvm::is_contained(builtinNames(), name);
+  return name == "s" || name == "Q" || name == "K" || name == "V" || name == "inf" || name == "size" || name == "i32" ||
+         name == "f32" || attn::isIndexSpace(name);
 }
 
 bool Emitter::declare(const Name &name, Symbol symbol) {
@@ -61,7 +60,7 @@ bool Emitter::declare(const Name &name, Symbol symbol) {
 
 void Emitter::emitHelper(const Definition &definition, llvm::StringMap<Symbol> &into) {
   const Name &name = definition.name;
-  if (isPredefined(name.text)) {
+  if (isPredefined(name.text) || llvm::is_contained(builtinNames(), name.text)) {
     error(name.range, "`" + name.text + "` has a meaning in the language and cannot be declared");
     return;
   }

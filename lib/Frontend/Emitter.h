@@ -9,6 +9,7 @@
 #include "AST.h"
 #include "dialects/Attn/Attn.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/StringMap.h"
 
 namespace attnc::frontend {
@@ -222,6 +223,13 @@ private:
   std::vector<Frame> frames;
   unsigned numOperations = 0;
 };
+
+/// Real arithmetic. Constants are not folded: a fold would round to f32 what the reference computes in float64.
+template <typename Op, typename... Operands>
+mlir::Value emitReal(mlir::OpBuilder &builder, mlir::Location loc, Operands... operands) {
+  bool allConstant = (mlir::matchPattern(operands, mlir::m_Constant()) && ...);
+  return allConstant ? Op::create(builder, loc, operands...).getResult() : builder.createOrFold<Op>(loc, operands...);
+}
 
 /// The built-in functions, for suggestions.
 llvm::ArrayRef<llvm::StringRef> builtinNames();

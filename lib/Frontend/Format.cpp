@@ -42,7 +42,7 @@ private:
     else if (previous && (mustBreak || afterComment || breaks)) {
       bool blank = breaks > 1 && !previous->is(TokenKind::LBrace) && !closesBlock;
       out += blank ? "\n\n" : "\n";
-      bool continues = inStatement && !mustBreak && !token.is(TokenKind::Comment);
+      bool continues = inStatement && !mustBreak && !token.is(TokenKind::Comment) && !token.is(TokenKind::RParen);
       out.append(2 * depth + (continues ? 4 : 0), ' ');
     } else if (previous && needsSpace(*previous, token, beforePrevious)) {
       out += ' ';

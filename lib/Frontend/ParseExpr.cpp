@@ -182,7 +182,7 @@ Expr *Parser::parsePrimary() {
       reporter.error(token.range(), "`if` must be in parentheses when it is an operand");
       return nullptr;
     }
-    if (isReserved(token.text)) {
+    if (isReserved(token.text) || startsStatement()) {
       reporter.error(token.range(), "expected an expression, found " + describe(token));
       return nullptr;
     }

@@ -44,11 +44,8 @@ static const char statementWords[] = "align, precision, input, let, def, scale, 
                                      "state or every";
 
 bool attnc::frontend::isReserved(StringRef word) {
-  // The statements that came later take no names away: `over`, `tile` and the like can still be inputs.
-  return llvm::is_contained<StringRef>({"if", "then", "else", "and", "or", "not", "true", "false", "align", "precision",
-                                        "input", "let", "def", "scale", "score", "mask", "sink", "output", "attention",
-                                        "recurrence"},
-                                       word);
+  return llvm::is_contained<StringRef>(
+      {"if", "then", "else", "and", "or", "not", "true", "false", "attention", "recurrence", "def", "let", "input"}, word);
 }
 
 Parser::Parser(StringRef source, Reporter &reporter, SpecFile &file) : reporter(reporter), file(file) {
@@ -79,6 +76,11 @@ const Token &Parser::peekSecond() const {
   while (next->is(TokenKind::Comment))
     ++next;
   return *next;
+}
+
+bool Parser::startsStatement() const {
+  StringRef between(previousEnd.getPointer(), peek().text.data() - previousEnd.getPointer());
+  return peek().is(TokenKind::Identifier) && between.contains('\n') && statementKind(peek().text);
 }
 
 bool Parser::takeIf(TokenKind kind) {
@@ -422,9 +424,7 @@ void Parser::skipToStatement() {
     const Token &token = peek();
     if (token.is(TokenKind::RBrace) || token.isWord("attention"))
       return;
-    StringRef between(previousEnd.getPointer(), token.text.data() - previousEnd.getPointer());
-    bool startsLine = between.contains('\n');
-    if (startsLine && token.is(TokenKind::Identifier) && statementKind(token.text))
+    if (startsStatement())
       return;
     // A broken `branch near { ... }` is skipped with its block.
     if (token.is(TokenKind::LBrace)) {

@@ -9,8 +9,8 @@
 
 namespace attnc::frontend {
 
-/// True for a word that cannot be a name: an operator or control word, or the start of a statement that an
-/// expression could be confused with.
+/// True for a word that cannot be a name: an operator or control word, or one that declares. Other words that start
+/// statements are names where a statement cannot start.
 bool isReserved(llvm::StringRef word);
 /// The statement that `word` starts.
 std::optional<StatementKind> statementKind(llvm::StringRef word);
@@ -66,6 +66,8 @@ private:
   bool expect(TokenKind kind, const llvm::Twine &context);
   bool expectName(Name &name, const llvm::Twine &what);
   void skipComments();
+  /// True if the next token is the first of its line and a word that statements start with.
+  bool startsStatement() const;
   llvm::SMRange from(llvm::SMLoc start) const { return {start, previousEnd}; }
 
   static constexpr unsigned maxNesting = 200;

@@ -74,7 +74,7 @@ def block_top_k(rng, size):
     count = -(-s.n // block)
     x = np.einsum("bhid,bhjd->bhij", pool_mean(f64(q), block), per_query_head(pool_mean(f64(k), block), s.h))
     keep = top_k(np.where(block_causal(count, count, block, block), x, -np.inf), top)
-    # A query block whose own diagonal block is not kept may have rows without any key only if nothing is kept at all.
+    # The diagonal block is not forced; a later row always has a key, since every other kept block lies in its past.
     out, lse = kept_attention(q, k, v, keep, block)
     return Case({"Q": q, "K": k, "V": v}, {"block": block, "top_k": top}, {"keep": keep, "out": out, "lse": lse})
 
@@ -195,7 +195,8 @@ def seer(rng, size):
     g = softmax(np.where(visible, x, -np.inf))
     clear(g - threshold)
     last = (np.arange(count) == count - 1)[:, None]
-    keep, keep_top = ((selected | last) & visible for selected in (g > threshold, top_k(np.where(visible, g, -np.inf), top)))
+    best = top_k(np.where(visible, g, -np.inf), top)
+    keep, keep_top = ((selected | last) & visible for selected in (g > threshold, best))
     out, lse = kept_attention(q, k, v, keep, block)
     out_top, lse_top = kept_attention(q, k, v, keep_top, block)
     return Case({"Q": q, "K": k, "V": v, "QPre": q_pre, "KPre": k_pre, "WQ": wq, "WK": wk},

@@ -77,7 +77,7 @@ def compress(x, window, stride, w1, b1, w2, b2, position):
     return np.maximum(flat @ w1 + b1, 0) @ w2 + b2
 
 
-@oracle("C12", kind="formula", source="NSA, arXiv 2502.11089; learned compression as in the paper, overlap rule as in the catalogue")
+@oracle("C12", kind="formula", source="NSA, arXiv 2502.11089; learned compression, overlap rule of the catalogue")
 def nsa(rng, size):
     """o = sigmoid(GCmp) o_cmp + sigmoid(GSlc) o_slc + sigmoid(GSwa) o_swa, gates [b,h,n].
 

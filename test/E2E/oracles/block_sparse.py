@@ -9,7 +9,7 @@ import numpy as np
 from .core import (Case, blocks, clear, expand_blocks, f64, normal, oracle, per_query_head, pool_mean, ranked, shape,
                    softmax, softmax_attention, top_k)
 from .numerics import round_to_f16
-from .quantized import LOG2E, quantize_groups
+from .quantized import F16_BOUND, LOG2E, quantize_groups
 
 
 def clustered(rng, b, h, n, d, block, strength):
@@ -99,7 +99,7 @@ def sparge(rng, size):
             out[b, h], skip[b, h] = skipping_attention(logits[b, h], round_to_f16(vd[b, h]), rows[b, h], block_k, warp, pv)
     return Case({"Q": q, "K": k, "V": v},
                 {"block_q": block_q, "block_k": block_k, "warp": warp, "simthreshd1": sim_threshold, "cdfthreshd": cdf,
-                 "pvthreshd": pv}, {"keep": keep, "skip": skip, "out": out})
+                 "pvthreshd": pv}, {"keep": keep, "skip": skip, "out": out}, bound=F16_BOUND)
 
 
 def pyramid(x, level):

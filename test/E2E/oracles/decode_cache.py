@@ -29,7 +29,7 @@ def force(score, first, last):
     return score
 
 
-@oracle("D11", kind="formula", source="KV eviction as a class; top-k by accumulated score with a recent window (our reading)")
+@oracle("D11", kind="formula", source="KV eviction as a class; top-k by score with a recent window (our reading)")
 def eviction(rng, size):
     """Keep the `budget` tokens of largest Score [b,g,n], the `recent` newest forced, per key head; compact in rising order:
 
@@ -141,7 +141,7 @@ def kvstar(rng, size):
                  "lse": lse})
 
 
-@oracle("D16", kind="formula", source="UCM block representations; first token and weighted mean have no public code (our reading)")
+@oracle("D16", kind="formula", source="UCM block representations; first and weighted have no public code (our reading)")
 def representations(rng, size):
     """Three pool functions with one selection, per key head: score_n = (mean of the group's q).repre_n, last block forced,
 

@@ -16,7 +16,8 @@ def encode(x, name):
     x = np.asarray(x, np.float64)
     magnitude = np.minimum(np.abs(x), top)
     _, exponent = np.frexp(magnitude)  # magnitude = f 2^exponent, f in [1/2, 1)
-    exponent = np.where(magnitude == 0, 1 - bias, np.maximum(exponent - 1, 1 - bias))  # below 2^(1-bias) the spacing stays that of the first binade
+    # Below 2^(1-bias) the spacing stays that of the first binade.
+    exponent = np.where(magnitude == 0, 1 - bias, np.maximum(exponent - 1, 1 - bias))
     steps = np.rint(magnitude / 2.0 ** (exponent - mantissa_bits))  # rint rounds ties to even
     # 2^mantissa_bits steps make one binade, so a carry into the next binade needs no case of its own.
     code = steps + (exponent - (1 - bias)) * 2.0 ** mantissa_bits

@@ -7,6 +7,9 @@ de-quantized values, so scales are not rounded to float32 unless the format says
 
 P is rounded inside the online softmax and therefore depends on the order of the tiles: tiles of `tile` keys in rising
 order, for each row m <- max(m, max x), acc and l scaled by 2^(m_old - m); l sums the p that are not rounded.
+
+Roundings go from float64 to the format in one step. Going through float32, as a kernel does, gives the other neighbour in
+about one of 8000 roundings to float16; the cases of B1 and C1 therefore have the bound F16_BOUND and not 1e-9.
 """
 import numpy as np
 
@@ -14,6 +17,7 @@ from .core import Case, blocks, f64, normal, oracle, per_query_head, positions, 
 from .numerics import round_half_away, round_to, round_to_f16
 
 LOG2E = np.log2(np.e)
+F16_BOUND = 2e-5
 
 
 def online_softmax(x, v, tile, round_p, offset=0.0):
@@ -71,7 +75,7 @@ def sage1(rng, size):
     out, lse2 = online_softmax(causal_logits(q8, k8, j <= i), round_to_f16(vd), block_k, round_to_f16)
     lse = lse2 / LOG2E + (qd * mean).sum(-1) / np.sqrt(s.d)
     return Case({"Q": q, "K": k, "V": v}, {"block_q": block_q, "block_k": block_k, "tile": block_k},
-                {"out": out, "lse": lse})
+                {"out": out, "lse": lse}, bound=F16_BOUND)
 
 
 def thread_groups(n, slab, row_of):

@@ -5,12 +5,13 @@ Run from test/E2E:  python -m pytest oracles/test_oracles.py -q -s   (-s prints 
 Without torch the third-party checks are reported as one skipped test; the requirements are in requirements.txt.
 """
 import importlib.util
+import json
 import pathlib
 
 import numpy as np
 import pytest
 
-from . import catalogue, core
+from . import catalogue, core, export
 
 HAVE_TORCH = importlib.util.find_spec("torch") is not None
 catalogue.load(third_party=HAVE_TORCH)
@@ -74,6 +75,25 @@ def test_comparison_can_fail():
     for wrong in ([1.0, 2.001, -np.inf], [1.0, 2.0, 3.0], [1.0, 2.0, np.nan]):
         assert core.relative_error(np.array(wrong), want) > 1e-6
     assert core.relative_error(want[:2], want) == np.inf
+
+
+@pytest.mark.skipif(not HAVE_TORCH, reason="the second computations need torch")
+def test_every_row_has_a_second_computation():
+    """Somebody else's implementation or another form of the formula; the wide comparison of low bits does not count."""
+    for row in catalogue.ROWS:
+        assert {o.kind for o in core.REGISTRY[row]} & {"third-party", "second-form"}, row
+
+
+@pytest.mark.parametrize("row", catalogue.ROWS)
+def test_export(row, tmp_path):
+    """A case survives the trip through files: arrays as they are, parameters as JSON."""
+    case = core.make_case(row, "tiny")
+    export.write(case, tmp_path, row=row)
+    for part in ("inputs", "outputs"):
+        for name, value in getattr(case, part).items():
+            back = np.load(tmp_path / part / f"{name}.npy")
+            assert back.dtype == value.dtype and np.array_equal(back, value), name
+    assert json.loads((tmp_path / "case.json").read_text())["row"] == row
 
 
 @pytest.mark.skipif(not HAVE_TORCH, reason="the table names the third-party oracles, which need torch")

@@ -4,7 +4,8 @@ import importlib
 import os
 
 MODULES = ("torch_flex", "fla_naive", "lucidrains", "small_packages", "hf_attention", "hf_state_space", "sage_interpreted",
-           "second_forms")
+           "second_forms", "second_selections", "second_decode",
+           "second_prefill")
 
 
 def load():

@@ -44,7 +44,8 @@ def run(layer, x, position, mask, h, **more):
     return split_heads(out, h)
 
 
-@oracle("L1", kind="third-party", source=SOURCE + "Gemma3Attention; gemma2 eager_attention_forward for the softcap", sizes=SAME)
+@oracle("L1", kind="third-party", source=SOURCE + "Gemma3Attention; gemma2 eager_attention_forward for the softcap",
+        sizes=SAME)
 def gemma3(case):
     from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward
     from transformers.models.gemma3 import modeling_gemma3 as lib

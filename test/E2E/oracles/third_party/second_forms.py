@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch.func import grad, vmap
 
 from ..core import oracle
-from .adapt import double_precision, tensors
+from .adapt import tensors
 from .torch_flex import flex
 
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What the stages of a variant are to each other: which fuse, where scales of quantization go, which rows can be empty.
+#ifndef ATTNC_ANALYSIS_STAGES_H
+#define ATTNC_ANALYSIS_STAGES_H
+
+#include "dialects/Attn/Attn.h"
+
+#include <string>
+
+namespace attnc {
+
+/// How a stage that computes a tensor can run.
+enum class StagePlace : uint8_t {
+  Parameter, ///< depends on no row: computed once, or an argument
+  Load,      ///< of one row of what an attention stage or a recurrence reads: fuses into its loads
+  Epilogue,  ///< of one row of what an attention stage or a recurrence puts out: fuses behind it
+  Pass,      ///< reduces over rows, or mixes rows: a pass of its own
+};
+
+/// The place of `compute`, and in `reason` why.
+StagePlace placeOf(attn::ComputeOp compute, std::string &reason);
+
+/// Where the scales of `quantize` go once the codes are multiplied, and what smoothing adds: one sentence each, for the
+/// attention stages that take the tensor.
+std::string foldingOf(attn::QuantizeOp quantize);
+
+enum class RowKeys : uint8_t { Always, Maybe };
+
+/// Whether a row of `attend` can be without a key (given that there are keys and that queries are at most as many), and in `reason`
+/// why: a mask that holds for the key at the row's own position leaves no row empty.
+RowKeys rowKeysOf(attn::AttendOp attend, std::string &reason);
+
+} // namespace attnc
+
+#endif // ATTNC_ANALYSIS_STAGES_H

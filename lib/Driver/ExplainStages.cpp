@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attnc explain for specs of several stages: what each stage is, and what the analyses say about it.
+#include "ExplainStages.h"
+#include "attnc/Analysis/Compilable.h"
+#include "attnc/Analysis/Recurrence.h"
+#include "attnc/Analysis/Stages.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace attnc;
+using llvm::formatv;
+
+static std::string axesOf(mlir::Value value) {
+  auto type = mlir::cast<attn::AttnTensorType>(value.getType());
+  std::string text = "[";
+  for (unsigned i = 0; i < type.getRank(); ++i)
+    text += (i ? ", " : "") + (type.getAxisName(i).empty() ? std::to_string(type.getAxisSize(i)) : type.getAxisName(i).str());
+  return text + "]";
+}
+
+static std::string lineOf(mlir::Operation *op) {
+  auto loc = op->getLoc()->findInstanceOf<mlir::FileLineColLoc>();
+  return loc ? "line " + std::to_string(loc.getLine()) : "";
+}
+
+static void line(llvm::StringRef where, llvm::StringRef what, const llvm::Twine &text) {
+  llvm::outs() << formatv("{0,-9} {1,-11} {2}\n", where, what, text.str());
+}
+
+static void explainCompute(attn::ComputeOp compute) {
+  if (llvm::all_of(compute->getUsers(), llvm::IsaPred<attn::RecurOp>) &&
+      compute.getBody().front().getOperations().size() <= 2)
+    return; // the zeros that a state starts with
+  std::string reason;
+  StagePlace place = placeOf(compute, reason);
+  llvm::StringRef how = place == StagePlace::Parameter  ? "computed once"
+                        : place == StagePlace::Load     ? "fuses into the loads of its readers"
+                        : place == StagePlace::Epilogue ? "fuses behind the stage that it reads"
+                                                        : "a pass of its own";
+  line(lineOf(compute), "tensor", axesOf(compute.getResult()) + ": " + how + " (" + reason + ")");
+}
+
+static void explainAttend(attn::AttendOp attend) {
+  std::string reason;
+  bool always = rowKeysOf(attend, reason) == RowKeys::Always;
+  std::string text = axesOf(attend.getQuery()) + " over keys `" + attend.getKeySpace().str() + "`";
+  if (attend.getSet())
+    text += ", only those of a set " + axesOf(attend.getSet());
+  line(lineOf(attend), "attention", text);
+  line("", "", llvm::Twine(always ? "every row has a key: " : "a row can be empty: ") + reason);
+  if (attend.getTile())
+    line("", "", "tiles of " + llvm::Twine(*attend.getTile()) + " keys, in ascending order: part of the meaning");
+}
+
+static void explainRecur(attn::RecurOp recur) {
+  line(lineOf(recur), "recurrence", "over `" + llvm::Twine(recur.getTime()) + "`");
+  for (const StateUpdate &update : classifyRecurrence(recur)) {
+    std::string terms = update.decayText();
+    if (update.numRankOne)
+      terms += formatv(", {0} rank-one term{1}", update.numRankOne, update.numRankOne == 1 ? "" : "s");
+    line("", "", "state `" + update.name + "`: " + terms);
+    line("", "", "  " + update.chunkForm());
+  }
+}
+
+void driver::explainStages(attn::VariantOp variant, const Uncompilable &reason) {
+  llvm::outs() << "variant   " << variant.getSymName() << "\n";
+  for (mlir::Operation &op : variant.getBody().front())
+    llvm::TypeSwitch<mlir::Operation *>(&op)
+        .Case<attn::SpaceOp>([&](auto space) {
+          line(lineOf(space), "space", space.getParent() ? "`" + llvm::Twine(space.getName()) + "`: blocks of `" + *space.getParent() + "`"
+                                                         : "`" + llvm::Twine(space.getName()) + "`: slots");
+        })
+        .Case<attn::ComputeOp>(explainCompute)
+        .Case<attn::SoftmaxOp, attn::CumsumOp, attn::RankOp, attn::OrderOp>([&](auto row) {
+          line(lineOf(row), row->getName().stripDialect(), axesOf(row.getResult()) + " over `" + row.getSpace() + "`: a pass of its own");
+        })
+        .Case<attn::SelectOp>([&](auto select) {
+          line(lineOf(select), "selection", axesOf(select.getResult()) + ": " + attn::stringifySelection(select.getRule()));
+        })
+        .Case<attn::QuantizeOp>([&](auto quantize) {
+          line(lineOf(quantize), "quantize", axesOf(quantize.getResult()) + " as " + attn::stringifyFormat(quantize.getFormat()));
+          line("", "", foldingOf(quantize));
+        })
+        .Case<attn::MergeOp>([&](auto merge) {
+          line(lineOf(merge), "merge", llvm::Twine(merge.getOuts().size()) + " branches by log-sum-exp: one softmax over all of their keys");
+        })
+        .Case<attn::AttendOp>(explainAttend)
+        .Case<attn::RecurOp>(explainRecur)
+        .Default([](mlir::Operation *) {});
+  llvm::outs() << "code      " << reason.located() << "\n";
+}
