@@ -27,6 +27,8 @@ LogicalResult SpaceOp::verify() {
   // attn.space C3
   if (!getParent() && (getStride() || getFull()))
     return emitOpError("expects `stride` and `full` with blocks of another space only");
+  if (getParent() && !getExtent())
+    return emitOpError("expects blocks to have an extent");
   // attn.space C4
   if (!isa_and_nonnull<VariantOp>((*this)->getParentOp()))
     return emitOpError("expects to stand in the body of a variant");

@@ -7,10 +7,10 @@
 
 include "dialects/Attn/AttnOps.td"
 
-def Attn_SpaceOp : Attn_Op<"space", []> {
+def Attn_SpaceOp : Attn_Op<"space", [AttrSizedOperandSegments]> {
   let summary = "declares an index space: slots, or blocks of another space";
   let description = [{
-    Without `of`, a space of `extent` indices. With it, block `i` holds the indices from `i * stride` up to, but not
+    Without `of`, a space of `extent` indices, or, without an extent, of as many as the inputs over it have. With it, block `i` holds the indices from `i * stride` up to, but not
     including, `i * stride + extent` of the other space, as far as that has them; `stride` is `extent` when absent.
     There are as many blocks as cover the space; with `full`, as have all of their members.
 
@@ -20,7 +20,7 @@ def Attn_SpaceOp : Attn_Op<"space", []> {
     Constraints:
     - C1: the name is an identifier and no index space yet.
     - C2: the other space is known.
-    - C3: `stride` and `full` belong to blocks.
+    - C3: `stride` and `full` belong to blocks, which have an extent.
     - C4: the op stands in the body of a variant.
   }];
   let examples = [[{
@@ -38,10 +38,10 @@ def Attn_SpaceOp : Attn_Op<"space", []> {
       attn.return ["hi"](%hi : !attn.tensor<[b, g, p, d], f32>)
     }
   }]];
-  let arguments = (ins StrAttr:$name, OptionalAttr<StrAttr>:$parent, I32:$extent, Optional<I32>:$stride,
+  let arguments = (ins StrAttr:$name, OptionalAttr<StrAttr>:$parent, Optional<I32>:$extent, Optional<I32>:$stride,
                        UnitAttr:$full);
   let assemblyFormat = [{
-    $name (`of` $parent^)? `extent` $extent (`stride` $stride^)? (`full` $full^)? attr-dict
+    $name (`of` $parent^)? (`extent` $extent^)? (`stride` $stride^)? (`full` $full^)? attr-dict
   }];
   let hasVerifier = 1;
 }

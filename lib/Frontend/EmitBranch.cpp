@@ -231,6 +231,21 @@ void Emitter::emitBranch(const Statement &statement) {
     error(name.range, "`" + name.text + "` is declared twice");
     return;
   }
+  auto bind = [&](StringRef result, Value value) {
+    Symbol symbol{Symbol::Tensor, name.range, value};
+    symbol.isBroken = !value;
+    scope[prefix + result.str()] = symbol;
+  };
+  if (const Expr *merge = statement.expr) {
+    if (merge->kind != ExprKind::Call || merge->text != "merge") {
+      error(merge->range, "a branch is `{ ... }` or a `merge(...)` of other branches");
+      return;
+    }
+    auto [mergedOut, mergedLse] = emitMerge(merge);
+    bind("out", mergedOut);
+    bind("lse", mergedLse);
+    return;
+  }
   BranchState branch;
   for (const Statement &inner : statement.body)
     emitBranchStatement(branch, inner);
@@ -240,11 +255,6 @@ void Emitter::emitBranch(const Statement &statement) {
   for (size_t i = 0; i + 2 < file.tokens.size(); ++i)
     hasWeights |= file.tokens[i].isWord(name.text) && file.tokens[i + 1].is(TokenKind::Dot) && file.tokens[i + 2].isWord("p");
   attn::AttendOp attend = emitAttend(branch, reporter.location(name.range), hasWeights);
-  auto bind = [&](StringRef result, Value value) {
-    Symbol symbol{Symbol::Tensor, name.range, value};
-    symbol.isBroken = !value;
-    scope[prefix + result.str()] = symbol;
-  };
   bind("out", attend ? Value(attend.getOut()) : Value());
   bind("lse", attend ? Value(attend.getLse()) : Value());
   if (hasWeights)
@@ -252,33 +262,31 @@ void Emitter::emitBranch(const Statement &statement) {
 }
 
 /// `merge(a, b, ...)` of branches.
-bool Emitter::emitMerge(const Expr *expr) {
+std::pair<Value, Value> Emitter::emitMerge(const Expr *expr) {
   SmallVector<Value> outs, lses;
   for (const Expr *branch : expr->operands) {
     auto part = [&](StringRef result) { return scope.find((branch->text + "." + result).str()); };
     if (branch->kind != ExprKind::Name || part("out") == scope.end() || part("lse") == scope.end()) {
       error(branch->range, "`merge` takes branches").note(branch->range, "declare one by `branch name { ... }`");
-      return false;
+      return {};
     }
     if (part("out")->second.isBroken)
-      return false;
+      return {};
     outs.push_back(part("out")->second.value);
     lses.push_back(part("lse")->second.value);
     auto axes = [](Value v) { return cast<attn::AttnTensorType>(v.getType()).getAxes(); };
     if (axes(outs.back()) != axes(outs.front())) {
       error(branch->range, "`merge` takes branches over the same axes");
-      return false;
+      return {};
     }
   }
   if (outs.size() < 2) {
     error(expr->range, "`merge` takes at least two branches");
-    return false;
+    return {};
   }
   builder.setInsertionPointToEnd(stages);
   auto op = attn::MergeOp::create(builder, locationOf(expr), outs[0].getType(), lses[0].getType(), outs, lses);
-  out = op.getOut();
-  lse = op.getLse();
-  return true;
+  return {op.getOut(), op.getLse()};
 }
 
 void Emitter::emitOut(const Statement &statement) {
@@ -291,7 +299,7 @@ void Emitter::emitOut(const Statement &statement) {
   }
   const Expr *expr = statement.expr;
   if (expr->kind == ExprKind::Call && expr->text == "merge" && !lookup("merge")) {
-    emitMerge(expr);
+    std::tie(out, lse) = emitMerge(expr);
     return;
   }
   out = emitTensor(expr, {"b", "h", "q", "e"}, builder.getF32Type(), "out", builder.getNoneType());

@@ -176,9 +176,13 @@ Value Emitter::emitReduction(const Expr *expr) {
     error(expr->range, formatv("`{0}` reduces one value, found {1}", expr->text, expr->operands.size()).str());
     return {};
   }
-  bool nests = kind != attn::Reduction::Mean && kind != attn::Reduction::Argmax && kind != attn::Reduction::Argmin;
+  // Means of rows of equal length nest; indices do not.
+  bool isRegular = !expr->condition && llvm::none_of(expr->loops, [](const Loop &loop) { return loop.block.has_value(); });
+  bool nests = kind == attn::Reduction::Mean ? isRegular : kind != attn::Reduction::Argmax && kind != attn::Reduction::Argmin;
   if (!nests && expr->loops.size() > 1) {
-    error(expr->loops[1].name.range, formatv("`{0}` takes one `for`", expr->text).str());
+    error(expr->loops[1].name.range, formatv("`{0}` takes one `for`{1}", expr->text,
+                                             kind == attn::Reduction::Mean ? " when blocks or a condition leave values out" : "")
+                                         .str());
     return {};
   }
   return emitLoop(expr, kind, 0);

@@ -23,8 +23,9 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
   if (header.names.empty())
     batch = {"b", "h"};
 
-  // Spaces of the header may be declared in the body, so stages come first.
-  SmallVector<const Statement *> steps;
+  // Spaces of the header may be declared in the body, so stages come first. Stages behind the last statement of the step
+  // see what it puts out, and follow the recurrence.
+  SmallVector<const Statement *> steps, behind;
   auto isStage = [&](const Statement &s) {
     switch (s.kind) {
     case StatementKind::Let:
@@ -40,12 +41,17 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
       return isTopLevel;
     }
   };
-  for (const Statement &statement : body) {
-    if (!isStage(statement)) {
+  auto isOutput = [](const Statement &s) { return s.kind == StatementKind::Output && !s.definition.body; };
+  size_t end = body.size();
+  while (end && (isStage(body[end - 1]) || isOutput(body[end - 1])))
+    --end;
+  for (auto [i, statement] : llvm::enumerate(body)) {
+    if (!isStage(statement))
       steps.push_back(&statement);
-      continue;
-    }
-    emitStatement(statement);
+    else if (i < end || end == 0)
+      emitStatement(statement);
+    else
+      behind.push_back(&statement);
   }
   if ((!header.other.text.empty() && !isSpace(time)) || !checkAxes(header.names, batch)) {
     if (!isSpace(time))
@@ -133,7 +139,7 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
   if (reporter.hasErrors())
     return;
 
-  SmallVector<Value> yielded(stepOuts.begin(), stepOuts.end());
+  SmallVector<Value> yielded;
   SmallVector<Type> results;
   auto resultType = [&](Value value, bool isState) {
     auto type = cast<attn::AttnTensorType>(value.getType());
@@ -143,8 +149,14 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
     axes.append(type.getAxes().begin(), type.getAxes().end());
     return attn::AttnTensorType::get(builder.getContext(), axes, isState ? Type(builder.getF32Type()) : Type(builder.getNoneType()));
   };
-  for (Value value : stepOuts)
+  for (auto &[result, value] : stepOuts) {
+    yielded.push_back(value);
     results.push_back(resultType(value, false));
+    // Only `out` has the dtype of the operands.
+    if (result != "out")
+      results.back() = attn::AttnTensorType::get(builder.getContext(), cast<attn::AttnTensorType>(results.back()).getAxes(),
+                                                 cast<attn::AttnTensorType>(value.getType()).getElementType());
+  }
   for (const std::string &state : stateNames) {
     yielded.push_back(scope[state].value);
     results.push_back(resultType(yielded.back(), true));
@@ -168,10 +180,14 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
     scope.erase(state);
     bind(state, op.getResult(stepOuts.size() + i));
   }
-  if (!stepOuts.empty() && isTopLevel)
-    out = op.getResult(0);
-  else if (!stepOuts.empty())
-    bind("out", op.getResult(0));
+  for (auto [i, entry] : llvm::enumerate(stepOuts)) {
+    scope.erase(entry.first);
+    bind(entry.first, op.getResult(i));
+  }
+  for (const Statement *statement : behind)
+    emitStatement(*statement);
+  if (auto it = scope.find("out"); isTopLevel && it != scope.end())
+    out = it->second.value;
 }
 
 void Emitter::emitStep(const Statement &statement) {
@@ -181,8 +197,19 @@ void Emitter::emitStep(const Statement &statement) {
     return;
   case StatementKind::Let:
     return emitLet(statement);
-  case StatementKind::Output:
-    return emitOutput(statement);
+  case StatementKind::Output: {
+    const Name &name = statement.word;
+    if (statement.definition.body)
+      emitLet(statement);
+    Symbol *symbol = lookup(name.text);
+    bool isOfStep = symbol && symbol->kind == Symbol::Tensor && symbol->value && !symbol->isState &&
+                    symbol->value.getParentBlock() == stages;
+    if (isOfStep)
+      stepOuts.emplace_back(name.text.str(), symbol->value);
+    if (!symbol || !symbol->isBroken)
+      lateOutputs.push_back(&statement);
+    return;
+  }
   case StatementKind::Assign: {
     Symbol *symbol = lookup(statement.word.text);
     if (!symbol || !symbol->isState) {
@@ -208,7 +235,7 @@ void Emitter::emitStep(const Statement &statement) {
       return;
     Value value = emitTensor(statement.expr, {"e"}, builder.getF32Type(), "out");
     if (value)
-      stepOuts.push_back(value);
+      stepOuts.emplace_back("out", value);
     return;
   }
   default:

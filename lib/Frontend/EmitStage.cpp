@@ -36,11 +36,13 @@ void Emitter::emitSpace(const Statement &statement) {
   top.what = isBlocks ? "the size of a block" : "a number of slots";
   top.lets.clear();
   top.derived.clear();
-  Value extent = require(emitIn(top, statement.expr), builder.getI32Type(), statement.expr, isBlocks ? "blocks" : "slots");
+  Value extent;
+  if (statement.expr)
+    extent = require(emitIn(top, statement.expr), builder.getI32Type(), statement.expr, isBlocks ? "blocks" : "slots");
   Value stride = statement.stride
                      ? require(emitIn(top, statement.stride), builder.getI32Type(), statement.stride, "stride")
                      : Value();
-  if (!extent || (statement.stride && !stride))
+  if ((statement.expr && !extent) || (statement.stride && !stride))
     return;
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(body);

@@ -152,8 +152,9 @@ void Emitter::emit(const Attention &attention) {
 
   for (const Param &param : attention.params)
     emitParam(param);
-  auto isKind = [](StatementKind kind) { return [kind](const Statement &s) { return s.kind == kind; }; };
-  bool isPlain = !attention.isRecurrence && llvm::none_of(attention.statements, isKind(StatementKind::Out));
+  bool isPlain = !attention.isRecurrence && llvm::none_of(attention.statements, [](const Statement &s) {
+    return s.kind == StatementKind::Out || (s.kind == StatementKind::Output && s.word.text == "out");
+  });
   auto declaresOperand = [&](StringRef name) {
     return llvm::any_of(attention.statements, [&](const Statement &s) {
       return llvm::any_of(s.inputs, [&](const Input &input) { return input.name.text == name; });
@@ -296,7 +297,8 @@ void Emitter::emitOutput(const Statement &statement) {
 void Emitter::emitReturn(const Attention &attention) {
   Location loc = reporter.location(attention.name.range);
   builder.setInsertionPointToEnd(&variant.getBody().front());
-  if (!out && !isRecurrence) {
+  bool hasOut = out || llvm::any_of(outputs, [](auto &output) { return output.first.text == "out"; });
+  if (!hasOut && !isRecurrence) {
     for (auto [name, value] : {std::pair("Q", &own->query), std::pair("K", &own->key), std::pair("V", &own->value)})
       if (!*value)
         *value = operandNamed(name);

@@ -109,7 +109,8 @@ private:
   void emitWeights(BranchState &branch, const Statement &statement);
   void emitScore(BranchState &branch, const Statement &statement);
   void emitOut(const Statement &statement);
-  bool emitMerge(const Expr *expr);
+  /// The output and the log-sum-exp of `merge(...)`; null after an error.
+  std::pair<mlir::Value, mlir::Value> emitMerge(const Expr *expr);
   attn::AttendOp emitAttend(BranchState &branch, mlir::Location loc, bool hasWeights);
   void openBranchRegion(BranchState &branch, mlir::Region &region, EmitContext &context, llvm::StringRef what,
                         bool hasScore, bool hasKey, llvm::SMRange range);
@@ -211,7 +212,8 @@ private:
   llvm::StringMap<mlir::Value> stepCoordinates;
   std::vector<std::string> stateNames;
   llvm::StringMap<mlir::Value> groupStarts;
-  std::vector<mlir::Value> stepOuts;
+  /// What each step puts out, by name.
+  std::vector<std::pair<std::string, mlir::Value>> stepOuts;
   bool inRecurrence = false;
 
   EmitContext *context = nullptr;

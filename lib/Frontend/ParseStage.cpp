@@ -10,10 +10,9 @@ bool Parser::parseStage(Statement &statement) {
   case StatementKind::Blocks:
     return parseBlocks(statement);
   case StatementKind::Slots:
-    if (!expectName(statement.word, "the name of an index space") ||
-        !expect(TokenKind::Assign, "and the number of slots"))
+    if (!expectName(statement.word, "the name of an index space"))
       return false;
-    return statement.expr = parseExpr();
+    return !takeIf(TokenKind::Assign) || (statement.expr = parseExpr());
   case StatementKind::Quantize:
     return parseQuantize(statement);
   case StatementKind::Queries:
@@ -30,6 +29,8 @@ bool Parser::parseStage(Statement &statement) {
     if (!expectName(statement.word, isBranch ? "the name of the branch" : "the name of the recurrence") ||
         (!isBranch && !parseRecurrenceHeader(statement)))
       return false;
+    if (isBranch && takeIf(TokenKind::Assign))
+      return statement.expr = parseExpr();
     if (!peek().is(TokenKind::LBrace))
       return expect(TokenKind::LBrace, "before the statements");
     return parseBody(statement.body);

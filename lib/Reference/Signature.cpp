@@ -114,8 +114,9 @@ llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant)
     decl.name = space.getName().str();
     decl.parent = space.getParent().value_or("").str();
     decl.isFull = space.getFull();
-    if (llvm::Error error = appendSize(space.getExtent(), decl.extent))
-      return std::move(error);
+    if (space.getExtent())
+      if (llvm::Error error = appendSize(space.getExtent(), decl.extent))
+        return std::move(error);
     if (space.getStride())
       if (llvm::Error error = appendSize(space.getStride(), decl.stride))
         return std::move(error);

@@ -227,6 +227,11 @@ std::string attnc::sizeDeclaredSpaces(const Signature &signature, const std::map
                                       BoundSizes &sizes) {
   for (const SpaceDecl &decl : signature.spaces) {
     std::string problem;
+    if (decl.extent.empty()) {
+      if (!sizes.spaces.count(decl.name))
+        return "the size of the index space `" + decl.name + "` follows from no input";
+      continue;
+    }
     double extent = evaluate(decl.extent, signature, params, sizes, problem);
     double stride = decl.stride.empty() ? extent : evaluate(decl.stride, signature, params, sizes, problem);
     const std::string who = "the index space `" + decl.name + "`";

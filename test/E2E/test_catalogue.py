@@ -44,10 +44,13 @@ def errors_of(row, size, seed=0):
     spec = attnc.load(SPECS[row])
     missing = set(case.inputs) - set(spec.inputs)
     assert not missing, f"{row}: the spec has no inputs {sorted(missing)}"
-    numbers = {name: value for name, value in case.params.items() if isinstance(value, (int, float, np.number))}
+    numbers = {name: value for name, value in case.params.items()
+               if isinstance(value, (int, float, np.number)) and not isinstance(value, bool)}
     missing = set(numbers) - set(spec.params)
     assert not missing, f"{row}: the spec has no parameters {sorted(missing)}"
-    outputs = spec.evaluate(case.inputs, {name: float(value) for name, value in numbers.items()})
+    # The language has ints of 32 bits.
+    inputs = {name: array.astype(np.int32) if array.dtype.kind in "iu" else array for name, array in case.inputs.items()}
+    outputs = spec.evaluate(inputs, {name: float(value) for name, value in numbers.items()})
     errors = {}
     for name, expected in case.outputs.items():
         if name not in outputs:

@@ -58,7 +58,7 @@ struct SizeExpr {
 struct SpaceDecl {
   std::string name;
   std::string parent; ///< empty for slots
-  std::vector<SizeExpr> extent, stride;
+  std::vector<SizeExpr> extent, stride; ///< slots without an extent have as many indices as a tensor over them
   bool isFull = false; ///< only blocks that have all of their members
 };
 
