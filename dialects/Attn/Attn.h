@@ -28,6 +28,8 @@ SpaceOp findSpace(mlir::Operation *from, llvm::StringRef name);
 bool isKnownSpace(mlir::Operation *from, llvm::StringRef name);
 /// The space that the indices of `name` are blocks of (`h` for `g`), or an empty string.
 llvm::StringRef blockParent(mlir::Operation *from, llvm::StringRef name);
+/// True if `name` is `space`, blocks of it, or blocks of such blocks.
+bool isBlockOf(mlir::Operation *from, llvm::StringRef name, llvm::StringRef space);
 
 } // namespace attnc::attn
 

@@ -46,3 +46,9 @@ llvm::StringRef attnc::attn::blockParent(mlir::Operation *from, llvm::StringRef 
   SpaceOp space = findSpace(from, name);
   return space && space.getParent() ? *space.getParent() : llvm::StringRef();
 }
+
+bool attnc::attn::isBlockOf(mlir::Operation *from, llvm::StringRef name, llvm::StringRef space) {
+  while (!name.empty() && name != space)
+    name = blockParent(from, name);
+  return name == space && !name.empty();
+}

@@ -130,15 +130,22 @@ LogicalResult AttendOp::verify() {
   if (TypedValue<AttnTensorType> set = getSet()) {
     AttnTensorType type = set.getType();
     StringRef last = type.getRank() ? type.getAxisName(type.getRank() - 1) : StringRef();
-    if (!type.getElementType().isInteger(1) || (last != keySpace && blockParent(*this, last) != keySpace))
+    if (!type.getElementType().isInteger(1) || !isBlockOf(*this, last, keySpace))
       return emitOpError() << "expects a set of i1 whose last axis is `" << keySpace << "` or a space of blocks of it, found "
                            << type;
   }
   // attn.attend C7
-  if ((!getSkip().empty() || getWeightFormat()) && getTile().value_or(0) < 1)
-    return emitOpError("expects a positive `tile` with `skip` and a format of weights, which depend on it");
+  if ((!getSkip().empty() || getWeightFormat()) && !getTile())
+    return emitOpError("expects `tile` with `skip` and a format of weights, which depend on it");
   if ((getWeightScale() || getWeightGroup()) && !getWeightFormat())
     return emitOpError("expects a format of weights with their scale or group");
+  if (getSkipRows()) {
+    StringRef rowSpace = query.getAxisName(query.getRank() - 2);
+    SpaceOp blocks = findSpace(*this, *getSkipRows());
+    if (getSkip().empty() || !blocks || blocks.getParent() != rowSpace || blocks.getStride())
+      return emitOpError() << "expects `skip` for blocks of `" << rowSpace << "` that do not overlap, found \"" << *getSkipRows()
+                           << "\"";
+  }
   return success();
 }
 

@@ -235,7 +235,8 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
     - `tile`: the keys are taken in ascending tiles of this many keys, with a running maximum. It changes no result by
       itself; `skip` and `weight_format` depend on it.
     - `skip`: (tile maximum, running maximum before the tile: f32) -> i1; where it holds for a row, the tile takes part in
-      neither the sum nor the output of the row, but the maximum is updated.
+      neither the sum nor the output of the row, but the maximum is updated. With `skip_rows`, a space of blocks of rows, a
+      tile is skipped for the rows of a block together, where it holds for all of them that have a key in the tile.
     - `weight_format`: exp(x[j] - running maximum) is rounded to this format before it multiplies the values (the
       denominator uses the unrounded numbers): after a multiplication by `weight_scale`; with `weight_group`, after
       a division by an f8E4M3 scale for each group of that many keys of a row, so that its maximum is the largest number.
@@ -251,8 +252,9 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
     - C4: each region yields one value of the listed type.
     - C5: regions hold only scalar arithmetic (`arith`, `math`) and `attn.read`, `attn.position`, `attn.size`,
       `attn.reduce`, `attn.uniform`.
-    - C6: the set is an i1 tensor over the key space, or over blocks of it.
-    - C7: `skip` and `weight_format` come with a positive `tile`; `weight_scale` and `weight_group` with `weight_format`.
+    - C6: the set is an i1 tensor over the key space, or over blocks of it (or blocks of these).
+    - C7: `skip` and `weight_format` come with a `tile`; `weight_scale` and `weight_group` with `weight_format`, and
+      `skip_rows`, blocks of the query's rows that do not overlap, with `skip`.
   }];
   let examples = [[{
     attn.variant @causal {
@@ -292,10 +294,10 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
     }
   }]];
   let arguments = (ins Attn_TensorType:$query, Attn_TensorType:$key, Attn_TensorType:$value,
-                       Optional<F32>:$scale, Optional<Attn_TensorType>:$set,
+                       Optional<F32>:$scale, Optional<Attn_TensorType>:$set, Optional<I32>:$tile, Optional<I32>:$weight_group,
                        DefaultValuedAttr<Attn_PrecisionAttr, "::attnc::attn::Precision::F32">:$precision,
-                       OptionalAttr<I64Attr>:$tile, OptionalAttr<Attn_FormatAttr>:$weight_format,
-                       OptionalAttr<F64Attr>:$weight_scale, OptionalAttr<I64Attr>:$weight_group);
+                       OptionalAttr<StrAttr>:$skip_rows, OptionalAttr<Attn_FormatAttr>:$weight_format,
+                       OptionalAttr<F64Attr>:$weight_scale);
   let results = (outs Attn_TensorType:$out, Attn_TensorType:$lse, Optional<Attn_TensorType>:$weights);
   let regions = (region AnyRegion:$score, AnyRegion:$mask, AnyRegion:$sink, AnyRegion:$skip);
   let extraClassDeclaration = [{
@@ -308,7 +310,8 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
   }];
   let assemblyFormat = [{
     $query `,` $key `,` $value (`scale` $scale^)? (`over` $set^ `:` type($set))? (`precision` $precision^)?
-    (`tile` $tile^)? (`weights` $weight_format^)? (`by` $weight_scale^)? (`group` $weight_group^)?
+    (`tile` $tile^)? (`skip_rows` $skip_rows^)? (`weights` $weight_format^)? (`by` $weight_scale^)?
+    (`group` $weight_group^)?
     custom<OptionalRegion>("\"score\"", $score)
     custom<OptionalRegion>("\"mask\"", $mask)
     custom<OptionalRegion>("\"sink\"", $sink)

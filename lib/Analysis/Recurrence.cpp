@@ -38,6 +38,7 @@ struct Form {
   SmallVector<Term, 2> terms;
   Dependence rest; ///< of what does not depend on states
   Operation *nonlinear = nullptr;
+  int maxOf = -1;              ///< max(S[own indices] + data, data) for this state: a running maximum
   bool usesGroupStart = false; ///< beyond the terms: within a group of steps that part is data
   bool dependsOnState() const { return !terms.empty() || nonlinear; }
   bool dependsOnCurrentState() const {
@@ -53,7 +54,8 @@ struct TensorForm {
 
 class Step {
 public:
-  explicit Step(attn::RecurOp op) : op(op) {
+  /// Running maxima are known from an earlier pass; what depends on them counts as data.
+  Step(attn::RecurOp op, const std::set<unsigned> &maxima) : op(op), maxima(maxima) {
     unsigned numStates = op.getNumStates();
     for (auto [i, state] : llvm::enumerate(op.getStates()))
       states[state] = {static_cast<unsigned>(i), false};
@@ -139,6 +141,15 @@ private:
         .Case<arith::DivFOp>([&](auto) {
           return operands[1].dependsOnState() ? nonlinear(inner, operands) : multiply(operands[0], operands[1], inner);
         })
+        .Case<arith::MaximumFOp, arith::MaxNumFOp>([&](auto) {
+          Form form = nonlinear(inner, operands);
+          for (unsigned i : {0u, 1u}) {
+            const Form &a = operands[i], &b = operands[1 - i];
+            if (a.terms.size() == 1 && !a.nonlinear && a.terms[0].coefficient.isOne && !b.dependsOnState())
+              form.maxOf = static_cast<int>(a.terms[0].state);
+          }
+          return form;
+        })
         .Case<arith::SelectOp>([&](auto) {
           if (operands[0].dependsOnState())
             return nonlinear(inner, operands);
@@ -221,6 +232,10 @@ private:
     }
     form.rest.isOne = false;
     if (auto it = states.find(read.getTensor()); it != states.end()) {
+      if (maxima.count(it->second.first)) {
+        form.rest.varies = true;
+        return form;
+      }
       Term term{it->second.first, SmallVector<Value, 2>(read.getIndices()), {}, it->second.second};
       term.coefficient.isOne = true;
       form.terms.push_back(std::move(term));
@@ -234,6 +249,7 @@ private:
     Form result;
     result.nonlinear = tensor.form.nonlinear;
     result.usesGroupStart = tensor.form.usesGroupStart;
+    result.maxOf = tensor.form.maxOf;
     result.rest = substitute(tensor.form.rest, tensor.coordinates, indices);
     for (const Term &term : tensor.form.terms) {
       Term moved{term.state, {}, substitute(term.coefficient, tensor.coordinates, indices), term.isGroupStart};
@@ -280,6 +296,7 @@ private:
   }
 
   attn::RecurOp op;
+  const std::set<unsigned> &maxima;
   llvm::DenseMap<Value, std::pair<unsigned, bool>> states;
   llvm::DenseMap<Value, TensorForm> tensors;
   llvm::DenseMap<Value, Form> forms;
@@ -294,15 +311,21 @@ std::string nameOfState(attn::RecurOp recur, unsigned i) {
 } // namespace
 
 std::vector<StateUpdate> attnc::classifyRecurrence(attn::RecurOp recur) {
-  Step step(recur);
-  std::vector<StateUpdate> result;
   auto yielded = cast<attn::YieldOp>(recur.getBody().front().back()).getValues().drop_front(recur.getNumOutputs());
+  std::set<unsigned> none, maxima;
+  Step first(recur, none);
+  for (auto [i, value] : llvm::enumerate(yielded))
+    if (std::optional<TensorForm> form = first.formOf(value); form && form->form.maxOf == static_cast<int>(i))
+      maxima.insert(static_cast<unsigned>(i));
+  Step step(recur, maxima);
+  std::vector<StateUpdate> result;
   for (auto [i, value] : llvm::enumerate(yielded)) {
     StateUpdate update;
     update.name = nameOfState(recur, static_cast<unsigned>(i));
     update.rank = cast<attn::AttnTensorType>(value.getType()).getRank();
+    update.isRunningMaximum = maxima.count(static_cast<unsigned>(i));
     std::optional<TensorForm> form = step.formOf(value);
-    if (!form) {
+    if (!form || update.isRunningMaximum) {
       result.push_back(update);
       continue;
     }
@@ -355,6 +378,8 @@ std::vector<StateUpdate> attnc::classifyRecurrence(attn::RecurOp recur) {
 }
 
 std::string StateUpdate::decayText() const {
+  if (isRunningMaximum)
+    return "a running maximum";
   llvm::StringRef when = decayVaries ? ", changing with each step" : ", constant in time";
   switch (decay) {
   case Decay::Zero:
@@ -374,6 +399,8 @@ std::string StateUpdate::decayText() const {
 }
 
 std::string StateUpdate::chunkForm() const {
+  if (isRunningMaximum)
+    return "a scan of maxima: it bounds the exponents of other states, which a chunk rescales at its border";
   if (!nonlinearity.empty())
     return llvm::formatv("step by step: the new state is not linear in the old one (`{0}`)", nonlinearity);
   if (readsGroupStart)

@@ -197,6 +197,10 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
     return createStringError(problem);
   for (size_t i = 0; i < values.size(); ++i)
     bound.params[bound.signature.params[i].name] = values[i];
+  // Slots whose number only inputs know: any number will do for drawn ones.
+  for (const SpaceDecl &space : bound.signature.spaces)
+    if (space.extent.empty())
+      bound.sizes.spaces.try_emplace(space.name, 16);
   problem = sizeDeclaredSpaces(bound.signature, bound.params, bound.sizes);
   if (!problem.empty())
     return createStringError(problem);

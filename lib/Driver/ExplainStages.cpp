@@ -51,7 +51,7 @@ static void explainAttend(attn::AttendOp attend) {
   line(lineOf(attend), "attention", text);
   line("", "", llvm::Twine(always ? "every row has a key: " : "a row can be empty: ") + reason);
   if (attend.getTile())
-    line("", "", "tiles of " + llvm::Twine(*attend.getTile()) + " keys, in ascending order: part of the meaning");
+    line("", "", "keys in ascending tiles: part of the meaning");
 }
 
 static void explainRecur(attn::RecurOp recur) {

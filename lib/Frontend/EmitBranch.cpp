@@ -105,16 +105,23 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
     EmitContext skip;
     openRegion(branch.skipRegion, skip, "`skip`", {"tile_max", "running_max"}, {}, statement.keyword);
     Value v = require(emitIn(skip, statement.expr), builder.getI1Type(), statement.expr, "skip");
-    return closeRegion(skip, v, statement.keyword);
+    closeRegion(skip, v, statement.keyword);
+    if (statement.word.text.empty())
+      return;
+    attn::SpaceOp blocks = attn::findSpace(variant, statement.word.text);
+    auto query = cast<attn::AttnTensorType>((branch.query ? branch.query : operandNamed("Q")).getType());
+    StringRef rows = query.getRank() < 2 ? StringRef() : query.getAxisName(query.getRank() - 2);
+    if (!blocks || blocks.getParent() != rows || blocks.getStride())
+      error(statement.word.range, formatv("`skip` works on blocks of `{0}` that do not overlap, found `{1}`", rows, statement.word.text).str())
+          .note(statement.word.range, formatv("declare `blocks {0} of {1} by n`", statement.word.text, rows).str());
+    else
+      branch.skipRows = statement.word.text;
+    return;
   }
   case StatementKind::Tile:
     if (!once(branch.seen, statement, "the keys are taken in tiles of one size"))
       return;
-    if (statement.expr->kind != ExprKind::Integer || statement.expr->integer < 1) {
-      error(statement.expr->range, "`tile` needs a positive whole number that is written out");
-      return;
-    }
-    branch.tile = statement.expr->integer;
+    branch.tile = emitCount(statement.expr, "tile");
     return;
   case StatementKind::Queries:
   case StatementKind::Keys: {
@@ -145,6 +152,18 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
   }
 }
 
+Value Emitter::emitCount(const Expr *expr, StringRef what) {
+  if (expr->kind == ExprKind::Integer && expr->integer < 1) {
+    error(expr->range, formatv("`{0}` needs at least one key, found {1}", what, expr->integer).str());
+    return {};
+  }
+  Block *body = &variant.getBody().front();
+  top.end = OpBuilder::InsertPoint(body, body->end());
+  top.what = ("`" + what + "`").str();
+  top.lets.clear();
+  return require(emitIn(top, expr), builder.getI32Type(), expr, what);
+}
+
 /// `quantize P as format [static x] [group n]`: the weights, tile by tile.
 void Emitter::emitWeights(BranchState &branch, const Statement &statement) {
   if (statement.word.text != "P") {
@@ -159,15 +178,15 @@ void Emitter::emitWeights(BranchState &branch, const Statement &statement) {
   for (const Option &option : statement.options) {
     bool isStatic = option.word.text == "static", isGroup = option.word.text == "group";
     const Expr *value = option.value;
-    bool isNumber = value && (value->kind == ExprKind::Integer || (isStatic && value->kind == ExprKind::Real));
-    if ((!isStatic && !isGroup) || !isNumber) {
-      error(option.word.range, "the weights take `static` with a number or `group` with a number of keys");
+    bool isNumber = value && (value->kind == ExprKind::Integer || value->kind == ExprKind::Real);
+    if ((!isStatic && !isGroup) || (isStatic && !isNumber)) {
+      error(option.word.range, "the weights take `static` with a number that is written out, or `group` with a number of keys");
       return;
     }
     if (isStatic)
       branch.weightScale = value->kind == ExprKind::Integer ? static_cast<double>(value->integer) : value->real;
     else
-      branch.weightGroup = value->integer;
+      branch.weightGroup = emitCount(value, "group");
   }
 }
 
@@ -212,11 +231,11 @@ attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWe
   auto attend = attn::AttendOp::create(
       builder, loc, attn::AttnTensorType::get(ctx, outAxes, outElement), attn::AttnTensorType::get(ctx, rows, real),
       hasWeights ? Type(attn::AttnTensorType::get(ctx, weightAxes, real)) : Type(), branch.query, branch.key, branch.value,
-      branch.scale, branch.set, branch.precision.value_or(attn::Precision::F32),
-      branch.tile ? builder.getI64IntegerAttr(*branch.tile) : IntegerAttr(),
+      branch.scale, branch.set, branch.tile, branch.weightGroup,
+      attn::PrecisionAttr::get(ctx, branch.precision.value_or(attn::Precision::F32)),
+      branch.skipRows.empty() ? StringAttr() : builder.getStringAttr(branch.skipRows),
       branch.weightFormat ? attn::FormatAttr::get(ctx, *branch.weightFormat) : attn::FormatAttr(),
-      branch.weightScale ? builder.getF64FloatAttr(*branch.weightScale) : FloatAttr(),
-      branch.weightGroup ? builder.getI64IntegerAttr(*branch.weightGroup) : IntegerAttr());
+      branch.weightScale ? builder.getF64FloatAttr(*branch.weightScale) : FloatAttr());
   attend.getScore().takeBody(branch.scoreRegion);
   attend.getMask().takeBody(branch.maskRegion);
   attend.getSink().takeBody(branch.sinkRegion);

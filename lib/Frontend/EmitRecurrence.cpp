@@ -5,6 +5,7 @@
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace attnc;
@@ -12,6 +13,16 @@ using namespace attnc::frontend;
 using namespace mlir;
 using llvm::formatv;
 using llvm::StringRef;
+
+/// True if a name of `names` occurs in `expr`.
+static bool mentions(const Expr *expr, const llvm::StringSet<> &names) {
+  if (!expr)
+    return false;
+  if ((expr->kind == ExprKind::Name || expr->kind == ExprKind::Index) && names.contains(expr->text))
+    return true;
+  return mentions(expr->condition, names) ||
+         llvm::any_of(expr->operands, [&](const Expr *operand) { return mentions(operand, names); });
+}
 
 void Emitter::emitRecurrence(const Statement &header, const Name &name, const std::vector<Statement> &body,
                              bool isTopLevel) {
@@ -35,12 +46,27 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
   // Spaces of the header may be declared in the body, so stages come first. Stages behind the last statement of the step
   // see what it puts out, and follow the recurrence.
   SmallVector<const Statement *> steps, behind;
+  auto isBatch = [&](StringRef space) {
+    return llvm::is_contained(batch, space) || llvm::any_of(header.names, [&](const Name &name) { return name.text == space; });
+  };
+  llvm::StringSet<> ofStep; // states, and tensors of the step
+  for (const Statement &s : body)
+    if (s.kind == StatementKind::State)
+      ofStep.insert(s.word.text);
+    else if (s.kind == StatementKind::Let && s.definition.axes &&
+             llvm::none_of(*s.definition.axes, [&](const Name &axis) { return axis.text == time || isBatch(axis.text); }))
+      ofStep.insert(s.definition.name.text);
   auto isStage = [&](const Statement &s) {
     switch (s.kind) {
     case StatementKind::Let:
+      if (!s.definition.axes) // a formula: visible to all that follows, unless it speaks of the step
+        return isTopLevel && !mentions(s.definition.body, ofStep);
+      [[fallthrough]];
     case StatementKind::Output:
-      return isTopLevel && s.definition.axes &&
-             llvm::any_of(*s.definition.axes, [&](const Name &axis) { return axis.text == time; });
+      // What has an axis of time or of the batch is no part of a step.
+      return isTopLevel && s.definition.axes && llvm::any_of(*s.definition.axes, [&](const Name &axis) {
+               return axis.text == time || isBatch(axis.text);
+             });
     case StatementKind::State:
     case StatementKind::Assign:
     case StatementKind::Every:

@@ -123,7 +123,8 @@ void Emitter::emitLet(const Statement &statement) {
   SmallVector<StringRef> axes;
   if (checkAxes(*definition.axes, axes)) {
     const Expr *body = definition.body;
-    if (body->kind == ExprKind::Call && isRowFunction(body->text) && !lookup(body->text))
+    Symbol *helper = lookup(body->text);
+    if (body->kind == ExprKind::Call && isRowFunction(body->text) && !(helper && helper->kind == Symbol::Helper))
       symbol.value = emitRowTensor(body, axes);
     else
       symbol.value = emitTensor(body, axes, {}, "let");

@@ -151,9 +151,19 @@ void Emitter::emit(const Attention &attention) {
 
   for (const Param &param : attention.params)
     emitParam(param);
-  bool isPlain = !attention.isRecurrence && llvm::none_of(attention.statements, [](const Statement &s) {
-    return s.kind == StatementKind::Out || (s.kind == StatementKind::Output && s.word.text == "out");
+  // An attention stage of its own, unless `out` says what the output is, or nothing but tensors is declared and put out.
+  auto any = [&](llvm::function_ref<bool(const Statement &)> test) { return llvm::any_of(attention.statements, test); };
+  bool hasOut = any([](const Statement &s) {
+    return s.kind == StatementKind::Out || (s.kind == StatementKind::Output && s.definition.body && s.word.text == "out");
   });
+  bool hasTensors = any([](const Statement &s) { return s.kind == StatementKind::Output && s.definition.body; });
+  bool hasAttention = any([](const Statement &s) {
+    return s.kind == StatementKind::Scale || s.kind == StatementKind::Score || s.kind == StatementKind::Mask ||
+           s.kind == StatementKind::Sink || s.kind == StatementKind::Over || s.kind == StatementKind::Precision ||
+           s.kind == StatementKind::Tile || s.kind == StatementKind::Queries || s.kind == StatementKind::Keys ||
+           s.kind == StatementKind::Align || (s.kind == StatementKind::Output && s.word.text == "lse");
+  });
+  isPlain = !attention.isRecurrence && !hasOut && (hasAttention || !hasTensors);
   auto declaresOperand = [&](StringRef name) {
     return llvm::any_of(attention.statements, [&](const Statement &s) {
       return llvm::any_of(s.inputs, [&](const Input &input) { return input.name.text == name; });
@@ -296,8 +306,7 @@ void Emitter::emitOutput(const Statement &statement) {
 void Emitter::emitReturn(const Attention &attention) {
   Location loc = reporter.location(attention.name.range);
   builder.setInsertionPointToEnd(&variant.getBody().front());
-  bool hasOut = out || llvm::any_of(outputs, [](auto &output) { return output.first.text == "out"; });
-  if (!hasOut && !isRecurrence) {
+  if (isPlain) {
     for (auto [name, value] : {std::pair("Q", &own->query), std::pair("K", &own->key), std::pair("V", &own->value)})
       if (!*value)
         *value = operandNamed(name);

@@ -53,10 +53,10 @@ struct BranchState {
   mlir::Region scoreRegion, maskRegion, sinkRegion, skipRegion;
   EmitContext score;
   llvm::SMRange lastScore;
-  std::optional<int64_t> tile;
+  mlir::Value tile, weightGroup;
+  llvm::StringRef skipRows;
   std::optional<attn::Format> weightFormat;
   std::optional<double> weightScale;
-  std::optional<int64_t> weightGroup;
   llvm::StringMap<llvm::SMRange> seen;
   llvm::SMRange firstStatement; ///< of a branch's own statements, if there was one
 };
@@ -107,6 +107,8 @@ private:
   // EmitBranch.cpp
   void emitBranchStatement(BranchState &branch, const Statement &statement);
   void emitBranch(const Statement &statement);
+  /// A number of keys that does not depend on the row: `tile`, `group`.
+  mlir::Value emitCount(const Expr *expr, llvm::StringRef what);
   void emitWeights(BranchState &branch, const Statement &statement);
   void emitScore(BranchState &branch, const Statement &statement);
   void emitOut(const Statement &statement);
@@ -197,7 +199,7 @@ private:
   llvm::StringMap<Symbol> scope;
   llvm::StringMap<llvm::SMRange> seen;
   attn::VariantOp variant;
-  bool isRecurrence = false;
+  bool isRecurrence = false, isPlain = false;
   std::optional<attn::Align> align;
   std::optional<BranchState> own;
   mlir::Block *stages = nullptr; ///< where stages go: the variant's body, or that of a recurrence

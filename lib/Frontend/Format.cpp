@@ -44,7 +44,7 @@ private:
       out += blank ? "\n\n" : "\n";
       bool continues = inStatement && !mustBreak && !token.is(TokenKind::Comment) && !token.is(TokenKind::RParen);
       out.append(2 * depth + (continues ? 4 : 0), ' ');
-    } else if (previous && needsSpace(*previous, token, beforePrevious)) {
+    } else if (previous && (starts.contains(previous->text.data()) || needsSpace(*previous, token, beforePrevious))) {
       out += ' ';
     }
     out += token.is(TokenKind::Comment) ? token.text.rtrim().str() : token.text.str();

@@ -311,6 +311,8 @@ bool Parser::parseStatement(std::vector<Statement> &statements) {
     statement.expr = parseExpr();
     if (!statement.expr)
       return false;
+    if (*kind == StatementKind::Skip && takeWord("per") && !expectName(statement.word, "a space of blocks of rows"))
+      return false;
     break;
   case StatementKind::Assign:
     statement.word = {token.text, token.range()};

@@ -77,14 +77,24 @@ llvm::Error AttendStage::prepare() {
   }
   scale = 1.0 / std::sqrt(static_cast<double>(dim));
   if (op.getScale()) {
-    llvm::Expected<Program> program = Program::compile(op.getScale(), environment);
-    if (!program)
-      return program.takeError();
-    Memory none;
-    Program::Frame frame = program->makeFrame(none);
-    program->run(frame, 1);
-    scale = *program->result(frame);
+    llvm::Expected<double> number = scalarOf(op.getScale());
+    if (!number)
+      return number.takeError();
+    scale = *number;
   }
+  for (auto [value, count, what] :
+       {std::tuple(op.getTile(), &tile, "tile"), std::tuple(op.getWeightGroup(), &weightGroup, "group of weights")}) {
+    if (!value)
+      continue;
+    llvm::Expected<double> number = scalarOf(value);
+    if (!number)
+      return number.takeError();
+    *count = static_cast<int64_t>(*number);
+    if (*count < 1)
+      return llvm::createStringError(llvm::Twine("a ") + what + " needs at least one key, found " + llvm::Twine(*count));
+  }
+  if (op.getSkipRows())
+    rowsTogether = environment.sizes.declared.at(op.getSkipRows()->str()).extent;
   unsigned numPoint = static_cast<unsigned>(spaces.size());
   const unsigned scoreVarying[] = {0, numPoint + 1}, maskVarying[] = {numPoint};
   for (auto [region, program, varying] :
@@ -100,6 +110,16 @@ llvm::Error AttendStage::prepare() {
     *program = std::move(*compiled);
   }
   return llvm::Error::success();
+}
+
+llvm::Expected<double> AttendStage::scalarOf(Value value) const {
+  llvm::Expected<Program> program = Program::compile(value, environment);
+  if (!program)
+    return program.takeError();
+  Memory none;
+  Program::Frame frame = program->makeFrame(none);
+  program->run(frame, 1);
+  return *program->result(frame);
 }
 
 AttendStage::Scratch AttendStage::makeScratch(const Memory &memory) const {
@@ -139,11 +159,20 @@ void AttendStage::keysOfSet(const Memory &memory, Scratch &scratch) const {
       scratch.attended[static_cast<size_t>(j)] = flags[j] != 0;
     return;
   }
-  const SpaceSize &size = environment.sizes.declared.at(setSpace);
-  for (int64_t p = 0, n = environment.sizeOf(setSpace); p < n; ++p)
-    if (flags[p] != 0)
-      for (int64_t j = p * size.stride; j < std::min(p * size.stride + size.extent, numKeys); ++j)
-        scratch.attended[static_cast<size_t>(j)] = 1;
+  // Blocks, or blocks of blocks: what a block covers is a range of keys in each case.
+  for (int64_t p = 0, n = environment.sizeOf(setSpace); p < n; ++p) {
+    if (flags[p] == 0)
+      continue;
+    int64_t first = p, last = p;
+    for (std::string space = setSpace; space != op.getKeySpace(); space = attn::blockParent(op, space).str()) {
+      const SpaceSize &size = environment.sizes.declared.at(space);
+      int64_t members = environment.sizeOf(attn::blockParent(op, space));
+      first = first * size.stride;
+      last = std::min(last * size.stride + size.extent, members) - 1;
+    }
+    for (int64_t j = first; j <= last; ++j)
+      scratch.attended[static_cast<size_t>(j)] = 1;
+  }
 }
 
 void AttendStage::maskRow(const Memory &memory, Scratch &scratch) const {
@@ -226,67 +255,82 @@ void AttendStage::softmaxRow(Scratch &scratch, double logit, const double *v, do
 void AttendStage::roundWeights(llvm::MutableArrayRef<double> weights) const {
   attn::Format format = *op.getWeightFormat();
   double factor = op.getWeightScale() ? op.getWeightScale()->convertToDouble() : 1;
-  size_t group = op.getWeightGroup() ? static_cast<size_t>(*op.getWeightGroup()) : weights.size();
+  size_t group = weightGroup ? static_cast<size_t>(weightGroup) : weights.size();
   for (size_t first = 0; first < weights.size(); first += group) {
     auto members = weights.slice(first, std::min(group, weights.size() - first));
     double scale = 1;
-    if (op.getWeightGroup())
+    if (weightGroup)
       scale = roundToFormat(*llvm::max_element(members) * factor / largestOf(format), attn::Format::F8E4M3);
     for (double &w : members)
       w = scale == 0 ? 0 : roundToFormat(w * factor / scale, format) * scale / factor;
   }
 }
 
-/// The softmax of a row tile by tile, with a running maximum: what skipping and rounding of weights depend on.
-void AttendStage::tiledRow(Scratch &scratch, double logit, const double *v, double *out, double &lse) const {
-  std::fill_n(out, valueDim, 0.0);
-  double running = -infinity, sum = 0;
-  auto rescale = [&](double to) {
-    double factor = running == -infinity ? 0 : std::exp(running - to);
-    sum *= factor;
-    for (int64_t e = 0; e < valueDim; ++e)
-      out[e] *= factor;
-    running = to;
-  };
-  std::vector<double> weights;
-  for (int64_t first = 0, tile = *op.getTile(); first < numKeys; first += tile) {
+void AttendStage::rescale(TiledRow &row, double to) const {
+  double factor = row.running == -infinity ? 0 : std::exp(row.running - to);
+  row.sum *= factor;
+  for (int64_t e = 0; e < valueDim; ++e)
+    row.out[e] *= factor;
+  row.running = to;
+}
+
+void AttendStage::addTile(TiledRow &row, int64_t first, int64_t count) const {
+  std::vector<double> weights(static_cast<size_t>(count), 0.0);
+  for (int64_t i = 0; i < count; ++i)
+    if (row.attended[static_cast<size_t>(first + i)])
+      row.sum += weights[static_cast<size_t>(i)] = std::exp(row.scores[static_cast<size_t>(first + i)] - row.running);
+  if (op.getWeightFormat())
+    roundWeights(weights);
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t e = 0; row.attended[static_cast<size_t>(first + i)] && e < valueDim; ++e)
+      row.out[e] += weights[static_cast<size_t>(i)] * row.values[(first + i) * valueDim + e];
+}
+
+/// Adds the sink, divides, and yields the log-sum-exp.
+double AttendStage::finish(TiledRow &row) const {
+  if (row.logit > row.running)
+    rescale(row, row.logit);
+  if (row.logit != -infinity)
+    row.sum += std::exp(row.logit - row.running);
+  for (int64_t e = 0; e < valueDim; ++e)
+    row.out[e] = row.sum == 0 ? 0 : row.out[e] / row.sum;
+  return row.sum == 0 ? -infinity : row.running + std::log(row.sum);
+}
+
+/// The softmax of rows tile by tile, with running maxima: what skipping and rounding of weights depend on. The rows
+/// skip a tile together.
+void AttendStage::tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> rows) const {
+  for (TiledRow &row : rows) {
+    std::fill_n(row.out, valueDim, 0.0);
+    row.running = -infinity;
+    row.sum = 0;
+  }
+  for (int64_t first = 0; first < numKeys; first += tile) {
     int64_t count = std::min(tile, numKeys - first);
-    double maximum = -infinity;
-    for (int64_t i = first; i < first + count; ++i)
-      if (scratch.attended[static_cast<size_t>(i)])
-        maximum = std::fmax(maximum, scratch.scores[static_cast<size_t>(i)]);
-    if (maximum == -infinity)
-      continue;
-    bool isSkipped = false;
-    if (skip) {
-      *skip->argument(scratch.skip, 0) = maximum;
-      *skip->argument(scratch.skip, 1) = running;
+    bool isSkipped = skip.has_value();
+    for (TiledRow &row : rows) {
+      row.tileMaximum = -infinity;
+      for (int64_t i = first; i < first + count; ++i)
+        if (row.attended[static_cast<size_t>(i)])
+          row.tileMaximum = std::fmax(row.tileMaximum, row.scores[static_cast<size_t>(i)]);
+      if (!isSkipped || row.tileMaximum == -infinity)
+        continue;
+      *skip->argument(scratch.skip, 0) = row.tileMaximum;
+      *skip->argument(scratch.skip, 1) = row.running;
       skip->run(scratch.skip, 1);
       isSkipped = *skip->result(scratch.skip) != 0;
     }
-    if (maximum > running)
-      rescale(maximum);
-    if (isSkipped) {
-      std::fill_n(scratch.attended.begin() + first, count, 0);
-      continue;
+    for (TiledRow &row : rows) {
+      if (row.tileMaximum == -infinity)
+        continue;
+      if (row.tileMaximum > row.running)
+        rescale(row, row.tileMaximum);
+      if (isSkipped)
+        std::fill_n(row.attended.begin() + first, count, 0);
+      else
+        addTile(row, first, count);
     }
-    weights.assign(static_cast<size_t>(count), 0.0);
-    for (int64_t i = 0; i < count; ++i)
-      if (scratch.attended[static_cast<size_t>(first + i)])
-        sum += weights[static_cast<size_t>(i)] = std::exp(scratch.scores[static_cast<size_t>(first + i)] - running);
-    if (op.getWeightFormat())
-      roundWeights(weights);
-    for (int64_t i = 0; i < count; ++i)
-      for (int64_t e = 0; scratch.attended[static_cast<size_t>(first + i)] && e < valueDim; ++e)
-        out[e] += weights[static_cast<size_t>(i)] * v[(first + i) * valueDim + e];
   }
-  if (logit > running)
-    rescale(logit);
-  if (logit != -infinity)
-    sum += std::exp(logit - running);
-  for (int64_t e = 0; e < valueDim; ++e)
-    out[e] = sum == 0 ? 0 : out[e] / sum;
-  lse = sum == 0 ? -infinity : running + std::log(sum);
 }
 
 void AttendStage::run(Memory &memory) const {
@@ -301,26 +345,37 @@ void AttendStage::run(Memory &memory) const {
       int64_t rest = o;
       for (size_t axis = outer.size(); axis-- > 0; rest /= outer[axis])
         scratch.point[axis] = rest % outer[axis];
-      for (int64_t row = 0; row < numRows; ++row) {
-        scratch.point.back() = row;
-        size_t index = static_cast<size_t>(o * numRows + row);
-        maskRow(memory, scratch);
-        scoreRow(memory, scratch, row);
-        double logit = -infinity;
-        if (sink) {
-          setPoint(*sink, scratch.sink, 0, scratch);
-          sink->run(scratch.sink, 1);
-          logit = *sink->result(scratch.sink);
+      for (int64_t firstRow = 0; firstRow < numRows; firstRow += rowsTogether) {
+        std::vector<TiledRow> together(static_cast<size_t>(std::min(rowsTogether, numRows - firstRow)));
+        for (auto [i, tiled] : llvm::enumerate(together)) {
+          int64_t row = firstRow + static_cast<int64_t>(i);
+          scratch.point.back() = row;
+          size_t index = static_cast<size_t>(o * numRows + row);
+          maskRow(memory, scratch);
+          scoreRow(memory, scratch, row);
+          tiled.logit = -infinity;
+          if (sink) {
+            setPoint(*sink, scratch.sink, 0, scratch);
+            sink->run(scratch.sink, 1);
+            tiled.logit = *sink->result(scratch.sink);
+          }
+          tiled.values = memory.tensor(op.getValue()).data.data() + baseOf(value, scratch);
+          tiled.out = out.data.data() + index * static_cast<size_t>(valueDim);
+          if (!tile)
+            softmaxRow(scratch, tiled.logit, tiled.values, tiled.out, lse.data[index]);
+          tiled.scores = scratch.scores;
+          tiled.attended = scratch.attended;
         }
-        const double *v = memory.tensor(op.getValue()).data.data() + baseOf(value, scratch);
-        double *outRow = out.data.data() + index * static_cast<size_t>(valueDim);
-        if (op.getTile())
-          tiledRow(scratch, logit, v, outRow, lse.data[index]);
-        else
-          softmaxRow(scratch, logit, v, outRow, lse.data[index]);
-        for (size_t i = 0; weights && i < scratch.scores.size(); ++i)
-          weights->data[index * scratch.scores.size() + i] =
-              scratch.attended[i] ? std::exp(scratch.scores[i] - lse.data[index]) : 0;
+        if (tile)
+          tiledRows(scratch, together);
+        for (auto [i, tiled] : llvm::enumerate(together)) {
+          size_t index = static_cast<size_t>(o * numRows + firstRow) + i;
+          if (tile)
+            lse.data[index] = finish(tiled);
+          for (size_t j = 0; weights && j < tiled.scores.size(); ++j)
+            weights->data[index * tiled.scores.size() + j] =
+                tiled.attended[j] ? std::exp(tiled.scores[j] - lse.data[index]) : 0;
+        }
       }
     }
   });

@@ -34,6 +34,14 @@ private:
     std::vector<char> attended;
     std::vector<int64_t> point;
   };
+  /// A row whose keys are taken tile by tile.
+  struct TiledRow {
+    std::vector<double> scores;
+    std::vector<char> attended;
+    double logit = 0, running = 0, sum = 0, tileMaximum = 0;
+    const double *values = nullptr;
+    double *out = nullptr;
+  };
 
   llvm::Expected<IndexRule> ruleFor(llvm::StringRef space) const;
   llvm::Error prepareOperand(mlir::Value tensor, unsigned numInner, Operand &operand);
@@ -44,7 +52,11 @@ private:
   void maskRow(const Memory &memory, Scratch &scratch) const;
   void scoreRow(const Memory &memory, Scratch &scratch, int64_t row) const;
   void softmaxRow(Scratch &scratch, double logit, const double *v, double *out, double &lse) const;
-  void tiledRow(Scratch &scratch, double logit, const double *v, double *out, double &lse) const;
+  void tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> rows) const;
+  void addTile(TiledRow &row, int64_t first, int64_t count) const;
+  void rescale(TiledRow &row, double to) const;
+  double finish(TiledRow &row) const;
+  llvm::Expected<double> scalarOf(mlir::Value value) const;
   void roundWeights(llvm::MutableArrayRef<double> weights) const;
 
   mutable attn::AttendOp op; // a handle; accessors are not const
@@ -55,6 +67,7 @@ private:
   Operand query, key, value, set;
   std::string setSpace;
   double scale = 1;
+  int64_t tile = 0, weightGroup = 0, rowsTogether = 1; ///< 0: no tiles, no groups
   std::optional<Program> score, mask, sink, skip;
 };
 

@@ -32,6 +32,8 @@ struct StateUpdate {
   std::string nonlinearity;
   mlir::Operation *nonlinearOp = nullptr;
   bool readsGroupStart = false;
+  /// S' = max(S + data, data). In other states' updates it counts as data.
+  bool isRunningMaximum = false;
 
   /// The form that a group of steps can take, and why: one sentence.
   std::string chunkForm() const;
