@@ -177,11 +177,12 @@ attn.variant @v {
 // -----
 // attn.attend C3: skip has two maxima
 attn.variant @v {
+  %n = arith.constant 4 : i32
   %q = attn.input "q" : !attn.tensor<[b, h, q, d]>
   %k = attn.input "k" : !attn.tensor<[b, g, kv, d]>
   %v = attn.input "v" : !attn.tensor<[b, g, kv, e]>
-  // expected-error@below {{expected ':'}}
-  %out, %lse = attn.attend %q, %k, %v tile 4
+  // expected-error@below {{'attn.attend' op expects arguments ('f32', 'f32') of the skip region, found ('f32')}}
+  %out, %lse = attn.attend %q, %k, %v tile %n
     skip(%m: f32) {
       %c = arith.constant true
       attn.yield %c : i1

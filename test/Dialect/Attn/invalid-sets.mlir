@@ -67,13 +67,61 @@ attn.variant @v {
   attn.return []
 }
 // -----
-// attn.attend C7: a tile of nothing
+// attn.attend C7: blocks of rows without skip
 attn.variant @v {
+  %n = arith.constant 4 : i32
+  attn.space "w" of "q" extent %n
   %q = attn.input "q" : !attn.tensor<[b, h, q, d]>
   %k = attn.input "k" : !attn.tensor<[b, g, kv, d]>
   %v = attn.input "v" : !attn.tensor<[b, g, kv, e]>
-  // expected-error@below {{expected ':'}}
-  %out, %lse = attn.attend %q, %k, %v tile 0
+  // expected-error@below {{'attn.attend' op expects `skip` for blocks of `q` that do not overlap, found "w"}}
+  %out, %lse = attn.attend %q, %k, %v tile %n skip_rows "w" : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+      -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return []
+}
+// -----
+// attn.attend C7: blocks of other rows
+attn.variant @v {
+  %n = arith.constant 4 : i32
+  attn.space "w" of "kv" extent %n
+  %q = attn.input "q" : !attn.tensor<[b, h, q, d]>
+  %k = attn.input "k" : !attn.tensor<[b, g, kv, d]>
+  %v = attn.input "v" : !attn.tensor<[b, g, kv, e]>
+  // expected-error@below {{'attn.attend' op expects `skip` for blocks of `q` that do not overlap, found "w"}}
+  %out, %lse = attn.attend %q, %k, %v tile %n skip_rows "w"
+    skip(%m: f32, %r: f32) {
+      %c = arith.constant true
+      attn.yield %c : i1
+    } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+      -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return []
+}
+// -----
+// attn.attend C7: blocks that overlap
+attn.variant @v {
+  %n = arith.constant 4 : i32
+  attn.space "w" of "q" extent %n stride %n
+  %q = attn.input "q" : !attn.tensor<[b, h, q, d]>
+  %k = attn.input "k" : !attn.tensor<[b, g, kv, d]>
+  %v = attn.input "v" : !attn.tensor<[b, g, kv, e]>
+  // expected-error@below {{'attn.attend' op expects `skip` for blocks of `q` that do not overlap, found "w"}}
+  %out, %lse = attn.attend %q, %k, %v tile %n skip_rows "w"
+    skip(%m: f32, %r: f32) {
+      %c = arith.constant true
+      attn.yield %c : i1
+    } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+      -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return []
+}
+// -----
+// attn.attend C7: unknown blocks
+attn.variant @v {
+  %n = arith.constant 4 : i32
+  %q = attn.input "q" : !attn.tensor<[b, h, q, d]>
+  %k = attn.input "k" : !attn.tensor<[b, g, kv, d]>
+  %v = attn.input "v" : !attn.tensor<[b, g, kv, e]>
+  // expected-error@below {{'attn.attend' op expects `skip` for blocks of `q` that do not overlap, found "w"}}
+  %out, %lse = attn.attend %q, %k, %v tile %n skip_rows "w"
     skip(%m: f32, %r: f32) {
       %c = arith.constant true
       attn.yield %c : i1
@@ -95,22 +143,24 @@ attn.variant @v {
 // -----
 // attn.attend C7: a scale of nothing
 attn.variant @v {
+  %n = arith.constant 4 : i32
   %q = attn.input "q" : !attn.tensor<[b, h, q, d]>
   %k = attn.input "k" : !attn.tensor<[b, g, kv, d]>
   %v = attn.input "v" : !attn.tensor<[b, g, kv, e]>
-  // expected-error@below {{expected ':'}}
-  %out, %lse = attn.attend %q, %k, %v tile 4 by 448.0 : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+  // expected-error@below {{'attn.attend' op expects a format of weights with their scale or group}}
+  %out, %lse = attn.attend %q, %k, %v tile %n by 448.0 : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
       -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
   attn.return []
 }
 // -----
 // attn.attend C7: a group of nothing
 attn.variant @v {
+  %n = arith.constant 4 : i32
   %q = attn.input "q" : !attn.tensor<[b, h, q, d]>
   %k = attn.input "k" : !attn.tensor<[b, g, kv, d]>
   %v = attn.input "v" : !attn.tensor<[b, g, kv, e]>
-  // expected-error@below {{expected ':'}}
-  %out, %lse = attn.attend %q, %k, %v tile 4 group 16 : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+  // expected-error@below {{'attn.attend' op expects a format of weights with their scale or group}}
+  %out, %lse = attn.attend %q, %k, %v tile %n group %n : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
       -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
   attn.return []
 }
