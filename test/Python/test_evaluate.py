@@ -65,6 +65,14 @@ def test_what_does_not_fit_is_named(change, message):
     assert message in str(caught.value)
 
 
+def test_the_operand_dtype_is_that_of_operands():
+    spec = attnc.Spec("attention scaled { input n: i32[b], x: dtype[b, kv]\n output y[b, kv] = x * n }")
+    x = np.array([[1.0, 2.0]], np.float16)
+    assert np.array_equal(spec.evaluate({"n": np.array([3], np.int32), "x": x})["y"], [[3.0, 6.0]])
+    with pytest.raises(attnc.ArgumentError, match="`x` must be f32, f16 or bf16, found i32"):
+        spec.evaluate({"n": np.array([3], np.int32), "x": x.astype(np.int32)})
+
+
 def test_a_space_without_indices_is_an_error():
     spec = attnc.Spec("attention none(n: int = 0) { blocks p of kv by n\n output hi[b, g, p, d] = max(K for kv in p) }")
     with pytest.raises(attnc.ArgumentError, match="the index space `p` needs blocks and strides of at least one index, found 0"):
