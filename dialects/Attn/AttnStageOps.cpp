@@ -22,8 +22,10 @@ LogicalResult SpaceOp::verify() {
   if (isIndexSpace(getName()) || (first && first != *this))
     return emitOpError() << "expects a new name, but `" << getName() << "` is an index space already";
   // attn.space C2
-  if (getParent() && !isKnownSpace(*this, *getParent()))
-    return emitOpError() << "expects blocks of a known index space, found \"" << *getParent() << "\"";
+  SpaceOp parent = getParent() ? findSpace(*this, *getParent()) : SpaceOp();
+  bool isEarlier = parent && parent->getBlock() == (*this)->getBlock() && parent->isBeforeInBlock(*this);
+  if (getParent() && !isIndexSpace(*getParent()) && !isEarlier)
+    return emitOpError() << "expects blocks of an index space that is declared before, found \"" << *getParent() << "\"";
   // attn.space C3
   if (!getParent() && (getStride() || getFull()))
     return emitOpError("expects `stride` and `full` with blocks of another space only");

@@ -19,7 +19,7 @@ def Attn_SpaceOp : Attn_Op<"space", [AttrSizedOperandSegments]> {
 
     Constraints:
     - C1: the name is an identifier and no index space yet.
-    - C2: the other space is known.
+    - C2: the other space is declared before.
     - C3: `stride` and `full` belong to blocks, which have an extent.
     - C4: the op stands in the body of a variant.
   }];

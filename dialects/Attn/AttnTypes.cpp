@@ -34,8 +34,11 @@ int64_t AttnTensorType::getAxisSize(unsigned i) const {
 LogicalResult AttnTensorType::verify(llvm::function_ref<InFlightDiagnostic()> emitError,
                                  llvm::ArrayRef<Attribute> axes, Type elementType) {
   for (Attribute axis : axes) {
-    if (isa<StringAttr>(axis))
+    if (auto name = dyn_cast<StringAttr>(axis)) {
+      if (name.getValue().empty())
+        return emitError() << "expects an axis to have a name, found \"\"";
       continue;
+    }
     auto size = dyn_cast<IntegerAttr>(axis);
     if (!size)
       return emitError() << "expects an axis to be an index space or a size, found " << axis;

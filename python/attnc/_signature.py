@@ -86,15 +86,18 @@ def split(signature: Signature, qkv: tuple[Any, Any, Any], named: Mapping[str, A
 def views_of(signature: Signature, tensors: Mapping[str, Any], stream: int | None) -> dict[str, View]:
     """The memory of every input; dtypes and devices fit."""
     views: dict[str, View] = {}
+    operand: str | None = None  # the first tensor of the dtype that Q, K and V share
     for name, decl in signature.inputs.items():
         found = views[name] = view(name, tensors[name], decl.dtype, stream)
         first = next(iter(views))
-        if decl.dtype is None and first == name and found.dtype not in ("f32", "f16", "bf16"):
-            raise ArgumentError(f"`{name}` must be f32, f16 or bf16, found {found.dtype}")
-        expected = decl.dtype or views[first].dtype
+        if decl.dtype is None and operand is None:
+            operand = name
+            if found.dtype not in ("f32", "f16", "bf16"):
+                raise ArgumentError(f"`{name}` must be f32, f16 or bf16, found {found.dtype}")
+        expected = decl.dtype or views[operand].dtype
         # One byte for a bool: arrays of bytes are not rejected for their name.
         if found.dtype != expected and not (expected == "bool" and found.dtype == "uint8"):
-            how = "the dtype of " + f"`{first}`, {expected}" if decl.dtype is None else f"dtype {expected}"
+            how = "the dtype of " + f"`{operand}`, {expected}" if decl.dtype is None else f"dtype {expected}"
             raise ArgumentError(f"`{name}` must have {how}, found {found.dtype}; convert it (nothing is copied silently)")
         if found.dtype == "uint8":
             found.dtype = "bool"

@@ -185,7 +185,7 @@ def sambay(rng, size):
     out = rms_norm(difference, 1e-5, f64(weight)) * (1 - initial)
     return Case({"Q1": q1, "K1": k1, "Q2": q2, "K2": k2, "V": v, "Lq1": lq1, "Lk1": lk1, "Lq2": lq2, "Lk2": lk2,
                  "NormWeight": weight, "Mem": mem, "GateIn": gate},
-                {"window": window, "lambda_init": float(initial), "depth": depth, "eps": 1e-5},
+                {"window": window, "depth": depth, "eps": 1e-5},
                 {"out": out, "out_gmu": f64(mem) * silu(f64(gate))})
 
 

@@ -53,7 +53,7 @@ def selective_case(rng, size, normed):
     u = silu(causal_conv(p["X"], p["ConvWeight"], p["ConvBias"]))
     dt = softplus(low @ p["DtProj"].T + p["DtBias"])
     y, state = selective_scan(u, dt, -np.exp(p["ALog"]), bm, cm, p["D"])
-    return Case(inputs, {"normed": normed, "eps": 1e-6}, {"out": y * silu(p["Z"]), "S": state})
+    return Case(inputs, {"normed": normed} if normed == "no" else {"normed": normed, "eps": 1e-6}, {"out": y * silu(p["Z"]), "S": state})
 
 
 def mamba2_case(rng, size, groups):
@@ -86,7 +86,7 @@ def mamba2_case(rng, size, groups):
         y[:, :, t] = np.einsum("bhnp,bhn->bhp", state, cm[:, :, t]) + w["D"][:, None] * u[:, :, t]
     gated = y * silu(w["Z"])
     out = gated / np.sqrt(np.mean(gated ** 2, axis=(1, 3), keepdims=True) + 1e-5) * w["NormWeight"][:, None]
-    return Case(inputs, {"groups": groups, "eps": 1e-5}, {"out": out, "raw": y, "S": state})
+    return Case(inputs, {"eps": 1e-5}, {"out": out, "raw": y, "S": state})
 
 
 def diagonal_ssm(u, a_bar, c):

@@ -111,3 +111,55 @@ TEST_F(Binding, SamplesAreSeededAndHaveTheirShape) {
   fillSample(slope, sizes, 1, {slopes.data(), DType::F32, {4}, {1}});
   EXPECT_EQ(slopes, (std::vector<float>{0.5f, 0.25f, 0.125f, 0.0625f}));
 }
+
+/// The postfix form of a number.
+static std::vector<SizeExpr> number(double value) { return {{SizeExpr::Number, value, ""}}; }
+
+TEST_F(Binding, SizesBlocksOfASpace) {
+  // 5 keys: blocks of 2 cover them in 3, of which 2 are whole; windows of 3 every 2 are 2, both whole.
+  signature.spaces = {{"p", "kv", number(2), {}, false},
+                      {"w", "kv", number(2), {}, true},
+                      {"c", "kv", number(3), number(2), false},
+                      {"large", "kv", number(9), {}, false},
+                      {"none", "kv", number(9), {}, true}};
+  ASSERT_EQ(check(), "");
+  EXPECT_EQ(sizes.spaces["p"], 3);
+  EXPECT_EQ(sizes.spaces["w"], 2);
+  EXPECT_EQ(sizes.spaces["c"], 2);
+  EXPECT_EQ(sizes.spaces["large"], 1);
+  EXPECT_EQ(sizes.spaces["none"], 0);
+  EXPECT_EQ(sizes.declared["c"].stride, 2);
+}
+
+TEST_F(Binding, SizesSpacesByArithmetic) {
+  // max(n, size(kv) / 2 - 1), with n = 4 unless it is bound.
+  signature.spaces = {{"m", "",
+                       {{SizeExpr::Param, 0, "n"},
+                        {SizeExpr::Size, 0, "kv"},
+                        {SizeExpr::Number, 2, ""},
+                        {SizeExpr::FloorDiv, 0, ""},
+                        {SizeExpr::Number, 1, ""},
+                        {SizeExpr::Sub, 0, ""},
+                        {SizeExpr::Max, 0, ""}},
+                       {}, false}};
+  ASSERT_EQ(check(), "");
+  EXPECT_EQ(sizes.spaces["m"], 4);
+  ASSERT_EQ(checkBindings(signature, inputs, outputs, sizes, {{"n", -3}}), "");
+  EXPECT_EQ(sizes.spaces["m"], 1);
+}
+
+TEST_F(Binding, RejectsSpacesThatCannotBe) {
+  signature.spaces = {{"p", "kv", number(0), {}, false}};
+  EXPECT_EQ(check(), "the index space `p` needs blocks and strides of at least one index, found 0");
+  signature.spaces = {{"m", "", number(-2), {}, false}};
+  EXPECT_EQ(check(), "the index space `m` needs at least one slot, found -2");
+  signature.spaces = {{"p", "t", number(2), {}, false}};
+  EXPECT_EQ(check(), "the index space `p` cannot be sized: the size of `t` follows from no input");
+  signature.spaces = {{"m", "", {}, {}, false}};
+  EXPECT_EQ(check(), "the size of the index space `m` follows from no input");
+  // What a tensor has must be what the declaration says.
+  signature.spaces = {{"m", "", number(3), {}, false}};
+  signature.inputs.push_back({"x", DType::F32, {{"m"}}, std::nullopt});
+  inputs["x"] = view({4});
+  EXPECT_EQ(check(), "the index space `m` has 3 indices here, but a tensor is bound that has 4");
+}
