@@ -214,8 +214,9 @@ class AttentionSpec(Statements):
             statements.append(f"tile {self.rng.choice(['1', '2', '4', '64', 'size(d)'])}")
             if self.chance(0.5):
                 per = [b.name for b in self.blocks.values() if b.parent == "q" and not b.overlap]
-                per = f"per {self.rng.choice(per)} " if per and self.chance(0.4) else ""
-                statements.append(f"skip {per}{self.rng.choice(['tile_max < running_max - 1.0', 'tile_max + 0.5 < 0', 'running_max > 2.0 and tile_max < 1.0'])}")
+                per = f" per {self.rng.choice(per)}" if per and self.chance(0.4) else ""
+                rule = self.rng.choice(["tile_max < running_max - 1.0", "tile_max + 0.5 < 0", "running_max > 2.0 and tile_max < 1.0"])
+                statements.append(f"skip {rule}{per}")
             if self.chance(0.6):
                 format = self.rng.choice(FORMATS)
                 statements.append(f"quantize P as {format}" + self.rng.choice(["", " static 448", " group 2", " group 4"]))

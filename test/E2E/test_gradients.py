@@ -5,13 +5,17 @@ Each batch element starts from another state: the first from the point, the othe
 coordinate. So one evaluation yields the gradient at the point and all losses that the differences need. States and steps
 are multiples of 2^-8, exact in float32; the stencil is of order 6, so that its error is far below the tolerance.
 """
+import pathlib
 import random
 import re
+import sys
 
 import numpy as np
 import pytest
 
-import attnc
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "python"))
+
+import attnc  # noqa: E402
 
 D, E = 4, 3
 STEP = 2.0**-6

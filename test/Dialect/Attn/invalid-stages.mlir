@@ -30,8 +30,25 @@ attn.variant @v {
 // attn.space C2: blocks of something
 attn.variant @v {
   %n = arith.constant 4 : i32
-  // expected-error@below {{'attn.space' op expects blocks of a known index space, found "keys"}}
+  // expected-error@below {{'attn.space' op expects blocks of an index space that is declared before, found "keys"}}
   attn.space "p" of "keys" extent %n
+  attn.return []
+}
+// -----
+// attn.space C2: not of themselves
+attn.variant @v {
+  %n = arith.constant 4 : i32
+  // expected-error@below {{'attn.space' op expects blocks of an index space that is declared before, found "p"}}
+  attn.space "p" of "p" extent %n
+  attn.return []
+}
+// -----
+// attn.space C2: declared before
+attn.variant @v {
+  %n = arith.constant 4 : i32
+  // expected-error@below {{'attn.space' op expects blocks of an index space that is declared before, found "w"}}
+  attn.space "p" of "w" extent %n
+  attn.space "w" of "p" extent %n
   attn.return []
 }
 // -----
@@ -162,5 +179,12 @@ attn.variant @v {
     %k = attn.rank %r over "b" : !attn.tensor<[b], f32> -> !attn.tensor<[b], i32>
     attn.yield %b : i32
   } : !attn.tensor<[b], i32>
+  attn.return []
+}
+// -----
+// !attn.tensor: names of axes
+attn.variant @v {
+  // expected-error@below {{expects an axis to have a name, found ""}}
+  %x = attn.input "x" : !attn.tensor<[h, ""], f32>
   attn.return []
 }
