@@ -109,15 +109,15 @@ def test_page_cover(sizes, page, share):
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("chunk, first", [(7, 2), (10, 0)])
-def test_chunked_alibi(sizes, chunk, first):
+@pytest.mark.parametrize("chunk, sinks", [(7, 2), (10, 0)])
+def test_chunked_alibi(sizes, chunk, sinks):
     rng = np.random.default_rng(3)
     tensors = operands(rng, *sizes) | {"slope": rng.uniform(0.1, 1, sizes[1]), "logit": rng.normal(size=sizes[1])}
-    found, x = evaluate("chunked_alibi", tensors, chunk=chunk, first=first)
+    found, x = evaluate("chunked_alibi", tensors, chunk=chunk, sinks=sinks)
     for at, position, query, keys, values in rows(x):
         kv = np.arange(len(keys))
         scores = keys @ query / np.sqrt(len(query)) + x["slope"][at[1]] * (kv - position)
-        mask = (kv <= position) & ((kv // chunk == position // chunk) | (kv < first))
+        mask = (kv <= position) & ((kv // chunk == position // chunk) | (kv < sinks))
         out, lse = attend(scores, mask, values, x["logit"][at[1]])
         close(found["out"][at], out)
         close(found["lse"][at], np.array(lse))
