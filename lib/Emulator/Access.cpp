@@ -4,7 +4,7 @@
 // for every access; then initialisation, read-only use and races, which `Options::checks` controls.
 // Each check has a cheap test over the whole warp and names the guilty lane only when that fails.
 #include "Access.h"
-#include "Races.h"
+#include "Cluster.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -25,15 +25,26 @@ void gatherAddresses(Warp &w, const Rec *r, Access &a) {
   }
 }
 
+std::string describeShared(const Cta &owner, const Warp &w, uint64_t address) {
+  char text[160];
+  uint64_t tag = address >> clusterRankShift;
+  if (tag) {
+    snprintf(text, sizeof text,
+             "shared address 0x%" PRIx64 " (of block rank %" PRIu64
+             " of the cluster, for .shared::cluster only)",
+             address, tag - 1);
+    return text;
+  }
+  snprintf(text, sizeof text, "shared address 0x%" PRIx64 " (byte %" PRId64 " of %u)", address,
+           static_cast<int64_t>(address - owner.sharedBegin), owner.sharedEnd - owner.sharedBegin);
+  return &owner == w.cta ? text : text + (" of block rank " + std::to_string(owner.rank));
+}
+
 std::string describeAddress(Warp &w, Space space, uint64_t address) {
   char text[160];
   const Launch &L = *w.cta->launch;
-  if (space == Space::Shared) {
-    uint64_t offset = address - w.cta->sharedBegin;
-    snprintf(text, sizeof text, "shared address 0x%" PRIx64 " (byte %" PRId64 " of %u)", address,
-             static_cast<int64_t>(offset), w.cta->sharedEnd - w.cta->sharedBegin);
-    return text;
-  }
+  if (space == Space::Shared)
+    return describeShared(*w.cta, w, address);
   if (space == Space::Global) {
     const DeviceMemory::Block *b = L.memory->nearest(address);
     if (!b) {
@@ -186,7 +197,7 @@ bool globalChecks(Warp &w, const Rec *r, Access &a) {
 }
 
 bool sharedBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
-  Cta &cta = *w.cta;
+  Cta &cta = a.owner ? *a.owner : *w.cta;
   if (s.lowest >= cta.sharedBegin && s.highest + a.bytes <= cta.sharedEnd) {
     for (int l = 0; l < 32; ++l)
       a.host[l] = cta.shared + static_cast<uint32_t>(a.address[l]);
@@ -195,9 +206,11 @@ bool sharedBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
+    if (p >> clusterRankShift == w.cta->rank + 1 && !a.owner) // mapa to the block itself
+      p = a.address[l] = p & ((1u << clusterRankShift) - 1);
     if (p < cta.sharedBegin || p + a.bytes > cta.sharedEnd) {
       fault(w, r, l, "out-of-bounds", "%s of %u bytes at %s", verb(a), a.bytes,
-            describeAddress(w, Space::Shared, p).c_str());
+            describeShared(cta, w, p).c_str());
       return false;
     }
     a.host[l] = cta.shared + p;
@@ -206,7 +219,7 @@ bool sharedBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
 }
 
 bool sharedChecks(Warp &w, const Rec *r, Access &a) {
-  Cta &cta = *w.cta;
+  Cta &cta = a.owner ? *a.owner : *w.cta;
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
@@ -216,7 +229,7 @@ bool sharedChecks(Warp &w, const Rec *r, Access &a) {
       if (cta.races->pendingCopy(w, r, l, a))
         return false;
       fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written",
-            a.bytes, describeAddress(w, Space::Shared, p).c_str());
+            a.bytes, describeShared(cta, w, p).c_str());
       return false;
     }
     if (a.mode != Mode::Load)
@@ -262,11 +275,12 @@ bool paramBounds(Warp &w, const Rec *r, Access &a) {
 bool resolveGeneric(Warp &w, const Rec *r, Access &a) {
   const DeviceMemory &mem = *w.cta->launch->memory;
   auto spaceOf = [&](uint64_t p) {
-    return p < mem.sharedWindow()                         ? Space::Global
-           : p < mem.localWindow()                        ? Space::Shared
-           : p < mem.paramWindow()                        ? Space::Local
-           : p < mem.paramWindow() + mem.paramWindowBytes ? Space::Param
-                                                          : Space::Global;
+    return p < mem.sharedWindow()                              ? Space::Global
+           : p - mem.sharedWindow() < (1u << clusterRankShift) ? Space::Shared
+           : p < mem.localWindow()                             ? Space::SharedCluster
+           : p < mem.paramWindow()                             ? Space::Local
+           : p < mem.paramWindow() + mem.paramWindowBytes      ? Space::Param
+                                                               : Space::Global;
   };
   uint32_t left = a.lanes;
   while (left) {
@@ -279,7 +293,7 @@ bool resolveGeneric(Warp &w, const Rec *r, Access &a) {
       if (spaceOf(a.address[l]) != space)
         continue;
       part.lanes |= 1u << l;
-      if (space == Space::Shared)
+      if (space == Space::Shared || space == Space::SharedCluster)
         part.address[l] -= mem.sharedWindow();
       if (space == Space::Local)
         part.address[l] -= mem.localWindow();
@@ -300,6 +314,8 @@ void countAccess(Warp &w, const Rec *r, const Access &a); // Counters.cpp
 bool resolve(Warp &w, const Rec *r, Access &a) {
   if (a.space == Space::Generic)
     return resolveGeneric(w, r, a);
+  if (a.space == Space::SharedCluster)
+    return resolveCluster(w, r, a);
   Summary s = summarize(a);
   if (!checkAlignment(w, r, a, s))
     return false;
@@ -334,11 +350,10 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
   return true;
 }
 
-char *sharedObject(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes) {
-  Cta &cta = *w.cta;
+char *sharedObject(Cta &cta, Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes) {
   if (address < cta.sharedBegin || address + bytes > cta.sharedEnd || (address & (bytes - 1))) {
     fault(w, r, lane, address & (bytes - 1) ? "misaligned-address" : "out-of-bounds",
-          "object of %u bytes at %s", bytes, describeAddress(w, Space::Shared, address).c_str());
+          "object of %u bytes at %s", bytes, describeShared(cta, w, address).c_str());
     return nullptr;
   }
   return cta.shared + address;

@@ -22,6 +22,7 @@ struct Access {
   Space space = Space::Generic;
   bool nonCoherent = false;
   bool synchronizing = false; ///< atomics and volatile/relaxed accesses do not race with each other
+  Cta *owner = nullptr;       ///< whose shared memory, when not the warp's own block's
   bool collective = false;    ///< ldmatrix and stmatrix: lanes are rows, for the bank model
 };
 
@@ -31,12 +32,14 @@ bool resolve(Warp &w, const Rec *r, Access &a);
 /// Reads the address column of a record: o[0] plus imm; bit 16 of aux when it is 64 bits wide.
 void gatherAddresses(Warp &w, const Rec *r, Access &a);
 
-/// The byte of this CTA's shared memory behind an address of the shared window or null (after a
-/// report); for instructions that name single objects such as barriers.
-char *sharedObject(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes);
+/// The byte of the block's shared memory at an offset or null (after a report); for instructions
+/// that name single objects such as barriers.
+char *sharedObject(Cta &cta, Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes);
 
 /// `smem+0x1230 (tile+0x30)`, `global 0x.. (16 bytes past x)`: an address in words.
 std::string describeAddress(Warp &w, Space space, uint64_t address);
+/// The same for an offset in the shared memory of `owner`, perhaps another block of the cluster.
+std::string describeShared(const Cta &owner, const Warp &w, uint64_t offset);
 
 // Bits of Rec::aux for loads and stores.
 constexpr uint32_t memBytesMask = 0xff; ///< bytes of one element
@@ -53,5 +56,7 @@ const Rec *storeOp(Warp &, const Rec *);
 /// atom and red. ext: b (per element), c, then the old values when bit 16 of aux2 is set.
 enum class AtomicOp : uint8_t { Add, Min, Max, And, Or, Xor, Exch, Cas, Inc, Dec };
 const Rec *atomicOp(Warp &, const Rec *);
+/// The new value of one element: `old` op `b`; `c` is the value that a compare-and-swap stores.
+uint64_t combine(AtomicOp op, Type type, uint64_t old, uint64_t b, uint64_t c);
 
 } // namespace attnc::emu

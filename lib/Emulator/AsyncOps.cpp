@@ -6,7 +6,7 @@
 // bytes arrive at once (`early`), at the last legal moment, the matching wait (`late`), or by a
 // coin toss (`random`). A program that waits correctly cannot tell the difference.
 #include "AsyncOps.h"
-#include "Races.h"
+#include "Cluster.h"
 
 #include <algorithm>
 #include <cstring>
@@ -119,9 +119,9 @@ const Rec *cpAsync(Warp &w, const Rec *r) {
     return nullptr;
   Cta &cta = *w.cta;
   Launch &L = *cta.launch;
-  if (L.options.checks && !cta.races->asyncWrite(w, r, dst, copyAgent(w.id)))
+  op.time = cta.cluster->clocks.tick(copyAgent(w.member));
+  if (L.options.checks && !cta.races->asyncWrite(w, r, dst, copyAgent(w.member)))
     return nullptr;
-  op.time = cta.races->agentClock(copyAgent(w.id));
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     if (op.bytes == 16) {
@@ -193,7 +193,7 @@ const Rec *cpAsyncWait(Warp &w, const Rec *r) {
   while (!groups.empty() && !groups.front().lanes)
     groups.pop_front();
   if (w.cta->launch->options.checks && time)
-    w.cta->races->completed(w.id, copyAgent(w.id), time);
+    w.cta->cluster->clocks.completed(w.member, copyAgent(w.member), time);
   return r + 1;
 }
 

@@ -248,6 +248,8 @@ uint32_t Decoder::usePredicate(const Operand &o, bool &negated) {
     negated = o.imm != 0;
     return scratchPredicate() + 8; // a predicate that is always false
   }
+  if (o.kind == Operand::SpecialReg && o.special == Special::IsExplicitCluster)
+    return specialPlaces.emplace(static_cast<uint8_t>(o.special), 0).first->second;
   if (o.kind != Operand::Reg || function.registers[o.reg].type != Type::Pred)
     fail("expects a predicate register");
   return registerPlace(o.reg, false);
@@ -318,6 +320,8 @@ void Decoder::address(Rec &r, const Operand &o, Space space) {
         base.kind == Operand::Imm ? static_cast<uint64_t>(base.imm) : symbolAddress(base, &found);
     if (space == Space::Generic && (found == Space::Shared || found == Space::Local))
       fail("symbol '" + base.name + "' needs an access with a state space, or a generic address");
+    if (space == Space::SharedCluster && found == Space::Shared)
+      found = space;
     if (space != Space::Generic && found != space &&
         !(space == Space::Const && found == Space::Global))
       fail("symbol '" + base.name + "' is not in the state space of the access");
@@ -328,8 +332,8 @@ void Decoder::address(Rec &r, const Operand &o, Space space) {
   if (base.kind != Operand::Reg)
     fail("expects a register or a symbol as address");
   bool is64 = function.registers[base.reg].type == Type::B64;
-  if (!is64 && (space != Space::Shared && space != Space::Local && space != Space::Const &&
-                space != Space::Param))
+  if (!is64 && (space != Space::Shared && space != Space::SharedCluster && space != Space::Local &&
+                space != Space::Const && space != Space::Param))
     fail("global and generic addresses need 64 bits");
   r.o[0] = use(base, is64 ? Type::B64 : Type::B32);
   r.aux |= is64 ? 1u << 16 : 0;

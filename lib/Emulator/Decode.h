@@ -122,6 +122,7 @@ void integerAddSub(Decoder &d, bool add, Type type, bool carryOut);
 void integerMul(Decoder &d, bool add, Type type);
 
 bool decodeBulk(Decoder &d);
+bool decodeStoreAsync(Decoder &d);
 bool decodeProxyFence(Decoder &d);
 void decodeClusterBarrier(Decoder &d);
 

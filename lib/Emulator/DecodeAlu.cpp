@@ -3,6 +3,7 @@
 // Decoding of integer and bit instructions, moves, selects, comparisons and conversions. Each
 // function reads the modifiers of one opcode family into an AluKey and lists the operands; whether
 // the combination exists is decided by the handler tables.
+#include "Cluster.h"
 #include "Decode.h"
 #include "Launch.h"
 #include "WarpOps.h"
@@ -491,9 +492,12 @@ void cvta(Decoder &d) {
 const Rec *isspacepOp(Warp &w, const Rec *r) {
   uint32_t yes = 0;
   const uint64_t *a = place<uint64_t>(w, r->o[1]);
-  for (int l = 0; l < 32; ++l)
-    yes |=
-        (a[l] >= r->imm && a[l] < r->imm + r->aux2 * (1ull << 16)) != (r->aux != 0) ? 1u << l : 0u;
+  for (int l = 0; l < 32; ++l) {
+    bool inside = a[l] >= r->imm && a[l] < r->imm + r->aux2 * (1ull << 16);
+    if (r->aux & 2) // the block's own memory, by its address in the cluster
+      inside |= (a[l] - r->imm) >> clusterRankShift == w.cta->rank + 1;
+    yes |= inside != (r->aux & 1) ? 1u << l : 0u;
+  }
   uint32_t *p = place<uint32_t>(w, r->o[0]);
   *p = (*p & ~w.exec) | (yes & w.exec);
   return r + 1;
@@ -507,9 +511,12 @@ void isspacep(Decoder &d) {
   Rec &r = d.emit(isspacepOp);
   r.o[0] = p, r.o[1] = a;
   // Global is everything outside the windows of shared, local and parameter memory, which adjoin.
-  r.aux = space == 0;
+  r.aux = (space == 0 ? 1 : 0) | (space == 1 || space == 2 ? 2 : 0);
   r.imm = space == 3 ? d.memoryWindow(Space::Local) : d.memoryWindow(Space::Shared);
-  uint64_t size = space == 3 ? DeviceMemory::localWindowBytes : DeviceMemory::sharedWindowBytes;
+  // The block's own memory is the first part of the window; mapa makes addresses in the rest.
+  uint64_t size = space == 3                 ? DeviceMemory::localWindowBytes
+                  : space == 1 || space == 2 ? 1ull << clusterRankShift
+                                             : DeviceMemory::sharedWindowBytes;
   if (space == 0)
     size += DeviceMemory::localWindowBytes + DeviceMemory::paramWindowBytes;
   r.aux2 = static_cast<uint32_t>(size >> 16);

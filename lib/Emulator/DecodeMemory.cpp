@@ -11,8 +11,9 @@ namespace {
 
 /// The state space among the modifiers; Generic when there is none.
 Space takeSpace(Decoder &d) {
-  static constexpr Space list[] = {Space::Global, Space::Shared, Space::Shared, Space::Shared,
-                                   Space::Local,  Space::Param,  Space::Param,  Space::Const};
+  static constexpr Space list[] = {Space::Global,        Space::Shared, Space::Shared,
+                                   Space::SharedCluster, Space::Local,  Space::Param,
+                                   Space::Param,         Space::Const};
   int i = d.mods->takeOneOf({"global", "shared", "shared::cta", "shared::cluster", "local", "param",
                              "param::entry", "const"});
   return i < 0 ? Space::Generic : list[i];
@@ -222,8 +223,15 @@ void createPolicy(Decoder &d) {
 void addMemoryOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["ld"] = [](Decoder &d) { loadStore(d, false); };
   t["ldu"] = t["ld"];
-  t["st"] = [](Decoder &d) { loadStore(d, true); };
-  t["atom"] = t["red"] = atomic;
+  t["st"] = [](Decoder &d) {
+    if (!decodeStoreAsync(d))
+      loadStore(d, true);
+  };
+  t["atom"] = atomic;
+  t["red"] = [](Decoder &d) {
+    if (!decodeStoreAsync(d))
+      atomic(d);
+  };
   t["cp"] = cp;
   t["fence"] = t["membar"] = fence;
   t["prefetch"] = t["prefetchu"] = t["applypriority"] = t["discard"] = hint;

@@ -163,6 +163,25 @@ std::unique_ptr<LoadedModule> Machine::load(std::string_view ptx) {
 void runLaunch(Launch &L);
 Counters collectCounters(const Launch &L);
 
+static std::string checkCluster(const Function &f, const LaunchConfig &c, const Profile &p) {
+  auto n = [](uint64_t v) { return std::to_string(v); };
+  uint64_t size = c.cluster.count();
+  if (!size)
+    return "cluster must not be empty";
+  if (size == 1)
+    return "";
+  if (p.major < 9)
+    return p.name + " has no clusters";
+  if (c.grid.x % c.cluster.x || c.grid.y % c.cluster.y || c.grid.z % c.cluster.z)
+    return "grid is no multiple of the cluster";
+  uint64_t limit = c.nonPortableCluster ? 16 : 8;
+  if (size > limit)
+    return "cluster has " + n(size) + " blocks, the limit is " + n(limit);
+  if (f.maxClusterRank && size > f.maxClusterRank)
+    return "cluster has " + n(size) + " blocks, but .maxclusterrank allows " + n(f.maxClusterRank);
+  return "";
+}
+
 /// Why a configuration cannot run on this device; empty when it can.
 static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Profile &p,
                                size_t paramBytes) {
@@ -187,14 +206,21 @@ static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Pro
   if (f.maxntid[0] && threads > uint64_t(f.maxntid[0]) * f.maxntid[1] * f.maxntid[2])
     return "block has " + n(threads) + " threads, but .maxntid allows " +
            n(uint64_t(f.maxntid[0]) * f.maxntid[1] * f.maxntid[2]);
-  if (c.cluster.count() > 1)
-    return "clusters are not supported yet";
-  return "";
+  if (f.reqCluster[0] && (f.reqCluster[0] != c.cluster.x || f.reqCluster[1] != c.cluster.y ||
+                          f.reqCluster[2] != c.cluster.z))
+    return "cluster differs from .reqnctapercluster " + n(f.reqCluster[0]) + ", " +
+           n(f.reqCluster[1]) + ", " + n(f.reqCluster[2]);
+  return checkCluster(f, c, p);
 }
 
-LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &config, const void *params,
+LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &wanted, const void *params,
                              size_t paramBytes) {
   LaunchResult result;
+  LaunchConfig config = wanted;
+  const uint32_t *required = kernel.function->reqCluster;
+  if (required[0] &&
+      config.cluster.count() == 1) // a launch without the attribute takes the kernel's
+    config.cluster = {required[0], required[1], required[2]};
   std::string why = checkConfig(kernel, config, prof, paramBytes);
   if (!why.empty()) {
     result.ok = false;

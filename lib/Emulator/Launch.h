@@ -38,8 +38,6 @@ struct Launch {
   bool failed = false;
   std::string kind, report;
   uint32_t line = 0;
-  uint32_t clusterSize = 1;
-  std::vector<Cta *> resident; ///< thread blocks being executed, for cluster-wide look-ups
 };
 
 // Handlers that are compiled once (no lane arithmetic worth vectorising).

@@ -18,7 +18,6 @@
 #include "attnc/Emulator/Emulator.h"
 #include "attnc/Emulator/Ptx.h"
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,6 +28,7 @@ namespace attnc::emu {
 struct Warp;
 struct Cta;
 struct Launch;
+struct Cluster;
 struct Rec;
 class DeviceMemory;
 class RaceDetector;
@@ -118,7 +118,8 @@ struct Warp {
   const Rec *recs = nullptr;
   Cta *cta = nullptr;
   uint32_t id = 0;
-  uint32_t live = 0; ///< lanes that have not exited
+  uint32_t member = 0; ///< index among the warps of the cluster
+  uint32_t live = 0;   ///< lanes that have not exited
   Stop stop = Stop::Yield;
   int32_t current = -1; ///< running split
   std::vector<Split> splits;
@@ -144,13 +145,14 @@ struct NamedBarrier {
   uint64_t waiters = 0; ///< warps blocked here
   bool reduceAll = true;
   uint64_t reducePopc = 0;
-  const Rec *first = nullptr;                       ///< the first arrival of this phase
-  std::unique_ptr<std::array<uint32_t, 192>> clock; ///< the race detector's join of all arrivals
+  const Rec *first = nullptr;  ///< the first arrival of this phase
+  std::vector<uint32_t> clock; ///< the race detector's join of all arrivals
 };
 
 /// One thread block and its shared memory.
 struct Cta {
   Launch *launch = nullptr;
+  Cluster *cluster = nullptr;
   uint32_t ctaid[3] = {0, 0, 0};
   uint32_t linear = 0;
   uint32_t rank = 0; ///< within the cluster
@@ -166,8 +168,7 @@ struct Cta {
   std::unique_ptr<HopperState> hopper; ///< sm_90 machinery, see Hopper.h
   std::vector<char> sharedStore, fileStore, localStore;
   bool progressed = false;
-  uint64_t spins = 0;      ///< rounds in which every warp only spun
-  uint32_t pollRounds = 0; ///< rounds in a row in which every warp found its wait unfulfilled
+  bool ended = false; ///< all warps have exited and the checks at the end have been made
   Cta();
   ~Cta();
 };

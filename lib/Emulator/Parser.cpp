@@ -347,11 +347,10 @@ void Parser::parsePerformance(Function &f) {
     else if (t.text == ".minnctapersm" || t.text == ".maxnctapersm")
       f.minnctapersm = static_cast<uint32_t>(expectInt("a CTA count"));
     else if (t.text == ".maxclusterrank")
-      expectInt("a cluster rank");
+      f.maxClusterRank = static_cast<uint32_t>(expectInt("a cluster rank"));
     else if (t.text == ".pragma")
       skipToSemicolon();
-    else if (t.text != ".noreturn" && t.text != ".explicitcluster" &&
-             t.text != ".blocksareclusters")
+    else if (t.text != ".noreturn" && t.text != ".explicitcluster")
       fail(t, "unsupported function directive '" + std::string(t.text) + "'");
   }
 }

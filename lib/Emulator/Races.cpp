@@ -9,19 +9,67 @@
 
 namespace attnc::emu {
 
-void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
-  warps = numWarps;
-  words = (sharedBytes + 3) / 4;
-  constexpr uint32_t clockLimit = 1u << 24; // keys have 25 bits of clock; start over well before
-  if (*std::max_element(clock.begin(), clock.end()) > clockLimit) {
-    clock.fill(0);
-    lastRead.fill(0);
+bool Clocks::start(unsigned members) {
+  unsigned count = 4 * members;
+  bool startOver = clock.size() != count;
+  // Keys hold 32 - agentBits bits of clock; start over well before they run out.
+  unsigned bits = 7;
+  while (count > 1u << bits)
+    ++bits;
+  startOver |= bits != agentBits;
+  agentBits = bits;
+  if (startOver || *std::max_element(clock.begin(), clock.end()) > 1u << (31 - bits)) {
+    startOver = true;
+    clock.assign(count, 0);
+  }
+  begin = clock;
+  vectors.resize(members);
+  for (VectorClock &v : vectors) {
+    v.assign(begin.begin(), begin.end());
+    v.insert(v.end(), begin.begin(), begin.end());
+  }
+  for (unsigned i = 0; i < members; ++i)
+    tickWarp(i);
+  return startOver;
+}
+
+void Clocks::joinInto(unsigned member, VectorClock &object) const {
+  const VectorClock &v = vectors[member];
+  object.resize(v.size());
+  for (size_t i = 0; i < v.size(); ++i)
+    object[i] = std::max(object[i], v[i]);
+}
+
+void Clocks::enter(VectorClock &object, unsigned agent, uint32_t time) const {
+  object.resize(2 * clock.size());
+  object[agent] = std::max(object[agent], time);
+}
+
+void Clocks::acquire(unsigned member, const VectorClock &object) {
+  VectorClock &v = vectors[member];
+  for (size_t i = 0; i < object.size(); ++i)
+    v[i] = std::max(v[i], object[i]);
+}
+
+void Clocks::proxyFence(unsigned member) {
+  VectorClock &v = vectors[member];
+  for (size_t i = 0, n = clock.size(); i < n; ++i)
+    v[n + i] = std::max(v[n + i], v[i]);
+  tickWarp(member); // writes after the fence are not covered by it
+}
+
+void RaceDetector::reset(const Cta &cta, Clocks &shared, bool forget) {
+  owner = &cta;
+  clocks = &shared;
+  agentBits = shared.agentBits;
+  words = (cta.sharedEnd + 3) / 4;
+  if (forget) {
+    lastRead.assign(shared.agents(), 0);
     keys.clear();
     infos.clear();
     readRec.clear();
     readingAgents.clear();
-    for (auto &r : readers)
-      r.clear();
+    readers.assign(shared.agents(), {});
   }
   if (keys.size() < words) {
     keys.resize(words, 0);
@@ -31,68 +79,39 @@ void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
       if (!r.empty())
         r.resize(words, 0);
   }
-  for (unsigned i = 0; i < warps; ++i)
-    if (readers[i].size() < words) {
-      if (readers[i].empty())
-        readingAgents.push_back(i);
-      readers[i].resize(words, 0);
-    }
-  // Everything so far happened before this thread block: all know all, and every clock moves on.
-  for (VectorClock &v : vectors)
-    for (unsigned i = 0; i < numAgents; ++i)
-      v[i] = v[numAgents + i] = clock[i];
-  for (uint32_t &c : clock)
-    ++c;
-  for (unsigned i = 0; i < 32; ++i)
-    vectors[i][i] = clock[i];
+  for (unsigned i = 0; i < cta.numWarps; ++i)
+    ensureReaders(warpAgent(cta.warps[i]->member));
 }
 
-void RaceDetector::joinInto(unsigned warp, VectorClock &object) {
-  const VectorClock &v = vectors[warp];
-  for (unsigned i = 0; i < v.size(); ++i)
-    object[i] = std::max(object[i], v[i]);
+void RaceDetector::ensureReaders(unsigned agent) {
+  if (readers[agent].size() >= words)
+    return;
+  if (readers[agent].empty())
+    readingAgents.push_back(agent);
+  readers[agent].resize(words, 0);
 }
 
-void RaceDetector::release(unsigned warp, VectorClock &object) {
-  joinInto(warp, object);
-  tick(warp);
-}
-
-void RaceDetector::proxyFence(unsigned warp) {
-  VectorClock &v = vectors[warp];
-  for (unsigned i = 0; i < numAgents; ++i)
-    v[numAgents + i] = std::max(v[numAgents + i], v[i]);
-  tick(warp); // writes after the fence are not covered by it
-}
-
-void RaceDetector::acquire(unsigned warp, const VectorClock &object) {
-  VectorClock &v = vectors[warp];
-  for (unsigned i = 0; i < v.size(); ++i)
-    v[i] = std::max(v[i], object[i]);
-}
-
-void RaceDetector::completed(unsigned warp, unsigned agent, uint32_t time) {
-  vectors[warp][agent] = std::max(vectors[warp][agent], time);
-}
-
-static std::string agentName(unsigned agent) {
-  if (agent < 32)
-    return "warp " + std::to_string(agent);
-  return (agent < 64 ? "the asynchronous copy issued by warp " : "the bulk copy issued by warp ") +
-         std::to_string(agent & 31);
+std::string RaceDetector::agentName(unsigned agent) const {
+  static constexpr const char *kinds[] = {"", "the asynchronous copy issued by ",
+                                          "the bulk copy issued by ", "the wgmma issued by "};
+  unsigned member = memberOf(agent), perBlock = clocks->warpsPerBlock;
+  std::string name = kinds[agent & 3] + ("warp " + std::to_string(member % perBlock));
+  return member / perBlock == owner->rank
+             ? name
+             : name + " of block rank " + std::to_string(member / perBlock);
 }
 
 bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
                           unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync) {
   const Kernel &k = *w.cta->launch->kernel;
-  bool pending = otherAgent >= 32 && (otherAgent & 31) == w.id;
+  bool pending = kindOf(otherAgent) != AgentKind::Warp && memberOf(otherAgent) == w.member;
   std::string lane2 = otherLane >= 0 ? " lane " + std::to_string(otherLane) : "";
   std::string other =
       otherRec == noRecord ? "an unknown instruction" : describe(k, &k.recs[otherRec]);
   fault(w, r, lane, pending ? "missing-wait" : "race",
         "%s%s at %s\n  is not ordered after %s%s\n    %s\n  %s", selfAsync ? "asynchronous " : "",
-        what, describeAddress(w, Space::Shared, a.address[lane]).c_str(),
-        agentName(otherAgent).c_str(), lane2.c_str(), other.c_str(),
+        what, describeShared(*owner, w, a.address[lane]).c_str(), agentName(otherAgent).c_str(),
+        lane2.c_str(), other.c_str(),
         pending ? "no wait of this warp covers that copy"
                 : "no barrier or other synchronization lies between the two accesses");
   return false;
@@ -102,16 +121,20 @@ bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, cons
 /// agents is outside, so that the words of one lane, which are contiguous, are checked together.
 bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first,
                               uint32_t count, uint8_t mask, unsigned agent) {
-  const VectorClock &v = vectors[w.id];
+  const VectorClock &v = clocks->known(w.member);
+  const uint32_t mine = keyOf(clocks->now(agent), agent);
   for (uint32_t word = first; word < first + count; ++word) {
     unsigned other = agentOf(keys[word]);
     const WriteInfo &old = infos[word];
-    bool self = other == w.id && agent < 32;
+    // A warp's own accesses are in order, and an operation does not race with itself.
+    bool self = other == agent && (agent == warpAgent(w.member) || keys[word] == mine);
     if (!self && !ordered(v, other, clockOf(keys[word])) && (old.mask & mask))
-      return report(w, r, lane, a, "write after write", other, old.rec, old.lane, agent >= 32);
+      return report(w, r, lane, a, "write after write", other, old.rec, old.lane,
+                    kindOf(agent) != AgentKind::Warp);
   }
   for (unsigned i : readingAgents) {
-    if (i == w.id || ordered(v, i, lastRead[i])) // all its reads are known to this warp
+    if (i == warpAgent(w.member) ||
+        ordered(v, i, lastRead[i])) // all its reads are known to this warp
       continue;
     const uint32_t *reads = readers[i].data() + first;
     uint32_t late = 0;
@@ -121,7 +144,8 @@ bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, 
       continue;
     for (uint32_t k = 0; k < count; ++k)
       if ((reads[k] & mask) && !ordered(v, i, reads[k] >> 4))
-        return report(w, r, lane, a, "write after read", i, readRec[first + k], -1, agent >= 32);
+        return report(w, r, lane, a, "write after read", i, readRec[first + k], -1,
+                      kindOf(agent) != AgentKind::Warp);
   }
   return true;
 }
@@ -133,8 +157,8 @@ static uint8_t byteMask(uint64_t address, uint32_t bytes) {
 bool RaceDetector::checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word,
                              uint8_t mask) {
   unsigned other = agentOf(keys[word]);
-  if (other == w.id || ordered(vectors[w.id], other, clockOf(keys[word])) ||
-      !(infos[word].mask & mask))
+  if (other == warpAgent(w.member) ||
+      ordered(clocks->known(w.member), other, clockOf(keys[word])) || !(infos[word].mask & mask))
     return true;
   return report(w, r, lane, a, "read", other, infos[word].rec, infos[word].lane, false);
 }
@@ -142,8 +166,10 @@ bool RaceDetector::checkRead(Warp &w, const Rec *r, int lane, const Access &a, u
 /// Reads of whole words. The inner loops have a constant length and vectorise; a key that was good
 /// for one word is good for all.
 template <unsigned Words> bool RaceDetector::load(Warp &w, const Rec *r, const Access &a) {
-  lastRead[w.id] = clock[w.id];
-  uint32_t *mine = readers[w.id].data(), stamp = clock[w.id] << 4 | 0xf, good = ~0u;
+  unsigned me = warpAgent(w.member);
+  uint32_t now = clocks->now(me), stamp = now << 4 | 0xf, good = ~0u;
+  lastRead[me] = now;
+  uint32_t *mine = readers[me].data();
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
@@ -170,25 +196,27 @@ template <unsigned Words> bool RaceDetector::load(Warp &w, const Rec *r, const A
 bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
   if (a.synchronizing)
     return true; // volatile and atomic accesses are the program's own synchronization
-  uint32_t now = clock[w.id], count = std::max(1u, a.bytes / 4);
+  unsigned me = warpAgent(w.member);
+  uint32_t now = clocks->now(me), count = std::max(1u, a.bytes / 4);
+  ensureReaders(me); // another block's warp may come for the first time
   if (a.mode == Mode::Load && a.bytes >= 4)
     return count == 1 ? load<1>(w, r, a) : count == 2 ? load<2>(w, r, a) : load<4>(w, r, a);
-  uint32_t *mine = readers[w.id].data();
+  uint32_t *mine = readers[me].data();
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint8_t mask = byteMask(a.address[l], a.bytes);
     uint32_t word = static_cast<uint32_t>(a.address[l] >> 2);
     if (a.mode == Mode::Load) {
-      lastRead[w.id] = now;
+      lastRead[me] = now;
       if (!checkRead(w, r, l, a, word, mask))
         return false;
       mine[word] = (mine[word] >> 4 == now ? mine[word] : now << 4) | mask;
       readRec[word] = r->index;
       continue;
     }
-    if (!checkWrite(w, r, l, a, word, count, mask, w.id))
+    if (!checkWrite(w, r, l, a, word, count, mask, me))
       return false;
-    uint32_t key = now << 7 | w.id;
+    uint32_t key = keyOf(now, me);
     for (uint32_t k = word; k < word + count; ++k) {
       uint8_t before = keys[k] == key ? infos[k].mask : 0;
       keys[k] = key;
@@ -199,14 +227,14 @@ bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
 }
 
 bool RaceDetector::asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned agent) {
-  uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
+  uint32_t now = clocks->now(agent), count = std::max(1u, a.bytes / 4);
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
     if (!checkWrite(w, r, l, a, first, count, 0xf, agent))
       return false;
     for (uint32_t word = first; word < first + count; ++word) {
-      keys[word] = now << 7 | agent;
+      keys[word] = keyOf(now, agent);
       infos[word] = {r->index, static_cast<uint16_t>(l), 0xf};
     }
   }
@@ -214,30 +242,25 @@ bool RaceDetector::asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned a
 }
 
 bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned agent) {
-  if (readers[agent].size() < words) {
-    if (readers[agent].empty())
-      readingAgents.push_back(agent);
-    readers[agent].resize(words, 0);
-  }
-  uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
+  ensureReaders(agent);
+  uint32_t now = clocks->now(agent), count = std::max(1u, a.bytes / 4);
   lastRead[agent] = now;
-  const VectorClock &v = vectors[w.id];
+  const VectorClock &v = clocks->known(w.member);
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
     for (uint32_t word = first; word < first + count; ++word) {
       const WriteInfo &old = infos[word];
       unsigned other = agentOf(keys[word]);
-      if (other != w.id && old.mask && !ordered(v, other, clockOf(keys[word])))
+      if (other != warpAgent(w.member) && old.mask && !ordered(v, other, clockOf(keys[word])))
         return report(w, r, l, a, "read", other, old.rec, old.lane, true);
-      if (other < bulkAgent(0) && old.rec != noRecord &&
-          clockOf(keys[word]) > v[numAgents + other]) {
+      if (kindOf(other) < AgentKind::Bulk && old.rec != noRecord &&
+          clockOf(keys[word]) > v[clocks->agents() + other]) {
         fault(w, r, l, "missing-proxy-fence",
               "asynchronous read at %s\n  of bytes written through the generic proxy by %s lane "
               "%d\n    %s\n"
               "  needs a fence.proxy.async between the write and the barrier that orders them",
-              describeAddress(w, Space::Shared, a.address[l]).c_str(), agentName(other).c_str(),
-              old.lane,
+              describeShared(*owner, w, a.address[l]).c_str(), agentName(other).c_str(), old.lane,
               describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
         return false;
       }
@@ -253,7 +276,8 @@ bool RaceDetector::pendingCopy(Warp &w, const Rec *r, int lane, const Access &a)
   for (uint32_t word = first; word < first + count; ++word) {
     const WriteInfo &old = infos[word];
     unsigned other = agentOf(keys[word]);
-    if (other >= 32 && old.rec != noRecord && !ordered(vectors[w.id], other, clockOf(keys[word]))) {
+    if (kindOf(other) != AgentKind::Warp && old.rec != noRecord &&
+        !ordered(clocks->known(w.member), other, clockOf(keys[word]))) {
       report(w, r, lane, a, "read", other, old.rec, old.lane, false);
       return true;
     }

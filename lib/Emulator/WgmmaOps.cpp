@@ -15,6 +15,7 @@
 // Results are held back until the wait unless delivery is early; in between the accumulators hold
 // NaNs, so that reading them too soon cannot go unnoticed.
 #include "Alu.h"
+#include "Cluster.h"
 #include "Hopper.h"
 
 #include <cmath>
@@ -172,7 +173,7 @@ public:
               describeAddress(w, Space::Shared, address).c_str());
       return nullptr;
     }
-    return cta.races->asyncRead(w, r, a, bulkAgent(w.id)) ? cta.shared + address : nullptr;
+    return cta.races->asyncRead(w, r, a, wgmmaAgent(w.member)) ? cta.shared + address : nullptr;
   }
 
 private:
@@ -335,7 +336,7 @@ const Rec *wgmmaWait(Warp &w, const Rec *r) {
     me.wgmmaGroups.pop_front();
   }
   if (time && w.cta->launch->options.checks)
-    w.cta->races->completed(w.id, bulkAgent(w.id), time);
+    w.cta->cluster->clocks.completed(w.member, wgmmaAgent(w.member), time);
   return r + 1;
 }
 
@@ -350,6 +351,7 @@ const Rec *wgmmaMma(Warp &w, const Rec *r) {
   if (cta.launch->options.checks && !me.fenced)
     return fault(w, r, -1, "missing-wgmma-fence",
                  "the first wgmma of a warp needs a wgmma.fence before it");
+  uint32_t time = cta.cluster->clocks.tick(wgmmaAgent(w.member));
   uint32_t n = r->o[2], k = r->o[3], flags = r->o[5], count = r->o[6];
   Type td = static_cast<Type>(r->o[4] & 0xff), ta = static_cast<Type>(r->o[4] >> 8 & 0xff),
        tb = static_cast<Type>(r->o[4] >> 16 & 0xff);
@@ -382,7 +384,7 @@ const Rec *wgmmaMma(Warp &w, const Rec *r) {
   WgmmaOp op;
   op.places.assign(r->ext, r->ext + count);
   storeAccumulators(w, r, td, zero, acc, op.values);
-  op.time = cta.races->agentClock(bulkAgent(w.id));
+  op.time = time;
   if (cta.launch->options.delivery == Delivery::Early) {
     deliverWgmma(w, op);
   } else {

@@ -62,7 +62,8 @@ struct Dim3 {
 struct LaunchConfig {
   Dim3 grid, block;
   uint32_t dynamicSharedBytes = 0;
-  Dim3 cluster = {}; ///< 1 x 1 x 1 without clusters
+  Dim3 cluster = {};               ///< 1 x 1 x 1 without clusters
+  bool nonPortableCluster = false; ///< up to 16 blocks instead of 8
 };
 
 /// What one memory instruction did. Sectors are 32 bytes of global memory, wavefronts are passes

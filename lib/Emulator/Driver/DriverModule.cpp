@@ -122,10 +122,16 @@ void appendCounters(const Kernel &kernel, const Counters &counters) {
   }
 }
 
-CUresult launch(FunctionHandle *f, const LaunchConfig &config, void **params, void **extra) {
+CUresult launch(FunctionHandle *f, LaunchConfig config, void **params, void **extra) {
   ATTNC_EMU_ENTER(s);
   if (!s.functions.count(f))
     return invalidHandle;
+  const int *cluster = &f->attributes[11]; // CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH and so on
+  if (config.cluster.count() == 1 && cluster[0] > 0)
+    config.cluster = {static_cast<uint32_t>(cluster[0]),
+                      static_cast<uint32_t>(std::max(1, cluster[1])),
+                      static_cast<uint32_t>(std::max(1, cluster[2]))};
+  config.nonPortableCluster = f->attributes[14] != 0;
   if (config.dynamicSharedBytes > static_cast<uint32_t>(f->maxDynamicShared)) {
     publishReport(s, "ptx emulator: launch asks for " + std::to_string(config.dynamicSharedBytes) +
                          " bytes of dynamic shared memory, the function allows " +
@@ -202,6 +208,8 @@ ATTNC_EMU_EXPORT CUresult cuModuleGetFunction(void **function, void *module, con
   if (!slot) {
     slot = std::make_unique<FunctionHandle>();
     slot->kernel = k;
+    for (int i = 0; i < 3; ++i)
+      slot->attributes[11 + i] = static_cast<int>(functionOf(*k).reqCluster[i]);
     slot->maxDynamicShared =
         static_cast<int>(s.machine->profile().sharedPerBlock - staticSharedBytes(*k));
     s.functions.insert(slot.get());
@@ -267,6 +275,8 @@ ATTNC_EMU_EXPORT CUresult cuFuncSetAttribute(void *function, int attribute, int 
     return invalidHandle;
   if (attribute < 8 || attribute > 15)
     return invalidValue;
+  if (attribute >= 11 && attribute <= 13 && functionOf(*f->kernel).reqCluster[0])
+    return invalidValue; // fixed by .reqnctapercluster
   if (attribute == 8) {
     int limit = static_cast<int>(s.machine->profile().sharedPerBlockOptin) -
                 static_cast<int>(staticSharedBytes(*f->kernel));
