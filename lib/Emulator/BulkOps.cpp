@@ -426,7 +426,7 @@ bool deliverPending(Cta &cta) {
 
 bool checkCtaEnd(Cta &cta) {
   HopperState &h = *cta.hopper;
-  if (cta.launch->options.checks && !checkRemoteUses(cta))
+  if (cta.launch->options.checks && (!checkWarpgroups(cta) || !checkRemoteUses(cta)))
     return false;
   while (!h.queue.empty() && h.queue.front()->kind == BulkOp::CopiesArrive)
     h.queue.pop_front(); // an arrival that nobody waited for

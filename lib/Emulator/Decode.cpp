@@ -415,23 +415,91 @@ static const std::unordered_map<std::string, DecodeFn> &opcodes() {
   return table;
 }
 
+void Decoder::emitCheck(Handler h, const std::vector<int32_t> &registers) {
+  if (registers.empty())
+    return;
+  std::vector<uint32_t> list;
+  for (int32_t r : registers) {
+    list.push_back(static_cast<uint32_t>(checks.tracked[r]));
+    list.push_back(static_cast<uint32_t>(r));
+  }
+  Rec &rec = emit(h);
+  rec.aux = static_cast<uint32_t>(registers.size());
+  ext(rec, list);
+}
+
+void Decoder::emitChecksBefore() {
+  const RegisterChecks::AtInstr &at = checks.at[currentIndex];
+  const FlowInstr &f = flow.instrs[currentIndex];
+  std::vector<int32_t> read, accumulators;
+  for (int32_t r : at.requireWritten) {
+    if (r == current->guard || f.role == FlowInstr::Copy)
+      continue;
+    // The accumulators of a wgmma are read only where scale-d holds.
+    bool accumulates = std::find(f.inFlight.begin(), f.inFlight.end(), r) != f.inFlight.end() &&
+                       std::find(f.defs.begin(), f.defs.end(), r) != f.defs.end();
+    (accumulates ? accumulators : read).push_back(r);
+  }
+  emitCheck(requireWritten, read);
+  if (!accumulators.empty()) {
+    bool negated = false;
+    uint32_t scale = usePredicate(operand(3), negated);
+    emitCheck(requireWritten, accumulators);
+    out.recs.back().aux2 = 1;
+    out.recs.back().o[0] = scale, out.recs.back().o[1] = negated;
+  }
+  emitCheck(requireLanded, at.requireLanded);
+  emitCheck(requireFenced, at.requireFenced);
+}
+
+void Decoder::emitChecksAfter() {
+  const RegisterChecks::AtInstr &at = checks.at[currentIndex];
+  std::vector<int32_t> copied; // unless some part of what is copied is known to be written
+  const FlowInstr &f = flow.instrs[currentIndex];
+  if (f.role == FlowInstr::Copy && std::all_of(f.uses.begin(), f.uses.end(), [&](int32_t r) {
+        return r == current->guard || checks.tracked[r] >= 0;
+      }))
+    for (int32_t r : at.requireWritten)
+      if (r != current->guard)
+        copied.push_back(r);
+  if (copied.empty()) {
+    emitCheck(markWritten, at.markWritten);
+  } else {
+    std::vector<int32_t> all = at.markWritten;
+    all.insert(all.end(), copied.begin(), copied.end());
+    emitCheck(copyWritten, all);
+    out.recs.back().aux = static_cast<uint32_t>(at.markWritten.size());
+    out.recs.back().aux2 = static_cast<uint32_t>(copied.size());
+  }
+  emitCheck(markModified, at.markModified);
+  emitCheck(enterFlight, at.enterFlight);
+}
+
 void Decoder::decodeOne(size_t index) {
   current = &function.body[index];
   currentIndex = index;
   Modifiers m(*current);
   mods = &m;
-  size_t firstRec = out.recs.size();
   if (current->guard >= 0)
     registerPlace(current->guard, false);
+  if (!collecting() && current->guard >= 0 && checks.tracked[current->guard] >= 0)
+    emitCheck(requireWritten, {current->guard}); // outside the guard
+  size_t firstRec = out.recs.size();
   auto it = opcodes().find(current->opcode);
   if (it == opcodes().end())
     fail("unsupported instruction '" + current->opcode + "'");
+  if (!collecting())
+    emitChecksBefore();
   it->second(*this);
+  if (!collecting())
+    emitChecksAfter();
   if (const std::string *left = m.leftover())
     fail("unsupported modifier '." + *left + "' on '" + current->opcode + "'");
   FlowInstr &f = flow.instrs[index];
   if (collecting()) {
     f.partial = current->guard >= 0;
+    if (current->opcode == "mov")
+      f.role = FlowInstr::Copy;
     for (const Operand &o : current->operands)
       if (o.kind == Operand::Label && current->opcode == "bra")
         f.target = o.imm;
@@ -496,6 +564,8 @@ void Decoder::run() {
   flow.findPostDominators();
   SlotAssignment slots = assignSlots(flow, function.registers);
   layoutFile(slots);
+  checks = findRegisterChecks(flow, slots.uninitialized, function.registers.size());
+  out.numTracked = checks.numTracked;
   pass = 2;
   out.numMemoryRecs = 0;
   decodeAll();

@@ -13,6 +13,7 @@
 #include "Alu.h"
 #include "Flow.h"
 #include "Machine.h"
+#include "RegisterChecks.h"
 #include "attnc/Emulator/Memory.h"
 
 #include <functional>
@@ -75,6 +76,8 @@ public:
   uint32_t *ext(Rec &r, const std::vector<uint32_t> &places);
   uint32_t newCounter() { return out.numMemoryRecs++; }
   bool collecting() const { return pass == 1; }
+  /// What the first pass notes of the current instruction.
+  FlowInstr &flowInstr() { return flow.instrs[currentIndex]; }
 
   /// o[0], imm and memAddress64 for an address operand; `space` may be refined by a symbol.
   void address(Rec &r, const Operand &o, Space space);
@@ -96,11 +99,15 @@ private:
   void decodeOne(size_t index);
   void layoutFile(const SlotAssignment &slots);
   uint32_t registerPlace(int32_t reg, bool isDef);
+  void emitCheck(Handler h, const std::vector<int32_t> &registers);
+  void emitChecksBefore();
+  void emitChecksAfter();
 
   int pass = 1;
   const Instr *current = nullptr;
   size_t currentIndex = 0;
   FlowGraph flow;
+  RegisterChecks checks;
   const std::unordered_map<std::string, uint64_t> &symbols;
   const DeviceMemory &memory;
   std::unordered_map<std::string, uint64_t> sharedOffsets, localOffsets, paramOffsets;

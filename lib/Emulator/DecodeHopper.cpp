@@ -234,6 +234,7 @@ void wgmma(Decoder &d) {
   d.mods->take("sync");
   d.mods->take("aligned");
   if (d.mods->take("fence")) {
+    d.flowInstr().role = FlowInstr::WgmmaFence;
     d.emit(wgmmaFence);
     return;
   }
@@ -243,6 +244,8 @@ void wgmma(Decoder &d) {
   }
   if (d.mods->take("wait_group")) {
     d.expectOperands(1, 1);
+    if (d.operand(0).imm == 0)
+      d.flowInstr().role = FlowInstr::WgmmaWaitAll;
     d.emit(wgmmaWait).imm = static_cast<uint64_t>(d.operand(0).imm);
     return;
   }
@@ -272,15 +275,24 @@ void wgmma(Decoder &d) {
     d.fail("fragment needs " + std::to_string(td == Type::F16 ? n / 4 : n / 2) +
            " registers, found " + std::to_string(acc.size()));
   std::vector<uint32_t> places;
+  std::vector<int32_t> &inFlight = d.flowInstr().inFlight;
+  inFlight.clear();
+  auto flies = [&](const Operand &o) {
+    if (o.kind == Operand::Reg)
+      inFlight.push_back(o.reg);
+  };
   for (const Operand &o : acc) {
+    flies(o);
     d.use(o, Type::B32);
     places.push_back(d.def(o, Type::B32));
   }
   if (fragmentA && d.operand(1).elems.size() != 4)
     d.fail("the A fragment needs 4 registers");
   if (fragmentA)
-    for (const Operand &o : d.operand(1).elems)
+    for (const Operand &o : d.operand(1).elems) {
+      flies(o);
       places.push_back(d.use(o, Type::B32));
+    }
   else
     places.push_back(d.use(d.operand(1), Type::B64));
   places.push_back(d.use(d.operand(2), Type::B64));

@@ -21,6 +21,8 @@ struct FlowInstr {
   int64_t target = -1; ///< branch target, statement index
   bool fallsThrough = true;
   bool partial = false; ///< guarded: a definition does not end the old value's life
+  enum Role : uint8_t { Ordinary, Copy, WgmmaFence, WgmmaWaitAll } role = Ordinary;
+  std::vector<int32_t> inFlight; ///< registers that a wgmma uses until it is waited for
 };
 
 struct FlowBlock {

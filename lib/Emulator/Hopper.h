@@ -55,7 +55,8 @@ struct BulkOp {
 /// Accumulators of a wgmma that wait for wgmma.wait_group.
 struct WgmmaOp {
   std::vector<uint32_t> places;
-  std::vector<uint32_t> values; ///< places.size() columns of 32
+  std::vector<uint32_t> values;  ///< places.size() columns of 32
+  std::vector<uint32_t> tracked; ///< registers that RegisterChecks asks about
   uint32_t time = 0;
   bool delivered = false;
 };
@@ -66,14 +67,30 @@ struct HopperWarp {
   std::vector<WgmmaOp> openWgmma;
   std::deque<std::vector<WgmmaOp>> wgmmaGroups;
   bool fenced = false;         ///< has executed a wgmma.fence
-  uint32_t registers = 0;      ///< by setmaxnreg; 0 until then
+  uint32_t registers = 0;      ///< per thread; 0 until the first setmaxnreg
+  bool wantsRegisters = false; ///< in a setmaxnreg.inc that waits for the pool
   uint32_t clusterArrived = 0; ///< lanes that have arrived in the present phase
   uint32_t clusterOwed = 0;    ///< lanes that have arrived and not yet waited
   uint32_t phasesArrived = 0, phasesWaited = 0;
   bool initFenced = false; ///< fence.mbarrier_init since the last arrival
 };
 
+/// An instruction that all four warps of a warpgroup must execute alike.
+struct WarpgroupStep {
+  const Rec *rec;
+  uint64_t a, b; ///< descriptors, or the operand
+  uint32_t warp; ///< who came first
+  uint32_t passed;
+};
+struct Warpgroup {
+  std::deque<WarpgroupStep> steps; ///< that not all warps have passed
+  uint32_t firstStep = 0;
+  uint32_t position[4] = {};
+};
+
 struct HopperState {
+  std::array<Warpgroup, 8> warpgroups;
+  uint32_t freeRegisters = 0; ///< per lane of a warp, given back by setmaxnreg.dec
   std::unordered_map<uint32_t, Mbarrier> mbarriers; ///< by shared address
   std::deque<std::shared_ptr<BulkOp>> queue;        ///< loads not yet delivered
   std::array<HopperWarp, 32> warps;
@@ -84,6 +101,9 @@ bool requireMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t
 void deliverBulk(Cta &cta, BulkOp &op);
 /// Delivers one queued load (all of them unless the policy is random). False when there is none.
 bool deliverPending(Cta &cta);
+/// Compares the warp's next step with that of its warpgroup. False after a report.
+bool warpgroupStep(Warp &w, const Rec *r, uint64_t a, uint64_t b);
+bool checkWarpgroups(Cta &cta);
 /// Checks that must hold when a thread block ends. False after a report.
 bool checkCtaEnd(Cta &cta);
 /// Completes the cluster barrier when every live warp has arrived.

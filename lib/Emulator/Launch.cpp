@@ -12,6 +12,7 @@
 #include "AsyncOps.h"
 #include "Cluster.h"
 #include "Hopper.h"
+#include "RegisterChecks.h"
 #include "WarpOps.h"
 
 #include <algorithm>
@@ -19,7 +20,8 @@
 
 namespace attnc::emu {
 
-Warp::Warp() : async(std::make_unique<AsyncState>()) {}
+Warp::Warp()
+    : async(std::make_unique<AsyncState>()), registers(std::make_unique<RegisterState>()) {}
 Warp::~Warp() = default;
 Cta::Cta() : races(std::make_unique<RaceDetector>()), hopper(std::make_unique<HopperState>()) {}
 Cta::~Cta() = default;
@@ -135,6 +137,7 @@ void initWarp(Launch &L, Cta &cta, Warp &w, uint32_t id, uint32_t threads) {
   w.base[0] = w.file;
   w.base[1] = const_cast<char *>(k.constantBase());
   w.async->clear();
+  w.registers->reset(k.numTracked);
   // A pattern that is a NaN as a float and far from anything as an address.
   uint32_t poison = 0x7fffdead;
   for (uint32_t i = 0; i + 4 <= k.fileBytes; i += 4)

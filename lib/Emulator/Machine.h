@@ -34,6 +34,7 @@ class DeviceMemory;
 class RaceDetector;
 class ThreadedCode;
 struct AsyncState;
+struct RegisterState;
 struct HopperState;
 
 using Handler = const Rec *(*)(Warp &, const Rec *);
@@ -79,6 +80,7 @@ struct Kernel {
   uint32_t localBytes = 0; ///< per thread
   uint32_t maxLive32 = 0;  ///< most 32-bit register units live at once (64-bit count two)
   uint32_t numMemoryRecs = 0;
+  uint32_t numTracked = 0;            ///< registers with run-time checks, see RegisterChecks.h
   std::shared_ptr<ThreadedCode> code; ///< null: execute by the loop
   const char *constantBase() const {
     auto p = reinterpret_cast<uintptr_t>(constants.data());
@@ -105,7 +107,7 @@ struct Join {
 };
 
 /// Why a warp is not running; used by the scheduler and in the deadlock report.
-enum class Wait : uint8_t { None, Barrier, Mbarrier, Cluster, Converge, Group };
+enum class Wait : uint8_t { None, Barrier, Mbarrier, Cluster, Converge, Group, Registers };
 
 enum class Stop : uint8_t { Yield, Blocked, Done, Fault };
 
@@ -131,6 +133,7 @@ struct Warp {
   uint64_t executed = 0; ///< block heads passed, for %clock
   bool polled = false;   ///< stopped because a wait condition was false, not for the budget
   std::unique_ptr<AsyncState> async;
+  std::unique_ptr<RegisterState> registers;
   char *file = nullptr;
   char *local = nullptr; ///< 32 x Kernel::localBytes
   ~Warp();

@@ -246,18 +246,4 @@ const Rec *proxyFence(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-/// imm: registers; aux 1: increase. Only the contract is checked, there is no register file to
-/// share.
-const Rec *setMaxRegisters(Warp &w, const Rec *r) {
-  HopperWarp &me = w.cta->hopper->warps[w.id];
-  uint32_t n = static_cast<uint32_t>(r->imm);
-  if (w.exec != allLanes)
-    return fault(w, r, -1, "divergent-collective", "setmaxnreg needs all lanes of the warp");
-  if (me.registers && (r->aux ? n < me.registers : n > me.registers))
-    return fault(w, r, -1, "invalid-operand", "setmaxnreg.%s to %u, but the warp has %u registers",
-                 r->aux ? "inc" : "dec", n, me.registers);
-  me.registers = n;
-  return r + 1;
-}
-
 } // namespace attnc::emu

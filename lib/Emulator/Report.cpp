@@ -4,6 +4,7 @@
 // pointer is noise. The deadlock report lists every warp that has not ended with what it waits for,
 // because the bug is usually in the warp that is *not* there.
 #include "Cluster.h"
+#include "Hopper.h"
 #include "Launch.h"
 
 #include <cinttypes>
@@ -74,6 +75,11 @@ static std::string describeWait(const Warp &w) {
     return text;
   case Wait::Cluster:
     return "waits at the cluster barrier";
+  case Wait::Registers:
+    snprintf(text, sizeof text,
+             "waits for %" PRIu64 " more registers per thread; the pool of the block has %u",
+             w.waitArg, w.cta->hopper->freeRegisters);
+    return text;
   case Wait::Group:
     return "waits for asynchronous work";
   case Wait::Converge:

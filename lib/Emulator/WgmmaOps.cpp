@@ -17,6 +17,7 @@
 #include "Alu.h"
 #include "Cluster.h"
 #include "Hopper.h"
+#include "RegisterChecks.h"
 
 #include <cmath>
 #include <cstring>
@@ -315,6 +316,7 @@ bool uniformDescriptor(Warp &w, const Rec *r, uint32_t operand, const char *whic
 
 const Rec *wgmmaFence(Warp &w, const Rec *r) {
   w.cta->hopper->warps[w.id].fenced = true;
+  std::fill(w.registers->modified.begin(), w.registers->modified.end(), uint8_t(0));
   return r + 1;
 }
 
@@ -332,6 +334,8 @@ const Rec *wgmmaWait(Warp &w, const Rec *r) {
     for (WgmmaOp &op : me.wgmmaGroups.front()) {
       deliverWgmma(w, op);
       time = std::max(time, op.time);
+      for (uint32_t t : op.tracked)
+        --w.registers->flights[t];
     }
     me.wgmmaGroups.pop_front();
   }
@@ -360,21 +364,23 @@ const Rec *wgmmaMma(Warp &w, const Rec *r) {
   const uint32_t *operands = r->ext + count;
   float signA = flags & 2 ? -1.0f : 1.0f, signB = flags & 4 ? -1.0f : 1.0f;
   alignas(64) float a[16 * 32], b[32 * 256], acc[128 * 32]; // the largest shapes
-  uint64_t bits;
+  uint64_t descriptorA = 0, descriptorB;
+  if ((!registersA && !uniformDescriptor(w, r, operands[0], "A", descriptorA)) ||
+      !uniformDescriptor(w, r, operands[registersA ? 4 : 1], "B", descriptorB) ||
+      !warpgroupStep(w, r, descriptorA, descriptorB))
+    return nullptr;
   deliverOverlapping(w, me, r->ext[0]);
   if (registersA) {
     fragmentA(w, operands, ta, k, a);
   } else {
-    if (!uniformDescriptor(w, r, operands[0], "A", bits) ||
-        !readOperand(w, r, Descriptor(bits), 16 * (w.id % 4), 16, k, ta, transA,
+    if (!readOperand(w, r, Descriptor(descriptorA), 16 * (w.id % 4), 16, k, ta, transA,
                      [&](uint32_t m, uint32_t kk, float v) { a[m * k + kk] = v; }))
       return nullptr;
   }
   for (uint32_t i = 0; i < 16 * k; ++i)
     a[i] *= signA;
   // B as the multiply wants it: [k][n/8][p][t] with n = 8j + 2t + p.
-  if (!uniformDescriptor(w, r, operands[registersA ? 4 : 1], "B", bits) ||
-      !readOperand(w, r, Descriptor(bits), 0, n, k, tb, transB,
+  if (!readOperand(w, r, Descriptor(descriptorB), 0, n, k, tb, transB,
                    [&](uint32_t column, uint32_t kk, float v) {
                      b[kk * n + (column & ~7u) + (column & 1) * 4 + (column >> 1 & 3)] = v * signB;
                    }))

@@ -151,7 +151,10 @@ CUresult launch(FunctionHandle *f, LaunchConfig config, void **params, void **ex
   if (r.ok)
     return success;
   publishReport(s, r.report);
-  return codeFor(r.kind);
+  CUresult code = codeFor(r.kind);
+  if (code >= illegalAddress && code <= launchFailed)
+    s.sticky = code;
+  return code;
 }
 
 } // namespace

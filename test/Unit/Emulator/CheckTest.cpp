@@ -242,6 +242,7 @@ TEST_F(Check, DivergentCollectives) {
   expectKind("setp.lt.u32 %p0, %r0, 16; @%p0 bar.sync 0;", "divergent-barrier");
   expectKind(
       "setp.lt.u32 %p0, %r0, 16; mov.u32 %r3, 0; mov.u32 %r4, 0; mov.u32 %r5, 0; mov.u32 %r6, 0;"
+      "mov.f32 %f0, 0f00000000; mov.f32 %f1, %f0; mov.f32 %f2, %f0; mov.f32 %f3, %f0;"
       "@%p0 mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f0,%f1,%f2,%f3}, {%r3,%r4}, "
       "{%r5}, {%f0,%f1,%f2,%f3};",
       "divergent-collective", "mma.sync");
