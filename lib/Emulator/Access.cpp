@@ -4,6 +4,7 @@
 // for every access; then initialisation, read-only use and races, which `Options::checks` controls.
 // Each check has a cheap test over the whole warp and names the guilty lane only when that fails.
 #include "Access.h"
+#include "AccessHistory.h"
 #include "Cluster.h"
 
 #include <algorithm>
@@ -343,11 +344,14 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
     countAccess(w, r, a);
   if (!L.options.checks)
     return true;
+  bool good = true;
   if (a.space == Space::Shared)
-    return sharedChecks(w, r, a);
-  if (a.space == Space::Global || a.space == Space::Const)
-    return globalChecks(w, r, a);
-  return true;
+    good = sharedChecks(w, r, a);
+  else if (a.space == Space::Global || a.space == Space::Const)
+    good = globalChecks(w, r, a);
+  if (good && L.thorough && (a.space == Space::Shared || a.space == Space::Global))
+    return checkThoroughly(w, r, a);
+  return good;
 }
 
 char *sharedObject(Cta &cta, Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes) {

@@ -51,6 +51,14 @@ constexpr uint32_t memSync = 1u << 19;
 constexpr uint32_t memSpaceShift = 20; ///< Space, in bits 20-23
 constexpr uint32_t memRegShift = 24;   ///< bytes of the data registers: 2, 4 or 8
 
+// Bits of Rec::aux2 for loads, stores and atomics; the low 17 are those of atomicOp.
+constexpr uint32_t memAcquire = 1u << 17;
+constexpr uint32_t memRelease = 1u << 18;
+constexpr uint32_t memCtaScope = 1u << 19; ///< does not synchronize with other blocks
+
+/// Stands for all lanes of a warp in a lane's place.
+constexpr int collectiveLane = 32;
+
 const Rec *loadOp(Warp &, const Rec *);
 const Rec *storeOp(Warp &, const Rec *);
 /// atom and red. ext: b (per element), c, then the old values when bit 16 of aux2 is set.

@@ -7,6 +7,7 @@
 // A tensor copy is broken into pieces that are contiguous in both memories: 16-byte chunks of the
 // box rows, because that is the unit the swizzle permutes. Elements outside the tensor are filled
 // with zero (or NaN) by loads and skipped by stores, and the mbarrier always counts the whole box.
+#include "AccessHistory.h"
 #include "AsyncOps.h"
 #include "Cluster.h"
 #include "Hopper.h"
@@ -119,6 +120,10 @@ bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
             describeAddress(w, Space::Global, p.global).c_str());
       return false;
     }
+    if (w.cta->launch->thorough &&
+        !checkBulkThoroughly(w, r, lane, p.global, p.bytes, op.kind != BulkOp::Load,
+                             op.reduction >= 0))
+      return false;
     if (w.cta->launch->options.checks && op.kind == BulkOp::Load) {
       if (uint64_t hole = m.firstUninitialized(p.global, p.bytes)) {
         fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written",

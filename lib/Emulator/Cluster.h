@@ -23,8 +23,22 @@ struct RemoteUse {
   const Rec *rec = nullptr;
 };
 
+/// What is known to have happened, by the serial number of a cluster. Only the thorough checks need
+/// to know of other clusters.
+using Knowledge = std::map<uint32_t, VectorClock>;
+
+/// Fences of a warp, for release and acquire patterns at global memory.
+struct FenceState {
+  Knowledge observed;  ///< by relaxed reads since the last fence
+  Knowledge published; ///< known at the last fence, which relaxed writes hand on
+  bool fenced = false;
+};
+
 struct Cluster {
   std::vector<std::unique_ptr<Cta>> blocks; ///< by rank
+  uint32_t serial = 0;                      ///< in the launch, from one
+  Knowledge foreign;                        ///< of other clusters
+  std::vector<FenceState> fences;           ///< by member
   Clocks clocks;
   uint32_t phase = 0;             ///< completed phases of the cluster barrier
   VectorClock gathering, meeting; ///< joins of the arrivals in the present and the previous phase

@@ -3,6 +3,7 @@
 // Decoding of loads, stores, atomics, non-bulk asynchronous copies, fences and the hints that do
 // nothing here. Cache operators are hints; `.volatile`, `.relaxed`, `.acquire` and `.release` mark
 // an access as synchronizing, which exempts it from the race detector.
+#include "AccessHistory.h"
 #include "AsyncOps.h"
 #include "Decode.h"
 
@@ -19,13 +20,24 @@ Space takeSpace(Decoder &d) {
   return i < 0 ? Space::Generic : list[i];
 }
 
-/// Ordering semantics and scope; true when the access synchronizes.
-bool takeOrdering(Decoder &d) {
-  bool sync =
-      d.mods->takeOneOf({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"}) >= 0;
-  d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
+/// Ordering semantics and scope.
+struct Ordering {
+  bool strong = false;
+  uint32_t bits = 0; ///< memAcquire, memRelease, memCtaScope
+};
+Ordering takeOrdering(Decoder &d) {
+  int order = d.mods->takeOneOf({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"});
+  Ordering o;
+  o.strong = order >= 0;
+  o.bits = order == 2   ? memAcquire
+           : order == 3 ? memRelease
+           : order == 4 ? memAcquire | memRelease
+                        : 0;
+  int scope = d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
+  if (scope == 0)
+    o.bits |= memCtaScope;
   d.mods->take("weak");
-  return sync;
+  return o;
 }
 
 unsigned takeVector(Decoder &d) {
@@ -49,7 +61,7 @@ bool isSignedType(Type t) {
 void loadStore(Decoder &d, bool store) {
   Space space = takeSpace(d);
   bool nonCoherent = d.mods->take("nc");
-  bool sync = takeOrdering(d);
+  Ordering order = takeOrdering(d);
   unsigned count = takeVector(d);
   d.mods->skipCacheHints();
   Type type = needType(d);
@@ -77,8 +89,9 @@ void loadStore(Decoder &d, bool store) {
   r.imm = staging.imm;
   r.aux = staging.aux | bytes | count << memCountShift |
           (isSignedType(type) && !store ? memSigned : 0) | (nonCoherent ? memNonCoherent : 0) |
-          (sync ? memSync : 0) | static_cast<uint32_t>(space) << memSpaceShift |
+          (order.strong ? memSync : 0) | static_cast<uint32_t>(space) << memSpaceShift |
           regBytes << memRegShift;
+  r.aux2 = order.bits;
   r.counter = d.newCounter();
   d.ext(r, places);
 }
@@ -86,7 +99,7 @@ void loadStore(Decoder &d, bool store) {
 void atomic(Decoder &d) {
   bool reduction = d.instr().opcode == "red";
   Space space = takeSpace(d);
-  takeOrdering(d);
+  Ordering order = takeOrdering(d);
   d.mods->take("noftz");
   unsigned count = takeVector(d);
   d.mods->skipCacheHints();
@@ -120,7 +133,7 @@ void atomic(Decoder &d) {
   r.aux = staging.aux | bytes | count << memCountShift | memSync |
           static_cast<uint32_t>(space) << memSpaceShift | (bytes == 8 ? 8u : 4u) << memRegShift;
   r.aux2 = static_cast<uint32_t>(list[op]) | static_cast<uint32_t>(type) << 8 |
-           (reduction ? 0 : 1u << 16);
+           (reduction ? 0 : 1u << 16) | order.bits;
   r.counter = d.newCounter();
   d.ext(r, places);
 }
@@ -188,14 +201,15 @@ void cp(Decoder &d) {
   copyAsync(d);
 }
 
-/// Fences change nothing about values, which are sequentially consistent here.
+/// Fences change nothing about values, which are sequentially consistent here; they are events for
+/// the race detector.
 void fence(Decoder &d) {
   if (decodeProxyFence(d))
     return;
   d.mods->takeOneOf({"sc", "acq_rel", "acquire", "release"});
-  d.mods->takeOneOf({"cta", "cluster", "gpu", "sys", "gl"});
+  int scope = d.mods->takeOneOf({"cta", "cluster", "gpu", "sys", "gl"});
   d.expectOperands(0, 0);
-  d.emit(nothing);
+  d.emit(memoryFence).aux = scope > 0;
 }
 
 /// Hints: operands are checked to be registers or addresses by the reader, nothing is executed.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Machine: device profiles, options from the environment, loading modules and launching kernels.
+#include "AccessHistory.h"
 #include "Decode.h"
 #include "Launch.h"
 
@@ -33,14 +34,6 @@ Options optionsFromEnvironment() {
     const char *v = std::getenv(name);
     return v ? v : "";
   };
-  auto flag = [&](const char *name, bool &out) {
-    std::string v = get(name);
-    if (v.empty())
-      return;
-    if (v != "0" && v != "1")
-      throw std::invalid_argument(std::string(name) + " must be 0 or 1, found '" + v + "'");
-    out = v == "1";
-  };
   auto seeded = [&](const char *name, const std::string &v) {
     if (v == "random")
       return true;
@@ -53,7 +46,11 @@ Options optionsFromEnvironment() {
                                   v + "'");
     return true;
   };
-  flag("ATTNC_EMU_CHECKS", o.checks);
+  std::string checks = get("ATTNC_EMU_CHECKS");
+  if (!checks.empty() && checks != "0" && checks != "1" && checks != "2")
+    throw std::invalid_argument("ATTNC_EMU_CHECKS must be 0, 1 or 2, found '" + checks + "'");
+  o.checks = checks != "0";
+  o.thorough = checks == "2";
   std::string delivery = get("ATTNC_EMU_DELIVERY");
   if (delivery == "early")
     o.delivery = Delivery::Early;

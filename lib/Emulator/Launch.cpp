@@ -9,6 +9,7 @@
 // the number that a real device would keep resident: that is what makes persistent kernels with
 // semaphores work, and what reproduces the deadlocks of kernels that assume more.
 #include "Launch.h"
+#include "AccessHistory.h"
 #include "AsyncOps.h"
 #include "Cluster.h"
 #include "Hopper.h"
@@ -23,6 +24,8 @@ namespace attnc::emu {
 Warp::Warp()
     : async(std::make_unique<AsyncState>()), registers(std::make_unique<RegisterState>()) {}
 Warp::~Warp() = default;
+Launch::Launch() = default;
+Launch::~Launch() = default;
 Cta::Cta() : races(std::make_unique<RaceDetector>()), hopper(std::make_unique<HopperState>()) {}
 Cta::~Cta() = default;
 
@@ -181,6 +184,7 @@ void initCta(Launch &L, Cluster &cluster, Cta &cta, uint32_t rank, uint64_t line
   for (NamedBarrier &b : cta.barriers)
     b = NamedBarrier();
   *cta.hopper = HopperState();
+  cta.history = L.thorough ? std::make_unique<AccessHistory>() : nullptr;
   size_t fileBytes = (k.fileBytes + 127) / 64 * 64, localBytes = size_t(k.localBytes) * 32;
   char *files = aligned(cta.fileStore, fileBytes * cta.numWarps);
   char *locals = aligned(cta.localStore, localBytes * cta.numWarps);
@@ -212,6 +216,9 @@ void initCluster(Launch &L, Cluster &cluster, uint64_t linear) {
   cluster.remoteUses.assign(size, {});
   cluster.spins = 0;
   cluster.pollRounds = 0;
+  cluster.serial = static_cast<uint32_t>(linear) + 1;
+  cluster.foreign.clear();
+  cluster.fences.assign(L.thorough ? size * warps : 0, {});
 }
 
 enum class Progress { Finished, Advanced, Spinning, Stuck, Failed };
@@ -345,6 +352,8 @@ void runLaunch(Launch &L) {
   L.memoryCounters.assign(L.kernel->numMemoryRecs + 1, MemoryCounters());
   L.lastBlock.assign(L.kernel->numMemoryRecs + 1, {~0ull, 0});
   L.random.seed(L.options.seed);
+  if (L.options.checks && L.options.thorough)
+    L.thorough = std::make_unique<ThoroughState>();
   runGrid(L);
   removeReadOnlyMarks(L);
 }

@@ -22,6 +22,8 @@ struct ReadOnlyUse {
 };
 
 struct Launch {
+  Launch();
+  ~Launch();
   const Kernel *kernel = nullptr;
   const Profile *profile = nullptr;
   DeviceMemory *memory = nullptr;
@@ -35,6 +37,7 @@ struct Launch {
   std::unordered_map<uint64_t, ReadOnlyUse> readOnly; ///< by start of the allocation
   uint64_t divergentBranches = 0, barrierWaits = 0;
   std::mt19937_64 random;
+  std::unique_ptr<ThoroughState> thorough; ///< null unless Options::thorough
   bool failed = false;
   std::string kind, report;
   uint32_t line = 0;

@@ -32,6 +32,8 @@ struct Cluster;
 struct Rec;
 class DeviceMemory;
 class RaceDetector;
+class AccessHistory;
+struct ThoroughState;
 class ThreadedCode;
 struct AsyncState;
 struct RegisterState;
@@ -168,6 +170,7 @@ struct Cta {
   std::vector<std::unique_ptr<Warp>> warps;
   NamedBarrier barriers[16];
   std::unique_ptr<RaceDetector> races;
+  std::unique_ptr<AccessHistory> history; ///< of shared memory, see Options::thorough
   std::unique_ptr<HopperState> hopper; ///< sm_90 machinery, see Hopper.h
   std::vector<char> sharedStore, fileStore, localStore;
   bool progressed = false;

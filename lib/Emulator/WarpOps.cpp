@@ -8,6 +8,7 @@
 // the same instruction. Reading the value of a lane that does not take part is undefined in PTX and
 // an error here. `.aligned` instructions need the whole warp at once, always.
 #include "WarpOps.h"
+#include "Cluster.h"
 
 #include <algorithm>
 #include <cstring>
@@ -201,7 +202,10 @@ const Rec *activeMask(Warp &w, const Rec *r) {
 }
 
 const Rec *warpSync(Warp &w, const Rec *r) {
-  return converged(w, r, memberMask(w, r->o[0]), "bar.warp.sync") ? r + 1 : nullptr;
+  if (!converged(w, r, memberMask(w, r->o[0]), "bar.warp.sync"))
+    return nullptr;
+  w.cta->cluster->clocks.tickWarp(w.member); // what came before is ordered for all lanes
+  return r + 1;
 }
 
 /// Rows of a matrix instruction: lanes 8m..8m+7 give the rows of matrix m. aux2: matrices in bits

@@ -32,6 +32,7 @@ options:
   --delivery POLICY    of asynchronous copies: early, late (default), random:SEED
   --schedule POLICY    of warps: rr (default), random:SEED
   --no-checks          only bounds and alignment
+  --thorough           also races in global memory and between lanes of a warp
   --counters FILE      write counters per kernel and PTX line as JSON ('-': stdout)
   --list               list the kernels and their parameters and exit
   --help
@@ -85,11 +86,12 @@ Dim3 dimensions(const std::string &text, const std::string &what) {
 
 /// Policies are spelled as in the environment, and go through the same reader.
 void setPolicy(Command &c, const char *variable, const char *value) {
-  bool counters = c.options.counters, checks = c.options.checks;
+  bool counters = c.options.counters, checks = c.options.checks, thorough = c.options.thorough;
   setenv(variable, value, 1);
   c.options = optionsFromEnvironment();
   c.options.counters = counters;
   c.options.checks = checks;
+  c.options.thorough = thorough;
 }
 
 Command parseCommand(int argc, char **argv) {
@@ -122,6 +124,8 @@ Command parseCommand(int argc, char **argv) {
       setPolicy(c, "ATTNC_EMU_SCHEDULE", value());
     else if (a == "--no-checks")
       c.options.checks = false;
+    else if (a == "--thorough")
+      c.options.thorough = true;
     else if (a == "--counters")
       c.counters = value(), c.options.counters = true;
     else if (a == "--list")

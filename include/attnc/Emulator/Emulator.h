@@ -45,6 +45,7 @@ enum class Delivery : uint8_t { Early, Late, Random };
 /// How a launch is executed and checked.
 struct Options {
   bool checks = true; ///< initialisation, races, pending copies; bounds are always checked
+  bool thorough = false; ///< with `checks`: races in global memory and between lanes; slow
   Delivery delivery = Delivery::Late;
   uint64_t seed = 1;     ///< of Random delivery and of the scheduler when `shuffle` is set
   bool shuffle = false;  ///< run ready warps in random instead of round-robin order

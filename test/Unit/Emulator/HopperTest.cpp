@@ -43,6 +43,7 @@ TEST_F(Hopper, TmaWgmmaPipeline) {
                                                  : Delivery::Random;
       machine.options().shuffle = policy >= 3;
       machine.options().seed = policy;
+      machine.options().thorough = policy == 4;
       uint64_t dc = reserve<float>(M * N);
       TensorMap ma = map2d(9, da, K, M, 64, 64, 3), mb = map2d(9, db, K, N, 64, 64, 3),
                 mc = map2d(7, dc, N, M, 32, 64, 0);
