@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 namespace attnc::emu {
 
@@ -347,6 +348,7 @@ void Decoder::layoutVariables() {
     at += v.size;
     return here;
   };
+  std::map<std::string, Variable> onStack; ///< sibling scopes may repeat a name
   std::vector<const Variable *> dynamic;
   auto addShared = [&](const Variable &v) {
     if (v.size)
@@ -360,9 +362,12 @@ void Decoder::layoutVariables() {
   for (const Variable &v : function.variables) {
     if (v.space == Space::Shared)
       addShared(v);
-    else if (v.space == Space::Local)
-      localOffsets[v.name] = place(local, v);
+    else if (auto [it, isNew] = onStack.emplace(v.name, v); !isNew)
+      it->second.size = std::max(it->second.size, v.size),
+      it->second.align = std::max(it->second.align, v.align);
   }
+  for (auto &[name, v] : onStack) // .local variables, and .param variables of calls
+    localOffsets[name] = place(local, v);
   uint32_t align = 16;
   for (const Variable *v : dynamic)
     align = std::max(align, v->align);
@@ -385,13 +390,17 @@ void Decoder::layoutFile(const SlotAssignment &slots) {
   scratch = at;
   at += 256;
   uint32_t base32 = at, base64 = base32 + slots.count32 * 128;
-  at = base64 + slots.count64 * 256;
+  uint32_t base128 = base64 + slots.count64 * 256;
+  at = base128 + slots.count128 * 2 * quadHalf;
+  moreScratch = at;
+  at += needsScratch ? 8 * 128 : 0;
   places.resize(function.registers.size());
   for (size_t r = 0; r < places.size(); ++r) {
     Type t = function.registers[r].type;
-    places[r] = t == Type::Pred  ? (slots.slot[r] + reservedPredicates) * 4
-                : t == Type::B64 ? base64 + slots.slot[r] * 256
-                                 : base32 + slots.slot[r] * 128;
+    places[r] = t == Type::Pred   ? (slots.slot[r] + reservedPredicates) * 4
+                : t == Type::B64  ? base64 + slots.slot[r] * 256
+                : t == Type::B128 ? base128 + slots.slot[r] * 2 * quadHalf
+                                  : base32 + slots.slot[r] * 128;
   }
   for (auto &[special, where] : specialPlaces) {
     where = at;

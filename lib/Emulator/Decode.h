@@ -42,6 +42,9 @@ private:
   std::vector<bool> taken;
 };
 
+/// A 128-bit register is a column of low halves and, so many bytes later, one of high halves.
+constexpr uint32_t quadHalf = 256;
+
 class Decoder {
 public:
   Decoder(const Module &m, const Function &f, const Profile &p,
@@ -68,6 +71,11 @@ public:
   uint32_t scratchPredicate() const { return 0; }
   uint32_t carryPredicate() const { return 4; }
   uint32_t scratchColumn() const { return scratch; }
+  /// Eight more scratch columns of 32 bits, for instructions made of several records.
+  uint32_t scratchColumns() {
+    needsScratch = true;
+    return moreScratch;
+  }
   uint32_t constant(uint64_t bits, bool wide);
   Type registerType(const Operand &o) const;
 
@@ -82,6 +90,10 @@ public:
   /// o[0], imm and memAddress64 for an address operand; `space` may be refined by a symbol.
   void address(Rec &r, const Operand &o, Space space);
   uint64_t symbolAddress(const Operand &o, Space *space = nullptr);
+  /// Whether an address names a .param variable of a call, which lives in local memory.
+  bool isCallParameter(const Operand &address) const {
+    return !address.elems.empty() && localOffsets.count(address.elems[0].name);
+  }
   /// Where the generic window of shared or local memory begins.
   uint64_t memoryWindow(Space s) const {
     return s == Space::Shared ? memory.sharedWindow() : memory.localWindow();
@@ -115,7 +127,8 @@ private:
   std::unordered_map<uint8_t, uint32_t> specialPlaces;
   std::unordered_map<std::string, uint32_t> constantPlaces;
   std::vector<char> constantBytes;
-  uint32_t scratch = 64;
+  uint32_t scratch = 64, moreScratch = 0;
+  bool needsScratch = false;
   std::vector<uint32_t> blockStart; ///< record index of each block
   Rec discard;
 };

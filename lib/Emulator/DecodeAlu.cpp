@@ -32,8 +32,45 @@ Type needType(Decoder &d) {
   return t;
 }
 
+namespace {
+const Rec *splitPart(Warp &, const Rec *);
+const Rec *packParts(Warp &, const Rec *);
+
+/// .f32x2 is the single-precision operation on both halves of 64-bit registers.
+void packedSingles(Decoder &d, AluKey k, unsigned sources) {
+  if (d.profile.major < 10)
+    d.fail(".f32x2 needs sm_100");
+  if (k.op != Alu::Add && k.op != Alu::Sub && k.op != Alu::Mul && k.op != Alu::Fma)
+    d.fail("there is no .f32x2 form");
+  d.expectOperands(sources + 1, sources + 1);
+  uint32_t packed[4] = {};
+  for (unsigned i = 1; i <= sources; ++i)
+    packed[i] = d.use(d.operand(i), Type::B64);
+  packed[0] = d.def(d.operand(0), Type::B64);
+  uint32_t columns = d.scratchColumns();
+  auto column = [&](unsigned i, unsigned half) { return columns + (2 * i + half) * 128; };
+  k.type = Type::F32;
+  for (unsigned half = 0; half < 2; ++half) {
+    for (unsigned i = 1; i <= sources; ++i) {
+      Rec &split = d.emit(splitPart);
+      split.o[0] = column(i, half), split.o[1] = packed[i];
+      split.imm = 32 * half, split.aux = 32, split.aux2 = 1;
+    }
+    Rec &r = d.emitAlu(k);
+    for (unsigned i = 0; i <= sources; ++i)
+      r.o[i] = column(i, half);
+  }
+  Rec &pack = d.emit(packParts);
+  pack.o[0] = packed[0];
+  pack.imm = 32, pack.aux = 2, pack.aux2 = 2;
+  d.ext(pack, {column(0, 0), column(0, 1)});
+}
+} // namespace
+
 /// d, a, ... all of the key's type.
 void emitUniform(Decoder &d, const AluKey &k, unsigned sources) {
+  if (k.type == Type::F32x2)
+    return packedSingles(d, k, sources);
   d.expectOperands(sources + 1, sources + 1);
   uint32_t places[4] = {};
   for (unsigned i = 1; i <= sources; ++i)
@@ -284,9 +321,36 @@ void pack(Decoder &d, Type type) {
   d.ext(r, places);
 }
 
+/// mov.b128: a copy, or from and to two 64-bit registers.
+void movQuad(Decoder &d) {
+  auto halves = [&](const Operand &o, bool isDef) -> std::pair<uint32_t, uint32_t> {
+    auto one = [&](const Operand &part, Type t) { return isDef ? d.def(part, t) : d.use(part, t); };
+    if (o.kind != Operand::Vector) {
+      if (o.kind != Operand::Reg)
+        d.fail("expects a 128-bit register");
+      uint32_t at = one(o, Type::B128);
+      return {at, at + quadHalf};
+    }
+    if (o.elems.size() != 2)
+      d.fail("expects two 64-bit registers");
+    uint32_t low = one(o.elems[0], Type::B64);
+    return {low, one(o.elems[1], Type::B64)};
+  };
+  auto from = halves(d.operand(1), false), to = halves(d.operand(0), true);
+  AluKey k;
+  k.op = Alu::Mov;
+  k.type = Type::B64;
+  Rec &low = d.emitAlu(k);
+  low.o[0] = to.first, low.o[1] = from.first;
+  Rec &high = d.emitAlu(k);
+  high.o[0] = to.second, high.o[1] = from.second;
+}
+
 void mov(Decoder &d) {
   Type type = needType(d);
   d.expectOperands(2, 2);
+  if (bitsOf(type) == 128)
+    return movQuad(d);
   const Operand &to = d.operand(0), &from = d.operand(1);
   auto badSplit = [&](const Operand &v) {
     return v.elems.size() < 2 || bitsOf(type) % v.elems.size() || bitsOf(type) > 64 ||
@@ -320,8 +384,6 @@ void mov(Decoder &d) {
     r.aux = negated;
     return;
   }
-  if (bitsOf(type) == 128)
-    d.fail("128-bit moves are not supported");
   uint32_t a = d.use(from, type), dst = d.def(to, type);
   k.type = bitsOf(type) == 64 ? Type::B64 : bitsOf(type) == 16 ? Type::B16 : Type::B32;
   Rec &r = d.emitAlu(k);

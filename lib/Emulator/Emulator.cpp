@@ -3,6 +3,7 @@
 // Machine: device profiles, options from the environment, loading modules and launching kernels.
 #include "AccessHistory.h"
 #include "Decode.h"
+#include "Inline.h"
 #include "Launch.h"
 
 #include <cstdlib>
@@ -151,7 +152,11 @@ std::unique_ptr<LoadedModule> Machine::load(std::string_view ptx) {
     auto k = std::make_unique<Kernel>();
     k->module = &m;
     k->function = &f;
-    Decoder(m, f, prof, symbols, *mem, *k).run();
+    if (hasCalls(f)) {
+      k->expanded = std::make_unique<Function>(expandCalls(m, f));
+      k->function = k->expanded.get();
+    }
+    Decoder(m, *k->function, prof, symbols, *mem, *k).run();
     loaded->kernels.push_back(std::move(k));
   }
   return loaded;

@@ -43,7 +43,7 @@ struct FlowGraph {
 /// Columns of registers, counted in units of their own class (32-bit, 64-bit, predicates).
 struct SlotAssignment {
   std::vector<uint32_t> slot;
-  uint32_t count32 = 0, count64 = 0, countPred = 0;
+  uint32_t count32 = 0, count64 = 0, count128 = 0, countPred = 0;
   uint32_t maxLive32 = 0;
   std::vector<int32_t> uninitialized; ///< registers that are read before any write on every path
 };

@@ -51,6 +51,8 @@ const Rec *exitLanes(Warp &, const Rec *);
 const Rec *guarded(Warp &, const Rec *);
 const Rec *nothing(Warp &, const Rec *);
 const Rec *trap(Warp &, const Rec *);
+const Rec *callTooDeep(Warp &, const Rec *);
+const Rec *assertionFailed(Warp &, const Rec *);
 const Rec *readClock(Warp &, const Rec *);
 
 } // namespace attnc::emu

@@ -69,6 +69,7 @@ struct BlockInfo {
 struct Kernel {
   const Module *module = nullptr;
   const Function *function = nullptr;
+  std::unique_ptr<Function> expanded; ///< what `function` is when the kernel calls others
   std::vector<Rec> recs;
   std::vector<std::unique_ptr<uint32_t[]>> extPool;
   std::vector<BlockInfo> blocks;
@@ -171,7 +172,7 @@ struct Cta {
   NamedBarrier barriers[16];
   std::unique_ptr<RaceDetector> races;
   std::unique_ptr<AccessHistory> history; ///< of shared memory, see Options::thorough
-  std::unique_ptr<HopperState> hopper; ///< sm_90 machinery, see Hopper.h
+  std::unique_ptr<HopperState> hopper;    ///< sm_90 machinery, see Hopper.h
   std::vector<char> sharedStore, fileStore, localStore;
   bool progressed = false;
   bool ended = false; ///< all warps have exited and the checks at the end have been made

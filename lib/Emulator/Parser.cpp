@@ -650,6 +650,7 @@ Operand Parser::parseWordOperand(Function &f) {
       isVariable |= v.name == o.name;
   for (const Function &g : module.functions)
     isVariable |= g.name == o.name;
+  isVariable |= f.name == o.name; // it may call itself
   o.kind = isVariable ? Operand::Symbol : Operand::Label;
   if (isVariable && (lex.peek().is('+') || lex.peek().is('-')))
     o.imm = parseNumber().imm;
