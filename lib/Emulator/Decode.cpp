@@ -4,6 +4,8 @@
 // the register file, and the checks that every instruction family shares. See Decode.h.
 #include "Decode.h"
 
+#include "Forms.h"
+
 #include "Launch.h"
 #include "Threaded.h"
 
@@ -424,6 +426,14 @@ static const std::unordered_map<std::string, DecodeFn> &opcodes() {
   return table;
 }
 
+std::vector<std::string> decodedOpcodes() {
+  std::vector<std::string> list;
+  for (auto &[name, decode] : opcodes())
+    list.push_back(name);
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
 void Decoder::emitCheck(Handler h, const std::vector<int32_t> &registers) {
   if (registers.empty())
     return;
@@ -504,6 +514,8 @@ void Decoder::decodeOne(size_t index) {
     emitChecksAfter();
   if (const std::string *left = m.leftover())
     fail("unsupported modifier '." + *left + "' on '" + current->opcode + "'");
+  if (collecting() && hasForms(current->opcode) && !isForm(*current))
+    fail("no such combination of modifiers and types");
   FlowInstr &f = flow.instrs[index];
   if (collecting()) {
     f.partial = current->guard >= 0;

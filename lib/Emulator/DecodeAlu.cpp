@@ -497,7 +497,7 @@ void cvt(Decoder &d) {
   k.ftz = d.mods->take("ftz");
   k.sat = d.mods->take("sat");
   k.relu = d.mods->take("relu");
-  bool satfinite = d.mods->take("satfinite");
+  bool satfinite = k.nan = d.mods->take("satfinite");
   k.type = needType(d);
   k.source = needType(d);
   bool packedTo = k.type == Type::F16x2 || k.type == Type::BF16x2 || k.type == Type::E4M3x2 ||
@@ -506,7 +506,6 @@ void cvt(Decoder &d) {
   uint32_t a, b = 0, dst;
   if (packedTo) {
     k.op = Alu::CvtPack;
-    k.nan = satfinite;
     bool twoSources = k.source == Type::F32;
     d.expectOperands(twoSources ? 3 : 2, twoSources ? 3 : 2);
     a = d.use(d.operand(1), k.source);
