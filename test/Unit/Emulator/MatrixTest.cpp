@@ -137,45 +137,60 @@ TEST_P(Mma, MatchesNaiveProduct) {
     v = low + int(rng() % (high - low + 1));
   for (int &v : C)
     v = int(rng() % 200) - 100;
-  std::vector<uint32_t> in(32 * 16, 0);
-  for (int lane = 0; lane < 32; ++lane) {
-    int g = lane / 4, t = lane % 4;
-    uint32_t *w = &in[16 * lane];
-    for (int i = 0; i < wordsA * perWord; ++i) {
-      auto [row, col] = placeA(width, s.k, i, g, t);
-      w[i / perWord] |= uint32_t(encode(s.element, A[row * s.k + col])) << (width * (i % perWord));
+  uint64_t din = reserve<uint32_t>(32 * 16), dout = reserve<uint32_t>(32 * 16);
+  auto compare = [&](const std::string &what) {
+    std::vector<uint32_t> in(32 * 16, 0);
+    for (int lane = 0; lane < 32; ++lane) {
+      int g = lane / 4, t = lane % 4;
+      uint32_t *w = &in[16 * lane];
+      for (int i = 0; i < wordsA * perWord; ++i) {
+        auto [row, col] = placeA(width, s.k, i, g, t);
+        w[i / perWord] |= uint32_t(encode(s.element, A[row * s.k + col]))
+                          << (width * (i % perWord));
+      }
+      for (int i = 0; i < wordsB * perWord; ++i) {
+        auto [row, col] = placeB(width, s.k, i, g, t);
+        w[wordsA + i / perWord] |= uint32_t(encode(s.element, B[row * 8 + col]))
+                                   << (width * (i % perWord));
+      }
+      for (int i = 0; i < 4; ++i) {
+        int v = C[(g + 8 * (i >= 2)) * 8 + 2 * t + (i & 1)];
+        uint32_t *c = w + wordsA + wordsB;
+        if (s.accumulator == 'h')
+          c[i / 2] |= uint32_t(roundTo(v, half, Round::Nearest)) << 16 * (i & 1);
+        else
+          c[i] = s.accumulator == 'f' ? bits<uint32_t>(float(v)) : uint32_t(v);
+      }
     }
-    for (int i = 0; i < wordsB * perWord; ++i) {
-      auto [row, col] = placeB(width, s.k, i, g, t);
-      w[wordsA + i / perWord] |= uint32_t(encode(s.element, B[row * 8 + col]))
-                                 << (width * (i % perWord));
+    ASSERT_TRUE(machine.memory().write(din, in.data(), 4 * in.size()));
+    LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(din).add(dout));
+    ASSERT_TRUE(r.ok) << r.report;
+    for (int lane = 0; lane < 32; ++lane) {
+      auto part = download<uint32_t>(dout + 64 * lane, wordsC);
+      for (int i = 0; i < 4; ++i) {
+        int row = lane / 4 + 8 * (i >= 2), col = 2 * (lane % 4) + (i & 1), want = C[row * 8 + col];
+        for (int k = 0; k < s.k; ++k)
+          want += A[row * s.k + k] * B[k * 8 + col];
+        double got = s.accumulator == 'h'
+                         ? double(valueOf(part[i / 2] >> 16 * (i & 1) & 0xffff, half).signedValue())
+                     : s.accumulator == 'f' ? asFloat(part[i])
+                                            : int32_t(part[i]);
+        ASSERT_EQ(got, want) << what << ": row " << row << " column " << col;
+      }
     }
-    for (int i = 0; i < 4; ++i) {
-      int v = C[(g + 8 * (i >= 2)) * 8 + 2 * t + (i & 1)];
-      uint32_t *c = w + wordsA + wordsB;
-      if (s.accumulator == 'h')
-        c[i / 2] |= uint32_t(roundTo(v, half, Round::Nearest)) << 16 * (i & 1);
-      else
-        c[i] = s.accumulator == 'f' ? bits<uint32_t>(float(v)) : uint32_t(v);
+  };
+  compare("random");
+  // One one in A and one in B: every place of A, and with them every place of B and of the result.
+  std::fill(C.begin(), C.end(), 0);
+  for (int i = 0; i < 16 && !HasFatalFailure(); ++i)
+    for (int k = 0; k < s.k && !HasFatalFailure(); ++k) {
+      int j = (i + k + k / 8) % 8;
+      std::fill(A.begin(), A.end(), 0);
+      std::fill(B.begin(), B.end(), 0);
+      A[i * s.k + k] = B[k * 8 + j] = 1;
+      compare("A[" + std::to_string(i) + "][" + std::to_string(k) + "], B column " +
+              std::to_string(j));
     }
-  }
-  uint64_t din = upload(in), dout = reserve<uint32_t>(32 * 16);
-  LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(din).add(dout));
-  ASSERT_TRUE(r.ok) << r.report;
-  std::vector<uint32_t> out(32 * 16);
-  for (int lane = 0; lane < 32; ++lane) {
-    auto part = download<uint32_t>(dout + 64 * lane, wordsC);
-    for (int i = 0; i < 4; ++i) {
-      int row = lane / 4 + 8 * (i >= 2), col = 2 * (lane % 4) + (i & 1), want = C[row * 8 + col];
-      for (int k = 0; k < s.k; ++k)
-        want += A[row * s.k + k] * B[k * 8 + col];
-      double got = s.accumulator == 'h'
-                       ? double(valueOf(part[i / 2] >> 16 * (i & 1) & 0xffff, half).signedValue())
-                   : s.accumulator == 'f' ? asFloat(part[i])
-                                          : int32_t(part[i]);
-      ASSERT_EQ(got, want) << "row " << row << " column " << col;
-    }
-  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Mma,
