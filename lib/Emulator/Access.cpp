@@ -334,6 +334,40 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
   return true;
 }
 
+bool quickSharedRead(Warp &w, const Rec *r, uint32_t lanes, uint32_t bytes, uint32_t *address) {
+  const Cta &cta = *w.cta;
+  const Options &options = cta.launch->options;
+  constexpr uint32_t kind = 0xfu << memSpaceShift | memSync;
+  if ((r->aux & kind) != static_cast<uint32_t>(Space::Shared) << memSpaceShift || options.counters)
+    return false;
+  // One comparison for both ends: an address below the beginning wraps around.
+  uint32_t begin = cta.sharedBegin, span = cta.sharedEnd - begin - bytes, bad = 0;
+  if (r->aux & memAddress64) {
+    const uint64_t *base = place<uint64_t>(w, r->o[0]);
+    for (int l = 0; l < 32; ++l) {
+      uint64_t a = base[l] + r->imm;
+      address[l] = static_cast<uint32_t>(a);
+      bad |= (lanes >> l & 1) & static_cast<uint32_t>((a >> 32) != 0);
+    }
+  } else {
+    const uint32_t *base = place<uint32_t>(w, r->o[0]);
+    for (int l = 0; l < 32; ++l)
+      address[l] = base[l] + static_cast<uint32_t>(r->imm);
+  }
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    bad |= static_cast<uint32_t>(address[l] - begin > span) | (address[l] & (bytes - 1));
+  });
+  if (bad || cta.sharedEnd - begin < bytes)
+    return false;
+  if (!options.checks)
+    return true;
+  const uint8_t *init = cta.sharedInit.data();
+  RaceDetector &races = *cta.races;
+  return bytes == 16  ? races.quickRead<4>(w.id, r->index, lanes, address, init)
+         : bytes == 8 ? races.quickRead<2>(w.id, r->index, lanes, address, init)
+                      : races.quickRead<1>(w.id, r->index, lanes, address, init);
+}
+
 char *sharedObject(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes) {
   Cta &cta = *w.cta;
   if (address < cta.sharedBegin || address + bytes > cta.sharedEnd || (address & (bytes - 1))) {

@@ -122,6 +122,8 @@ struct HandlerTable {
   /// WgmmaOps.
   void (*wgmma)(float *acc, const float *a, const float *b, unsigned k, unsigned n);
   Handler (*mma)(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite);
+  /// For a handler of `mma`: the one that executes two such records with the same A, or null.
+  Handler (*mmaPair)(Handler);
 };
 
 /// The best table for this CPU. `ATTNC_EMU_ISA` (base, v3, v4) overrides, for tests.

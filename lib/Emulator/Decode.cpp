@@ -498,6 +498,7 @@ void Decoder::run() {
   out.constants.assign(constantBytes.size() + 64, 0);
   if (!constantBytes.empty())
     memcpy(const_cast<char *>(out.constantBase()), constantBytes.data(), constantBytes.size());
+  fuse(out);
   out.code = ThreadedCode::build(out);
 }
 

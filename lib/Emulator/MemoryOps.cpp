@@ -68,7 +68,24 @@ bool prepare(Warp &w, const Rec *r, Access &a, Mode mode) {
 
 } // namespace
 
+/// Words from shared memory into 32-bit registers.
+static bool quickLoad(Warp &w, const Rec *r) {
+  uint32_t address[32];
+  unsigned count = (r->aux >> memCountShift) & 0xf;
+  if ((r->aux & memBytesMask) != 4 || (r->aux >> memRegShift) != 4 ||
+      !quickSharedRead(w, r, w.exec, 4 * count, address))
+    return false;
+  const char *shared = w.cta->shared;
+  for (unsigned e = 0; e < count; ++e) {
+    uint32_t *d = place<uint32_t>(w, r->ext[e]);
+    eachLane(w.exec, [&](int l) ATTNC_INLINE { memcpy(&d[l], shared + address[l] + 4 * e, 4); });
+  }
+  return true;
+}
+
 const Rec *loadOp(Warp &w, const Rec *r) {
+  if (quickLoad(w, r))
+    return r + 1;
   Access a;
   if (!prepare(w, r, a, Mode::Load))
     return nullptr;

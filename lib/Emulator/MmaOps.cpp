@@ -142,6 +142,154 @@ template <class EA, class EB, int Halves, class V>
   }
 }
 
+/// A row of four values, to all eight groups of four lanes: a broadcasting load on wide machines.
+[[gnu::always_inline]] [[maybe_unused]] inline VecF broadcastRow(const float *p) {
+  typedef float Vec4 __attribute__((vector_size(16)));
+  Vec4 four;
+  __builtin_memcpy(&four, p, sizeof four);
+  return __builtin_shufflevector(four, four, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1,
+                                 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+}
+
+#ifdef __AVX512BW__
+// With 512-bit permutes a whole register is turned at once: a column of 16-bit values is eight rows
+// (lanes of one g) of eight consecutive k. Turned, every k is eight neighbours, from which A is
+// spread by one permute; B goes through memory, because a load that broadcasts four floats costs
+// the vector units nothing. Same products, same order of additions as `multiply`.
+typedef uint16_t VecH __attribute__((vector_size(128)));
+typedef float VecQ __attribute__((vector_size(64)));
+
+#define ROW8(K) K, 8 + K, 16 + K, 24 + K, 32 + K, 40 + K, 48 + K, 56 + K
+#define ROW8_EVEN_ODD(K) K, 16 + K, 32 + K, 48 + K, 8 + K, 24 + K, 40 + K, 56 + K
+#define ALL_K(ROW) ROW(0), ROW(1), ROW(2), ROW(3), ROW(4), ROW(5), ROW(6), ROW(7)
+#define SPREAD4(I) I, I, I, I
+#define SPREAD_K(I)                                                                                \
+  SPREAD4(I), SPREAD4(I + 1), SPREAD4(I + 2), SPREAD4(I + 3), SPREAD4(I + 4), SPREAD4(I + 5),      \
+      SPREAD4(I + 6), SPREAD4(I + 7)
+
+template <class Elem> struct Wide;
+struct Wide16 {
+  static constexpr int ks = 8; ///< k per register
+  typedef uint16_t Quarter __attribute__((vector_size(32)));
+  template <int Q> [[gnu::always_inline]] static Quarter quarter(VecH h) {
+    constexpr int b = 16 * Q;
+    return __builtin_shufflevector(h, h, b, b + 1, b + 2, b + 3, b + 4, b + 5, b + 6, b + 7, b + 8,
+                                   b + 9, b + 10, b + 11, b + 12, b + 13, b + 14, b + 15);
+  }
+  template <class Convert>
+  [[gnu::always_inline]] static void convertAll(VecH h, VecQ *out, Convert c) {
+    out[0] = c(quarter<0>(h)), out[1] = c(quarter<1>(h));
+    out[2] = c(quarter<2>(h)), out[3] = c(quarter<3>(h));
+  }
+  struct A {
+    VecQ k[4];
+    template <int K> [[gnu::always_inline]] VecF spread() const {
+      return __builtin_shufflevector(k[K / 2], k[K / 2], SPREAD_K(K % 2 * 8));
+    }
+  };
+  [[gnu::always_inline]] static VecH turnA(VecU v) {
+    VecH h = reinterpret_cast<VecH>(v);
+    return __builtin_shufflevector(h, h, ALL_K(ROW8));
+  }
+  [[gnu::always_inline]] static VecH turnB(VecU v) {
+    VecH h = reinterpret_cast<VecH>(v);
+    return __builtin_shufflevector(h, h, ALL_K(ROW8_EVEN_ODD));
+  }
+};
+template <> struct Wide<F16Elem> : Wide16 {
+  [[gnu::always_inline]] static VecQ convert(Quarter q) {
+    typedef _Float16 Halves __attribute__((vector_size(32)));
+    return __builtin_convertvector(reinterpret_cast<Halves>(q), VecQ);
+  }
+};
+template <> struct Wide<Bf16Elem> : Wide16 {
+  [[gnu::always_inline]] static VecQ convert(Quarter q) {
+    typedef uint32_t Words __attribute__((vector_size(64)));
+    return reinterpret_cast<VecQ>(__builtin_convertvector(q, Words) << 16);
+  }
+};
+template <> struct Wide<Tf32Elem> {
+  static constexpr int ks = 4;
+};
+
+template <class E> [[gnu::always_inline]] inline typename Wide<E>::A wideA(VecU v) {
+  typename Wide<E>::A a;
+  Wide<E>::convertAll(Wide<E>::turnA(v), a.k, Wide<E>::convert);
+  return a;
+}
+/// Floats [k][p][t] of the column n = 2t + p.
+template <class E> [[gnu::always_inline]] inline void wideB(VecU v, float *out) {
+  VecQ q[4];
+  Wide<E>::convertAll(Wide<E>::turnB(v), q, Wide<E>::convert);
+  __builtin_memcpy(out, q, sizeof q);
+}
+
+struct Tf32A {
+  VecF f;
+  template <int K> [[gnu::always_inline]] VecF spread() const { return spreadA<K>(f); }
+};
+template <> [[gnu::always_inline]] inline void wideB<Tf32Elem>(VecU v, float *out) {
+  VecF f = Tf32Elem::get<0>(v);
+#define ROW4(T) T, T + 8, T + 16, T + 24, T + 4, T + 12, T + 20, T + 28
+  VecF turned = __builtin_shufflevector(f, f, ROW4(0), ROW4(1), ROW4(2), ROW4(3));
+  __builtin_memcpy(out, &turned, sizeof turned);
+}
+
+/// The k of one register pair of A, for `Count` products with that A; `b` and `acc` step by
+/// product.
+template <int Count, int K, int End, class A>
+[[gnu::always_inline]] inline void wideSteps(const A &a0, const A &a1, const float *const *b,
+                                             VecF (*acc)[4]) {
+  if constexpr (K < End) {
+    VecF lo = a0.template spread<K>(), hi = a1.template spread<K>();
+    for (int i = 0; i < Count; ++i) {
+      VecF even = broadcastRow(b[i] + 8 * K), odd = broadcastRow(b[i] + 8 * K + 4);
+      acc[i][0] = multiplyAdd(lo, even, acc[i][0]);
+      acc[i][1] = multiplyAdd(lo, odd, acc[i][1]);
+      acc[i][2] = multiplyAdd(hi, even, acc[i][2]);
+      acc[i][3] = multiplyAdd(hi, odd, acc[i][3]);
+    }
+    wideSteps<Count, K + 1, End>(a0, a1, b, acc);
+  }
+}
+/// `b[i]` lists the B registers of product i.
+template <class E, int Halves, int Count>
+[[gnu::always_inline]] inline void multiplyWide(Warp &w, const uint32_t *a,
+                                                const uint32_t *const *b, VecF (*acc)[4]) {
+  constexpr int ks = Wide<E>::ks;
+  alignas(64) float rows[Halves][Count][8 * ks];
+  for (int r = 0; r < Halves; ++r)
+    for (int i = 0; i < Count; ++i)
+      wideB<E>(load(w, b[i][r]), rows[r][i]);
+  for (int r = 0; r < Halves; ++r) {
+    VecU a0 = load(w, a[2 * r]), a1 = load(w, a[2 * r + 1]);
+    const float *row[Count];
+    for (int i = 0; i < Count; ++i)
+      row[i] = rows[r][i];
+    if constexpr (__is_same(E, Tf32Elem))
+      wideSteps<Count, 0, ks>(Tf32A{E::template get<0>(a0)}, Tf32A{E::template get<0>(a1)}, row,
+                              acc);
+    else
+      wideSteps<Count, 0, ks>(wideA<E>(a0), wideA<E>(a1), row, acc);
+  }
+}
+template <class EA, class EB>
+constexpr bool isWide = __is_same(EA, EB) && (__is_same(EA, F16Elem) || __is_same(EA, Bf16Elem) ||
+                                              __is_same(EA, Tf32Elem));
+#else
+template <class EA, class EB> constexpr bool isWide = false;
+#endif
+
+template <class EA, class EB, int Halves>
+[[gnu::always_inline]] inline void multiplyFloats(Warp &w, const uint32_t *a, const uint32_t *b,
+                                                  VecF *acc) {
+#ifdef __AVX512BW__
+  if constexpr (isWide<EA, EB>)
+    return multiplyWide<EA, Halves, 1>(w, a, &b, reinterpret_cast<VecF(*)[4]>(acc));
+#endif
+  multiply<EA, EB, Halves>(w, a, b, acc);
+}
+
 [[gnu::always_inline]] inline VecF canonicalNan(VecF x) {
   VecU nan = reinterpret_cast<VecU>(x != x);
   return reinterpret_cast<VecF>((nan & 0x7fffffffu) | (~nan & reinterpret_cast<VecU>(x)));
@@ -160,11 +308,33 @@ template <class EA, class EB, int Halves> const Rec *mmaF32(Warp &w, const Rec *
   VecF acc[4];
   for (int i = 0; i < 4; ++i)
     acc[i] = column<VecF>(w, c[i]);
-  multiply<EA, EB, Halves>(w, a, b, acc);
+  multiplyFloats<EA, EB, Halves>(w, a, b, acc);
   for (int i = 0; i < 4; ++i)
     setColumn(w, d[i], canonicalNan(acc[i]));
   return r + 1;
 }
+
+#ifdef __AVX512BW__
+/// Two neighbours with the same A, which is then converted and spread once; see Fuse.cpp.
+template <class E, int Halves> const Rec *mmaF32Pair(Warp &w, const Rec *r) {
+  if (w.exec != allLanes)
+    return notConverged(w, r);
+  constexpr int toB = 4 + 2 * Halves, toC = toB + Halves;
+  const uint32_t *first = r->ext, *second = r[1].ext;
+  const uint32_t *b[2] = {first + toB, second + toB};
+  VecF acc[2][4];
+  for (int i = 0; i < 4; ++i) {
+    acc[0][i] = column<VecF>(w, first[toC + i]);
+    acc[1][i] = column<VecF>(w, second[toC + i]);
+  }
+  multiplyWide<E, Halves, 2>(w, first + 4, b, acc);
+  for (int i = 0; i < 4; ++i)
+    setColumn(w, first[i], canonicalNan(acc[0][i]));
+  for (int i = 0; i < 4; ++i)
+    setColumn(w, second[i], canonicalNan(acc[1][i]));
+  return r + 2;
+}
+#endif
 
 /// f16 accumulators: two registers, each holding the columns 2t (low half) and 2t+1 of a row.
 template <class EA, class EB, int Halves> const Rec *mmaF16(Warp &w, const Rec *r) {
@@ -176,7 +346,7 @@ template <class EA, class EB, int Halves> const Rec *mmaF16(Warp &w, const Rec *
     acc[2 * h] = F16Elem::get<0>(load(w, c[h]));
     acc[2 * h + 1] = F16Elem::get<1>(load(w, c[h]));
   }
-  multiply<EA, EB, Halves>(w, a, b, acc);
+  multiplyFloats<EA, EB, Halves>(w, a, b, acc);
   for (int h = 0; h < 2; ++h) {
     uint32_t *out = place<uint32_t>(w, d[h]);
     for (int l = 0; l < 32; ++l)
@@ -257,6 +427,23 @@ Handler selectMma(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite
   return nullptr;
 }
 
+Handler selectMmaPair(Handler h) {
+#ifdef __AVX512BW__
+#define PAIR(E, HALVES)                                                                            \
+  if (h == mmaF32<E, E, HALVES>)                                                                   \
+    return mmaF32Pair<E, HALVES>;
+  PAIR(F16Elem, 1)
+  PAIR(F16Elem, 2)
+  PAIR(Bf16Elem, 1)
+  PAIR(Bf16Elem, 2)
+  PAIR(Tf32Elem, 1)
+  PAIR(Tf32Elem, 2)
+#undef PAIR
+#endif
+      (void) h;
+  return nullptr;
+}
+
 void multiplyWgmma(float *acc, const float *a, const float *b, unsigned k, unsigned n) {
   // A spread to lanes: row g + 8h for all four t.
   alignas(128) float rows[2][32][32];
@@ -296,7 +483,8 @@ Handler selectCompare(const AluKey &);
 #define STRINGIZE(X) STRINGIZE2(X)
 extern const HandlerTable table;
 const HandlerTable table = {STRINGIZE(ATTNC_EMU_ISA), selectInteger, selectFloating, selectHalf,
-                                      selectConvert, selectCompare, multiplyWgmma, selectMma};
+                                      selectConvert, selectCompare, multiplyWgmma, selectMma,
+                                      selectMmaPair};
 
 } // namespace ATTNC_EMU_ISA
 } // namespace attnc::emu

@@ -1,42 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The race detector's shadow memory; see Races.h for the model. One entry per 4-byte word with a
-// byte mask, so that two warps may own neighbouring bf16 values. The hot path is a read whose words
-// were all written at the same time by the same agent: one comparison per word.
+// byte mask, so that two warps may own neighbouring bf16 values, and above it one per 16-byte chunk
+// for what is written or read whole, which is nearly everything in a tensor kernel.
 #include "Races.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace attnc::emu {
 
 void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
   warps = numWarps;
-  words = (sharedBytes + 3) / 4;
+  words = (sharedBytes + 15) / 16 * 4;
   constexpr uint32_t clockLimit = 1u << 24; // keys have 25 bits of clock; start over well before
   if (*std::max_element(clock.begin(), clock.end()) > clockLimit) {
     clock.fill(0);
     lastRead.fill(0);
+    lastWordRead.fill(0);
     keys.clear();
     infos.clear();
     readRec.clear();
+    chunkKeys.clear();
+    chunkInfos.clear();
+    chunkReadRec.clear();
     readingAgents.clear();
     for (auto &r : readers)
+      r.clear();
+    for (auto &r : chunkReads)
       r.clear();
   }
   if (keys.size() < words) {
     keys.resize(words, 0);
     infos.resize(words);
     readRec.resize(words, noRecord);
-    for (auto &r : readers)
-      if (!r.empty())
-        r.resize(words, 0);
+    chunkKeys.resize(words / 4, 0);
+    chunkInfos.resize(words / 4);
+    chunkReadRec.resize(words / 4, noRecord);
+    for (unsigned i : readingAgents) {
+      readers[i].resize(words, 0);
+      chunkReads[i].resize(words / 4, 0);
+    }
   }
   for (unsigned i = 0; i < warps; ++i)
-    if (readers[i].size() < words) {
-      if (readers[i].empty())
-        readingAgents.push_back(i);
-      readers[i].resize(words, 0);
-    }
+    addReader(i);
   // Everything so far happened before this thread block: all know all, and every clock moves on.
   for (VectorClock &v : vectors)
     for (unsigned i = 0; i < numAgents; ++i)
@@ -45,6 +52,14 @@ void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
     ++c;
   for (unsigned i = 0; i < 32; ++i)
     vectors[i][i] = clock[i];
+}
+
+void RaceDetector::addReader(unsigned agent) {
+  if (!readers[agent].empty())
+    return;
+  readingAgents.push_back(agent);
+  readers[agent].resize(keys.size(), 0);
+  chunkReads[agent].resize(chunkKeys.size(), 0);
 }
 
 void RaceDetector::joinInto(unsigned warp, VectorClock &object) {
@@ -98,32 +113,90 @@ bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, cons
   return false;
 }
 
-/// A write must come after the last write and after every read of the same bytes. The loop over
-/// agents is outside, so that the words of one lane, which are contiguous, are checked together.
+/// The agents with a read that is not ordered before `v`; the only ones whose tables a write must
+/// look at.
+unsigned RaceDetector::lateReaders(const VectorClock &v, unsigned self, unsigned *agents) const {
+  unsigned n = 0;
+  for (unsigned i : readingAgents)
+    if (i != self && !ordered(v, i, lastRead[i]))
+      agents[n++] = i;
+  return n;
+}
+
+/// A write must come after the last write and after every read of the same bytes. `late` is what
+/// lateReaders found. The loop over agents is outside, so that the words of one lane, which are
+/// contiguous, are checked together.
 bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first,
-                              uint32_t count, uint8_t mask, unsigned agent) {
+                              uint32_t count, uint8_t mask, unsigned agent, const unsigned *late,
+                              unsigned numLate) {
   const VectorClock &v = vectors[w.id];
   for (uint32_t word = first; word < first + count; ++word) {
-    unsigned other = agentOf(keys[word]);
-    const WriteInfo &old = infos[word];
-    bool self = other == w.id && agent < 32;
-    if (!self && !ordered(v, other, clockOf(keys[word])) && (old.mask & mask))
-      return report(w, r, lane, a, "write after write", other, old.rec, old.lane, agent >= 32);
+    uint32_t key = keyOf(word);
+    if (orderedKey(v, key)) {
+      if (chunkKeys[word / 4])
+        word |= 3; // one key for the whole chunk
+      continue;
+    }
+    if (infoOf(word).mask & mask)
+      return report(w, r, lane, a, "write after write", agentOf(key), infoOf(word).rec,
+                    infoOf(word).lane, agent >= 32);
   }
-  for (unsigned i : readingAgents) {
-    if (i == w.id || ordered(v, i, lastRead[i])) // all its reads are known to this warp
+  for (unsigned k = 0; k < numLate; ++k) {
+    unsigned i = late[k];
+    for (uint32_t chunk = first / 4; chunk <= (first + count - 1) / 4; ++chunk)
+      if (chunkReads[i][chunk] > v[i])
+        return report(w, r, lane, a, "write after read", i, chunkReadRec[chunk], -1, agent >= 32);
+    if (ordered(v, i, lastWordRead[i]))
       continue;
-    const uint32_t *reads = readers[i].data() + first;
-    uint32_t late = 0;
-    for (uint32_t k = 0; k < count; ++k)
-      late |= (reads[k] >> 4) > v[i] ? reads[k] : 0;
-    if (!(late & mask))
-      continue;
-    for (uint32_t k = 0; k < count; ++k)
-      if ((reads[k] & mask) && !ordered(v, i, reads[k] >> 4))
-        return report(w, r, lane, a, "write after read", i, readRec[first + k], -1, agent >= 32);
+    const uint32_t *reads = readers[i].data();
+    for (uint32_t word = first; word < first + count; ++word)
+      if ((reads[word] & mask) && !ordered(v, i, reads[word] >> 4))
+        return report(w, r, lane, a, "write after read", i, readRec[word], -1, agent >= 32);
   }
   return true;
+}
+
+/// Before words of a chunk go different ways, each gets what the chunk knew.
+void RaceDetector::splitChunk(uint32_t chunk) {
+  if (!chunkKeys[chunk])
+    return;
+  for (uint32_t word = 4 * chunk; word < 4 * chunk + 4; ++word) {
+    keys[word] = chunkKeys[chunk];
+    infos[word] = chunkInfos[chunk];
+  }
+  chunkKeys[chunk] = 0;
+}
+
+void RaceDetector::recordWrite(const Rec *r, int lane, uint32_t first, uint32_t count, uint8_t mask,
+                               uint32_t key) {
+  if (count == 4) {
+    chunkKeys[first / 4] = key;
+    chunkInfos[first / 4] = {r->index, static_cast<uint16_t>(lane), 0xf};
+    return;
+  }
+  for (uint32_t k = first; k < first + count; ++k) {
+    splitChunk(k / 4);
+    uint8_t before = keys[k] == key ? infos[k].mask : 0;
+    keys[k] = key;
+    infos[k] = {r->index, static_cast<uint16_t>(lane), static_cast<uint8_t>(before | mask)};
+  }
+}
+
+void RaceDetector::recordRead(unsigned agent, const Rec *r, uint32_t first, uint32_t count,
+                              uint8_t mask) {
+  uint32_t now = clock[agent];
+  lastRead[agent] = now;
+  if (count == 4) {
+    chunkReads[agent][first / 4] = now;
+    chunkReadRec[first / 4] = r->index;
+    return;
+  }
+  lastWordRead[agent] = now;
+  uint32_t *mine = readers[agent].data();
+  for (uint32_t k = first; k < first + count; ++k) {
+    mine[k] = (mine[k] >> 4 == now ? mine[k] : now << 4) | mask;
+    readRec[k] = r->index;
+  }
 }
 
 static uint8_t byteMask(uint64_t address, uint32_t bytes) {
@@ -132,106 +205,145 @@ static uint8_t byteMask(uint64_t address, uint32_t bytes) {
 
 bool RaceDetector::checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word,
                              uint8_t mask) {
-  unsigned other = agentOf(keys[word]);
-  if (other == w.id || ordered(vectors[w.id], other, clockOf(keys[word])) ||
-      !(infos[word].mask & mask))
-    return true;
-  return report(w, r, lane, a, "read", other, infos[word].rec, infos[word].lane, false);
+  uint32_t key = keyOf(word);
+  const WriteInfo &info = infoOf(word);
+  return orderedKey(vectors[w.id], key) || !(info.mask & mask) ||
+         report(w, r, lane, a, "read", agentOf(key), info.rec, info.lane, false);
 }
 
-/// Reads of whole words. The inner loops have a constant length and vectorise; a key that was good
-/// for one word is good for all.
-template <unsigned Words> bool RaceDetector::load(Warp &w, const Rec *r, const Access &a) {
-  lastRead[w.id] = clock[w.id];
-  uint32_t *mine = readers[w.id].data(), stamp = clock[w.id] << 4 | 0xf, good = ~0u;
-  for (uint32_t m = a.lanes; m; m &= m - 1) {
-    int l = __builtin_ctz(m);
-    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
-    const uint32_t *key = &keys[first];
-    uint32_t different = 0;
-    for (unsigned k = 0; k < Words; ++k)
-      different |= key[k] ^ good;
-    if (different) {
+template <unsigned Words>
+bool RaceDetector::quickRead(unsigned warp, uint32_t rec, uint32_t lanes, const uint32_t *addresses,
+                             const uint8_t *init) {
+  const uint32_t *known = vectors[warp].data(), *chunkKey = chunkKeys.data(),
+                 *wordKey = keys.data();
+  uint32_t now = clock[warp], bad = 0;
+  uint32_t *reads = Words == 4 ? chunkReads[warp].data() : readers[warp].data();
+  uint32_t *recs = Words == 4 ? chunkReadRec.data() : readRec.data();
+  auto late = [&](uint32_t key) { return known[agentOf(key)] < clockOf(key); };
+  auto lane = [&](int l) ATTNC_INLINE {
+    uint32_t word = addresses[l] / 4, chunk = word / 4, key = chunkKey[chunk];
+    uint32_t written = 0x0f0f0f0f;
+    memcpy(&written, init + word, Words);
+    bad |= written ^ 0x0f0f0f0f;
+    if (key)
+      bad |= late(key);
+    else
       for (unsigned k = 0; k < Words; ++k)
-        if (!checkRead(w, r, l, a, first + k, 0xf))
-          return false;
-      good = key[0];
-      for (unsigned k = 1; k < Words; ++k)
-        good = key[k] == good ? good : ~0u;
+        bad |= late(wordKey[word + k]);
+    if (Words == 4) {
+      reads[chunk] = now;
+      recs[chunk] = rec;
+    } else {
+      for (unsigned k = 0; k < Words; ++k) {
+        reads[word + k] = now << 4 | 0xf;
+        recs[word + k] = rec;
+      }
     }
-    for (unsigned k = 0; k < Words; ++k)
-      mine[first + k] = stamp;
-    for (unsigned k = 0; k < Words; ++k)
-      readRec[first + k] = r->index;
+  };
+  lastRead[warp] = now;
+  if (Words < 4)
+    lastWordRead[warp] = now;
+  eachLane(lanes, lane);
+  return !bad;
+}
+template bool RaceDetector::quickRead<1>(unsigned, uint32_t, uint32_t, const uint32_t *,
+                                         const uint8_t *);
+template bool RaceDetector::quickRead<2>(unsigned, uint32_t, uint32_t, const uint32_t *,
+                                         const uint8_t *);
+template bool RaceDetector::quickRead<4>(unsigned, uint32_t, uint32_t, const uint32_t *,
+                                         const uint8_t *);
+
+bool RaceDetector::quickAsyncWrite(unsigned warp, unsigned agent, uint32_t rec, uint32_t lanes,
+                                   const uint32_t *addresses) {
+  const VectorClock &v = vectors[warp];
+  const uint32_t *known = v.data();
+  uint32_t *chunkKey = chunkKeys.data(), bad = 0;
+  unsigned late[numAgents], numLate = lateReaders(v, warp, late);
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    uint32_t chunk = addresses[l] / 16, key = chunkKey[chunk];
+    if (key)
+      bad |= known[agentOf(key)] < clockOf(key);
+    else
+      for (uint32_t word = 4 * chunk; word < 4 * chunk + 4; ++word)
+        bad |= !orderedKey(v, keys[word]);
+  });
+  for (unsigned k = 0; k < numLate; ++k) {
+    unsigned i = late[k];
+    const uint32_t *reads = chunkReads[i].data(), seen = v[i];
+    eachLane(lanes, [&](int l) ATTNC_INLINE { bad |= reads[addresses[l] / 16] > seen; });
+    if (ordered(v, i, lastWordRead[i]))
+      continue;
+    const uint32_t *wordReads = readers[i].data();
+    eachLane(lanes, [&](int l) ATTNC_INLINE {
+      const uint32_t *four = wordReads + addresses[l] / 4;
+      for (int n = 0; n < 4; ++n)
+        bad |= four[n] >> 4 > seen;
+    });
   }
-  return true;
+  if (bad)
+    return false;
+  uint32_t key = ++clock[agent] << 7 | agent;
+  WriteInfo *info = chunkInfos.data();
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    uint32_t chunk = addresses[l] / 16;
+    bad |= chunkKey[chunk] == key; // two lanes write the same place
+    chunkKey[chunk] = key;
+    info[chunk] = {rec, static_cast<uint16_t>(l), 0xf};
+  });
+  return !bad;
 }
 
 bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
   if (a.synchronizing)
     return true; // volatile and atomic accesses are the program's own synchronization
-  uint32_t now = clock[w.id], count = std::max(1u, a.bytes / 4);
-  if (a.mode == Mode::Load && a.bytes >= 4)
-    return count == 1 ? load<1>(w, r, a) : count == 2 ? load<2>(w, r, a) : load<4>(w, r, a);
-  uint32_t *mine = readers[w.id].data();
+  uint32_t count = std::max(1u, a.bytes / 4), key = clock[w.id] << 7 | w.id;
+  unsigned late[numAgents], numLate = lateReaders(vectors[w.id], w.id, late);
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint8_t mask = byteMask(a.address[l], a.bytes);
-    uint32_t word = static_cast<uint32_t>(a.address[l] >> 2);
+    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
     if (a.mode == Mode::Load) {
-      lastRead[w.id] = now;
-      if (!checkRead(w, r, l, a, word, mask))
+      for (uint32_t word = first; word < first + count; ++word)
+        if (!checkRead(w, r, l, a, word, mask))
+          return false;
+      recordRead(w.id, r, first, count, mask);
+    } else {
+      if (!checkWrite(w, r, l, a, first, count, mask, w.id, late, numLate))
         return false;
-      mine[word] = (mine[word] >> 4 == now ? mine[word] : now << 4) | mask;
-      readRec[word] = r->index;
-      continue;
-    }
-    if (!checkWrite(w, r, l, a, word, count, mask, w.id))
-      return false;
-    uint32_t key = now << 7 | w.id;
-    for (uint32_t k = word; k < word + count; ++k) {
-      uint8_t before = keys[k] == key ? infos[k].mask : 0;
-      keys[k] = key;
-      infos[k] = {r->index, static_cast<uint16_t>(l), static_cast<uint8_t>(before | mask)};
+      recordWrite(r, l, first, count, mask, key);
     }
   }
   return true;
 }
 
 bool RaceDetector::asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned agent) {
-  uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
+  uint32_t key = ++clock[agent] << 7 | agent, count = std::max(1u, a.bytes / 4);
+  unsigned late[numAgents], numLate = lateReaders(vectors[w.id], w.id, late);
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
-    if (!checkWrite(w, r, l, a, first, count, 0xf, agent))
+    if (!checkWrite(w, r, l, a, first, count, 0xf, agent, late, numLate))
       return false;
-    for (uint32_t word = first; word < first + count; ++word) {
-      keys[word] = now << 7 | agent;
-      infos[word] = {r->index, static_cast<uint16_t>(l), 0xf};
-    }
+    recordWrite(r, l, first, count, 0xf, key);
   }
   return true;
 }
 
 bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned agent) {
-  if (readers[agent].size() < words) {
-    if (readers[agent].empty())
-      readingAgents.push_back(agent);
-    readers[agent].resize(words, 0);
-  }
-  uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
-  lastRead[agent] = now;
+  addReader(agent);
+  uint32_t count = std::max(1u, a.bytes / 4);
+  ++clock[agent];
   const VectorClock &v = vectors[w.id];
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
     for (uint32_t word = first; word < first + count; ++word) {
-      const WriteInfo &old = infos[word];
-      unsigned other = agentOf(keys[word]);
-      if (other != w.id && old.mask && !ordered(v, other, clockOf(keys[word])))
+      const WriteInfo &old = infoOf(word);
+      uint32_t key = keyOf(word);
+      unsigned other = agentOf(key);
+      if (old.mask && !orderedKey(v, key))
         return report(w, r, l, a, "read", other, old.rec, old.lane, true);
-      if (other < bulkAgent(0) && old.rec != noRecord &&
-          clockOf(keys[word]) > v[numAgents + other]) {
+      if (other < bulkAgent(0) && old.rec != noRecord && clockOf(key) > v[numAgents + other]) {
         fault(w, r, l, "missing-proxy-fence",
               "asynchronous read at %s\n  of bytes written through the generic proxy by %s lane "
               "%d\n    %s\n"
@@ -241,9 +353,10 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
               describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
         return false;
       }
-      readers[agent][word] = now << 4 | 0xf;
-      readRec[word] = r->index;
+      if (chunkKeys[word / 4])
+        word |= 3;
     }
+    recordRead(agent, r, first, count, 0xf);
   }
   return true;
 }
@@ -251,9 +364,9 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
 bool RaceDetector::pendingCopy(Warp &w, const Rec *r, int lane, const Access &a) {
   uint32_t first = static_cast<uint32_t>(a.address[lane] >> 2), count = std::max(1u, a.bytes / 4);
   for (uint32_t word = first; word < first + count; ++word) {
-    const WriteInfo &old = infos[word];
-    unsigned other = agentOf(keys[word]);
-    if (other >= 32 && old.rec != noRecord && !ordered(vectors[w.id], other, clockOf(keys[word]))) {
+    const WriteInfo &old = infoOf(word);
+    unsigned other = agentOf(keyOf(word));
+    if (other >= 32 && old.rec != noRecord && !orderedKey(vectors[w.id], keyOf(word))) {
       report(w, r, lane, a, "read", other, old.rec, old.lane, false);
       return true;
     }

@@ -61,6 +61,18 @@ public:
   /// If the bytes wait for an asynchronous copy, reports that and returns true.
   bool pendingCopy(Warp &w, const Rec *r, int lane, const Access &a);
 
+  /// The quick form of `access` for reads of 4, 8 or 16 bytes by `lanes` at addresses that are
+  /// aligned and in bounds. Checks initialisation too (`init` is Cta::sharedInit). False when
+  /// anything at all is unusual; the caller then takes the general way, which finds out what.
+  template <unsigned Words>
+  bool quickRead(unsigned warp, uint32_t rec, uint32_t lanes, const uint32_t *addresses,
+                 const uint8_t *init);
+
+  /// The quick form of `asyncWrite` for copies of whole chunks. False, with nothing
+  /// recorded, when the general way has to decide.
+  bool quickAsyncWrite(unsigned warp, unsigned agent, uint32_t rec, uint32_t lanes,
+                       const uint32_t *addresses);
+
 private:
   /// Who wrote a word last: `keys` holds clock << 7 | agent, all that a read must compare; the rest
   /// is needed for reports and partial words only.
@@ -71,10 +83,25 @@ private:
   };
   static unsigned agentOf(uint32_t key) { return key & 127; }
   static uint32_t clockOf(uint32_t key) { return key >> 7; }
-  template <unsigned Words> bool load(Warp &w, const Rec *r, const Access &a);
+  uint32_t keyOf(uint32_t word) const {
+    uint32_t key = chunkKeys[word / 4];
+    return key ? key : keys[word];
+  }
+  const WriteInfo &infoOf(uint32_t word) const {
+    return chunkKeys[word / 4] ? chunkInfos[word / 4] : infos[word];
+  }
+  bool orderedKey(const VectorClock &v, uint32_t key) const {
+    return clockOf(key) <= v[agentOf(key)];
+  }
+  void splitChunk(uint32_t chunk);
+  void recordWrite(const Rec *r, int lane, uint32_t first, uint32_t count, uint8_t mask,
+                   uint32_t key);
+  void recordRead(unsigned agent, const Rec *r, uint32_t first, uint32_t count, uint8_t mask);
+  void addReader(unsigned agent);
+  unsigned lateReaders(const VectorClock &v, unsigned self, unsigned *agents) const;
   bool checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask);
   bool checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first, uint32_t count,
-                  uint8_t mask, unsigned agent);
+                  uint8_t mask, unsigned agent, const unsigned *late, unsigned numLate);
   bool report(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
               unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync);
   bool ordered(const VectorClock &v, unsigned agent, uint32_t time) const {
@@ -84,13 +111,24 @@ private:
   unsigned warps = 0;
   uint32_t words = 0;
   std::array<uint32_t, numAgents> clock{};
-  std::array<uint32_t, numAgents> lastRead{}; ///< clock of each agent at its last read
+  std::array<uint32_t, numAgents> lastRead{};     ///< clock of each agent at its last read
+  std::array<uint32_t, numAgents> lastWordRead{}; ///< at its last read of less than a chunk
   std::array<VectorClock, 32> vectors{};
-  std::vector<uint32_t> keys;                           ///< by word
-  std::vector<WriteInfo> infos;                         ///< by word
-  std::vector<unsigned> readingAgents;                  ///< agents that have a `readers` table
-  std::vector<uint32_t> readRec;                        ///< by word, the last reader's record
-  std::array<std::vector<uint32_t>, numAgents> readers; ///< by word: clock << 4 | byte mask
+  std::vector<unsigned> readingAgents; ///< agents that have tables of reads
+
+  // By word of four bytes.
+  std::vector<uint32_t> keys;
+  std::vector<WriteInfo> infos;
+  std::vector<uint32_t> readRec;                        ///< the last reader's record
+  std::array<std::vector<uint32_t>, numAgents> readers; ///< clock << 4 | byte mask
+
+  // By chunk of sixteen bytes, the unit of cp.async, TMA, ldmatrix and wgmma. A chunk that one
+  // operation wrote whole has its key here, and `keys` and `infos` of its words are stale; zero
+  // says that the words know. A read of a whole chunk is noted here only.
+  std::vector<uint32_t> chunkKeys;
+  std::vector<WriteInfo> chunkInfos;
+  std::vector<uint32_t> chunkReadRec;
+  std::array<std::vector<uint32_t>, numAgents> chunkReads; ///< clock
 };
 
 } // namespace attnc::emu

@@ -7,6 +7,8 @@
 #include "attnc/Emulator/Emulator.h"
 #include "attnc/Emulator/Memory.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -32,6 +34,8 @@ options:
   --delivery POLICY    of asynchronous copies: early, late (default), random:SEED
   --schedule POLICY    of warps: rr (default), random:SEED
   --no-checks          only bounds and alignment
+  --repeat N           run N times and print the emulator's own speed, which says
+                       nothing about the kernel's on a device
   --counters FILE      write counters per kernel and PTX line as JSON ('-': stdout)
   --list               list the kernels and their parameters and exit
   --help
@@ -56,6 +60,7 @@ struct Command {
   LaunchConfig config;
   Options options = optionsFromEnvironment();
   bool list = false;
+  uint64_t repeat = 1;
   std::vector<std::string> arguments;
   std::vector<char> params;
   std::vector<Output> outputs;
@@ -124,6 +129,8 @@ Command parseCommand(int argc, char **argv) {
       c.options.checks = false;
     else if (a == "--counters")
       c.counters = value(), c.options.counters = true;
+    else if (a == "--repeat")
+      c.repeat = std::max<uint64_t>(1, numbers(value(), a).at(0));
     else if (a == "--list")
       c.list = true;
     else if (a[0] == '-' && a.size() > 1)
@@ -254,7 +261,23 @@ int execute(Command &c) {
   if (c.arguments.size() != wanted)
     bad("kernel takes " + std::to_string(wanted) + " arguments, got " +
         std::to_string(c.arguments.size()));
-  LaunchResult r = machine.launch(kernel, c.config, c.params.data(), c.params.size());
+  LaunchResult r;
+  std::vector<double> seconds;
+  for (uint64_t i = 0; i < c.repeat && r.ok; ++i) {
+    auto start = std::chrono::steady_clock::now();
+    r = machine.launch(kernel, c.config, c.params.data(), c.params.size());
+    seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  if (c.repeat > 1 && r.ok) {
+    std::sort(seconds.begin(), seconds.end());
+    double median = seconds[seconds.size() / 2];
+    printf("{\"kernel\": \"%s\", \"emulated\": true, \"median_s\": %.6f, \"best_s\": %.6f, "
+           "\"tensor_flops\": %llu, \"warp_instructions\": %llu}\n",
+           functionOf(kernel).name.c_str(), median, seconds[0],
+           static_cast<unsigned long long>(r.counters.tensorFlops),
+           static_cast<unsigned long long>(r.counters.warpInstructions));
+  }
   if (!c.counters.empty()) {
     std::string json = toJson(kernel, r.counters);
     if (c.counters == "-")
