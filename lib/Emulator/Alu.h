@@ -117,10 +117,11 @@ struct HandlerTable {
   Handler (*half)(const AluKey &);
   Handler (*convert)(const AluKey &);
   Handler (*compare)(const AluKey &);
-  /// mma.sync: `shape` is m<<16|n<<8|k.
-  /// acc[n/8][4][32] += A * B for the sixteen rows of a warp; a[16][k], b[k][n/8][2][4], see
-  /// WgmmaOps.
+  /// The arithmetic of wgmma; see WgmmaMath.cpp.
   void (*wgmma)(float *acc, const float *a, const float *b, unsigned k, unsigned n);
+  void (*wgmmaBlock)(const char *const *rows, Type t, const float *byteTable, bool mnMajor,
+                     bool evenOdd, float *out, unsigned stride);
+  /// mma.sync: `shape` is m<<16|n<<8|k.
   Handler (*mma)(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite);
   /// For a handler of `mma`: the one that executes two such records with the same A, or null.
   Handler (*mmaPair)(Handler);

@@ -32,11 +32,39 @@ uint64_t addressOf(Warp &w, uint32_t operand, bool wide, int lane) {
   return wide ? place<uint64_t>(w, operand)[lane] : place<uint32_t>(w, operand)[lane];
 }
 
+/// `checkShared` for a load of whole chunks where nothing is unusual; false when it has to look.
+bool quickSharedWrite(Cta &cta, int lane, const BulkOp &op, unsigned agent) {
+  uint32_t span = cta.sharedEnd - cta.sharedBegin - 16, bad = op.kind != BulkOp::Load;
+  for (const BulkPiece &p : op.pieces)
+    bad |= (p.bytes ^ 16) | (p.shared & 15) | (p.shared - cta.sharedBegin > span);
+  if (bad)
+    return false;
+  if (!cta.launch->options.checks)
+    return true;
+  for (size_t done = 0; done < op.pieces.size(); done += 32) {
+    uint32_t addresses[32], n = 0;
+    for (; n < 32 && done + n < op.pieces.size(); ++n)
+      addresses[n] = op.pieces[done + n].shared;
+    if (!cta.races->quickAsyncWrite(op.warp, agent, op.rec->index,
+                                    n == 32 ? allLanes : (1u << n) - 1, addresses, lane))
+      return false;
+  }
+  for (const BulkPiece &p : op.pieces) {
+    memset(cta.sharedInit.data() + (p.shared >> 2), 0, 4);
+    memset(cta.shared + p.shared, 0xff, 16);
+  }
+  return true;
+}
+
 /// Checks the shared side of a copy in groups of 32 pieces and records it as an asynchronous
 /// access.
 bool checkShared(Warp &w, const Rec *r, int lane, BulkOp &op) {
   Cta &cta = *w.cta;
   unsigned agent = bulkAgent(w.id);
+  if (quickSharedWrite(cta, lane, op, agent)) {
+    op.time = cta.races->agentClock(agent);
+    return true;
+  }
   for (const BulkPiece &p : op.pieces) {
     if (p.shared < cta.sharedBegin || p.shared + p.bytes > cta.sharedEnd) {
       fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", p.bytes,
@@ -75,10 +103,12 @@ bool checkShared(Warp &w, const Rec *r, int lane, BulkOp &op) {
 
 bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
   DeviceMemory &m = *w.cta->launch->memory;
+  const DeviceMemory::Block *b = nullptr; // most copies stay in one allocation
   for (const BulkPiece &p : op.pieces) {
     if (!p.global)
       continue;
-    const DeviceMemory::Block *b = m.find(p.global);
+    if (!b || !b->contains(p.global, p.bytes))
+      b = m.find(p.global);
     if (!b || !b->contains(p.global, p.bytes)) {
       fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", p.bytes,
             describeAddress(w, Space::Global, p.global).c_str());
@@ -296,6 +326,10 @@ void deliverBulk(Cta &cta, BulkOp &op) {
       else
         for (uint32_t i = 0; i < p.bytes; ++i)
           s[i] = static_cast<char>(op.fill >> (8 * (i & 1)));
+      if (p.bytes == 16 && !(p.shared & 15)) {
+        memset(cta.sharedInit.data() + (p.shared >> 2), 0xf, 4);
+        continue;
+      }
       for (uint32_t i = 0; i < p.bytes; ++i)
         cta.sharedInit[(p.shared + i) >> 2] |= static_cast<uint8_t>(1u << ((p.shared + i) & 3));
     } else if (g) {

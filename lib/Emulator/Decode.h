@@ -79,9 +79,11 @@ public:
   /// o[0], imm and memAddress64 for an address operand; `space` may be refined by a symbol.
   void address(Rec &r, const Operand &o, Space space);
   uint64_t symbolAddress(const Operand &o, Space *space = nullptr);
-  /// Where the generic window of shared or local memory begins.
+  /// Where the generic window of shared, local or parameter memory begins.
   uint64_t memoryWindow(Space s) const {
-    return s == Space::Shared ? memory.sharedWindow() : memory.localWindow();
+    return s == Space::Shared  ? memory.sharedWindow()
+           : s == Space::Param ? memory.paramWindow()
+                               : memory.localWindow();
   }
 
   const Profile &profile;

@@ -464,6 +464,18 @@ void cvt(Decoder &d) {
   r.imm = 8 * dstBytes;
 }
 
+/// cvta.param: the address of a parameter may be generic already (64-bit mov makes it so) or an
+/// offset. imm: the window.
+const Rec *cvtaParamOp(Warp &w, const Rec *r) {
+  const uint64_t *a = place<uint64_t>(w, r->o[1]);
+  uint64_t *d = place<uint64_t>(w, r->o[0]);
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    d[l] = a[l] < DeviceMemory::paramWindowBytes ? a[l] + r->imm : a[l];
+  }
+  return r + 1;
+}
+
 /// Conversions between generic and specific addresses add or subtract the window.
 void cvta(Decoder &d) {
   bool to = d.mods->take("to");
@@ -480,6 +492,12 @@ void cvta(Decoder &d) {
                     : space == 4             ? d.memoryWindow(Space::Local)
                                              : 0;
   uint32_t a = d.use(from, t), dst = d.def(d.operand(0), t);
+  if (!to && (space == 5 || space == 7)) {
+    Rec &r = d.emit(cvtaParamOp);
+    r.o[0] = dst, r.o[1] = a;
+    r.imm = d.memoryWindow(Space::Param);
+    return;
+  }
   uint32_t offset = d.constant(to ? 0 - window : window, true);
   AluKey k;
   k.op = Alu::Add;

@@ -240,7 +240,7 @@ template <class T, bool Ftz> Handler select(const AluKey &k) {
     return k.sat ? nullptr : pickArithmetic<Alu::X, T, Ftz, false>(k);
   switch (k.op) {
     ARITHMETIC(Add)
-  ARITHMETIC(Sub)
+    ARITHMETIC(Sub)
   ARITHMETIC(Mul) ARITHMETIC(Div) ARITHMETIC(Fma) ARITHMETIC(Sqrt) ARITHMETIC(Rcp) case Alu::Neg:
     return signOp<Alu::Neg, T, Ftz>;
   case Alu::Abs:

@@ -45,12 +45,15 @@ struct BulkOp {
   std::vector<BulkPiece> pieces;
 };
 
-/// Accumulators of a wgmma that wait for wgmma.wait_group.
+/// Accumulators of a wgmma that wait for wgmma.wait_group. The next wgmma on the same accumulators
+/// takes the values over, and this one has nothing left to deliver.
 struct WgmmaOp {
-  std::vector<uint32_t> places;
-  std::vector<uint32_t> values; ///< places.size() columns of 32
+  const uint32_t *places = nullptr;
+  uint32_t count = 0;
+  std::vector<uint32_t> values; ///< `count` columns of 32
   uint32_t time = 0;
   bool delivered = false;
+  bool singles = false; ///< values may hold any NaN
 };
 
 struct HopperWarp {
@@ -58,8 +61,9 @@ struct HopperWarp {
   std::deque<std::vector<std::shared_ptr<BulkOp>>> storeGroups;
   std::vector<WgmmaOp> openWgmma;
   std::deque<std::vector<WgmmaOp>> wgmmaGroups;
-  bool fenced = false;    ///< has executed a wgmma.fence
-  uint32_t registers = 0; ///< by setmaxnreg; 0 until then
+  std::vector<std::vector<uint32_t>> spare; ///< storage of delivered accumulators
+  bool fenced = false;                      ///< has executed a wgmma.fence
+  uint32_t registers = 0;                   ///< by setmaxnreg; 0 until then
   bool clusterArrived = false;
 };
 

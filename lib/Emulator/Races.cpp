@@ -253,8 +253,29 @@ template bool RaceDetector::quickRead<2>(unsigned, uint32_t, uint32_t, const uin
 template bool RaceDetector::quickRead<4>(unsigned, uint32_t, uint32_t, const uint32_t *,
                                          const uint8_t *);
 
+bool RaceDetector::quickAsyncRead(unsigned warp, unsigned agent, uint32_t rec,
+                                  const uint32_t *addresses, uint32_t count, const uint8_t *init) {
+  addReader(agent);
+  const uint32_t *known = vectors[warp].data(), *chunkKey = chunkKeys.data();
+  uint32_t now = ++clock[agent], bad = 0;
+  uint32_t *reads = chunkReads[agent].data(), *recs = chunkReadRec.data();
+  lastRead[agent] = now;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t chunk = addresses[i] / 16, key = chunkKey[chunk], writer = agentOf(key), written;
+    memcpy(&written, init + 4 * chunk, 4);
+    // Ordinary writes count from the proxy fence on, which is never before they happened.
+    uint32_t seen = known[writer + (numAgents & -static_cast<uint32_t>(writer < bulkAgent(0)))];
+    bad |= (written ^ 0x0f0f0f0f) | (key == 0) | (clockOf(key) > seen);
+    reads[chunk] = now;
+  }
+  if (!bad) // the record matters for reports only, and has a cache line of its own
+    for (uint32_t i = 0; i < count; ++i)
+      recs[addresses[i] / 16] = rec;
+  return !bad;
+}
+
 bool RaceDetector::quickAsyncWrite(unsigned warp, unsigned agent, uint32_t rec, uint32_t lanes,
-                                   const uint32_t *addresses) {
+                                   const uint32_t *addresses, int lane) {
   const VectorClock &v = vectors[warp];
   const uint32_t *known = v.data();
   uint32_t *chunkKey = chunkKeys.data(), bad = 0;
@@ -288,7 +309,7 @@ bool RaceDetector::quickAsyncWrite(unsigned warp, unsigned agent, uint32_t rec, 
     uint32_t chunk = addresses[l] / 16;
     bad |= chunkKey[chunk] == key; // two lanes write the same place
     chunkKey[chunk] = key;
-    info[chunk] = {rec, static_cast<uint16_t>(l), 0xf};
+    info[chunk] = {rec, static_cast<uint16_t>(lane < 0 ? l : lane), 0xf};
   });
   return !bad;
 }

@@ -68,10 +68,14 @@ public:
   bool quickRead(unsigned warp, uint32_t rec, uint32_t lanes, const uint32_t *addresses,
                  const uint8_t *init);
 
+  /// The same for the reads of an asynchronous agent, of `count` chunks.
+  bool quickAsyncRead(unsigned warp, unsigned agent, uint32_t rec, const uint32_t *addresses,
+                      uint32_t count, const uint8_t *init);
   /// The quick form of `asyncWrite` for copies of whole chunks. False, with nothing
-  /// recorded, when the general way has to decide.
+  /// recorded, when the general way has to decide. `lane` is to blame if it is not negative, else
+  /// the lane of the address.
   bool quickAsyncWrite(unsigned warp, unsigned agent, uint32_t rec, uint32_t lanes,
-                       const uint32_t *addresses);
+                       const uint32_t *addresses, int lane = -1);
 
 private:
   /// Who wrote a word last: `keys` holds clock << 7 | agent, all that a read must compare; the rest
