@@ -31,7 +31,8 @@ options:
   --cluster X[,Y[,Z]]  thread blocks per cluster (default 1)
   --shared BYTES       dynamic shared memory (default 0)
   --device NAME        sm_80 (default), sm_86, sm_89, sm_90, sm_90a, sm_100a, sm_120a
-  --delivery POLICY    of asynchronous copies: early, late (default), random:SEED
+  --delivery POLICY    of asynchronous copies: early, late (default), random:SEED,
+                       all (under each; results must be equal)
   --schedule POLICY    of warps: rr (default), random:SEED
   --no-checks          only bounds and alignment
   --repeat N           run N times and print the emulator's own speed, which says

@@ -166,6 +166,17 @@ TEST_F(Check, AsyncCopyNeedsWaitAndBarrier) {
   }
 }
 
+TEST_F(Check, AllDeliveries) {
+  machine.options().delivery = Delivery::All;
+  expectClean(asyncCopy("cp.async.wait_group 0;"));
+  EXPECT_EQ(download<uint32_t>(output, 64), std::vector<uint32_t>(64, 7u));
+  expectKind(asyncCopy("cp.async.wait_group 1;"), "race", "with early delivery");
+  // What the other checks would say first, the comparison finds on its own.
+  machine.options().checks = false;
+  expectKind(asyncCopy("cp.async.wait_group 1;"), "delivery-dependent",
+             "early and when they arrive");
+}
+
 TEST_F(Check, AsyncCopyReadByItsIssuerBeforeTheWait) {
   for (Delivery d : {Delivery::Early, Delivery::Late}) {
     machine.options().delivery = d;
