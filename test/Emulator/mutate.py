@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Measures the emulator's checks: breaks a PTX kernel in one place at a time and sees who notices.
 
-    mutate.py attnc ATTNC [--kernel SPEC:DTYPE:TARGET ..] [--quick]
+    mutate.py attnc ATTNC [--kernel SPEC:DTYPE:TARGET[:PARAM=VALUE] ..] [--quick]
     mutate.py ptx PTX-EMU FILE.ptx --out RESULT.npy [--out ..] -- ARGUMENTS OF ptx-emu
 
 What is broken: barriers, waits, commits, fences, copies and mbarrier operations are deleted, weakened or moved past
@@ -56,10 +56,12 @@ def statements(text):
         i = j + 1
 
 
-def mutants(text):
-    """All mutants of a PTX text."""
+def mutants(text, entry=None):
+    """All mutants of a PTX text, or of one entry of it. An instruction is named by its text and its number among those
+    of the same opcode, `bar.sync 0; #2`."""
     lines = text.split("\n")
     parts = list(statements(text))
+    inside, numbers = not entry, collections.Counter()
 
     def changed(index, replacement):
         first, last, _ = parts[index]
@@ -77,20 +79,26 @@ def mutants(text):
         return None
 
     for index, (first, _, code) in enumerate(parts):
+        if ".entry" in code:
+            inside = not entry or re.search(r"\.entry\s+" + re.escape(entry) + r"\b", code) is not None
+        if not inside:
+            continue
         match = re.match(r"^\s*" + GUARD + r"(?P<op>[a-z][\w.:]*)\s*(?P<rest>[^;]*);", code)
         if not match:
             continue
         guard, op, rest = match["guard"] or "", match["op"], match["rest"]
+        numbers[op] += 1
+        named = re.sub(r"\s+", " ", code.strip()) + f" #{numbers[op]}"
 
         def mutant(kind, replacement):
-            return Mutant(kind, first + 1, code.strip(), changed(index, replacement))
+            return Mutant(kind, first + 1, named, changed(index, replacement))
 
         if re.match(SYNCHRONIZING, op):
             yield mutant("delete", None)
             for kind, step in (("move down", 1), ("move up", -1)):
                 other = moved(index, step)
                 if other:
-                    yield Mutant(kind, first + 1, code.strip(), other)
+                    yield Mutant(kind, first + 1, named, other)
         if re.match(r"cp\.async(\.bulk)?\.wait_group|wgmma\.wait_group", op):
             yield mutant("weaken", f"{guard}{op} {int(rest) + 1};")
         if re.match(r"cp\.async\.c[ag]\.", op):
@@ -161,9 +169,9 @@ class AttncKernel:
               *(f"--q-len {n} --kv-len {n} --heads 1" for n in (129, 136, 150, 171, 192))]
 
     def __init__(self, attnc, name):
-        spec, dtype, target = name.split(":")
-        self.name, self.attnc, self.target = name, attnc, target
-        self.command = [str(ROOT / "specs" / f"{spec}.attn"), f"--dtype={dtype}"]
+        spec, dtype, target, *parameters = name.split(":")
+        self.name, self.attnc, self.target, self.entry = name, attnc, target, None
+        self.command = [str(ROOT / "specs" / f"{spec}.attn"), f"--dtype={dtype}", *(f"--param={p}" for p in parameters)]
         done = subprocess.run([attnc, "compile", *self.command, f"--target={target}"], capture_output=True, text=True, check=True)
         self.ptx = done.stdout
         checked = subprocess.run([attnc, "run", *self.command, "--device=emulator", "--check", "--q-len=16"], capture_output=True, text=True)
@@ -184,6 +192,7 @@ class PtxKernel:
     def __init__(self, tool, path, outputs, arguments):
         self.name, self.tool, self.outputs, self.arguments = pathlib.Path(path).name, tool, outputs, arguments
         self.ptx = pathlib.Path(path).read_text()
+        self.entry = arguments[arguments.index("--kernel") + 1] if "--kernel" in arguments else None
         self.cases = range(1)
 
     def run(self, path, folder, case):
@@ -230,7 +239,7 @@ def measure(kernel, options):
             if state != "ran":
                 sys.exit(f"{kernel.name}: the original does not run: {detail}")
             good.append(detail)
-    chosen = list(mutants(kernel.ptx))
+    chosen = list(mutants(kernel.ptx, kernel.entry))
     if options.quick: # all of what synchronizes, a sample of the rest
         seen = collections.Counter()
         sample = []
@@ -254,9 +263,9 @@ def measure(kernel, options):
     return counts
 
 
-KERNELS = ["causal:f16:sm_80", "causal:f32:sm_80", "window_sinks:bf16:sm_80", "document:f16:sm_90a", "t5_bias:f32:sm_90a",
-           "full:bf16:sm_90a"]
-QUICK = ["causal:f16:sm_80", "document:f32:sm_90a"]
+KERNELS = ["causal:f16:sm_80", "causal:f32:sm_80", "window_sinks:bf16:sm_80:window=70", "document:f16:sm_90a",
+           "full:f32:sm_90a", "full:bf16:sm_90a"]
+QUICK = ["causal:f16:sm_80", "full:f32:sm_90a"]
 
 
 def main():
@@ -269,7 +278,7 @@ def main():
     modes = parser.add_subparsers(dest="mode", required=True)
     ours = modes.add_parser("attnc", parents=[common])
     ours.add_argument("attnc")
-    ours.add_argument("--kernel", action="append", help="SPEC:DTYPE:TARGET, may be repeated")
+    ours.add_argument("--kernel", action="append", help="SPEC:DTYPE:TARGET[:PARAM=VALUE], may be repeated")
     theirs = modes.add_parser("ptx", parents=[common])
     theirs.add_argument("tool")
     theirs.add_argument("ptx")
