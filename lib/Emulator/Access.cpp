@@ -334,6 +334,41 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
   return true;
 }
 
+/// The chunks of sixteen bytes that a warp reads if it reads whole ones: one for each lane, or,
+/// with narrower reads, in one of the patterns of fragments, where neighbours in a row of lanes or
+/// in a column of the groups of four read neighbouring words. Returns their number, or 0.
+static uint32_t wholeChunks(uint32_t lanes, uint32_t bytes, const uint32_t *address,
+                            uint32_t *chunks) {
+  if (bytes == 16) {
+    uint32_t n = 0;
+    if (lanes == allLanes)
+      memcpy(chunks, address, 128), n = 32;
+    else
+      for (uint32_t m = lanes; m; m &= m - 1)
+        chunks[n++] = address[__builtin_ctz(m)];
+    return n;
+  }
+  if (lanes != allLanes)
+    return 0;
+  uint32_t across = 0, down = 0;
+  if (bytes == 8) {
+    for (uint32_t l = 0; l < 32; l += 2) {
+      across |= (address[l] & 15) | (address[l + 1] ^ (address[l] + 8));
+      chunks[l / 2] = address[l];
+    }
+    return across ? 0 : 16;
+  }
+  for (uint32_t l = 0; l < 32; ++l) {
+    across |= address[l] ^ (address[l & ~3u] + 4 * (l & 3));
+    down |= address[l] ^ (address[l & 3] + l / 4 * 4);
+  }
+  for (uint32_t g = 0; g < 8; ++g) {
+    chunks[g] = across ? address[g & 3] + g / 4 * 16 : address[4 * g];
+    (across ? down : across) |= chunks[g] & 15;
+  }
+  return across && down ? 0 : 8;
+}
+
 bool quickSharedRead(Warp &w, const Rec *r, uint32_t lanes, uint32_t bytes, uint32_t *address) {
   const Cta &cta = *w.cta;
   const Options &options = cta.launch->options;
@@ -363,7 +398,8 @@ bool quickSharedRead(Warp &w, const Rec *r, uint32_t lanes, uint32_t bytes, uint
     return true;
   const uint8_t *init = cta.sharedInit.data();
   RaceDetector &races = *cta.races;
-  return bytes == 16  ? races.quickRead<4>(w.id, r->index, lanes, address, init)
+  uint32_t chunks[32], count = wholeChunks(lanes, bytes, address, chunks);
+  return count        ? races.quickReadChunks(w.id, r->index, chunks, count, init)
          : bytes == 8 ? races.quickRead<2>(w.id, r->index, lanes, address, init)
                       : races.quickRead<1>(w.id, r->index, lanes, address, init);
 }

@@ -23,7 +23,6 @@ void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
     readRec.clear();
     chunkKeys.clear();
     chunkInfos.clear();
-    chunkReadRec.clear();
     readingAgents.clear();
     for (auto &r : readers)
       r.clear();
@@ -36,10 +35,9 @@ void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
     readRec.resize(words, noRecord);
     chunkKeys.resize(words / 4, 0);
     chunkInfos.resize(words / 4);
-    chunkReadRec.resize(words / 4, noRecord);
     for (unsigned i : readingAgents) {
       readers[i].resize(words, 0);
-      chunkReads[i].resize(words / 4, 0);
+      chunkReads[i].resize(words / 4);
     }
   }
   for (unsigned i = 0; i < warps; ++i)
@@ -59,7 +57,7 @@ void RaceDetector::addReader(unsigned agent) {
     return;
   readingAgents.push_back(agent);
   readers[agent].resize(keys.size(), 0);
-  chunkReads[agent].resize(chunkKeys.size(), 0);
+  chunkReads[agent].resize(chunkKeys.size());
 }
 
 void RaceDetector::joinInto(unsigned warp, VectorClock &object) {
@@ -144,8 +142,9 @@ bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, 
   for (unsigned k = 0; k < numLate; ++k) {
     unsigned i = late[k];
     for (uint32_t chunk = first / 4; chunk <= (first + count - 1) / 4; ++chunk)
-      if (chunkReads[i][chunk] > v[i])
-        return report(w, r, lane, a, "write after read", i, chunkReadRec[chunk], -1, agent >= 32);
+      if (chunkReads[i][chunk].clock > v[i])
+        return report(w, r, lane, a, "write after read", i, chunkReads[i][chunk].rec, -1,
+                      agent >= 32);
     if (ordered(v, i, lastWordRead[i]))
       continue;
     const uint32_t *reads = readers[i].data();
@@ -187,8 +186,7 @@ void RaceDetector::recordRead(unsigned agent, const Rec *r, uint32_t first, uint
   uint32_t now = clock[agent];
   lastRead[agent] = now;
   if (count == 4) {
-    chunkReads[agent][first / 4] = now;
-    chunkReadRec[first / 4] = r->index;
+    chunkReads[agent][first / 4] = {now, r->index};
     return;
   }
   lastWordRead[agent] = now;
@@ -216,49 +214,54 @@ bool RaceDetector::quickRead(unsigned warp, uint32_t rec, uint32_t lanes, const 
                              const uint8_t *init) {
   const uint32_t *known = vectors[warp].data(), *chunkKey = chunkKeys.data(),
                  *wordKey = keys.data();
-  uint32_t now = clock[warp], bad = 0;
-  uint32_t *reads = Words == 4 ? chunkReads[warp].data() : readers[warp].data();
-  uint32_t *recs = Words == 4 ? chunkReadRec.data() : readRec.data();
-  auto late = [&](uint32_t key) { return known[agentOf(key)] < clockOf(key); };
-  auto lane = [&](int l) ATTNC_INLINE {
-    uint32_t word = addresses[l] / 4, chunk = word / 4, key = chunkKey[chunk];
-    uint32_t written = 0x0f0f0f0f;
+  uint32_t now = clock[warp], bad = 0, *reads = readers[warp].data(), *recs = readRec.data();
+  lastRead[warp] = lastWordRead[warp] = now;
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    uint32_t word = addresses[l] / 4, key = chunkKey[word / 4], written = 0x0f0f0f0f;
     memcpy(&written, init + word, Words);
     bad |= written ^ 0x0f0f0f0f;
-    if (key)
-      bad |= late(key);
-    else
-      for (unsigned k = 0; k < Words; ++k)
-        bad |= late(wordKey[word + k]);
-    if (Words == 4) {
-      reads[chunk] = now;
-      recs[chunk] = rec;
-    } else {
-      for (unsigned k = 0; k < Words; ++k) {
-        reads[word + k] = now << 4 | 0xf;
-        recs[word + k] = rec;
-      }
+    for (unsigned k = 0; k < Words; ++k) {
+      uint32_t mine = key ? key : wordKey[word + k];
+      bad |= known[agentOf(mine)] < clockOf(mine);
+      reads[word + k] = now << 4 | 0xf;
+      recs[word + k] = rec;
     }
-  };
-  lastRead[warp] = now;
-  if (Words < 4)
-    lastWordRead[warp] = now;
-  eachLane(lanes, lane);
+  });
   return !bad;
 }
 template bool RaceDetector::quickRead<1>(unsigned, uint32_t, uint32_t, const uint32_t *,
                                          const uint8_t *);
 template bool RaceDetector::quickRead<2>(unsigned, uint32_t, uint32_t, const uint32_t *,
                                          const uint8_t *);
-template bool RaceDetector::quickRead<4>(unsigned, uint32_t, uint32_t, const uint32_t *,
-                                         const uint8_t *);
+
+bool RaceDetector::quickReadChunks(unsigned warp, uint32_t rec, const uint32_t *addresses,
+                                   uint32_t count, const uint8_t *init) {
+  const uint32_t *known = vectors[warp].data(), *chunkKey = chunkKeys.data(),
+                 *wordKey = keys.data();
+  uint32_t now = clock[warp], bad = 0;
+  ChunkRead *reads = chunkReads[warp].data();
+  lastRead[warp] = now;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t chunk = addresses[i] / 16, key = chunkKey[chunk], written;
+    memcpy(&written, init + 4 * chunk, 4);
+    bad |= written ^ 0x0f0f0f0f;
+    reads[chunk] = {now, rec};
+    if (key) {
+      bad |= known[agentOf(key)] < clockOf(key);
+      continue;
+    }
+    for (uint32_t word = 4 * chunk; word < 4 * chunk + 4; ++word)
+      bad |= known[agentOf(wordKey[word])] < clockOf(wordKey[word]);
+  }
+  return !bad;
+}
 
 bool RaceDetector::quickAsyncRead(unsigned warp, unsigned agent, uint32_t rec,
                                   const uint32_t *addresses, uint32_t count, const uint8_t *init) {
   addReader(agent);
   const uint32_t *known = vectors[warp].data(), *chunkKey = chunkKeys.data();
   uint32_t now = ++clock[agent], bad = 0;
-  uint32_t *reads = chunkReads[agent].data(), *recs = chunkReadRec.data();
+  ChunkRead *reads = chunkReads[agent].data();
   lastRead[agent] = now;
   for (uint32_t i = 0; i < count; ++i) {
     uint32_t chunk = addresses[i] / 16, key = chunkKey[chunk], writer = agentOf(key), written;
@@ -266,11 +269,8 @@ bool RaceDetector::quickAsyncRead(unsigned warp, unsigned agent, uint32_t rec,
     // Ordinary writes count from the proxy fence on, which is never before they happened.
     uint32_t seen = known[writer + (numAgents & -static_cast<uint32_t>(writer < bulkAgent(0)))];
     bad |= (written ^ 0x0f0f0f0f) | (key == 0) | (clockOf(key) > seen);
-    reads[chunk] = now;
+    reads[chunk] = {now, rec};
   }
-  if (!bad) // the record matters for reports only, and has a cache line of its own
-    for (uint32_t i = 0; i < count; ++i)
-      recs[addresses[i] / 16] = rec;
   return !bad;
 }
 
@@ -290,8 +290,9 @@ bool RaceDetector::quickAsyncWrite(unsigned warp, unsigned agent, uint32_t rec, 
   });
   for (unsigned k = 0; k < numLate; ++k) {
     unsigned i = late[k];
-    const uint32_t *reads = chunkReads[i].data(), seen = v[i];
-    eachLane(lanes, [&](int l) ATTNC_INLINE { bad |= reads[addresses[l] / 16] > seen; });
+    const ChunkRead *reads = chunkReads[i].data();
+    uint32_t seen = v[i];
+    eachLane(lanes, [&](int l) ATTNC_INLINE { bad |= reads[addresses[l] / 16].clock > seen; });
     if (ordered(v, i, lastWordRead[i]))
       continue;
     const uint32_t *wordReads = readers[i].data();

@@ -61,13 +61,15 @@ public:
   /// If the bytes wait for an asynchronous copy, reports that and returns true.
   bool pendingCopy(Warp &w, const Rec *r, int lane, const Access &a);
 
-  /// The quick form of `access` for reads of 4, 8 or 16 bytes by `lanes` at addresses that are
-  /// aligned and in bounds. Checks initialisation too (`init` is Cta::sharedInit). False when
-  /// anything at all is unusual; the caller then takes the general way, which finds out what.
+  /// The quick form of `access` for reads of 4 or 8 bytes by `lanes` at addresses that are aligned
+  /// and in bounds. Checks initialisation too (`init` is Cta::sharedInit). False when anything at
+  /// all is unusual; the caller then takes the general way, which finds out what.
   template <unsigned Words>
   bool quickRead(unsigned warp, uint32_t rec, uint32_t lanes, const uint32_t *addresses,
                  const uint8_t *init);
-
+  /// The same for `count` whole chunks.
+  bool quickReadChunks(unsigned warp, uint32_t rec, const uint32_t *addresses, uint32_t count,
+                       const uint8_t *init);
   /// The same for the reads of an asynchronous agent, of `count` chunks.
   bool quickAsyncRead(unsigned warp, unsigned agent, uint32_t rec, const uint32_t *addresses,
                       uint32_t count, const uint8_t *init);
@@ -84,6 +86,9 @@ private:
     uint32_t rec = noRecord;
     uint16_t lane = 0;
     uint8_t mask = 0; ///< bytes of the word
+  };
+  struct ChunkRead {
+    uint32_t clock = 0, rec = noRecord;
   };
   static unsigned agentOf(uint32_t key) { return key & 127; }
   static uint32_t clockOf(uint32_t key) { return key >> 7; }
@@ -131,8 +136,7 @@ private:
   // says that the words know. A read of a whole chunk is noted here only.
   std::vector<uint32_t> chunkKeys;
   std::vector<WriteInfo> chunkInfos;
-  std::vector<uint32_t> chunkReadRec;
-  std::array<std::vector<uint32_t>, numAgents> chunkReads; ///< clock
+  std::array<std::vector<ChunkRead>, numAgents> chunkReads;
 };
 
 } // namespace attnc::emu

@@ -56,12 +56,23 @@ def statements(text):
         i = j + 1
 
 
+def is_entry(code, name):
+    return re.search(r"\.entry\s+" + re.escape(name) + r"\b", code) is not None
+
+
 def mutants(text, entry=None):
     """All mutants of a PTX text, or of one entry of it. An instruction is named by its text and its number among those
-    of the same opcode, `bar.sync 0; #2`."""
+    of the same opcode, `bar.sync 0; #2 of 3`."""
     lines = text.split("\n")
     parts = list(statements(text))
-    inside, numbers = not entry, collections.Counter()
+    inside, numbers, totals = not entry, collections.Counter(), collections.Counter()
+    opcode = re.compile(r"^\s*" + GUARD + r"(?P<op>[a-z][\w.:]*)\s*(?P<rest>[^;]*);")
+    for _, _, code in parts:
+        if ".entry" in code:
+            inside = not entry or is_entry(code, entry)
+        if inside and opcode.match(code):
+            totals[opcode.match(code)["op"]] += 1
+    inside = not entry
 
     def changed(index, replacement):
         first, last, _ = parts[index]
@@ -80,15 +91,15 @@ def mutants(text, entry=None):
 
     for index, (first, _, code) in enumerate(parts):
         if ".entry" in code:
-            inside = not entry or re.search(r"\.entry\s+" + re.escape(entry) + r"\b", code) is not None
+            inside = not entry or is_entry(code, entry)
         if not inside:
             continue
-        match = re.match(r"^\s*" + GUARD + r"(?P<op>[a-z][\w.:]*)\s*(?P<rest>[^;]*);", code)
+        match = opcode.match(code)
         if not match:
             continue
         guard, op, rest = match["guard"] or "", match["op"], match["rest"]
         numbers[op] += 1
-        named = re.sub(r"\s+", " ", code.strip()) + f" #{numbers[op]}"
+        named = re.sub(r"\s+", " ", code.strip()) + f" #{numbers[op]} of {totals[op]}"
 
         def mutant(kind, replacement):
             return Mutant(kind, first + 1, named, changed(index, replacement))
@@ -263,8 +274,7 @@ def measure(kernel, options):
     return counts
 
 
-KERNELS = ["causal:f16:sm_80", "causal:f32:sm_80", "window_sinks:bf16:sm_80:window=70", "document:f16:sm_90a",
-           "full:f32:sm_90a", "full:bf16:sm_90a"]
+KERNELS = ["causal:f16:sm_80", "causal:f32:sm_80", "alibi:bf16:sm_80", "full:f32:sm_90a", "full:bf16:sm_90a", "alibi:f16:sm_90a"]
 QUICK = ["causal:f16:sm_80", "full:f32:sm_90a"]
 
 
