@@ -307,7 +307,8 @@ int listKernels(const LoadedModule &module) {
   return 0;
 }
 
-/// Of this thread, which is all the emulator uses; wall time would measure who else is on the machine.
+/// Of this thread, which is all the emulator uses; wall time would measure who else is on the
+/// machine.
 double processorSeconds() {
   timespec t;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
