@@ -69,6 +69,7 @@ constexpr uint32_t memRegShift = 24;   ///< bytes of the data registers: 2, 4 or
 
 const Rec *loadOp(Warp &, const Rec *);
 const Rec *storeOp(Warp &, const Rec *);
+const Rec *cvtaParamOp(Warp &, const Rec *);
 /// atom and red. ext: b (per element), c, then the old values when bit 16 of aux2 is set.
 enum class AtomicOp : uint8_t { Add, Min, Max, And, Or, Xor, Exch, Cas, Inc, Dec };
 const Rec *atomicOp(Warp &, const Rec *);

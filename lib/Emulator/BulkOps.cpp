@@ -115,6 +115,11 @@ bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
       return false;
     }
     if (w.cta->launch->options.checks && op.kind == BulkOp::Load) {
+      uint32_t written = 0;
+      if (p.bytes == 16 && !(p.global & 3))
+        memcpy(&written, m.shadow(p.global), 4);
+      if ((written & 0x0f0f0f0f) == 0x0f0f0f0f)
+        continue;
       if (uint64_t hole = m.firstUninitialized(p.global, p.bytes)) {
         fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written",
               describeAddress(w, Space::Global, hole).c_str());
@@ -219,6 +224,7 @@ void addBox(BulkOp &op, const TensorMap &map, uint32_t shared, const int32_t *c)
   uint32_t rows = 1, rowBytes = map.box[0] * map.elementBytes;
   for (unsigned d = 1; d < map.rank; ++d)
     rows *= map.box[d];
+  op.pieces.reserve(rows * rowBytes / 16);
   for (uint32_t row = 0; row < rows; ++row) {
     uint32_t rest = row;
     bool inside = true;

@@ -3,6 +3,7 @@
 // Decoding of integer and bit instructions, moves, selects, comparisons and conversions. Each
 // function reads the modifiers of one opcode family into an AluKey and lists the operands; whether
 // the combination exists is decided by the handler tables.
+#include "Access.h"
 #include "Decode.h"
 #include "Launch.h"
 #include "WarpOps.h"
@@ -462,18 +463,6 @@ void cvt(Decoder &d) {
           static_cast<uint32_t>(k.rnd) << 16 | uint32_t(k.ftz) << 24 | uint32_t(k.sat) << 25 |
           uint32_t(k.relu) << 26 | uint32_t(satfinite) << 27;
   r.imm = 8 * dstBytes;
-}
-
-/// cvta.param: the address of a parameter may be generic already (64-bit mov makes it so) or an
-/// offset. imm: the window.
-const Rec *cvtaParamOp(Warp &w, const Rec *r) {
-  const uint64_t *a = place<uint64_t>(w, r->o[1]);
-  uint64_t *d = place<uint64_t>(w, r->o[0]);
-  for (uint32_t m = w.exec; m; m &= m - 1) {
-    int l = __builtin_ctz(m);
-    d[l] = a[l] < DeviceMemory::paramWindowBytes ? a[l] + r->imm : a[l];
-  }
-  return r + 1;
 }
 
 /// Conversions between generic and specific addresses add or subtract the window.

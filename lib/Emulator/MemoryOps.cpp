@@ -111,6 +111,18 @@ const Rec *storeOp(Warp &w, const Rec *r) {
   return r + 1;
 }
 
+/// cvta.param: the address of a parameter may be generic already (64-bit mov makes it so) or an
+/// offset. imm: the window.
+const Rec *cvtaParamOp(Warp &w, const Rec *r) {
+  const uint64_t *a = place<uint64_t>(w, r->o[1]);
+  uint64_t *d = place<uint64_t>(w, r->o[0]);
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    d[l] = a[l] < DeviceMemory::paramWindowBytes ? a[l] + r->imm : a[l];
+  }
+  return r + 1;
+}
+
 namespace {
 
 float halfToFloat(uint16_t h) {
