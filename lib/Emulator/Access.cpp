@@ -350,23 +350,34 @@ static uint32_t wholeChunks(uint32_t lanes, uint32_t bytes, const uint32_t *addr
   }
   if (lanes != allLanes)
     return 0;
-  uint32_t across = 0, down = 0;
+  typedef uint32_t Four __attribute__((vector_size(16), aligned(4)));
+  auto four = [&](unsigned g) { return *reinterpret_cast<const Four *>(address + 4 * g); };
+  auto any = [](Four v) { return (v[0] | v[1] | v[2] | v[3]) != 0; };
+  Four across = {}, down = {}, first = four(0);
   if (bytes == 8) {
-    for (uint32_t l = 0; l < 32; l += 2) {
-      across |= (address[l] & 15) | (address[l + 1] ^ (address[l] + 8));
-      chunks[l / 2] = address[l];
+    for (uint32_t g = 0; g < 8; ++g) {
+      Four a = four(g), even = __builtin_shufflevector(a, a, 0, 0, 2, 2);
+      across |= (a ^ (even + Four{0, 8, 0, 8})) | (even & 15);
+      chunks[2 * g] = a[0];
+      chunks[2 * g + 1] = a[2];
     }
-    return across ? 0 : 16;
-  }
-  for (uint32_t l = 0; l < 32; ++l) {
-    across |= address[l] ^ (address[l & ~3u] + 4 * (l & 3));
-    down |= address[l] ^ (address[l & 3] + l / 4 * 4);
+    return any(across) ? 0 : 16;
   }
   for (uint32_t g = 0; g < 8; ++g) {
-    chunks[g] = across ? address[g & 3] + g / 4 * 16 : address[4 * g];
-    (across ? down : across) |= chunks[g] & 15;
+    Four a = four(g), left = __builtin_shufflevector(a, a, 0, 0, 0, 0);
+    across |= (a ^ (left + Four{0, 4, 8, 12})) | (left & 15);
+    down |= a ^ (first + 4 * g);
+    chunks[g] = a[0];
   }
-  return across && down ? 0 : 8;
+  if (!any(across))
+    return 8;
+  if (any(down | (first & 15)))
+    return 0;
+  for (uint32_t t = 0; t < 4; ++t) {
+    chunks[t] = address[t];
+    chunks[4 + t] = address[t] + 16;
+  }
+  return 8;
 }
 
 bool quickSharedRead(Warp &w, const Rec *r, uint32_t lanes, uint32_t bytes, uint32_t *address) {
