@@ -119,8 +119,8 @@ struct HandlerTable {
   Handler (*compare)(const AluKey &);
   /// The arithmetic of wgmma; see WgmmaMath.cpp.
   void (*wgmma)(float *acc, const float *a, const float *b, unsigned k, unsigned n);
-  void (*wgmmaBlock)(const char *const *rows, Type t, const float *byteTable, bool mnMajor,
-                     bool evenOdd, float *out, unsigned stride);
+  void (*wgmmaOperand)(const char *base, const uint32_t *offsets, Type t, const float *byteTable,
+                       bool mnMajor, bool evenOdd, unsigned count, unsigned k, float *out);
   /// mma.sync: `shape` is m<<16|n<<8|k.
   Handler (*mma)(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite);
   /// For a handler of `mma`: the one that executes two such records with the same A, or null.

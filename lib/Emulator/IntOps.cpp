@@ -388,12 +388,13 @@ template <class T> Handler forInt(const AluKey &k) {
     UNARY(Abs)
     UNARY(Not)
     UNARY(Cnot)
-  UNARY(Mov)
-  BINARY(MulLo) BINARY(MulHi) BINARY(Min) BINARY(Max) BINARY(And) BINARY(Or) BINARY(Xor) BINARY(Div)
-      BINARY(Rem)
+    UNARY(Mov)
+    BINARY(MulLo)
+  BINARY(MulHi)
+  BINARY(Min) BINARY(Max) BINARY(And) BINARY(Or) BINARY(Xor) BINARY(Div) BINARY(Rem)
 #undef UNARY
 #undef BINARY
-          case Alu::Add:
+      case Alu::Add:
   case Alu::Sub:
     if (k.sat) {
       if constexpr (__is_same(T, int32_t))

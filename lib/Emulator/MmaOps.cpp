@@ -292,14 +292,14 @@ Handler selectHalf(const AluKey &);
 Handler selectConvert(const AluKey &);
 Handler selectCompare(const AluKey &);
 void multiplyWgmma(float *acc, const float *a, const float *b, unsigned k, unsigned n);
-void decodeBlock(const char *const *rows, Type t, const float *byteTable, bool mnMajor,
-                 bool evenOdd, float *out, unsigned stride);
+void decodeOperand(const char *base, const uint32_t *offsets, Type t, const float *byteTable,
+                   bool mnMajor, bool evenOdd, unsigned count, unsigned k, float *out);
 
 #define STRINGIZE2(X) #X
 #define STRINGIZE(X) STRINGIZE2(X)
 extern const HandlerTable table;
 const HandlerTable table = {STRINGIZE(ATTNC_EMU_ISA), selectInteger, selectFloating, selectHalf,
-                                      selectConvert, selectCompare, multiplyWgmma, decodeBlock,
+                                      selectConvert, selectCompare, multiplyWgmma, decodeOperand,
                                       selectMma, selectMmaPair};
 
 } // namespace ATTNC_EMU_ISA

@@ -259,16 +259,19 @@ bool RaceDetector::quickReadChunks(unsigned warp, uint32_t rec, const uint32_t *
 bool RaceDetector::quickAsyncRead(unsigned warp, unsigned agent, uint32_t rec,
                                   const uint32_t *addresses, uint32_t count, const uint8_t *init) {
   addReader(agent);
+  // Ordinary writes count from the proxy fence on, which is never before they happened.
   const uint32_t *known = vectors[warp].data(), *chunkKey = chunkKeys.data();
+  static_assert(numAgents <= 128);
+  uint32_t seen[128];
+  memcpy(seen, known + numAgents, sizeof(uint32_t) * bulkAgent(0));
+  memcpy(seen + bulkAgent(0), known + bulkAgent(0), sizeof(uint32_t) * (numAgents - bulkAgent(0)));
   uint32_t now = ++clock[agent], bad = 0;
   ChunkRead *reads = chunkReads[agent].data();
   lastRead[agent] = now;
   for (uint32_t i = 0; i < count; ++i) {
-    uint32_t chunk = addresses[i] / 16, key = chunkKey[chunk], writer = agentOf(key), written;
+    uint32_t chunk = addresses[i] / 16, key = chunkKey[chunk], written;
     memcpy(&written, init + 4 * chunk, 4);
-    // Ordinary writes count from the proxy fence on, which is never before they happened.
-    uint32_t seen = known[writer + (numAgents & -static_cast<uint32_t>(writer < bulkAgent(0)))];
-    bad |= (written ^ 0x0f0f0f0f) | (key == 0) | (clockOf(key) > seen);
+    bad |= (written ^ 0x0f0f0f0f) | (key == 0) | (clockOf(key) > seen[agentOf(key)]);
     reads[chunk] = {now, rec};
   }
   return !bad;

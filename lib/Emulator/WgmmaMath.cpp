@@ -41,10 +41,10 @@ typedef float Float8 __attribute__((vector_size(32)));
       F(28), F(29), F(30), F(31)
 #define SAME(I) I
 /// Eight rows as one vector; inserting them, because a wide load after narrow stores stalls.
-[[gnu::always_inline]] inline VecH gather(const char *const *rows) {
+[[gnu::always_inline]] inline VecH gather(const char *base, const uint32_t *offsets) {
   Row8 r[8];
   for (int i = 0; i < 8; ++i)
-    __builtin_memcpy(&r[i], rows[i], 16);
+    __builtin_memcpy(&r[i], base + offsets[i], 16);
   auto two = [](Row8 a, Row8 b) { return __builtin_shufflevector(a, b, UPTO16(SAME)); };
   auto four = [](Row16 a, Row16 b) { return __builtin_shufflevector(a, b, UPTO32(SAME)); };
   Row32 lo = four(two(r[0], r[1]), two(r[2], r[3])), hi = four(two(r[4], r[5]), two(r[6], r[7]));
@@ -52,10 +52,11 @@ typedef float Float8 __attribute__((vector_size(32)));
   return __builtin_shufflevector(lo, hi, UPTO32(SAME), UPTO32(HIGH));
 }
 
-/// `decodeBlock` for 16-bit types.
+/// One block of a 16-bit type.
 template <class E, bool MnMajor, bool EvenOdd>
-void decodeBlock16(const char *const *rows, float *out, unsigned stride) {
-  VecH h = gather(rows);
+[[gnu::always_inline]] inline void decodeBlock16(const char *base, const uint32_t *offsets,
+                                                 float *out, unsigned stride) {
+  VecH h = gather(base, offsets);
   if constexpr (!MnMajor && EvenOdd)
     h = __builtin_shufflevector(h, h, ALL_K(ROW8_EVEN_ODD));
   else if constexpr (!MnMajor)
@@ -74,15 +75,22 @@ void decodeBlock16(const char *const *rows, float *out, unsigned stride) {
     __builtin_memcpy(out + (k + 1) * stride, &hi, 32);
   }
 }
+/// `decodeOperand` for a 16-bit type.
+template <class E, bool MnMajor, bool EvenOdd>
+void decode16(const char *base, const uint32_t *offsets, unsigned count, unsigned k, float *out) {
+  for (unsigned mn = 0; mn < count; mn += 8)
+    for (unsigned kk = 0; kk < k; kk += 8, offsets += 8)
+      decodeBlock16<E, MnMajor, EvenOdd>(base, offsets, out + kk * count + mn, count);
+}
 template <class E>
-void decodeBlock16(const char *const *rows, bool mnMajor, bool evenOdd, float *out,
-                   unsigned stride) {
+void decode16(const char *base, const uint32_t *offsets, bool mnMajor, bool evenOdd, unsigned count,
+              unsigned k, float *out) {
   if (mnMajor)
-    evenOdd ? decodeBlock16<E, true, true>(rows, out, stride)
-            : decodeBlock16<E, true, false>(rows, out, stride);
+    evenOdd ? decode16<E, true, true>(base, offsets, count, k, out)
+            : decode16<E, true, false>(base, offsets, count, k, out);
   else
-    evenOdd ? decodeBlock16<E, false, true>(rows, out, stride)
-            : decodeBlock16<E, false, false>(rows, out, stride);
+    evenOdd ? decode16<E, false, true>(base, offsets, count, k, out)
+            : decode16<E, false, false>(base, offsets, count, k, out);
 }
 #endif
 
@@ -108,27 +116,31 @@ template <unsigned Blocks>
 
 } // namespace
 
-/// Eight chunks to floats out[k][8], rows `stride` apart. A chunk holds consecutive k of one of
-/// eight m or n, or (mnMajor, 16-bit types only) consecutive m or n of one k. evenOdd puts the even
-/// ones of the eight before the odd ones, as `multiplyWgmma` wants B. byteTable: the values of an
-/// 8-bit type.
-void decodeBlock(const char *const *rows, Type t, const float *byteTable, bool mnMajor,
-                 bool evenOdd, float *out, unsigned stride) {
+/// An operand of `count` rows (m or n) to floats out[k][count]. It comes in blocks of eight chunks
+/// at base + offsets, all k of eight rows after the other. A chunk holds consecutive k of one of
+/// the eight rows, or (mnMajor, 16-bit types only) the eight rows of one k. evenOdd puts the even
+/// ones of eight before the odd ones, as `multiplyWgmma` wants B. byteTable: the values of an 8-bit
+/// type.
+void decodeOperand(const char *base, const uint32_t *offsets, Type t, const float *byteTable,
+                   bool mnMajor, bool evenOdd, unsigned count, unsigned k, float *out) {
 #ifdef __AVX512BW__
   if (t == Type::F16)
-    return decodeBlock16<F16Elem>(rows, mnMajor, evenOdd, out, stride);
+    return decode16<F16Elem>(base, offsets, mnMajor, evenOdd, count, k, out);
   if (t == Type::BF16)
-    return decodeBlock16<Bf16Elem>(rows, mnMajor, evenOdd, out, stride);
+    return decode16<Bf16Elem>(base, offsets, mnMajor, evenOdd, count, k, out);
 #endif
   unsigned perChunk = t == Type::F16 || t == Type::BF16 ? 8 : t == Type::TF32 ? 4 : 16;
-  for (unsigned i = 0; i < 8; ++i) {
-    float values[16];
-    decodeChunk(rows[i], t, byteTable, values);
-    for (unsigned e = 0; e < perChunk; ++e) {
-      unsigned k = mnMajor ? i : e, mn = mnMajor ? e : i;
-      out[k * stride + (evenOdd ? (mn & 1) * 4 + (mn >> 1) : mn)] = values[e];
-    }
-  }
+  for (unsigned mn = 0; mn < count; mn += 8)
+    for (unsigned kk = 0; kk < k; kk += mnMajor ? 8 : perChunk, offsets += 8)
+      for (unsigned i = 0; i < 8; ++i) {
+        float values[16];
+        decodeChunk(base + offsets[i], t, byteTable, values);
+        for (unsigned e = 0; e < perChunk; ++e) {
+          unsigned row = mnMajor ? e : i;
+          out[(kk + (mnMajor ? i : e)) * count + mn +
+              (evenOdd ? (row & 1) * 4 + (row >> 1) : row)] = values[e];
+        }
+      }
 }
 
 /// acc[n/8][4][32] += A * B for the sixteen rows of a warp, in k order; a[k][16], b[k][n/8][2][4].

@@ -157,39 +157,31 @@ bool readOperand(Warp &w, const Rec *r, const Descriptor &d, uint32_t mn0, uint3
                  uint32_t k, Type t, bool mnMajor, bool evenOdd, float *out) {
   uint32_t bytes = bitsOf(t) / 8, kStep = mnMajor ? 8 : 16 / bytes, n = 0;
   uint32_t pitch = d.pitch(), swizzled = swizzleAddress(~0u, d.swizzle) ^ ~0u; // bits it may change
+  typedef uint32_t Four __attribute__((vector_size(16), aligned(4)));
   uint32_t addresses[512];
+  Four steps = {0, pitch, 2 * pitch, 3 * pitch};
   for (uint32_t mn = 0; mn < count; mn += 8)
-    for (uint32_t kk = 0; kk < k; kk += kStep) {
-      uint32_t at = d.block(mn0 + mn, kk, bytes, mnMajor);
-      for (uint32_t i = 0; i < 8; ++i, at += pitch)
-        addresses[n++] = at ^ ((at >> 3) & swizzled);
+    for (uint32_t kk = 0; kk < k; kk += kStep, n += 8) {
+      Four at = d.block(mn0 + mn, kk, bytes, mnMajor) + steps, next = at + 4 * pitch;
+      *reinterpret_cast<Four *>(addresses + n) = at ^ ((at >> 3) & swizzled);
+      *reinterpret_cast<Four *>(addresses + n + 4) = next ^ ((next >> 3) & swizzled);
     }
   if (!checkChunks(w, r, addresses, n))
     return false;
-  const float *table = bitsOf(t) == 8 ? byteTable(t) : nullptr;
-  const uint32_t *at = addresses;
-  for (uint32_t mn = 0; mn < count; mn += 8)
-    for (uint32_t kk = 0; kk < k; kk += kStep, at += 8) {
-      const char *rows[8];
-      for (uint32_t i = 0; i < 8; ++i)
-        rows[i] = w.cta->shared + at[i];
-      handlers().wgmmaBlock(rows, t, table, mnMajor, evenOdd, out + kk * count + mn, count);
-    }
+  handlers().wgmmaOperand(w.cta->shared, addresses, t, bitsOf(t) == 8 ? byteTable(t) : nullptr,
+                          mnMajor, evenOdd, count, k, out);
   return true;
 }
 
 /// A in registers to a[k][16]: register q of lane (g, t) holds row g + 8*(q&1) and
 /// k = 4P*(q>>1) + P*t + e, so the four lanes of a row hold sixteen bytes of it.
 void fragmentA(Warp &w, const uint32_t *places, Type t, float *a) {
-  uint32_t perChunk = 128 / bitsOf(t);
-  const float *table = bitsOf(t) == 8 ? byteTable(t) : nullptr;
-  for (uint32_t q = 0; q < 4; ++q) {
-    const char *rows[8];
-    for (int g = 0; g < 8; ++g)
-      rows[g] = place<char>(w, places[q]) + 16 * g;
-    handlers().wgmmaBlock(rows, t, table, false, false, a + perChunk * (q >> 1) * 16 + 8 * (q & 1),
-                          16);
-  }
+  uint32_t addresses[32];
+  const uint32_t order[4] = {0, 2, 1, 3}; // blocks go by rows, then k; registers by k, then rows
+  for (uint32_t i = 0; i < 32; ++i)
+    addresses[i] = (places[order[i / 8]] & ~1u) + 16 * (i % 8);
+  handlers().wgmmaOperand(w.base[0], addresses, t, bitsOf(t) == 8 ? byteTable(t) : nullptr, false,
+                          false, 16, 256 / bitsOf(t), a);
 }
 
 void deliverWgmma(Warp &w, HopperWarp &me, WgmmaOp &op) {
