@@ -354,6 +354,88 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
   return good;
 }
 
+/// The chunks of sixteen bytes that a warp reads if it reads whole ones: one for each lane, or,
+/// with narrower reads, in one of the patterns of fragments, where neighbours in a row of lanes or
+/// in a column of the groups of four read neighbouring words. Returns their number, or 0.
+static uint32_t wholeChunks(uint32_t lanes, uint32_t bytes, const uint32_t *address,
+                            uint32_t *chunks) {
+  if (bytes == 16) {
+    uint32_t n = 0;
+    if (lanes == allLanes)
+      memcpy(chunks, address, 128), n = 32;
+    else
+      for (uint32_t m = lanes; m; m &= m - 1)
+        chunks[n++] = address[__builtin_ctz(m)];
+    return n;
+  }
+  if (lanes != allLanes)
+    return 0;
+  typedef uint32_t Four __attribute__((vector_size(16), aligned(4)));
+  auto four = [&](unsigned g) { return *reinterpret_cast<const Four *>(address + 4 * g); };
+  auto any = [](Four v) { return (v[0] | v[1] | v[2] | v[3]) != 0; };
+  Four across = {}, down = {}, first = four(0);
+  if (bytes == 8) {
+    for (uint32_t g = 0; g < 8; ++g) {
+      Four a = four(g), even = __builtin_shufflevector(a, a, 0, 0, 2, 2);
+      across |= (a ^ (even + Four{0, 8, 0, 8})) | (even & 15);
+      chunks[2 * g] = a[0];
+      chunks[2 * g + 1] = a[2];
+    }
+    return any(across) ? 0 : 16;
+  }
+  for (uint32_t g = 0; g < 8; ++g) {
+    Four a = four(g), left = __builtin_shufflevector(a, a, 0, 0, 0, 0);
+    across |= (a ^ (left + Four{0, 4, 8, 12})) | (left & 15);
+    down |= a ^ (first + 4 * g);
+    chunks[g] = a[0];
+  }
+  if (!any(across))
+    return 8;
+  if (any(down | (first & 15)))
+    return 0;
+  for (uint32_t t = 0; t < 4; ++t) {
+    chunks[t] = address[t];
+    chunks[4 + t] = address[t] + 16;
+  }
+  return 8;
+}
+
+bool quickSharedRead(Warp &w, const Rec *r, uint32_t lanes, uint32_t bytes, uint32_t *address) {
+  const Cta &cta = *w.cta;
+  const Options &options = cta.launch->options;
+  constexpr uint32_t kind = 0xfu << memSpaceShift | memSync;
+  if ((r->aux & kind) != static_cast<uint32_t>(Space::Shared) << memSpaceShift ||
+      options.counters || cta.launch->thorough)
+    return false;
+  // One comparison for both ends: an address below the beginning wraps around.
+  uint32_t begin = cta.sharedBegin, span = cta.sharedEnd - begin - bytes, bad = 0;
+  if (r->aux & memAddress64) {
+    const uint64_t *base = place<uint64_t>(w, r->o[0]);
+    for (int l = 0; l < 32; ++l) {
+      uint64_t a = base[l] + r->imm;
+      address[l] = static_cast<uint32_t>(a);
+      bad |= (lanes >> l & 1) & static_cast<uint32_t>((a >> 32) != 0);
+    }
+  } else {
+    const uint32_t *base = place<uint32_t>(w, r->o[0]);
+    for (int l = 0; l < 32; ++l)
+      address[l] = base[l] + static_cast<uint32_t>(r->imm);
+  }
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    bad |= static_cast<uint32_t>(address[l] - begin > span) | (address[l] & (bytes - 1));
+  });
+  if (bad || cta.sharedEnd - begin < bytes)
+    return false;
+  if (!options.checks)
+    return true;
+  const uint8_t *init = cta.sharedInit.data();
+  RaceDetector &races = *cta.races;
+  uint32_t chunks[32], count = wholeChunks(lanes, bytes, address, chunks);
+  return count        ? races.quickReadChunks(w.member, r->index, chunks, count, init)
+         : bytes == 8 ? races.quickRead<2>(w.member, r->index, lanes, address, init)
+                      : races.quickRead<1>(w.member, r->index, lanes, address, init);
+}
+
 char *sharedObject(Cta &cta, Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes) {
   if (address < cta.sharedBegin || address + bytes > cta.sharedEnd || (address & (bytes - 1))) {
     fault(w, r, lane, address & (bytes - 1) ? "misaligned-address" : "out-of-bounds",

@@ -12,6 +12,20 @@ namespace attnc::emu {
 
 enum class Mode : uint8_t { Load, Store, Atomic };
 
+/// On a lambda for `eachLane`: what it captures then stays in registers.
+#define ATTNC_INLINE __attribute__((always_inline))
+
+/// Calls `f(lane)` for the lanes of `mask`; the whole warp, by far the most common, without
+/// searching for bits.
+template <class F> [[gnu::always_inline]] inline void eachLane(uint32_t mask, F f) {
+  if (mask == allLanes)
+    for (int l = 0; l < 32; ++l)
+      f(l);
+  else
+    for (; mask; mask &= mask - 1)
+      f(__builtin_ctz(mask));
+}
+
 /// One warp-wide access: at most 32 addresses of the same size.
 struct Access {
   uint64_t address[32];
@@ -28,6 +42,11 @@ struct Access {
 
 /// Fills `host`. False after a report.
 bool resolve(Warp &w, const Rec *r, Access &a);
+
+/// The quick form of gathering and resolving for plain reads of shared memory, which tensor kernels
+/// consist of. Fills `address` for `lanes` and returns true when the read may go ahead; false means
+/// nothing but that the general way has to decide.
+bool quickSharedRead(Warp &w, const Rec *r, uint32_t lanes, uint32_t bytes, uint32_t *address);
 
 /// Reads the address column of a record: o[0] plus imm; bit 16 of aux when it is 64 bits wide.
 void gatherAddresses(Warp &w, const Rec *r, Access &a);
@@ -61,6 +80,7 @@ constexpr int collectiveLane = 32;
 
 const Rec *loadOp(Warp &, const Rec *);
 const Rec *storeOp(Warp &, const Rec *);
+const Rec *cvtaParamOp(Warp &, const Rec *);
 /// atom and red. ext: b (per element), c, then the old values when bit 16 of aux2 is set.
 enum class AtomicOp : uint8_t { Add, Min, Max, And, Or, Xor, Exch, Cas, Inc, Dec };
 const Rec *atomicOp(Warp &, const Rec *);

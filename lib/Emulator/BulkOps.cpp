@@ -90,9 +90,36 @@ bool checkDestination(Warp &w, const Rec *r, int lane, Cta &cta, uint32_t begin,
   });
 }
 
+/// `checkShared` for a load of whole chunks where nothing is unusual; false when it has to look.
+bool quickSharedWrite(Warp &w, int lane, const BulkOp &op) {
+  Cta &cta = *op.target;
+  uint32_t span = cta.sharedEnd - cta.sharedBegin - 16, bad = op.kind != BulkOp::Load;
+  for (const BulkPiece &p : op.pieces)
+    bad |= (p.bytes ^ 16) | (p.shared & 15) | (p.shared - cta.sharedBegin > span);
+  if (bad)
+    return false;
+  if (!cta.launch->options.checks)
+    return true;
+  for (size_t done = 0; done < op.pieces.size(); done += 32) {
+    uint32_t addresses[32], n = 0;
+    for (; n < 32 && done + n < op.pieces.size(); ++n)
+      addresses[n] = op.pieces[done + n].shared;
+    if (!cta.races->quickAsyncWrite(w.member, bulkAgent(w.member), op.rec->index,
+                                    n == 32 ? allLanes : (1u << n) - 1, addresses, lane))
+      return false;
+  }
+  for (const BulkPiece &p : op.pieces) {
+    memset(cta.sharedInit.data() + (p.shared >> 2), 0, 4);
+    memset(cta.shared + p.shared, 0xff, 16);
+  }
+  return true;
+}
+
 /// Checks the shared sides of a copy and records them as asynchronous accesses. The destination of
 /// a reduction stays as it is.
 bool checkShared(Warp &w, const Rec *r, int lane, BulkOp &op) {
+  if (quickSharedWrite(w, lane, op))
+    return true;
   for (const BulkPiece &p : op.pieces) {
     bool ok = true;
     if (op.kind == BulkOp::Peer)
@@ -111,20 +138,26 @@ bool checkShared(Warp &w, const Rec *r, int lane, BulkOp &op) {
 
 bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
   DeviceMemory &m = *w.cta->launch->memory;
+  const DeviceMemory::Block *b = nullptr; // most copies stay in one allocation
   for (const BulkPiece &p : op.pieces) {
     if (!p.global)
       continue;
-    const DeviceMemory::Block *b = m.find(p.global);
+    if (!b || !b->contains(p.global, p.bytes))
+      b = m.find(p.global);
     if (!b || !b->contains(p.global, p.bytes)) {
       fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", p.bytes,
             describeAddress(w, Space::Global, p.global).c_str());
       return false;
     }
-    if (w.cta->launch->thorough &&
-        !checkBulkThoroughly(w, r, lane, p.global, p.bytes, op.kind != BulkOp::Load,
-                             op.reduction >= 0))
+    if (w.cta->launch->thorough && !checkBulkThoroughly(w, r, lane, p.global, p.bytes,
+                                                        op.kind != BulkOp::Load, op.reduction >= 0))
       return false;
     if (w.cta->launch->options.checks && op.kind == BulkOp::Load) {
+      uint32_t written = 0;
+      if (p.bytes == 16 && !(p.global & 3))
+        memcpy(&written, m.shadow(p.global), 4);
+      if ((written & 0x0f0f0f0f) == 0x0f0f0f0f)
+        continue;
       if (uint64_t hole = m.firstUninitialized(p.global, p.bytes)) {
         fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written",
               describeAddress(w, Space::Global, hole).c_str());
@@ -269,6 +302,7 @@ void addBox(BulkOp &op, const TensorMap &map, uint32_t shared, const int32_t *c)
   uint32_t rows = 1, rowBytes = map.box[0] * map.elementBytes;
   for (unsigned d = 1; d < map.rank; ++d)
     rows *= map.box[d];
+  op.pieces.reserve(rows * rowBytes / 16);
   for (uint32_t row = 0; row < rows; ++row) {
     uint32_t rest = row;
     bool inside = true;
@@ -362,6 +396,10 @@ const Rec *cpAsyncMbarrierArrive(Warp &w, const Rec *r) {
 }
 
 static void markWritten(Cta &cta, uint32_t begin, uint32_t bytes) {
+  if (bytes == 16 && !(begin & 15)) {
+    memset(cta.sharedInit.data() + (begin >> 2), 0xf, 4);
+    return;
+  }
   for (uint32_t a = begin; a < begin + bytes; ++a)
     cta.sharedInit[a >> 2] |= static_cast<uint8_t>(1u << (a & 3));
 }

@@ -193,8 +193,13 @@ uint32_t Decoder::use(const Operand &o, Type t) {
       it = specialPlaces.emplace(static_cast<uint8_t>(o.special), 0).first;
     return it->second;
   }
-  case Operand::Symbol:
-    return constant(symbolAddress(o), wide);
+  case Operand::Symbol: {
+    // Code that takes a parameter's address in 32 bits takes its offset, and goes on to cvta.param.
+    Space space;
+    uint64_t address = symbolAddress(o, &space);
+    return constant(!wide && space == Space::Param ? address - memory.paramWindow() : address,
+                    wide);
+  }
   default:
     fail("expects a register or a constant here");
   }
@@ -593,6 +598,7 @@ void Decoder::run() {
   out.constants.assign(constantBytes.size() + 64, 0);
   if (!constantBytes.empty())
     memcpy(const_cast<char *>(out.constantBase()), constantBytes.data(), constantBytes.size());
+  fuse(out);
   out.code = ThreadedCode::build(out);
 }
 

@@ -94,9 +94,11 @@ public:
   bool isCallParameter(const Operand &address) const {
     return !address.elems.empty() && localOffsets.count(address.elems[0].name);
   }
-  /// Where the generic window of shared or local memory begins.
+  /// Where the generic window of shared, local or parameter memory begins.
   uint64_t memoryWindow(Space s) const {
-    return s == Space::Shared ? memory.sharedWindow() : memory.localWindow();
+    return s == Space::Shared  ? memory.sharedWindow()
+           : s == Space::Param ? memory.paramWindow()
+                               : memory.localWindow();
   }
 
   const Profile &profile;

@@ -3,6 +3,7 @@
 // Decoding of integer and bit instructions, moves, selects, comparisons and conversions. Each
 // function reads the modifiers of one opcode family into an AluKey and lists the operands; whether
 // the combination exists is decided by the handler tables.
+#include "Access.h"
 #include "Cluster.h"
 #include "Decode.h"
 #include "Launch.h"
@@ -542,6 +543,12 @@ void cvta(Decoder &d) {
                     : space == 4             ? d.memoryWindow(Space::Local)
                                              : 0;
   uint32_t a = d.use(from, t), dst = d.def(d.operand(0), t);
+  if (!to && (space == 5 || space == 7)) {
+    Rec &r = d.emit(cvtaParamOp);
+    r.o[0] = dst, r.o[1] = a;
+    r.imm = d.memoryWindow(Space::Param);
+    return;
+  }
   uint32_t offset = d.constant(to ? 0 - window : window, true);
   AluKey k;
   k.op = Alu::Add;

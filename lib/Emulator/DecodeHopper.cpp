@@ -319,7 +319,7 @@ void wgmma(Decoder &d) {
            uint32_t(transA) << 3 | uint32_t(transB) << 4;
   r.o[6] = static_cast<uint32_t>(acc.size());
   r.aux = 64 * n * k * 2 / 4; // FLOPs per warp; four warps share the instruction
-  r.aux2 = 0x4d4d41;
+  r.aux2 = tensorMark;
   d.ext(r, places);
 }
 

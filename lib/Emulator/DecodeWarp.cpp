@@ -254,7 +254,8 @@ void mma(Decoder &d) {
   fragment(d, places, d.operand(3), accumulators, false, Type::B32);
   Rec &r = d.emit(h);
   r.aux = m * n * k * 2;
-  r.aux2 = 0x4d4d41; // marks tensor work for the counters
+  r.aux2 = tensorMark;
+  r.imm = halves;
   d.ext(r, places);
 }
 

@@ -57,9 +57,11 @@ Options optionsFromEnvironment() {
     o.delivery = Delivery::Early;
   else if (seeded("ATTNC_EMU_DELIVERY", delivery))
     o.delivery = Delivery::Random;
+  else if (delivery == "all")
+    o.delivery = Delivery::All;
   else if (!delivery.empty() && delivery != "late")
-    throw std::invalid_argument("ATTNC_EMU_DELIVERY must be early, late or random:SEED, found '" +
-                                delivery + "'");
+    throw std::invalid_argument(
+        "ATTNC_EMU_DELIVERY must be early, late, random:SEED or all, found '" + delivery + "'");
   std::string schedule = get("ATTNC_EMU_SCHEDULE");
   if (seeded("ATTNC_EMU_SCHEDULE", schedule))
     o.shuffle = true;
@@ -215,8 +217,8 @@ static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Pro
   return checkCluster(f, c, p);
 }
 
-LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &wanted, const void *params,
-                             size_t paramBytes) {
+LaunchResult Machine::launchOnce(const Kernel &kernel, const LaunchConfig &wanted,
+                                 const void *params, size_t paramBytes, const Options &options) {
   LaunchResult result;
   LaunchConfig config = wanted;
   const uint32_t *required = kernel.function->reqCluster;
@@ -236,7 +238,7 @@ LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &wanted, c
   L.profile = &prof;
   L.memory = mem.get();
   L.config = config;
-  L.options = opts;
+  L.options = options;
   L.params.assign(static_cast<const char *>(params),
                   static_cast<const char *>(params) + paramBytes);
   runLaunch(L);
@@ -246,6 +248,55 @@ LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &wanted, c
   result.line = L.line;
   result.counters = collectCounters(L);
   return result;
+}
+
+LaunchResult Machine::launchAllDeliveries(const Kernel &kernel, const LaunchConfig &config,
+                                          const void *params, size_t paramBytes) {
+  auto nameOf = [](const Options &o) {
+    return o.delivery == Delivery::Early  ? std::string("early")
+           : o.delivery == Delivery::Late ? std::string("late")
+                                          : "random:" + std::to_string(o.seed);
+  };
+  std::vector<DeviceMemory::Image> before = mem->save(), first;
+  LaunchResult result;
+  for (uint64_t run = 0; run < 7; ++run) {
+    Options o = opts;
+    o.delivery = run == 0 ? Delivery::Early : run == 1 ? Delivery::Late : Delivery::Random;
+    if (run > 1)
+      o.seed = run - 1;
+    if (run > 0)
+      mem->restore(before);
+    result = launchOnce(kernel, config, params, paramBytes, o);
+    if (!result.ok) {
+      result.report += "  with " + nameOf(o) + " delivery of asynchronous copies\n";
+      return result;
+    }
+    if (run == 0) {
+      first = mem->save();
+      continue;
+    }
+    uint64_t at = mem->firstDifference(first);
+    if (!at)
+      continue;
+    const DeviceMemory::Block *b = mem->find(at);
+    result.ok = false;
+    result.kind = "delivery-dependent";
+    result.report = "ptx emulator: delivery-dependent in kernel '" + kernel.function->name +
+                    "'\n  byte " + std::to_string(at - b->begin) + " of " +
+                    (b->name.empty() ? "an allocation" : "'" + b->name + "'") + " of " +
+                    std::to_string(b->end - b->begin) +
+                    " bytes ends up different when asynchronous copies arrive early and when they "
+                    "arrive " +
+                    nameOf(o) + "\n";
+    return result;
+  }
+  return result;
+}
+
+LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &config, const void *params,
+                             size_t paramBytes) {
+  return opts.delivery == Delivery::All ? launchAllDeliveries(kernel, config, params, paramBytes)
+                                        : launchOnce(kernel, config, params, paramBytes, opts);
 }
 
 } // namespace attnc::emu

@@ -52,13 +52,16 @@ struct BulkOp {
   std::vector<char> data; ///< of st.async and red.async
 };
 
-/// Accumulators of a wgmma that wait for wgmma.wait_group.
+/// Accumulators of a wgmma that wait for wgmma.wait_group. The next wgmma on the same accumulators
+/// takes the values over, and this one has nothing left to deliver.
 struct WgmmaOp {
-  std::vector<uint32_t> places;
-  std::vector<uint32_t> values;  ///< places.size() columns of 32
+  const uint32_t *places = nullptr;
+  uint32_t count = 0;
+  std::vector<uint32_t> values;  ///< `count` columns of 32
   std::vector<uint32_t> tracked; ///< registers that RegisterChecks asks about
   uint32_t time = 0;
   bool delivered = false;
+  bool singles = false; ///< values may hold any NaN
 };
 
 struct HopperWarp {
@@ -66,11 +69,12 @@ struct HopperWarp {
   std::deque<std::vector<std::shared_ptr<BulkOp>>> storeGroups;
   std::vector<WgmmaOp> openWgmma;
   std::deque<std::vector<WgmmaOp>> wgmmaGroups;
-  bool fenced = false;         ///< has executed a wgmma.fence
-  uint32_t registers = 0;      ///< per thread; 0 until the first setmaxnreg
-  bool wantsRegisters = false; ///< in a setmaxnreg.inc that waits for the pool
-  uint32_t clusterArrived = 0; ///< lanes that have arrived in the present phase
-  uint32_t clusterOwed = 0;    ///< lanes that have arrived and not yet waited
+  std::vector<std::vector<uint32_t>> spare; ///< storage of delivered accumulators
+  bool fenced = false;                      ///< has executed a wgmma.fence
+  uint32_t registers = 0;                   ///< per thread; 0 until the first setmaxnreg
+  bool wantsRegisters = false;              ///< in a setmaxnreg.inc that waits for the pool
+  uint32_t clusterArrived = 0;              ///< lanes that have arrived in the present phase
+  uint32_t clusterOwed = 0;                 ///< lanes that have arrived and not yet waited
   uint32_t phasesArrived = 0, phasesWaited = 0;
   bool initFenced = false; ///< fence.mbarrier_init since the last arrival
 };

@@ -58,7 +58,11 @@ struct Rec {
   uint32_t instr = noRecord; ///< index in Function::body, noRecord for block heads
   uint32_t counter = 0;      ///< index of the memory counters of this record
   bool straight = false;     ///< always continues with the next record
+  uint8_t advance = 1;       ///< records it executes; 2 for the first of a fused pair
 };
+
+/// Rec::aux2 of tensor instructions, whose aux is then their number of operations.
+constexpr uint32_t tensorMark = 0x4d4d41;
 
 /// A basic block after decoding, for counters and reports.
 struct BlockInfo {
@@ -189,6 +193,9 @@ template <class T> inline T *place(Warp &w, uint32_t operand) {
 /// `return fault(...)`. `lane` < 0 when the whole warp is to blame.
 const Rec *fault(Warp &w, const Rec *r, int lane, const char *kind, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+
+/// Merges neighbouring records where one handler can do the work of both (Fuse.cpp).
+void fuse(Kernel &k);
 
 /// `line 12 (file.cu:7): ld.shared.b32 ...`
 std::string describe(const Kernel &k, const Rec *r);

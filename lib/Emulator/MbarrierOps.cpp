@@ -135,6 +135,7 @@ const Rec *mbarrierInval(Warp &w, const Rec *r) {
 /// o[0] address, o[1] count or bytes, o[2] state (64-bit) when mbarState is set.
 const Rec *mbarrierArrive(Warp &w, const Rec *r) {
   Clocks &clocks = w.cta->cluster->clocks;
+  const Mbarrier *joined = nullptr; // the lanes of a warp know the same
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     Found f = find(w, r, l, "arrive", true);
@@ -150,8 +151,9 @@ const Rec *mbarrierArrive(Warp &w, const Rec *r) {
       return fault(w, r, l, "mbarrier-overflow",
                    "%d arrivals at the mbarrier at %s, which expects only %d more in phase %u",
                    count, describeShared(*f.owner, w, f.offset).c_str(), b->pending, b->phase);
-    if (!(r->aux & mbarRelaxed))
+    if (!(r->aux & mbarRelaxed) && b != joined)
       clocks.joinInto(w.member, b->clock);
+    joined = b;
     if (r->aux & mbarDrop)
       b->expected -= count;
     b->pending -= count;
@@ -183,12 +185,24 @@ const Rec *mbarrierTx(Warp &w, const Rec *r) {
 const Rec *mbarrierWait(Warp &w, const Rec *r) {
   Cta &cta = *w.cta;
   uint32_t done = 0;
+  int before = -1; // lanes nearly always ask the same question
+  bool ready = false;
+  auto sameQuestion = [&](int l) {
+    return addressOf(w, r, l) == addressOf(w, r, before) &&
+           (r->aux & mbarParity
+                ? place<uint32_t>(w, r->o[1])[l] == place<uint32_t>(w, r->o[1])[before]
+                : place<uint64_t>(w, r->o[1])[l] == place<uint64_t>(w, r->o[1])[before]);
+  };
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
+    if (before >= 0 && sameQuestion(l)) {
+      done |= static_cast<uint32_t>(ready) << l;
+      continue;
+    }
+    before = l;
     Mbarrier *b = find(w, r, l, "wait").barrier;
     if (!b)
       return nullptr;
-    bool ready;
     uint32_t parity = 0;
     if (r->aux & mbarParity) {
       parity = place<uint32_t>(w, r->o[1])[l] & 1;

@@ -68,7 +68,24 @@ bool prepare(Warp &w, const Rec *r, Access &a, Mode mode) {
 
 } // namespace
 
+/// Words from shared memory into 32-bit registers.
+static bool quickLoad(Warp &w, const Rec *r) {
+  uint32_t address[32];
+  unsigned count = (r->aux >> memCountShift) & 0xf;
+  if ((r->aux & memBytesMask) != 4 || (r->aux >> memRegShift) != 4 ||
+      !quickSharedRead(w, r, w.exec, 4 * count, address))
+    return false;
+  const char *shared = w.cta->shared;
+  for (unsigned e = 0; e < count; ++e) {
+    uint32_t *d = place<uint32_t>(w, r->ext[e]);
+    eachLane(w.exec, [&](int l) ATTNC_INLINE { memcpy(&d[l], shared + address[l] + 4 * e, 4); });
+  }
+  return true;
+}
+
 const Rec *loadOp(Warp &w, const Rec *r) {
+  if (quickLoad(w, r))
+    return r + 1;
   Access a;
   if (!prepare(w, r, a, Mode::Load))
     return nullptr;
@@ -91,6 +108,18 @@ const Rec *storeOp(Warp &w, const Rec *r) {
   withTypes(r->aux & ~memSigned, [&](auto elem, auto reg) {
     storeColumns<decltype(elem), decltype(reg)>(w, r, a, count);
   });
+  return r + 1;
+}
+
+/// cvta.param: the address of a parameter may be generic already (64-bit mov makes it so) or an
+/// offset. imm: the window.
+const Rec *cvtaParamOp(Warp &w, const Rec *r) {
+  const uint64_t *a = place<uint64_t>(w, r->o[1]);
+  uint64_t *d = place<uint64_t>(w, r->o[0]);
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    d[l] = a[l] < DeviceMemory::paramWindowBytes ? a[l] + r->imm : a[l];
+  }
   return r + 1;
 }
 

@@ -99,6 +99,24 @@ public:
   /// If the bytes wait for an asynchronous copy, reports that and returns true.
   bool pendingCopy(Warp &w, const Rec *r, int lane, const Access &a);
 
+  /// The quick form of `access` for reads of 4 or 8 bytes by `lanes` at addresses that are aligned
+  /// and in bounds. Checks initialisation too (`init` is Cta::sharedInit). False when anything at
+  /// all is unusual; the caller then takes the general way, which finds out what.
+  template <unsigned Words>
+  bool quickRead(unsigned member, uint32_t rec, uint32_t lanes, const uint32_t *addresses,
+                 const uint8_t *init);
+  /// The same for `count` whole chunks.
+  bool quickReadChunks(unsigned member, uint32_t rec, const uint32_t *addresses, uint32_t count,
+                       const uint8_t *init);
+  /// The same for the reads of an asynchronous agent, of `count` chunks.
+  bool quickAsyncRead(unsigned member, unsigned agent, uint32_t rec, const uint32_t *addresses,
+                      uint32_t count, const uint8_t *init);
+  /// The quick form of `asyncWrite` for copies of whole chunks. False, with nothing
+  /// recorded, when the general way has to decide. `lane` is to blame if it is not negative, else
+  /// the lane of the address.
+  bool quickAsyncWrite(unsigned member, unsigned agent, uint32_t rec, uint32_t lanes,
+                       const uint32_t *addresses, int lane = -1);
+
 private:
   /// Who wrote a word last: `keys` holds clock << agentBits | agent, all that a read must compare;
   /// the rest is needed for reports and partial words only.
@@ -107,15 +125,32 @@ private:
     uint16_t lane = 0;
     uint8_t mask = 0; ///< bytes of the word
   };
+  struct ChunkRead {
+    uint32_t clock = 0, rec = noRecord;
+  };
   unsigned agentOf(uint32_t key) const { return key & ((1u << agentBits) - 1); }
   uint32_t clockOf(uint32_t key) const { return key >> agentBits; }
-  uint32_t keyOf(uint32_t time, unsigned agent) const { return time << agentBits | agent; }
-  void ensureReaders(unsigned agent);
+  uint32_t makeKey(uint32_t time, unsigned agent) const { return time << agentBits | agent; }
   std::string agentName(unsigned agent) const;
-  template <unsigned Words> bool load(Warp &w, const Rec *r, const Access &a);
+  uint32_t keyOf(uint32_t word) const {
+    uint32_t key = chunkKeys[word / 4];
+    return key ? key : keys[word];
+  }
+  const WriteInfo &infoOf(uint32_t word) const {
+    return chunkKeys[word / 4] ? chunkInfos[word / 4] : infos[word];
+  }
+  bool orderedKey(const VectorClock &v, uint32_t key) const {
+    return clockOf(key) <= v[agentOf(key)];
+  }
+  void splitChunk(uint32_t chunk);
+  void recordWrite(const Rec *r, int lane, uint32_t first, uint32_t count, uint8_t mask,
+                   uint32_t key);
+  void recordRead(unsigned agent, const Rec *r, uint32_t first, uint32_t count, uint8_t mask);
+  void addReader(unsigned agent);
+  unsigned lateReaders(const VectorClock &v, unsigned self);
   bool checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask);
   bool checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first, uint32_t count,
-                  uint8_t mask, unsigned agent);
+                  uint8_t mask, unsigned agent, unsigned numLate);
   bool report(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
               unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync);
   bool ordered(const VectorClock &v, unsigned agent, uint32_t time) const {
@@ -126,12 +161,23 @@ private:
   Clocks *clocks = nullptr;
   unsigned agentBits = 7;
   uint32_t words = 0;
-  std::vector<uint32_t> lastRead;             ///< clock of each agent at its last read
-  std::vector<uint32_t> keys;                 ///< by word
-  std::vector<WriteInfo> infos;               ///< by word
-  std::vector<unsigned> readingAgents;        ///< agents that have a `readers` table
-  std::vector<uint32_t> readRec;              ///< by word, the last reader's record
-  std::vector<std::vector<uint32_t>> readers; ///< by agent and word: clock << 4 | byte mask
+  std::vector<uint32_t> lastRead;      ///< clock of each agent at its last read
+  std::vector<uint32_t> lastWordRead;  ///< at its last read of less than a chunk
+  std::vector<unsigned> late;          ///< what lateReaders found
+  std::vector<unsigned> readingAgents; ///< agents that have tables of reads
+
+  // By word of four bytes.
+  std::vector<uint32_t> keys;
+  std::vector<WriteInfo> infos;
+  std::vector<uint32_t> readRec;              ///< the last reader's record
+  std::vector<std::vector<uint32_t>> readers; ///< by agent: clock << 4 | byte mask
+
+  // By chunk of sixteen bytes, the unit of cp.async, TMA, ldmatrix and wgmma. A chunk that one
+  // operation wrote whole has its key here, and `keys` and `infos` of its words are stale; zero
+  // says that the words know. A read of a whole chunk is noted here only.
+  std::vector<uint32_t> chunkKeys;
+  std::vector<WriteInfo> chunkInfos;
+  std::vector<std::vector<ChunkRead>> chunkReads; ///< by agent
 };
 
 } // namespace attnc::emu

@@ -39,8 +39,10 @@ struct Profile {
 /// Throws std::invalid_argument with the list of names otherwise.
 Profile profileFor(std::string_view name);
 
-/// When an asynchronous copy takes effect. Every legal program gives the same result under all.
-enum class Delivery : uint8_t { Early, Late, Random };
+/// When an asynchronous copy takes effect. Every legal program gives the same result under all. `All`
+/// runs a launch under each, random with five seeds, on the same memory, and reports a difference in
+/// what it leaves there.
+enum class Delivery : uint8_t { Early, Late, Random, All };
 
 /// How a launch is executed and checked.
 struct Options {
@@ -153,6 +155,11 @@ public:
                       size_t paramBytes);
 
 private:
+  LaunchResult launchOnce(const Kernel &kernel, const LaunchConfig &config, const void *params,
+                          size_t paramBytes, const Options &options);
+  LaunchResult launchAllDeliveries(const Kernel &kernel, const LaunchConfig &config,
+                                   const void *params, size_t paramBytes);
+
   Profile prof;
   Options opts;
   std::unique_ptr<DeviceMemory> mem;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace attnc::emu {
 
@@ -54,6 +55,17 @@ public:
   void markInitialized(uint64_t address, uint64_t bytes);
   /// The first byte of the range that was never written, or 0.
   uint64_t firstUninitialized(uint64_t address, uint64_t bytes) const;
+
+  /// Contents and initialisation of all live allocations.
+  struct Image {
+    uint64_t begin;
+    std::vector<char> bytes;
+    std::vector<uint8_t> shadow;
+  };
+  std::vector<Image> save() const;
+  void restore(const std::vector<Image> &images);
+  /// The first byte that differs from the images, or 0.
+  uint64_t firstDifference(const std::vector<Image> &images) const;
 
   /// Generic addresses: [sharedWindow, +sharedWindowBytes) is shared memory, [localWindow, ..) the
   /// thread's local memory, [paramWindow, ..) its parameters. Bits 24 and up of a shared address

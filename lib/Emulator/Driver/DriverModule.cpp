@@ -12,6 +12,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
 
 using namespace attnc::emu;
 using namespace attnc::emu::driver;
@@ -51,6 +54,19 @@ bool looksLikeText(const char *image) {
          memcmp(image, "\x50\xed\x55\xba", 4) != 0;      // fat binary
 }
 
+/// The PTX that ATTNC_EMU_PTX names, which is loaded in place of what the program passes: for
+/// kernels edited by hand, or by test/Emulator/mutate.py. Empty when the variable is not set.
+std::string substitute() {
+  const char *path = std::getenv("ATTNC_EMU_PTX");
+  if (!path || !*path)
+    return "";
+  std::ifstream in(path);
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  if (text.empty())
+    throw std::runtime_error(std::string("cannot read '") + path + "', named by ATTNC_EMU_PTX");
+  return text;
+}
+
 CUresult load(void **module, const void *image, JitLog &info, JitLog &error) {
   ATTNC_EMU_ENTER(s);
   if (!module || !image)
@@ -62,7 +78,8 @@ CUresult load(void **module, const void *image, JitLog &info, JitLog &error) {
   }
   auto handle = std::make_unique<ModuleHandle>();
   try {
-    handle->loaded = s.machine->load(text);
+    std::string other = substitute();
+    handle->loaded = s.machine->load(other.empty() ? text : other.c_str());
   } catch (const std::exception &e) {
     std::string message = std::string("ptx emulator: ") + e.what() + "\n";
     error.write(message);

@@ -5,6 +5,7 @@
 #include "EmulatorTest.h"
 
 #include <dlfcn.h>
+#include <fstream>
 
 namespace attnc::emu::test {
 
@@ -186,6 +187,20 @@ TEST_F(Driver, GetProcAddressFindsVersionedNames) {
   EXPECT_EQ(get("cuMemAlloc", &f, 13000, 0, nullptr), 0);
   EXPECT_EQ(f, dlsym(library, "cuMemAlloc_v2"));
   EXPECT_EQ(get("cuNoSuchThing", &f, 13000, 0, nullptr), 500);
+}
+
+TEST_F(Driver, AnotherPtxInPlaceOfTheProgramsOwn) {
+  std::string path = ::testing::TempDir() + "substitute.ptx";
+  std::ofstream(path) << ".version 8.0\n.target sm_80\n.address_size 64\n"
+                         ".visible .entry other() { ret; }\n";
+  setenv("ATTNC_EMU_PTX", path.c_str(), 1);
+  void *f = function(readFixture("basics.ptx"), "other");
+  unsetenv("ATTNC_EMU_PTX");
+  EXPECT_EQ(launch(f, 1, 32, 0, nullptr), 0);
+  void *module = nullptr;
+  setenv("ATTNC_EMU_PTX", "/nowhere/at/all.ptx", 1);
+  EXPECT_EQ((call<int(void **, const void *)>("cuModuleLoadData")(&module, "x")), 218);
+  unsetenv("ATTNC_EMU_PTX");
 }
 
 } // namespace attnc::emu::test

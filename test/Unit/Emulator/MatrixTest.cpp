@@ -355,4 +355,55 @@ TEST_F(WarpExchange, ShufflesVotesAndReductions) {
          [&](int) { return fold([](uint32_t a, uint32_t b) { return a ^ b; }); });
 }
 
+class MmaPair : public EmulatorTest {
+protected:
+  MmaPair() : EmulatorTest("sm_80") {}
+  /// Two products; `between` keeps them from being fused when it is an instruction.
+  std::vector<uint32_t> execute(const char *type, const char *second, const char *between) {
+    std::string op =
+        std::string("mma.sync.aligned.m16n8k16.row.col.f32.") + type + "." + type + ".f32 ";
+    std::string ptx = ".version 8.0\n.target sm_80\n.address_size 64\n"
+                      ".visible .entry k(.param .u64 in, .param .u64 out) {\n"
+                      ".reg .b32 %r<40>;\n.reg .b64 %rd<8>;\n"
+                      "ld.param.u64 %rd0, [in];\nld.param.u64 %rd1, [out];\n"
+                      "mov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 64;\n"
+                      "add.u64 %rd0, %rd0, %rd2;\nadd.u64 %rd1, %rd1, %rd2;\n";
+    for (int i = 0; i < 16; ++i)
+      ptx +=
+          "ld.global.u32 %r" + std::to_string(1 + i) + ", [%rd0+" + std::to_string(4 * i) + "];\n";
+    ptx += "mov.u32 %r30, 0;\n" + op +
+           "{%r17,%r18,%r19,%r20}, {%r1,%r2,%r3,%r4}, {%r5,%r6}, {%r9,%r10,%r11,%r12};\n" +
+           between + op + second + ";\n";
+    for (int i = 0; i < 16; ++i)
+      ptx += "st.global.u32 [%rd1+" + std::to_string(4 * i) + "], %r" +
+             std::to_string(i < 4 ? 17 + i : 17 + i % 8) + ";\n";
+    ptx += "ret;\n}\n";
+    std::vector<uint32_t> words(32 * 16);
+    std::mt19937 rng(3);
+    for (size_t i = 0; i < words.size(); ++i) // halves and singles of moderate size, and one NaN
+      words[i] = i == 37 ? 0x7e007fc0u : (rng() & 0x83ff83ffu) | 0x38003c00u;
+    uint64_t in = upload(words), out = reserve<uint32_t>(words.size());
+    auto module = machine.load(ptx);
+    LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(in).add(out));
+    EXPECT_TRUE(r.ok) << r.report;
+    EXPECT_EQ(r.counters.tensorFlops, 2u * 2 * 16 * 8 * 16);
+    return download<uint32_t>(out, words.size());
+  }
+};
+
+// Neighbours with the same A are executed together (Fuse.cpp) unless the second needs what the
+// first gives; either way the result is that of one after the other.
+TEST_F(MmaPair, EqualsOneAfterTheOther) {
+  const char *seconds[] = {
+      "{%r21,%r22,%r23,%r24}, {%r1,%r2,%r3,%r4}, {%r7,%r8}, {%r13,%r14,%r15,%r16}",
+      "{%r21,%r22,%r23,%r24}, {%r1,%r2,%r3,%r4}, {%r7,%r8}, {%r17,%r18,%r19,%r20}",  // C is D
+      "{%r21,%r22,%r23,%r24}, {%r1,%r2,%r3,%r4}, {%r17,%r8}, {%r13,%r14,%r15,%r16}", // B is D
+      "{%r21,%r22,%r23,%r24}, {%r1,%r2,%r17,%r4}, {%r7,%r8}, {%r13,%r14,%r15,%r16}", // another A
+  };
+  for (const char *type : {"f16", "bf16"})
+    for (const char *second : seconds)
+      EXPECT_EQ(execute(type, second, ""), execute(type, second, "add.u32 %r30, %r30, 1;\n"))
+          << type << " " << second;
+}
+
 } // namespace attnc::emu::test
