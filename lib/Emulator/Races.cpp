@@ -126,8 +126,10 @@ bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, 
   for (uint32_t word = first; word < first + count; ++word) {
     unsigned other = agentOf(keys[word]);
     const WriteInfo &old = infos[word];
-    // A warp's own accesses are in order, and an operation does not race with itself.
-    bool self = other == agent && (agent == warpAgent(w.member) || keys[word] == mine);
+    // A warp's own accesses are in order, and the pieces of one operation may share
+    // a chunk; two lanes of one cp.async at one place do race.
+    bool self = other == agent &&
+                (agent == warpAgent(w.member) || (keys[word] == mine && old.lane == lane));
     if (!self && !ordered(v, other, clockOf(keys[word])) && (old.mask & mask))
       return report(w, r, lane, a, "write after write", other, old.rec, old.lane,
                     kindOf(agent) != AgentKind::Warp);
