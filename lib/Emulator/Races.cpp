@@ -151,7 +151,7 @@ bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, 
       continue;
     }
     if (key == mine && infoOf(word).lane == lane)
-      continue; // the pieces of one operation may share a chunk
+      continue; // pieces of one operation may share a chunk, but two lanes at one place do race
     if (infoOf(word).mask & mask)
       return report(w, r, lane, a, "write after write", agentOf(key), infoOf(word).rec,
                     infoOf(word).lane, kindOf(agent) != AgentKind::Warp);

@@ -14,8 +14,8 @@
 // only through the matching wait. So "read before cp.async.wait_group" and "overwrite a tile that
 // another warp still reads" need no special rule.
 //
-// Limits: order between lanes of one warp is not tracked (a missing __syncwarp goes unnoticed), and
-// a word remembers only its last writer.
+// Limits: a word remembers only its last writer. Order between the lanes of one warp is the business
+// of AccessHistory.h.
 #pragma once
 
 #include "Access.h"

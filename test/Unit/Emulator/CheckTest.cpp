@@ -238,6 +238,12 @@ TEST_F(Check, AsyncCopyReadByItsIssuerBeforeTheWait) {
   }
 }
 
+TEST_F(Check, LanesOfOneAsyncCopyAtOnePlace) {
+  expectKind("add.u64 %rd3, %rd0, %rd2; cp.async.ca.shared.global [%r2], [%rd3], 4; "
+             "cp.async.wait_all;",
+             "missing-wait", "write after write", 32);
+}
+
 TEST_F(Check, AsyncCopyOverAReadTile) {
   std::string body = "add.u32 %r3, %r2, %r1; xor.b32 %r4, %r1, 128; add.u32 %r4, %r4, %r2; add.u64 "
                      "%rd3, %rd0, %rd2;"
