@@ -21,6 +21,10 @@ llvm::ArrayRef<llvm::StringRef> indexSpaces();
 /// True if `name` is one of `indexSpaces()`.
 bool isIndexSpace(llvm::StringRef name);
 
+/// The largest number of a format: 127 for int8, 7 for int4, 448, 57344 and 6 for f8E4M3, f8E5M2 and f4E2M1.
+enum class Format : uint32_t;
+double largestNumber(Format format);
+
 class SpaceOp;
 /// The declaration of the space `name` in the variant around `from`, or none.
 SpaceOp findSpace(mlir::Operation *from, llvm::StringRef name);

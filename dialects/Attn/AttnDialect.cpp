@@ -25,6 +25,28 @@ bool attnc::attn::isIndexSpace(llvm::StringRef name) {
   return llvm::is_contained(indexSpaces(), name);
 }
 
+double attnc::attn::largestNumber(Format format) {
+  switch (format) {
+  case Format::Int8:
+    return 127;
+  case Format::Int4:
+    return 7;
+  case Format::F8E4M3:
+    return 448;
+  case Format::F8E5M2:
+    return 57344;
+  case Format::F4E2M1:
+    return 6;
+  case Format::F16:
+    return 65504;
+  case Format::BF16:
+    return 0x1.FEp127;
+  case Format::F32:
+    return 0x1.FFFFFEp127;
+  }
+  return 0;
+}
+
 attnc::attn::SpaceOp attnc::attn::findSpace(mlir::Operation *from, llvm::StringRef name) {
   auto variant = llvm::dyn_cast<VariantOp>(from);
   if (!variant)

@@ -208,7 +208,7 @@ LogicalResult QuantizeOp::verify() {
   if (getAsymmetric() && !isInt)
     return emitOpError() << "expects an int format with `asymmetric`, found " << stringifyFormat(getFormat());
   // attn.quantize C4
-  bool hasScale = getFormat() < Format::F16;
+  bool hasScale = getFormat() < Format::F16 && !getStaticScale();
   if (hasScale == getGroup().empty())
     return emitOpError() << "expects " << (hasScale ? "a group" : "no group") << " for " << stringifyFormat(getFormat());
   return success();

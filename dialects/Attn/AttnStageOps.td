@@ -332,7 +332,7 @@ def Attn_QuantizeOp : Attn_Op<"quantize", [RecursiveMemoryEffects]> {
     - C1: the regions have an i32 argument for each axis and yield ints.
     - C2: the result is f32 over the axes of the tensor, which holds reals.
     - C3: `asymmetric` is for int formats.
-    - C4: formats without a scale have no group, others have one.
+    - C4: formats without a scale, and those with a `static` one, have no group; others have one.
     - C5: the regions hold only scalar arithmetic, `attn.read`, `attn.position`, `attn.size`, `attn.reduce` and
       `attn.uniform`.
   }];

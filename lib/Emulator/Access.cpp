@@ -4,7 +4,8 @@
 // for every access; then initialisation, read-only use and races, which `Options::checks` controls.
 // Each check has a cheap test over the whole warp and names the guilty lane only when that fails.
 #include "Access.h"
-#include "Races.h"
+#include "AccessHistory.h"
+#include "Cluster.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -25,15 +26,26 @@ void gatherAddresses(Warp &w, const Rec *r, Access &a) {
   }
 }
 
+std::string describeShared(const Cta &owner, const Warp &w, uint64_t address) {
+  char text[160];
+  uint64_t tag = address >> clusterRankShift;
+  if (tag) {
+    snprintf(text, sizeof text,
+             "shared address 0x%" PRIx64 " (of block rank %" PRIu64
+             " of the cluster, for .shared::cluster only)",
+             address, tag - 1);
+    return text;
+  }
+  snprintf(text, sizeof text, "shared address 0x%" PRIx64 " (byte %" PRId64 " of %u)", address,
+           static_cast<int64_t>(address - owner.sharedBegin), owner.sharedEnd - owner.sharedBegin);
+  return &owner == w.cta ? text : text + (" of block rank " + std::to_string(owner.rank));
+}
+
 std::string describeAddress(Warp &w, Space space, uint64_t address) {
   char text[160];
   const Launch &L = *w.cta->launch;
-  if (space == Space::Shared) {
-    uint64_t offset = address - w.cta->sharedBegin;
-    snprintf(text, sizeof text, "shared address 0x%" PRIx64 " (byte %" PRId64 " of %u)", address,
-             static_cast<int64_t>(offset), w.cta->sharedEnd - w.cta->sharedBegin);
-    return text;
-  }
+  if (space == Space::Shared)
+    return describeShared(*w.cta, w, address);
   if (space == Space::Global) {
     const DeviceMemory::Block *b = L.memory->nearest(address);
     if (!b) {
@@ -186,7 +198,7 @@ bool globalChecks(Warp &w, const Rec *r, Access &a) {
 }
 
 bool sharedBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
-  Cta &cta = *w.cta;
+  Cta &cta = a.owner ? *a.owner : *w.cta;
   if (s.lowest >= cta.sharedBegin && s.highest + a.bytes <= cta.sharedEnd) {
     for (int l = 0; l < 32; ++l)
       a.host[l] = cta.shared + static_cast<uint32_t>(a.address[l]);
@@ -195,9 +207,11 @@ bool sharedBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
+    if (p >> clusterRankShift == w.cta->rank + 1 && !a.owner) // mapa to the block itself
+      p = a.address[l] = p & ((1u << clusterRankShift) - 1);
     if (p < cta.sharedBegin || p + a.bytes > cta.sharedEnd) {
       fault(w, r, l, "out-of-bounds", "%s of %u bytes at %s", verb(a), a.bytes,
-            describeAddress(w, Space::Shared, p).c_str());
+            describeShared(cta, w, p).c_str());
       return false;
     }
     a.host[l] = cta.shared + p;
@@ -206,7 +220,7 @@ bool sharedBounds(Warp &w, const Rec *r, Access &a, const Summary &s) {
 }
 
 bool sharedChecks(Warp &w, const Rec *r, Access &a) {
-  Cta &cta = *w.cta;
+  Cta &cta = a.owner ? *a.owner : *w.cta;
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
@@ -216,7 +230,7 @@ bool sharedChecks(Warp &w, const Rec *r, Access &a) {
       if (cta.races->pendingCopy(w, r, l, a))
         return false;
       fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written",
-            a.bytes, describeAddress(w, Space::Shared, p).c_str());
+            a.bytes, describeShared(cta, w, p).c_str());
       return false;
     }
     if (a.mode != Mode::Load)
@@ -262,11 +276,12 @@ bool paramBounds(Warp &w, const Rec *r, Access &a) {
 bool resolveGeneric(Warp &w, const Rec *r, Access &a) {
   const DeviceMemory &mem = *w.cta->launch->memory;
   auto spaceOf = [&](uint64_t p) {
-    return p < mem.sharedWindow()                         ? Space::Global
-           : p < mem.localWindow()                        ? Space::Shared
-           : p < mem.paramWindow()                        ? Space::Local
-           : p < mem.paramWindow() + mem.paramWindowBytes ? Space::Param
-                                                          : Space::Global;
+    return p < mem.sharedWindow()                              ? Space::Global
+           : p - mem.sharedWindow() < (1u << clusterRankShift) ? Space::Shared
+           : p < mem.localWindow()                             ? Space::SharedCluster
+           : p < mem.paramWindow()                             ? Space::Local
+           : p < mem.paramWindow() + mem.paramWindowBytes      ? Space::Param
+                                                               : Space::Global;
   };
   uint32_t left = a.lanes;
   while (left) {
@@ -279,7 +294,7 @@ bool resolveGeneric(Warp &w, const Rec *r, Access &a) {
       if (spaceOf(a.address[l]) != space)
         continue;
       part.lanes |= 1u << l;
-      if (space == Space::Shared)
+      if (space == Space::Shared || space == Space::SharedCluster)
         part.address[l] -= mem.sharedWindow();
       if (space == Space::Local)
         part.address[l] -= mem.localWindow();
@@ -300,6 +315,8 @@ void countAccess(Warp &w, const Rec *r, const Access &a); // Counters.cpp
 bool resolve(Warp &w, const Rec *r, Access &a) {
   if (a.space == Space::Generic)
     return resolveGeneric(w, r, a);
+  if (a.space == Space::SharedCluster)
+    return resolveCluster(w, r, a);
   Summary s = summarize(a);
   if (!checkAlignment(w, r, a, s))
     return false;
@@ -327,18 +344,102 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
     countAccess(w, r, a);
   if (!L.options.checks)
     return true;
+  bool good = true;
   if (a.space == Space::Shared)
-    return sharedChecks(w, r, a);
-  if (a.space == Space::Global || a.space == Space::Const)
-    return globalChecks(w, r, a);
-  return true;
+    good = sharedChecks(w, r, a);
+  else if (a.space == Space::Global || a.space == Space::Const)
+    good = globalChecks(w, r, a);
+  if (good && L.thorough && (a.space == Space::Shared || a.space == Space::Global))
+    return checkThoroughly(w, r, a);
+  return good;
 }
 
-char *sharedObject(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes) {
-  Cta &cta = *w.cta;
+/// The chunks of sixteen bytes that a warp reads if it reads whole ones: one for each lane, or,
+/// with narrower reads, in one of the patterns of fragments, where neighbours in a row of lanes or
+/// in a column of the groups of four read neighbouring words. Returns their number, or 0.
+static uint32_t wholeChunks(uint32_t lanes, uint32_t bytes, const uint32_t *address,
+                            uint32_t *chunks) {
+  if (bytes == 16) {
+    uint32_t n = 0;
+    if (lanes == allLanes)
+      memcpy(chunks, address, 128), n = 32;
+    else
+      for (uint32_t m = lanes; m; m &= m - 1)
+        chunks[n++] = address[__builtin_ctz(m)];
+    return n;
+  }
+  if (lanes != allLanes)
+    return 0;
+  typedef uint32_t Four __attribute__((vector_size(16), aligned(4)));
+  auto four = [&](unsigned g) { return *reinterpret_cast<const Four *>(address + 4 * g); };
+  auto any = [](Four v) { return (v[0] | v[1] | v[2] | v[3]) != 0; };
+  Four across = {}, down = {}, first = four(0);
+  if (bytes == 8) {
+    for (uint32_t g = 0; g < 8; ++g) {
+      Four a = four(g), even = __builtin_shufflevector(a, a, 0, 0, 2, 2);
+      across |= (a ^ (even + Four{0, 8, 0, 8})) | (even & 15);
+      chunks[2 * g] = a[0];
+      chunks[2 * g + 1] = a[2];
+    }
+    return any(across) ? 0 : 16;
+  }
+  for (uint32_t g = 0; g < 8; ++g) {
+    Four a = four(g), left = __builtin_shufflevector(a, a, 0, 0, 0, 0);
+    across |= (a ^ (left + Four{0, 4, 8, 12})) | (left & 15);
+    down |= a ^ (first + 4 * g);
+    chunks[g] = a[0];
+  }
+  if (!any(across))
+    return 8;
+  if (any(down | (first & 15)))
+    return 0;
+  for (uint32_t t = 0; t < 4; ++t) {
+    chunks[t] = address[t];
+    chunks[4 + t] = address[t] + 16;
+  }
+  return 8;
+}
+
+bool quickSharedRead(Warp &w, const Rec *r, uint32_t lanes, uint32_t bytes, uint32_t *address) {
+  const Cta &cta = *w.cta;
+  const Options &options = cta.launch->options;
+  constexpr uint32_t kind = 0xfu << memSpaceShift | memSync;
+  if ((r->aux & kind) != static_cast<uint32_t>(Space::Shared) << memSpaceShift ||
+      options.counters || cta.launch->thorough)
+    return false;
+  // One comparison for both ends: an address below the beginning wraps around.
+  uint32_t begin = cta.sharedBegin, span = cta.sharedEnd - begin - bytes, bad = 0;
+  if (r->aux & memAddress64) {
+    const uint64_t *base = place<uint64_t>(w, r->o[0]);
+    for (int l = 0; l < 32; ++l) {
+      uint64_t a = base[l] + r->imm;
+      address[l] = static_cast<uint32_t>(a);
+      bad |= (lanes >> l & 1) & static_cast<uint32_t>((a >> 32) != 0);
+    }
+  } else {
+    const uint32_t *base = place<uint32_t>(w, r->o[0]);
+    for (int l = 0; l < 32; ++l)
+      address[l] = base[l] + static_cast<uint32_t>(r->imm);
+  }
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    bad |= static_cast<uint32_t>(address[l] - begin > span) | (address[l] & (bytes - 1));
+  });
+  if (bad || cta.sharedEnd - begin < bytes)
+    return false;
+  if (!options.checks)
+    return true;
+  const uint8_t *init = cta.sharedInit.data();
+  RaceDetector &races = *cta.races;
+  uint32_t chunks[32], count = wholeChunks(lanes, bytes, address, chunks);
+  return count        ? races.quickReadChunks(w.member, r->index, chunks, count, init)
+         : bytes == 8 ? races.quickRead<2>(w.member, r->index, lanes, address, init)
+                      : races.quickRead<1>(w.member, r->index, lanes, address, init);
+}
+
+char *sharedObject(Cta &cta, Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes) {
   if (address < cta.sharedBegin || address + bytes > cta.sharedEnd || (address & (bytes - 1))) {
     fault(w, r, lane, address & (bytes - 1) ? "misaligned-address" : "out-of-bounds",
-          "object of %u bytes at %s", bytes, describeAddress(w, Space::Shared, address).c_str());
+          "object of %u bytes at %s", bytes, describeShared(cta, w, address).c_str());
     return nullptr;
   }
   return cta.shared + address;

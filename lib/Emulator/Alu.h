@@ -117,11 +117,14 @@ struct HandlerTable {
   Handler (*half)(const AluKey &);
   Handler (*convert)(const AluKey &);
   Handler (*compare)(const AluKey &);
-  /// mma.sync: `shape` is m<<16|n<<8|k.
-  /// acc[n/8][4][32] += A * B for the sixteen rows of a warp; a[16][k], b[k][n/8][2][4], see
-  /// WgmmaOps.
+  /// The arithmetic of wgmma; see WgmmaMath.cpp.
   void (*wgmma)(float *acc, const float *a, const float *b, unsigned k, unsigned n);
+  void (*wgmmaOperand)(const char *base, const uint32_t *offsets, Type t, const float *byteTable,
+                       bool mnMajor, bool evenOdd, unsigned count, unsigned k, float *out);
+  /// mma.sync: `shape` is m<<16|n<<8|k.
   Handler (*mma)(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite);
+  /// For a handler of `mma`: the one that executes two such records with the same A, or null.
+  Handler (*mmaPair)(Handler);
 };
 
 /// The best table for this CPU. `ATTNC_EMU_ISA` (base, v3, v4) overrides, for tests.

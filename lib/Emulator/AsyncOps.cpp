@@ -6,7 +6,7 @@
 // bytes arrive at once (`early`), at the last legal moment, the matching wait (`late`), or by a
 // coin toss (`random`). A program that waits correctly cannot tell the difference.
 #include "AsyncOps.h"
-#include "Races.h"
+#include "Cluster.h"
 
 #include <algorithm>
 #include <cstring>
@@ -15,17 +15,18 @@ namespace attnc::emu {
 
 /// Full 16-byte copies, nearly all there are, with constant sizes that compile to moves.
 static void deliver16(Cta &cta, CopyOp &op, uint32_t lanes) {
-  for (uint32_t m = lanes; m; m &= m - 1) {
-    int l = __builtin_ctz(m);
-    char *to = cta.shared + op.destination[l];
+  uint8_t *init = cta.sharedInit.data();
+  char *shared = cta.shared;
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    char *to = shared + op.destination[l];
     if (op.sourceBytes[l] == 16) {
       memcpy(to, reinterpret_cast<const char *>(op.source[l]), 16);
     } else {
       memset(to, 0, 16);
       memcpy(to, reinterpret_cast<const char *>(op.source[l]), op.sourceBytes[l]);
     }
-    memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0xf, 4);
-  }
+    memset(init + (op.destination[l] >> 2), 0xf, 4);
+  });
 }
 
 void deliver(Warp &w, CopyOp &op, uint32_t lanes) {
@@ -78,14 +79,61 @@ static bool resolveSource(Warp &w, const Rec *r, const CopyOp &op, Access &sourc
   return true;
 }
 
-/// o[0] destination (32- or 64-bit by memAddress64), o[1] source column (64-bit), o[2] source size
-/// or predicate; imm: destination offset in the low, source offset in the high 32 bits. aux:
-/// cp-size, aux2: 0 no size operand, 1 size register, 2 ignore-src predicate, +4 when negated.
-const Rec *cpAsync(Warp &w, const Rec *r) {
-  CopyOp op;
-  op.rec = r;
-  op.bytes = r->aux & memBytesMask;
-  op.lanes = op.pending = w.exec;
+/// Nearly all copies move sixteen bytes, or zeros, between places that are plainly fine. Fills the
+/// operation and returns true for those; false, with nothing done, when the general way has to
+/// look.
+static bool quickCopy(Warp &w, const Rec *r, CopyOp &op) {
+  Cta &cta = *w.cta;
+  Launch &L = *cta.launch;
+  if (op.bytes != 16 || (r->aux2 & 3) > 1 || L.options.counters || L.thorough)
+    return false;
+  const uint64_t *from = place<uint64_t>(w, r->o[1]);
+  uint64_t srcOffset = static_cast<uint64_t>(static_cast<int64_t>(r->imm) >> 32);
+  uint32_t dstOffset = static_cast<uint32_t>(r->imm);
+  uint64_t begin = L.lastBlock[r->counter].first, end = L.lastBlock[r->counter].second;
+  if (end - begin < 16 || cta.sharedEnd - cta.sharedBegin < 16)
+    return false;
+  uint64_t sourceSpan = end - begin - 16, bad = 0;
+  uint32_t sharedSpan = cta.sharedEnd - cta.sharedBegin - 16;
+  const uint32_t *sizes = r->aux2 & 3 ? place<uint32_t>(w, r->o[2]) : nullptr;
+  const uint32_t *to32 = place<uint32_t>(w, r->o[0]);
+  const uint64_t *to64 = place<uint64_t>(w, r->o[0]);
+  bool wide = r->aux & memAddress64;
+  for (int l = 0; l < 32; ++l) {
+    op.destination[l] = (wide ? static_cast<uint32_t>(to64[l]) : to32[l]) + dstOffset;
+    op.source[l] = from[l] + srcOffset;
+    op.sourceBytes[l] = sizes ? static_cast<uint8_t>(std::min(sizes[l], 255u)) : 16;
+  }
+  if (wide)
+    eachLane(w.exec, [&](int l) ATTNC_INLINE { bad |= to64[l] >> 32; });
+  eachLane(w.exec, [&](int l) ATTNC_INLINE {
+    uint32_t size = op.sourceBytes[l];
+    uint64_t source = size ? op.source[l] : begin; // of size zero, no byte is touched
+    bad |= (op.destination[l] & 15) | (op.destination[l] - cta.sharedBegin > sharedSpan) |
+           (size & ~16u) | (source & 15) | (source - begin > sourceSpan);
+  });
+  if (bad)
+    return false;
+  if (L.options.checks) {
+    const uint8_t *shadow = L.memory->shadow(begin);
+    eachLane(w.exec, [&](int l) ATTNC_INLINE {
+      uint32_t init = 0x0f0f0f0f;
+      if (op.sourceBytes[l])
+        memcpy(&init, shadow + ((op.source[l] - begin) >> 2), 4);
+      bad |= ~init & 0x0f0f0f0f;
+    });
+    if (bad || !cta.races->quickAsyncWrite(w.member, copyAgent(w.member), r->index, w.exec,
+                                           op.destination))
+      return false;
+  }
+  return true;
+}
+
+/// All copies, by the book. o[0] destination (32- or 64-bit by memAddress64), o[1] source column
+/// (64-bit), o[2] source size or predicate; imm: destination offset in the low, source offset in
+/// the high 32 bits. aux: cp-size, aux2: 0 no size operand, 1 size register, 2 ignore-src
+/// predicate, +4 when negated.
+static bool generalCopy(Warp &w, const Rec *r, CopyOp &op) {
   Access dst, src;
   dst.lanes = src.lanes = w.exec;
   const uint64_t *from = place<uint64_t>(w, r->o[1]);
@@ -102,9 +150,11 @@ const Rec *cpAsync(Warp &w, const Rec *r) {
     uint32_t size = (r->aux2 & 3) == 1  ? place<uint32_t>(w, r->o[2])[l]
                     : (ignore >> l & 1) ? 0
                                         : op.bytes;
-    if (size > op.bytes)
-      return fault(w, r, l, "invalid-operand", "cp.async source size %u exceeds the copy size %u",
-                   size, op.bytes);
+    if (size > op.bytes) {
+      fault(w, r, l, "invalid-operand", "cp.async source size %u exceeds the copy size %u", size,
+            op.bytes);
+      return false;
+    }
     op.destination[l] = static_cast<uint32_t>(dst.address[l]);
     op.source[l] = src.address[l];
     op.sourceBytes[l] = static_cast<uint8_t>(size);
@@ -115,35 +165,60 @@ const Rec *cpAsync(Warp &w, const Rec *r) {
   dst.space = Space::Shared;
   dst.bytes = op.bytes;
   dst.synchronizing = true;
-  if (!resolve(w, r, dst) || !resolveSource(w, r, op, src))
-    return nullptr;
+  return resolve(w, r, dst) && resolveSource(w, r, op, src) &&
+         (!w.cta->launch->options.checks ||
+          w.cta->races->asyncWrite(w, r, dst, copyAgent(w.member)));
+}
+
+const Rec *cpAsync(Warp &w, const Rec *r) {
   Cta &cta = *w.cta;
   Launch &L = *cta.launch;
-  if (L.options.checks && !cta.races->asyncWrite(w, r, dst, copyAgent(w.id)))
+  w.async->open.emplace_back();
+  CopyOp &op = w.async->open.back();
+  op.rec = r;
+  op.bytes = r->aux & memBytesMask;
+  op.lanes = op.pending = w.exec;
+  op.time = cta.cluster->clocks.tick(copyAgent(w.member));
+  if (!quickCopy(w, r, op) && !generalCopy(w, r, op))
     return nullptr;
-  op.time = cta.races->agentClock(copyAgent(w.id));
-  for (uint32_t m = w.exec; m; m &= m - 1) {
-    int l = __builtin_ctz(m);
-    if (op.bytes == 16) {
-      memset(cta.shared + op.destination[l], 0xff, 16);
-      memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0, 4);
-    } else {
-      memset(cta.shared + op.destination[l], 0xff, op.bytes);
-      memset(cta.sharedInit.data() + (op.destination[l] >> 2), 0, op.bytes / 4);
-    }
-  }
-  if (L.options.delivery == Delivery::Early ||
-      (L.options.delivery == Delivery::Random && (L.random() & 1)))
+  bool now = L.options.delivery == Delivery::Early ||
+             (L.options.delivery == Delivery::Random && (L.random() & 1));
+  if (now) {
     deliver(w, op, allLanes);
-  w.async->open.push_back(std::move(op));
+    return r + 1;
+  }
+  uint8_t *init = cta.sharedInit.data();
+  if (op.bytes == 16)
+    eachLane(w.exec, [&](int l) ATTNC_INLINE {
+      memset(cta.shared + op.destination[l], 0xff, 16);
+      memset(init + (op.destination[l] >> 2), 0, 4);
+    });
+  else
+    eachLane(w.exec, [&](int l) ATTNC_INLINE {
+      memset(cta.shared + op.destination[l], 0xff, op.bytes);
+      memset(init + (op.destination[l] >> 2), 0, op.bytes / 4);
+    });
   return r + 1;
 }
 
 const Rec *cpAsyncCommit(Warp &w, const Rec *r) {
+  AsyncState &async = *w.async;
   CopyGroup g;
   g.lanes = w.exec;
+  bool whole = true;
+  for (const CopyOp &op : async.open) {
+    whole &= !(op.lanes & ~w.exec);
+    g.time = std::max(g.time, op.lanes & w.exec ? op.time : 0);
+  }
+  if (whole) {
+    g.ops = std::move(async.open);
+    async.open = std::move(async.spare);
+    async.open.clear();
+    async.groups.push_back(std::move(g));
+    return r + 1;
+  }
   std::vector<CopyOp> stay; // copies of lanes that do not take part in this commit
-  for (CopyOp &op : w.async->open) {
+  for (CopyOp &op : async.open) {
     if (uint32_t others = op.lanes & ~w.exec) {
       stay.push_back(op);
       stay.back().lanes = others;
@@ -153,11 +228,10 @@ const Rec *cpAsyncCommit(Warp &w, const Rec *r) {
       continue;
     op.lanes &= w.exec;
     op.pending &= w.exec;
-    g.time = std::max(g.time, op.time);
     g.ops.push_back(op);
   }
-  w.async->open = std::move(stay);
-  w.async->groups.push_back(std::move(g));
+  async.open = std::move(stay);
+  async.groups.push_back(std::move(g));
   return r + 1;
 }
 
@@ -190,10 +264,12 @@ const Rec *cpAsyncWait(Warp &w, const Rec *r) {
       deliver(w, op, due);
     g.lanes &= ~due;
   }
-  while (!groups.empty() && !groups.front().lanes)
+  while (!groups.empty() && !groups.front().lanes) {
+    w.async->spare = std::move(groups.front().ops);
     groups.pop_front();
+  }
   if (w.cta->launch->options.checks && time)
-    w.cta->races->completed(w.id, copyAgent(w.id), time);
+    w.cta->cluster->clocks.completed(w.member, copyAgent(w.member), time);
   return r + 1;
 }
 

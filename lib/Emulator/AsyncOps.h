@@ -30,6 +30,7 @@ struct CopyGroup {
 struct AsyncState {
   std::vector<CopyOp> open;     ///< issued, not committed
   std::deque<CopyGroup> groups; ///< oldest first
+  std::vector<CopyOp> spare;    ///< storage of a finished group, for the next one
   void clear() {
     open.clear();
     groups.clear();

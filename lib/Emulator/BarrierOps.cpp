@@ -4,7 +4,7 @@
 // spellings (PTX ISA 9.7.13.1). A barrier counts threads in whole warps. Without a count it waits
 // for every warp that has not exited; with one, for that many threads, whoever they are, which is
 // how producers and consumers hand over. Meeting at a barrier joins the race detector's vectors.
-#include "Races.h"
+#include "Cluster.h"
 #include "WarpOps.h"
 
 namespace attnc::emu {
@@ -12,12 +12,12 @@ namespace {
 
 void complete(Cta &cta, NamedBarrier &b) {
   uint64_t waiters = b.waiters;
-  VectorClock meeting = b.clock ? *b.clock : VectorClock{};
+  Clocks &clocks = cta.cluster->clocks;
   for (uint32_t i = 0; i < cta.numWarps; ++i) {
     if (!(waiters >> i & 1))
       continue;
     Warp &w = *cta.warps[i];
-    cta.races->acquire(i, meeting);
+    clocks.acquire(w.member, b.clock);
     if (w.waitRec && (w.waitRec->aux >> barReduceShift & 0xf)) {
       const Rec *r = w.waitRec;
       unsigned kind = r->aux >> barReduceShift & 0xf;
@@ -33,7 +33,7 @@ void complete(Cta &cta, NamedBarrier &b) {
     }
     wake(w);
   }
-  b.clock.reset();
+  b.clock.clear();
   b.arrivedThreads = b.expectedThreads = 0;
   b.waiters = 0;
   b.arrivedWarps = 0;
@@ -99,9 +99,7 @@ const Rec *barrierOp(Warp &w, const Rec *r) {
     b.reduceAll = b.reduceAll && p == w.exec;
     (void)kind;
   }
-  if (!b.clock)
-    b.clock = std::make_unique<VectorClock>(VectorClock{});
-  cta.races->release(w.id, *b.clock);
+  cta.cluster->clocks.release(w.member, b.clock);
   ++cta.launch->barrierWaits;
   if (r->aux & barArrive) {
     if (isComplete(cta, b))

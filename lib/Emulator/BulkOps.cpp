@@ -7,7 +7,9 @@
 // A tensor copy is broken into pieces that are contiguous in both memories: 16-byte chunks of the
 // box rows, because that is the unit the swizzle permutes. Elements outside the tensor are filled
 // with zero (or NaN) by loads and skipped by stores, and the mbarrier always counts the whole box.
+#include "AccessHistory.h"
 #include "AsyncOps.h"
+#include "Cluster.h"
 #include "Hopper.h"
 
 #include <algorithm>
@@ -18,7 +20,6 @@
 namespace attnc::emu {
 
 void completeTx(Cta &cta, Mbarrier &b, int64_t bytes);
-uint64_t addAtomic(Type t, uint64_t old, uint64_t v);
 
 namespace {
 
@@ -32,59 +33,131 @@ uint64_t addressOf(Warp &w, uint32_t operand, bool wide, int lane) {
   return wide ? place<uint64_t>(w, operand)[lane] : place<uint32_t>(w, operand)[lane];
 }
 
-/// Checks the shared side of a copy in groups of 32 pieces and records it as an asynchronous
-/// access.
-bool checkShared(Warp &w, const Rec *r, int lane, BulkOp &op) {
-  Cta &cta = *w.cta;
-  unsigned agent = bulkAgent(w.id);
-  for (const BulkPiece &p : op.pieces) {
-    if (p.shared < cta.sharedBegin || p.shared + p.bytes > cta.sharedEnd) {
-      fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", p.bytes,
-            describeAddress(w, Space::Shared, p.shared).c_str());
+bool sharedRange(Warp &w, const Rec *r, int lane, const Cta &cta, uint32_t at, uint32_t bytes) {
+  if (at >= cta.sharedBegin && at + bytes <= cta.sharedEnd)
+    return true;
+  fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", bytes,
+        describeShared(cta, w, at).c_str());
+  return false;
+}
+
+/// Calls `f` with an access to each 16-byte chunk that the range touches; the shadow of the race
+/// detector is checked and written in these units. Pieces never straddle a chunk of another
+/// operation: boxes are broken at chunks, and linear copies consist of whole ones.
+template <class F> bool forChunks(Cta &cta, int lane, uint32_t begin, uint32_t bytes, F f) {
+  for (uint32_t at = begin & ~15u; at < begin + bytes; at += 16) {
+    Access a;
+    a.lanes = 1u << lane;
+    a.bytes = 16;
+    a.address[lane] = at;
+    a.space = Space::Shared;
+    a.owner = &cta;
+    if (!f(a, at))
       return false;
-    }
-    if (!cta.launch->options.checks)
-      continue;
-    for (uint32_t at = 0; at < p.bytes; at += 16) {
-      Access a;
-      a.lanes = 1u << lane;
-      a.bytes = 16;
-      a.address[lane] = p.shared + at;
-      a.space = Space::Shared;
-      uint8_t *init = cta.sharedInit.data() + ((p.shared + at) >> 2);
-      if (op.kind == BulkOp::Load) {
-        if (!cta.races->asyncWrite(w, r, a, agent))
-          return false;
-        memset(init, 0, 4);
-        memset(cta.shared + p.shared + at, 0xff, 16);
-        continue;
-      }
-      for (int i = 0; i < 4; ++i)
-        if ((init[i] & 0xf) != 0xf) {
-          fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written",
-                describeAddress(w, Space::Shared, a.address[lane] + 4 * i).c_str());
-          return false;
-        }
-      if (!cta.races->asyncRead(w, r, a, agent))
-        return false;
-    }
   }
-  op.time = cta.races->agentClock(agent);
+  return true;
+}
+
+bool checkSource(Warp &w, const Rec *r, int lane, uint32_t begin, uint32_t bytes) {
+  Cta &cta = *w.cta;
+  if (!sharedRange(w, r, lane, cta, begin, bytes))
+    return false;
+  if (!cta.launch->options.checks)
+    return true;
+  return forChunks(cta, lane, begin, bytes, [&](Access &a, uint32_t at) {
+    const uint8_t *init = cta.sharedInit.data() + (at >> 2);
+    for (uint32_t i = 0; i < 4; ++i)
+      if ((init[i] & 0xf) != 0xf) {
+        fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written",
+              describeShared(cta, w, at + 4 * i).c_str());
+        return false;
+      }
+    return cta.races->asyncRead(w, r, a, bulkAgent(w.member));
+  });
+}
+
+bool checkDestination(Warp &w, const Rec *r, int lane, Cta &cta, uint32_t begin, uint32_t bytes) {
+  if (!sharedRange(w, r, lane, cta, begin, bytes))
+    return false;
+  if (!cta.launch->options.checks)
+    return true;
+  return forChunks(cta, lane, begin, bytes, [&](Access &a, uint32_t at) {
+    if (!cta.races->asyncWrite(w, r, a, bulkAgent(w.member)))
+      return false;
+    memset(cta.sharedInit.data() + (at >> 2), 0, 4);
+    memset(cta.shared + at, 0xff, 16);
+    return true;
+  });
+}
+
+/// `checkShared` for a load of whole chunks where nothing is unusual; false when it has to look.
+bool quickSharedWrite(Warp &w, int lane, const BulkOp &op) {
+  Cta &cta = *op.target;
+  uint32_t span = cta.sharedEnd - cta.sharedBegin - 16, bad = op.kind != BulkOp::Load;
+  for (const BulkPiece &p : op.pieces)
+    bad |= (p.bytes ^ 16) | (p.shared & 15) | (p.shared - cta.sharedBegin > span);
+  if (bad)
+    return false;
+  if (!cta.launch->options.checks)
+    return true;
+  for (size_t done = 0; done < op.pieces.size(); done += 32) {
+    uint32_t addresses[32], n = 0;
+    for (; n < 32 && done + n < op.pieces.size(); ++n)
+      addresses[n] = op.pieces[done + n].shared;
+    if (!cta.races->quickAsyncWrite(w.member, bulkAgent(w.member), op.rec->index,
+                                    n == 32 ? allLanes : (1u << n) - 1, addresses, lane))
+      return false;
+  }
+  for (const BulkPiece &p : op.pieces) {
+    memset(cta.sharedInit.data() + (p.shared >> 2), 0, 4);
+    memset(cta.shared + p.shared, 0xff, 16);
+  }
+  return true;
+}
+
+/// Checks the shared sides of a copy and records them as asynchronous accesses. The destination of
+/// a reduction stays as it is.
+bool checkShared(Warp &w, const Rec *r, int lane, BulkOp &op) {
+  if (quickSharedWrite(w, lane, op))
+    return true;
+  for (const BulkPiece &p : op.pieces) {
+    bool ok = true;
+    if (op.kind == BulkOp::Peer)
+      ok = checkSource(w, r, lane, static_cast<uint32_t>(p.global), p.bytes);
+    else if (op.kind != BulkOp::Load)
+      ok = checkSource(w, r, lane, p.shared, p.bytes);
+    if (ok && op.reduction >= 0 && op.kind == BulkOp::Peer)
+      ok = sharedRange(w, r, lane, *op.target, p.shared, p.bytes);
+    else if (ok && (op.kind == BulkOp::Load || op.kind == BulkOp::Peer))
+      ok = checkDestination(w, r, lane, *op.target, p.shared, p.bytes);
+    if (!ok)
+      return false;
+  }
   return true;
 }
 
 bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
   DeviceMemory &m = *w.cta->launch->memory;
+  const DeviceMemory::Block *b = nullptr; // most copies stay in one allocation
   for (const BulkPiece &p : op.pieces) {
     if (!p.global)
       continue;
-    const DeviceMemory::Block *b = m.find(p.global);
+    if (!b || !b->contains(p.global, p.bytes))
+      b = m.find(p.global);
     if (!b || !b->contains(p.global, p.bytes)) {
       fault(w, r, lane, "out-of-bounds", "bulk copy of %u bytes at %s", p.bytes,
             describeAddress(w, Space::Global, p.global).c_str());
       return false;
     }
+    if (w.cta->launch->thorough && !checkBulkThoroughly(w, r, lane, p.global, p.bytes,
+                                                        op.kind != BulkOp::Load, op.reduction >= 0))
+      return false;
     if (w.cta->launch->options.checks && op.kind == BulkOp::Load) {
+      uint32_t written = 0;
+      if (p.bytes == 16 && !(p.global & 3))
+        memcpy(&written, m.shadow(p.global), 4);
+      if ((written & 0x0f0f0f0f) == 0x0f0f0f0f)
+        continue;
       if (uint64_t hole = m.firstUninitialized(p.global, p.bytes)) {
         fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written",
               describeAddress(w, Space::Global, hole).c_str());
@@ -95,41 +168,81 @@ bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
   return true;
 }
 
+} // namespace
+
 bool chooseEarly(Launch &L) {
   return L.options.delivery == Delivery::Early ||
          (L.options.delivery == Delivery::Random && (L.random() & 1));
 }
 
+namespace {
+
 bool issue(Warp &w, const Rec *r, int lane, std::shared_ptr<BulkOp> op) {
   Cta &cta = *w.cta;
+  bool group = op->kind == BulkOp::Store || op->kind == BulkOp::Reduce;
   op->rec = r;
-  op->warp = w.id;
-  if (!checkGlobal(w, r, lane, *op) || !checkShared(w, r, lane, *op))
+  op->issuer = &w;
+  if (!op->target)
+    op->target = &cta;
+  op->time = cta.cluster->clocks.now(bulkAgent(w.member));
+  if ((op->kind != BulkOp::Peer && !checkGlobal(w, r, lane, *op)) || !checkShared(w, r, lane, *op))
     return false;
-  if (op->kind == BulkOp::Load && !cta.hopper->mbarriers.count(op->mbarrier)) {
-    fault(w, r, lane, "mbarrier-uninitialized",
-          "bulk copy completes on shared address 0x%x, which holds no initialized mbarrier",
-          op->mbarrier);
+  if (!group && !requireMbarrier(w, r, lane, *op->target, op->mbarrier))
+    return false;
+  if (chooseEarly(*cta.launch))
+    deliverBulk(*op->target, *op);
+  if (group)
+    cta.hopper->warps[w.id].openStores.push_back(op);
+  else if (!op->delivered)
+    op->target->hopper->queue.push_back(op);
+  return true;
+}
+
+/// Destination, mbarrier and multicast mask of a copy into shared memory: issues it once for each
+/// block that receives it. Offsets are the same in every block of the mask.
+bool issueLoad(Warp &w, const Rec *r, int lane, BulkOp &op, uint64_t mbarrier, uint64_t where,
+               const uint32_t *mask) {
+  Cluster &cluster = *w.cta->cluster;
+  unsigned agent = bulkAgent(w.member);
+  uint32_t offset;
+  Cta *owner = ownerOf(w, r, lane, where, offset, agent);
+  Cta *barOwner = owner ? ownerOf(w, r, lane, mbarrier, op.mbarrier, agent) : nullptr;
+  if (!barOwner)
+    return false;
+  if (barOwner != owner) {
+    fault(w, r, lane, "invalid-operand",
+          "the destination is in block rank %u of the cluster, its mbarrier in rank %u",
+          owner->rank, barOwner->rank);
     return false;
   }
-  if (chooseEarly(*cta.launch))
-    deliverBulk(cta, *op);
-  if (op->kind == BulkOp::Load) {
-    if (!op->delivered)
-      cta.hopper->queue.push_back(op);
-  } else {
-    cta.hopper->warps[w.id].openStores.push_back(op);
+  if (!mask) {
+    op.target = owner;
+    return issue(w, r, lane, std::make_shared<BulkOp>(op));
+  }
+  uint32_t blocks = *mask & 0xffff;
+  if (!blocks || blocks >> cluster.blocks.size()) {
+    fault(w, r, lane, "invalid-operand", "multicast mask 0x%x; the cluster has %zu blocks", blocks,
+          cluster.blocks.size());
+    return false;
+  }
+  for (; blocks; blocks &= blocks - 1) {
+    unsigned rank = static_cast<unsigned>(__builtin_ctz(blocks));
+    uint64_t tagged = (uint64_t(rank) + 1) << clusterRankShift | offset;
+    auto one = std::make_shared<BulkOp>(op);
+    one->target = ownerOf(w, r, lane, tagged, offset, agent);
+    if (!one->target || !issue(w, r, lane, one))
+      return false;
   }
   return true;
 }
 
-void reduce(char *to, const char *from, uint32_t bytes, Type type) {
+void reduce(char *to, const char *from, uint32_t bytes, Type type, int op) {
   unsigned n = bitsOf(type) / 8;
   for (uint32_t i = 0; i < bytes; i += n) {
     uint64_t old = 0, v = 0;
     memcpy(&old, to + i, n);
     memcpy(&v, from + i, n);
-    v = addAtomic(type, old, v);
+    v = combine(static_cast<AtomicOp>(op), type, old, v, 0);
     memcpy(to + i, &v, n);
   }
 }
@@ -189,6 +302,7 @@ void addBox(BulkOp &op, const TensorMap &map, uint32_t shared, const int32_t *c)
   uint32_t rows = 1, rowBytes = map.box[0] * map.elementBytes;
   for (unsigned d = 1; d < map.rank; ++d)
     rows *= map.box[d];
+  op.pieces.reserve(rows * rowBytes / 16);
   for (uint32_t row = 0; row < rows; ++row) {
     uint32_t rest = row;
     bool inside = true;
@@ -211,7 +325,7 @@ void addBox(BulkOp &op, const TensorMap &map, uint32_t shared, const int32_t *c)
 /// The arrival that cp.async.mbarrier.arrive promised: first the copies before it, then the
 /// mbarrier.
 static void copiesArrive(Cta &cta, BulkOp &op) {
-  Warp &w = *cta.warps[op.warp];
+  Warp &w = *op.issuer;
   auto deliverOld = [&](std::vector<CopyOp> &ops) {
     for (CopyOp &c : ops)
       if (c.time <= op.time)
@@ -235,8 +349,7 @@ static void copiesArrive(Cta &cta, BulkOp &op) {
           arrivals, op.mbarrier, b.pending, b.phase);
     return;
   }
-  if (cta.launch->options.checks)
-    b.clock[copyAgent(op.warp)] = std::max(b.clock[copyAgent(op.warp)], op.time);
+  cta.cluster->clocks.enter(b.clock, copyAgent(w.member), op.time);
   b.pending -= arrivals;
   completeTx(cta, b, 0);
 }
@@ -257,18 +370,19 @@ const Rec *cpAsyncMbarrierArrive(Warp &w, const Rec *r) {
     if (!r->aux)
       ++it->second.pending;
     auto &queue = cta.hopper->queue;
-    if (!queue.empty() && queue.back()->rec == r && queue.back()->warp == w.id &&
+    if (!queue.empty() && queue.back()->rec == r && queue.back()->issuer == &w &&
         queue.back()->mbarrier == a && l != __builtin_ctz(w.exec)) {
       ++queue.back()->bytes; // the lanes of one instruction arrive together
       continue;
     }
     auto op = std::make_shared<BulkOp>();
     op->rec = r;
-    op->warp = w.id;
+    op->issuer = &w;
+    op->target = &cta;
     op->kind = BulkOp::CopiesArrive;
     op->mbarrier = a;
     op->bytes = 1;
-    op->time = cta.races->agentClock(copyAgent(w.id));
+    op->time = cta.cluster->clocks.now(copyAgent(w.member));
     queue.push_back(op);
   }
   if (chooseEarly(*cta.launch))
@@ -281,43 +395,63 @@ const Rec *cpAsyncMbarrierArrive(Warp &w, const Rec *r) {
   return cta.launch->failed ? nullptr : r + 1;
 }
 
+static void markWritten(Cta &cta, uint32_t begin, uint32_t bytes) {
+  if (bytes == 16 && !(begin & 15)) {
+    memset(cta.sharedInit.data() + (begin >> 2), 0xf, 4);
+    return;
+  }
+  for (uint32_t a = begin; a < begin + bytes; ++a)
+    cta.sharedInit[a >> 2] |= static_cast<uint8_t>(1u << (a & 3));
+}
+
+static void deliverPiece(Cta &cta, const BulkOp &op, const BulkPiece &p) {
+  char *s = cta.shared + p.shared, *g = reinterpret_cast<char *>(p.global);
+  switch (op.kind) {
+  case BulkOp::Load:
+    for (uint32_t i = 0; i < p.bytes && !g; ++i)
+      s[i] = static_cast<char>(op.fill >> (8 * (i & 1)));
+    if (g)
+      memcpy(s, g, p.bytes);
+    return markWritten(cta, p.shared, p.bytes);
+  case BulkOp::Peer:
+  case BulkOp::Register: {
+    const char *from =
+        op.kind == BulkOp::Register ? op.data.data() : op.issuer->cta->shared + p.global;
+    if (op.reduction >= 0)
+      return reduce(s, from, p.bytes, op.type, op.reduction);
+    memcpy(s, from, p.bytes);
+    return markWritten(cta, p.shared, p.bytes);
+  }
+  default:
+    if (!g)
+      return; // outside the tensor
+    if (op.reduction >= 0)
+      reduce(g, s, p.bytes, op.type, op.reduction);
+    else
+      memcpy(g, s, p.bytes);
+    cta.launch->memory->markInitialized(p.global, p.bytes);
+  }
+}
+
 void deliverBulk(Cta &cta, BulkOp &op) {
   if (op.delivered)
     return;
   op.delivered = true;
   if (op.kind == BulkOp::CopiesArrive)
     return copiesArrive(cta, op);
-  DeviceMemory &m = *cta.launch->memory;
-  for (const BulkPiece &p : op.pieces) {
-    char *s = cta.shared + p.shared, *g = reinterpret_cast<char *>(p.global);
-    if (op.kind == BulkOp::Load) {
-      if (g)
-        memcpy(s, g, p.bytes);
-      else
-        for (uint32_t i = 0; i < p.bytes; ++i)
-          s[i] = static_cast<char>(op.fill >> (8 * (i & 1)));
-      for (uint32_t i = 0; i < p.bytes; ++i)
-        cta.sharedInit[(p.shared + i) >> 2] |= static_cast<uint8_t>(1u << ((p.shared + i) & 3));
-    } else if (g) {
-      if (op.kind == BulkOp::ReduceAdd)
-        reduce(g, s, p.bytes, op.type);
-      else
-        memcpy(g, s, p.bytes);
-      m.markInitialized(p.global, p.bytes);
-    }
-  }
-  if (op.kind != BulkOp::Load)
+  for (const BulkPiece &p : op.pieces)
+    deliverPiece(cta, op, p);
+  if (op.kind == BulkOp::Store || op.kind == BulkOp::Reduce)
     return;
   auto it = cta.hopper->mbarriers.find(op.mbarrier);
   if (it == cta.hopper->mbarriers.end()) {
-    fault(*cta.warps[op.warp], op.rec, -1, "mbarrier-uninitialized",
-          "the mbarrier of a bulk copy was invalidated before the copy completed");
+    fault(*op.issuer, op.rec, -1, "mbarrier-uninitialized",
+          "the mbarrier of an asynchronous copy was invalidated before the copy completed");
     return;
   }
-  if (cta.launch->options.checks) {
-    uint32_t &known = it->second.clock[bulkAgent(op.warp)];
-    known = std::max(known, op.time);
-  }
+  unsigned agent =
+      op.kind == BulkOp::Register ? copyAgent(op.issuer->member) : bulkAgent(op.issuer->member);
+  cta.cluster->clocks.enter(it->second.clock, agent, op.time);
   completeTx(cta, it->second, op.bytes);
 }
 
@@ -335,10 +469,12 @@ bool deliverPending(Cta &cta) {
 
 bool checkCtaEnd(Cta &cta) {
   HopperState &h = *cta.hopper;
+  if (cta.launch->options.checks && (!checkWarpgroups(cta) || !checkRemoteUses(cta)))
+    return false;
   while (!h.queue.empty() && h.queue.front()->kind == BulkOp::CopiesArrive)
     h.queue.pop_front(); // an arrival that nobody waited for
   if (!h.queue.empty()) {
-    fault(*cta.warps[h.queue.front()->warp], h.queue.front()->rec, -1, "missing-wait",
+    fault(*h.queue.front()->issuer, h.queue.front()->rec, -1, "missing-wait",
           "the thread block ended while this bulk copy into its shared memory was in flight");
     return false;
   }
@@ -348,7 +484,7 @@ bool checkCtaEnd(Cta &cta) {
     for (auto &g : w.storeGroups)
       for (auto &op : g) {
         if (!op->delivered && cta.launch->options.checks) {
-          fault(*cta.warps[op->warp], op->rec, -1, "missing-wait",
+          fault(*op->issuer, op->rec, -1, "missing-wait",
                 "the thread block ended before cp.async.bulk.wait_group: this store still reads "
                 "its shared memory");
           return false;
@@ -359,43 +495,56 @@ bool checkCtaEnd(Cta &cta) {
   return true;
 }
 
-/// cp.async.bulk. o: destination, source, size, mbarrier. aux: 0 global to shared, 1 shared to
-/// global, 2 reduction; bits 8.. say which operands are 64-bit (destination, source, mbarrier);
-/// aux2: type.
+/// cp.async.bulk. ext: destination, source, size, mbarrier, multicast mask. aux: bulkKind in bits
+/// 0-1, reduction (AtomicOp + 1) in 2-7; bits 8.. say which operands are 64-bit (destination,
+/// source, mbarrier), bit 11 that there is a mask; aux2: type; imm: offsets of destination and
+/// source, o[4]: of the mbarrier.
 const Rec *bulkCopy(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    uint64_t d = addressOf(w, r->o[0], r->aux >> 8 & 1, l) + static_cast<uint32_t>(r->imm);
-    uint64_t s = addressOf(w, r->o[1], r->aux >> 9 & 1, l) + (r->imm >> 32);
-    uint32_t bytes = place<uint32_t>(w, r->o[2])[l];
+    uint64_t d = addressOf(w, r->ext[0], r->aux >> 8 & 1, l) + static_cast<uint32_t>(r->imm);
+    uint64_t s = addressOf(w, r->ext[1], r->aux >> 9 & 1, l) + (r->imm >> 32);
+    uint32_t bytes = place<uint32_t>(w, r->ext[2])[l];
+    w.cta->cluster->clocks.tick(bulkAgent(w.member));
     if ((d | s | bytes) % 16)
       return fault(
           w, r, l, "misaligned-address",
           "bulk copy needs addresses and size to be multiples of 16: destination 0x%" PRIx64
           ", source 0x%" PRIx64 ", %u bytes",
           d, s, bytes);
-    auto op = std::make_shared<BulkOp>();
+    BulkOp op;
     unsigned kind = r->aux & 3;
-    op->kind = kind == 0 ? BulkOp::Load : kind == 1 ? BulkOp::Store : BulkOp::ReduceAdd;
-    op->type = static_cast<Type>(r->aux2);
-    op->bytes = bytes;
-    if (kind == 0)
-      op->mbarrier = sharedAddress(w, addressOf(w, r->o[3], r->aux >> 10 & 1, l) + r->o[4]);
+    op.kind = kind == bulkLoad ? BulkOp::Load : kind == bulkPeer ? BulkOp::Peer : BulkOp::Store;
+    op.reduction = static_cast<int>(r->aux >> 2 & 0x3f) - 1;
+    op.type = static_cast<Type>(r->aux2);
+    op.bytes = bytes;
+    if (kind == bulkStore) {
+      if (bytes)
+        op.pieces.push_back({sharedAddress(w, s), d, bytes});
+      if (!issue(w, r, l, std::make_shared<BulkOp>(op)))
+        return nullptr;
+      continue;
+    }
+    uint32_t to = sharedAddress(w, d);
     if (bytes)
-      op->pieces.push_back({sharedAddress(w, kind ? s : d), kind ? d : s, bytes});
-    if (!issue(w, r, l, op))
+      op.pieces.push_back(
+          {to & ((1u << clusterRankShift) - 1), kind == bulkPeer ? sharedAddress(w, s) : s, bytes});
+    uint32_t bar = sharedAddress(w, addressOf(w, r->ext[3], r->aux >> 10 & 1, l) + r->o[4]);
+    const uint32_t *mask = r->aux >> 11 & 1 ? place<uint32_t>(w, r->ext[4]) + l : nullptr;
+    if (!issueLoad(w, r, l, op, bar, to, mask))
       return nullptr;
   }
   return r + 1;
 }
 
-/// cp.async.bulk.tensor. ext: map address, shared address, mbarrier, coordinates. aux as above with
-/// bit 8: shared address is 64-bit, bit 10: mbarrier is; aux2: type; o[5], o[6]: offsets of shared
-/// and mbarrier addresses; o[7]: rank.
+/// cp.async.bulk.tensor. ext: map address, shared address, mbarrier, multicast mask, coordinates.
+/// aux as above with bit 8: shared address is 64-bit, bit 10: mbarrier is; o[5], o[6]: offsets of
+/// shared and mbarrier addresses; o[7]: rank.
 const Rec *tensorCopy(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     TensorMap copy;
+    w.cta->cluster->clocks.tick(bulkAgent(w.member));
     const TensorMap *map = findMap(w, r, l, place<uint64_t>(w, r->ext[0])[l] + r->imm, copy);
     if (!map)
       return nullptr;
@@ -409,23 +558,29 @@ const Rec *tensorCopy(Warp &w, const Rec *r) {
                    "shared address 0x%x of a tensor copy is not a multiple of 128", shared);
     int32_t c[5] = {};
     for (unsigned d = 0; d < map->rank; ++d)
-      c[d] = place<int32_t>(w, r->ext[3 + d])[l];
-    auto op = std::make_shared<BulkOp>();
+      c[d] = place<int32_t>(w, r->ext[4 + d])[l];
+    BulkOp op;
     unsigned kind = r->aux & 3;
-    op->kind = kind == 0 ? BulkOp::Load : kind == 1 ? BulkOp::Store : BulkOp::ReduceAdd;
+    op.kind = kind == bulkLoad ? BulkOp::Load : BulkOp::Store;
+    op.reduction = static_cast<int>(r->aux >> 2 & 0x3f) - 1;
     static constexpr Type types[] = {Type::U8,  Type::U16, Type::U32, Type::S32, Type::U64,
                                      Type::S64, Type::F16, Type::F32, Type::F64, Type::BF16,
                                      Type::F32, Type::F32, Type::F32};
-    op->type = types[map->dataType];
-    if (kind)
+    op.type = types[map->dataType];
+    if (kind != bulkLoad)
       for (unsigned d = 0; d < map->rank; ++d)
         if (c[d] < 0)
           return fault(w, r, l, "invalid-operand",
                        "coordinate %u of a tensor store is negative: %d", d, c[d]);
-    addBox(*op, *map, shared, c);
-    if (kind == 0)
-      op->mbarrier = sharedAddress(w, addressOf(w, r->ext[2], r->aux >> 10 & 1, l) + r->o[6]);
-    if (!issue(w, r, l, op))
+    addBox(op, *map, shared & ((1u << clusterRankShift) - 1), c);
+    if (kind == bulkStore) {
+      if (!issue(w, r, l, std::make_shared<BulkOp>(op)))
+        return nullptr;
+      continue;
+    }
+    uint32_t bar = sharedAddress(w, addressOf(w, r->ext[2], r->aux >> 10 & 1, l) + r->o[6]);
+    const uint32_t *mask = r->aux >> 11 & 1 ? place<uint32_t>(w, r->ext[3]) + l : nullptr;
+    if (!issueLoad(w, r, l, op, bar, shared, mask))
       return nullptr;
   }
   return r + 1;
@@ -450,7 +605,7 @@ const Rec *bulkWait(Warp &w, const Rec *r) {
     me.storeGroups.pop_front();
   }
   if (time && w.cta->launch->options.checks)
-    w.cta->races->completed(w.id, bulkAgent(w.id), time);
+    w.cta->cluster->clocks.completed(w.member, bulkAgent(w.member), time);
   return r + 1;
 }
 

@@ -21,6 +21,8 @@ template <class T> [[gnu::always_inline]] inline T comparable(T x) { return x; }
 template <bool Ftz, class T> [[gnu::always_inline]] inline T prepare(T x) {
   if constexpr (Ftz && __is_same(T, float))
     return flush<true>(x);
+  if constexpr (Ftz && __is_same(T, Half))
+    return x.bits & 0x7c00u ? x : Half{static_cast<uint16_t>(x.bits & 0x8000u)};
   return x;
 }
 
@@ -87,7 +89,7 @@ template <class T, bool Ftz> const Rec *set(Warp &w, const Rec *r) {
 }
 
 /// Packed halves: setp writes p from the low and q from the high half; set makes two half results.
-template <class T, bool Set> const Rec *packed(Warp &w, const Rec *r) {
+template <class T, bool Set, bool Ftz = false> const Rec *packed(Warp &w, const Rec *r) {
   Column<uint32_t> a(w, r->o[2]), b(w, r->o[3]), d(w, r->o[Set ? 0 : 2]);
   Cmp cmp = static_cast<Cmp>(r->aux & 0xff);
   BoolOp op = static_cast<BoolOp>((r->aux >> 8) & 0xff);
@@ -95,8 +97,8 @@ template <class T, bool Set> const Rec *packed(Warp &w, const Rec *r) {
   uint32_t result[2];
   for (int half = 0; half < 2; ++half) {
     uint32_t t = lanesWhere(w.exec, [&](int l) -> bool {
-      float x = toFloat(T{static_cast<uint16_t>(a[l] >> (16 * half))});
-      float y = toFloat(T{static_cast<uint16_t>(b[l] >> (16 * half))});
+      float x = toFloat(prepare<Ftz>(T{static_cast<uint16_t>(a[l] >> (16 * half))}));
+      float y = toFloat(prepare<Ftz>(T{static_cast<uint16_t>(b[l] >> (16 * half))}));
       bool nan = (x != x) | (y != y);
       switch (cmp) {
       case Cmp::Eq:
@@ -172,11 +174,13 @@ Handler selectCompare(const AluKey &k) {
   case Type::F64:
     return pick<double>(k);
   case Type::F16:
-    return pick<Half>(k);
+    return k.ftz ? pick<Half, true>(k) : pick<Half>(k);
   case Type::BF16:
     return pick<BFloat>(k);
   case Type::F16x2:
-    return k.op == Alu::Setp ? packed<Half, false> : packed<Half, true>;
+    if (k.op == Alu::Setp)
+      return k.ftz ? packed<Half, false, true> : packed<Half, false>;
+    return k.ftz ? packed<Half, true, true> : packed<Half, true>;
   case Type::BF16x2:
     return k.op == Alu::Setp ? packed<BFloat, false> : packed<BFloat, true>;
   default:

@@ -8,6 +8,7 @@
 // of a warp run one after the other, but a split that blocks (a barrier, a wait) lets another one
 // run: that is the forward progress that independent thread scheduling promises. Lanes that exit
 // are taken out of every join that expects them, or their partners would wait forever.
+#include "Inline.h"
 #include "Launch.h"
 #include "Threaded.h"
 
@@ -185,6 +186,16 @@ const Rec *nothing(Warp &, const Rec *r) { return r + 1; }
 
 const Rec *trap(Warp &w, const Rec *r) {
   return fault(w, r, __builtin_ctz(w.exec), "trap", "the kernel executed trap");
+}
+
+const Rec *callTooDeep(Warp &w, const Rec *r) {
+  return fault(w, r, __builtin_ctz(w.exec), "call-depth",
+               "calls are nested too deeply; the emulator expands %u levels and %zu instructions",
+               maxCallDepth, maxExpandedInstructions);
+}
+
+const Rec *assertionFailed(Warp &w, const Rec *r) {
+  return fault(w, r, __builtin_ctz(w.exec), "trap", "an assertion of the kernel failed");
 }
 
 /// mov from %clock and friends: emulated time is the number of instructions the warp has executed.

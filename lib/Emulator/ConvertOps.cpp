@@ -255,8 +255,8 @@ uint64_t convertLane(uint64_t bits, const Mode &m) {
     if (!isFloat(m.to))
       return m.sat ? clampInteger(v, m) : static_cast<uint64_t>(v);
     bool isUnsigned = !isSigned(m.from);
-    if (m.to == Type::F64)
-      return bitcast<uint64_t>(integerToDouble(v, isUnsigned, m.rnd));
+    if (m.to == Type::F64) // exact or rounded here; storeFloat does no more than saturate
+      return storeFloat(integerToDouble(v, isUnsigned, m.rnd), m);
     return storeFloat(stickyDouble(v, isUnsigned), m);
   }
   double x = loadFloat(bits, m.from, m.ftz);
@@ -368,7 +368,7 @@ template <class D, class S> const Rec *cast(Warp &w, const Rec *r) {
 
 /// Handlers for the conversions worth a vector loop; null when there is none.
 Handler fast(const AluKey &k, bool to64, bool from64) {
-  if (k.ftz || k.sat || k.relu)
+  if (k.ftz || k.sat || k.relu || k.nan) // `nan` stands for .satfinite
     return nullptr;
   bool rn = k.rnd == Rnd::Rn;
   if (k.type == Type::F32 && k.rnd == Rnd::None)

@@ -84,7 +84,7 @@ Counters collectCounters(const Launch &L) {
     if (r.instr == noRecord)
       continue;
     LineCounters &line = lines[r.instr];
-    if (r.aux2 == 0x4d4d41)
+    if (r.aux2 == tensorMark)
       out.tensorFlops += line.warps * r.aux;
     if (r.counter < L.memoryCounters.size() && L.memoryCounters[r.counter].requests) {
       line.hasMemory = true;

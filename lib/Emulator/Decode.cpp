@@ -4,11 +4,14 @@
 // the register file, and the checks that every instruction family shares. See Decode.h.
 #include "Decode.h"
 
+#include "Forms.h"
+
 #include "Launch.h"
 #include "Threaded.h"
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 namespace attnc::emu {
 
@@ -190,8 +193,13 @@ uint32_t Decoder::use(const Operand &o, Type t) {
       it = specialPlaces.emplace(static_cast<uint8_t>(o.special), 0).first;
     return it->second;
   }
-  case Operand::Symbol:
-    return constant(symbolAddress(o), wide);
+  case Operand::Symbol: {
+    // Code that takes a parameter's address in 32 bits takes its offset, and goes on to cvta.param.
+    Space space;
+    uint64_t address = symbolAddress(o, &space);
+    return constant(!wide && space == Space::Param ? address - memory.paramWindow() : address,
+                    wide);
+  }
   default:
     fail("expects a register or a constant here");
   }
@@ -248,6 +256,8 @@ uint32_t Decoder::usePredicate(const Operand &o, bool &negated) {
     negated = o.imm != 0;
     return scratchPredicate() + 8; // a predicate that is always false
   }
+  if (o.kind == Operand::SpecialReg && o.special == Special::IsExplicitCluster)
+    return specialPlaces.emplace(static_cast<uint8_t>(o.special), 0).first->second;
   if (o.kind != Operand::Reg || function.registers[o.reg].type != Type::Pred)
     fail("expects a predicate register");
   return registerPlace(o.reg, false);
@@ -318,6 +328,8 @@ void Decoder::address(Rec &r, const Operand &o, Space space) {
         base.kind == Operand::Imm ? static_cast<uint64_t>(base.imm) : symbolAddress(base, &found);
     if (space == Space::Generic && (found == Space::Shared || found == Space::Local))
       fail("symbol '" + base.name + "' needs an access with a state space, or a generic address");
+    if (space == Space::SharedCluster && found == Space::Shared)
+      found = space;
     if (space != Space::Generic && found != space &&
         !(space == Space::Const && found == Space::Global))
       fail("symbol '" + base.name + "' is not in the state space of the access");
@@ -328,8 +340,8 @@ void Decoder::address(Rec &r, const Operand &o, Space space) {
   if (base.kind != Operand::Reg)
     fail("expects a register or a symbol as address");
   bool is64 = function.registers[base.reg].type == Type::B64;
-  if (!is64 && (space != Space::Shared && space != Space::Local && space != Space::Const &&
-                space != Space::Param))
+  if (!is64 && (space != Space::Shared && space != Space::SharedCluster && space != Space::Local &&
+                space != Space::Const && space != Space::Param))
     fail("global and generic addresses need 64 bits");
   r.o[0] = use(base, is64 ? Type::B64 : Type::B32);
   r.aux |= is64 ? 1u << 16 : 0;
@@ -343,6 +355,7 @@ void Decoder::layoutVariables() {
     at += v.size;
     return here;
   };
+  std::map<std::string, Variable> onStack; ///< sibling scopes may repeat a name
   std::vector<const Variable *> dynamic;
   auto addShared = [&](const Variable &v) {
     if (v.size)
@@ -356,9 +369,12 @@ void Decoder::layoutVariables() {
   for (const Variable &v : function.variables) {
     if (v.space == Space::Shared)
       addShared(v);
-    else if (v.space == Space::Local)
-      localOffsets[v.name] = place(local, v);
+    else if (auto [it, isNew] = onStack.emplace(v.name, v); !isNew)
+      it->second.size = std::max(it->second.size, v.size),
+      it->second.align = std::max(it->second.align, v.align);
   }
+  for (auto &[name, v] : onStack) // .local variables, and .param variables of calls
+    localOffsets[name] = place(local, v);
   uint32_t align = 16;
   for (const Variable *v : dynamic)
     align = std::max(align, v->align);
@@ -381,13 +397,17 @@ void Decoder::layoutFile(const SlotAssignment &slots) {
   scratch = at;
   at += 256;
   uint32_t base32 = at, base64 = base32 + slots.count32 * 128;
-  at = base64 + slots.count64 * 256;
+  uint32_t base128 = base64 + slots.count64 * 256;
+  at = base128 + slots.count128 * 2 * quadHalf;
+  moreScratch = at;
+  at += needsScratch ? 8 * 128 : 0;
   places.resize(function.registers.size());
   for (size_t r = 0; r < places.size(); ++r) {
     Type t = function.registers[r].type;
-    places[r] = t == Type::Pred  ? (slots.slot[r] + reservedPredicates) * 4
-                : t == Type::B64 ? base64 + slots.slot[r] * 256
-                                 : base32 + slots.slot[r] * 128;
+    places[r] = t == Type::Pred   ? (slots.slot[r] + reservedPredicates) * 4
+                : t == Type::B64  ? base64 + slots.slot[r] * 256
+                : t == Type::B128 ? base128 + slots.slot[r] * 2 * quadHalf
+                                  : base32 + slots.slot[r] * 128;
   }
   for (auto &[special, where] : specialPlaces) {
     where = at;
@@ -411,23 +431,101 @@ static const std::unordered_map<std::string, DecodeFn> &opcodes() {
   return table;
 }
 
+std::vector<std::string> decodedOpcodes() {
+  std::vector<std::string> list;
+  for (auto &[name, decode] : opcodes())
+    list.push_back(name);
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
+void Decoder::emitCheck(Handler h, const std::vector<int32_t> &registers) {
+  if (registers.empty())
+    return;
+  std::vector<uint32_t> list;
+  for (int32_t r : registers) {
+    list.push_back(static_cast<uint32_t>(checks.tracked[r]));
+    list.push_back(static_cast<uint32_t>(r));
+  }
+  Rec &rec = emit(h);
+  rec.aux = static_cast<uint32_t>(registers.size());
+  ext(rec, list);
+}
+
+void Decoder::emitChecksBefore() {
+  const RegisterChecks::AtInstr &at = checks.at[currentIndex];
+  const FlowInstr &f = flow.instrs[currentIndex];
+  std::vector<int32_t> read, accumulators;
+  for (int32_t r : at.requireWritten) {
+    if (r == current->guard || f.role == FlowInstr::Copy)
+      continue;
+    // The accumulators of a wgmma are read only where scale-d holds.
+    bool accumulates = std::find(f.inFlight.begin(), f.inFlight.end(), r) != f.inFlight.end() &&
+                       std::find(f.defs.begin(), f.defs.end(), r) != f.defs.end();
+    (accumulates ? accumulators : read).push_back(r);
+  }
+  emitCheck(requireWritten, read);
+  if (!accumulators.empty()) {
+    bool negated = false;
+    uint32_t scale = usePredicate(operand(3), negated);
+    emitCheck(requireWritten, accumulators);
+    out.recs.back().aux2 = 1;
+    out.recs.back().o[0] = scale, out.recs.back().o[1] = negated;
+  }
+  emitCheck(requireLanded, at.requireLanded);
+  emitCheck(requireFenced, at.requireFenced);
+}
+
+void Decoder::emitChecksAfter() {
+  const RegisterChecks::AtInstr &at = checks.at[currentIndex];
+  std::vector<int32_t> copied; // unless some part of what is copied is known to be written
+  const FlowInstr &f = flow.instrs[currentIndex];
+  if (f.role == FlowInstr::Copy && std::all_of(f.uses.begin(), f.uses.end(), [&](int32_t r) {
+        return r == current->guard || checks.tracked[r] >= 0;
+      }))
+    for (int32_t r : at.requireWritten)
+      if (r != current->guard)
+        copied.push_back(r);
+  if (copied.empty()) {
+    emitCheck(markWritten, at.markWritten);
+  } else {
+    std::vector<int32_t> all = at.markWritten;
+    all.insert(all.end(), copied.begin(), copied.end());
+    emitCheck(copyWritten, all);
+    out.recs.back().aux = static_cast<uint32_t>(at.markWritten.size());
+    out.recs.back().aux2 = static_cast<uint32_t>(copied.size());
+  }
+  emitCheck(markModified, at.markModified);
+  emitCheck(enterFlight, at.enterFlight);
+}
+
 void Decoder::decodeOne(size_t index) {
   current = &function.body[index];
   currentIndex = index;
   Modifiers m(*current);
   mods = &m;
-  size_t firstRec = out.recs.size();
   if (current->guard >= 0)
     registerPlace(current->guard, false);
+  if (!collecting() && current->guard >= 0 && checks.tracked[current->guard] >= 0)
+    emitCheck(requireWritten, {current->guard}); // outside the guard
+  size_t firstRec = out.recs.size();
   auto it = opcodes().find(current->opcode);
   if (it == opcodes().end())
     fail("unsupported instruction '" + current->opcode + "'");
+  if (!collecting())
+    emitChecksBefore();
   it->second(*this);
+  if (!collecting())
+    emitChecksAfter();
   if (const std::string *left = m.leftover())
     fail("unsupported modifier '." + *left + "' on '" + current->opcode + "'");
+  if (collecting() && hasForms(current->opcode) && !isForm(*current))
+    fail("no such combination of modifiers and types");
   FlowInstr &f = flow.instrs[index];
   if (collecting()) {
     f.partial = current->guard >= 0;
+    if (current->opcode == "mov")
+      f.role = FlowInstr::Copy;
     for (const Operand &o : current->operands)
       if (o.kind == Operand::Label && current->opcode == "bra")
         f.target = o.imm;
@@ -492,12 +590,15 @@ void Decoder::run() {
   flow.findPostDominators();
   SlotAssignment slots = assignSlots(flow, function.registers);
   layoutFile(slots);
+  checks = findRegisterChecks(flow, slots.uninitialized, function.registers.size());
+  out.numTracked = checks.numTracked;
   pass = 2;
   out.numMemoryRecs = 0;
   decodeAll();
   out.constants.assign(constantBytes.size() + 64, 0);
   if (!constantBytes.empty())
     memcpy(const_cast<char *>(out.constantBase()), constantBytes.data(), constantBytes.size());
+  fuse(out);
   out.code = ThreadedCode::build(out);
 }
 

@@ -13,6 +13,7 @@
 #include "Alu.h"
 #include "Flow.h"
 #include "Machine.h"
+#include "RegisterChecks.h"
 #include "attnc/Emulator/Memory.h"
 
 #include <functional>
@@ -41,6 +42,9 @@ private:
   std::vector<bool> taken;
 };
 
+/// A 128-bit register is a column of low halves and, so many bytes later, one of high halves.
+constexpr uint32_t quadHalf = 256;
+
 class Decoder {
 public:
   Decoder(const Module &m, const Function &f, const Profile &p,
@@ -67,6 +71,11 @@ public:
   uint32_t scratchPredicate() const { return 0; }
   uint32_t carryPredicate() const { return 4; }
   uint32_t scratchColumn() const { return scratch; }
+  /// Eight more scratch columns of 32 bits, for instructions made of several records.
+  uint32_t scratchColumns() {
+    needsScratch = true;
+    return moreScratch;
+  }
   uint32_t constant(uint64_t bits, bool wide);
   Type registerType(const Operand &o) const;
 
@@ -75,13 +84,21 @@ public:
   uint32_t *ext(Rec &r, const std::vector<uint32_t> &places);
   uint32_t newCounter() { return out.numMemoryRecs++; }
   bool collecting() const { return pass == 1; }
+  /// What the first pass notes of the current instruction.
+  FlowInstr &flowInstr() { return flow.instrs[currentIndex]; }
 
   /// o[0], imm and memAddress64 for an address operand; `space` may be refined by a symbol.
   void address(Rec &r, const Operand &o, Space space);
   uint64_t symbolAddress(const Operand &o, Space *space = nullptr);
-  /// Where the generic window of shared or local memory begins.
+  /// Whether an address names a .param variable of a call, which lives in local memory.
+  bool isCallParameter(const Operand &address) const {
+    return !address.elems.empty() && localOffsets.count(address.elems[0].name);
+  }
+  /// Where the generic window of shared, local or parameter memory begins.
   uint64_t memoryWindow(Space s) const {
-    return s == Space::Shared ? memory.sharedWindow() : memory.localWindow();
+    return s == Space::Shared  ? memory.sharedWindow()
+           : s == Space::Param ? memory.paramWindow()
+                               : memory.localWindow();
   }
 
   const Profile &profile;
@@ -96,11 +113,15 @@ private:
   void decodeOne(size_t index);
   void layoutFile(const SlotAssignment &slots);
   uint32_t registerPlace(int32_t reg, bool isDef);
+  void emitCheck(Handler h, const std::vector<int32_t> &registers);
+  void emitChecksBefore();
+  void emitChecksAfter();
 
   int pass = 1;
   const Instr *current = nullptr;
   size_t currentIndex = 0;
   FlowGraph flow;
+  RegisterChecks checks;
   const std::unordered_map<std::string, uint64_t> &symbols;
   const DeviceMemory &memory;
   std::unordered_map<std::string, uint64_t> sharedOffsets, localOffsets, paramOffsets;
@@ -108,7 +129,8 @@ private:
   std::unordered_map<uint8_t, uint32_t> specialPlaces;
   std::unordered_map<std::string, uint32_t> constantPlaces;
   std::vector<char> constantBytes;
-  uint32_t scratch = 64;
+  uint32_t scratch = 64, moreScratch = 0;
+  bool needsScratch = false;
   std::vector<uint32_t> blockStart; ///< record index of each block
   Rec discard;
 };
@@ -122,6 +144,7 @@ void integerAddSub(Decoder &d, bool add, Type type, bool carryOut);
 void integerMul(Decoder &d, bool add, Type type);
 
 bool decodeBulk(Decoder &d);
+bool decodeStoreAsync(Decoder &d);
 bool decodeProxyFence(Decoder &d);
 void decodeClusterBarrier(Decoder &d);
 

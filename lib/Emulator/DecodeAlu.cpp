@@ -3,6 +3,8 @@
 // Decoding of integer and bit instructions, moves, selects, comparisons and conversions. Each
 // function reads the modifiers of one opcode family into an AluKey and lists the operands; whether
 // the combination exists is decided by the handler tables.
+#include "Access.h"
+#include "Cluster.h"
 #include "Decode.h"
 #include "Launch.h"
 #include "WarpOps.h"
@@ -31,8 +33,45 @@ Type needType(Decoder &d) {
   return t;
 }
 
+namespace {
+const Rec *splitPart(Warp &, const Rec *);
+const Rec *packParts(Warp &, const Rec *);
+
+/// .f32x2 is the single-precision operation on both halves of 64-bit registers.
+void packedSingles(Decoder &d, AluKey k, unsigned sources) {
+  if (d.profile.major < 10)
+    d.fail(".f32x2 needs sm_100");
+  if (k.op != Alu::Add && k.op != Alu::Sub && k.op != Alu::Mul && k.op != Alu::Fma)
+    d.fail("there is no .f32x2 form");
+  d.expectOperands(sources + 1, sources + 1);
+  uint32_t packed[4] = {};
+  for (unsigned i = 1; i <= sources; ++i)
+    packed[i] = d.use(d.operand(i), Type::B64);
+  packed[0] = d.def(d.operand(0), Type::B64);
+  uint32_t columns = d.scratchColumns();
+  auto column = [&](unsigned i, unsigned half) { return columns + (2 * i + half) * 128; };
+  k.type = Type::F32;
+  for (unsigned half = 0; half < 2; ++half) {
+    for (unsigned i = 1; i <= sources; ++i) {
+      Rec &split = d.emit(splitPart);
+      split.o[0] = column(i, half), split.o[1] = packed[i];
+      split.imm = 32 * half, split.aux = 32, split.aux2 = 1;
+    }
+    Rec &r = d.emitAlu(k);
+    for (unsigned i = 0; i <= sources; ++i)
+      r.o[i] = column(i, half);
+  }
+  Rec &pack = d.emit(packParts);
+  pack.o[0] = packed[0];
+  pack.imm = 32, pack.aux = 2, pack.aux2 = 2;
+  d.ext(pack, {column(0, 0), column(0, 1)});
+}
+} // namespace
+
 /// d, a, ... all of the key's type.
 void emitUniform(Decoder &d, const AluKey &k, unsigned sources) {
+  if (k.type == Type::F32x2)
+    return packedSingles(d, k, sources);
   d.expectOperands(sources + 1, sources + 1);
   uint32_t places[4] = {};
   for (unsigned i = 1; i <= sources; ++i)
@@ -283,9 +322,36 @@ void pack(Decoder &d, Type type) {
   d.ext(r, places);
 }
 
+/// mov.b128: a copy, or from and to two 64-bit registers.
+void movQuad(Decoder &d) {
+  auto halves = [&](const Operand &o, bool isDef) -> std::pair<uint32_t, uint32_t> {
+    auto one = [&](const Operand &part, Type t) { return isDef ? d.def(part, t) : d.use(part, t); };
+    if (o.kind != Operand::Vector) {
+      if (o.kind != Operand::Reg)
+        d.fail("expects a 128-bit register");
+      uint32_t at = one(o, Type::B128);
+      return {at, at + quadHalf};
+    }
+    if (o.elems.size() != 2)
+      d.fail("expects two 64-bit registers");
+    uint32_t low = one(o.elems[0], Type::B64);
+    return {low, one(o.elems[1], Type::B64)};
+  };
+  auto from = halves(d.operand(1), false), to = halves(d.operand(0), true);
+  AluKey k;
+  k.op = Alu::Mov;
+  k.type = Type::B64;
+  Rec &low = d.emitAlu(k);
+  low.o[0] = to.first, low.o[1] = from.first;
+  Rec &high = d.emitAlu(k);
+  high.o[0] = to.second, high.o[1] = from.second;
+}
+
 void mov(Decoder &d) {
   Type type = needType(d);
   d.expectOperands(2, 2);
+  if (bitsOf(type) == 128)
+    return movQuad(d);
   const Operand &to = d.operand(0), &from = d.operand(1);
   auto badSplit = [&](const Operand &v) {
     return v.elems.size() < 2 || bitsOf(type) % v.elems.size() || bitsOf(type) > 64 ||
@@ -319,8 +385,6 @@ void mov(Decoder &d) {
     r.aux = negated;
     return;
   }
-  if (bitsOf(type) == 128)
-    d.fail("128-bit moves are not supported");
   uint32_t a = d.use(from, type), dst = d.def(to, type);
   k.type = bitsOf(type) == 64 ? Type::B64 : bitsOf(type) == 16 ? Type::B16 : Type::B32;
   Rec &r = d.emitAlu(k);
@@ -434,7 +498,7 @@ void cvt(Decoder &d) {
   k.ftz = d.mods->take("ftz");
   k.sat = d.mods->take("sat");
   k.relu = d.mods->take("relu");
-  bool satfinite = d.mods->take("satfinite");
+  bool satfinite = k.nan = d.mods->take("satfinite");
   k.type = needType(d);
   k.source = needType(d);
   bool packedTo = k.type == Type::F16x2 || k.type == Type::BF16x2 || k.type == Type::E4M3x2 ||
@@ -443,7 +507,6 @@ void cvt(Decoder &d) {
   uint32_t a, b = 0, dst;
   if (packedTo) {
     k.op = Alu::CvtPack;
-    k.nan = satfinite;
     bool twoSources = k.source == Type::F32;
     d.expectOperands(twoSources ? 3 : 2, twoSources ? 3 : 2);
     a = d.use(d.operand(1), k.source);
@@ -480,6 +543,12 @@ void cvta(Decoder &d) {
                     : space == 4             ? d.memoryWindow(Space::Local)
                                              : 0;
   uint32_t a = d.use(from, t), dst = d.def(d.operand(0), t);
+  if (!to && (space == 5 || space == 7)) {
+    Rec &r = d.emit(cvtaParamOp);
+    r.o[0] = dst, r.o[1] = a;
+    r.imm = d.memoryWindow(Space::Param);
+    return;
+  }
   uint32_t offset = d.constant(to ? 0 - window : window, true);
   AluKey k;
   k.op = Alu::Add;
@@ -491,9 +560,12 @@ void cvta(Decoder &d) {
 const Rec *isspacepOp(Warp &w, const Rec *r) {
   uint32_t yes = 0;
   const uint64_t *a = place<uint64_t>(w, r->o[1]);
-  for (int l = 0; l < 32; ++l)
-    yes |=
-        (a[l] >= r->imm && a[l] < r->imm + r->aux2 * (1ull << 16)) != (r->aux != 0) ? 1u << l : 0u;
+  for (int l = 0; l < 32; ++l) {
+    bool inside = a[l] >= r->imm && a[l] < r->imm + r->aux2 * (1ull << 16);
+    if (r->aux & 2) // the block's own memory, by its address in the cluster
+      inside |= (a[l] - r->imm) >> clusterRankShift == w.cta->rank + 1;
+    yes |= inside != (r->aux & 1) ? 1u << l : 0u;
+  }
   uint32_t *p = place<uint32_t>(w, r->o[0]);
   *p = (*p & ~w.exec) | (yes & w.exec);
   return r + 1;
@@ -507,9 +579,12 @@ void isspacep(Decoder &d) {
   Rec &r = d.emit(isspacepOp);
   r.o[0] = p, r.o[1] = a;
   // Global is everything outside the windows of shared, local and parameter memory, which adjoin.
-  r.aux = space == 0;
+  r.aux = (space == 0 ? 1 : 0) | (space == 1 || space == 2 ? 2 : 0);
   r.imm = space == 3 ? d.memoryWindow(Space::Local) : d.memoryWindow(Space::Shared);
-  uint64_t size = space == 3 ? DeviceMemory::localWindowBytes : DeviceMemory::sharedWindowBytes;
+  // The block's own memory is the first part of the window; mapa makes addresses in the rest.
+  uint64_t size = space == 3                 ? DeviceMemory::localWindowBytes
+                  : space == 1 || space == 2 ? 1ull << clusterRankShift
+                                             : DeviceMemory::sharedWindowBytes;
   if (space == 0)
     size += DeviceMemory::localWindowBytes + DeviceMemory::paramWindowBytes;
   r.aux2 = static_cast<uint32_t>(size >> 16);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Decoding of the sm_90 instructions: mbarrier, bulk copies, wgmma, setmaxnreg, cluster barriers.
-// The emulator runs clusters of one thread block only (the launch refuses others), which makes mapa
-// the identity and lets `.multicast::cluster` masks other than 1 be reported at run time.
+// Decoding of the sm_90 instructions: mbarrier, bulk copies, wgmma, setmaxnreg, and what clusters
+// of thread blocks have of their own.
+#include "Cluster.h"
 #include "Decode.h"
 #include "Hopper.h"
 #include "Launch.h"
@@ -22,19 +22,21 @@ SharedOperand sharedOperand(Decoder &d, const Operand &o) {
   return {staging.o[0], static_cast<uint32_t>(staging.imm), (staging.aux >> 16 & 1) != 0};
 }
 
-void takeScopes(Decoder &d) {
-  d.mods->takeOneOf({"relaxed", "release", "acquire"});
+/// Returns mbarRelaxed or 0.
+uint32_t takeScopes(Decoder &d) {
+  bool relaxed = d.mods->takeOneOf({"relaxed", "release", "acquire"}) == 0;
   d.mods->takeOneOf({"cta", "cluster"});
   d.mods->takeOneOf({"shared", "shared::cta", "shared::cluster"});
   if (d.mods->takeType() != Type::B64)
     d.fail("expects .b64");
+  return relaxed ? mbarRelaxed : 0;
 }
 
 void mbarrierArriveForm(Decoder &d, bool drop) {
   uint32_t aux = drop ? mbarDrop : 0;
   aux |= d.mods->take("expect_tx") ? mbarExpectTx : 0;
   aux |= d.mods->take("noComplete") ? mbarNoComplete : 0;
-  takeScopes(d);
+  aux |= takeScopes(d);
   bool hasState = d.operandCount() && d.operand(0).kind != Operand::Address;
   size_t at = hasState ? 1 : 0;
   d.expectOperands(at + 1, at + 2);
@@ -77,7 +79,7 @@ void mbarrier(Decoder &d) {
     r.o[0] = dst, r.o[1] = state;
     return;
   }
-  takeScopes(d);
+  uint32_t relaxed = takeScopes(d);
   bool wait = op >= 6;
   SharedOperand where = sharedOperand(d, d.operand(wait ? 1 : 0));
   uint32_t value = 0, p = 0;
@@ -98,35 +100,68 @@ void mbarrier(Decoder &d) {
                             : mbarrierTx);
   r.o[0] = where.place, r.o[1] = value, r.o[2] = p;
   r.imm = where.offset;
-  r.aux = wait ? (parity ? mbarParity : 0) | (op == 7 ? mbarTry : 0) : op == 5;
+  r.aux = wait ? (parity ? mbarParity : 0) | (op == 7 ? mbarTry : 0) | relaxed : op == 5;
   r.aux2 = where.wide;
   r.counter = d.newCounter();
 }
 
-/// Modifiers of bulk copies; returns 0 load, 1 store, 2 reduction.
-unsigned takeBulkDirection(Decoder &d, bool reduction) {
+/// The AtomicOp of a reduction plus one, as Rec::aux wants it.
+uint32_t takeReduction(Decoder &d) {
+  static constexpr AtomicOp list[] = {AtomicOp::Add, AtomicOp::Min, AtomicOp::Max, AtomicOp::Inc,
+                                      AtomicOp::Dec, AtomicOp::And, AtomicOp::Or,  AtomicOp::Xor};
+  int op = d.mods->takeOneOf({"add", "min", "max", "inc", "dec", "and", "or", "xor"});
+  if (op < 0)
+    d.fail("expects a reduction operation");
+  return static_cast<uint32_t>(list[op]) + 1;
+}
+
+/// Modifiers of bulk copies; returns bulkLoad, bulkStore or bulkPeer.
+unsigned takeBulkDirection(Decoder &d) {
   d.mods->takeIf([](const std::string &m) { return m == "tile"; });
+  if (d.mods->takeIf([](const std::string &m) {
+        return m.compare(0, 6, "im2col") == 0 || m.compare(0, 4, "tile") == 0;
+      }))
+    d.fail("only tiled tensor copies are supported, not im2col or tile::gather4/scatter4");
   d.mods->skipCacheHints();
-  bool load = d.mods->take("mbarrier::complete_tx::bytes");
-  if (load) {
-    if (d.mods->takeOneOf({"shared::cluster", "shared::cta"}) < 0 || !d.mods->take("global"))
-      d.fail("only copies between global and shared memory are supported");
-    return 0;
+  if (d.mods->take("mbarrier::complete_tx::bytes")) {
+    bool cluster = d.mods->take("shared::cluster"), own = d.mods->take("shared::cta");
+    if (d.mods->take("global") && cluster != own)
+      return bulkLoad;
+    if (cluster && own)
+      return bulkPeer;
+    d.fail("unsupported direction of a bulk copy");
   }
   if (!d.mods->take("bulk_group") || !d.mods->take("global") || !d.mods->take("shared::cta"))
     d.fail("unsupported form of bulk copy");
-  return reduction ? 2 : 1;
+  return bulkStore;
 }
 
-void tensorForm(Decoder &d, bool reduction) {
+/// Optional last operands: multicast mask, then cache policy. `at` is the first of them. Returns
+/// the place of the mask.
+uint32_t trailingOperands(Decoder &d, size_t at, bool multicast, bool hinted) {
+  size_t n = at + multicast + hinted;
+  d.expectOperands(n, n);
+  uint32_t mask = multicast ? d.use(d.operand(at), Type::U16) : 0;
+  if (hinted)
+    d.use(d.operand(n - 1), Type::B64);
+  return mask;
+}
+
+bool hasCacheHint(Decoder &d) {
+  return d.mods->takeIf([](const std::string &m) { return m == "L2::cache_hint"; });
+}
+
+void tensorForm(Decoder &d, uint32_t reduction) {
   int rank = d.mods->takeOneOf({"1d", "2d", "3d", "4d", "5d"});
   if (rank < 0)
     d.fail("expects .1d to .5d");
-  unsigned kind = takeBulkDirection(d, reduction);
-  if (d.mods->take("multicast::cluster"))
-    d.fail("multicast needs clusters, which are not supported");
-  d.expectOperands(kind ? 2 : 3, kind ? 3 : 4);
-  const Operand &map = d.operand(kind ? 0 : 1);
+  bool hinted = hasCacheHint(d), multicast = d.mods->take("multicast::cluster");
+  unsigned kind = takeBulkDirection(d);
+  if (kind == bulkPeer || (multicast && kind != bulkLoad))
+    d.fail("unsupported form of tensor copy");
+  size_t fixed = kind == bulkLoad ? 3 : 2;
+  uint32_t mask = trailingOperands(d, fixed, multicast, hinted);
+  const Operand &map = d.operand(kind == bulkLoad ? 1 : 0);
   if (map.kind != Operand::Address || map.elems.size() != 2 || map.elems[1].kind != Operand::Vector)
     d.fail("expects [tensorMap, {coordinates}]");
   if (map.elems[1].elems.size() != size_t(rank) + 1)
@@ -136,46 +171,70 @@ void tensorForm(Decoder &d, bool reduction) {
   base.elems.resize(1);
   Rec staging;
   d.address(staging, base, Space::Generic);
-  SharedOperand shared = sharedOperand(d, d.operand(kind ? 1 : 0));
+  SharedOperand shared = sharedOperand(d, d.operand(kind == bulkLoad ? 0 : 1));
   SharedOperand bar{};
-  if (kind == 0)
+  if (kind == bulkLoad)
     bar = sharedOperand(d, d.operand(2));
-  if (d.operandCount() == (kind ? 3u : 4u))
-    d.use(d.operand(kind ? 2 : 3), Type::B64); // cache policy
-  std::vector<uint32_t> places = {staging.o[0], shared.place, bar.place};
+  std::vector<uint32_t> places = {staging.o[0], shared.place, bar.place, mask};
   for (const Operand &c : map.elems[1].elems)
     places.push_back(d.use(c, Type::S32));
   Rec &r = d.emit(tensorCopy);
   r.imm = staging.imm;
-  r.aux = kind | uint32_t(shared.wide) << 8 | uint32_t(bar.wide) << 10;
+  r.aux = kind | reduction << 2 | uint32_t(shared.wide) << 8 | uint32_t(bar.wide) << 10 |
+          uint32_t(multicast) << 11;
   r.o[5] = shared.offset, r.o[6] = bar.offset, r.o[7] = static_cast<uint32_t>(rank) + 1;
   d.ext(r, places);
 }
 
-void bulkForm(Decoder &d, bool reduction) {
-  unsigned kind = takeBulkDirection(d, reduction);
-  if (d.mods->take("multicast::cluster"))
-    d.fail("multicast needs clusters, which are not supported");
+/// The types that the manual allows for each bulk reduction.
+bool reductionExists(AtomicOp op, Type t, unsigned kind) {
+  bool toGlobal = kind == bulkStore;
+  switch (op) {
+  case AtomicOp::Add:
+    return t == Type::U32 || t == Type::S32 || t == Type::U64 ||
+           (toGlobal && (isFloatType(t) && bitsOf(t) <= 64));
+  case AtomicOp::Min:
+  case AtomicOp::Max:
+    return t == Type::U32 || t == Type::S32 ||
+           (toGlobal && (t == Type::U64 || t == Type::S64 || t == Type::F16 || t == Type::BF16));
+  case AtomicOp::Inc:
+  case AtomicOp::Dec:
+    return t == Type::U32;
+  default:
+    return t == Type::B32 || (toGlobal && t == Type::B64);
+  }
+}
+
+void bulkForm(Decoder &d, uint32_t reduction) {
+  bool hinted = hasCacheHint(d), multicast = d.mods->take("multicast::cluster");
+  unsigned kind = takeBulkDirection(d);
   Type type = reduction ? needType(d) : Type::None;
-  d.expectOperands(kind ? 3 : 4, kind ? 4 : 5);
+  if (reduction && !reductionExists(static_cast<AtomicOp>(reduction - 1), type, kind))
+    d.fail("unsupported type of a bulk reduction");
+  if (multicast && (kind != bulkLoad || reduction))
+    d.fail("unsupported form of bulk copy");
+  uint32_t mask = trailingOperands(d, kind == bulkStore ? 3 : 4, multicast, hinted);
   Rec to, from;
-  d.address(to, d.operand(0), kind ? Space::Global : Space::Shared);
-  d.address(from, d.operand(1), kind ? Space::Shared : Space::Global);
+  d.address(to, d.operand(0), kind == bulkStore ? Space::Global : Space::Shared);
+  d.address(from, d.operand(1), kind == bulkLoad ? Space::Global : Space::Shared);
   uint32_t size = d.use(d.operand(2), Type::U32);
   SharedOperand bar{};
-  if (kind == 0)
+  if (kind != bulkStore)
     bar = sharedOperand(d, d.operand(3));
   Rec &r = d.emit(bulkCopy);
-  r.o[0] = to.o[0], r.o[1] = from.o[0], r.o[2] = size, r.o[3] = bar.place, r.o[4] = bar.offset;
+  r.o[4] = bar.offset;
   r.imm = static_cast<uint32_t>(to.imm) | from.imm << 32;
-  r.aux = kind | (to.aux >> 16 & 1) << 8 | (from.aux >> 16 & 1) << 9 | uint32_t(bar.wide) << 10;
+  r.aux = kind | reduction << 2 | (to.aux >> 16 & 1) << 8 | (from.aux >> 16 & 1) << 9 |
+          uint32_t(bar.wide) << 10 | uint32_t(multicast) << 11;
   r.aux2 = static_cast<uint32_t>(type);
+  d.ext(r, {to.o[0], from.o[0], size, bar.place, mask});
 }
 
 void wgmma(Decoder &d) {
   d.mods->take("sync");
   d.mods->take("aligned");
   if (d.mods->take("fence")) {
+    d.flowInstr().role = FlowInstr::WgmmaFence;
     d.emit(wgmmaFence);
     return;
   }
@@ -185,6 +244,8 @@ void wgmma(Decoder &d) {
   }
   if (d.mods->take("wait_group")) {
     d.expectOperands(1, 1);
+    if (d.operand(0).imm == 0)
+      d.flowInstr().role = FlowInstr::WgmmaWaitAll;
     d.emit(wgmmaWait).imm = static_cast<uint64_t>(d.operand(0).imm);
     return;
   }
@@ -214,15 +275,24 @@ void wgmma(Decoder &d) {
     d.fail("fragment needs " + std::to_string(td == Type::F16 ? n / 4 : n / 2) +
            " registers, found " + std::to_string(acc.size()));
   std::vector<uint32_t> places;
+  std::vector<int32_t> &inFlight = d.flowInstr().inFlight;
+  inFlight.clear();
+  auto flies = [&](const Operand &o) {
+    if (o.kind == Operand::Reg)
+      inFlight.push_back(o.reg);
+  };
   for (const Operand &o : acc) {
+    flies(o);
     d.use(o, Type::B32);
     places.push_back(d.def(o, Type::B32));
   }
   if (fragmentA && d.operand(1).elems.size() != 4)
     d.fail("the A fragment needs 4 registers");
   if (fragmentA)
-    for (const Operand &o : d.operand(1).elems)
+    for (const Operand &o : d.operand(1).elems) {
+      flies(o);
       places.push_back(d.use(o, Type::B32));
+    }
   else
     places.push_back(d.use(d.operand(1), Type::B64));
   places.push_back(d.use(d.operand(2), Type::B64));
@@ -249,7 +319,7 @@ void wgmma(Decoder &d) {
            uint32_t(transA) << 3 | uint32_t(transB) << 4;
   r.o[6] = static_cast<uint32_t>(acc.size());
   r.aux = 64 * n * k * 2 / 4; // FLOPs per warp; four warps share the instruction
-  r.aux2 = 0x4d4d41;
+  r.aux2 = tensorMark;
   d.ext(r, places);
 }
 
@@ -269,17 +339,21 @@ void setMaxNReg(Decoder &d) {
   r.aux = inc;
 }
 
-void mapa(Decoder &d) {
-  d.mods->take("shared::cluster");
+/// mapa and getctarank.
+void clusterAddress(Decoder &d) {
+  bool map = d.instr().opcode == "mapa", shared = d.mods->take("shared::cluster");
   Type t = needType(d);
-  d.expectOperands(3, 3);
-  uint32_t a = d.use(d.operand(1), t), dst = d.def(d.operand(0), t);
-  d.use(d.operand(2), Type::U32);
-  AluKey k;
-  k.op = Alu::Mov;
-  k.type = bitsOf(t) == 64 ? Type::B64 : Type::B32;
-  Rec &r = d.emitAlu(k);
-  r.o[0] = dst, r.o[1] = a;
+  if (t != Type::U32 && t != Type::U64)
+    d.fail("expects .u32 or .u64");
+  if (!shared && t == Type::U32)
+    d.fail("generic addresses need 64 bits");
+  d.expectOperands(map ? 3 : 2, map ? 3 : 2);
+  uint32_t a = d.use(d.operand(1), t), rank = map ? d.use(d.operand(2), Type::U32) : 0;
+  uint32_t dst = d.def(d.operand(0), map ? t : Type::U32);
+  Rec &r = d.emit(map ? mapAddress : rankOfAddress);
+  r.o[0] = dst, r.o[1] = a, r.o[2] = rank;
+  r.aux = t == Type::U64;
+  r.aux2 = shared;
 }
 
 } // namespace
@@ -304,9 +378,7 @@ bool decodeBulk(Decoder &d) {
   }
   if (!d.mods->take("bulk"))
     return false;
-  bool reduction = d.mods->take("reduce");
-  if (reduction && !d.mods->take("add"))
-    d.fail("only additions are supported in bulk reductions");
+  uint32_t reduction = d.mods->take("reduce") ? takeReduction(d) : 0;
   d.mods->take("noftz");
   if (d.mods->take("commit_group")) {
     d.emit(bulkCommit);
@@ -335,7 +407,7 @@ bool decodeProxyFence(Decoder &d) {
   if (d.mods->take("mbarrier_init")) {
     d.mods->take("release");
     d.mods->take("cluster");
-    d.emit(nothing);
+    d.emit(mbarrierInitFence);
     return true;
   }
   if (d.mods->take("proxy")) {
@@ -362,17 +434,60 @@ void decodeClusterBarrier(Decoder &d) {
   bool arrive = d.mods->take("arrive");
   if (!arrive && !d.mods->take("wait"))
     d.fail("expects .arrive or .wait");
-  d.mods->takeOneOf({"release", "relaxed", "acquire"});
-  d.mods->take("aligned");
+  int order = d.mods->takeOneOf({"relaxed", "release", "acquire"});
+  if (order >= 0 && (order == 2) == arrive)
+    d.fail(arrive ? "expects .release or .relaxed" : "expects .acquire");
+  bool aligned = d.mods->take("aligned");
   d.expectOperands(0, 0);
-  d.emit(arrive ? clusterArrive : clusterWait);
+  d.emit(arrive ? clusterArrive : clusterWait).aux = uint32_t(aligned) | (order == 0 ? 2 : 0);
+}
+
+/// st.async and red.async, recognised by their .async; false when it is another instruction.
+bool decodeStoreAsync(Decoder &d) {
+  if (!d.mods->take("async"))
+    return false;
+  bool reduction = d.instr().opcode == "red";
+  d.mods->takeOneOf({"weak", "relaxed"});
+  d.mods->take("cluster");
+  d.mods->take("shared::cluster");
+  if (!d.mods->take("mbarrier::complete_tx::bytes"))
+    d.fail("expects .mbarrier::complete_tx::bytes");
+  uint32_t op = reduction ? takeReduction(d) : 0;
+  int vector = reduction ? -1 : d.mods->takeOneOf({"v2", "v4"});
+  unsigned count = vector < 0 ? 1 : vector ? 4 : 2;
+  Type type = needType(d);
+  unsigned bytes = bitsOf(type) / 8;
+  if (bytes != 4 && bytes != 8)
+    d.fail("expects a type of 32 or 64 bits");
+  if (count * bytes > 16)
+    d.fail("accesses wider than 16 bytes do not exist");
+  if (reduction && !reductionExists(static_cast<AtomicOp>(op - 1), type, bulkPeer))
+    d.fail("unsupported type of red.async");
+  d.expectOperands(3, 3);
+  Rec to, bar;
+  d.address(to, d.operand(0), Space::Shared);
+  d.address(bar, d.operand(2), Space::Shared);
+  std::vector<uint32_t> places = {to.o[0], bar.o[0]};
+  const Operand &data = d.operand(1);
+  if ((data.kind == Operand::Vector) != (count > 1) || (count > 1 && data.elems.size() != count))
+    d.fail("expects " + std::to_string(count) + " values");
+  for (unsigned i = 0; i < count; ++i)
+    places.push_back(d.use(count > 1 ? data.elems[i] : data, type));
+  Rec &r = d.emit(storeAsync);
+  r.imm = static_cast<uint32_t>(to.imm) | bar.imm << 32;
+  r.aux = bytes | count << 8 | (to.aux & 1u << 16) | (bar.aux & 1u << 16) << 1;
+  r.aux2 = op | static_cast<uint32_t>(type) << 8;
+  if (!reduction)
+    r.aux2 = 0;
+  d.ext(r, places);
+  return true;
 }
 
 void addHopperOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["mbarrier"] = mbarrier;
   t["wgmma"] = wgmma;
   t["setmaxnreg"] = setMaxNReg;
-  t["mapa"] = mapa;
+  t["mapa"] = t["getctarank"] = clusterAddress;
   t["griddepcontrol"] = [](Decoder &d) {
     if (d.mods->takeOneOf({"wait", "launch_dependents"}) < 0)
       d.fail("expects .wait or .launch_dependents");

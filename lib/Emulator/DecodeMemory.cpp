@@ -3,28 +3,43 @@
 // Decoding of loads, stores, atomics, non-bulk asynchronous copies, fences and the hints that do
 // nothing here. Cache operators are hints; `.volatile`, `.relaxed`, `.acquire` and `.release` mark
 // an access as synchronizing, which exempts it from the race detector.
+#include "AccessHistory.h"
 #include "AsyncOps.h"
 #include "Decode.h"
+
+#include <cstring>
 
 namespace attnc::emu {
 namespace {
 
 /// The state space among the modifiers; Generic when there is none.
 Space takeSpace(Decoder &d) {
-  static constexpr Space list[] = {Space::Global, Space::Shared, Space::Shared, Space::Shared,
-                                   Space::Local,  Space::Param,  Space::Param,  Space::Const};
+  static constexpr Space list[] = {Space::Global,        Space::Shared, Space::Shared,
+                                   Space::SharedCluster, Space::Local,  Space::Param,
+                                   Space::Param,         Space::Param,  Space::Const};
   int i = d.mods->takeOneOf({"global", "shared", "shared::cta", "shared::cluster", "local", "param",
-                             "param::entry", "const"});
+                             "param::entry", "param::func", "const"});
   return i < 0 ? Space::Generic : list[i];
 }
 
-/// Ordering semantics and scope; true when the access synchronizes.
-bool takeOrdering(Decoder &d) {
-  bool sync =
-      d.mods->takeOneOf({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"}) >= 0;
-  d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
+/// Ordering semantics and scope.
+struct Ordering {
+  bool strong = false;
+  uint32_t bits = 0; ///< memAcquire, memRelease, memCtaScope
+};
+Ordering takeOrdering(Decoder &d) {
+  int order = d.mods->takeOneOf({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"});
+  Ordering o;
+  o.strong = order >= 0;
+  o.bits = order == 2   ? memAcquire
+           : order == 3 ? memRelease
+           : order == 4 ? memAcquire | memRelease
+                        : 0;
+  int scope = d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
+  if (scope == 0)
+    o.bits |= memCtaScope;
   d.mods->take("weak");
-  return sync;
+  return o;
 }
 
 unsigned takeVector(Decoder &d) {
@@ -48,15 +63,17 @@ bool isSignedType(Type t) {
 void loadStore(Decoder &d, bool store) {
   Space space = takeSpace(d);
   bool nonCoherent = d.mods->take("nc");
-  bool sync = takeOrdering(d);
+  Ordering order = takeOrdering(d);
   unsigned count = takeVector(d);
   d.mods->skipCacheHints();
   Type type = needType(d);
-  unsigned bytes = bitsOf(type) / 8;
+  bool quad = type == Type::B128; // moves as two halves
+  unsigned bytes = quad ? 8 : bitsOf(type) / 8;
   if (bytes == 0 || bytes > 8)
     d.fail("unsupported access type ." + std::string(nameOf(type)));
-  if (count * bytes > 16)
-    d.fail("accesses wider than 16 bytes are not supported");
+  bool wide = count * bytes * (quad ? 2 : 1) > 16;
+  if (wide && (space != Space::Global || d.profile.major < 10 || quad || count * bytes > 32))
+    d.fail("accesses wider than 16 bytes are for global memory on sm_100 and later");
   d.expectOperands(2, 3); // a third operand is a cache policy
   const Operand &data = d.operand(store ? 1 : 0), &where = d.operand(store ? 0 : 1);
   if (d.operandCount() == 3)
@@ -66,9 +83,17 @@ void loadStore(Decoder &d, bool store) {
   for (const Operand &o : elements(d, data, count)) {
     unsigned one = 4;
     places.push_back(store ? d.useWide(o, type, one) : d.defWide(o, type, one));
+    if (quad && o.kind != Operand::Reg)
+      d.fail("expects a 128-bit register");
+    if (quad)
+      places.push_back(places.back() + quadHalf), one = 8;
     if (o.kind != Operand::Sink)
       regBytes = one;
   }
+  if (quad)
+    count *= 2;
+  if (space == Space::Param && d.isCallParameter(where))
+    space = Space::Local;
   Rec staging;
   d.address(staging, where, space);
   Rec &r = d.emit(store ? storeOp : loadOp);
@@ -76,16 +101,64 @@ void loadStore(Decoder &d, bool store) {
   r.imm = staging.imm;
   r.aux = staging.aux | bytes | count << memCountShift |
           (isSignedType(type) && !store ? memSigned : 0) | (nonCoherent ? memNonCoherent : 0) |
-          (sync ? memSync : 0) | static_cast<uint32_t>(space) << memSpaceShift |
+          (order.strong ? memSync : 0) | static_cast<uint32_t>(space) << memSpaceShift |
           regBytes << memRegShift;
+  r.aux2 = order.bits;
   r.counter = d.newCounter();
   d.ext(r, places);
+}
+
+/// atom.exch and atom.cas of 128 bits. ext: b, c, d, each as two halves (c only for .cas); aux2 bit
+/// 0: compare and swap.
+const Rec *atomic128(Warp &w, const Rec *r) {
+  Access a;
+  gatherAddresses(w, r, a);
+  a.mode = Mode::Atomic;
+  a.bytes = 16;
+  a.space = static_cast<Space>((r->aux >> memSpaceShift) & 0xf);
+  a.synchronizing = true;
+  if (!resolve(w, r, a))
+    return nullptr;
+  bool cas = r->aux2 & 1;
+  auto half = [&](unsigned i, int l) { return place<uint64_t>(w, r->ext[i])[l]; };
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    uint64_t old[2], b[2] = {half(0, l), half(1, l)}, c[2] = {half(2, l), half(3, l)};
+    memcpy(old, a.host[l], 16);
+    if (!cas)
+      memcpy(a.host[l], b, 16);
+    else if (old[0] == b[0] && old[1] == b[1])
+      memcpy(a.host[l], c, 16);
+    place<uint64_t>(w, r->ext[4])[l] = old[0];
+    place<uint64_t>(w, r->ext[5])[l] = old[1];
+  }
+  return r + 1;
+}
+
+void decodeAtomic128(Decoder &d, AtomicOp op, Space space, uint32_t ordering) {
+  bool cas = op == AtomicOp::Cas;
+  if ((!cas && op != AtomicOp::Exch) || d.instr().opcode == "red")
+    d.fail("only atom.exch and atom.cas exist for .b128");
+  if (d.profile.major < 9)
+    d.fail("128-bit atomics need sm_90");
+  d.expectOperands(cas ? 4 : 3, cas ? 4 : 3);
+  uint32_t b = d.use(d.operand(2), Type::B128), c = cas ? d.use(d.operand(3), Type::B128) : b,
+           dst = d.def(d.operand(0), Type::B128);
+  Rec staging;
+  d.address(staging, d.operand(1), space);
+  Rec &r = d.emit(atomic128);
+  r.o[0] = staging.o[0];
+  r.imm = staging.imm;
+  r.aux = staging.aux | static_cast<uint32_t>(space) << memSpaceShift;
+  r.aux2 = cas | ordering;
+  r.counter = d.newCounter();
+  d.ext(r, {b, b + quadHalf, c, c + quadHalf, dst, dst + quadHalf});
 }
 
 void atomic(Decoder &d) {
   bool reduction = d.instr().opcode == "red";
   Space space = takeSpace(d);
-  takeOrdering(d);
+  Ordering order = takeOrdering(d);
   d.mods->take("noftz");
   unsigned count = takeVector(d);
   d.mods->skipCacheHints();
@@ -97,6 +170,8 @@ void atomic(Decoder &d) {
   if (op < 0)
     d.fail("expects an atomic operation");
   Type type = needType(d);
+  if (type == Type::B128)
+    return decodeAtomic128(d, list[op], space, order.bits);
   bool isFloat = isFloatType(type);
   if (isFloat && list[op] != AtomicOp::Add)
     d.fail("only additions of floats are supported");
@@ -119,7 +194,7 @@ void atomic(Decoder &d) {
   r.aux = staging.aux | bytes | count << memCountShift | memSync |
           static_cast<uint32_t>(space) << memSpaceShift | (bytes == 8 ? 8u : 4u) << memRegShift;
   r.aux2 = static_cast<uint32_t>(list[op]) | static_cast<uint32_t>(type) << 8 |
-           (reduction ? 0 : 1u << 16);
+           (reduction ? 0 : 1u << 16) | order.bits;
   r.counter = d.newCounter();
   d.ext(r, places);
 }
@@ -187,14 +262,15 @@ void cp(Decoder &d) {
   copyAsync(d);
 }
 
-/// Fences change nothing about values, which are sequentially consistent here.
+/// Fences change nothing about values, which are sequentially consistent here; they are events for
+/// the race detector.
 void fence(Decoder &d) {
   if (decodeProxyFence(d))
     return;
   d.mods->takeOneOf({"sc", "acq_rel", "acquire", "release"});
-  d.mods->takeOneOf({"cta", "cluster", "gpu", "sys", "gl"});
+  int scope = d.mods->takeOneOf({"cta", "cluster", "gpu", "sys", "gl"});
   d.expectOperands(0, 0);
-  d.emit(nothing);
+  d.emit(memoryFence).aux = scope > 0;
 }
 
 /// Hints: operands are checked to be registers or addresses by the reader, nothing is executed.
@@ -222,8 +298,15 @@ void createPolicy(Decoder &d) {
 void addMemoryOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["ld"] = [](Decoder &d) { loadStore(d, false); };
   t["ldu"] = t["ld"];
-  t["st"] = [](Decoder &d) { loadStore(d, true); };
-  t["atom"] = t["red"] = atomic;
+  t["st"] = [](Decoder &d) {
+    if (!decodeStoreAsync(d))
+      loadStore(d, true);
+  };
+  t["atom"] = atomic;
+  t["red"] = [](Decoder &d) {
+    if (!decodeStoreAsync(d))
+      atomic(d);
+  };
   t["cp"] = cp;
   t["fence"] = t["membar"] = fence;
   t["prefetch"] = t["prefetchu"] = t["applypriority"] = t["discard"] = hint;

@@ -2,6 +2,7 @@
 //
 // Decoding of control flow, barriers, warp-wide exchanges and matrix instructions.
 #include "Decode.h"
+#include "Inline.h"
 #include "Launch.h"
 #include "WarpOps.h"
 
@@ -20,6 +21,23 @@ void leave(Decoder &d) {
   d.mods->take("uni");
   d.expectOperands(0, 0);
   d.emit(exitLanes);
+}
+
+/// What expandCalls has left.
+void call(Decoder &d) {
+  d.mods->take("uni");
+  const Function *callee = calleeOf(d.module, d.instr());
+  if (callee) {
+    d.emit(callTooDeep);
+    return;
+  }
+  std::string name;
+  for (const Operand &o : d.instr().operands)
+    if (o.kind == Operand::Symbol)
+      name = o.name;
+  if (name != "__assertfail")
+    d.fail("calls '" + name + "', which the module does not define");
+  d.emit(assertionFailed);
 }
 
 void barrier(Decoder &d) {
@@ -236,7 +254,8 @@ void mma(Decoder &d) {
   fragment(d, places, d.operand(3), accumulators, false, Type::B32);
   Rec &r = d.emit(h);
   r.aux = m * n * k * 2;
-  r.aux2 = 0x4d4d41; // marks tensor work for the counters
+  r.aux2 = tensorMark;
+  r.imm = halves;
   d.ext(r, places);
 }
 
@@ -244,6 +263,7 @@ void mma(Decoder &d) {
 
 void addWarpOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["bra"] = bra;
+  t["call"] = call;
   t["ret"] = t["exit"] = leave;
   t["trap"] = [](Decoder &d) { d.emit(trap); };
   t["bar"] = t["barrier"] = barrier;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Machine: device profiles, options from the environment, loading modules and launching kernels.
+#include "AccessHistory.h"
 #include "Decode.h"
+#include "Inline.h"
 #include "Launch.h"
 
 #include <cstdlib>
@@ -33,14 +35,6 @@ Options optionsFromEnvironment() {
     const char *v = std::getenv(name);
     return v ? v : "";
   };
-  auto flag = [&](const char *name, bool &out) {
-    std::string v = get(name);
-    if (v.empty())
-      return;
-    if (v != "0" && v != "1")
-      throw std::invalid_argument(std::string(name) + " must be 0 or 1, found '" + v + "'");
-    out = v == "1";
-  };
   auto seeded = [&](const char *name, const std::string &v) {
     if (v == "random")
       return true;
@@ -53,15 +47,21 @@ Options optionsFromEnvironment() {
                                   v + "'");
     return true;
   };
-  flag("ATTNC_EMU_CHECKS", o.checks);
+  std::string checks = get("ATTNC_EMU_CHECKS");
+  if (!checks.empty() && checks != "0" && checks != "1" && checks != "2")
+    throw std::invalid_argument("ATTNC_EMU_CHECKS must be 0, 1 or 2, found '" + checks + "'");
+  o.checks = checks != "0";
+  o.thorough = checks == "2";
   std::string delivery = get("ATTNC_EMU_DELIVERY");
   if (delivery == "early")
     o.delivery = Delivery::Early;
   else if (seeded("ATTNC_EMU_DELIVERY", delivery))
     o.delivery = Delivery::Random;
+  else if (delivery == "all")
+    o.delivery = Delivery::All;
   else if (!delivery.empty() && delivery != "late")
-    throw std::invalid_argument("ATTNC_EMU_DELIVERY must be early, late or random:SEED, found '" +
-                                delivery + "'");
+    throw std::invalid_argument(
+        "ATTNC_EMU_DELIVERY must be early, late, random:SEED or all, found '" + delivery + "'");
   std::string schedule = get("ATTNC_EMU_SCHEDULE");
   if (seeded("ATTNC_EMU_SCHEDULE", schedule))
     o.shuffle = true;
@@ -154,7 +154,11 @@ std::unique_ptr<LoadedModule> Machine::load(std::string_view ptx) {
     auto k = std::make_unique<Kernel>();
     k->module = &m;
     k->function = &f;
-    Decoder(m, f, prof, symbols, *mem, *k).run();
+    if (hasCalls(f)) {
+      k->expanded = std::make_unique<Function>(expandCalls(m, f));
+      k->function = k->expanded.get();
+    }
+    Decoder(m, *k->function, prof, symbols, *mem, *k).run();
     loaded->kernels.push_back(std::move(k));
   }
   return loaded;
@@ -162,6 +166,25 @@ std::unique_ptr<LoadedModule> Machine::load(std::string_view ptx) {
 
 void runLaunch(Launch &L);
 Counters collectCounters(const Launch &L);
+
+static std::string checkCluster(const Function &f, const LaunchConfig &c, const Profile &p) {
+  auto n = [](uint64_t v) { return std::to_string(v); };
+  uint64_t size = c.cluster.count();
+  if (!size)
+    return "cluster must not be empty";
+  if (size == 1)
+    return "";
+  if (p.major < 9)
+    return p.name + " has no clusters";
+  if (c.grid.x % c.cluster.x || c.grid.y % c.cluster.y || c.grid.z % c.cluster.z)
+    return "grid is no multiple of the cluster";
+  uint64_t limit = c.nonPortableCluster ? 16 : 8;
+  if (size > limit)
+    return "cluster has " + n(size) + " blocks, the limit is " + n(limit);
+  if (f.maxClusterRank && size > f.maxClusterRank)
+    return "cluster has " + n(size) + " blocks, but .maxclusterrank allows " + n(f.maxClusterRank);
+  return "";
+}
 
 /// Why a configuration cannot run on this device; empty when it can.
 static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Profile &p,
@@ -187,14 +210,21 @@ static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Pro
   if (f.maxntid[0] && threads > uint64_t(f.maxntid[0]) * f.maxntid[1] * f.maxntid[2])
     return "block has " + n(threads) + " threads, but .maxntid allows " +
            n(uint64_t(f.maxntid[0]) * f.maxntid[1] * f.maxntid[2]);
-  if (c.cluster.count() > 1)
-    return "clusters are not supported yet";
-  return "";
+  if (f.reqCluster[0] && (f.reqCluster[0] != c.cluster.x || f.reqCluster[1] != c.cluster.y ||
+                          f.reqCluster[2] != c.cluster.z))
+    return "cluster differs from .reqnctapercluster " + n(f.reqCluster[0]) + ", " +
+           n(f.reqCluster[1]) + ", " + n(f.reqCluster[2]);
+  return checkCluster(f, c, p);
 }
 
-LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &config, const void *params,
-                             size_t paramBytes) {
+LaunchResult Machine::launchOnce(const Kernel &kernel, const LaunchConfig &wanted,
+                                 const void *params, size_t paramBytes, const Options &options) {
   LaunchResult result;
+  LaunchConfig config = wanted;
+  const uint32_t *required = kernel.function->reqCluster;
+  if (required[0] &&
+      config.cluster.count() == 1) // a launch without the attribute takes the kernel's
+    config.cluster = {required[0], required[1], required[2]};
   std::string why = checkConfig(kernel, config, prof, paramBytes);
   if (!why.empty()) {
     result.ok = false;
@@ -208,7 +238,7 @@ LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &config, c
   L.profile = &prof;
   L.memory = mem.get();
   L.config = config;
-  L.options = opts;
+  L.options = options;
   L.params.assign(static_cast<const char *>(params),
                   static_cast<const char *>(params) + paramBytes);
   runLaunch(L);
@@ -218,6 +248,55 @@ LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &config, c
   result.line = L.line;
   result.counters = collectCounters(L);
   return result;
+}
+
+LaunchResult Machine::launchAllDeliveries(const Kernel &kernel, const LaunchConfig &config,
+                                          const void *params, size_t paramBytes) {
+  auto nameOf = [](const Options &o) {
+    return o.delivery == Delivery::Early  ? std::string("early")
+           : o.delivery == Delivery::Late ? std::string("late")
+                                          : "random:" + std::to_string(o.seed);
+  };
+  std::vector<DeviceMemory::Image> before = mem->save(), first;
+  LaunchResult result;
+  for (uint64_t run = 0; run < 7; ++run) {
+    Options o = opts;
+    o.delivery = run == 0 ? Delivery::Early : run == 1 ? Delivery::Late : Delivery::Random;
+    if (run > 1)
+      o.seed = run - 1;
+    if (run > 0)
+      mem->restore(before);
+    result = launchOnce(kernel, config, params, paramBytes, o);
+    if (!result.ok) {
+      result.report += "  with " + nameOf(o) + " delivery of asynchronous copies\n";
+      return result;
+    }
+    if (run == 0) {
+      first = mem->save();
+      continue;
+    }
+    uint64_t at = mem->firstDifference(first);
+    if (!at)
+      continue;
+    const DeviceMemory::Block *b = mem->find(at);
+    result.ok = false;
+    result.kind = "delivery-dependent";
+    result.report = "ptx emulator: delivery-dependent in kernel '" + kernel.function->name +
+                    "'\n  byte " + std::to_string(at - b->begin) + " of " +
+                    (b->name.empty() ? "an allocation" : "'" + b->name + "'") + " of " +
+                    std::to_string(b->end - b->begin) +
+                    " bytes ends up different when asynchronous copies arrive early and when they "
+                    "arrive " +
+                    nameOf(o) + "\n";
+    return result;
+  }
+  return result;
+}
+
+LaunchResult Machine::launch(const Kernel &kernel, const LaunchConfig &config, const void *params,
+                             size_t paramBytes) {
+  return opts.delivery == Delivery::All ? launchAllDeliveries(kernel, config, params, paramBytes)
+                                        : launchOnce(kernel, config, params, paramBytes, opts);
 }
 
 } // namespace attnc::emu

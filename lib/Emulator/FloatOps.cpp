@@ -239,9 +239,9 @@ template <class T, bool Ftz> Handler select(const AluKey &k) {
                    : pickArithmetic<Alu::X, T, Ftz, false>(k);                                     \
     return k.sat ? nullptr : pickArithmetic<Alu::X, T, Ftz, false>(k);
   switch (k.op) {
-  ARITHMETIC(Add)
-  ARITHMETIC(Sub) ARITHMETIC(Mul) ARITHMETIC(Div) ARITHMETIC(Fma) ARITHMETIC(Sqrt)
-      ARITHMETIC(Rcp) case Alu::Neg:
+    ARITHMETIC(Add)
+    ARITHMETIC(Sub)
+  ARITHMETIC(Mul) ARITHMETIC(Div) ARITHMETIC(Fma) ARITHMETIC(Sqrt) ARITHMETIC(Rcp) case Alu::Neg:
     return signOp<Alu::Neg, T, Ftz>;
   case Alu::Abs:
     return signOp<Alu::Abs, T, Ftz>;

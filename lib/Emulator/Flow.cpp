@@ -244,12 +244,12 @@ SlotAssignment assignSlots(const FlowGraph &f, const std::vector<Register> &regi
     std::vector<uint32_t> free;
     std::multimap<uint32_t, uint32_t> busy; ///< end -> slot
     uint32_t count = 0;
-  } pools[3];
+  } pools[4];
   for (const Interval &v : intervals) {
     if (v.begin == ~0u)
       continue;
     Type t = registers[v.reg].type;
-    Pool &p = pools[t == Type::Pred ? 2 : t == Type::B64 ? 1 : 0];
+    Pool &p = pools[t == Type::B128 ? 3 : t == Type::Pred ? 2 : t == Type::B64 ? 1 : 0];
     while (!p.busy.empty() && p.busy.begin()->first < v.begin) {
       p.free.push_back(p.busy.begin()->second);
       p.busy.erase(p.busy.begin());
@@ -267,6 +267,7 @@ SlotAssignment assignSlots(const FlowGraph &f, const std::vector<Register> &regi
   result.count32 = pools[0].count;
   result.count64 = pools[1].count;
   result.countPred = pools[2].count;
+  result.count128 = pools[3].count;
   return result;
 }
 

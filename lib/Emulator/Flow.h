@@ -21,6 +21,8 @@ struct FlowInstr {
   int64_t target = -1; ///< branch target, statement index
   bool fallsThrough = true;
   bool partial = false; ///< guarded: a definition does not end the old value's life
+  enum Role : uint8_t { Ordinary, Copy, WgmmaFence, WgmmaWaitAll } role = Ordinary;
+  std::vector<int32_t> inFlight; ///< registers that a wgmma uses until it is waited for
 };
 
 struct FlowBlock {
@@ -41,7 +43,7 @@ struct FlowGraph {
 /// Columns of registers, counted in units of their own class (32-bit, 64-bit, predicates).
 struct SlotAssignment {
   std::vector<uint32_t> slot;
-  uint32_t count32 = 0, count64 = 0, countPred = 0;
+  uint32_t count32 = 0, count64 = 0, count128 = 0, countPred = 0;
   uint32_t maxLive32 = 0;
   std::vector<int32_t> uninitialized; ///< registers that are read before any write on every path
 };

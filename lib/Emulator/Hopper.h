@@ -10,6 +10,7 @@
 #include "Races.h"
 #include "attnc/Emulator/TensorMap.h"
 
+#include <array>
 #include <deque>
 #include <unordered_map>
 
@@ -21,36 +22,46 @@ struct Mbarrier {
   int32_t pending = 0;
   int64_t tx = 0;      ///< bytes still to come; negative when they came before expect_tx
   VectorClock clock{}; ///< join of all arrivals
-  uint32_t initWarp = 0, initTime = 0; ///< who initialized it, for those who use it too early
+  uint32_t initMember = 0, initTime = 0; ///< who initialized it, for those who use it too early
+  uint32_t published = ~0u; ///< phase of the cluster barrier that carries fence.mbarrier_init
   const Rec *initRec = nullptr;
 };
 
 /// A piece of a bulk copy: contiguous in both memories.
 struct BulkPiece {
   uint32_t shared;
-  uint64_t global; ///< 0: fill with `fill`
+  uint64_t global; ///< 0: fill with `fill`. For Peer: the source's offset in the issuing block
   uint32_t bytes;
 };
 
 struct BulkOp {
   const Rec *rec = nullptr;
-  uint32_t warp = 0;
-  enum Kind : uint8_t { Load, Store, ReduceAdd, CopiesArrive } kind = Load;
+  /// Load: global to shared. Store, Reduce: shared to global. Peer: shared to the shared memory of
+  /// a block of the cluster. Register: st.async and red.async.
+  enum Kind : uint8_t { Load, Store, Reduce, CopiesArrive, Peer, Register } kind = Load;
   Type type = Type::None; ///< of a reduction
-  uint16_t fill = 0;      ///< 16-bit pattern for out-of-bounds elements
+  int reduction = -1;     ///< AtomicOp, or -1 for a copy
+  Cta *target = nullptr;  ///< whose shared memory is written, and whose mbarrier told
+  Warp *issuer = nullptr;
+  uint16_t fill = 0; ///< 16-bit pattern for out-of-bounds elements
   bool delivered = false;
   uint32_t mbarrier = 0; ///< of a load
   uint32_t bytes = 0;    ///< what complete_tx counts; for CopiesArrive the number of arrivals
   uint32_t time = 0;
   std::vector<BulkPiece> pieces;
+  std::vector<char> data; ///< of st.async and red.async
 };
 
-/// Accumulators of a wgmma that wait for wgmma.wait_group.
+/// Accumulators of a wgmma that wait for wgmma.wait_group. The next wgmma on the same accumulators
+/// takes the values over, and this one has nothing left to deliver.
 struct WgmmaOp {
-  std::vector<uint32_t> places;
-  std::vector<uint32_t> values; ///< places.size() columns of 32
+  const uint32_t *places = nullptr;
+  uint32_t count = 0;
+  std::vector<uint32_t> values;  ///< `count` columns of 32
+  std::vector<uint32_t> tracked; ///< registers that RegisterChecks asks about
   uint32_t time = 0;
   bool delivered = false;
+  bool singles = false; ///< values may hold any NaN
 };
 
 struct HopperWarp {
@@ -58,25 +69,49 @@ struct HopperWarp {
   std::deque<std::vector<std::shared_ptr<BulkOp>>> storeGroups;
   std::vector<WgmmaOp> openWgmma;
   std::deque<std::vector<WgmmaOp>> wgmmaGroups;
-  bool fenced = false;    ///< has executed a wgmma.fence
-  uint32_t registers = 0; ///< by setmaxnreg; 0 until then
-  bool clusterArrived = false;
+  std::vector<std::vector<uint32_t>> spare; ///< storage of delivered accumulators
+  bool fenced = false;                      ///< has executed a wgmma.fence
+  uint32_t registers = 0;                   ///< per thread; 0 until the first setmaxnreg
+  bool wantsRegisters = false;              ///< in a setmaxnreg.inc that waits for the pool
+  uint32_t clusterArrived = 0;              ///< lanes that have arrived in the present phase
+  uint32_t clusterOwed = 0;                 ///< lanes that have arrived and not yet waited
+  uint32_t phasesArrived = 0, phasesWaited = 0;
+  bool initFenced = false; ///< fence.mbarrier_init since the last arrival
+};
+
+/// An instruction that all four warps of a warpgroup must execute alike.
+struct WarpgroupStep {
+  const Rec *rec;
+  uint64_t a, b; ///< descriptors, or the operand
+  uint32_t warp; ///< who came first
+  uint32_t passed;
+};
+struct Warpgroup {
+  std::deque<WarpgroupStep> steps; ///< that not all warps have passed
+  uint32_t firstStep = 0;
+  uint32_t position[4] = {};
 };
 
 struct HopperState {
+  std::array<Warpgroup, 8> warpgroups;
+  uint32_t freeRegisters = 0; ///< per lane of a warp, given back by setmaxnreg.dec
   std::unordered_map<uint32_t, Mbarrier> mbarriers; ///< by shared address
   std::deque<std::shared_ptr<BulkOp>> queue;        ///< loads not yet delivered
   std::array<HopperWarp, 32> warps;
-  uint32_t clusterArrivals = 0;
-  VectorClock clusterClock{};
 };
 
+/// False after a report: no mbarrier at that offset of the block's shared memory.
+bool requireMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t offset);
 void deliverBulk(Cta &cta, BulkOp &op);
 /// Delivers one queued load (all of them unless the policy is random). False when there is none.
 bool deliverPending(Cta &cta);
+/// Compares the warp's next step with that of its warpgroup. False after a report.
+bool warpgroupStep(Warp &w, const Rec *r, uint64_t a, uint64_t b);
+bool checkWarpgroups(Cta &cta);
 /// Checks that must hold when a thread block ends. False after a report.
 bool checkCtaEnd(Cta &cta);
-void clusterWarpExited(Cta &cta);
+/// Completes the cluster barrier when every live warp has arrived.
+void completeClusterBarrier(Cluster &cluster);
 
 const Rec *mbarrierInit(Warp &, const Rec *);
 const Rec *mbarrierInval(Warp &, const Rec *);
@@ -95,13 +130,16 @@ const Rec *wgmmaCommit(Warp &, const Rec *);
 const Rec *wgmmaWait(Warp &, const Rec *);
 const Rec *wgmmaMma(Warp &, const Rec *);
 const Rec *setMaxRegisters(Warp &, const Rec *);
+const Rec *mbarrierInitFence(Warp &, const Rec *);
 const Rec *clusterArrive(Warp &, const Rec *);
 const Rec *clusterWait(Warp &, const Rec *);
 
 // Rec::aux bits of mbarrierArrive.
 constexpr uint32_t mbarCount = 1, mbarExpectTx = 2, mbarDrop = 4, mbarNoComplete = 8,
-                   mbarState = 16;
-// Rec::aux bits of mbarrierWait.
+                   mbarState = 16, mbarRelaxed = 32;
+// Rec::aux bits 0-1 of bulkCopy and tensorCopy.
+constexpr uint32_t bulkLoad = 0, bulkStore = 1, bulkPeer = 2;
+// Rec::aux bits of mbarrierWait; mbarRelaxed as well.
 constexpr uint32_t mbarParity = 1, mbarTry = 2;
 
 } // namespace attnc::emu

@@ -149,6 +149,13 @@ template <Alu Op, class T, bool Sat> [[gnu::always_inline]] inline T eval3(T a, 
 
 template <Alu Op, class T> const Rec *unary(Warp &w, const Rec *r) {
   Column<T> d(w, r->o[0]), a(w, r->o[1]);
+  if constexpr (Op == Alu::Mov)
+    if (w.exec == allLanes) { // one copy; the loop below would become 32
+      typedef Word<T> All
+          __attribute__((vector_size(32 * sizeof(Word<T>)), aligned(sizeof(Word<T>))));
+      *reinterpret_cast<All *>(d.words) = *reinterpret_cast<const All *>(a.words);
+      return r + 1;
+    }
   forLanes(w.exec, [&](int l) { d.set(l, eval1<Op, T>(a[l])); });
   return r + 1;
 }
@@ -377,12 +384,17 @@ template <class T> Handler forInt(const AluKey &k) {
 #define BINARY(X)                                                                                  \
   case Alu::X:                                                                                     \
     return binary<Alu::X, T>;
-  UNARY(Neg)
-  UNARY(Abs) UNARY(Not) UNARY(Cnot) UNARY(Mov) BINARY(MulLo) BINARY(MulHi) BINARY(Min) BINARY(Max)
-      BINARY(And) BINARY(Or) BINARY(Xor) BINARY(Div) BINARY(Rem)
+    UNARY(Neg)
+    UNARY(Abs)
+    UNARY(Not)
+    UNARY(Cnot)
+    UNARY(Mov)
+    BINARY(MulLo)
+  BINARY(MulHi)
+  BINARY(Min) BINARY(Max) BINARY(And) BINARY(Or) BINARY(Xor) BINARY(Div) BINARY(Rem)
 #undef UNARY
 #undef BINARY
-          case Alu::Add:
+      case Alu::Add:
   case Alu::Sub:
     if (k.sat) {
       if constexpr (__is_same(T, int32_t))

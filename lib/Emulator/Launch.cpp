@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Running a grid: thread blocks one after another, the warps of a block in turn.
+// Running a grid: clusters one after another (a cluster is one block unless the launch says
+// otherwise), the warps of a cluster in turn.
 //
 // A warp runs until it blocks, ends or has used its budget of backward branches. When no warp of a
-// block can run, that is a deadlock and is reported as such. A block that only spins (it waits for
-// global memory that another block will write) is set aside and the next block is started, up to
+// cluster can run, that is a deadlock and is reported as such. A cluster that only spins (it waits
+// for global memory that another block will write) is set aside and the next is started, up to
 // the number that a real device would keep resident: that is what makes persistent kernels with
 // semaphores work, and what reproduces the deadlocks of kernels that assume more.
 #include "Launch.h"
+#include "AccessHistory.h"
 #include "AsyncOps.h"
+#include "Cluster.h"
 #include "Hopper.h"
-#include "Races.h"
+#include "RegisterChecks.h"
 #include "WarpOps.h"
 
 #include <algorithm>
@@ -18,12 +21,15 @@
 
 namespace attnc::emu {
 
-Warp::Warp() : async(std::make_unique<AsyncState>()) {}
+Warp::Warp()
+    : async(std::make_unique<AsyncState>()), registers(std::make_unique<RegisterState>()) {}
 Warp::~Warp() = default;
+Launch::Launch() = default;
+Launch::~Launch() = default;
 Cta::Cta() : races(std::make_unique<RaceDetector>()), hopper(std::make_unique<HopperState>()) {}
 Cta::~Cta() = default;
 
-void reportDeadlock(Cta &cta);
+void reportDeadlock(const Cluster &cluster);
 
 namespace {
 
@@ -120,7 +126,7 @@ uint64_t specialValue(const Launch &L, const Cta &cta, const Warp &w, Special s,
   case Special::ClusterNctaRank:
     return k.count();
   case Special::IsExplicitCluster:
-    return k.count() > 1;
+    return k.count() > 1 ? allLanes : 0; // a predicate: a bit per lane
   default:
     return 0;
   }
@@ -134,6 +140,7 @@ void initWarp(Launch &L, Cta &cta, Warp &w, uint32_t id, uint32_t threads) {
   w.base[0] = w.file;
   w.base[1] = const_cast<char *>(k.constantBase());
   w.async->clear();
+  w.registers->reset(k.numTracked);
   // A pattern that is a NaN as a float and far from anything as an address.
   uint32_t poison = 0x7fffdead;
   for (uint32_t i = 0; i + 4 <= k.fileBytes; i += 4)
@@ -152,20 +159,23 @@ void initWarp(Launch &L, Cta &cta, Warp &w, uint32_t id, uint32_t threads) {
 }
 
 /// Prepares a thread block for its first instruction; buffers are reused from the block before.
-void initCta(Launch &L, Cta &cta, uint64_t linear) {
+/// `linear` counts clusters.
+void initCta(Launch &L, Cluster &cluster, Cta &cta, uint32_t rank, uint64_t linear) {
   const Kernel &k = *L.kernel;
   const Dim3 &g = L.config.grid, &c = L.config.cluster;
   cta.launch = &L;
-  cta.linear = static_cast<uint32_t>(linear);
-  cta.ctaid[0] = static_cast<uint32_t>(linear % g.x);
-  cta.ctaid[1] = static_cast<uint32_t>(linear / g.x % g.y);
-  cta.ctaid[2] = static_cast<uint32_t>(linear / g.x / g.y);
-  cta.rank = cta.ctaid[0] % c.x + c.x * (cta.ctaid[1] % c.y + c.y * (cta.ctaid[2] % c.z));
+  cta.cluster = &cluster;
+  cta.rank = rank;
+  cta.ended = false;
+  uint32_t cx = g.x / c.x, cy = g.y / c.y;
+  cta.ctaid[0] = static_cast<uint32_t>(linear % cx) * c.x + rank % c.x;
+  cta.ctaid[1] = static_cast<uint32_t>(linear / cx % cy) * c.y + rank / c.x % c.y;
+  cta.ctaid[2] = static_cast<uint32_t>(linear / cx / cy) * c.z + rank / c.x / c.y;
+  cta.linear = cta.ctaid[0] + g.x * (cta.ctaid[1] + g.y * cta.ctaid[2]);
   uint32_t threads = static_cast<uint32_t>(L.config.block.count());
   cta.numWarps = cta.liveWarps = (threads + 31) / 32;
   cta.nextWarp = 0;
   cta.progressed = false;
-  cta.pollRounds = 0;
   cta.sharedBegin = systemShared;
   cta.sharedEnd = systemShared + k.staticSharedBytes + L.config.dynamicSharedBytes;
   cta.shared = aligned(cta.sharedStore, cta.sharedEnd + 16);
@@ -174,8 +184,7 @@ void initCta(Launch &L, Cta &cta, uint64_t linear) {
   for (NamedBarrier &b : cta.barriers)
     b = NamedBarrier();
   *cta.hopper = HopperState();
-  if (L.options.checks)
-    cta.races->reset(cta.sharedEnd, cta.numWarps);
+  cta.history = L.thorough ? std::make_unique<AccessHistory>() : nullptr;
   size_t fileBytes = (k.fileBytes + 127) / 64 * 64, localBytes = size_t(k.localBytes) * 32;
   char *files = aligned(cta.fileStore, fileBytes * cta.numWarps);
   char *locals = aligned(cta.localStore, localBytes * cta.numWarps);
@@ -184,84 +193,130 @@ void initCta(Launch &L, Cta &cta, uint64_t linear) {
   for (uint32_t i = 0; i < cta.numWarps; ++i) {
     cta.warps[i]->file = files + i * fileBytes;
     cta.warps[i]->local = locals + i * localBytes;
+    cta.warps[i]->member = rank * cta.numWarps + i;
     initWarp(L, cta, *cta.warps[i], i, threads);
   }
 }
 
+void initCluster(Launch &L, Cluster &cluster, uint64_t linear) {
+  const uint32_t size = static_cast<uint32_t>(L.config.cluster.count());
+  while (cluster.blocks.size() < size)
+    cluster.blocks.push_back(std::make_unique<Cta>());
+  for (uint32_t rank = 0; rank < size; ++rank)
+    initCta(L, cluster, *cluster.blocks[rank], rank, linear);
+  uint32_t warps = cluster.blocks[0]->numWarps;
+  cluster.clocks.warpsPerBlock = warps;
+  bool forget = cluster.clocks.start(size * warps);
+  for (auto &cta : cluster.blocks)
+    if (L.options.checks)
+      cta->races->reset(*cta, cluster.clocks, forget);
+  cluster.phase = 0;
+  cluster.gathering.clear();
+  cluster.meeting.clear();
+  cluster.remoteUses.assign(size, {});
+  cluster.spins = 0;
+  cluster.pollRounds = 0;
+  cluster.serial = static_cast<uint32_t>(linear) + 1;
+  cluster.foreign.clear();
+  cluster.fences.assign(L.thorough ? size * warps : 0, {});
+}
+
 enum class Progress { Finished, Advanced, Spinning, Stuck, Failed };
 
-/// One turn for every warp of the block.
-Progress runRound(Launch &L, Cta &cta) {
+/// What a turn of a block, or of all blocks of a cluster, has shown.
+struct Turn {
+  bool ran = false, advanced = false, onlyPolls = true;
+};
+
+/// One turn for every warp of the block. False after a report.
+bool runTurn(Launch &L, Cta &cta, Turn &turn) {
   uint32_t order[64];
   for (uint32_t i = 0; i < cta.numWarps; ++i)
     order[i] = i;
   if (L.options.shuffle)
     std::shuffle(order, order + cta.numWarps, L.random);
-  bool ran = false, advanced = false, onlyPolls = true;
   for (uint32_t i = 0; i < cta.numWarps; ++i) {
     Warp &w = *cta.warps[order[i]];
     if (w.stop != Stop::Yield)
       continue;
-    ran = true;
+    turn.ran = true;
     cta.progressed = false;
     runWarp(w);
     if (w.stop == Stop::Fault)
-      return Progress::Failed;
+      return false;
     if (w.stop == Stop::Done) {
       --cta.liveWarps;
       barrierWarpExited(cta);
-      clusterWarpExited(cta);
+      completeClusterBarrier(*cta.cluster);
     }
-    advanced |= cta.progressed || w.stop != Stop::Yield;
-    onlyPolls &= w.polled && w.stop == Stop::Yield;
+    turn.advanced |= cta.progressed || w.stop != Stop::Yield;
+    turn.onlyPolls &= w.polled && w.stop == Stop::Yield;
   }
-  if (!cta.liveWarps)
-    return checkCtaEnd(cta) ? Progress::Finished : Progress::Failed;
-  if (advanced) {
-    cta.pollRounds = 0;
+  if (cta.liveWarps || cta.ended)
+    return true;
+  cta.ended = true;
+  turn.advanced = true;
+  return checkCtaEnd(cta);
+}
+
+/// One turn for every block of the cluster.
+Progress runRound(Launch &L, Cluster &cluster) {
+  Turn turn;
+  bool live = false;
+  for (auto &cta : cluster.blocks) {
+    if (!runTurn(L, *cta, turn))
+      return Progress::Failed;
+    live |= !cta->ended;
+  }
+  if (!live)
+    return Progress::Finished;
+  if (turn.advanced) {
+    cluster.pollRounds = 0;
     return Progress::Advanced;
   }
   // Nobody moves: this is as late as the queued asynchronous copies can arrive.
-  if (deliverPending(cta))
-    return L.failed ? Progress::Failed : Progress::Advanced;
+  for (auto &cta : cluster.blocks)
+    if (deliverPending(*cta))
+      return L.failed ? Progress::Failed : Progress::Advanced;
   // A diverged warp polls with one split at a time, so a few rounds must pass before waiting
   // everywhere is a deadlock.
-  if (!ran)
+  if (!turn.ran)
     return Progress::Stuck;
-  cta.pollRounds = onlyPolls ? cta.pollRounds + 1 : 0;
-  return cta.pollRounds > 64 ? Progress::Stuck : Progress::Spinning;
+  cluster.pollRounds = turn.onlyPolls ? cluster.pollRounds + 1 : 0;
+  return cluster.pollRounds > 64 ? Progress::Stuck : Progress::Spinning;
 }
 
-/// Blocks a device would keep resident at once, by shared memory and threads.
+/// Clusters a device would keep resident at once, by shared memory and threads.
 uint64_t residentLimit(const Launch &L) {
   uint64_t shared = L.kernel->staticSharedBytes + L.config.dynamicSharedBytes + 1024;
   uint64_t perSm =
       std::min<uint64_t>({L.profile->sharedPerSm / shared, 2048 / L.config.block.count(), 32});
-  return std::max<uint64_t>(1, perSm) * L.profile->numSms;
+  uint64_t blocks = std::max<uint64_t>(1, perSm) * L.profile->numSms;
+  return std::max<uint64_t>(1, blocks / L.config.cluster.count());
 }
 
-/// Rounds of pure spinning before another block is started.
+/// Rounds of pure spinning before another cluster is started.
 constexpr uint64_t patience = 64;
 /// Rounds (of 2048 backward branches each) without any progress after which spinning is a deadlock.
 constexpr uint64_t spinLimit = 20000;
 
 void runGrid(Launch &L) {
-  uint64_t total = L.config.grid.count(), next = 0, limit = residentLimit(L);
-  std::vector<std::unique_ptr<Cta>> resident, spare;
+  uint64_t total = L.config.grid.count() / L.config.cluster.count(), next = 0,
+           limit = residentLimit(L);
+  std::vector<std::unique_ptr<Cluster>> resident, spare;
   while ((next < total || !resident.empty()) && !L.failed) {
     if (resident.empty() ||
         (next < total && resident.size() < limit && resident.back()->spins >= patience)) {
       if (spare.empty())
-        spare.push_back(std::make_unique<Cta>());
+        spare.push_back(std::make_unique<Cluster>());
       resident.push_back(std::move(spare.back()));
       spare.pop_back();
-      resident.back()->spins = 0;
-      initCta(L, *resident.back(), next++);
+      initCluster(L, *resident.back(), next++);
     }
     bool anyAdvance = false;
     for (size_t i = 0; i < resident.size() && !L.failed; ++i) {
-      Cta &cta = *resident[i];
-      Progress p = runRound(L, cta);
+      Cluster &cluster = *resident[i];
+      Progress p = runRound(L, cluster);
       if (p == Progress::Finished) {
         spare.push_back(std::move(resident[i]));
         resident.erase(resident.begin() + static_cast<long>(i--));
@@ -269,12 +324,12 @@ void runGrid(Launch &L) {
           c->spins = 0;
         anyAdvance = true;
       } else if (p == Progress::Stuck) {
-        reportDeadlock(cta);
+        reportDeadlock(cluster);
       } else if (p == Progress::Advanced) {
-        cta.spins = 0;
+        cluster.spins = 0;
         anyAdvance = true;
       } else {
-        ++cta.spins;
+        ++cluster.spins;
       }
     }
     bool cannotStartMore = next >= total || resident.size() >= limit;
@@ -297,6 +352,8 @@ void runLaunch(Launch &L) {
   L.memoryCounters.assign(L.kernel->numMemoryRecs + 1, MemoryCounters());
   L.lastBlock.assign(L.kernel->numMemoryRecs + 1, {~0ull, 0});
   L.random.seed(L.options.seed);
+  if (L.options.checks && L.options.thorough)
+    L.thorough = std::make_unique<ThoroughState>();
   runGrid(L);
   removeReadOnlyMarks(L);
 }

@@ -22,6 +22,8 @@ struct ReadOnlyUse {
 };
 
 struct Launch {
+  Launch();
+  ~Launch();
   const Kernel *kernel = nullptr;
   const Profile *profile = nullptr;
   DeviceMemory *memory = nullptr;
@@ -35,11 +37,10 @@ struct Launch {
   std::unordered_map<uint64_t, ReadOnlyUse> readOnly; ///< by start of the allocation
   uint64_t divergentBranches = 0, barrierWaits = 0;
   std::mt19937_64 random;
+  std::unique_ptr<ThoroughState> thorough; ///< null unless Options::thorough
   bool failed = false;
   std::string kind, report;
   uint32_t line = 0;
-  uint32_t clusterSize = 1;
-  std::vector<Cta *> resident; ///< thread blocks being executed, for cluster-wide look-ups
 };
 
 // Handlers that are compiled once (no lane arithmetic worth vectorising).
@@ -50,6 +51,8 @@ const Rec *exitLanes(Warp &, const Rec *);
 const Rec *guarded(Warp &, const Rec *);
 const Rec *nothing(Warp &, const Rec *);
 const Rec *trap(Warp &, const Rec *);
+const Rec *callTooDeep(Warp &, const Rec *);
+const Rec *assertionFailed(Warp &, const Rec *);
 const Rec *readClock(Warp &, const Rec *);
 
 } // namespace attnc::emu

@@ -18,7 +18,6 @@
 #include "attnc/Emulator/Emulator.h"
 #include "attnc/Emulator/Ptx.h"
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,11 +28,15 @@ namespace attnc::emu {
 struct Warp;
 struct Cta;
 struct Launch;
+struct Cluster;
 struct Rec;
 class DeviceMemory;
 class RaceDetector;
+class AccessHistory;
+struct ThoroughState;
 class ThreadedCode;
 struct AsyncState;
+struct RegisterState;
 struct HopperState;
 
 using Handler = const Rec *(*)(Warp &, const Rec *);
@@ -55,7 +58,11 @@ struct Rec {
   uint32_t instr = noRecord; ///< index in Function::body, noRecord for block heads
   uint32_t counter = 0;      ///< index of the memory counters of this record
   bool straight = false;     ///< always continues with the next record
+  uint8_t advance = 1;       ///< records it executes; 2 for the first of a fused pair
 };
+
+/// Rec::aux2 of tensor instructions, whose aux is then their number of operations.
+constexpr uint32_t tensorMark = 0x4d4d41;
 
 /// A basic block after decoding, for counters and reports.
 struct BlockInfo {
@@ -66,6 +73,7 @@ struct BlockInfo {
 struct Kernel {
   const Module *module = nullptr;
   const Function *function = nullptr;
+  std::unique_ptr<Function> expanded; ///< what `function` is when the kernel calls others
   std::vector<Rec> recs;
   std::vector<std::unique_ptr<uint32_t[]>> extPool;
   std::vector<BlockInfo> blocks;
@@ -79,6 +87,7 @@ struct Kernel {
   uint32_t localBytes = 0; ///< per thread
   uint32_t maxLive32 = 0;  ///< most 32-bit register units live at once (64-bit count two)
   uint32_t numMemoryRecs = 0;
+  uint32_t numTracked = 0;            ///< registers with run-time checks, see RegisterChecks.h
   std::shared_ptr<ThreadedCode> code; ///< null: execute by the loop
   const char *constantBase() const {
     auto p = reinterpret_cast<uintptr_t>(constants.data());
@@ -105,7 +114,7 @@ struct Join {
 };
 
 /// Why a warp is not running; used by the scheduler and in the deadlock report.
-enum class Wait : uint8_t { None, Barrier, Mbarrier, Cluster, Converge, Group };
+enum class Wait : uint8_t { None, Barrier, Mbarrier, Cluster, Converge, Group, Registers };
 
 enum class Stop : uint8_t { Yield, Blocked, Done, Fault };
 
@@ -118,7 +127,8 @@ struct Warp {
   const Rec *recs = nullptr;
   Cta *cta = nullptr;
   uint32_t id = 0;
-  uint32_t live = 0; ///< lanes that have not exited
+  uint32_t member = 0; ///< index among the warps of the cluster
+  uint32_t live = 0;   ///< lanes that have not exited
   Stop stop = Stop::Yield;
   int32_t current = -1; ///< running split
   std::vector<Split> splits;
@@ -130,6 +140,7 @@ struct Warp {
   uint64_t executed = 0; ///< block heads passed, for %clock
   bool polled = false;   ///< stopped because a wait condition was false, not for the budget
   std::unique_ptr<AsyncState> async;
+  std::unique_ptr<RegisterState> registers;
   char *file = nullptr;
   char *local = nullptr; ///< 32 x Kernel::localBytes
   ~Warp();
@@ -144,13 +155,14 @@ struct NamedBarrier {
   uint64_t waiters = 0; ///< warps blocked here
   bool reduceAll = true;
   uint64_t reducePopc = 0;
-  const Rec *first = nullptr;                       ///< the first arrival of this phase
-  std::unique_ptr<std::array<uint32_t, 192>> clock; ///< the race detector's join of all arrivals
+  const Rec *first = nullptr;  ///< the first arrival of this phase
+  std::vector<uint32_t> clock; ///< the race detector's join of all arrivals
 };
 
 /// One thread block and its shared memory.
 struct Cta {
   Launch *launch = nullptr;
+  Cluster *cluster = nullptr;
   uint32_t ctaid[3] = {0, 0, 0};
   uint32_t linear = 0;
   uint32_t rank = 0; ///< within the cluster
@@ -163,11 +175,11 @@ struct Cta {
   std::vector<std::unique_ptr<Warp>> warps;
   NamedBarrier barriers[16];
   std::unique_ptr<RaceDetector> races;
-  std::unique_ptr<HopperState> hopper; ///< sm_90 machinery, see Hopper.h
+  std::unique_ptr<AccessHistory> history; ///< of shared memory, see Options::thorough
+  std::unique_ptr<HopperState> hopper;    ///< sm_90 machinery, see Hopper.h
   std::vector<char> sharedStore, fileStore, localStore;
   bool progressed = false;
-  uint64_t spins = 0;      ///< rounds in which every warp only spun
-  uint32_t pollRounds = 0; ///< rounds in a row in which every warp found its wait unfulfilled
+  bool ended = false; ///< all warps have exited and the checks at the end have been made
   Cta();
   ~Cta();
 };
@@ -181,6 +193,9 @@ template <class T> inline T *place(Warp &w, uint32_t operand) {
 /// `return fault(...)`. `lane` < 0 when the whole warp is to blame.
 const Rec *fault(Warp &w, const Rec *r, int lane, const char *kind, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+
+/// Merges neighbouring records where one handler can do the work of both (Fuse.cpp).
+void fuse(Kernel &k);
 
 /// `line 12 (file.cu:7): ld.shared.b32 ...`
 std::string describe(const Kernel &k, const Rec *r);

@@ -7,6 +7,7 @@
 // Waiting on parity P succeeds when the phase of parity P is the one that completed last, that is,
 // when the current phase's parity is not P. A fresh barrier therefore lets a wait for parity 1
 // pass, which producers rely on.
+#include "Cluster.h"
 #include "Hopper.h"
 
 #include <cinttypes>
@@ -22,27 +23,48 @@ uint32_t addressOf(Warp &w, const Rec *r, int lane) {
                                                                             : a);
 }
 
-Mbarrier *find(Warp &w, const Rec *r, int lane, const char *what) {
+/// What an operation acts on: an mbarrier of this block or, for arrivals, of another one.
+struct Found {
+  Mbarrier *barrier = nullptr;
+  Cta *owner = nullptr;
+  uint32_t offset = 0;
+};
+
+Found find(Warp &w, const Rec *r, int lane, const char *what, bool remote = false) {
+  Found f;
   uint32_t a = addressOf(w, r, lane);
-  if (!sharedObject(w, r, lane, a, 8))
-    return nullptr;
-  auto &table = w.cta->hopper->mbarriers;
-  auto it = table.find(a);
+  f.owner = ownerOf(w, r, lane, a, f.offset, warpAgent(w.member));
+  if (!f.owner)
+    return f;
+  if (f.owner != w.cta && !remote) {
+    fault(w, r, lane, "invalid-operand",
+          "%s needs an mbarrier of its own block; this one is in block rank %u", what,
+          f.owner->rank);
+    return f;
+  }
+  if (!sharedObject(*f.owner, w, r, lane, f.offset, 8))
+    return f;
+  auto &table = f.owner->hopper->mbarriers;
+  auto it = table.find(f.offset);
   if (it == table.end()) {
-    fault(w, r, lane, "mbarrier-uninitialized",
-          "%s on shared address 0x%x, which holds no initialized mbarrier", what, a);
-    return nullptr;
+    fault(w, r, lane, "mbarrier-uninitialized", "%s on %s, which holds no initialized mbarrier",
+          what, describeShared(*f.owner, w, f.offset).c_str());
+    return f;
   }
   Mbarrier &b = it->second;
-  if (w.cta->launch->options.checks && b.initWarp != w.id &&
-      w.cta->races->known(w.id)[b.initWarp] < b.initTime) {
+  const HopperWarp &me = w.cta->hopper->warps[w.id];
+  bool published = b.published != ~0u && me.phasesWaited > b.published;
+  if (w.cta->launch->options.checks && b.initMember != w.member && !published &&
+      w.cta->cluster->clocks.known(w.member)[warpAgent(b.initMember)] < b.initTime) {
     fault(w, r, lane, "race",
-          "%s on the mbarrier at shared address 0x%x\n  is not ordered after its initialization by "
-          "warp %u\n    %s",
-          what, a, b.initWarp, describe(*w.cta->launch->kernel, b.initRec).c_str());
-    return nullptr;
+          "%s on the mbarrier at %s\n  is not ordered after its initialization by warp %u\n    %s",
+          what, describeShared(*f.owner, w, f.offset).c_str(),
+          b.initMember % w.cta->cluster->clocks.warpsPerBlock,
+          describe(*w.cta->launch->kernel, b.initRec).c_str());
+    return f;
   }
-  return &b;
+  f.barrier = &b;
+  return f;
 }
 
 void completeIfDone(Cta &cta, Mbarrier &b) {
@@ -55,6 +77,15 @@ void completeIfDone(Cta &cta, Mbarrier &b) {
 
 } // namespace
 
+bool requireMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t offset) {
+  if (owner.hopper->mbarriers.count(offset))
+    return true;
+  fault(w, r, lane, "mbarrier-uninitialized",
+        "completes on %s, which holds no initialized mbarrier",
+        describeShared(owner, w, offset).c_str());
+  return false;
+}
+
 void completeTx(Cta &cta, Mbarrier &b, int64_t bytes) {
   b.tx -= bytes;
   completeIfDone(cta, b);
@@ -65,7 +96,7 @@ const Rec *mbarrierInit(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t a = addressOf(w, r, l), count = place<uint32_t>(w, r->o[1])[l];
-    if (!sharedObject(w, r, l, a, 8))
+    if (!sharedObject(*w.cta, w, r, l, a, 8))
       return nullptr;
     if (count == 0 || count >= (1u << 20))
       return fault(w, r, l, "invalid-operand", "mbarrier count must be 1 to 2^20 - 1, is %u",
@@ -75,8 +106,8 @@ const Rec *mbarrierInit(Warp &w, const Rec *r) {
       return fault(w, r, l, "mbarrier-reinitialized",
                    "mbarrier.init on shared address 0x%x, which holds a live mbarrier", a);
     it->second.expected = it->second.pending = static_cast<int32_t>(count);
-    it->second.initWarp = w.id;
-    it->second.initTime = w.cta->races->now(w.id);
+    it->second.initMember = w.member;
+    it->second.initTime = w.cta->cluster->clocks.now(warpAgent(w.member));
     it->second.initRec = r;
     Access access;
     access.address[l] = a;
@@ -93,19 +124,22 @@ const Rec *mbarrierInit(Warp &w, const Rec *r) {
 const Rec *mbarrierInval(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    if (!find(w, r, l, "mbarrier.inval"))
+    Found f = find(w, r, l, "mbarrier.inval");
+    if (!f.barrier)
       return nullptr;
-    w.cta->hopper->mbarriers.erase(addressOf(w, r, l));
+    w.cta->hopper->mbarriers.erase(f.offset);
   }
   return r + 1;
 }
 
 /// o[0] address, o[1] count or bytes, o[2] state (64-bit) when mbarState is set.
 const Rec *mbarrierArrive(Warp &w, const Rec *r) {
-  Cta &cta = *w.cta;
+  Clocks &clocks = w.cta->cluster->clocks;
+  const Mbarrier *joined = nullptr; // the lanes of a warp know the same
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    Mbarrier *b = find(w, r, l, "arrive");
+    Found f = find(w, r, l, "arrive", true);
+    Mbarrier *b = f.barrier;
     if (!b)
       return nullptr;
     int32_t count = r->aux & mbarCount ? static_cast<int32_t>(place<uint32_t>(w, r->o[1])[l]) : 1;
@@ -115,18 +149,17 @@ const Rec *mbarrierArrive(Warp &w, const Rec *r) {
       place<uint64_t>(w, r->o[2])[l] = uint64_t(b->phase) << 32 | static_cast<uint32_t>(b->pending);
     if (count < 1 || count > b->pending)
       return fault(w, r, l, "mbarrier-overflow",
-                   "%d arrivals at the mbarrier at shared address 0x%x, which expects only %d more "
-                   "in phase %u",
-                   count, addressOf(w, r, l), b->pending, b->phase);
-    if (w.cta->launch->options.checks)
-      cta.races->joinInto(w.id, b->clock);
+                   "%d arrivals at the mbarrier at %s, which expects only %d more in phase %u",
+                   count, describeShared(*f.owner, w, f.offset).c_str(), b->pending, b->phase);
+    if (!(r->aux & mbarRelaxed) && b != joined)
+      clocks.joinInto(w.member, b->clock);
+    joined = b;
     if (r->aux & mbarDrop)
       b->expected -= count;
     b->pending -= count;
-    completeIfDone(cta, *b);
+    completeIfDone(*f.owner, *b);
   }
-  if (w.cta->launch->options.checks)
-    cta.races->tick(w.id);
+  clocks.tickWarp(w.member);
   return r + 1;
 }
 
@@ -134,12 +167,13 @@ const Rec *mbarrierArrive(Warp &w, const Rec *r) {
 const Rec *mbarrierTx(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    Mbarrier *b = find(w, r, l, r->aux ? "complete_tx" : "expect_tx");
+    Found f = find(w, r, l, r->aux ? "complete_tx" : "expect_tx", true);
+    Mbarrier *b = f.barrier;
     if (!b)
       return nullptr;
     uint32_t bytes = place<uint32_t>(w, r->o[1])[l];
     if (r->aux)
-      completeTx(*w.cta, *b, bytes);
+      completeTx(*f.owner, *b, bytes);
     else
       b->tx += bytes;
   }
@@ -151,12 +185,24 @@ const Rec *mbarrierTx(Warp &w, const Rec *r) {
 const Rec *mbarrierWait(Warp &w, const Rec *r) {
   Cta &cta = *w.cta;
   uint32_t done = 0;
+  int before = -1; // lanes nearly always ask the same question
+  bool ready = false;
+  auto sameQuestion = [&](int l) {
+    return addressOf(w, r, l) == addressOf(w, r, before) &&
+           (r->aux & mbarParity
+                ? place<uint32_t>(w, r->o[1])[l] == place<uint32_t>(w, r->o[1])[before]
+                : place<uint64_t>(w, r->o[1])[l] == place<uint64_t>(w, r->o[1])[before]);
+  };
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    Mbarrier *b = find(w, r, l, "wait");
+    if (before >= 0 && sameQuestion(l)) {
+      done |= static_cast<uint32_t>(ready) << l;
+      continue;
+    }
+    before = l;
+    Mbarrier *b = find(w, r, l, "wait").barrier;
     if (!b)
       return nullptr;
-    bool ready;
     uint32_t parity = 0;
     if (r->aux & mbarParity) {
       parity = place<uint32_t>(w, r->o[1])[l] & 1;
@@ -173,8 +219,8 @@ const Rec *mbarrierWait(Warp &w, const Rec *r) {
     }
     if (ready) {
       done |= 1u << l;
-      if (cta.launch->options.checks)
-        cta.races->acquire(w.id, b->clock);
+      if (!(r->aux & mbarRelaxed))
+        cta.cluster->clocks.acquire(w.member, b->clock);
     } else {
       w.waitArg = addressOf(w, r, l);
       w.waitArg2 = parity;
@@ -210,69 +256,7 @@ const Rec *mbarrierPendingCount(Warp &w, const Rec *r) {
 
 /// fence.proxy.async: what this warp knows becomes visible to asynchronous readers.
 const Rec *proxyFence(Warp &w, const Rec *r) {
-  if (w.cta->launch->options.checks)
-    w.cta->races->proxyFence(w.id);
-  return r + 1;
-}
-
-/// The cluster of a single block: a barrier over its warps with separate arrive and wait.
-const Rec *clusterArrive(Warp &w, const Rec *r) {
-  HopperState &h = *w.cta->hopper;
-  if (w.exec != w.live)
-    return fault(w, r, __builtin_ctz(w.exec), "divergent-barrier",
-                 "barrier.cluster.arrive is executed by lanes 0x%08x only", w.exec);
-  if (h.warps[w.id].clusterArrived)
-    return fault(w, r, -1, "barrier-overflow", "barrier.cluster.arrive twice without a wait");
-  h.warps[w.id].clusterArrived = true;
-  ++h.clusterArrivals;
-  if (w.cta->launch->options.checks)
-    w.cta->races->release(w.id, h.clusterClock);
-  clusterWarpExited(*w.cta);
-  return r + 1;
-}
-
-const Rec *clusterWait(Warp &w, const Rec *r) {
-  HopperState &h = *w.cta->hopper;
-  HopperWarp &me = h.warps[w.id];
-  if (w.exec != w.live)
-    return fault(w, r, __builtin_ctz(w.exec), "divergent-barrier",
-                 "barrier.cluster.wait is executed by lanes 0x%08x only", w.exec);
-  if (!me.clusterArrived) { // the phase has completed: clusterWarpExited cleared the flags
-    if (w.cta->launch->options.checks)
-      w.cta->races->acquire(w.id, h.clusterClock);
-    w.wait = Wait::None;
-    return r + 1;
-  }
-  w.polled = true;
-  w.wait = Wait::Cluster;
-  w.waitRec = r;
-  w.splits[w.current].pc = r->index;
-  w.stop = Stop::Yield;
-  return nullptr;
-}
-
-/// Completes the cluster barrier when every live warp has arrived.
-void clusterWarpExited(Cta &cta) {
-  HopperState &h = *cta.hopper;
-  if (!h.clusterArrivals || h.clusterArrivals < cta.liveWarps)
-    return;
-  h.clusterArrivals = 0;
-  for (HopperWarp &w : h.warps)
-    w.clusterArrived = false;
-  cta.progressed = true;
-}
-
-/// imm: registers; aux 1: increase. Only the contract is checked, there is no register file to
-/// share.
-const Rec *setMaxRegisters(Warp &w, const Rec *r) {
-  HopperWarp &me = w.cta->hopper->warps[w.id];
-  uint32_t n = static_cast<uint32_t>(r->imm);
-  if (w.exec != allLanes)
-    return fault(w, r, -1, "divergent-collective", "setmaxnreg needs all lanes of the warp");
-  if (me.registers && (r->aux ? n < me.registers : n > me.registers))
-    return fault(w, r, -1, "invalid-operand", "setmaxnreg.%s to %u, but the warp has %u registers",
-                 r->aux ? "inc" : "dec", n, me.registers);
-  me.registers = n;
+  w.cta->cluster->clocks.proxyFence(w.member);
   return r + 1;
 }
 

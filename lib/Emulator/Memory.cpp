@@ -166,4 +166,33 @@ bool DeviceMemory::fill(uint64_t address, const void *pattern, unsigned patternB
   return true;
 }
 
+std::vector<DeviceMemory::Image> DeviceMemory::save() const {
+  std::vector<Image> images;
+  for (auto &[begin, b] : blocks)
+    if (!b.freed) {
+      const char *from = reinterpret_cast<const char *>(begin);
+      images.push_back({begin, {from, from + (b.end - begin)}, {shadow(begin), shadow(b.end + 3)}});
+    }
+  return images;
+}
+
+void DeviceMemory::restore(const std::vector<Image> &images) {
+  for (const Image &i : images) {
+    memcpy(reinterpret_cast<char *>(i.begin), i.bytes.data(), i.bytes.size());
+    memcpy(shadow(i.begin), i.shadow.data(), i.shadow.size());
+  }
+}
+
+uint64_t DeviceMemory::firstDifference(const std::vector<Image> &images) const {
+  for (const Image &i : images) {
+    const char *now = reinterpret_cast<const char *>(i.begin);
+    if (!memcmp(now, i.bytes.data(), i.bytes.size()))
+      continue;
+    for (size_t k = 0; k < i.bytes.size(); ++k)
+      if (now[k] != i.bytes[k])
+        return i.begin + k;
+  }
+  return 0;
+}
+
 } // namespace attnc::emu

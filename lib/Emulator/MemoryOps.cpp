@@ -68,7 +68,24 @@ bool prepare(Warp &w, const Rec *r, Access &a, Mode mode) {
 
 } // namespace
 
+/// Words from shared memory into 32-bit registers.
+static bool quickLoad(Warp &w, const Rec *r) {
+  uint32_t address[32];
+  unsigned count = (r->aux >> memCountShift) & 0xf;
+  if ((r->aux & memBytesMask) != 4 || (r->aux >> memRegShift) != 4 ||
+      !quickSharedRead(w, r, w.exec, 4 * count, address))
+    return false;
+  const char *shared = w.cta->shared;
+  for (unsigned e = 0; e < count; ++e) {
+    uint32_t *d = place<uint32_t>(w, r->ext[e]);
+    eachLane(w.exec, [&](int l) ATTNC_INLINE { memcpy(&d[l], shared + address[l] + 4 * e, 4); });
+  }
+  return true;
+}
+
 const Rec *loadOp(Warp &w, const Rec *r) {
+  if (quickLoad(w, r))
+    return r + 1;
   Access a;
   if (!prepare(w, r, a, Mode::Load))
     return nullptr;
@@ -91,6 +108,18 @@ const Rec *storeOp(Warp &w, const Rec *r) {
   withTypes(r->aux & ~memSigned, [&](auto elem, auto reg) {
     storeColumns<decltype(elem), decltype(reg)>(w, r, a, count);
   });
+  return r + 1;
+}
+
+/// cvta.param: the address of a parameter may be generic already (64-bit mov makes it so) or an
+/// offset. imm: the window.
+const Rec *cvtaParamOp(Warp &w, const Rec *r) {
+  const uint64_t *a = place<uint64_t>(w, r->o[1]);
+  uint64_t *d = place<uint64_t>(w, r->o[0]);
+  for (uint32_t m = w.exec; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    d[l] = a[l] < DeviceMemory::paramWindowBytes ? a[l] + r->imm : a[l];
+  }
   return r + 1;
 }
 
@@ -143,7 +172,8 @@ template <class T> T minMaxAtomic(bool isMin, T a, T b) {
 
 } // namespace
 
-/// Also the element operation of bulk reductions.
+namespace {
+
 uint64_t addAtomic(Type t, uint64_t old, uint64_t v) {
   auto halves = [&](auto toF, auto fromF, int n) {
     uint64_t out = 0;
@@ -169,10 +199,30 @@ uint64_t addAtomic(Type t, uint64_t old, uint64_t v) {
   }
 }
 
-namespace {
+/// Minimum or maximum of each half-precision element: a NaN loses against a number, -0 is below +0.
+template <class ToFloat>
+uint64_t extremeHalves(ToFloat value, int n, bool isMin, uint64_t old, uint64_t v) {
+  uint64_t out = 0;
+  for (int i = 0; i < n; ++i) {
+    uint16_t x = static_cast<uint16_t>(old >> 16 * i), y = static_cast<uint16_t>(v >> 16 * i);
+    float fx = value(x), fy = value(y);
+    bool takeX = std::isnan(fy) || fx < fy || (fx == fy && std::signbit(fx));
+    if (!isMin)
+      takeX = std::isnan(fy) || fx > fy || (fx == fy && !std::signbit(fx));
+    uint16_t result = std::isnan(fx) ? (std::isnan(fy) ? 0x7fff : y) : takeX ? x : y;
+    out |= uint64_t(result) << 16 * i;
+  }
+  return out;
+}
 
 uint64_t extremeAtomic(Type t, bool isMin, uint64_t old, uint64_t v) {
   switch (t) {
+  case Type::F16:
+  case Type::F16x2:
+    return extremeHalves(halfToFloat, t == Type::F16 ? 1 : 2, isMin, old, v);
+  case Type::BF16:
+  case Type::BF16x2:
+    return extremeHalves(bf16ToFloat, t == Type::BF16 ? 1 : 2, isMin, old, v);
   case Type::S32:
     return bitsOfValue(minMaxAtomic(isMin, as<int32_t>(old), as<int32_t>(v)));
   case Type::S64:
@@ -183,6 +233,31 @@ uint64_t extremeAtomic(Type t, bool isMin, uint64_t old, uint64_t v) {
 }
 
 } // namespace
+
+uint64_t combine(AtomicOp op, Type type, uint64_t old, uint64_t b, uint64_t c) {
+  switch (op) {
+  case AtomicOp::Add:
+    return addAtomic(type, old, b);
+  case AtomicOp::Min:
+  case AtomicOp::Max:
+    return extremeAtomic(type, op == AtomicOp::Min, old, b);
+  case AtomicOp::And:
+    return old & b;
+  case AtomicOp::Or:
+    return old | b;
+  case AtomicOp::Xor:
+    return old ^ b;
+  case AtomicOp::Exch:
+    return b;
+  case AtomicOp::Cas:
+    return old == b ? c : old;
+  case AtomicOp::Inc:
+    return old >= b ? 0 : old + 1;
+  case AtomicOp::Dec:
+    return old == 0 || old > b ? b : old - 1;
+  }
+  return old;
+}
 
 /// aux2: AtomicOp in bits 0-7, type in 8-15, bit 16 when the old value is wanted; ext as in
 /// Access.h.
@@ -200,38 +275,9 @@ const Rec *atomicOp(Warp &w, const Rec *r) {
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     for (unsigned e = 0; e < count; ++e) {
-      uint64_t old = 0, b = reg(r->ext[e], l), result = 0;
+      uint64_t old = 0, b = reg(r->ext[e], l), result;
       memcpy(&old, a.host[l] + e * bytes, bytes);
-      switch (op) {
-      case AtomicOp::Add:
-        result = addAtomic(type, old, b);
-        break;
-      case AtomicOp::Min:
-      case AtomicOp::Max:
-        result = extremeAtomic(type, op == AtomicOp::Min, old, b);
-        break;
-      case AtomicOp::And:
-        result = old & b;
-        break;
-      case AtomicOp::Or:
-        result = old | b;
-        break;
-      case AtomicOp::Xor:
-        result = old ^ b;
-        break;
-      case AtomicOp::Exch:
-        result = b;
-        break;
-      case AtomicOp::Cas:
-        result = old == b ? reg(r->ext[count], l) : old;
-        break;
-      case AtomicOp::Inc:
-        result = old >= b ? 0 : old + 1;
-        break;
-      case AtomicOp::Dec:
-        result = old == 0 || old > b ? b : old - 1;
-        break;
-      }
+      result = combine(op, type, old, b, op == AtomicOp::Cas ? reg(r->ext[count], l) : 0);
       memcpy(a.host[l] + e * bytes, &result, bytes);
       if (returns) {
         uint32_t place0 = r->ext[count + 1 + e];

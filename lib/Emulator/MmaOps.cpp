@@ -13,105 +13,11 @@
 // Numerics: products of 16-bit and narrower types are exact in single precision; we add them in k
 // order with fused multiply-adds. Hardware adds in an unspecified order and with fewer guard bits,
 // so comparisons with a device need a tolerance; the emulator is deterministic.
-#include "Simt.h"
+#include "Fragments.h"
 
 namespace attnc::emu {
 namespace ATTNC_EMU_ISA {
 namespace {
-
-typedef uint32_t VecU __attribute__((vector_size(128)));
-typedef int32_t VecI __attribute__((vector_size(128)));
-typedef float VecF __attribute__((vector_size(128)));
-
-// Columns are aligned to 64 bytes only, so they are copied, which promises the compiler nothing.
-template <class V> [[gnu::always_inline]] inline V column(Warp &w, uint32_t operand) {
-  V v;
-  __builtin_memcpy(&v, place<char>(w, operand), sizeof v);
-  return v;
-}
-template <class V> [[gnu::always_inline]] inline void setColumn(Warp &w, uint32_t operand, V v) {
-  __builtin_memcpy(place<char>(w, operand), &v, sizeof v);
-}
-[[gnu::always_inline]] inline VecU load(Warp &w, uint32_t operand) {
-  return column<VecU>(w, operand);
-}
-
-#define SPREAD_A(T)                                                                                \
-  __builtin_shufflevector(v, v, 0 + T, 0 + T, 0 + T, 0 + T, 4 + T, 4 + T, 4 + T, 4 + T, 8 + T,     \
-                          8 + T, 8 + T, 8 + T, 12 + T, 12 + T, 12 + T, 12 + T, 16 + T, 16 + T,     \
-                          16 + T, 16 + T, 20 + T, 20 + T, 20 + T, 20 + T, 24 + T, 24 + T, 24 + T,  \
-                          24 + T, 28 + T, 28 + T, 28 + T, 28 + T)
-#define SPREAD_B4(B) B, B + 8, B + 16, B + 24
-#define SPREAD_B(B)                                                                                \
-  __builtin_shufflevector(v, v, SPREAD_B4(B), SPREAD_B4(B), SPREAD_B4(B), SPREAD_B4(B),            \
-                          SPREAD_B4(B), SPREAD_B4(B), SPREAD_B4(B), SPREAD_B4(B))
-
-/// Lane (g, t) receives lane (g, T).
-template <int T, class V> [[gnu::always_inline]] inline V spreadA(V v) { return SPREAD_A(T); }
-/// Lane (g, t) receives lane (2t + p, T).
-template <int T, int P, class V> [[gnu::always_inline]] inline V spreadB(V v) {
-  return SPREAD_B(4 * P + T);
-}
-
-/// How an operand type unpacks: `perWord` elements per register, `get<e>` the e-th as `Vec`.
-struct Bf16Elem {
-  using Vec = VecF;
-  static constexpr int perWord = 2;
-  template <int E> [[gnu::always_inline]] static VecF get(VecU v) {
-    return reinterpret_cast<VecF>(E ? v & 0xffff0000u : v << 16);
-  }
-};
-struct F16Elem {
-  using Vec = VecF;
-  static constexpr int perWord = 2;
-  template <int E> [[gnu::always_inline]] static VecF get(VecU v) {
-    VecU h = E ? v >> 16 : v & 0xffffu;
-    VecU magnitude = (h & 0x7fffu) << 13;
-    VecU scaled = reinterpret_cast<VecU>(reinterpret_cast<VecF>(magnitude) * 0x1p112f);
-    VecU special = reinterpret_cast<VecU>((h & 0x7fffu) >= 0x7c00u);
-    return reinterpret_cast<VecF>((special & (magnitude | 0x7f800000u)) | (~special & scaled) |
-                                  (h & 0x8000u) << 16);
-  }
-};
-struct Tf32Elem {
-  using Vec = VecF;
-  static constexpr int perWord = 1;
-  template <int> [[gnu::always_inline]] static VecF get(VecU v) {
-    return reinterpret_cast<VecF>(v & 0xffffe000u);
-  }
-};
-/// fp8 through exact integer scaling: 2^(e-bias) as float bits, like F16Elem.
-template <int Fraction> struct Fp8Elem {
-  using Vec = VecF;
-  static constexpr int perWord = 4;
-  template <int E> [[gnu::always_inline]] static VecF get(VecU v) {
-    VecU b = (v >> (8 * E)) & 0xffu;
-    VecU magnitude = (b & 0x7fu) << (23 - Fraction);
-    constexpr float scale = Fraction == 3 ? 0x1p120f : 0x1p112f; // 127 - bias
-    VecU scaled = reinterpret_cast<VecU>(reinterpret_cast<VecF>(magnitude) * scale);
-    VecU nan = reinterpret_cast<VecU>(Fraction == 3 ? (b & 0x7fu) == 0x7fu : (b & 0x7fu) > 0x7cu);
-    VecU inf = reinterpret_cast<VecU>(Fraction == 2 ? (b & 0x7fu) == 0x7cu : b > 0xffffu);
-    VecU x = (nan & 0x7fc00000u) | (inf & 0x7f800000u) | (~(nan | inf) & scaled);
-    return reinterpret_cast<VecF>(x | (b & 0x80u) << 24);
-  }
-};
-template <int Width, bool Signed> struct IntElem {
-  using Vec = VecI;
-  static constexpr int perWord = 32 / Width;
-  template <int E> [[gnu::always_inline]] static VecI get(VecU v) {
-    VecU top = v << (32 - Width * (E + 1));
-    return Signed ? reinterpret_cast<VecI>(top) >> (32 - Width)
-                  : reinterpret_cast<VecI>(top >> (32 - Width));
-  }
-};
-
-[[gnu::always_inline]] inline VecF multiplyAdd(VecF a, VecF b, VecF c) {
-  return __builtin_elementwise_fma(a, b, c);
-}
-[[gnu::always_inline]] inline VecI multiplyAdd(VecI a, VecI b, VecI c) {
-  return reinterpret_cast<VecI>(reinterpret_cast<VecU>(a) * reinterpret_cast<VecU>(b) +
-                                reinterpret_cast<VecU>(c));
-}
 
 /// One k: four multiply-adds of 32 lanes.
 template <class EA, class EB, int T, int E, class V>
@@ -142,6 +48,89 @@ template <class EA, class EB, int Halves, class V>
   }
 }
 
+#ifdef __AVX512BW__
+template <> struct Wide<Tf32Elem> {
+  static constexpr int ks = 4;
+};
+
+template <class E> [[gnu::always_inline]] inline typename Wide<E>::A wideA(VecU v) {
+  typename Wide<E>::A a;
+  Wide<E>::convertAll(Wide<E>::turnA(v), a.k, Wide<E>::convert);
+  return a;
+}
+/// Floats [k][p][t] of the column n = 2t + p.
+template <class E> [[gnu::always_inline]] inline void wideB(VecU v, float *out) {
+  VecQ q[4];
+  Wide<E>::convertAll(Wide<E>::turnB(v), q, Wide<E>::convert);
+  __builtin_memcpy(out, q, sizeof q);
+}
+
+struct Tf32A {
+  VecF f;
+  template <int K> [[gnu::always_inline]] VecF spread() const { return spreadA<K>(f); }
+};
+template <> [[gnu::always_inline]] inline void wideB<Tf32Elem>(VecU v, float *out) {
+  VecF f = Tf32Elem::get<0>(v);
+#define ROW4(T) T, T + 8, T + 16, T + 24, T + 4, T + 12, T + 20, T + 28
+  VecF turned = __builtin_shufflevector(f, f, ROW4(0), ROW4(1), ROW4(2), ROW4(3));
+  __builtin_memcpy(out, &turned, sizeof turned);
+}
+
+/// The k of one register pair of A, for `Count` products with that A; `b` and `acc` step by
+/// product.
+template <int Count, int K, int End, class A>
+[[gnu::always_inline]] inline void wideSteps(const A &a0, const A &a1, const float *const *b,
+                                             VecF (*acc)[4]) {
+  if constexpr (K < End) {
+    VecF lo = a0.template spread<K>(), hi = a1.template spread<K>();
+    for (int i = 0; i < Count; ++i) {
+      VecF even = broadcastRow(b[i] + 8 * K), odd = broadcastRow(b[i] + 8 * K + 4);
+      acc[i][0] = multiplyAdd(lo, even, acc[i][0]);
+      acc[i][1] = multiplyAdd(lo, odd, acc[i][1]);
+      acc[i][2] = multiplyAdd(hi, even, acc[i][2]);
+      acc[i][3] = multiplyAdd(hi, odd, acc[i][3]);
+    }
+    wideSteps<Count, K + 1, End>(a0, a1, b, acc);
+  }
+}
+/// `b[i]` lists the B registers of product i.
+template <class E, int Halves, int Count>
+[[gnu::always_inline]] inline void multiplyWide(Warp &w, const uint32_t *a,
+                                                const uint32_t *const *b, VecF (*acc)[4]) {
+  constexpr int ks = Wide<E>::ks;
+  alignas(64) float rows[Halves][Count][8 * ks];
+  for (int r = 0; r < Halves; ++r)
+    for (int i = 0; i < Count; ++i)
+      wideB<E>(load(w, b[i][r]), rows[r][i]);
+  for (int r = 0; r < Halves; ++r) {
+    VecU a0 = load(w, a[2 * r]), a1 = load(w, a[2 * r + 1]);
+    const float *row[Count];
+    for (int i = 0; i < Count; ++i)
+      row[i] = rows[r][i];
+    if constexpr (__is_same(E, Tf32Elem))
+      wideSteps<Count, 0, ks>(Tf32A{E::template get<0>(a0)}, Tf32A{E::template get<0>(a1)}, row,
+                              acc);
+    else
+      wideSteps<Count, 0, ks>(wideA<E>(a0), wideA<E>(a1), row, acc);
+  }
+}
+template <class EA, class EB>
+constexpr bool isWide = __is_same(EA, EB) && (__is_same(EA, F16Elem) || __is_same(EA, Bf16Elem) ||
+                                              __is_same(EA, Tf32Elem));
+#else
+template <class EA, class EB> constexpr bool isWide = false;
+#endif
+
+template <class EA, class EB, int Halves>
+[[gnu::always_inline]] inline void multiplyFloats(Warp &w, const uint32_t *a, const uint32_t *b,
+                                                  VecF *acc) {
+#ifdef __AVX512BW__
+  if constexpr (isWide<EA, EB>)
+    return multiplyWide<EA, Halves, 1>(w, a, &b, reinterpret_cast<VecF(*)[4]>(acc));
+#endif
+  multiply<EA, EB, Halves>(w, a, b, acc);
+}
+
 [[gnu::always_inline]] inline VecF canonicalNan(VecF x) {
   VecU nan = reinterpret_cast<VecU>(x != x);
   return reinterpret_cast<VecF>((nan & 0x7fffffffu) | (~nan & reinterpret_cast<VecU>(x)));
@@ -160,11 +149,33 @@ template <class EA, class EB, int Halves> const Rec *mmaF32(Warp &w, const Rec *
   VecF acc[4];
   for (int i = 0; i < 4; ++i)
     acc[i] = column<VecF>(w, c[i]);
-  multiply<EA, EB, Halves>(w, a, b, acc);
+  multiplyFloats<EA, EB, Halves>(w, a, b, acc);
   for (int i = 0; i < 4; ++i)
     setColumn(w, d[i], canonicalNan(acc[i]));
   return r + 1;
 }
+
+#ifdef __AVX512BW__
+/// Two neighbours with the same A, which is then converted and spread once; see Fuse.cpp.
+template <class E, int Halves> const Rec *mmaF32Pair(Warp &w, const Rec *r) {
+  if (w.exec != allLanes)
+    return notConverged(w, r);
+  constexpr int toB = 4 + 2 * Halves, toC = toB + Halves;
+  const uint32_t *first = r->ext, *second = r[1].ext;
+  const uint32_t *b[2] = {first + toB, second + toB};
+  VecF acc[2][4];
+  for (int i = 0; i < 4; ++i) {
+    acc[0][i] = column<VecF>(w, first[toC + i]);
+    acc[1][i] = column<VecF>(w, second[toC + i]);
+  }
+  multiplyWide<E, Halves, 2>(w, first + 4, b, acc);
+  for (int i = 0; i < 4; ++i)
+    setColumn(w, first[i], canonicalNan(acc[0][i]));
+  for (int i = 0; i < 4; ++i)
+    setColumn(w, second[i], canonicalNan(acc[1][i]));
+  return r + 2;
+}
+#endif
 
 /// f16 accumulators: two registers, each holding the columns 2t (low half) and 2t+1 of a row.
 template <class EA, class EB, int Halves> const Rec *mmaF16(Warp &w, const Rec *r) {
@@ -176,7 +187,7 @@ template <class EA, class EB, int Halves> const Rec *mmaF16(Warp &w, const Rec *
     acc[2 * h] = F16Elem::get<0>(load(w, c[h]));
     acc[2 * h + 1] = F16Elem::get<1>(load(w, c[h]));
   }
-  multiply<EA, EB, Halves>(w, a, b, acc);
+  multiplyFloats<EA, EB, Halves>(w, a, b, acc);
   for (int h = 0; h < 2; ++h) {
     uint32_t *out = place<uint32_t>(w, d[h]);
     for (int l = 0; l < 32; ++l)
@@ -257,32 +268,21 @@ Handler selectMma(uint32_t shape, Type a, Type b, Type c, Type d, bool satfinite
   return nullptr;
 }
 
-void multiplyWgmma(float *acc, const float *a, const float *b, unsigned k, unsigned n) {
-  // A spread to lanes: row g + 8h for all four t.
-  alignas(128) float rows[2][32][32];
-  for (unsigned h = 0; h < 2; ++h)
-    for (unsigned kk = 0; kk < k; ++kk)
-      for (unsigned l = 0; l < 32; ++l)
-        rows[h][kk][l] = a[(l / 4 + 8 * h) * k + kk];
-  typedef float Vec4 __attribute__((vector_size(16)));
-  for (unsigned j = 0; j < n; j += 8) {
-    VecF c[4];
-    __builtin_memcpy(c, acc + j * 16, sizeof c);
-    for (unsigned kk = 0; kk < k; ++kk) {
-      VecF lo, hi;
-      __builtin_memcpy(&lo, rows[0][kk], sizeof lo);
-      __builtin_memcpy(&hi, rows[1][kk], sizeof hi);
-      for (unsigned p = 0; p < 2; ++p) {
-        Vec4 four;
-        __builtin_memcpy(&four, b + kk * n + j + 4 * p, sizeof four);
-        VecF column = __builtin_shufflevector(four, four, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1,
-                                              2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
-        c[p] = multiplyAdd(lo, column, c[p]);
-        c[2 + p] = multiplyAdd(hi, column, c[2 + p]);
-      }
-    }
-    __builtin_memcpy(acc + j * 16, c, sizeof c);
-  }
+Handler selectMmaPair(Handler h) {
+#ifdef __AVX512BW__
+#define PAIR(E, HALVES)                                                                            \
+  if (h == mmaF32<E, E, HALVES>)                                                                   \
+    return mmaF32Pair<E, HALVES>;
+  PAIR(F16Elem, 1)
+  PAIR(F16Elem, 2)
+  PAIR(Bf16Elem, 1)
+  PAIR(Bf16Elem, 2)
+  PAIR(Tf32Elem, 1)
+  PAIR(Tf32Elem, 2)
+#undef PAIR
+#endif
+      (void) h;
+  return nullptr;
 }
 
 // What this instruction set offers; Dispatch.cpp chooses among the tables.
@@ -291,12 +291,16 @@ Handler selectFloating(const AluKey &);
 Handler selectHalf(const AluKey &);
 Handler selectConvert(const AluKey &);
 Handler selectCompare(const AluKey &);
+void multiplyWgmma(float *acc, const float *a, const float *b, unsigned k, unsigned n);
+void decodeOperand(const char *base, const uint32_t *offsets, Type t, const float *byteTable,
+                   bool mnMajor, bool evenOdd, unsigned count, unsigned k, float *out);
 
 #define STRINGIZE2(X) #X
 #define STRINGIZE(X) STRINGIZE2(X)
 extern const HandlerTable table;
 const HandlerTable table = {STRINGIZE(ATTNC_EMU_ISA), selectInteger, selectFloating, selectHalf,
-                                      selectConvert, selectCompare, multiplyWgmma, selectMma};
+                                      selectConvert, selectCompare, multiplyWgmma, decodeOperand,
+                                      selectMma, selectMmaPair};
 
 } // namespace ATTNC_EMU_ISA
 } // namespace attnc::emu

@@ -347,11 +347,10 @@ void Parser::parsePerformance(Function &f) {
     else if (t.text == ".minnctapersm" || t.text == ".maxnctapersm")
       f.minnctapersm = static_cast<uint32_t>(expectInt("a CTA count"));
     else if (t.text == ".maxclusterrank")
-      expectInt("a cluster rank");
+      f.maxClusterRank = static_cast<uint32_t>(expectInt("a cluster rank"));
     else if (t.text == ".pragma")
       skipToSemicolon();
-    else if (t.text != ".noreturn" && t.text != ".explicitcluster" &&
-             t.text != ".blocksareclusters")
+    else if (t.text != ".noreturn" && t.text != ".explicitcluster")
       fail(t, "unsupported function directive '" + std::string(t.text) + "'");
   }
 }
@@ -651,6 +650,7 @@ Operand Parser::parseWordOperand(Function &f) {
       isVariable |= v.name == o.name;
   for (const Function &g : module.functions)
     isVariable |= g.name == o.name;
+  isVariable |= f.name == o.name; // it may call itself
   o.kind = isVariable ? Operand::Symbol : Operand::Label;
   if (isVariable && (lex.peek().is('+') || lex.peek().is('-')))
     o.imm = parseNumber().imm;

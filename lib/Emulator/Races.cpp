@@ -1,129 +1,218 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The race detector's shadow memory; see Races.h for the model. One entry per 4-byte word with a
-// byte mask, so that two warps may own neighbouring bf16 values. The hot path is a read whose words
-// were all written at the same time by the same agent: one comparison per word.
+// byte mask, so that two warps may own neighbouring bf16 values, and above it one per 16-byte chunk
+// for what is written or read whole, which is nearly everything in a tensor kernel.
 #include "Races.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace attnc::emu {
 
-void RaceDetector::reset(uint32_t sharedBytes, unsigned numWarps) {
-  warps = numWarps;
-  words = (sharedBytes + 3) / 4;
-  constexpr uint32_t clockLimit = 1u << 24; // keys have 25 bits of clock; start over well before
-  if (*std::max_element(clock.begin(), clock.end()) > clockLimit) {
-    clock.fill(0);
-    lastRead.fill(0);
+bool Clocks::start(unsigned members) {
+  unsigned count = 4 * members;
+  bool startOver = clock.size() != count;
+  // Keys hold 32 - agentBits bits of clock; start over well before they run out.
+  unsigned bits = 7;
+  while (count > 1u << bits)
+    ++bits;
+  startOver |= bits != agentBits;
+  agentBits = bits;
+  if (startOver || *std::max_element(clock.begin(), clock.end()) > 1u << (31 - bits)) {
+    startOver = true;
+    clock.assign(count, 0);
+  }
+  begin = clock;
+  vectors.resize(members);
+  for (VectorClock &v : vectors) {
+    v.assign(begin.begin(), begin.end());
+    v.insert(v.end(), begin.begin(), begin.end());
+  }
+  for (unsigned i = 0; i < members; ++i)
+    tickWarp(i);
+  return startOver;
+}
+
+void Clocks::joinInto(unsigned member, VectorClock &object) const {
+  const VectorClock &v = vectors[member];
+  object.resize(v.size());
+  for (size_t i = 0; i < v.size(); ++i)
+    object[i] = std::max(object[i], v[i]);
+}
+
+void Clocks::enter(VectorClock &object, unsigned agent, uint32_t time) const {
+  object.resize(2 * clock.size());
+  object[agent] = std::max(object[agent], time);
+}
+
+void Clocks::acquire(unsigned member, const VectorClock &object) {
+  VectorClock &v = vectors[member];
+  for (size_t i = 0; i < object.size(); ++i)
+    v[i] = std::max(v[i], object[i]);
+}
+
+void Clocks::proxyFence(unsigned member) {
+  VectorClock &v = vectors[member];
+  for (size_t i = 0, n = clock.size(); i < n; ++i)
+    v[n + i] = std::max(v[n + i], v[i]);
+  tickWarp(member); // writes after the fence are not covered by it
+}
+
+void RaceDetector::reset(const Cta &cta, Clocks &shared, bool forget) {
+  owner = &cta;
+  clocks = &shared;
+  agentBits = shared.agentBits;
+  words = (cta.sharedEnd + 15) / 16 * 4;
+  if (forget) {
+    lastRead.assign(shared.agents(), 0);
+    lastWordRead.assign(shared.agents(), 0);
     keys.clear();
     infos.clear();
     readRec.clear();
+    chunkKeys.clear();
+    chunkInfos.clear();
     readingAgents.clear();
-    for (auto &r : readers)
-      r.clear();
+    readers.assign(shared.agents(), {});
+    chunkReads.assign(shared.agents(), {});
   }
   if (keys.size() < words) {
     keys.resize(words, 0);
     infos.resize(words);
     readRec.resize(words, noRecord);
-    for (auto &r : readers)
-      if (!r.empty())
-        r.resize(words, 0);
-  }
-  for (unsigned i = 0; i < warps; ++i)
-    if (readers[i].size() < words) {
-      if (readers[i].empty())
-        readingAgents.push_back(i);
+    chunkKeys.resize(words / 4, 0);
+    chunkInfos.resize(words / 4);
+    for (unsigned i : readingAgents) {
       readers[i].resize(words, 0);
+      chunkReads[i].resize(words / 4);
     }
-  // Everything so far happened before this thread block: all know all, and every clock moves on.
-  for (VectorClock &v : vectors)
-    for (unsigned i = 0; i < numAgents; ++i)
-      v[i] = v[numAgents + i] = clock[i];
-  for (uint32_t &c : clock)
-    ++c;
-  for (unsigned i = 0; i < 32; ++i)
-    vectors[i][i] = clock[i];
+  }
+  for (unsigned i = 0; i < cta.numWarps; ++i)
+    addReader(warpAgent(cta.warps[i]->member));
 }
 
-void RaceDetector::joinInto(unsigned warp, VectorClock &object) {
-  const VectorClock &v = vectors[warp];
-  for (unsigned i = 0; i < v.size(); ++i)
-    object[i] = std::max(object[i], v[i]);
+void RaceDetector::addReader(unsigned agent) {
+  if (!readers[agent].empty())
+    return;
+  readingAgents.push_back(agent);
+  readers[agent].resize(keys.size(), 0);
+  chunkReads[agent].resize(chunkKeys.size());
 }
 
-void RaceDetector::release(unsigned warp, VectorClock &object) {
-  joinInto(warp, object);
-  tick(warp);
-}
-
-void RaceDetector::proxyFence(unsigned warp) {
-  VectorClock &v = vectors[warp];
-  for (unsigned i = 0; i < numAgents; ++i)
-    v[numAgents + i] = std::max(v[numAgents + i], v[i]);
-  tick(warp); // writes after the fence are not covered by it
-}
-
-void RaceDetector::acquire(unsigned warp, const VectorClock &object) {
-  VectorClock &v = vectors[warp];
-  for (unsigned i = 0; i < v.size(); ++i)
-    v[i] = std::max(v[i], object[i]);
-}
-
-void RaceDetector::completed(unsigned warp, unsigned agent, uint32_t time) {
-  vectors[warp][agent] = std::max(vectors[warp][agent], time);
-}
-
-static std::string agentName(unsigned agent) {
-  if (agent < 32)
-    return "warp " + std::to_string(agent);
-  return (agent < 64 ? "the asynchronous copy issued by warp " : "the bulk copy issued by warp ") +
-         std::to_string(agent & 31);
+std::string RaceDetector::agentName(unsigned agent) const {
+  static constexpr const char *kinds[] = {"", "the asynchronous copy issued by ",
+                                          "the bulk copy issued by ", "the wgmma issued by "};
+  unsigned member = memberOf(agent), perBlock = clocks->warpsPerBlock;
+  std::string name = kinds[agent & 3] + ("warp " + std::to_string(member % perBlock));
+  return member / perBlock == owner->rank
+             ? name
+             : name + " of block rank " + std::to_string(member / perBlock);
 }
 
 bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
                           unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync) {
   const Kernel &k = *w.cta->launch->kernel;
-  bool pending = otherAgent >= 32 && (otherAgent & 31) == w.id;
+  bool pending = kindOf(otherAgent) != AgentKind::Warp && memberOf(otherAgent) == w.member;
   std::string lane2 = otherLane >= 0 ? " lane " + std::to_string(otherLane) : "";
   std::string other =
       otherRec == noRecord ? "an unknown instruction" : describe(k, &k.recs[otherRec]);
   fault(w, r, lane, pending ? "missing-wait" : "race",
         "%s%s at %s\n  is not ordered after %s%s\n    %s\n  %s", selfAsync ? "asynchronous " : "",
-        what, describeAddress(w, Space::Shared, a.address[lane]).c_str(),
-        agentName(otherAgent).c_str(), lane2.c_str(), other.c_str(),
+        what, describeShared(*owner, w, a.address[lane]).c_str(), agentName(otherAgent).c_str(),
+        lane2.c_str(), other.c_str(),
         pending ? "no wait of this warp covers that copy"
                 : "no barrier or other synchronization lies between the two accesses");
   return false;
 }
 
-/// A write must come after the last write and after every read of the same bytes. The loop over
-/// agents is outside, so that the words of one lane, which are contiguous, are checked together.
+/// The agents with a read that is not ordered before `v`; the only ones whose tables a write must
+/// look at.
+unsigned RaceDetector::lateReaders(const VectorClock &v, unsigned self) {
+  late.resize(clocks->agents());
+  unsigned n = 0;
+  for (unsigned i : readingAgents)
+    if (i != self && !ordered(v, i, lastRead[i]))
+      late[n++] = i;
+  return n;
+}
+
+/// A write must come after the last write and after every read of the same bytes. `late` is what
+/// lateReaders found. The loop over agents is outside, so that the words of one lane, which are
+/// contiguous, are checked together.
 bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first,
-                              uint32_t count, uint8_t mask, unsigned agent) {
-  const VectorClock &v = vectors[w.id];
+                              uint32_t count, uint8_t mask, unsigned agent, unsigned numLate) {
+  const VectorClock &v = clocks->known(w.member);
+  const uint32_t mine = makeKey(clocks->now(agent), agent);
   for (uint32_t word = first; word < first + count; ++word) {
-    unsigned other = agentOf(keys[word]);
-    const WriteInfo &old = infos[word];
-    bool self = other == w.id && agent < 32;
-    if (!self && !ordered(v, other, clockOf(keys[word])) && (old.mask & mask))
-      return report(w, r, lane, a, "write after write", other, old.rec, old.lane, agent >= 32);
+    uint32_t key = keyOf(word);
+    if (orderedKey(v, key)) {
+      if (chunkKeys[word / 4])
+        word |= 3; // one key for the whole chunk
+      continue;
+    }
+    if (key == mine && infoOf(word).lane == lane)
+      continue; // pieces of one operation may share a chunk, but two lanes at one place do race
+    if (infoOf(word).mask & mask)
+      return report(w, r, lane, a, "write after write", agentOf(key), infoOf(word).rec,
+                    infoOf(word).lane, kindOf(agent) != AgentKind::Warp);
   }
-  for (unsigned i : readingAgents) {
-    if (i == w.id || ordered(v, i, lastRead[i])) // all its reads are known to this warp
+  for (unsigned k = 0; k < numLate; ++k) {
+    unsigned i = late[k];
+    for (uint32_t chunk = first / 4; chunk <= (first + count - 1) / 4; ++chunk)
+      if (chunkReads[i][chunk].clock > v[i])
+        return report(w, r, lane, a, "write after read", i, chunkReads[i][chunk].rec, -1,
+                      kindOf(agent) != AgentKind::Warp);
+    if (ordered(v, i, lastWordRead[i]))
       continue;
-    const uint32_t *reads = readers[i].data() + first;
-    uint32_t late = 0;
-    for (uint32_t k = 0; k < count; ++k)
-      late |= (reads[k] >> 4) > v[i] ? reads[k] : 0;
-    if (!(late & mask))
-      continue;
-    for (uint32_t k = 0; k < count; ++k)
-      if ((reads[k] & mask) && !ordered(v, i, reads[k] >> 4))
-        return report(w, r, lane, a, "write after read", i, readRec[first + k], -1, agent >= 32);
+    const uint32_t *reads = readers[i].data();
+    for (uint32_t word = first; word < first + count; ++word)
+      if ((reads[word] & mask) && !ordered(v, i, reads[word] >> 4))
+        return report(w, r, lane, a, "write after read", i, readRec[word], -1,
+                      kindOf(agent) != AgentKind::Warp);
   }
   return true;
+}
+
+/// Before words of a chunk go different ways, each gets what the chunk knew.
+void RaceDetector::splitChunk(uint32_t chunk) {
+  if (!chunkKeys[chunk])
+    return;
+  for (uint32_t word = 4 * chunk; word < 4 * chunk + 4; ++word) {
+    keys[word] = chunkKeys[chunk];
+    infos[word] = chunkInfos[chunk];
+  }
+  chunkKeys[chunk] = 0;
+}
+
+void RaceDetector::recordWrite(const Rec *r, int lane, uint32_t first, uint32_t count, uint8_t mask,
+                               uint32_t key) {
+  if (count == 4) {
+    chunkKeys[first / 4] = key;
+    chunkInfos[first / 4] = {r->index, static_cast<uint16_t>(lane), 0xf};
+    return;
+  }
+  for (uint32_t k = first; k < first + count; ++k) {
+    splitChunk(k / 4);
+    uint8_t before = keys[k] == key ? infos[k].mask : 0;
+    keys[k] = key;
+    infos[k] = {r->index, static_cast<uint16_t>(lane), static_cast<uint8_t>(before | mask)};
+  }
+}
+
+void RaceDetector::recordRead(unsigned agent, const Rec *r, uint32_t first, uint32_t count,
+                              uint8_t mask) {
+  uint32_t now = clocks->now(agent);
+  lastRead[agent] = now;
+  if (count == 4) {
+    chunkReads[agent][first / 4] = {now, r->index};
+    return;
+  }
+  lastWordRead[agent] = now;
+  uint32_t *mine = readers[agent].data();
+  for (uint32_t k = first; k < first + count; ++k) {
+    mine[k] = (mine[k] >> 4 == now ? mine[k] : now << 4) | mask;
+    readRec[k] = r->index;
+  }
 }
 
 static uint8_t byteMask(uint64_t address, uint32_t bytes) {
@@ -132,118 +221,189 @@ static uint8_t byteMask(uint64_t address, uint32_t bytes) {
 
 bool RaceDetector::checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word,
                              uint8_t mask) {
-  unsigned other = agentOf(keys[word]);
-  if (other == w.id || ordered(vectors[w.id], other, clockOf(keys[word])) ||
-      !(infos[word].mask & mask))
-    return true;
-  return report(w, r, lane, a, "read", other, infos[word].rec, infos[word].lane, false);
+  uint32_t key = keyOf(word);
+  const WriteInfo &info = infoOf(word);
+  return orderedKey(clocks->known(w.member), key) || !(info.mask & mask) ||
+         report(w, r, lane, a, "read", agentOf(key), info.rec, info.lane, false);
 }
 
-/// Reads of whole words. The inner loops have a constant length and vectorise; a key that was good
-/// for one word is good for all.
-template <unsigned Words> bool RaceDetector::load(Warp &w, const Rec *r, const Access &a) {
-  lastRead[w.id] = clock[w.id];
-  uint32_t *mine = readers[w.id].data(), stamp = clock[w.id] << 4 | 0xf, good = ~0u;
-  for (uint32_t m = a.lanes; m; m &= m - 1) {
-    int l = __builtin_ctz(m);
-    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
-    const uint32_t *key = &keys[first];
-    uint32_t different = 0;
-    for (unsigned k = 0; k < Words; ++k)
-      different |= key[k] ^ good;
-    if (different) {
-      for (unsigned k = 0; k < Words; ++k)
-        if (!checkRead(w, r, l, a, first + k, 0xf))
-          return false;
-      good = key[0];
-      for (unsigned k = 1; k < Words; ++k)
-        good = key[k] == good ? good : ~0u;
+template <unsigned Words>
+bool RaceDetector::quickRead(unsigned member, uint32_t rec, uint32_t lanes,
+                             const uint32_t *addresses, const uint8_t *init) {
+  const uint32_t *known = clocks->known(member).data(), *chunkKey = chunkKeys.data(),
+                 *wordKey = keys.data();
+  const unsigned warp = warpAgent(member), bits = agentBits, agentMask = (1u << bits) - 1;
+  uint32_t now = clocks->now(warp), bad = 0, *reads = readers[warp].data(), *recs = readRec.data();
+  lastRead[warp] = lastWordRead[warp] = now;
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    uint32_t word = addresses[l] / 4, key = chunkKey[word / 4], written = 0x0f0f0f0f;
+    memcpy(&written, init + word, Words);
+    bad |= written ^ 0x0f0f0f0f;
+    for (unsigned k = 0; k < Words; ++k) {
+      uint32_t mine = key ? key : wordKey[word + k];
+      bad |= known[mine & agentMask] < mine >> bits;
+      reads[word + k] = now << 4 | 0xf;
+      recs[word + k] = rec;
     }
-    for (unsigned k = 0; k < Words; ++k)
-      mine[first + k] = stamp;
-    for (unsigned k = 0; k < Words; ++k)
-      readRec[first + k] = r->index;
+  });
+  return !bad;
+}
+template bool RaceDetector::quickRead<1>(unsigned, uint32_t, uint32_t, const uint32_t *,
+                                         const uint8_t *);
+template bool RaceDetector::quickRead<2>(unsigned, uint32_t, uint32_t, const uint32_t *,
+                                         const uint8_t *);
+
+bool RaceDetector::quickReadChunks(unsigned member, uint32_t rec, const uint32_t *addresses,
+                                   uint32_t count, const uint8_t *init) {
+  const uint32_t *known = clocks->known(member).data(), *chunkKey = chunkKeys.data(),
+                 *wordKey = keys.data();
+  const unsigned warp = warpAgent(member), bits = agentBits, agentMask = (1u << bits) - 1;
+  uint32_t now = clocks->now(warp), bad = 0;
+  ChunkRead *reads = chunkReads[warp].data();
+  lastRead[warp] = now;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t chunk = addresses[i] / 16, key = chunkKey[chunk], written;
+    memcpy(&written, init + 4 * chunk, 4);
+    bad |= written ^ 0x0f0f0f0f;
+    reads[chunk] = {now, rec};
+    if (key) {
+      bad |= known[key & agentMask] < key >> bits;
+      continue;
+    }
+    for (uint32_t word = 4 * chunk; word < 4 * chunk + 4; ++word)
+      bad |= known[wordKey[word] & agentMask] < wordKey[word] >> bits;
   }
-  return true;
+  return !bad;
+}
+
+bool RaceDetector::quickAsyncRead(unsigned member, unsigned agent, uint32_t rec,
+                                  const uint32_t *addresses, uint32_t count, const uint8_t *init) {
+  addReader(agent);
+  const unsigned agents = clocks->agents(), bits = agentBits, agentMask = (1u << bits) - 1;
+  const uint32_t *known = clocks->known(member).data(), *chunkKey = chunkKeys.data();
+  // Ordinary writes count from the proxy fence on, which is never before they happened: that is
+  // in the second half of the vector.
+  auto seen = [&](uint32_t writer) {
+    return known[kindOf(writer) < AgentKind::Bulk ? agents + writer : writer];
+  };
+  uint32_t now = clocks->now(agent), bad = 0;
+  ChunkRead *reads = chunkReads[agent].data();
+  lastRead[agent] = now;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t chunk = addresses[i] / 16, key = chunkKey[chunk], written;
+    memcpy(&written, init + 4 * chunk, 4);
+    bad |= (written ^ 0x0f0f0f0f) | (key == 0) | (key >> bits > seen(key & agentMask));
+    reads[chunk] = {now, rec};
+  }
+  return !bad;
+}
+
+bool RaceDetector::quickAsyncWrite(unsigned member, unsigned agent, uint32_t rec, uint32_t lanes,
+                                   const uint32_t *addresses, int lane) {
+  const VectorClock &v = clocks->known(member);
+  const uint32_t *known = v.data();
+  uint32_t *chunkKey = chunkKeys.data(), bad = 0;
+  unsigned numLate = lateReaders(v, warpAgent(member));
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    uint32_t chunk = addresses[l] / 16, key = chunkKey[chunk];
+    if (key)
+      bad |= known[agentOf(key)] < clockOf(key);
+    else
+      for (uint32_t word = 4 * chunk; word < 4 * chunk + 4; ++word)
+        bad |= !orderedKey(v, keys[word]);
+  });
+  for (unsigned k = 0; k < numLate; ++k) {
+    unsigned i = late[k];
+    const ChunkRead *reads = chunkReads[i].data();
+    uint32_t seen = v[i];
+    eachLane(lanes, [&](int l) ATTNC_INLINE { bad |= reads[addresses[l] / 16].clock > seen; });
+    if (ordered(v, i, lastWordRead[i]))
+      continue;
+    const uint32_t *wordReads = readers[i].data();
+    eachLane(lanes, [&](int l) ATTNC_INLINE {
+      const uint32_t *four = wordReads + addresses[l] / 4;
+      for (int n = 0; n < 4; ++n)
+        bad |= four[n] >> 4 > seen;
+    });
+  }
+  if (bad)
+    return false;
+  uint32_t key = makeKey(clocks->now(agent), agent);
+  WriteInfo *info = chunkInfos.data();
+  eachLane(lanes, [&](int l) ATTNC_INLINE {
+    uint32_t chunk = addresses[l] / 16;
+    bad |= chunkKey[chunk] == key; // two lanes write the same place
+    chunkKey[chunk] = key;
+    info[chunk] = {rec, static_cast<uint16_t>(lane < 0 ? l : lane), 0xf};
+  });
+  return !bad;
 }
 
 bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
   if (a.synchronizing)
     return true; // volatile and atomic accesses are the program's own synchronization
-  uint32_t now = clock[w.id], count = std::max(1u, a.bytes / 4);
-  if (a.mode == Mode::Load && a.bytes >= 4)
-    return count == 1 ? load<1>(w, r, a) : count == 2 ? load<2>(w, r, a) : load<4>(w, r, a);
-  uint32_t *mine = readers[w.id].data();
+  const unsigned me = warpAgent(w.member);
+  addReader(me); // another block's warp may come for the first time
+  uint32_t count = std::max(1u, a.bytes / 4), key = makeKey(clocks->now(me), me);
+  unsigned numLate = lateReaders(clocks->known(w.member), me);
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint8_t mask = byteMask(a.address[l], a.bytes);
-    uint32_t word = static_cast<uint32_t>(a.address[l] >> 2);
+    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
     if (a.mode == Mode::Load) {
-      lastRead[w.id] = now;
-      if (!checkRead(w, r, l, a, word, mask))
+      for (uint32_t word = first; word < first + count; ++word)
+        if (!checkRead(w, r, l, a, word, mask))
+          return false;
+      recordRead(me, r, first, count, mask);
+    } else {
+      if (!checkWrite(w, r, l, a, first, count, mask, me, numLate))
         return false;
-      mine[word] = (mine[word] >> 4 == now ? mine[word] : now << 4) | mask;
-      readRec[word] = r->index;
-      continue;
-    }
-    if (!checkWrite(w, r, l, a, word, count, mask, w.id))
-      return false;
-    uint32_t key = now << 7 | w.id;
-    for (uint32_t k = word; k < word + count; ++k) {
-      uint8_t before = keys[k] == key ? infos[k].mask : 0;
-      keys[k] = key;
-      infos[k] = {r->index, static_cast<uint16_t>(l), static_cast<uint8_t>(before | mask)};
+      recordWrite(r, l, first, count, mask, key);
     }
   }
   return true;
 }
 
 bool RaceDetector::asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned agent) {
-  uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
+  uint32_t key = makeKey(clocks->now(agent), agent), count = std::max(1u, a.bytes / 4);
+  unsigned numLate = lateReaders(clocks->known(w.member), warpAgent(w.member));
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
-    if (!checkWrite(w, r, l, a, first, count, 0xf, agent))
+    if (!checkWrite(w, r, l, a, first, count, 0xf, agent, numLate))
       return false;
-    for (uint32_t word = first; word < first + count; ++word) {
-      keys[word] = now << 7 | agent;
-      infos[word] = {r->index, static_cast<uint16_t>(l), 0xf};
-    }
+    recordWrite(r, l, first, count, 0xf, key);
   }
   return true;
 }
 
 bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned agent) {
-  if (readers[agent].size() < words) {
-    if (readers[agent].empty())
-      readingAgents.push_back(agent);
-    readers[agent].resize(words, 0);
-  }
-  uint32_t now = ++clock[agent], count = std::max(1u, a.bytes / 4);
-  lastRead[agent] = now;
-  const VectorClock &v = vectors[w.id];
+  addReader(agent);
+  uint32_t count = std::max(1u, a.bytes / 4);
+  const VectorClock &v = clocks->known(w.member);
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
     for (uint32_t word = first; word < first + count; ++word) {
-      const WriteInfo &old = infos[word];
-      unsigned other = agentOf(keys[word]);
-      if (other != w.id && old.mask && !ordered(v, other, clockOf(keys[word])))
+      const WriteInfo &old = infoOf(word);
+      uint32_t key = keyOf(word);
+      unsigned other = agentOf(key);
+      if (old.mask && !orderedKey(v, key))
         return report(w, r, l, a, "read", other, old.rec, old.lane, true);
-      if (other < bulkAgent(0) && old.rec != noRecord &&
-          clockOf(keys[word]) > v[numAgents + other]) {
+      if (kindOf(other) < AgentKind::Bulk && old.rec != noRecord &&
+          clockOf(key) > v[clocks->agents() + other]) {
         fault(w, r, l, "missing-proxy-fence",
               "asynchronous read at %s\n  of bytes written through the generic proxy by %s lane "
               "%d\n    %s\n"
               "  needs a fence.proxy.async between the write and the barrier that orders them",
-              describeAddress(w, Space::Shared, a.address[l]).c_str(), agentName(other).c_str(),
-              old.lane,
+              describeShared(*owner, w, a.address[l]).c_str(), agentName(other).c_str(), old.lane,
               describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
         return false;
       }
-      readers[agent][word] = now << 4 | 0xf;
-      readRec[word] = r->index;
+      if (chunkKeys[word / 4])
+        word |= 3;
     }
+    recordRead(agent, r, first, count, 0xf);
   }
   return true;
 }
@@ -251,9 +411,10 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
 bool RaceDetector::pendingCopy(Warp &w, const Rec *r, int lane, const Access &a) {
   uint32_t first = static_cast<uint32_t>(a.address[lane] >> 2), count = std::max(1u, a.bytes / 4);
   for (uint32_t word = first; word < first + count; ++word) {
-    const WriteInfo &old = infos[word];
-    unsigned other = agentOf(keys[word]);
-    if (other >= 32 && old.rec != noRecord && !ordered(vectors[w.id], other, clockOf(keys[word]))) {
+    const WriteInfo &old = infoOf(word);
+    unsigned other = agentOf(keyOf(word));
+    if (kindOf(other) != AgentKind::Warp && old.rec != noRecord &&
+        !orderedKey(clocks->known(w.member), keyOf(word))) {
       report(w, r, lane, a, "read", other, old.rec, old.lane, false);
       return true;
     }

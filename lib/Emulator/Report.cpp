@@ -3,6 +3,8 @@
 // Reports for people. Only the first report of a launch is kept: what follows a race or a wild
 // pointer is noise. The deadlock report lists every warp that has not ended with what it waits for,
 // because the bug is usually in the warp that is *not* there.
+#include "Cluster.h"
+#include "Hopper.h"
 #include "Launch.h"
 
 #include <cinttypes>
@@ -73,6 +75,11 @@ static std::string describeWait(const Warp &w) {
     return text;
   case Wait::Cluster:
     return "waits at the cluster barrier";
+  case Wait::Registers:
+    snprintf(text, sizeof text,
+             "waits for %" PRIu64 " more registers per thread; the pool of the block has %u",
+             w.waitArg, w.cta->hopper->freeRegisters);
+    return text;
   case Wait::Group:
     return "waits for asynchronous work";
   case Wait::Converge:
@@ -82,27 +89,35 @@ static std::string describeWait(const Warp &w) {
   }
 }
 
-/// Called when no warp of a thread block can go on.
-void reportDeadlock(Cta &cta) {
-  Launch &L = *cta.launch;
+/// Called when no warp of a cluster can go on.
+void reportDeadlock(const Cluster &cluster) {
+  Launch &L = *cluster.blocks[0]->launch;
   if (L.failed)
     return;
   L.failed = true;
   L.kind = "deadlock";
-  L.report = "ptx emulator: deadlock in kernel '" + L.kernel->function->name +
-             "'\n  no warp of block (" + std::to_string(cta.ctaid[0]) + "," +
-             std::to_string(cta.ctaid[1]) + "," + std::to_string(cta.ctaid[2]) + ") can go on:\n";
-  for (auto &w : cta.warps) {
-    if (w->id >= cta.numWarps)
-      continue;
-    L.report += "  warp " + std::to_string(w->id) + " ";
-    if (w->stop == Stop::Done) {
-      L.report += "has ended\n";
+  L.report = "ptx emulator: deadlock in kernel '" + L.kernel->function->name + "'\n";
+  for (auto &cta : cluster.blocks) {
+    std::string name = "block (" + std::to_string(cta->ctaid[0]) + "," +
+                       std::to_string(cta->ctaid[1]) + "," + std::to_string(cta->ctaid[2]) + ")";
+    if (cluster.blocks.size() > 1)
+      name += ", rank " + std::to_string(cta->rank) + " of its cluster,";
+    if (cta->ended) {
+      L.report += "  " + name + " has ended\n";
       continue;
     }
-    L.report += describeWait(*w) + "\n    at " + describe(*L.kernel, w->waitRec) + "\n";
-    if (w->waitRec && w->waitRec->instr != noRecord && !L.line)
-      L.line = L.kernel->function->body[w->waitRec->instr].pos.line;
+    L.report += "  no warp of " + name + " can go on:\n";
+    for (uint32_t i = 0; i < cta->numWarps; ++i) {
+      const Warp &w = *cta->warps[i];
+      L.report += "  warp " + std::to_string(i) + " ";
+      if (w.stop == Stop::Done) {
+        L.report += "has ended\n";
+        continue;
+      }
+      L.report += describeWait(w) + "\n    at " + describe(*L.kernel, w.waitRec) + "\n";
+      if (w.waitRec && w.waitRec->instr != noRecord && !L.line)
+        L.line = L.kernel->function->body[w.waitRec->instr].pos.line;
+    }
   }
 }
 

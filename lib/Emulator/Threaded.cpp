@@ -84,6 +84,8 @@ std::shared_ptr<ThreadedCode> ThreadedCode::build(const Kernel &kernel) {
       continue;
     if (r.fn == branch || r.fn == branchIf)
       jumps.push_back({e.compareAndJump(r.aux, ifEqual), r.aux});
+    if (r.advance != 1)
+      jumps.push_back({e.compareAndJump(i + r.advance, ifEqual), i + r.advance});
     e.patch(e.compareAndJump(i + 1, ifNotEqual), exit);
   }
   e.bytes({0x0f, 0x0b}); // the last record leaves the kernel; never reached

@@ -8,6 +8,7 @@
 // the same instruction. Reading the value of a lane that does not take part is undefined in PTX and
 // an error here. `.aligned` instructions need the whole warp at once, always.
 #include "WarpOps.h"
+#include "Cluster.h"
 
 #include <algorithm>
 #include <cstring>
@@ -48,6 +49,16 @@ const Rec *shuffle(Warp &w, const Rec *r) {
   const uint32_t *a = place<uint32_t>(w, r->o[1]), *b = place<uint32_t>(w, r->o[2]),
                  *c = place<uint32_t>(w, r->o[3]);
   uint32_t out[32], inRange = 0;
+  // The shuffle of every reduction: exchange over the whole warp by one constant.
+  uint32_t different = 0;
+  for (int l = 0; l < 32; ++l)
+    different |= (b[l] ^ b[0]) | (c[l] ^ 31);
+  if (w.exec == allLanes && (r->aux & 7) == 2 && !different) {
+    for (uint32_t l = 0, by = b[0] & 31; l < 32; ++l)
+      out[l] = a[l ^ by];
+    memcpy(place<uint32_t>(w, r->o[0]), out, sizeof out);
+    return r + 1;
+  }
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int lane = __builtin_ctz(m);
     int bval = b[lane] & 31, clamp = c[lane] & 31, segment = (c[lane] >> 8) & 31;
@@ -201,7 +212,10 @@ const Rec *activeMask(Warp &w, const Rec *r) {
 }
 
 const Rec *warpSync(Warp &w, const Rec *r) {
-  return converged(w, r, memberMask(w, r->o[0]), "bar.warp.sync") ? r + 1 : nullptr;
+  if (!converged(w, r, memberMask(w, r->o[0]), "bar.warp.sync"))
+    return nullptr;
+  w.cta->cluster->clocks.tickWarp(w.member); // what came before is ordered for all lanes
+  return r + 1;
 }
 
 /// Rows of a matrix instruction: lanes 8m..8m+7 give the rows of matrix m. aux2: matrices in bits
@@ -217,30 +231,47 @@ static bool resolveRows(Warp &w, const Rec *r, Access &a, Mode mode) {
   return resolve(w, r, a);
 }
 
+typedef uint16_t Row __attribute__((vector_size(16), aligned(1)));
+
+/// One matrix from its eight rows to a column: 8 x 8 values of 16 bits, transposed or not.
+static void moveMatrix(const char *const *rows, bool trans, uint32_t *d) {
+  if (!trans) { // four lanes hold a row, so a row is copied whole
+    for (int g = 0; g < 8; ++g)
+      memcpy(&d[4 * g], rows[g], 16);
+    return;
+  }
+  // Three rounds of interleaving transpose: row i with row i + 4, each time.
+  Row a[8], b[8];
+  for (int i = 0; i < 8; ++i)
+    memcpy(&a[i], rows[i], 16);
+  auto round = [](const Row *from, Row *to) {
+    for (int i = 0; i < 4; ++i) {
+      to[2 * i] = __builtin_shufflevector(from[i], from[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+      to[2 * i + 1] = __builtin_shufflevector(from[i], from[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+  };
+  round(a, b);
+  round(b, a);
+  round(a, b);
+  memcpy(d, b, 128);
+}
+
 /// Element (row, column) of a matrix is the 16-bit value at host[row] + 2*column. Register m of
 /// lane (g, t) holds M[g][2t], M[g][2t+1], or with .trans M[2t][g], M[2t+1][g].
 const Rec *ldmatrix(Warp &w, const Rec *r) {
-  Access a;
-  if (!wholeWarp(w, r, "ldmatrix") || !resolveRows(w, r, a, Mode::Load))
+  if (!wholeWarp(w, r, "ldmatrix"))
     return nullptr;
   unsigned matrices = r->aux2 & 0xf;
   bool trans = r->aux2 & 16;
-  for (unsigned m = 0; m < matrices; ++m) {
-    uint32_t *d = place<uint32_t>(w, r->ext[m]);
-    char *const *rows = a.host + 8 * m;
-    if (!trans) { // four lanes hold a row, so a row is copied whole
-      for (int g = 0; g < 8; ++g)
-        memcpy(&d[4 * g], rows[g], 16);
-      continue;
-    }
-    for (int t = 0; t < 4; ++t) {
-      uint16_t lo[8], hi[8];
-      memcpy(lo, rows[2 * t], 16);
-      memcpy(hi, rows[2 * t + 1], 16);
-      for (int g = 0; g < 8; ++g)
-        d[4 * g + t] = lo[g] | static_cast<uint32_t>(hi[g]) << 16;
-    }
-  }
+  uint32_t address[32];
+  Access a;
+  if (quickSharedRead(w, r, matrices == 4 ? allLanes : (1u << (8 * matrices)) - 1, 16, address))
+    for (unsigned l = 0; l < 8 * matrices; ++l)
+      a.host[l] = w.cta->shared + address[l];
+  else if (!resolveRows(w, r, a, Mode::Load))
+    return nullptr;
+  for (unsigned m = 0; m < matrices; ++m)
+    moveMatrix(a.host + 8 * m, trans, place<uint32_t>(w, r->ext[m]));
   return r + 1;
 }
 

@@ -15,7 +15,9 @@
 // Results are held back until the wait unless delivery is early; in between the accumulators hold
 // NaNs, so that reading them too soon cannot go unnoticed.
 #include "Alu.h"
+#include "Cluster.h"
 #include "Hopper.h"
+#include "RegisterChecks.h"
 
 #include <cmath>
 #include <cstring>
@@ -30,16 +32,18 @@ struct Descriptor {
         swizzle((4 - (d >> 62 & 3)) & 3) {}
   // Field values 1, 2, 3 mean 128, 64 and 32 bytes; `swizzle` is 3, 2, 1 for them and 0 for none.
   uint32_t width() const { return swizzle ? 16u << swizzle : 0; }
-  /// Address of the 16-byte chunk that holds element (mn, k); `t` elements per chunk.
-  uint32_t chunk(uint32_t mn, uint32_t k, uint32_t t, bool mnMajor) const {
-    uint32_t e = 16 / t, w = width(), a;
+  /// The block of eight chunks that holds elements (mn.., k..), both multiples of eight or, for k
+  /// of a K-major operand, of a chunk: where its first chunk would be without swizzle. The others
+  /// follow at the distance `pitch`: the next mn of a K-major operand, the next k otherwise.
+  uint32_t block(uint32_t mn, uint32_t k, uint32_t elementBytes, bool mnMajor) const {
     if (!mnMajor)
-      a = start + mn / 8 * sbo + (w ? mn % 8 * w + k * e : mn % 8 * 16 + k / t * lbo);
-    else
-      a = w ? start + mn / (w / e) * lbo + mn % (w / e) * e + k % 8 * w + k / 8 * sbo
-            : start + mn / t * sbo + k % 8 * 16 + k / 8 * lbo;
-    return swizzleAddress(a, swizzle);
+      return start + mn / 8 * sbo + (swizzle ? k * elementBytes : k * elementBytes / 16 * lbo);
+    if (!swizzle)
+      return start + mn * elementBytes / 16 * sbo + k / 8 * lbo;
+    uint32_t bytes = mn * elementBytes, shift = 4 + swizzle;
+    return start + (bytes >> shift) * lbo + (bytes & (width() - 1)) + k / 8 * sbo;
   }
+  uint32_t pitch() const { return swizzle ? width() : 16; }
 };
 
 float smallFloat(uint32_t b, int exponentBits, int fractionBits) {
@@ -111,130 +115,107 @@ const float *byteTable(Type t) {
                            : u8.value;
 }
 
-/// Sixteen bytes to singles; the hot loop of wgmma, so the type is decided outside it.
-void decodeChunk(const char *p, Type t, float *out) {
-  if (t == Type::BF16 || t == Type::F16) {
-    uint16_t in[8];
-    uint32_t bits[8];
-    memcpy(in, p, 16);
-    if (t == Type::BF16) {
-      for (int i = 0; i < 8; ++i)
-        bits[i] = static_cast<uint32_t>(in[i]) << 16;
-    } else {
-      float scaled[8];
-      for (int i = 0; i < 8; ++i)
-        bits[i] = static_cast<uint32_t>(in[i] & 0x7fffu) << 13;
-      memcpy(scaled, bits, 32);
-      for (int i = 0; i < 8; ++i)
-        scaled[i] *= 0x1p112f;
-      uint32_t normal[8];
-      memcpy(normal, scaled, 32);
-      for (int i = 0; i < 8; ++i)
-        bits[i] = ((in[i] & 0x7fffu) >= 0x7c00u ? bits[i] | 0x7f800000u : normal[i]) |
-                  static_cast<uint32_t>(in[i] & 0x8000u) << 16;
-    }
-    memcpy(out, bits, 32);
-  } else if (t == Type::TF32) {
-    uint32_t bits[4];
-    memcpy(bits, p, 16);
-    for (uint32_t &b : bits)
-      b &= 0xffffe000u;
-    memcpy(out, bits, 16);
-  } else {
-    const float *table = byteTable(t);
-    for (int i = 0; i < 16; ++i)
-      out[i] = table[static_cast<unsigned char>(p[i])];
-  }
-}
-
-/// Collects chunk addresses and checks them 32 at a time as asynchronous reads.
-class ChunkChecker {
-public:
-  ChunkChecker(Warp &w, const Rec *r) : w(w), r(r) {
-    a.lanes = 1;
-    a.bytes = 16;
-    a.space = Space::Shared;
-  }
-  const char *read(uint32_t address) {
-    Cta &cta = *w.cta;
+/// Checks the chunks of an operand as asynchronous reads; quickly, or one by one to name the
+/// culprit.
+bool checkChunks(Warp &w, const Rec *r, const uint32_t *addresses, uint32_t count) {
+  Cta &cta = *w.cta;
+  uint32_t span = cta.sharedEnd - cta.sharedBegin - 16, outside = 0;
+  for (uint32_t i = 0; i < count; ++i)
+    outside |= addresses[i] - cta.sharedBegin > span;
+  bool checks = cta.launch->options.checks;
+  if (!outside && (!checks || cta.races->quickAsyncRead(w.member, wgmmaAgent(w.member), r->index,
+                                                        addresses, count, cta.sharedInit.data())))
+    return true;
+  Access a;
+  a.lanes = 1;
+  a.bytes = 16;
+  a.space = Space::Shared;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t address = addresses[i];
     if (address < cta.sharedBegin || address + 16 > cta.sharedEnd) {
       fault(w, r, -1, "out-of-bounds", "wgmma operand at %s",
             describeAddress(w, Space::Shared, address).c_str());
-      return nullptr;
+      return false;
     }
-    if (!cta.launch->options.checks)
-      return cta.shared + address;
+    if (!checks)
+      continue;
     const uint8_t *init = cta.sharedInit.data() + (address >> 2);
     a.address[0] = address;
     if ((init[0] & init[1] & init[2] & init[3] & 0xf) != 0xf) {
       if (!cta.races->pendingCopy(w, r, 0, a))
         fault(w, r, -1, "uninitialized-read", "wgmma operand at %s, which nothing has written",
               describeAddress(w, Space::Shared, address).c_str());
-      return nullptr;
+      return false;
     }
-    return cta.races->asyncRead(w, r, a, bulkAgent(w.id)) ? cta.shared + address : nullptr;
+    if (!cta.races->asyncRead(w, r, a, wgmmaAgent(w.member)))
+      return false;
   }
-
-private:
-  Warp &w;
-  const Rec *r;
-  Access a;
-};
-
-/// Reads rows [mn0, mn0 + count) of an operand; `store(mn, k, value)`.
-template <class F>
-bool readOperand(Warp &w, const Rec *r, const Descriptor &d, uint32_t mn0, uint32_t count,
-                 uint32_t k, Type t, bool mnMajor, F store) {
-  ChunkChecker check(w, r);
-  uint32_t bytes = bitsOf(t) / 8, perChunk = 16 / bytes;
-  uint32_t outer = mnMajor ? k : count, inner = mnMajor ? count : k;
-  for (uint32_t o = 0; o < outer; ++o)
-    for (uint32_t i = 0; i < inner; i += perChunk) {
-      const char *p = check.read(mnMajor ? d.chunk(mn0 + i, o, perChunk, true)
-                                         : d.chunk(mn0 + o, i, perChunk, false));
-      if (!p)
-        return false;
-      float values[16];
-      decodeChunk(p, t, values);
-      for (uint32_t e = 0; e < perChunk; ++e)
-        mnMajor ? store(i + e, o, values[e]) : store(o, i + e, values[e]);
-    }
   return true;
 }
 
-/// A in registers: register q of lane (g, t) holds row g + 8*(q&1), k = 4P*(q>>1) + P*t + e.
-void fragmentA(Warp &w, const uint32_t *places, Type t, uint32_t k, float *a) {
-  uint32_t bytes = bitsOf(t) / 8, perWord = 4 / bytes;
-  for (int q = 0; q < 4; ++q) {
-    const uint32_t *column = place<uint32_t>(w, places[q]);
-    // The four lanes of a row hold sixteen bytes of it: decode them as a chunk.
-    for (uint32_t g = 0; g < 8; ++g) {
-      float values[16];
-      decodeChunk(reinterpret_cast<const char *>(column + 4 * g), t, values);
-      memcpy(a + (g + 8 * (q & 1)) * k + 4 * perWord * (q >> 1), values,
-             4 * perWord * sizeof(float));
+/// Reads rows [mn0, mn0 + count) of an operand in shared memory to out[k][count]; evenOdd as in
+/// WgmmaMath.cpp. The unit is a block of eight chunks: eight rows, or eight k of eight rows.
+bool readOperand(Warp &w, const Rec *r, const Descriptor &d, uint32_t mn0, uint32_t count,
+                 uint32_t k, Type t, bool mnMajor, bool evenOdd, float *out) {
+  uint32_t bytes = bitsOf(t) / 8, kStep = mnMajor ? 8 : 16 / bytes, n = 0;
+  uint32_t pitch = d.pitch(), swizzled = swizzleAddress(~0u, d.swizzle) ^ ~0u; // bits it may change
+  typedef uint32_t Four __attribute__((vector_size(16), aligned(4)));
+  uint32_t addresses[512];
+  Four steps = {0, pitch, 2 * pitch, 3 * pitch};
+  for (uint32_t mn = 0; mn < count; mn += 8)
+    for (uint32_t kk = 0; kk < k; kk += kStep, n += 8) {
+      Four at = d.block(mn0 + mn, kk, bytes, mnMajor) + steps, next = at + 4 * pitch;
+      *reinterpret_cast<Four *>(addresses + n) = at ^ ((at >> 3) & swizzled);
+      *reinterpret_cast<Four *>(addresses + n + 4) = next ^ ((next >> 3) & swizzled);
     }
-  }
+  if (!checkChunks(w, r, addresses, n))
+    return false;
+  handlers().wgmmaOperand(w.cta->shared, addresses, t, bitsOf(t) == 8 ? byteTable(t) : nullptr,
+                          mnMajor, evenOdd, count, k, out);
+  return true;
 }
 
-void deliverWgmma(Warp &w, WgmmaOp &op) {
+/// A in registers to a[k][16]: register q of lane (g, t) holds row g + 8*(q&1) and
+/// k = 4P*(q>>1) + P*t + e, so the four lanes of a row hold sixteen bytes of it.
+void fragmentA(Warp &w, const uint32_t *places, Type t, float *a) {
+  uint32_t addresses[32];
+  const uint32_t order[4] = {0, 2, 1, 3}; // blocks go by rows, then k; registers by k, then rows
+  for (uint32_t i = 0; i < 32; ++i)
+    addresses[i] = (places[order[i / 8]] & ~1u) + 16 * (i % 8);
+  handlers().wgmmaOperand(w.base[0], addresses, t, bitsOf(t) == 8 ? byteTable(t) : nullptr, false,
+                          false, 16, 256 / bitsOf(t), a);
+}
+
+void deliverWgmma(Warp &w, HopperWarp &me, WgmmaOp &op) {
   if (op.delivered)
     return;
   op.delivered = true;
-  for (size_t i = 0; i < op.places.size(); ++i)
-    memcpy(place<uint32_t>(w, op.places[i]), &op.values[32 * i], 128);
+  for (uint32_t i = 0; i < op.count; ++i) {
+    const uint32_t *v = &op.values[32 * i];
+    uint32_t *column = place<uint32_t>(w, op.places[i]);
+    if (!op.singles)
+      memcpy(column, v, 128);
+    else // the one NaN; comparing as signed is what narrow machines do well
+      for (int l = 0; l < 32; ++l)
+        column[l] = static_cast<int32_t>(v[l] & 0x7fffffffu) > 0x7f800000 ? 0x7fffffffu : v[l];
+  }
+  me.spare.push_back(std::move(op.values));
 }
 
-/// Results of earlier, still pending operations on the same accumulators come first.
-void deliverOverlapping(Warp &w, HopperWarp &me, uint32_t firstPlace) {
-  auto all = [&](std::vector<WgmmaOp> &ops) {
+/// The pending operation on the same accumulators, or null. There is at most one.
+WgmmaOp *pendingOn(HopperWarp &me, const uint32_t *places) {
+  auto search = [&](std::vector<WgmmaOp> &ops) -> WgmmaOp * {
     for (WgmmaOp &op : ops)
-      if (!op.places.empty() && op.places[0] == firstPlace)
-        deliverWgmma(w, op);
+      if (!op.delivered && op.places[0] == places[0])
+        return &op;
+    return nullptr;
   };
+  if (WgmmaOp *op = search(me.openWgmma))
+    return op;
   for (auto &g : me.wgmmaGroups)
-    all(g);
-  all(me.openWgmma);
+    if (WgmmaOp *op = search(g))
+      return op;
+  return nullptr;
 }
 
 uint16_t toHalf(float f) {
@@ -262,10 +243,6 @@ void loadAccumulators(Warp &w, const Rec *r, Type t, bool zero, float *acc) {
   }
   for (uint32_t i = 0; i < r->o[6]; ++i) {
     const uint32_t *c = place<uint32_t>(w, r->ext[i]);
-    if (t == Type::F32) {
-      memcpy(acc + 32 * i, c, 128);
-      continue;
-    }
     for (uint32_t l = 0; l < 32; ++l) {
       char raw[4];
       memcpy(raw, &c[l], 4);
@@ -277,12 +254,6 @@ void loadAccumulators(Warp &w, const Rec *r, Type t, bool zero, float *acc) {
 void storeAccumulators(Warp &w, const Rec *r, Type t, bool zero, const float *acc,
                        std::vector<uint32_t> &out) {
   out.resize(32 * r->o[6]);
-  if (t == Type::F32) {
-    memcpy(out.data(), acc, out.size() * 4);
-    for (size_t i = 0; i < out.size(); ++i)
-      out[i] = acc[i] == acc[i] ? out[i] : 0x7fffffffu;
-    return;
-  }
   for (uint32_t i = 0; i < r->o[6]; ++i)
     for (uint32_t l = 0; l < 32; ++l)
       out[32 * i + l] = t == Type::F16
@@ -290,6 +261,37 @@ void storeAccumulators(Warp &w, const Rec *r, Type t, bool zero, const float *ac
                                   static_cast<uint32_t>(toHalf(acc[(2 * i + 1) * 32 + l])) << 16
                             : static_cast<uint32_t>(static_cast<int32_t>(acc[i * 32 + l])) +
                                   (zero ? 0 : place<uint32_t>(w, r->ext[i])[l]);
+}
+
+void negate(float *x, uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i)
+    x[i] = -x[i];
+}
+
+/// The product, added to the accumulators or to what a pending operation left in `values`.
+void multiplyInto(Warp &w, const Rec *r, Type t, bool zero, const float *a, const float *b,
+                  HopperWarp &me, std::vector<uint32_t> &values) {
+  uint32_t n = r->o[2], k = r->o[3];
+  bool chained = !values.empty();
+  if (!chained && !me.spare.empty()) {
+    values = std::move(me.spare.back());
+    me.spare.pop_back();
+  }
+  if (t != Type::F32) {
+    alignas(64) float acc[128 * 32];
+    loadAccumulators(w, r, t, zero, acc);
+    handlers().wgmma(acc, a, b, k, n);
+    storeAccumulators(w, r, t, zero, acc, values);
+    return;
+  }
+  values.resize(32 * r->o[6]);
+  float *acc = reinterpret_cast<float *>(values.data());
+  if (zero)
+    memset(acc, 0, values.size() * 4);
+  else if (!chained)
+    for (uint32_t i = 0; i < r->o[6]; ++i)
+      memcpy(acc + 32 * i, place<uint32_t>(w, r->ext[i]), 128);
+  handlers().wgmma(acc, a, b, k, n);
 }
 
 bool uniformDescriptor(Warp &w, const Rec *r, uint32_t operand, const char *which, uint64_t &d) {
@@ -314,6 +316,7 @@ bool uniformDescriptor(Warp &w, const Rec *r, uint32_t operand, const char *whic
 
 const Rec *wgmmaFence(Warp &w, const Rec *r) {
   w.cta->hopper->warps[w.id].fenced = true;
+  std::fill(w.registers->modified.begin(), w.registers->modified.end(), uint8_t(0));
   return r + 1;
 }
 
@@ -329,13 +332,15 @@ const Rec *wgmmaWait(Warp &w, const Rec *r) {
   uint32_t time = 0;
   while (me.wgmmaGroups.size() > r->imm) {
     for (WgmmaOp &op : me.wgmmaGroups.front()) {
-      deliverWgmma(w, op);
+      deliverWgmma(w, me, op);
       time = std::max(time, op.time);
+      for (uint32_t t : op.tracked)
+        --w.registers->flights[t];
     }
     me.wgmmaGroups.pop_front();
   }
   if (time && w.cta->launch->options.checks)
-    w.cta->races->completed(w.id, bulkAgent(w.id), time);
+    w.cta->cluster->clocks.completed(w.member, wgmmaAgent(w.member), time);
   return r + 1;
 }
 
@@ -350,46 +355,54 @@ const Rec *wgmmaMma(Warp &w, const Rec *r) {
   if (cta.launch->options.checks && !me.fenced)
     return fault(w, r, -1, "missing-wgmma-fence",
                  "the first wgmma of a warp needs a wgmma.fence before it");
+  uint32_t time = cta.cluster->clocks.tick(wgmmaAgent(w.member));
   uint32_t n = r->o[2], k = r->o[3], flags = r->o[5], count = r->o[6];
   Type td = static_cast<Type>(r->o[4] & 0xff), ta = static_cast<Type>(r->o[4] >> 8 & 0xff),
        tb = static_cast<Type>(r->o[4] >> 16 & 0xff);
   bool registersA = flags & 1, transA = flags & 8, transB = flags & 16;
   bool zero = !((*place<uint32_t>(w, r->o[0]) ^ (r->o[1] ? ~0u : 0u)) & 1);
   const uint32_t *operands = r->ext + count;
-  float signA = flags & 2 ? -1.0f : 1.0f, signB = flags & 4 ? -1.0f : 1.0f;
-  alignas(64) float a[16 * 32], b[32 * 256], acc[128 * 32]; // the largest shapes
-  uint64_t bits;
-  deliverOverlapping(w, me, r->ext[0]);
+  alignas(64) float a[32 * 16], b[32 * 256]; // the largest shapes
+  uint64_t descriptorA = 0, descriptorB;
+  if ((!registersA && !uniformDescriptor(w, r, operands[0], "A", descriptorA)) ||
+      !uniformDescriptor(w, r, operands[registersA ? 4 : 1], "B", descriptorB) ||
+      !warpgroupStep(w, r, descriptorA, descriptorB))
+    return nullptr;
   if (registersA) {
-    fragmentA(w, operands, ta, k, a);
+    fragmentA(w, operands, ta, a);
   } else {
-    if (!uniformDescriptor(w, r, operands[0], "A", bits) ||
-        !readOperand(w, r, Descriptor(bits), 16 * (w.id % 4), 16, k, ta, transA,
-                     [&](uint32_t m, uint32_t kk, float v) { a[m * k + kk] = v; }))
+    if (!readOperand(w, r, Descriptor(descriptorA), 16 * (w.id % 4), 16, k, ta, transA, false, a))
       return nullptr;
   }
-  for (uint32_t i = 0; i < 16 * k; ++i)
-    a[i] *= signA;
-  // B as the multiply wants it: [k][n/8][p][t] with n = 8j + 2t + p.
-  if (!uniformDescriptor(w, r, operands[registersA ? 4 : 1], "B", bits) ||
-      !readOperand(w, r, Descriptor(bits), 0, n, k, tb, transB,
-                   [&](uint32_t column, uint32_t kk, float v) {
-                     b[kk * n + (column & ~7u) + (column & 1) * 4 + (column >> 1 & 3)] = v * signB;
-                   }))
+  if (!readOperand(w, r, Descriptor(descriptorB), 0, n, k, tb, transB, true, b))
     return nullptr;
-  loadAccumulators(w, r, td, zero, acc);
-  handlers().wgmma(acc, a, b, k, n);
+  if (flags & 2)
+    negate(a, 16 * k);
+  if (flags & 4)
+    negate(b, n * k);
   WgmmaOp op;
-  op.places.assign(r->ext, r->ext + count);
-  storeAccumulators(w, r, td, zero, acc, op.values);
-  op.time = cta.races->agentClock(bulkAgent(w.id));
-  if (cta.launch->options.delivery == Delivery::Early) {
-    deliverWgmma(w, op);
-  } else {
-    for (uint32_t p : op.places)
-      for (int l = 0; l < 32; ++l)
-        place<uint32_t>(w, p)[l] = 0x7fffbad0u + static_cast<uint32_t>(l);
+  op.places = r->ext;
+  op.count = count;
+  op.singles = td == Type::F32;
+  bool poisoned = false;
+  if (WgmmaOp *before = pendingOn(me, r->ext)) {
+    if (td == Type::F32 && before->count == count) {
+      before->delivered = poisoned = true;
+      op.values = std::move(before->values);
+    } else {
+      deliverWgmma(w, me, *before);
+    }
   }
+  multiplyInto(w, r, td, zero, a, b, me, op.values);
+  op.time = time;
+  if (cta.launch->options.delivery == Delivery::Early)
+    deliverWgmma(w, me, op);
+  else if (!poisoned)
+    for (uint32_t i = 0; i < count; ++i) {
+      uint32_t *column = place<uint32_t>(w, r->ext[i]);
+      for (uint32_t l = 0; l < 32; ++l)
+        column[l] = 0x7fffbad0u + l;
+    }
   me.openWgmma.push_back(std::move(op));
   return r + 1;
 }

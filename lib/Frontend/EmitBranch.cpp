@@ -142,7 +142,7 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
   }
   case StatementKind::Over:
     if (once(branch.seen, statement, "join the sets with `and` or `or` in a `let`"))
-      branch.set = tensorNamed(statement.word);
+      emitSet(branch, statement);
     return;
   case StatementKind::Quantize:
     return emitWeights(branch, statement);
@@ -150,6 +150,26 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
     expectHere(statement, false, "the attention around the branch");
     return;
   }
+}
+
+/// `over name`: the keys of a set.
+void Emitter::emitSet(BranchState &branch, const Statement &statement) {
+  const Name &name = statement.word;
+  branch.set = tensorNamed(name);
+  if (!branch.set)
+    return;
+  auto type = cast<attn::AttnTensorType>(branch.set.getType());
+  auto key = cast<attn::AttnTensorType>((branch.key ? branch.key : operandNamed("K")).getType());
+  StringRef keys = key.getRank() < 2 ? StringRef() : key.getAxisName(key.getRank() - 2);
+  StringRef last = type.getRank() ? type.getAxisName(type.getRank() - 1) : StringRef();
+  if (!type.getElementType().isInteger(1))
+    error(name.range, "`over` takes a set, which is a tensor of conditions; `" + name.text + "` is not one")
+        .note(name.range, "compare, or use `top` or `cover`, as in `let keep[...] = top(" + name.text + " over p, n)`");
+  else if (!attn::isBlockOf(variant, last, keys))
+    error(name.range, formatv("the last axis of a set is the space of keys (`{0}` here) or blocks of it, found `{1}`", keys, last).str());
+  else
+    return;
+  branch.set = {};
 }
 
 Value Emitter::emitCount(const Expr *expr, StringRef what) {
@@ -188,6 +208,10 @@ void Emitter::emitWeights(BranchState &branch, const Statement &statement) {
     else
       branch.weightGroup = emitCount(value, "group");
   }
+  if (branch.weightFormat && branch.weightScale && !branch.weightGroup && *branch.weightScale > attn::largestNumber(*branch.weightFormat))
+    error(statement.word.range, formatv("weights reach 1, so `static {0}` goes beyond the largest number of {1}, {2}", *branch.weightScale,
+                                        statement.other.text, attn::largestNumber(*branch.weightFormat))
+                                    .str());
 }
 
 void Emitter::emitScore(BranchState &branch, const Statement &statement) {
@@ -250,6 +274,7 @@ void Emitter::emitBranch(const Statement &statement) {
     error(name.range, "`" + name.text + "` is declared twice");
     return;
   }
+  branches.push_back(name);
   auto bind = [&](StringRef result, Value value) {
     Symbol symbol{Symbol::Tensor, name.range, value};
     symbol.isBroken = !value;
@@ -291,6 +316,7 @@ std::pair<Value, Value> Emitter::emitMerge(const Expr *expr) {
     }
     if (part("out")->second.isBroken)
       return {};
+    usedBranches[branch->text] = true;
     outs.push_back(part("out")->second.value);
     lses.push_back(part("lse")->second.value);
     auto axes = [](Value v) { return cast<attn::AttnTensorType>(v.getType()).getAxes(); };

@@ -50,6 +50,14 @@ void Emitter::reportUnknownName(const Expr *expr, bool isFunction) {
                       .Cases({"q_idx", "i"}, "q")
                       .Cases({"score"}, "s")
                       .Default("");
+  if (auto it = namesOfStep.find(name); !isFunction && it != namesOfStep.end() && !inRecurrence) {
+    e.note(it->second, "it belongs to the step; a stage over time or the batch stands outside: write its own axes only, as in `let x[e]`");
+    return;
+  }
+  if (name == "out" && !isFunction) {
+    e.note(expr->anchor, "put the attention stage into `branch name { ... }` and use `name.out`");
+    return;
+  }
   bool fixIsFunction = llvm::is_contained(builtinNames(), fix);
   if (!fix.empty() && fixIsFunction == isFunction)
     e.fix(expr->anchor, fix, "did you mean `" + fix + "`?");
@@ -107,9 +115,13 @@ Value Emitter::emitCall(const Expr *expr) {
   }
   if (llvm::is_contained(builtinNames(), name))
     return emitBuiltin(expr, args);
-  if (name == "merge" || name == "dot" || name == "l2norm" || name == "rope")
+  if (name == "silu" || name == "softplus" || name == "relu" || name == "gelu" || name == "merge" || name == "dot" || name == "l2norm" || name == "rope")
     error(expr->anchor, "`" + name + "` is not a function")
-        .note(expr->anchor, name == "merge" ? "branches are merged by `out merge(a, b)`"
+        .note(expr->anchor, name == "silu"       ? "write `x * sigmoid(x)`"
+                            : name == "softplus" ? "write `max(x, 0) + ln(1 + exp(-abs(x)))`"
+                            : name == "relu"     ? "write `max(x, 0)`"
+                            : name == "gelu"     ? "write `0.5 * x * (1 + erf(x / sqrt(2.0)))`"
+                            : name == "merge" ? "branches are merged by `out merge(a, b)`"
                             : name == "dot" ? "write `sum(x * y for d)`"
                                             : "specs define it by `def`, as those of the gallery do");
   else

@@ -108,6 +108,8 @@ Value Emitter::emitInteger(const Expr *expr, int64_t value) {
 }
 
 Symbol *Emitter::lookup(StringRef name) {
+  if (name.contains('.'))
+    usedBranches[name.split('.').first] = true;
   if (auto it = scope.find(name); it != scope.end())
     return &it->second;
   if (auto it = fileScope.find(name); it != fileScope.end())
@@ -162,7 +164,7 @@ Value Emitter::emitName(const Expr *expr) {
   case Symbol::Tensor:
     if (symbol->isState && context->isScratch) {
       error(expr->range, "a `let` without axes cannot read the state `" + name + "`, which changes within a step")
-          .note(symbol->range, "declared here");
+          .note(symbol->range, "declared here; a tensor of the step has axes, as in `let x[e] = ...`");
       return {};
     }
     return symbol->isBroken ? Value() : emitRead(expr, name, symbol->value, symbol->range);

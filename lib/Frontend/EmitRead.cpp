@@ -83,7 +83,7 @@ Value Emitter::emitIndex(const Expr *expr) {
   }
   if (symbol->isState && context->isScratch) {
     error(expr->range, "a `let` without axes cannot read the state `" + name + "`, which changes within a step")
-        .note(symbol->range, "declared here");
+        .note(symbol->range, "declared here; a tensor of the step has axes, as in `let x[e] = ...`");
     return {};
   }
   return symbol->isBroken ? Value() : emitRead(expr, name, symbol->value, symbol->range);
@@ -152,8 +152,8 @@ Value Emitter::emitRead(const Expr *expr, StringRef name, Value tensor, SMRange 
             .fix(expr->range, example, "for example `" + example + "`");
       else
         error(expr->range, formatv("`{0}` is a tensor, and its axis `{1}` has no value in {2}", name, axis, context->what).str())
-            .note(expr->range, formatv("reduce over it, as in `sum({0} for {1})`, or write an index, as in `{0}[{1} = 0]`",
-                                       name, axis)
+            .note(expr->range, formatv("reduce over it, as in `sum({0} for {1}{2})`, or write an index, as in `{0}[{1} = 0]`",
+                                       name, axis, axis == "h" && context->coordinates.count("g") ? " in g" : "")
                                    .str());
       return {};
     }

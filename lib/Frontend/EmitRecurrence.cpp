@@ -52,10 +52,10 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
   llvm::StringSet<> ofStep; // states, and tensors of the step
   for (const Statement &s : body)
     if (s.kind == StatementKind::State)
-      ofStep.insert(s.word.text);
+      ofStep.insert(s.word.text), namesOfStep[s.word.text] = s.word.range;
     else if (s.kind == StatementKind::Let && s.definition.axes &&
              llvm::none_of(*s.definition.axes, [&](const Name &axis) { return axis.text == time || isBatch(axis.text); }))
-      ofStep.insert(s.definition.name.text);
+      ofStep.insert(s.definition.name.text), namesOfStep[s.definition.name.text] = s.definition.name.range;
   auto isStage = [&](const Statement &s) {
     switch (s.kind) {
     case StatementKind::Let:

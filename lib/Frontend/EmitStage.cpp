@@ -220,8 +220,14 @@ void Emitter::emitQuantize(const Statement &statement) {
   double epsilon = 0;
   FloatAttr largest, fixed;
   bool isAsymmetric = false;
+  llvm::StringMap<SMRange> given;
   for (const Option &option : statement.options) {
     StringRef word = option.word.text;
+    auto [earlier, isNew] = given.try_emplace(word, option.word.range);
+    if (!isNew) {
+      error(option.word.range, "`" + word + "` is written twice").note(earlier->second, "first written here");
+      return;
+    }
     if (option.list) {
       if (!emitKeys(word == "per" ? group : smooth, type, *option.list, option.word.range))
         return;
@@ -248,15 +254,28 @@ void Emitter::emitQuantize(const Statement &statement) {
                                                    : "`" + word.str() + "` needs a number that is written out");
         return;
       }
+      double most = attn::largestNumber(*format);
       if (word == "epsilon")
         epsilon = *number;
       if (word == "largest")
         largest = builder.getF64FloatAttr(*number);
       if (word == "static")
         fixed = builder.getF64FloatAttr(*number);
+      bool isWrong = word == "largest" ? *number <= 0 || *number > most : word == "static" ? *number <= 0 : *number < 0;
+      if (isWrong) {
+        error(option.value->range,
+              word == "largest" ? formatv("the largest number is above 0 and at most {0}, which is that of {1}", most, statement.other.text).str()
+              : word == "static" ? std::string("a scale is above 0")
+                                 : std::string("`epsilon` is at least 0"));
+        return;
+      }
     }
   }
-  bool hasScale = *format < attn::Format::F16;
+  if (fixed && (largest || !group.empty())) {
+    error(given["static"], formatv("`static` gives the scale, so `{0}` has nothing to say", largest ? "largest" : "per").str());
+    return;
+  }
+  bool hasScale = *format < attn::Format::F16 && !fixed;
   if (hasScale == group.empty()) {
     error(statement.other.range, hasScale ? "say what shares a scale, as in `per [b, g, kv]`"
                                           : "`" + statement.other.text.str() + "` has no scale, so nothing shares one");

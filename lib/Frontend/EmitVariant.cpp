@@ -134,6 +134,9 @@ void Emitter::emit(const Attention &attention) {
   out = lse = {};
   outputs.clear();
   lateOutputs.clear();
+  branches.clear();
+  usedBranches.clear();
+  namesOfStep.clear();
   numOperations = 0;
 
   builder.setInsertionPointToEnd(module.getBody());
@@ -181,6 +184,11 @@ void Emitter::emit(const Attention &attention) {
   }
   if (!reporter.hasErrors())
     emitReturn(attention);
+  for (const Name &branch : branches)
+    if (!reporter.hasErrors() && !usedBranches.count(branch.text))
+      error(branch.range, "nothing uses the branch `" + branch.text + "`")
+          .note(branch.range, "its results are " + branch.text + ".out, " + branch.text + ".lse and " + branch.text +
+                                  ".p: add `out " + branch.text + ".out`, say");
 }
 
 void Emitter::emitParam(const Param &param) {

@@ -107,6 +107,7 @@ private:
   // EmitBranch.cpp
   void emitBranchStatement(BranchState &branch, const Statement &statement);
   void emitBranch(const Statement &statement);
+  void emitSet(BranchState &branch, const Statement &statement);
   /// A number of keys that does not depend on the row: `tile`, `group`.
   mlir::Value emitCount(const Expr *expr, llvm::StringRef what);
   void emitWeights(BranchState &branch, const Statement &statement);
@@ -209,11 +210,16 @@ private:
   const Expr *outExpr = nullptr;
   mlir::Value out, lse;
   std::vector<std::pair<Name, mlir::Value>> outputs;
+  /// Branches, and whether anything reads a result of them.
+  std::vector<Name> branches;
+  llvm::StringMap<bool> usedBranches;
   llvm::SmallVector<const Statement *> lateOutputs;
 
   // The recurrence that is being emitted.
   llvm::StringMap<mlir::Value> stepCoordinates;
   std::vector<std::string> stateNames;
+  /// States and tensors of the step, for messages about what stands outside of it.
+  llvm::StringMap<llvm::SMRange> namesOfStep;
   llvm::StringMap<mlir::Value> groupStarts;
   /// What each step puts out, by name.
   std::vector<std::pair<std::string, mlir::Value>> stepOuts;

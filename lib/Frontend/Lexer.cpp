@@ -125,6 +125,8 @@ std::vector<Token> attnc::frontend::tokenize(StringRef source, Reporter &reporte
                                  : std::string("unexpected character outside of ASCII"));
     if (!word.empty())
       error.fix(token.range(), word, "write `" + word.trim() + "`");
+    else if (c == '^')
+      error.note(token.range(), "a power is written `pow(x, y)`, a square root `sqrt(x)`");
   }
   push(TokenKind::EndOfFile, 0);
   tokens.back().text = StringRef(source.data() + source.size(), 0);

@@ -244,6 +244,14 @@ bool Parser::reportUnknownStatement(const Token &token) {
   take();
   if (token.is(TokenKind::Unknown))
     return false;
+  bool isUpdate = token.is(TokenKind::Identifier) && !peekSecond().is(TokenKind::EndOfFile) &&
+                  (peek().is(TokenKind::Plus) || peek().is(TokenKind::Minus) || peek().is(TokenKind::Star)) &&
+                  peekSecond().is(TokenKind::Assign);
+  if (isUpdate) {
+    reporter.error(peek().range(), "there is no `" + peek().text + "=`")
+        .note(token.range(), "write `" + token.text + " = " + token.text + " " + peek().text + " ...`");
+    return false;
+  }
   auto error = reporter.error(token.range(), "expected a statement, found " + describe(token));
   if (!token.is(TokenKind::Identifier))
     return false;

@@ -260,7 +260,7 @@ void AttendStage::roundWeights(llvm::MutableArrayRef<double> weights) const {
     auto members = weights.slice(first, std::min(group, weights.size() - first));
     double scale = 1;
     if (weightGroup)
-      scale = roundToFormat(*llvm::max_element(members) * factor / largestOf(format), attn::Format::F8E4M3);
+      scale = roundToFormat(*llvm::max_element(members) * factor / attn::largestNumber(format), attn::Format::F8E4M3);
     for (double &w : members)
       w = scale == 0 ? 0 : roundToFormat(w * factor / scale, format) * scale / factor;
   }

@@ -17,23 +17,22 @@ namespace {
 /// Bits of a floating-point format: precision counts the leading one, `minExponent` is of the smallest normal number.
 struct FloatFormat {
   int precision, minExponent;
-  double largest;
 };
 
 FloatFormat floatFormat(Format format) {
   switch (format) {
   case Format::F8E4M3:
-    return {4, -6, 448};
+    return {4, -6};
   case Format::F8E5M2:
-    return {3, -14, 57344};
+    return {3, -14};
   case Format::F4E2M1:
-    return {2, 0, 6};
+    return {2, 0};
   case Format::F16:
-    return {11, -14, 65504};
+    return {11, -14};
   case Format::BF16:
-    return {8, -126, 0x1.FEp127};
+    return {8, -126};
   default:
-    return {24, -126, 0x1.FFFFFEp127};
+    return {24, -126};
   }
 }
 
@@ -44,14 +43,10 @@ double roundWhole(double value, Rounding rounding) {
 }
 } // namespace
 
-double attnc::reference::largestOf(Format format) {
-  return format == Format::Int8 ? 127 : format == Format::Int4 ? 7 : floatFormat(format).largest;
-}
-
 double attnc::reference::roundToFormat(double value, Format format, Rounding rounding) {
   if (std::isnan(value))
     return value;
-  double largest = largestOf(format);
+  double largest = attn::largestNumber(format);
   if (format == Format::Int8 || format == Format::Int4)
     return std::fmax(-largest - 1, std::fmin(largest, roundWhole(value, rounding)));
   if (value == 0 || std::isinf(value))
@@ -100,9 +95,11 @@ public:
         centred[i] -= shift[i];
       }
     }
-    if (!group) {
+    if (!group) { // no scale, or one that is given
       for (size_t i = 0; i < count; ++i)
-        result.data[i] = roundToFormat(centred[i], op.getFormat(), op.getRounding()) + shift[i];
+        result.data[i] = (op.getStaticScale() ? symmetric(centred[i], 0)
+                                              : roundToFormat(centred[i], op.getFormat(), op.getRounding())) +
+                         shift[i];
       return;
     }
     struct Range {
@@ -132,7 +129,7 @@ private:
   }
 
   double symmetric(double x, double largest) const {
-    double most = op.getLargest() ? op.getLargest()->convertToDouble() : largestOf(op.getFormat());
+    double most = op.getLargest() ? op.getLargest()->convertToDouble() : attn::largestNumber(op.getFormat());
     double scale = scaleOf(op.getStaticScale() ? op.getStaticScale()->convertToDouble() : largest / most);
     if (scale == 0)
       return 0;

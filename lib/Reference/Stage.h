@@ -51,8 +51,6 @@ private:
 
 /// `value` rounded to a storage format; ints round to whole numbers. Saturates at the largest number of the format.
 double roundToFormat(double value, attn::Format format, attn::Rounding rounding = attn::Rounding::HalfEven);
-/// The largest number of a format.
-double largestOf(attn::Format format);
 
 } // namespace attnc::reference
 

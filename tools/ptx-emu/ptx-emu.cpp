@@ -6,11 +6,15 @@
 #include "Npy.h"
 #include "attnc/Emulator/Emulator.h"
 #include "attnc/Emulator/Memory.h"
+#include "attnc/Emulator/TensorMap.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 
@@ -29,9 +33,13 @@ options:
   --cluster X[,Y[,Z]]  thread blocks per cluster (default 1)
   --shared BYTES       dynamic shared memory (default 0)
   --device NAME        sm_80 (default), sm_86, sm_89, sm_90, sm_90a, sm_100a, sm_120a
-  --delivery POLICY    of asynchronous copies: early, late (default), random:SEED
+  --delivery POLICY    of asynchronous copies: early, late (default), random:SEED,
+                       all (under each; results must be equal)
   --schedule POLICY    of warps: rr (default), random:SEED
   --no-checks          only bounds and alignment
+  --thorough           also races in global memory and between lanes of a warp
+  --repeat N           run N times and print the emulator's own speed, which says
+                       nothing about the kernel's on a device
   --counters FILE      write counters per kernel and PTX line as JSON ('-': stdout)
   --list               list the kernels and their parameters and exit
   --help
@@ -41,6 +49,8 @@ arguments, in the order of the kernel's parameters:
   in:FILE.npy                                an array to read
   inout:FILE.npy:RESULT.npy                  an array to read and write
   out:RESULT.npy:TYPE:D0,D1,..               an uninitialized array to write
+  map:BOX:SWIZZLE:ARRAY                      a tensor map of one of these arrays: box as
+                                             D0,D1,.., swizzle 0, 32, 64 or 128 bytes
 )";
 
 namespace {
@@ -56,6 +66,7 @@ struct Command {
   LaunchConfig config;
   Options options = optionsFromEnvironment();
   bool list = false;
+  uint64_t repeat = 1;
   std::vector<std::string> arguments;
   std::vector<char> params;
   std::vector<Output> outputs;
@@ -85,11 +96,12 @@ Dim3 dimensions(const std::string &text, const std::string &what) {
 
 /// Policies are spelled as in the environment, and go through the same reader.
 void setPolicy(Command &c, const char *variable, const char *value) {
-  bool counters = c.options.counters, checks = c.options.checks;
+  bool counters = c.options.counters, checks = c.options.checks, thorough = c.options.thorough;
   setenv(variable, value, 1);
   c.options = optionsFromEnvironment();
   c.options.counters = counters;
   c.options.checks = checks;
+  c.options.thorough = thorough;
 }
 
 Command parseCommand(int argc, char **argv) {
@@ -122,8 +134,12 @@ Command parseCommand(int argc, char **argv) {
       setPolicy(c, "ATTNC_EMU_SCHEDULE", value());
     else if (a == "--no-checks")
       c.options.checks = false;
+    else if (a == "--thorough")
+      c.options.thorough = true;
     else if (a == "--counters")
       c.counters = value(), c.options.counters = true;
+    else if (a == "--repeat")
+      c.repeat = std::max<uint64_t>(1, numbers(value(), a).at(0));
     else if (a == "--list")
       c.list = true;
     else if (a[0] == '-' && a.size() > 1)
@@ -144,11 +160,91 @@ template <class T> void push(Command &c, T v) {
                   reinterpret_cast<char *>(&v) + sizeof v);
 }
 
-void addArgument(Command &c, Machine &m, const std::string &text) {
+std::vector<std::string> split(const std::string &text) {
   std::vector<std::string> part;
   std::stringstream in(text);
   for (std::string item; std::getline(in, item, ':');)
     part.push_back(item);
+  return part;
+}
+
+struct Placed {
+  uint64_t address;
+  std::string descr;
+  std::vector<uint64_t> shape;
+};
+
+/// An array argument, in device memory.
+Placed placeArray(Command &c, Machine &m, const std::string &text) {
+  std::vector<std::string> part = split(text);
+  auto need = [&](size_t n) {
+    if (part.size() != n)
+      bad("malformed argument '" + text + "'; see --help");
+  };
+  const std::string kind = part.empty() ? "" : part[0];
+  Array a;
+  std::string result;
+  if (kind == "in") {
+    need(2);
+    a = readNpy(part[1]);
+  } else if (kind == "inout") {
+    need(3);
+    a = readNpy(part[1]);
+    result = part[2];
+  } else if (kind == "out") {
+    need(4);
+    a.descr = descrFor(part[2]);
+    a.shape = numbers(part[3], "shape");
+    result = part[1];
+  } else {
+    bad("unknown kind of argument '" + text + "'; see --help");
+  }
+  uint64_t bytes = a.count() * a.elementBytes();
+  uint64_t p = m.memory().allocate(std::max<uint64_t>(bytes, 1), text);
+  if (!p)
+    bad("no device memory for argument '" + text + "'");
+  m.memory().write(p, a.bytes.data(), a.bytes.size());
+  Placed placed{p, a.descr, a.shape};
+  if (!result.empty())
+    c.outputs.push_back({result, p, std::move(a)});
+  return placed;
+}
+
+/// Appends the tensor map of an array, dense and in its own type.
+void pushMap(Command &c, const Placed &array, std::vector<uint64_t> box, uint64_t swizzle) {
+  static constexpr const char *types[] = {"|u1", "<u2", "<u4", "<i4", "<u8",
+                                          "<i8", "<f2", "<f4", "<f8"}; // in the driver's order
+  const auto *type = std::find(std::begin(types), std::end(types), array.descr);
+  size_t rank = array.shape.size();
+  if (type == std::end(types) || box.size() != rank || rank < 1 || rank > 5)
+    bad("a tensor map needs an array of 1 to 5 dimensions, a box of as many, and a type that the "
+        "driver knows");
+  uint64_t dims[5], strides[5], pitch = array.descr[2] - '0';
+  uint32_t boxes[5], steps[5] = {1, 1, 1, 1, 1};
+  for (size_t i = 0; i < rank; ++i) {
+    dims[i] = array.shape[rank - 1 - i];
+    boxes[i] = static_cast<uint32_t>(box[rank - 1 - i]);
+    pitch *= dims[i];
+    strides[i] = pitch;
+  }
+  TensorMap map;
+  std::string why = encodeTiled(map, static_cast<int>(type - types), static_cast<uint32_t>(rank),
+                                array.address, dims, strides, boxes, steps, 0,
+                                swizzle == 0     ? 0
+                                : swizzle == 32  ? 1
+                                : swizzle == 64  ? 2
+                                : swizzle == 128 ? 3
+                                                 : -1,
+                                0);
+  if (!why.empty())
+    bad("tensor map: " + why);
+  c.params.resize((c.params.size() + 63) / 64 * 64);
+  const char *bytes = reinterpret_cast<const char *>(&map);
+  c.params.insert(c.params.end(), bytes, bytes + sizeof map);
+}
+
+void addArgument(Command &c, Machine &m, const std::string &text) {
+  std::vector<std::string> part = split(text);
   auto need = [&](size_t n) {
     if (part.size() != n)
       bad("malformed argument '" + text + "'; see --help");
@@ -174,31 +270,14 @@ void addArgument(Command &c, Machine &m, const std::string &text) {
     return push(c, static_cast<float>(real()));
   if (kind == "f64")
     return push(c, real());
-  Array a;
-  std::string result;
-  if (kind == "in") {
-    need(2);
-    a = readNpy(part[1]);
-  } else if (kind == "inout") {
-    need(3);
-    a = readNpy(part[1]);
-    result = part[2];
-  } else if (kind == "out") {
-    need(4);
-    a.descr = descrFor(part[2]);
-    a.shape = numbers(part[3], "shape");
-    result = part[1];
-  } else {
-    bad("unknown kind of argument '" + text + "'; see --help");
+  if (kind == "map") {
+    if (part.size() < 4)
+      bad("malformed argument '" + text + "'; see --help");
+    size_t array = part[0].size() + part[1].size() + part[2].size() + 3;
+    Placed placed = placeArray(c, m, text.substr(array));
+    return pushMap(c, placed, numbers(part[1], "box"), numbers(part[2], "swizzle").at(0));
   }
-  uint64_t bytes = a.count() * a.elementBytes();
-  uint64_t p = m.memory().allocate(std::max<uint64_t>(bytes, 1), text);
-  if (!p)
-    bad("no device memory for argument '" + text + "'");
-  m.memory().write(p, a.bytes.data(), a.bytes.size());
-  push(c, p);
-  if (!result.empty())
-    c.outputs.push_back({result, p, std::move(a)});
+  push(c, placeArray(c, m, text).address);
 }
 
 const Kernel &chooseKernel(const Command &c, const LoadedModule &module) {
@@ -232,6 +311,14 @@ int listKernels(const LoadedModule &module) {
   return 0;
 }
 
+/// Of this thread, which is all the emulator uses; wall time would measure who else is on the
+/// machine.
+double processorSeconds() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
 int execute(Command &c) {
   std::ifstream in(c.file);
   if (!in)
@@ -254,7 +341,22 @@ int execute(Command &c) {
   if (c.arguments.size() != wanted)
     bad("kernel takes " + std::to_string(wanted) + " arguments, got " +
         std::to_string(c.arguments.size()));
-  LaunchResult r = machine.launch(kernel, c.config, c.params.data(), c.params.size());
+  LaunchResult r;
+  std::vector<double> seconds;
+  for (uint64_t i = 0; i < c.repeat && r.ok; ++i) {
+    double start = processorSeconds();
+    r = machine.launch(kernel, c.config, c.params.data(), c.params.size());
+    seconds.push_back(processorSeconds() - start);
+  }
+  if (c.repeat > 1 && r.ok) {
+    std::sort(seconds.begin(), seconds.end());
+    double median = seconds[seconds.size() / 2];
+    printf("{\"kernel\": \"%s\", \"emulated\": true, \"median_s\": %.6f, \"best_s\": %.6f, "
+           "\"tensor_flops\": %llu, \"warp_instructions\": %llu}\n",
+           functionOf(kernel).name.c_str(), median, seconds[0],
+           static_cast<unsigned long long>(r.counters.tensorFlops),
+           static_cast<unsigned long long>(r.counters.warpInstructions));
+  }
   if (!c.counters.empty()) {
     std::string json = toJson(kernel, r.counters);
     if (c.counters == "-")

@@ -39,12 +39,15 @@ struct Profile {
 /// Throws std::invalid_argument with the list of names otherwise.
 Profile profileFor(std::string_view name);
 
-/// When an asynchronous copy takes effect. Every legal program gives the same result under all.
-enum class Delivery : uint8_t { Early, Late, Random };
+/// When an asynchronous copy takes effect. Every legal program gives the same result under all. `All`
+/// runs a launch under each, random with five seeds, on the same memory, and reports a difference in
+/// what it leaves there.
+enum class Delivery : uint8_t { Early, Late, Random, All };
 
 /// How a launch is executed and checked.
 struct Options {
   bool checks = true; ///< initialisation, races, pending copies; bounds are always checked
+  bool thorough = false; ///< with `checks`: races in global memory and between lanes; slow
   Delivery delivery = Delivery::Late;
   uint64_t seed = 1;     ///< of Random delivery and of the scheduler when `shuffle` is set
   bool shuffle = false;  ///< run ready warps in random instead of round-robin order
@@ -62,7 +65,8 @@ struct Dim3 {
 struct LaunchConfig {
   Dim3 grid, block;
   uint32_t dynamicSharedBytes = 0;
-  Dim3 cluster = {}; ///< 1 x 1 x 1 without clusters
+  Dim3 cluster = {};               ///< 1 x 1 x 1 without clusters
+  bool nonPortableCluster = false; ///< up to 16 blocks instead of 8
 };
 
 /// What one memory instruction did. Sectors are 32 bytes of global memory, wavefronts are passes
@@ -107,6 +111,11 @@ uint32_t localBytes(const Kernel &kernel);
 /// The most 32-bit registers live at once in the PTX; ptxas may need more or fewer.
 uint32_t maxLiveRegisters(const Kernel &kernel);
 
+/// What the decoder knows, for tests of coverage: the opcodes, and every form of the scalar ones as
+/// it is written, such as "fma.rn.ftz.f32".
+std::vector<std::string> decodedOpcodes();
+std::vector<std::string> scalarForms();
+
 /// Writes counters as JSON, per kernel and per PTX line.
 std::string toJson(const Kernel &kernel, const Counters &counters);
 
@@ -146,6 +155,11 @@ public:
                       size_t paramBytes);
 
 private:
+  LaunchResult launchOnce(const Kernel &kernel, const LaunchConfig &config, const void *params,
+                          size_t paramBytes, const Options &options);
+  LaunchResult launchAllDeliveries(const Kernel &kernel, const LaunchConfig &config,
+                                   const void *params, size_t paramBytes);
+
   Profile prof;
   Options opts;
   std::unique_ptr<DeviceMemory> mem;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace attnc::emu {
 
@@ -55,14 +56,25 @@ public:
   /// The first byte of the range that was never written, or 0.
   uint64_t firstUninitialized(uint64_t address, uint64_t bytes) const;
 
-  /// Generic addresses: [sharedWindow, +sharedWindowBytes) is shared memory of the cluster (rank in
-  /// bits 24 and up), [localWindow, ..) the thread's local memory, [paramWindow, ..) its
-  /// parameters.
+  /// Contents and initialisation of all live allocations.
+  struct Image {
+    uint64_t begin;
+    std::vector<char> bytes;
+    std::vector<uint8_t> shadow;
+  };
+  std::vector<Image> save() const;
+  void restore(const std::vector<Image> &images);
+  /// The first byte that differs from the images, or 0.
+  uint64_t firstDifference(const std::vector<Image> &images) const;
+
+  /// Generic addresses: [sharedWindow, +sharedWindowBytes) is shared memory, [localWindow, ..) the
+  /// thread's local memory, [paramWindow, ..) its parameters. Bits 24 and up of a shared address
+  /// are zero for the block's own memory; mapa puts the rank of a block in the cluster plus one.
   uint64_t sharedWindow() const { return base + arenaBytes; }
   uint64_t localWindow() const { return sharedWindow() + sharedWindowBytes; }
   uint64_t paramWindow() const { return localWindow() + localWindowBytes; }
   static constexpr uint64_t arenaBytes = 64ull << 30;
-  static constexpr uint64_t sharedWindowBytes = 16ull << 24;
+  static constexpr uint64_t sharedWindowBytes = 32ull << 24;
   static constexpr uint64_t localWindowBytes = 1ull << 24;
   static constexpr uint64_t paramWindowBytes = 1ull << 16;
 

@@ -78,7 +78,8 @@ Type parseType(std::string_view name);
 const char *nameOf(Type t);
 
 /// State spaces a variable or an access can name. `Generic` is an access without a space.
-enum class Space : uint8_t { Generic, Global, Shared, Local, Param, Const };
+/// `SharedCluster` is the shared memory of any block of the cluster.
+enum class Space : uint8_t { Generic, Global, Shared, Local, Param, Const, SharedCluster };
 
 /// Special registers. The order is that of `specialNames` in Parser.cpp.
 enum class Special : uint8_t {
@@ -206,6 +207,7 @@ struct Function {
   uint32_t maxntid[3] = {0, 0, 0};
   uint32_t reqntid[3] = {0, 0, 0};
   uint32_t reqCluster[3] = {0, 0, 0};
+  uint32_t maxClusterRank = 0;
   uint32_t maxnreg = 0;
   uint32_t minnctapersm = 0;
   SourcePos pos;

@@ -62,6 +62,21 @@ static const ErrorInfo errors[] = {
     {notSupported, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
 };
 
+void destroyContext(State &s) {
+  for (ModuleHandle *m : s.modules)
+    delete m;
+  for (EventHandle *e : s.events)
+    delete e;
+  for (void *stream : s.streams)
+    delete static_cast<char *>(stream);
+  s.modules.clear();
+  s.functions.clear();
+  s.events.clear();
+  s.streams.clear();
+  s.machine = std::make_unique<Machine>(s.machine->profile(), s.machine->options());
+  s.sticky = success;
+}
+
 } // namespace attnc::emu::driver
 
 ATTNC_EMU_EXPORT CUresult cuInit(unsigned) {
@@ -262,7 +277,19 @@ ATTNC_EMU_EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice) {
   std::lock_guard<std::mutex> guard(s.lock);
   if (s.primaryRetains == 0)
     return invalidContext;
-  --s.primaryRetains;
+  if (--s.primaryRetains == 0)
+    destroyContext(s);
+  return success;
+}
+
+ATTNC_EMU_EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
+  State &s = state();
+  std::lock_guard<std::mutex> guard(s.lock);
+  if (!s.initialized)
+    return notInitialized;
+  if (device)
+    return invalidDevice;
+  destroyContext(s);
   return success;
 }
 

@@ -12,6 +12,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
 
 using namespace attnc::emu;
 using namespace attnc::emu::driver;
@@ -51,6 +54,19 @@ bool looksLikeText(const char *image) {
          memcmp(image, "\x50\xed\x55\xba", 4) != 0;      // fat binary
 }
 
+/// The PTX that ATTNC_EMU_PTX names, which is loaded in place of what the program passes: for
+/// kernels edited by hand, or by test/Emulator/mutate.py. Empty when the variable is not set.
+std::string substitute() {
+  const char *path = std::getenv("ATTNC_EMU_PTX");
+  if (!path || !*path)
+    return "";
+  std::ifstream in(path);
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  if (text.empty())
+    throw std::runtime_error(std::string("cannot read '") + path + "', named by ATTNC_EMU_PTX");
+  return text;
+}
+
 CUresult load(void **module, const void *image, JitLog &info, JitLog &error) {
   ATTNC_EMU_ENTER(s);
   if (!module || !image)
@@ -62,7 +78,8 @@ CUresult load(void **module, const void *image, JitLog &info, JitLog &error) {
   }
   auto handle = std::make_unique<ModuleHandle>();
   try {
-    handle->loaded = s.machine->load(text);
+    std::string other = substitute();
+    handle->loaded = s.machine->load(other.empty() ? text : other.c_str());
   } catch (const std::exception &e) {
     std::string message = std::string("ptx emulator: ") + e.what() + "\n";
     error.write(message);
@@ -122,10 +139,16 @@ void appendCounters(const Kernel &kernel, const Counters &counters) {
   }
 }
 
-CUresult launch(FunctionHandle *f, const LaunchConfig &config, void **params, void **extra) {
+CUresult launch(FunctionHandle *f, LaunchConfig config, void **params, void **extra) {
   ATTNC_EMU_ENTER(s);
   if (!s.functions.count(f))
     return invalidHandle;
+  const int *cluster = &f->attributes[11]; // CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH and so on
+  if (config.cluster.count() == 1 && cluster[0] > 0)
+    config.cluster = {static_cast<uint32_t>(cluster[0]),
+                      static_cast<uint32_t>(std::max(1, cluster[1])),
+                      static_cast<uint32_t>(std::max(1, cluster[2]))};
+  config.nonPortableCluster = f->attributes[14] != 0;
   if (config.dynamicSharedBytes > static_cast<uint32_t>(f->maxDynamicShared)) {
     publishReport(s, "ptx emulator: launch asks for " + std::to_string(config.dynamicSharedBytes) +
                          " bytes of dynamic shared memory, the function allows " +
@@ -145,7 +168,10 @@ CUresult launch(FunctionHandle *f, const LaunchConfig &config, void **params, vo
   if (r.ok)
     return success;
   publishReport(s, r.report);
-  return codeFor(r.kind);
+  CUresult code = codeFor(r.kind);
+  if (code >= illegalAddress && code <= launchFailed)
+    s.sticky = code;
+  return code;
 }
 
 } // namespace
@@ -202,6 +228,8 @@ ATTNC_EMU_EXPORT CUresult cuModuleGetFunction(void **function, void *module, con
   if (!slot) {
     slot = std::make_unique<FunctionHandle>();
     slot->kernel = k;
+    for (int i = 0; i < 3; ++i)
+      slot->attributes[11 + i] = static_cast<int>(functionOf(*k).reqCluster[i]);
     slot->maxDynamicShared =
         static_cast<int>(s.machine->profile().sharedPerBlock - staticSharedBytes(*k));
     s.functions.insert(slot.get());
@@ -267,6 +295,8 @@ ATTNC_EMU_EXPORT CUresult cuFuncSetAttribute(void *function, int attribute, int 
     return invalidHandle;
   if (attribute < 8 || attribute > 15)
     return invalidValue;
+  if (attribute >= 11 && attribute <= 13 && functionOf(*f->kernel).reqCluster[0])
+    return invalidValue; // fixed by .reqnctapercluster
   if (attribute == 8) {
     int limit = static_cast<int>(s.machine->profile().sharedPerBlockOptin) -
                 static_cast<int>(staticSharedBytes(*f->kernel));

@@ -5,8 +5,8 @@
 // through dlsym exactly as a runtime would.
 //
 // The driver is synchronous: a launch returns when the kernel has ended, and returns its error at
-// once. Errors are not sticky, because a test run that provokes one fault wants to go on; the real
-// driver would refuse everything afterwards.
+// once. As with the real driver the error of a kernel is sticky: it corrupts the context, every
+// call returns it, and only a new context (cuDevicePrimaryCtxReset, or destroying this one) helps.
 #pragma once
 
 #include "attnc/Emulator/Emulator.h"
@@ -79,6 +79,7 @@ struct State {
   std::string lastReport;
   unsigned long long instructions = 0; ///< warp instructions of all launches, the emulated clock
   int primaryRetains = 0;
+  CUresult sticky = success; ///< the error of the kernel that corrupted the context
 };
 
 /// The one instance; never destroyed, since callers may use the driver from their own destructors.
@@ -87,6 +88,9 @@ State &state();
 /// The context handle, and whether this thread has made it current.
 void *contextHandle();
 bool &contextIsCurrent();
+
+/// Frees all that belongs to the context and gives it a fresh device memory.
+void destroyContext(State &s);
 
 /// Stores a report for attnc_emu_last_report and prints it to stderr once.
 void publishReport(State &s, const std::string &report);
@@ -98,6 +102,8 @@ void publishReport(State &s, const std::string &report);
   if (!s.initialized)                                                                              \
     return notInitialized;                                                                         \
   if (!contextIsCurrent())                                                                         \
-  return invalidContext
+    return invalidContext;                                                                         \
+  if (s.sticky != success)                                                                         \
+  return s.sticky
 
 } // namespace attnc::emu::driver

@@ -166,6 +166,68 @@ TEST_F(Check, AsyncCopyNeedsWaitAndBarrier) {
   }
 }
 
+// Accesses of whole chunks of sixteen bytes have entries of their own in the race detector, and
+// plain ones go a quick way; with counters on they all go the general way. Both must say the same.
+TEST_F(Check, ChunksAndWords) {
+  // r3: this thread's chunk, r4: the other warp's; r5, r6: words there.
+  const std::string places =
+      "shl.b32 %r3, %r0, 4; add.u32 %r3, %r3, %r2; shl.b32 %r4, %r0, 4;"
+      "xor.b32 %r4, %r4, 512; add.u32 %r4, %r4, %r2;"
+      "cvt.u64.u32 %rd3, %r0; shl.b64 %rd3, %rd3, 4; add.u64 %rd3, %rd0, %rd3;"
+      "setp.lt.u32 %p0, %r0, 32; mov.u32 %r7, 0;";
+  const std::string fill = "st.shared.v4.u32 [%r3], {%r0, %r0, %r0, %r0};", bar = "bar.sync 0;",
+                    copy = "cp.async.cg.shared.global [%r4], [%rd3], 16; cp.async.wait_all;",
+                    readWords = "ld.shared.u32 %r5, [%r3+4];",
+                    readChunk = "ld.shared.v4.u32 {%r5, %r6, %r7, %r8}, [%r3];";
+  struct Case {
+    const char *name;
+    std::string body;
+    const char *kind; ///< "" for a clean run
+  };
+  const Case cases[] = {
+      {"chunk write, word read", "@%p0 " + fill + "@!%p0 ld.shared.u32 %r5, [%r4];", "race"},
+      {"with barrier", "@%p0 " + fill + bar + "@!%p0 ld.shared.u32 %r5, [%r4];", ""},
+      {"word read, copy", fill + bar + readWords + copy, "race"},
+      {"word read, barrier, copy", fill + bar + readWords + bar + copy, ""},
+      {"chunk read, copy", fill + bar + readChunk + copy, "race"},
+      {"chunk read, barrier, copy", fill + bar + readChunk + bar + copy, ""},
+      {"chunk read, word write", fill + bar + readChunk + "st.shared.u32 [%r4+8], %r0;", "race"},
+      {"word write into a chunk, chunk read",
+       fill + bar + "@%p0 st.shared.u32 [%r4+8], %r0;@!%p0 " + readChunk, "race"},
+      {"halves of a chunk by two warps",
+       "@%p0 st.shared.v2.u32 [%r3], {%r0, %r0};@!%p0 st.shared.v2.u32 [%r4+8], {%r0, %r0};" + bar +
+           "@%p0 " + readChunk,
+       ""},
+      {"half a chunk is not a chunk", "st.shared.v2.u32 [%r3], {%r0, %r0};" + bar + readChunk,
+       "uninitialized-read"},
+      {"copy not waited for",
+       "cp.async.cg.shared.global [%r3], [%rd3], 16; cp.async.commit_group;" + readChunk,
+       "missing-wait"},
+      {"two lanes copy to one place",
+       "cp.async.cg.shared.global [%r2], [%rd3], 16; cp.async.wait_all;", "missing-wait"},
+      {"words that make up chunks",
+       fill + bar + "add.u32 %r5, %r2, %r1; ld.shared.u32 %r6, [%r5];" + copy, "race"},
+  };
+  for (bool counters : {false, true})
+    for (const Case &c : cases) {
+      machine.options().counters = counters;
+      LaunchResult r = execute(places + c.body, 64);
+      EXPECT_EQ(r.kind, c.kind) << c.name << (counters ? ", general way\n" : ", quick way\n")
+                                << r.report;
+    }
+}
+
+TEST_F(Check, AllDeliveries) {
+  machine.options().delivery = Delivery::All;
+  expectClean(asyncCopy("cp.async.wait_group 0;"));
+  EXPECT_EQ(download<uint32_t>(output, 64), std::vector<uint32_t>(64, 7u));
+  expectKind(asyncCopy("cp.async.wait_group 1;"), "race", "with early delivery");
+  // What the other checks would say first, the comparison finds on its own.
+  machine.options().checks = false;
+  expectKind(asyncCopy("cp.async.wait_group 1;"), "delivery-dependent",
+             "early and when they arrive");
+}
+
 TEST_F(Check, AsyncCopyReadByItsIssuerBeforeTheWait) {
   for (Delivery d : {Delivery::Early, Delivery::Late}) {
     machine.options().delivery = d;
@@ -174,6 +236,12 @@ TEST_F(Check, AsyncCopyReadByItsIssuerBeforeTheWait) {
                "cp.async.commit_group; ld.shared.u32 %r5, [%r3];",
                "missing-wait", "no wait of this warp covers that copy", 32);
   }
+}
+
+TEST_F(Check, LanesOfOneAsyncCopyAtOnePlace) {
+  expectKind("add.u64 %rd3, %rd0, %rd2; cp.async.ca.shared.global [%r2], [%rd3], 4; "
+             "cp.async.wait_all;",
+             "missing-wait", "write after write", 32);
 }
 
 TEST_F(Check, AsyncCopyOverAReadTile) {
@@ -242,6 +310,7 @@ TEST_F(Check, DivergentCollectives) {
   expectKind("setp.lt.u32 %p0, %r0, 16; @%p0 bar.sync 0;", "divergent-barrier");
   expectKind(
       "setp.lt.u32 %p0, %r0, 16; mov.u32 %r3, 0; mov.u32 %r4, 0; mov.u32 %r5, 0; mov.u32 %r6, 0;"
+      "mov.f32 %f0, 0f00000000; mov.f32 %f1, %f0; mov.f32 %f2, %f0; mov.f32 %f3, %f0;"
       "@%p0 mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f0,%f1,%f2,%f3}, {%r3,%r4}, "
       "{%r5}, {%f0,%f1,%f2,%f3};",
       "divergent-collective", "mma.sync");

@@ -5,6 +5,7 @@
 #include "EmulatorTest.h"
 
 #include <dlfcn.h>
+#include <fstream>
 
 namespace attnc::emu::test {
 
@@ -19,6 +20,7 @@ protected:
     ASSERT_EQ((call<int(void **, int)>("cuDevicePrimaryCtxRetain")(&context, 0)), 0);
     ASSERT_EQ(call<int(void *)>("cuCtxSetCurrent")(context), 0);
   }
+  void TearDown() override { call<int(int)>("cuDevicePrimaryCtxReset_v2")(0); }
   template <class F> F *call(const char *name) {
     auto *f = reinterpret_cast<F *>(dlsym(library, name));
     EXPECT_NE(f, nullptr) << name;
@@ -102,6 +104,34 @@ TEST_F(Driver, FaultReturnsAnErrorAndAReport) {
   EXPECT_STREQ(text, "CUDA_ERROR_ILLEGAL_ADDRESS");
 }
 
+TEST_F(Driver, KernelErrorsAreSticky) {
+  void *f = function(readFixture("basics.ptx"), "saxpy");
+  float a = 3;
+  int n = 64;
+  unsigned long long bad = 0, p = allocate(64);
+  void *params[] = {&n, &a, &bad, &bad};
+  ASSERT_EQ(launch(f, 1, 64, 0, params), 700);
+  // Every call of the context returns it; what needs no context does not.
+  EXPECT_EQ(call<int()>("cuCtxSynchronize")(), 700);
+  unsigned long long q = 0;
+  EXPECT_EQ((call<int(unsigned long long *, size_t)>("cuMemAlloc_v2")(&q, 16)), 700);
+  EXPECT_EQ(call<int(unsigned long long)>("cuMemFree_v2")(p), 700);
+  EXPECT_EQ(launch(f, 1, 64, 0, params), 700);
+  void *module = nullptr;
+  EXPECT_EQ((call<int(void **, const void *)>("cuModuleLoadData")(&module, "")), 700);
+  int major = 0;
+  EXPECT_EQ((call<int(int *, int, int)>("cuDeviceGetAttribute")(&major, 75, 0)), 0);
+  // A new context is clean, and handles and memory of the old one are gone.
+  ASSERT_EQ(call<int(int)>("cuDevicePrimaryCtxReset_v2")(0), 0);
+  EXPECT_EQ(call<int()>("cuCtxSynchronize")(), 0);
+  EXPECT_EQ(launch(f, 1, 64, 0, params), 400);
+  EXPECT_EQ(call<int(unsigned long long)>("cuMemFree_v2")(p), 1);
+  // Mistakes of the host are not sticky.
+  f = function(readFixture("basics.ptx"), "saxpy");
+  EXPECT_EQ(launch(f, 1, 2048, 0, params), 1);
+  EXPECT_EQ(call<int()>("cuCtxSynchronize")(), 0);
+}
+
 TEST_F(Driver, BadPtxFillsTheJitLog) {
   std::string ptx = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k() {\n  "
                     "frobnicate.b32 1, 2;\n  ret;\n}\n";
@@ -157,6 +187,20 @@ TEST_F(Driver, GetProcAddressFindsVersionedNames) {
   EXPECT_EQ(get("cuMemAlloc", &f, 13000, 0, nullptr), 0);
   EXPECT_EQ(f, dlsym(library, "cuMemAlloc_v2"));
   EXPECT_EQ(get("cuNoSuchThing", &f, 13000, 0, nullptr), 500);
+}
+
+TEST_F(Driver, AnotherPtxInPlaceOfTheProgramsOwn) {
+  std::string path = ::testing::TempDir() + "substitute.ptx";
+  std::ofstream(path) << ".version 8.0\n.target sm_80\n.address_size 64\n"
+                         ".visible .entry other() { ret; }\n";
+  setenv("ATTNC_EMU_PTX", path.c_str(), 1);
+  void *f = function(readFixture("basics.ptx"), "other");
+  unsetenv("ATTNC_EMU_PTX");
+  EXPECT_EQ(launch(f, 1, 32, 0, nullptr), 0);
+  void *module = nullptr;
+  setenv("ATTNC_EMU_PTX", "/nowhere/at/all.ptx", 1);
+  EXPECT_EQ((call<int(void **, const void *)>("cuModuleLoadData")(&module, "x")), 218);
+  unsetenv("ATTNC_EMU_PTX");
 }
 
 } // namespace attnc::emu::test

@@ -7,6 +7,7 @@
 #include "attnc/Emulator/TensorMap.h"
 
 #include <random>
+#include <unistd.h>
 
 namespace attnc::emu::test {
 
@@ -43,6 +44,7 @@ TEST_F(Hopper, TmaWgmmaPipeline) {
                                                  : Delivery::Random;
       machine.options().shuffle = policy >= 3;
       machine.options().seed = policy;
+      machine.options().thorough = policy == 4;
       uint64_t dc = reserve<float>(M * N);
       TensorMap ma = map2d(9, da, K, M, 64, 64, 3), mb = map2d(9, db, K, N, 64, 64, 3),
                 mc = map2d(7, dc, N, M, 32, 64, 0);
@@ -221,13 +223,27 @@ struct WgmmaCase {
   char element;
   int n;
   Layout a, b;
+  bool registersA = false;
 };
 static void PrintTo(const WgmmaCase &c, std::ostream *o) {
   *o << c.types << " n" << c.n << " swizzle " << c.a.swizzle << c.b.swizzle << " major "
-     << c.a.mnMajor << c.b.mnMajor;
+     << c.a.mnMajor << c.b.mnMajor << (c.registersA ? " A in registers" : "");
 }
 
-class Wgmma : public Hopper, public ::testing::WithParamInterface<WgmmaCase> {};
+class Wgmma : public Hopper, public ::testing::WithParamInterface<WgmmaCase> {
+protected:
+  void assembleOnce(const std::string &text) {
+    if (std::system("ptxas --version >/dev/null 2>&1") != 0)
+      return;
+    std::string path =
+        ::testing::TempDir() + "attnc_emu_wgmma_" + std::to_string(getpid()) + ".ptx";
+    std::ofstream(path) << text;
+    std::string command = "ptxas -O0 -arch=sm_90a -o /dev/null " + path + " >" + path + ".log 2>&1";
+    EXPECT_EQ(std::system(command.c_str()), 0) << "ptxas rejects " << text;
+    remove(path.c_str());
+    remove((path + ".log").c_str());
+  }
+};
 
 static uint64_t encodeSmall(char e, int v) {
   switch (e) {
@@ -280,8 +296,6 @@ TEST_P(Wgmma, MatchesNaiveProduct) {
         memcpy(&tile[byteOf(L, i, k, rows, bytes, lbo, sbo)], &e, bytes);
       }
   };
-  fill(tileA, A, c.a, 64, lboA, sboA);
-  fill(tileB, B, c.b, c.n, lboB, sboB);
   auto descriptor = [&](const Layout &L, uint32_t lbo, uint32_t sbo) {
     uint64_t mode = L.swizzle == 0 ? 0 : 4 - L.swizzle;
     return uint64_t(lbo >> 4) << 16 | uint64_t(sbo >> 4) << 32 | mode << 62;
@@ -291,13 +305,15 @@ TEST_P(Wgmma, MatchesNaiveProduct) {
   for (int i = 0; i < regs; ++i)
     acc += (i ? ",%a" : "{%a") + std::to_string(i);
   acc += "}";
-  std::string tail = integer      ? ""
-                     : bytes == 2 ? std::string(", 1, 1, ") + (c.a.mnMajor ? "1" : "0") + ", " +
-                                        (c.b.mnMajor ? "1" : "0")
-                                  : ", 1, 1";
+  std::string tail =
+      integer                      ? ""
+      : bytes == 2 && c.registersA ? std::string(", 1, 1, ") + (c.b.mnMajor ? "1" : "0")
+      : bytes == 2
+          ? std::string(", 1, 1, ") + (c.a.mnMajor ? "1" : "0") + ", " + (c.b.mnMajor ? "1" : "0")
+          : ", 1, 1";
   std::string text =
       ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry k(.param .u64 in, .param "
-      ".u64 out, .param .u64 da, .param .u64 db) {\n"
+      ".u64 out, .param .u64 da, .param .u64 db, .param .u64 fragments) {\n"
       ".reg .b32 %r<10>;\n.reg .b32 %a<" +
       std::to_string(regs) +
       ">;\n.reg .b64 %rd<12>;\n.reg .pred %p<4>;\n.shared .align 1024 .b8 tiles[65536];\n"
@@ -306,41 +322,111 @@ TEST_P(Wgmma, MatchesNaiveProduct) {
       "shl.b32 %r2, %r0, 4;\nC: cvt.u64.u32 %rd4, %r2;\nadd.u64 %rd4, %rd4, %rd0;\nadd.u32 %r3, "
       "%r2, %r1;\nld.global.v4.u32 {%r4,%r5,%r6,%r7}, [%rd4];\n"
       "st.shared.v4.u32 [%r3], {%r4,%r5,%r6,%r7};\nadd.u32 %r2, %r2, 2048;\nsetp.lt.u32 %p0, %r2, "
-      "65536;\n@%p0 bra C;\n"
+      "65536;\n@%p0 bra C;\nld.param.u64 %rd7, [fragments];\nmul.wide.u32 %rd8, %r0, 16;\n"
+      "add.u64 %rd7, %rd7, %rd8;\nld.global.v4.b32 {%r4,%r5,%r6,%r7}, [%rd7];\n"
       "fence.proxy.async;\nbar.sync 0;\ncvt.u64.u32 %rd5, %r1;\nshr.u64 %rd5, %rd5, 4;\nor.b64 "
       "%rd2, %rd2, %rd5;\nadd.u64 %rd5, %rd5, 2048;\nor.b64 %rd3, %rd3, %rd5;\n";
   for (int i = 0; i < regs; ++i)
     text += "mov.b32 %a" + std::to_string(i) + ", 0;\n";
   text += "wgmma.fence.sync.aligned;\nsetp.ne.u32 %p1, 0, 1;\nwgmma.mma_async.sync.aligned.m64n" +
           std::to_string(c.n) + "k" + std::to_string(K) + "." + c.types + " " + acc +
-          ", %rd2, %rd3, %p1" + tail +
+          (c.registersA ? ", {%r4,%r5,%r6,%r7}" : ", %rd2") + ", %rd3, %p1" + tail +
           ";\nwgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;\nmul.wide.u32 "
           "%rd6, %r0, " +
           std::to_string(4 * regs) + ";\nadd.u64 %rd1, %rd1, %rd6;\n";
   for (int i = 0; i < regs; ++i)
     text += "st.global.b32 [%rd1+" + std::to_string(4 * i) + "], %a" + std::to_string(i) + ";\n";
+  assembleOnce(text + "ret;\n}\n");
   auto module = machine.load(text + "ret;\n}\n");
-  std::vector<char> both = tileA;
-  both.insert(both.end(), tileB.begin(), tileB.end());
-  uint64_t in = upload(both), out = reserve<uint32_t>(128 * regs);
-  LaunchResult r = run(
-      *module, "k", {{1}, {128}},
-      Params().add(in).add(out).add(descriptor(c.a, lboA, sboA)).add(descriptor(c.b, lboB, sboB)));
-  ASSERT_TRUE(r.ok) << r.report;
-  auto got = download<uint32_t>(out, 128 * regs);
-  for (int thread = 0; thread < 128; ++thread)
-    for (int i = 0; i < c.n / 2; ++i) {
-      int lane = thread % 32, row = thread / 32 * 16 + lane / 4 + 8 * (i / 2 % 2),
-          col = 8 * (i / 4) + 2 * (lane % 4) + i % 2, want = 0;
-      for (int k = 0; k < K; ++k)
-        want += A[row * K + k] * B[col * K + k];
-      double value = regs == c.n / 4
-                         ? fromHalf(uint16_t(got[thread * regs + i / 2] >> 16 * (i & 1)))
-                     : integer ? int32_t(got[thread * regs + i])
-                               : asFloat(got[thread * regs + i]);
-      ASSERT_EQ(value, want) << "row " << row << " column " << col;
-    }
+  uint64_t in = reserve<char>(65536), out = reserve<uint32_t>(128 * regs),
+           fragments = reserve<uint32_t>(512);
+  auto compare = [&](const std::string &what) {
+    std::fill(tileA.begin(), tileA.end(), 0);
+    std::fill(tileB.begin(), tileB.end(), 0);
+    fill(tileA, A, c.a, 64, lboA, sboA);
+    fill(tileB, B, c.b, c.n, lboB, sboB);
+    // The fragment of A: register q of lane (g, t) holds row g + 8 (q mod 2) of the warp's sixteen,
+    // and of k the P elements from P (4 (q / 2) + t).
+    std::vector<uint32_t> fragment(512, 0);
+    int P = 4 / bytes;
+    for (int thread = 0; thread < 128; ++thread)
+      for (int q = 0; q < 4; ++q)
+        for (int e = 0; e < P; ++e) {
+          int row = thread / 32 * 16 + thread % 32 / 4 + 8 * (q % 2),
+              k = P * (4 * (q / 2) + thread % 4) + e;
+          fragment[4 * thread + q] |= uint32_t(encodeSmall(c.element, A[row * K + k]))
+                                      << (8 * bytes * e);
+        }
+    machine.memory().write(in, tileA.data(), 32768);
+    machine.memory().write(in + 32768, tileB.data(), 32768);
+    machine.memory().write(fragments, fragment.data(), 2048);
+    LaunchResult r = run(*module, "k", {{1}, {128}},
+                         Params()
+                             .add(in)
+                             .add(out)
+                             .add(descriptor(c.a, lboA, sboA))
+                             .add(descriptor(c.b, lboB, sboB))
+                             .add(fragments));
+    ASSERT_TRUE(r.ok) << r.report;
+    auto got = download<uint32_t>(out, 128 * regs);
+    for (int thread = 0; thread < 128; ++thread)
+      for (int i = 0; i < c.n / 2; ++i) {
+        int lane = thread % 32, row = thread / 32 * 16 + lane / 4 + 8 * (i / 2 % 2),
+            col = 8 * (i / 4) + 2 * (lane % 4) + i % 2, want = 0;
+        for (int k = 0; k < K; ++k)
+          want += A[row * K + k] * B[col * K + k];
+        double value = regs == c.n / 4
+                           ? fromHalf(uint16_t(got[thread * regs + i / 2] >> 16 * (i & 1)))
+                       : integer ? int32_t(got[thread * regs + i])
+                                 : asFloat(got[thread * regs + i]);
+        ASSERT_EQ(value, want) << what << ": row " << row << " column " << col;
+      }
+  };
+  compare("random");
+  for (int sample = 0; sample < 12 && !HasFatalFailure(); ++sample) {
+    int i = int(rng() % 64), j = int(rng() % unsigned(c.n)), k = int(rng() % unsigned(K));
+    std::fill(A.begin(), A.end(), 0);
+    std::fill(B.begin(), B.end(), 0);
+    A[i * K + k] = B[j * K + k] = 1;
+    compare("one at " + std::to_string(i) + "," + std::to_string(k) + " and " + std::to_string(j));
+  }
 }
+
+/// All types, both majors where they exist, all swizzles, A from shared memory and from registers.
+static std::vector<WgmmaCase> allWgmmaCases() {
+  struct Types {
+    const char *name;
+    char element;
+  };
+  std::vector<WgmmaCase> v;
+  const int sizes[] = {8, 16, 40, 64, 96, 128, 200, 256};
+  int next = 0;
+  auto size = [&] { return sizes[next++ % 8]; };
+  for (Types t :
+       {Types{"f32.bf16.bf16", 'b'}, Types{"f32.f16.f16", 'h'}, Types{"f16.f16.f16", 'h'}})
+    for (int swizzle = 0; swizzle < 4; ++swizzle)
+      for (bool b : {false, true}) {
+        for (bool a : {false, true}) {
+          // MN-major tiles are whole multiples of the swizzle's width.
+          int n = b ? 64 * (1 + next++ % 4) : size();
+          v.push_back({t.name, t.element, n, {swizzle, a}, {swizzle, b}});
+        }
+        v.push_back({t.name, t.element, b ? 128 : size(), {0, false}, {swizzle, b}, true});
+      }
+  for (Types t :
+       {Types{"f32.tf32.tf32", 't'}, Types{"f32.e4m3.e4m3", 'e'}, Types{"f32.e5m2.e5m2", 'E'},
+        Types{"f16.e4m3.e4m3", 'e'}, Types{"s32.s8.s8", 's'}, Types{"s32.u8.u8", 'u'}})
+    for (int swizzle = 0; swizzle < 4; ++swizzle)
+      for (bool registers : {false, true}) {
+        // Integers come in multiples of 16 above 32 only; 8-bit sizes that all types have.
+        static const int common[] = {8, 16, 24, 32, 64, 96, 128, 256};
+        v.push_back(
+            {t.name, t.element, common[next++ % 8], {swizzle, false}, {swizzle, false}, registers});
+      }
+  return v;
+}
+
+INSTANTIATE_TEST_SUITE_P(Everything, Wgmma, ::testing::ValuesIn(allWgmmaCases()));
 
 INSTANTIATE_TEST_SUITE_P(
     Layouts, Wgmma,

@@ -137,45 +137,60 @@ TEST_P(Mma, MatchesNaiveProduct) {
     v = low + int(rng() % (high - low + 1));
   for (int &v : C)
     v = int(rng() % 200) - 100;
-  std::vector<uint32_t> in(32 * 16, 0);
-  for (int lane = 0; lane < 32; ++lane) {
-    int g = lane / 4, t = lane % 4;
-    uint32_t *w = &in[16 * lane];
-    for (int i = 0; i < wordsA * perWord; ++i) {
-      auto [row, col] = placeA(width, s.k, i, g, t);
-      w[i / perWord] |= uint32_t(encode(s.element, A[row * s.k + col])) << (width * (i % perWord));
+  uint64_t din = reserve<uint32_t>(32 * 16), dout = reserve<uint32_t>(32 * 16);
+  auto compare = [&](const std::string &what) {
+    std::vector<uint32_t> in(32 * 16, 0);
+    for (int lane = 0; lane < 32; ++lane) {
+      int g = lane / 4, t = lane % 4;
+      uint32_t *w = &in[16 * lane];
+      for (int i = 0; i < wordsA * perWord; ++i) {
+        auto [row, col] = placeA(width, s.k, i, g, t);
+        w[i / perWord] |= uint32_t(encode(s.element, A[row * s.k + col]))
+                          << (width * (i % perWord));
+      }
+      for (int i = 0; i < wordsB * perWord; ++i) {
+        auto [row, col] = placeB(width, s.k, i, g, t);
+        w[wordsA + i / perWord] |= uint32_t(encode(s.element, B[row * 8 + col]))
+                                   << (width * (i % perWord));
+      }
+      for (int i = 0; i < 4; ++i) {
+        int v = C[(g + 8 * (i >= 2)) * 8 + 2 * t + (i & 1)];
+        uint32_t *c = w + wordsA + wordsB;
+        if (s.accumulator == 'h')
+          c[i / 2] |= uint32_t(roundTo(v, half, Round::Nearest)) << 16 * (i & 1);
+        else
+          c[i] = s.accumulator == 'f' ? bits<uint32_t>(float(v)) : uint32_t(v);
+      }
     }
-    for (int i = 0; i < wordsB * perWord; ++i) {
-      auto [row, col] = placeB(width, s.k, i, g, t);
-      w[wordsA + i / perWord] |= uint32_t(encode(s.element, B[row * 8 + col]))
-                                 << (width * (i % perWord));
+    ASSERT_TRUE(machine.memory().write(din, in.data(), 4 * in.size()));
+    LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(din).add(dout));
+    ASSERT_TRUE(r.ok) << r.report;
+    for (int lane = 0; lane < 32; ++lane) {
+      auto part = download<uint32_t>(dout + 64 * lane, wordsC);
+      for (int i = 0; i < 4; ++i) {
+        int row = lane / 4 + 8 * (i >= 2), col = 2 * (lane % 4) + (i & 1), want = C[row * 8 + col];
+        for (int k = 0; k < s.k; ++k)
+          want += A[row * s.k + k] * B[k * 8 + col];
+        double got = s.accumulator == 'h'
+                         ? double(valueOf(part[i / 2] >> 16 * (i & 1) & 0xffff, half).signedValue())
+                     : s.accumulator == 'f' ? asFloat(part[i])
+                                            : int32_t(part[i]);
+        ASSERT_EQ(got, want) << what << ": row " << row << " column " << col;
+      }
     }
-    for (int i = 0; i < 4; ++i) {
-      int v = C[(g + 8 * (i >= 2)) * 8 + 2 * t + (i & 1)];
-      uint32_t *c = w + wordsA + wordsB;
-      if (s.accumulator == 'h')
-        c[i / 2] |= uint32_t(roundTo(v, half, Round::Nearest)) << 16 * (i & 1);
-      else
-        c[i] = s.accumulator == 'f' ? bits<uint32_t>(float(v)) : uint32_t(v);
+  };
+  compare("random");
+  // One one in A and one in B: every place of A, and with them every place of B and of the result.
+  std::fill(C.begin(), C.end(), 0);
+  for (int i = 0; i < 16 && !HasFatalFailure(); ++i)
+    for (int k = 0; k < s.k && !HasFatalFailure(); ++k) {
+      int j = (i + k + k / 8) % 8;
+      std::fill(A.begin(), A.end(), 0);
+      std::fill(B.begin(), B.end(), 0);
+      A[i * s.k + k] = B[k * 8 + j] = 1;
+      compare("A[" + std::to_string(i) + "][" + std::to_string(k) + "], B column " +
+              std::to_string(j));
     }
-  }
-  uint64_t din = upload(in), dout = reserve<uint32_t>(32 * 16);
-  LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(din).add(dout));
-  ASSERT_TRUE(r.ok) << r.report;
-  std::vector<uint32_t> out(32 * 16);
-  for (int lane = 0; lane < 32; ++lane) {
-    auto part = download<uint32_t>(dout + 64 * lane, wordsC);
-    for (int i = 0; i < 4; ++i) {
-      int row = lane / 4 + 8 * (i >= 2), col = 2 * (lane % 4) + (i & 1), want = C[row * 8 + col];
-      for (int k = 0; k < s.k; ++k)
-        want += A[row * s.k + k] * B[k * 8 + col];
-      double got = s.accumulator == 'h'
-                       ? double(valueOf(part[i / 2] >> 16 * (i & 1) & 0xffff, half).signedValue())
-                   : s.accumulator == 'f' ? asFloat(part[i])
-                                          : int32_t(part[i]);
-      ASSERT_EQ(got, want) << "row " << row << " column " << col;
-    }
-  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Mma,
@@ -338,6 +353,57 @@ TEST_F(WarpExchange, ShufflesVotesAndReductions) {
          [&](int) { return fold([](uint32_t a, uint32_t b) { return std::max(a, b); }); });
   expect("redux.sync.xor.b32 %r2, %r1, -1;",
          [&](int) { return fold([](uint32_t a, uint32_t b) { return a ^ b; }); });
+}
+
+class MmaPair : public EmulatorTest {
+protected:
+  MmaPair() : EmulatorTest("sm_80") {}
+  /// Two products; `between` keeps them from being fused when it is an instruction.
+  std::vector<uint32_t> execute(const char *type, const char *second, const char *between) {
+    std::string op =
+        std::string("mma.sync.aligned.m16n8k16.row.col.f32.") + type + "." + type + ".f32 ";
+    std::string ptx = ".version 8.0\n.target sm_80\n.address_size 64\n"
+                      ".visible .entry k(.param .u64 in, .param .u64 out) {\n"
+                      ".reg .b32 %r<40>;\n.reg .b64 %rd<8>;\n"
+                      "ld.param.u64 %rd0, [in];\nld.param.u64 %rd1, [out];\n"
+                      "mov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 64;\n"
+                      "add.u64 %rd0, %rd0, %rd2;\nadd.u64 %rd1, %rd1, %rd2;\n";
+    for (int i = 0; i < 16; ++i)
+      ptx +=
+          "ld.global.u32 %r" + std::to_string(1 + i) + ", [%rd0+" + std::to_string(4 * i) + "];\n";
+    ptx += "mov.u32 %r30, 0;\n" + op +
+           "{%r17,%r18,%r19,%r20}, {%r1,%r2,%r3,%r4}, {%r5,%r6}, {%r9,%r10,%r11,%r12};\n" +
+           between + op + second + ";\n";
+    for (int i = 0; i < 16; ++i)
+      ptx += "st.global.u32 [%rd1+" + std::to_string(4 * i) + "], %r" +
+             std::to_string(i < 4 ? 17 + i : 17 + i % 8) + ";\n";
+    ptx += "ret;\n}\n";
+    std::vector<uint32_t> words(32 * 16);
+    std::mt19937 rng(3);
+    for (size_t i = 0; i < words.size(); ++i) // halves and singles of moderate size, and one NaN
+      words[i] = i == 37 ? 0x7e007fc0u : (rng() & 0x83ff83ffu) | 0x38003c00u;
+    uint64_t in = upload(words), out = reserve<uint32_t>(words.size());
+    auto module = machine.load(ptx);
+    LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(in).add(out));
+    EXPECT_TRUE(r.ok) << r.report;
+    EXPECT_EQ(r.counters.tensorFlops, 2u * 2 * 16 * 8 * 16);
+    return download<uint32_t>(out, words.size());
+  }
+};
+
+// Neighbours with the same A are executed together (Fuse.cpp) unless the second needs what the
+// first gives; either way the result is that of one after the other.
+TEST_F(MmaPair, EqualsOneAfterTheOther) {
+  const char *seconds[] = {
+      "{%r21,%r22,%r23,%r24}, {%r1,%r2,%r3,%r4}, {%r7,%r8}, {%r13,%r14,%r15,%r16}",
+      "{%r21,%r22,%r23,%r24}, {%r1,%r2,%r3,%r4}, {%r7,%r8}, {%r17,%r18,%r19,%r20}",  // C is D
+      "{%r21,%r22,%r23,%r24}, {%r1,%r2,%r3,%r4}, {%r17,%r8}, {%r13,%r14,%r15,%r16}", // B is D
+      "{%r21,%r22,%r23,%r24}, {%r1,%r2,%r17,%r4}, {%r7,%r8}, {%r13,%r14,%r15,%r16}", // another A
+  };
+  for (const char *type : {"f16", "bf16"})
+    for (const char *second : seconds)
+      EXPECT_EQ(execute(type, second, ""), execute(type, second, "add.u32 %r30, %r30, 1;\n"))
+          << type << " " << second;
 }
 
 } // namespace attnc::emu::test

@@ -48,6 +48,19 @@ TEST_F(MemoryOps, NarrowLoadsExtendByType) {
   EXPECT_EQ(download<uint16_t>(out + 26, 1)[0], 0xff81);
 }
 
+// Triton takes a parameter's address in 32 bits and makes it generic, nvcc takes it in 64.
+TEST_F(MemoryOps, AddressOfAParameter) {
+  uint64_t in = upload(std::vector<uint32_t>(8, 0)), out = reserve<uint64_t>(3);
+  LaunchResult r = execute(
+      "mov.b32 %r3, in;\ncvt.u64.u32 %rd5, %r3;\ncvta.param.u64 %rd6, %rd5;\n"
+      "ld.u64 %rd7, [%rd6];\nst.global.u64 [%rd1], %rd7;\n"
+      "mov.b64 %rd5, in;\ncvta.param.u64 %rd6, %rd5;\nld.u64 %rd7, [%rd6];\n"
+      "st.global.u64 [%rd1+8], %rd7;\nld.param.u64 %rd7, [%rd5];\nst.global.u64 [%rd1+16], %rd7;",
+      in, out, 1);
+  ASSERT_TRUE(r.ok) << r.report;
+  EXPECT_EQ(download<uint64_t>(out, 3), (std::vector<uint64_t>{in, in, in}));
+}
+
 TEST_F(MemoryOps, VectorsOfEveryWidth) {
   std::vector<uint16_t> v(64);
   for (size_t i = 0; i < v.size(); ++i)

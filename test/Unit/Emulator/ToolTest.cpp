@@ -80,7 +80,7 @@ TEST_F(Tool, MistakesExitWithTwoAndSayWhat) {
   expect(basics + " --frob", "unknown option '--frob'");
   expect(basics + " --device sm_10", "unknown device profile 'sm_10'");
   expect(basics + " --kernel saxpy in:missing.npy", "cannot open 'missing.npy'");
-  expect(basics + " --delivery sometimes", "must be early, late or random:SEED");
+  expect(basics + " --delivery sometimes", "must be early, late, random:SEED or all");
   std::ofstream(folder + "/bad.ptx") << ".version 8.0\n.target sm_80\n.frob\n";
   expect("bad.ptx", "bad.ptx:3:1: error: unsupported directive '.frob'");
   std::ofstream(folder + "/bad.npy") << "not an array";

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Histories of words and the synchronization between clusters; see AccessHistory.h.
+#include "AccessHistory.h"
+#include "Hopper.h"
+
+#include <algorithm>
+
+namespace attnc::emu {
+
+namespace {
+
+void join(VectorClock &to, const VectorClock &from) {
+  to.resize(std::max(to.size(), from.size()));
+  for (size_t i = 0; i < from.size(); ++i)
+    to[i] = std::max(to[i], from[i]);
+}
+
+void join(Knowledge &to, const Knowledge &from) {
+  for (auto &[cluster, clock] : from)
+    join(to[cluster], clock);
+}
+
+/// Everything the warp knows, of its own cluster and of others.
+Knowledge knowledgeOf(const Warp &w) {
+  const Cluster &c = *w.cta->cluster;
+  Knowledge k = c.foreign;
+  join(k[c.serial], c.clocks.known(w.member));
+  return k;
+}
+
+void learn(Warp &w, const Knowledge &k) {
+  Cluster &c = *w.cta->cluster;
+  for (auto &[cluster, clock] : k) {
+    if (cluster == c.serial)
+      c.clocks.acquire(w.member, clock);
+    else
+      join(c.foreign[cluster], clock);
+  }
+}
+
+} // namespace
+
+void SyncWords::release(Warp &w, uint64_t address, bool now) {
+  FenceState &f = w.cta->cluster->fences[w.member];
+  if (now) {
+    join(words[address], knowledgeOf(w));
+    w.cta->cluster->clocks.tickWarp(w.member);
+  } else if (f.fenced) {
+    join(words[address], f.published);
+  }
+}
+
+void SyncWords::acquire(Warp &w, uint64_t address, bool now) {
+  auto it = words.find(address);
+  if (it == words.end())
+    return;
+  if (now)
+    learn(w, it->second);
+  else
+    join(w.cta->cluster->fences[w.member].observed, it->second);
+}
+
+void SyncWords::fence(Warp &w) {
+  FenceState &f = w.cta->cluster->fences[w.member];
+  learn(w, f.observed);
+  f.observed.clear();
+  f.published = knowledgeOf(w);
+  f.fenced = true;
+  w.cta->cluster->clocks.tickWarp(w.member);
+}
+
+const Rec *memoryFence(Warp &w, const Rec *r) {
+  if (ThoroughState *t = w.cta->launch->thorough.get(); t && r->aux)
+    t->sync.fence(w);
+  return r + 1;
+}
+
+AccessHistory::Word *AccessHistory::wordsAt(uint64_t index) {
+  uint64_t page = index / pageWords;
+  if (page != lastPage) {
+    auto &slot = pages[page];
+    if (!slot)
+      slot = std::make_unique<Word[]>(pageWords);
+    lastPage = page;
+    last = slot.get();
+  }
+  return last + index % pageWords;
+}
+
+bool AccessHistory::ordered(const Warp &w, int lane, unsigned agent, const Past &past) const {
+  const Cluster &c = *w.cta->cluster;
+  if (past.cluster != c.serial) {
+    auto it = c.foreign.find(past.cluster);
+    return it != c.foreign.end() && past.agent < it->second.size() &&
+           it->second[past.agent] >= past.time;
+  }
+  if (past.agent == warpAgent(w.member) && past.time == c.clocks.now(past.agent))
+    return past.lane == lane; // the warp has not synchronized since
+  return past.agent == agent || c.clocks.known(w.member)[past.agent] >= past.time;
+}
+
+bool AccessHistory::report(Warp &w, const Rec *r, int lane, Space space, uint64_t address,
+                           const char *what, const Past &past) {
+  const Launch &L = *w.cta->launch;
+  const Cluster &c = *w.cta->cluster;
+  unsigned perBlock = c.clocks.warpsPerBlock, member = memberOf(past.agent);
+  bool sameWarp = past.cluster == c.serial && member == w.member;
+  std::string who =
+      "warp " + std::to_string(member % perBlock) + " lane " + std::to_string(past.lane);
+  if (kindOf(past.agent) == AgentKind::Bulk)
+    who = "the bulk copy issued by " + who;
+  if (past.cluster != c.serial || member / perBlock != w.cta->rank) {
+    const Dim3 &g = L.config.grid, &k = L.config.cluster;
+    uint32_t linear = past.cluster - 1, rank = member / perBlock;
+    uint32_t cx = g.x / k.x, cy = g.y / k.y;
+    who += " of block (" + std::to_string(linear % cx * k.x + rank % k.x) + "," +
+           std::to_string(linear / cx % cy * k.y + rank / k.x % k.y) + "," +
+           std::to_string(linear / cx / cy * k.z + rank / k.x / k.y) + ")";
+  }
+  const char *hint = "no barrier or other synchronization lies between the two accesses";
+  if (sameWarp)
+    hint = "no bar.warp.sync lies between the two accesses of one warp";
+  else if (past.cluster != c.serial)
+    hint = "no release and acquire orders the two blocks";
+  fault(w, r, lane, "race", "%s at %s\n  is not ordered after %s\n    %s\n  %s", what,
+        describeAddress(w, space, address).c_str(), who.c_str(),
+        past.rec == noRecord ? "an unknown instruction"
+                             : describe(*L.kernel, &L.kernel->recs[past.rec]).c_str(),
+        hint);
+  return false;
+}
+
+bool AccessHistory::access(Warp &w, const Rec *r, int lane, unsigned agent, Space space,
+                           uint64_t address, uint32_t bytes, Mode mode, bool strong) {
+  Past now;
+  now.cluster = w.cta->cluster->serial;
+  now.time = w.cta->cluster->clocks.now(agent);
+  now.rec = r->index;
+  now.agent = static_cast<uint16_t>(agent);
+  now.lane = static_cast<uint8_t>(lane);
+  now.strong = strong;
+  for (uint64_t at = address & ~3ull; at < address + bytes; at += 4) {
+    uint64_t from = std::max(at, address), to = std::min(at + 4, address + bytes);
+    now.mask = static_cast<uint8_t>(((1u << (to - from)) - 1) << (from - at));
+    Word &word = *wordsAt(at / 4);
+    auto conflicts = [&](const Past &p) {
+      // One instruction may write one place with several lanes; which of them stays is open.
+      bool sameInstruction = p.rec == now.rec && p.cluster == now.cluster && p.agent == now.agent &&
+                             p.time == now.time;
+      return p.cluster && (p.mask & now.mask) && !(p.strong && strong) && !sameInstruction &&
+             !ordered(w, lane, agent, p);
+    };
+    if (conflicts(word.write))
+      return report(w, r, lane, space, from, mode == Mode::Load ? "read" : "write after write",
+                    word.write);
+    if (mode == Mode::Load) {
+      auto sameThread = [&](const Past &p) {
+        return p.cluster == now.cluster && p.agent == now.agent && p.lane == now.lane;
+      };
+      Past &slot =
+          !word.reads[0].cluster || sameThread(word.reads[0]) ? word.reads[0] : word.reads[1];
+      now.mask |= sameThread(slot) && slot.time == now.time ? slot.mask : 0;
+      slot = now;
+      continue;
+    }
+    for (const Past &p : word.reads)
+      if (conflicts(p))
+        return report(w, r, lane, space, from, "write after read", p);
+    bool same = word.write.cluster == now.cluster && word.write.agent == now.agent &&
+                word.write.time == now.time && word.write.lane == now.lane;
+    now.mask |= same ? word.write.mask : 0;
+    word.write = now;
+    word.reads[0] = word.reads[1] = Past();
+  }
+  return true;
+}
+
+bool checkThoroughly(Warp &w, const Rec *r, const Access &a) {
+  Launch &L = *w.cta->launch;
+  bool global = a.space == Space::Global;
+  AccessHistory &history = global ? L.thorough->global : *(a.owner ? a.owner : w.cta)->history;
+  bool strong = a.synchronizing;
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    if (global && strong) {
+      bool narrow = r->aux2 & memCtaScope;
+      if (a.mode != Mode::Store && !narrow)
+        L.thorough->sync.acquire(w, a.address[l], r->aux2 & memAcquire);
+      if (a.mode != Mode::Load && !narrow)
+        L.thorough->sync.release(w, a.address[l], r->aux2 & memRelease);
+    }
+    // Rows of ldmatrix go to all lanes and those of stmatrix come from all: no single lane is
+    // meant.
+    int lane = a.collective ? collectiveLane : l;
+    if (!history.access(w, r, lane, warpAgent(w.member), a.space, a.address[l], a.bytes, a.mode,
+                        strong))
+      return false;
+  }
+  return true;
+}
+
+bool checkBulkThoroughly(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes,
+                         bool write, bool strong) {
+  return w.cta->launch->thorough->global.access(w, r, lane, bulkAgent(w.member), Space::Global,
+                                                address, bytes, write ? Mode::Store : Mode::Load,
+                                                strong);
+}
+
+} // namespace attnc::emu

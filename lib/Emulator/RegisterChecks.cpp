@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The dataflow analyses and the run-time part of the checks on registers; see RegisterChecks.h.
+//
+// Both wgmma analyses are forward "may" problems over the few registers that a wgmma names: a
+// register is in flight from a wgmma to the next wgmma.wait_group 0 (a wait for fewer groups is
+// left to run time), and modified from an ordinary write to the next wgmma.fence.
+#include "RegisterChecks.h"
+#include "Cluster.h"
+#include "Hopper.h"
+
+#include <algorithm>
+
+namespace attnc::emu {
+namespace {
+
+using Set = std::vector<bool>;
+
+/// Solves a forward union problem; `transfer(instr index, set)` updates a set in place. Returns the
+/// sets at the beginnings of the blocks.
+template <class Transfer>
+std::vector<Set> solveForward(const FlowGraph &flow, size_t size, Transfer transfer) {
+  std::vector<Set> in(flow.blocks.size(), Set(size));
+  std::vector<bool> waiting(flow.blocks.size(), true);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t b = 0; b < flow.blocks.size(); ++b) {
+      if (!waiting[b])
+        continue;
+      waiting[b] = false;
+      Set now = in[b];
+      for (uint32_t i = flow.blocks[b].begin; i < flow.blocks[b].end; ++i)
+        transfer(i, now);
+      for (uint32_t s : flow.blocks[b].successors)
+        for (size_t k = 0; k < size; ++k)
+          if (now[k] && !in[s][k])
+            in[s][k] = waiting[s] = changed = true;
+    }
+  }
+  return in;
+}
+
+bool contains(const std::vector<int32_t> &list, int32_t r) {
+  return std::find(list.begin(), list.end(), r) != list.end();
+}
+
+void addOnce(std::vector<int32_t> &list, int32_t r) {
+  if (!contains(list, r))
+    list.push_back(r);
+}
+
+class Analysis {
+public:
+  Analysis(const FlowGraph &flow, size_t numRegisters) : flow(flow), local(numRegisters, -1) {
+    checks.at.resize(flow.instrs.size());
+    checks.tracked.assign(numRegisters, -1);
+    for (const FlowInstr &i : flow.instrs)
+      for (int32_t r : i.inFlight)
+        if (local[r] < 0) {
+          local[r] = static_cast<int32_t>(wgmmaRegisters.size());
+          wgmmaRegisters.push_back(r);
+        }
+  }
+
+  RegisterChecks run(const std::vector<int32_t> &uninitialized) {
+    findUnwritten(uninitialized);
+    if (!wgmmaRegisters.empty()) {
+      findInFlight();
+      findModified();
+    }
+    return std::move(checks);
+  }
+
+private:
+  void track(int32_t r) {
+    if (checks.tracked[r] < 0)
+      checks.tracked[r] = static_cast<int32_t>(checks.numTracked++);
+  }
+
+  /// Registers that some path reads before any unconditional write, and copies of such: a copy
+  /// hands "never written" on instead of reporting it, since compilers copy undefined values.
+  void findUnwritten(const std::vector<int32_t> &uninitialized) {
+    for (int32_t r : uninitialized)
+      track(r);
+    for (bool changed = !uninitialized.empty(); changed;) {
+      changed = false;
+      for (const FlowInstr &i : flow.instrs) {
+        if (i.role != FlowInstr::Copy || std::none_of(i.uses.begin(), i.uses.end(), [&](int32_t r) {
+              return checks.tracked[r] >= 0;
+            }))
+          continue;
+        for (int32_t d : i.defs) {
+          changed |= checks.tracked[d] < 0;
+          track(d);
+        }
+      }
+    }
+    for (size_t i = 0; i < flow.instrs.size() && checks.numTracked; ++i) {
+      for (int32_t r : flow.instrs[i].uses)
+        if (checks.tracked[r] >= 0)
+          addOnce(checks.at[i].requireWritten, r);
+      for (int32_t r : flow.instrs[i].defs)
+        if (checks.tracked[r] >= 0)
+          addOnce(checks.at[i].markWritten, r);
+    }
+  }
+
+  void findInFlight() {
+    auto transfer = [&](uint32_t i, Set &now) {
+      const FlowInstr &instr = flow.instrs[i];
+      if (instr.role == FlowInstr::WgmmaWaitAll && !instr.partial)
+        now.assign(now.size(), false);
+      for (int32_t r : instr.inFlight)
+        now[local[r]] = true;
+    };
+    auto in = solveForward(flow, wgmmaRegisters.size(), transfer);
+    Set asked(wgmmaRegisters.size());
+    for (size_t b = 0; b < flow.blocks.size(); ++b) {
+      Set now = in[b];
+      for (uint32_t i = flow.blocks[b].begin; i < flow.blocks[b].end; ++i) {
+        const FlowInstr &instr = flow.instrs[i];
+        for (const std::vector<int32_t> *list : {&instr.uses, &instr.defs})
+          for (int32_t r : *list)
+            if (local[r] >= 0 && now[local[r]] && !contains(instr.inFlight, r)) {
+              track(r);
+              asked[local[r]] = true;
+              addOnce(checks.at[i].requireLanded, r);
+            }
+        transfer(i, now);
+      }
+    }
+    for (size_t i = 0; i < flow.instrs.size(); ++i)
+      for (int32_t r : flow.instrs[i].inFlight)
+        if (asked[local[r]])
+          checks.at[i].enterFlight.push_back(r);
+  }
+
+  void findModified() {
+    auto transfer = [&](uint32_t i, Set &now) {
+      const FlowInstr &instr = flow.instrs[i];
+      if (instr.role == FlowInstr::WgmmaFence && !instr.partial)
+        now.assign(now.size(), false);
+      if (instr.inFlight.empty())
+        for (int32_t r : instr.defs)
+          if (local[r] >= 0)
+            now[local[r]] = true;
+    };
+    auto in = solveForward(flow, wgmmaRegisters.size(), transfer);
+    Set asked(wgmmaRegisters.size());
+    for (size_t b = 0; b < flow.blocks.size(); ++b) {
+      Set now = in[b];
+      for (uint32_t i = flow.blocks[b].begin; i < flow.blocks[b].end; ++i) {
+        for (int32_t r : flow.instrs[i].inFlight)
+          if (now[local[r]]) {
+            track(r);
+            asked[local[r]] = true;
+            checks.at[i].requireFenced.push_back(r);
+          }
+        transfer(i, now);
+      }
+    }
+    for (size_t i = 0; i < flow.instrs.size(); ++i)
+      for (int32_t r : flow.instrs[i].defs)
+        if (flow.instrs[i].inFlight.empty() && local[r] >= 0 && asked[local[r]])
+          addOnce(checks.at[i].markModified, r);
+  }
+
+  const FlowGraph &flow;
+  std::vector<int32_t> local; ///< by register: index in wgmmaRegisters or -1
+  std::vector<int32_t> wgmmaRegisters;
+  RegisterChecks checks;
+};
+
+const std::string &nameOfRegister(const Warp &w, uint32_t reg) {
+  return w.cta->launch->kernel->function->registers[reg].name;
+}
+
+} // namespace
+
+RegisterChecks findRegisterChecks(const FlowGraph &flow, const std::vector<int32_t> &uninitialized,
+                                  size_t numRegisters) {
+  return Analysis(flow, numRegisters).run(uninitialized);
+}
+
+const Rec *requireWritten(Warp &w, const Rec *r) {
+  uint32_t lanes = w.exec;
+  if (r->aux2)
+    lanes &= *place<uint32_t>(w, r->o[0]) ^ (r->o[1] ? ~0u : 0u);
+  if (!w.cta->launch->options.checks)
+    return r + 1;
+  for (uint32_t i = 0; i < r->aux; ++i)
+    if (uint32_t missing = lanes & ~w.registers->written[r->ext[2 * i]])
+      return fault(w, r, __builtin_ctz(missing), "uninitialized-register",
+                   "reads register '%s', which this thread has never written",
+                   nameOfRegister(w, r->ext[2 * i + 1]).c_str());
+  return r + 1;
+}
+
+const Rec *markWritten(Warp &w, const Rec *r) {
+  for (uint32_t i = 0; i < r->aux; ++i)
+    w.registers->written[r->ext[2 * i]] |= w.exec;
+  return r + 1;
+}
+
+const Rec *copyWritten(Warp &w, const Rec *r) {
+  uint32_t any = 0;
+  for (uint32_t i = r->aux; i < r->aux + r->aux2; ++i)
+    any |= w.registers->written[r->ext[2 * i]];
+  for (uint32_t i = 0; i < r->aux; ++i) {
+    uint32_t &lanes = w.registers->written[r->ext[2 * i]];
+    lanes = (lanes & ~w.exec) | (any & w.exec);
+  }
+  return r + 1;
+}
+
+const Rec *requireLanded(Warp &w, const Rec *r) {
+  const Launch &L = *w.cta->launch;
+  for (uint32_t i = 0; i < r->aux && L.options.checks; ++i)
+    if (uint32_t t = r->ext[2 * i]; w.registers->flights[t])
+      return fault(w, r, -1, "missing-wait",
+                   "touches register '%s', which a wgmma still uses\n    %s\n"
+                   "  no wgmma.wait_group covers that wgmma yet",
+                   nameOfRegister(w, r->ext[2 * i + 1]).c_str(),
+                   describe(*L.kernel, w.registers->flight[t]).c_str());
+  return r + 1;
+}
+
+/// Follows its wgmma.
+const Rec *enterFlight(Warp &w, const Rec *r) {
+  WgmmaOp &op = w.cta->hopper->warps[w.id].openWgmma.back();
+  for (uint32_t i = 0; i < r->aux; ++i) {
+    uint32_t t = r->ext[2 * i];
+    ++w.registers->flights[t];
+    w.registers->flight[t] = r;
+    op.tracked.push_back(t);
+  }
+  return r + 1;
+}
+
+const Rec *requireFenced(Warp &w, const Rec *r) {
+  for (uint32_t i = 0; i < r->aux && w.cta->launch->options.checks; ++i)
+    if (w.registers->modified[r->ext[2 * i]])
+      return fault(w, r, -1, "missing-wgmma-fence",
+                   "register '%s' of this wgmma was modified after the last wgmma.fence",
+                   nameOfRegister(w, r->ext[2 * i + 1]).c_str());
+  return r + 1;
+}
+
+const Rec *markModified(Warp &w, const Rec *r) {
+  for (uint32_t i = 0; i < r->aux; ++i)
+    w.registers->modified[r->ext[2 * i]] = 1;
+  return r + 1;
+}
+
+} // namespace attnc::emu
