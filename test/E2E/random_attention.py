@@ -2,7 +2,9 @@
 """Random attentions: stages over tensors, selections, branches with merges and gates, quantization, recurrences as stages."""
 from random_expressions import Blocks, Expressions, Tensor
 
-FORMATS = ["int8", "int4", "f8E4M3", "f8E5M2", "f4E2M1", "f16", "bf16", "f32"]
+# With a number below the largest of each, which may take its place.
+FORMATS = {"int8": 100, "int4": 5.5, "f8E4M3": 240, "f8E5M2": 1000, "f4E2M1": 4, "f16": 448, "bf16": 448, "f32": 448}
+SCALED = ("int8", "int4", "f8E4M3", "f8E5M2", "f4E2M1")
 ROW = ("b", "h", "q")
 
 
@@ -112,13 +114,13 @@ class Statements(Expressions):
                 drawn.append(self.rng.choice([axis, axis, f"{axis} / 2", f"{axis} % 3", f"({axis} + 1) / 2"]))
             return f"[{', '.join(drawn)}]"
 
-        format = self.rng.choice(FORMATS)
+        format = self.rng.choice(list(FORMATS))
         options = []
-        if FORMATS.index(format) < 5:
-            options.append(f"per {keys()}")
-            options += self.rng.sample([
-                f"scale {self.rng.choice(['f32', 'f16', 'bf16', 'f8E4M3', 'f8E5M2'])}", "epsilon 1.0e-4",
-                f"largest {self.rng.choice(['100', '5.5'])}", "static 0.125"], self.rng.randint(0, 2))
+        if format in SCALED:
+            options.append("static 0.125" if self.chance(0.2) else f"per {keys()}")
+            most = [] if options[0].startswith("static") else [f"largest {FORMATS[format]}"]
+            options += self.rng.sample([f"scale {self.rng.choice(['f32', 'f16', 'bf16', 'f8E4M3', 'f8E5M2'])}", "epsilon 1.0e-4", *most],
+                                       self.rng.randint(0, 2))
             if format.startswith("int") and self.chance(0.3):
                 options.append("asymmetric")
         if self.chance(0.4):
@@ -218,8 +220,8 @@ class AttentionSpec(Statements):
                 rule = self.rng.choice(["tile_max < running_max - 1.0", "tile_max + 0.5 < 0", "running_max > 2.0 and tile_max < 1.0"])
                 statements.append(f"skip {rule}{per}")
             if self.chance(0.6):
-                format = self.rng.choice(FORMATS)
-                statements.append(f"quantize P as {format}" + self.rng.choice(["", " static 448", " group 2", " group 4"]))
+                format = self.rng.choice(list(FORMATS))
+                statements.append(f"quantize P as {format}" + self.rng.choice(["", f" static {FORMATS[format]}", " group 2", " group 4"]))
         self.rng.shuffle(statements)
         for statement in [*before, *statements]:
             self.lines.append(indent + statement)
@@ -264,7 +266,7 @@ class AttentionSpec(Statements):
             if self.chance(0.5):
                 self.add(f"output lse[b, h, q] = {merged}.lse")
         if len(names) > 1 and self.chance(0.4):
-            self.add(f"out merge({', '.join(self.rng.sample(names, 2))})")
+            self.add(f"out merge({', '.join(self.rng.sample(names, len(names)))})")
         else:
             gates = [f"sigmoid({self.expr('real', set(ROW), 1)}) * {name}.out" for name in names]
             self.add(f"out {' + '.join(gates)}")
