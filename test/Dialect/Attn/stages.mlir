@@ -123,25 +123,27 @@ attn.variant @merges {
 // CHECK-NEXT: group(%[[B:.*]]: i32, %{{.*}}: i32, %{{.*}}: i32) {
 // CHECK-NEXT: attn.yield %[[B]] : i32
 // CHECK-NEXT: } : <[b, kv, d]> -> <[b, kv, d], f32>
-// CHECK: attn.quantize %[[K]] as int4 round half_away scale f8E4M3 epsilon {{.*}} largest 8.000000e+00 static 5.000000e-01 asymmetric
+// CHECK: attn.quantize %[[K]] as int4 round half_away scale f8E4M3 epsilon {{.*}} largest 6.000000e+00 asymmetric
 // CHECK-NEXT: group(
 // CHECK-NEXT: attn.yield{{$}}
 // CHECK: smooth(%[[X:.*]]: i32, %[[Y:.*]]: i32, %[[Z:.*]]: i32) {
 // CHECK-NEXT: attn.yield %[[X]], %[[Z]] : i32, i32
 // CHECK-NEXT: } : <[b, kv, d]> -> <[b, kv, d], f32>
+// CHECK: attn.quantize %[[K]] as f8E5M2 static 5.000000e-01 : <[b, kv, d]> -> <[b, kv, d], f32>
 attn.variant @formats {
   %K = attn.input "K" : !attn.tensor<[b, kv, d]>
   %0 = attn.quantize %K as f16 : !attn.tensor<[b, kv, d]> -> !attn.tensor<[b, kv, d], f32>
   %1 = attn.quantize %K as int8 group(%b: i32, %kv: i32, %d: i32) {
     attn.yield %b : i32
   } : !attn.tensor<[b, kv, d]> -> !attn.tensor<[b, kv, d], f32>
-  %2 = attn.quantize %K as int4 round half_away scale f8E4M3 epsilon 1.0e-6 largest 8.0 static 0.5 asymmetric
+  %2 = attn.quantize %K as int4 round half_away scale f8E4M3 epsilon 1.0e-6 largest 6.0 asymmetric
     group(%b: i32, %kv: i32, %d: i32) {
       attn.yield
     }
     smooth(%b: i32, %kv: i32, %d: i32) {
       attn.yield %b, %d : i32, i32
     } : !attn.tensor<[b, kv, d]> -> !attn.tensor<[b, kv, d], f32>
+  %3 = attn.quantize %K as f8E5M2 static 0.5 : !attn.tensor<[b, kv, d]> -> !attn.tensor<[b, kv, d], f32>
   attn.return []
 }
 
