@@ -92,7 +92,7 @@ class Statements(Expressions):
         return {"rank": "int", "order": "int"}.get(name, "real"), f"{name}({value} over {axis}{condition})"
 
     def add_tensor(self, axes, statement="let"):
-        if axes and self.chance(0.35):
+        if axes and self.chance(0.5):
             kind, text = self.row_function(axes)
             if self.chance(0.3):  # within a formula
                 text = {"real": f"0.5 * {text} + {self.expr('real', set(axes), 1)}", "int": f"{text} + 1", "condition": f"not {text}"}[kind]
@@ -216,7 +216,7 @@ class AttentionSpec(Statements):
             statements.append(f"tile {self.rng.choice(['1', '2', '4', '64', 'size(d)'])}")
             if self.chance(0.5):
                 per = [b.name for b in self.blocks.values() if b.parent == "q" and not b.overlap]
-                per = f" per {self.rng.choice(per)}" if per and self.chance(0.4) else ""
+                per = f" per {self.rng.choice(per)}" if per and self.chance(0.7) else ""
                 rule = self.rng.choice(["tile_max < running_max - 1.0", "tile_max + 0.5 < 0", "running_max > 2.0 and tile_max < 1.0"])
                 statements.append(f"skip {rule}{per}")
             if self.chance(0.6):

@@ -58,7 +58,7 @@ class RecurrenceSpec(Statements):
     def step(self):
         now = {*self.batch, "t"}
         inner = [s for s in ["d", "e", *self.spaces[5:]] if s not in now]
-        grouped = self.chance(0.4)
+        grouped = self.chance(0.6)
         if grouped:
             ints = [name for name, kind in self.params if kind == "int"]
             self.add(f"every {self.rng.choice(['1', '2', '3', *[f'(1 + abs({n}))' for n in ints]])}")
@@ -74,7 +74,7 @@ class RecurrenceSpec(Statements):
         # Formulas that stand before the states' declarations do not see them, the step does.
         self.tensors += states
         gradient = ""
-        if grouped and self.chance(0.7):
+        if grouped and self.chance(0.8):
             gradient = self.loss(states[0])
         updated, self.has_out = [], False
         order = [*states, *self.rng.sample(states, 1)]

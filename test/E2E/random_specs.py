@@ -3,8 +3,9 @@
 """Random well-typed specs of stages, selections, branches, quantization and recurrences, which only the reference runs.
 
 A case is determined by its number: `random_specs.py --first 17 --count 1 --show` prints case 17. Each case must check
-without errors and run on the reference on a small random shape. Cases are also put together in files of many variants, for
-which the printed module must parse to the same text, and formatting must be idempotent and keep the module.
+without errors and run on the reference on a small random shape, with the same result on one thread and on three. Cases are
+also put together in files of many variants, for which the printed module must parse to the same text, and formatting must be
+idempotent and keep the module.
 A failing case leaves its spec in the folder of `--keep`. Closes with `random_specs: N passed, N failed`.
 """
 import argparse
@@ -53,11 +54,13 @@ def run(number, attnc, np):
     """The error of a case on the reference, or nothing."""
     try:
         spec = attnc.Spec(case(number))
-        results = spec.evaluate(inputs_of(spec, random.Random(~number), np), num_threads=1)
+        inputs = inputs_of(spec, random.Random(~number), np)
+        results = spec.evaluate(inputs, num_threads=1)
+        again = spec.evaluate(inputs, num_threads=3)
     except attnc.AttncError as error:
         return str(error)
-    missing = [name for name in spec.outputs if name not in results]
-    return f"no result for {missing}" if missing else ""
+    differ = [name for name in spec.outputs if not np.array_equal(results[name], again[name], equal_nan=True)]
+    return f"three threads yield another {differ}" if differ else ""
 
 
 def texts(numbers, tools):
