@@ -169,7 +169,7 @@ attn.variant @v {
 
 // #attn.sample C1
 attn.variant @v {
-  // expected-error@below {{expects 1 argument of `bernoulli`, found 2}}
+  // expected-error@below {{custom op 'attn.input' expects 1 argument of `bernoulli`, found 2}}
   %x = attn.input "x" sample <bernoulli(0.5, 0.5)> : !attn.tensor<[h], f32>
   attn.return []
 }
@@ -177,7 +177,7 @@ attn.variant @v {
 
 // #attn.sample C2
 attn.variant @v {
-  // expected-error@below {{expects the size of an index space, found `heads`}}
+  // expected-error@below {{custom op 'attn.input' expects the size of an index space, found `heads`}}
   %x = attn.input "x" sample <uniform(0.0, size(heads))> : !attn.tensor<[h], f32>
   attn.return []
 }
