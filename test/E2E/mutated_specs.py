@@ -42,8 +42,9 @@ def mutant(number, texts, words):
         kind = rng.choice(["alike"] * 6 + ["word", "insert", "delete", "double", "import", "exchange"])
         if kind == "alike":  # a name for a name of the same spec, a number for a number
             places = [i for i, token in enumerate(tokens) if token[0].isalnum()]
-            at = rng.choice(places or [0])
-            tokens[at:at + 1] = [rng.choice([tokens[i] for i in places if tokens[i][0].isdigit() == tokens[at][0].isdigit()] or [""])]
+            if places:
+                at = rng.choice(places)
+                tokens[at] = tokens[rng.choice([i for i in places if tokens[i][0].isdigit() == tokens[at][0].isdigit()])]
         elif kind == "word":
             tokens[at:at + 1] = [rng.choice(words)]
         elif kind == "insert":
