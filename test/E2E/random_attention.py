@@ -117,11 +117,12 @@ class Statements(Expressions):
         format = self.rng.choice(list(FORMATS))
         options = []
         if format in SCALED:
-            options.append("static 0.125" if self.chance(0.2) else f"per {keys()}")
-            most = [] if options[0].startswith("static") else [f"largest {FORMATS[format]}"]
-            options += self.rng.sample([f"scale {self.rng.choice(['f32', 'f16', 'bf16', 'f8E4M3', 'f8E5M2'])}", "epsilon 1.0e-4", *most],
-                                       self.rng.randint(0, 2))
-            if format.startswith("int") and self.chance(0.3):
+            is_static = self.chance(0.2)
+            options.append("static 0.125" if is_static else f"per {keys()}")
+            scale = self.rng.choice(["f32", "f16", "bf16", "f8E4M3", "f8E5M2"])
+            more = [f"scale {scale}", "epsilon 1.0e-4", *([] if is_static else [f"largest {FORMATS[format]}"])]
+            options += self.rng.sample(more, self.rng.randint(0, 2))
+            if format.startswith("int") and not is_static and self.chance(0.3):
                 options.append("asymmetric")
         if self.chance(0.4):
             options.append(f"smooth per {keys()}")
@@ -142,7 +143,9 @@ class AttentionSpec(Statements):
         align = rng.choice(["bottom_right", "bottom_right", "top_left", "none"])
         self.has_position = align != "none"
         self.add(f"align {align}")
-        self.add("input Q: dtype[b, h, q, d]")
+        # A size follows from an input, so the operands are declared even where nothing reads them.
+        for operand in self.operands:
+            self.add(f"input {operand.name}: dtype[{', '.join(operand.axes)}]")
         self.add_spaces(["kv", "kv", "kv", "q", "h", "d"])
         for _ in range(rng.randint(0, 2)):
             self.add_input()
