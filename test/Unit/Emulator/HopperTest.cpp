@@ -73,6 +73,7 @@ TEST_F(Hopper, BrokenPipelinesAreCaught) {
   std::vector<Mutation> list = {
       {"proxy fence deleted", "fence.proxy.async.shared::cta;", "", {"missing-proxy-fence"}},
       {"wait of the store deleted", "cp.async.bulk.wait_group 0;", "", {"missing-wait"}},
+      {"commit of the store deleted", "cp.async.bulk.commit_group;", "", {"missing-wait"}},
       {"too few bytes expected",
        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r",
        "",
