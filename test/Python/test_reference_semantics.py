@@ -130,4 +130,4 @@ def test_gradients_of_clamped_and_nested_reads(lines, loss):
 
 def test_a_gradient_that_does_not_see_its_state_is_an_error():
     with pytest.raises(attnc.SpecError, match="this gradient is 0"):
-        attnc.Spec("recurrence r { state W[d, e]\n let L[] = sum(W * K for d for e)\n W = W - grad(L, start(W))\n out V }")
+        attnc.Spec("recurrence r { every 4\n state W[d, e]\n let L[] = sum(W * K for d for e)\n W = W - grad(L, start(W))\n out V }")
