@@ -184,6 +184,8 @@ LogicalResult MergeOp::verify() {
     return emitOpError() << "expects at least two branches, found " << getOuts().size();
   // attn.merge C2
   AttnTensorType out = getOut().getType();
+  if (!out.getRank())
+    return emitOpError() << "expects outputs with a dimension, found " << out;
   for (Value branch : getOuts())
     if (cast<AttnTensorType>(branch.getType()).getAxes() != out.getAxes())
       return emitOpError() << "expects outputs over the axes of the result " << out << ", found " << branch.getType();

@@ -16,17 +16,22 @@ static llvm::StringRef stageName(Operation &op) {
       .Case<attn::MergeOp>([](auto) { return "a merge of branches"; })
       .Case<attn::QuantizeOp>([](auto) { return "`quantize`"; })
       .Case<attn::RecurOp>([](auto) { return "a recurrence"; })
+      .Case<attn::ReduceOp, attn::UniformOp>([](auto) { return "a reduction or a random number in `scale`"; })
       .Default([](Operation *) { return ""; });
 }
 
 /// Why an attention stage is not one that code is generated for.
 static llvm::StringRef attendReason(attn::AttendOp attend) {
-  bool hasReduction = false, readsOperand = false;
+  bool hasReduction = false, readsOperand = false, usesSpace = false;
   attend.walk([&](Operation *op) {
     hasReduction |= isa<attn::ReduceOp, attn::UniformOp>(op);
+    if (auto size = dyn_cast<attn::SizeOp>(op))
+      usesSpace |= !attn::isIndexSpace(size.getSpace()) || size.getSpace() == "t";
     if (auto read = dyn_cast<attn::ReadOp>(op))
       readsOperand |= cast<attn::AttnTensorType>(read.getTensor().getType()).hasOperandElementType();
   });
+  if (usesSpace)
+    return "a declared index space in a score, mask or sink";
   if (hasReduction)
     return "a reduction or a random number in a score, mask or sink";
   if (readsOperand)

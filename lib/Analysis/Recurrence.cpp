@@ -26,12 +26,21 @@ struct Dependence {
   }
 };
 
-/// coefficient * S[indices]; a null index was summed over.
+/// A product of factors times S[indices]; a null index was summed over.
 struct Term {
   unsigned state;
   SmallVector<Value, 2> indices;
-  Dependence coefficient;
+  SmallVector<Dependence, 2> factors;
   bool isGroupStart = false;
+  bool isEntangled = false; ///< a factor depends on a summed index and on another: no outer product
+
+  Dependence coefficient() const {
+    Dependence all;
+    all.isOne = true;
+    for (const Dependence &factor : factors)
+      all.join(factor);
+    return all;
+  }
 };
 
 struct Form {
@@ -72,9 +81,7 @@ public:
     if (auto it = states.find(tensor); it != states.end()) {
       // A state that is passed on unchanged.
       TensorForm result;
-      Term term{it->second.first, {}, {}, it->second.second};
-      term.coefficient.isOne = true;
-      result.form.terms.push_back(term);
+      result.form.terms.push_back({it->second.first, {}, {}, it->second.second});
       return result;
     }
     auto it = tensors.find(tensor);
@@ -112,6 +119,16 @@ private:
         forms[inner.getResult(0)] = visit(&inner);
   }
 
+  /// True if `indices` are the coordinates of the stage that is being evaluated, in order.
+  static bool areOwn(ValueRange indices) {
+    for (auto [axis, index] : llvm::enumerate(indices)) {
+      auto argument = dyn_cast_or_null<BlockArgument>(index);
+      if (!argument || argument.getArgNumber() != axis || !isa<attn::ComputeOp>(argument.getOwner()->getParentOp()))
+        return false;
+    }
+    return true;
+  }
+
   Form lookup(Value value) {
     if (auto it = forms.find(value); it != forms.end())
       return it->second;
@@ -136,7 +153,10 @@ private:
       operands.push_back(lookup(operand));
     return llvm::TypeSwitch<Operation *, Form>(inner)
         .Case<arith::AddFOp, arith::SubFOp>([&](auto) { return add(operands[0], operands[1]); })
-        .Case<arith::NegFOp>([&](auto) { return operands[0]; })
+        .Case<arith::NegFOp>([&](auto) {
+          operands[0].maxOf = -1;
+          return operands[0];
+        })
         .Case<arith::MulFOp>([&](auto) { return multiply(operands[0], operands[1], inner); })
         .Case<arith::DivFOp>([&](auto) {
           return operands[1].dependsOnState() ? nonlinear(inner, operands) : multiply(operands[0], operands[1], inner);
@@ -145,7 +165,9 @@ private:
           Form form = nonlinear(inner, operands);
           for (unsigned i : {0u, 1u}) {
             const Form &a = operands[i], &b = operands[1 - i];
-            if (a.terms.size() == 1 && !a.nonlinear && a.terms[0].coefficient.isOne && !b.dependsOnState())
+            bool isState = a.terms.size() == 1 && !a.nonlinear && !a.terms[0].isGroupStart &&
+                           a.terms[0].coefficient().isOne && areOwn(a.terms[0].indices);
+            if (isState && !b.dependsOnState())
               form.maxOf = static_cast<int>(a.terms[0].state);
           }
           return form;
@@ -155,7 +177,7 @@ private:
             return nonlinear(inner, operands);
           Form sum = add(operands[1], operands[2]);
           for (Term &term : sum.terms)
-            term.coefficient.join(operands[0].rest), term.coefficient.isOne = false;
+            term.factors.push_back(operands[0].rest);
           return sum;
         })
         .Default([&](Operation *) { return nonlinear(inner, operands); });
@@ -185,6 +207,7 @@ private:
     sum.rest.isOne = false;
     sum.nonlinear = a.nonlinear ? a.nonlinear : b.nonlinear;
     sum.usesGroupStart |= b.usesGroupStart;
+    sum.maxOf = -1;
     return sum;
   }
 
@@ -193,11 +216,9 @@ private:
       return nonlinear(at, {a, b});
     const Form &state = b.dependsOnState() ? b : a, &factor = b.dependsOnState() ? a : b;
     Form product = state;
-    for (Term &term : product.terms) {
-      bool wasOne = term.coefficient.isOne;
-      term.coefficient.join(factor.rest);
-      term.coefficient.isOne = wasOne && factor.rest.isOne;
-    }
+    product.maxOf = -1;
+    for (Term &term : product.terms)
+      term.factors.push_back(factor.rest);
     bool isOne = product.rest.isOne && factor.rest.isOne;
     product.rest.join(factor.rest);
     product.rest.isOne = isOne;
@@ -236,9 +257,7 @@ private:
         form.rest.varies = true;
         return form;
       }
-      Term term{it->second.first, SmallVector<Value, 2>(read.getIndices()), {}, it->second.second};
-      term.coefficient.isOne = true;
-      form.terms.push_back(std::move(term));
+      form.terms.push_back({it->second.first, SmallVector<Value, 2>(read.getIndices()), {}, it->second.second});
       form.rest = {};
       return form;
     }
@@ -249,10 +268,12 @@ private:
     Form result;
     result.nonlinear = tensor.form.nonlinear;
     result.usesGroupStart = tensor.form.usesGroupStart;
-    result.maxOf = tensor.form.maxOf;
+    result.maxOf = areOwn(read.getIndices()) ? tensor.form.maxOf : -1;
     result.rest = substitute(tensor.form.rest, tensor.coordinates, indices);
     for (const Term &term : tensor.form.terms) {
-      Term moved{term.state, {}, substitute(term.coefficient, tensor.coordinates, indices), term.isGroupStart};
+      Term moved{term.state, {}, {}, term.isGroupStart, term.isEntangled};
+      for (const Dependence &factor : term.factors)
+        moved.factors.push_back(substitute(factor, tensor.coordinates, indices));
       for (Value index : term.indices) {
         auto at = llvm::find(tensor.coordinates, index);
         moved.indices.push_back(at == tensor.coordinates.end() ? index : read.getIndices()[at - tensor.coordinates.begin()]);
@@ -274,7 +295,7 @@ private:
       if (condition.dependsOnState())
         return nonlinear(reduce, {form, condition});
       for (Term &term : form.terms)
-        term.coefficient.join(condition.rest), term.coefficient.isOne = false;
+        term.factors.push_back(condition.rest);
       form.rest.join(condition.rest);
     }
     if (!isSum && form.dependsOnState())
@@ -288,9 +309,13 @@ private:
           at = Value();
           isContracted = true;
         }
-      term.coefficient.coordinates.remove(index);
-      if (!isContracted)
-        term.coefficient.isOne = false;
+      for (Dependence &factor : term.factors)
+        if (factor.coordinates.remove(index) && !factor.coordinates.empty())
+          term.isEntangled = true;
+      if (!isContracted) {
+        Dependence many; // a sum of equal terms
+        term.factors.push_back(many);
+      }
     }
     return form;
   }
@@ -343,24 +368,30 @@ std::vector<StateUpdate> attnc::classifyRecurrence(attn::RecurOp recur) {
         update.others.insert(nameOfState(recur, term.state));
         continue;
       }
-      // In its own coordinates, or summed over an axis?
+      // In its own coordinates, summed over one axis, or something else.
+      unsigned numSummed = 0;
       bool isOwn = true;
       for (auto [axis, index] : llvm::enumerate(term.indices)) {
         if (!index) {
-          isOwn = false;
+          ++numSummed;
           (axis == 0 ? update.contractsFirst : update.contractsSecond) = true;
         } else if (axis >= form->coordinates.size() || index != form->coordinates[axis]) {
           isOwn = false;
         }
       }
-      if (!isOwn) {
+      if (!isOwn || numSummed > 1 || term.isEntangled || (numSummed && update.rank < 2)) {
+        update.isDense = true;
+        continue;
+      }
+      if (numSummed) {
         ++update.numRankOne;
         continue;
       }
+      Dependence coefficient = term.coefficient();
       hasDecay = true;
-      isOne &= term.coefficient.isOne;
-      update.decayVaries |= term.coefficient.varies;
-      for (Value coordinate : term.coefficient.coordinates)
+      isOne &= coefficient.isOne;
+      update.decayVaries |= coefficient.varies;
+      for (Value coordinate : coefficient.coordinates)
         for (auto [axis, own] : llvm::enumerate(form->coordinates))
           if (own == coordinate && axis < 2)
             along[axis] = true;
@@ -407,6 +438,8 @@ std::string StateUpdate::chunkForm() const {
     return "a group at a time: gradients are taken at the state that the group starts with";
   if (!others.empty())
     return llvm::formatv("a scan over pairs of states: it is coupled with `{0}`", *others.begin());
+  if (isDense)
+    return "step by step: entries of the state mix by more than outer products";
   if (rank < 2)
     return "an elementwise scan: the state is a vector";
   if (decay == Decay::Full)

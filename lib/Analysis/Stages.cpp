@@ -163,13 +163,13 @@ RowKeys attnc::rowKeysOf(attn::AttendOp attend, std::string &reason) {
     return RowKeys::Maybe;
   }
   if (attend.getMask().empty()) {
-    reason = "no mask";
+    reason = "no mask, if there are keys";
     return RowKeys::Always;
   }
   Block &mask = attend.getMask().front();
   Value key = mask.getArgument(mask.getNumArguments() - 1);
   auto truth = truthOnDiagonal(cast<attn::YieldOp>(mask.back()).getValue(), key);
   bool holds = truth && *truth && attend.getKeySpace() == "kv";
-  reason = holds ? "the mask holds for the key at the row's own position" : "the mask is not known to hold for any key";
+  reason = holds ? "the mask holds for the key at the row's own position, if there are as many keys as queries" : "the mask is not known to hold for any key";
   return holds ? RowKeys::Always : RowKeys::Maybe;
 }

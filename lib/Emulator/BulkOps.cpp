@@ -478,19 +478,25 @@ bool checkCtaEnd(Cta &cta) {
           "the thread block ended while this bulk copy into its shared memory was in flight");
     return false;
   }
-  for (HopperWarp &w : h.warps) {
-    for (auto &op : w.openStores)
-      deliverBulk(cta, *op);
-    for (auto &g : w.storeGroups)
-      for (auto &op : g) {
-        if (!op->delivered && cta.launch->options.checks) {
-          fault(*op->issuer, op->rec, -1, "missing-wait",
-                "the thread block ended before cp.async.bulk.wait_group: this store still reads "
-                "its shared memory");
-          return false;
-        }
-        deliverBulk(cta, *op);
+  auto finished = [&](const std::vector<std::shared_ptr<BulkOp>> &stores, const char *missing) {
+    for (auto &op : stores) {
+      if (!op->delivered && cta.launch->options.checks) {
+        fault(*op->issuer, op->rec, -1, "missing-wait",
+              "the thread block ended before cp.async.bulk.%s: this store still reads its shared "
+              "memory",
+              missing);
+        return false;
       }
+      deliverBulk(cta, *op);
+    }
+    return true;
+  };
+  for (HopperWarp &w : h.warps) {
+    if (!finished(w.openStores, "commit_group and a wait"))
+      return false;
+    for (auto &g : w.storeGroups)
+      if (!finished(g, "wait_group"))
+        return false;
   }
   return true;
 }

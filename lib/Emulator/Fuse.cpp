@@ -21,7 +21,7 @@ static bool canPair(const Rec &first, const Rec &second, unsigned halves) {
 }
 
 void fuse(Kernel &k) {
-  for (size_t i = 0; i + 1 < k.recs.size(); ++i) {
+  for (size_t i = 0; i + 2 < k.recs.size(); ++i) { // something follows: at least the exit
     Rec &first = k.recs[i];
     const Rec &second = k.recs[i + 1];
     if (first.fn != second.fn || first.aux2 != tensorMark)

@@ -86,6 +86,7 @@ private:
   Operand parseWordOperand(Function &f);
   Operand parseAddress(Function &f);
   Operand parseGroup(Function &f, char close, Operand::Kind kind);
+  unsigned nesting = 0; ///< of the operand being parsed
   int32_t findRegister(std::string_view name);
   void openScope() { scopes.emplace_back(); }
   void closeScope(Function &f);
@@ -573,6 +574,14 @@ Operand Parser::parseOperand(Function &f) {
 
 Operand Parser::parsePrimary(Function &f) {
   Token t = lex.peek();
+  constexpr unsigned deepest = 8; // an address with a vector of coordinates has two levels
+  if (nesting == deepest)
+    fail(t, "operands are nested too deeply");
+  struct Level {
+    unsigned &depth;
+    explicit Level(unsigned &depth) : depth(++depth) {}
+    ~Level() { --depth; }
+  } level(nesting);
   Operand o;
   o.pos = t.pos;
   if (accept('!')) {

@@ -191,6 +191,8 @@ void Emitter::emitWeights(BranchState &branch, const Statement &statement) {
         .note(statement.word.range, "quantize tensors before the branch");
     return;
   }
+  if (!once(branch.seen, statement, "the weights are rounded once"))
+    return;
   branch.weightFormat = attn::symbolizeFormat(statement.other.text);
   if (!branch.weightFormat)
     error(statement.other.range, "`" + statement.other.text + "` is not a format")

@@ -232,7 +232,7 @@ Value Emitter::emitBuiltin(const Expr *expr, ArrayRef<Value> args) {
 
 /// True if `expr` reads a tensor at the current indices, so that its value depends on where it is evaluated.
 static bool dependsOnPlace(const Expr *expr, llvm::function_ref<bool(StringRef)> isTensor) {
-  if (expr->kind == ExprKind::Name && isTensor(expr->text))
+  if ((expr->kind == ExprKind::Name || expr->kind == ExprKind::Index) && isTensor(expr->text))
     return true;
   return llvm::any_of(expr->operands, [&](const Expr *operand) { return dependsOnPlace(operand, isTensor); });
 }
@@ -244,6 +244,10 @@ Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition) {
           .note(definition.name.range, "helpers are inlined, so they cannot be recursive");
       return {};
     }
+  if (frames.size() >= 500) {
+    error(expr->anchor, "helpers call each other more than 500 deep");
+    return {};
+  }
   if (expr->operands.size() != definition.params.size()) {
     error(expr->range, formatv("`{0}` takes {1} argument{2}, found {3}", definition.name.text, definition.params.size(),
                                definition.params.size() == 1 ? "" : "s", expr->operands.size())
@@ -256,6 +260,8 @@ Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition) {
       return true;
     if (!frames.empty() && frames.back().args.count(name))
       return !frames.back().args[name].value;
+    if (isSpace(name)) // an index that only a reduction of the helper gives a value
+      return !context->coordinates.count(name) && !indexOf(name, locationOf(expr));
     Symbol *symbol = lookup(name);
     return symbol && (symbol->kind == Symbol::Input || symbol->kind == Symbol::Tensor || symbol->kind == Symbol::Let);
   };
@@ -264,6 +270,7 @@ Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition) {
     Argument &argument = frame.args[param.text];
     argument.expr = operand;
     argument.version = context->version;
+    argument.onQueryAxis = onQueryAxis;
     if (dependsOnPlace(operand, isTensor))
       continue;
     // Evaluated here, so that an error in an argument that is not used is still one.

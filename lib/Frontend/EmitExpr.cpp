@@ -123,7 +123,9 @@ Value Emitter::emitArgument(Argument &argument) {
   // The argument was written outside of this helper, but is evaluated at the coordinates here.
   Frame frame = std::move(frames.back());
   frames.pop_back();
+  bool savedAxis = std::exchange(onQueryAxis, argument.onQueryAxis);
   Value value = emitExpr(argument.expr);
+  onQueryAxis = savedAxis;
   frames.push_back(std::move(frame));
   return value;
 }
@@ -332,8 +334,8 @@ Value Emitter::emitDivision(const Expr *expr, Value lhs, Value rhs) {
     if (known.getInt() == -1) // floordivsi of the smallest int by -1 is undefined
       return expr->op == BinaryOp::Mod ? constant(loc, 0)
                                        : builder.createOrFold<arith::SubIOp>(loc, constant(loc, 0), lhs);
-  } else if (auto size = rhs.getDefiningOp<attn::SizeOp>(); !size || size.getSpace() == "kv") {
-    // Where an expression is evaluated, every size but that of kv is at least 1.
+  } else if (auto size = rhs.getDefiningOp<attn::SizeOp>(); !size || !llvm::is_contained({"b", "h", "g", "d", "e"}, size.getSpace())) {
+    // Where an expression is evaluated, the sizes of batch, heads and dimensions are at least 1.
     Value isZero = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, rhs, constant(loc, 0));
     rhs = arith::SelectOp::create(builder, loc, isZero, constant(loc, 1), rhs);
   }

@@ -219,7 +219,6 @@ Value Emitter::emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth) 
   context->derived.clear();
   context->lets.clear();
   context->version = ++numVersions;
-  bool savedAxis = std::exchange(onQueryAxis, false);
   Value value, condition;
   {
     OpBuilder::InsertionGuard guard(builder);
@@ -253,7 +252,6 @@ Value Emitter::emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth) 
   auto end = context->end;
   *context = std::move(outer);
   context->end = end;
-  onQueryAxis = savedAxis;
   if (!value)
     return {};
   bool isArg = kind == attn::Reduction::Argmax || kind == attn::Reduction::Argmin;

@@ -53,6 +53,8 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
   for (const Statement &s : body)
     if (s.kind == StatementKind::State)
       ofStep.insert(s.word.text), namesOfStep[s.word.text] = s.word.range;
+    else if (s.kind == StatementKind::Let && !s.definition.axes && mentions(s.definition.body, ofStep))
+      ofStep.insert(s.definition.name.text);
     else if (s.kind == StatementKind::Let && s.definition.axes &&
              llvm::none_of(*s.definition.axes, [&](const Name &axis) { return axis.text == time || isBatch(axis.text); }))
       ofStep.insert(s.definition.name.text), namesOfStep[s.definition.name.text] = s.definition.name.range;
@@ -133,6 +135,16 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
 
   Region region;
   Block &step = region.emplaceBlock();
+  // If the recurrence is left without an op, its values go with the region: names must not lead to them.
+  bool isComplete = false;
+  auto forget = llvm::scope_exit([&] {
+    groupStarts.clear();
+    for (auto &entry : scope)
+      if (Value value = entry.second.value; !isComplete && value && value.getParentBlock() == &step) {
+        entry.second.value = Value();
+        entry.second.isBroken = true;
+      }
+  });
   stepCoordinates.clear();
   groupStarts.clear();
   stepOuts.clear();
@@ -206,6 +218,7 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
   auto op = attn::RecurOp::create(builder, loc, results, builder.getStringAttr(time), builder.getArrayAttr(batchNames),
                                   inits, every);
   op.getBody().takeBody(region);
+  isComplete = true;
 
   // Behind the recurrence a state's name stands for its last value.
   auto bind = [&](StringRef result, Value value) {

@@ -281,6 +281,14 @@ void Emitter::emitQuantize(const Statement &statement) {
                                           : "`" + statement.other.text.str() + "` has no scale, so nothing shares one");
     return;
   }
+  if (*format >= attn::Format::F16 && (largest || epsilon != 0 || isAsymmetric || given.count("scale"))) {
+    error(statement.other.range, "`" + statement.other.text.str() + "` has no scale, so only `round` and `smooth` say something about it");
+    return;
+  }
+  if (isAsymmetric && fixed) {
+    error(given["static"], "`asymmetric` takes its scale from the group, `static` gives it: write one of them");
+    return;
+  }
   if (isAsymmetric && *format != attn::Format::Int8 && *format != attn::Format::Int4) {
     error(statement.other.range, "only int formats can be `asymmetric`");
     return;

@@ -30,7 +30,7 @@ OwningOpRef<ModuleOp> frontend::parseSpec(llvm::SourceMgr &sources, MLIRContext 
   for (const Attention &attention : file.attentions)
     if (!attention.name.text.empty()) // else its header is broken, which is reported
       emitter.emit(attention);
-  if (reporter.hasErrors() || failed(verify(*module)))
+  if (reporter.hasErrors() || emitter.hasFailed() || failed(verify(*module)))
     return nullptr;
   return module;
 }
@@ -184,6 +184,8 @@ void Emitter::emit(const Attention &attention) {
   }
   if (!reporter.hasErrors())
     emitReturn(attention);
+  if (!reporter.hasErrors())
+    checkSizes();
   for (const Name &branch : branches)
     if (!reporter.hasErrors() && !usedBranches.count(branch.text))
       error(branch.range, "nothing uses the branch `" + branch.text + "`")
@@ -217,6 +219,38 @@ void Emitter::emitParam(const Param &param) {
   Value value = attn::ParamOp::create(builder, loc, attr.getType(), builder.getStringAttr(param.name.text), attr,
                                       param.isConst ? builder.getUnitAttr() : UnitAttr());
   declare(param.name, {Symbol::Param, {}, value});
+}
+
+/// The size of a space follows from an input over it, from its declaration, or, for blocks, from their members.
+bool Emitter::isSized(StringRef space) {
+  for (auto input : variant.getBody().getOps<attn::InputOp>()) {
+    attn::AttnTensorType type = input.getResult().getType();
+    if (llvm::is_contained(type.getAxes(), builder.getStringAttr(space)))
+      return true;
+  }
+  attn::SpaceOp declared = attn::findSpace(variant, space);
+  return declared && declared.getExtent() && (!declared.getParent() || isSized(*declared.getParent()));
+}
+
+/// Reports the first stage over a space that nothing gives a size.
+void Emitter::checkSizes() {
+  variant.walk([&](Operation *op) {
+    SmallVector<StringRef> spaces;
+    if (auto reduce = dyn_cast<attn::ReduceOp>(op))
+      spaces.push_back(reduce.getSpace());
+    if (auto compute = dyn_cast<attn::ComputeOp>(op))
+      for (unsigned i = 0; i < compute.getResult().getType().getRank(); ++i)
+        spaces.push_back(compute.getResult().getType().getAxisName(i));
+    if (auto recur = dyn_cast<attn::RecurOp>(op))
+      spaces.push_back(recur.getTime());
+    for (StringRef space : spaces)
+      if (!isSized(space)) {
+        isInvalid = true;
+        emitError(op->getLoc()) << "no input has an axis `" << space << "`, so its size is not known";
+        return WalkResult::interrupt();
+      }
+    return WalkResult::advance();
+  });
 }
 
 bool Emitter::once(llvm::StringMap<SMRange> &seen, const Statement &statement, StringRef hint) {

@@ -66,6 +66,8 @@ public:
   Emitter(Reporter &reporter, const SpecFile &file, mlir::ModuleOp module);
   /// Appends the variant to the module; leaves out what is in error.
   void emit(const Attention &attention);
+  /// True if an error was found in the module and not at a place of the source.
+  bool hasFailed() const { return isInvalid; }
 
 private:
   // EmitVariant.cpp
@@ -77,6 +79,8 @@ private:
   void emitHelper(const Definition &definition, llvm::StringMap<Symbol> &scope);
   void emitOutput(const Statement &statement);
   void emitReturn(const Attention &attention);
+  bool isSized(llvm::StringRef space);
+  void checkSizes();
   bool declare(const Name &name, Symbol symbol);
   bool once(llvm::StringMap<llvm::SMRange> &seen, const Statement &statement, llvm::StringRef hint);
   bool expectHere(const Statement &statement, bool isHere, llvm::StringRef place);
@@ -178,6 +182,7 @@ private:
     const Expr *expr;
     mlir::Value value;
     unsigned version = 0;
+    bool onQueryAxis = false; ///< of the place of the call
   };
   /// A helper call that is being inlined.
   struct Frame {
@@ -230,6 +235,7 @@ private:
   unsigned numVersions = 0;
   std::vector<Frame> frames;
   unsigned numOperations = 0;
+  bool isInvalid = false;
 };
 
 /// Real arithmetic. Constants are not folded: a fold would round to f32 what the reference computes in float64.

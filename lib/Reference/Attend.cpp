@@ -75,23 +75,23 @@ llvm::Error AttendStage::prepare() {
     attn::AttnTensorType type = op.getSet().getType();
     setSpace = type.getAxisName(type.getRank() - 1).str();
   }
-  scale = 1.0 / std::sqrt(static_cast<double>(dim));
   if (op.getScale()) {
-    llvm::Expected<double> number = scalarOf(op.getScale());
-    if (!number)
-      return number.takeError();
-    scale = *number;
+    llvm::Expected<Program> compiled = Program::compile(op.getScale(), environment);
+    if (!compiled)
+      return compiled.takeError();
+    scale = std::move(*compiled);
   }
-  for (auto [value, count, what] :
-       {std::tuple(op.getTile(), &tile, "tile"), std::tuple(op.getWeightGroup(), &weightGroup, "group of weights")}) {
+  for (auto [value, number, what] :
+       {std::tuple(op.getTile(), &tile, "tile"), std::tuple(op.getWeightGroup(), &weightGroup, "group")}) {
     if (!value)
       continue;
-    llvm::Expected<double> number = scalarOf(value);
-    if (!number)
-      return number.takeError();
-    *count = static_cast<int64_t>(*number);
-    if (*count < 1)
-      return llvm::createStringError(llvm::Twine("a ") + what + " needs at least one key, found " + llvm::Twine(*count));
+    llvm::Expected<Program> compiled = Program::compile(value, environment);
+    if (!compiled)
+      return compiled.takeError();
+    llvm::Expected<int64_t> count = compiled->count(what);
+    if (!count)
+      return count.takeError();
+    *number = *count;
   }
   if (op.getSkipRows())
     rowsTogether = environment.sizes.declared.at(op.getSkipRows()->str()).extent;
@@ -112,14 +112,12 @@ llvm::Error AttendStage::prepare() {
   return llvm::Error::success();
 }
 
-llvm::Expected<double> AttendStage::scalarOf(Value value) const {
-  llvm::Expected<Program> program = Program::compile(value, environment);
-  if (!program)
-    return program.takeError();
-  Memory none;
-  Program::Frame frame = program->makeFrame(none);
-  program->run(frame, 1);
-  return *program->result(frame);
+double AttendStage::scaleOf(const Memory &memory) const {
+  if (!scale)
+    return 1.0 / std::sqrt(static_cast<double>(dim));
+  Program::Frame frame = scale->makeFrame(memory, 1);
+  scale->run(frame, 1);
+  return *scale->result(frame);
 }
 
 AttendStage::Scratch AttendStage::makeScratch(const Memory &memory) const {
@@ -136,8 +134,8 @@ AttendStage::Scratch AttendStage::makeScratch(const Memory &memory) const {
 
 int64_t AttendStage::baseOf(const Operand &operand, const Scratch &scratch) const {
   int64_t offset = 0;
-  for (const IndexRule &rule : operand.rules)
-    offset += std::min(scratch.point[rule.axis] / rule.divisor, rule.size - 1) * rule.stride;
+  for (const IndexRule &rule : operand.rules) // a row behind the last whole block reads that block
+    offset += std::clamp<int64_t>(scratch.point[rule.axis] / rule.divisor, 0, std::max<int64_t>(0, rule.size - 1)) * rule.stride;
   return offset;
 }
 
@@ -153,6 +151,8 @@ void AttendStage::keysOfSet(const Memory &memory, Scratch &scratch) const {
     return;
   }
   std::fill(scratch.attended.begin(), scratch.attended.end(), 0);
+  if (memory.tensor(op.getSet()).data.empty())
+    return;
   const double *flags = memory.tensor(op.getSet()).data.data() + baseOf(set, scratch);
   if (setSpace == op.getKeySpace()) {
     for (int64_t j = 0; j < numKeys; ++j)
@@ -204,7 +204,7 @@ static double dot(const double *a, const double *b, int64_t n) {
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-void AttendStage::scoreRow(const Memory &memory, Scratch &scratch, int64_t row) const {
+void AttendStage::scoreRow(const Memory &memory, Scratch &scratch, int64_t row, double factor) const {
   const double *q = memory.tensor(op.getQuery()).data.data() + baseOf(query, scratch) + row * dim;
   const double *k = memory.tensor(op.getKey()).data.data() + baseOf(key, scratch);
   if (score)
@@ -213,7 +213,7 @@ void AttendStage::scoreRow(const Memory &memory, Scratch &scratch, int64_t row) 
     unsigned lanes = static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, numKeys - first));
     double *scores = scratch.scores.data() + first;
     for (unsigned i = 0; i < lanes; ++i)
-      scores[i] = scratch.attended[static_cast<size_t>(first + i)] ? scale * dot(q, k + (first + i) * dim, dim) : 0;
+      scores[i] = scratch.attended[static_cast<size_t>(first + i)] ? factor * dot(q, k + (first + i) * dim, dim) : 0;
     if (!score)
       continue;
     std::copy_n(scores, lanes, score->argument(scratch.score, 0));
@@ -311,8 +311,8 @@ void AttendStage::tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> ro
     for (TiledRow &row : rows) {
       row.tileMaximum = -infinity;
       for (int64_t i = first; i < first + count; ++i)
-        if (row.attended[static_cast<size_t>(i)])
-          row.tileMaximum = std::fmax(row.tileMaximum, row.scores[static_cast<size_t>(i)]);
+        if (double x = row.scores[static_cast<size_t>(i)]; row.attended[static_cast<size_t>(i)] && (x > row.tileMaximum || std::isnan(x)))
+          row.tileMaximum = x; // a NaN stays: nothing is greater
       if (!isSkipped || row.tileMaximum == -infinity)
         continue;
       *skip->argument(scratch.skip, 0) = row.tileMaximum;
@@ -323,7 +323,7 @@ void AttendStage::tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> ro
     for (TiledRow &row : rows) {
       if (row.tileMaximum == -infinity)
         continue;
-      if (row.tileMaximum > row.running)
+      if (row.tileMaximum > row.running || std::isnan(row.tileMaximum))
         rescale(row, row.tileMaximum);
       if (isSkipped)
         std::fill_n(row.attended.begin() + first, count, 0);
@@ -338,6 +338,7 @@ void AttendStage::run(Memory &memory) const {
     return memory.allocate(result, environment.shapeOf(cast<attn::AttnTensorType>(result.getType())));
   };
   Tensor64 &out = allocate(op.getOut()), &lse = allocate(op.getLse());
+  const double factor = scaleOf(memory);
   Tensor64 *weights = op.getWeights() ? &allocate(op.getWeights()) : nullptr;
   parallelFor(elementsOf(outer), environment.numThreads, [&](int64_t firstOuter, int64_t lastOuter) {
     Scratch scratch = makeScratch(memory);
@@ -352,7 +353,7 @@ void AttendStage::run(Memory &memory) const {
           scratch.point.back() = row;
           size_t index = static_cast<size_t>(o * numRows + row);
           maskRow(memory, scratch);
-          scoreRow(memory, scratch, row);
+          scoreRow(memory, scratch, row, factor);
           tiled.logit = -infinity;
           if (sink) {
             setPoint(*sink, scratch.sink, 0, scratch);
@@ -374,7 +375,7 @@ void AttendStage::run(Memory &memory) const {
             lse.data[index] = finish(tiled);
           for (size_t j = 0; weights && j < tiled.scores.size(); ++j)
             weights->data[index * tiled.scores.size() + j] =
-                tiled.attended[j] ? std::exp(tiled.scores[j] - lse.data[index]) : 0;
+                tiled.attended[j] && lse.data[index] != -infinity ? std::exp(tiled.scores[j] - lse.data[index]) : 0;
         }
       }
     }

@@ -50,13 +50,13 @@ private:
   void setPoint(const Program &program, Program::Frame &frame, unsigned first, const Scratch &scratch) const;
   void keysOfSet(const Memory &memory, Scratch &scratch) const;
   void maskRow(const Memory &memory, Scratch &scratch) const;
-  void scoreRow(const Memory &memory, Scratch &scratch, int64_t row) const;
+  void scoreRow(const Memory &memory, Scratch &scratch, int64_t row, double factor) const;
   void softmaxRow(Scratch &scratch, double logit, const double *v, double *out, double &lse) const;
   void tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> rows) const;
   void addTile(TiledRow &row, int64_t first, int64_t count) const;
   void rescale(TiledRow &row, double to) const;
   double finish(TiledRow &row) const;
-  llvm::Expected<double> scalarOf(mlir::Value value) const;
+  double scaleOf(const Memory &memory) const;
   void roundWeights(llvm::MutableArrayRef<double> weights) const;
 
   mutable attn::AttendOp op; // a handle; accessors are not const
@@ -66,9 +66,8 @@ private:
   int64_t numRows = 0, numKeys = 0, dim = 0, valueDim = 0;
   Operand query, key, value, set;
   std::string setSpace;
-  double scale = 1;
   int64_t tile = 0, weightGroup = 0, rowsTogether = 1; ///< 0: no tiles, no groups
-  std::optional<Program> score, mask, sink, skip;
+  std::optional<Program> scale, score, mask, sink, skip;
 };
 
 } // namespace attnc::reference

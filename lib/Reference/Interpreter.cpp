@@ -4,6 +4,7 @@
 #include "Attend.h"
 #include "attnc/Reference/Reference.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/Threading.h"
 
@@ -76,6 +77,20 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
   if (std::string message = checkBindings(*signature, bindings.inputs, {}, environment.sizes, environment.params);
       !message.empty())
     return llvm::createStringError(message);
+  std::string tooLarge;
+  variant.walk([&](Operation *op) {
+    for (Value result : op->getResults())
+      if (auto type = dyn_cast<attn::AttnTensorType>(result.getType()); type && tooLarge.empty()) {
+        long double elements = 1;
+        for (int64_t size : environment.shapeOf(type))
+          elements *= static_cast<long double>(size);
+        if (elements > static_cast<long double>(maxTensorElements))
+          tooLarge = llvm::formatv("a tensor over {0} would have {1:e2} elements, more than memory holds", type,
+                                   static_cast<double>(elements));
+      }
+  });
+  if (!tooLarge.empty())
+    return llvm::createStringError(tooLarge);
   for (auto input : variant.getBody().getOps<attn::InputOp>()) {
     const TensorView &view = bindings.inputs.at(input.getName().str());
     load(view, memory.allocate(input.getResult(), view.shape));

@@ -10,6 +10,7 @@
 #include "dialects/Attn/Attn.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/Support/ErrorHandling.h"
 
 namespace attnc::reference {
 
@@ -67,9 +68,10 @@ public:
     return *tensor;
   }
   const Tensor64 &tensor(mlir::Value value) const {
-    for (const Memory *memory = this;; memory = memory->outer)
+    for (const Memory *memory = this; memory; memory = memory->outer)
       if (auto it = memory->tensors.find(value); it != memory->tensors.end())
         return *it->second;
+    llvm_unreachable("a stage reads a tensor that no stage before it has computed");
   }
   void setScalar(mlir::Value value, double number) { scalars[value] = number; }
   double scalar(mlir::Value value) const {

@@ -434,6 +434,18 @@ Program::Frame Program::makeFrame(const Memory &memory, unsigned lanes) const {
   return frame;
 }
 
+llvm::Expected<int64_t> Program::count(llvm::StringRef what) const {
+  if (!tensors.empty())
+    return llvm::createStringError("`" + what + "` is known before tensors are read");
+  Memory none;
+  Frame frame = makeFrame(none, 1);
+  run(frame, 1);
+  int64_t number = whole(*result(frame));
+  if (number < 1)
+    return llvm::createStringError("`" + what + "` is at least 1, found " + llvm::Twine(number));
+  return number;
+}
+
 void Program::updateScalars(Frame &frame, const Memory &memory) const {
   for (auto [value, slot] : captures)
     *frame.slots[slot] = memory.scalar(value);

@@ -73,6 +73,8 @@ public:
   const double *result(const Frame &frame, unsigned i = 0) const { return frame.slots[results[i]]; }
   unsigned resultStep(unsigned i = 0) const { return varies[results[i]]; }
   unsigned getNumResults() const { return results.size(); }
+  /// The number that a scalar without tensors is; fails if it reads one, or is below 1.
+  llvm::Expected<int64_t> count(llvm::StringRef what) const;
 
 private:
   llvm::Expected<unsigned> slotOf(mlir::Value value, const Environment &environment);

@@ -129,6 +129,8 @@ private:
   }
 
   double symmetric(double x, double largest) const {
+    if (std::isnan(x))
+      return x;
     double most = op.getLargest() ? op.getLargest()->convertToDouble() : attn::largestNumber(op.getFormat());
     double scale = scaleOf(op.getStaticScale() ? op.getStaticScale()->convertToDouble() : largest / most);
     if (scale == 0)
@@ -141,6 +143,8 @@ private:
   }
 
   double asymmetric(double x, double lowest, double highest) const {
+    if (std::isnan(x))
+      return x;
     double levels = op.getFormat() == Format::Int8 ? 255 : 15;
     double scale = scaleOf((highest - lowest) / levels);
     if (scale == 0)

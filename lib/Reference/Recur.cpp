@@ -28,28 +28,25 @@ public:
     llvm::Expected<Program> compiled = Program::compile(op.getEvery(), environment);
     if (!compiled)
       return compiled.takeError();
-    every = std::move(*compiled);
+    llvm::Expected<int64_t> count = compiled->count("every");
+    if (!count)
+      return count.takeError();
+    groupSize = *count;
     return llvm::Error::success();
   }
 
   void run(Memory &memory) const override {
     for (Value result : op.getResults())
       memory.allocate(result, environment.shapeOf(cast<attn::AttnTensorType>(result.getType())));
-    int64_t groupSize = 1;
-    if (every) {
-      Program::Frame frame = every->makeFrame(memory);
-      every->run(frame, 1);
-      groupSize = std::max<int64_t>(1, static_cast<int64_t>(*every->result(frame)));
-    }
     parallelFor(elementsOf(batch), environment.numThreads, [&](int64_t first, int64_t last) {
       Memory step(&memory);
       for (int64_t entry = first; entry < last; ++entry)
-        runEntry(memory, step, entry, groupSize);
+        runEntry(memory, step, entry);
     });
   }
 
 private:
-  void runEntry(Memory &memory, Memory &step, int64_t entry, int64_t groupSize) const {
+  void runEntry(Memory &memory, Memory &step, int64_t entry) const {
     std::vector<int64_t> indices(batch.size());
     for (size_t axis = batch.size(), rest = static_cast<size_t>(entry); axis-- > 0;) {
       indices[axis] = static_cast<int64_t>(rest) % batch[axis];
@@ -118,7 +115,7 @@ private:
   Environment inner;
   std::vector<int64_t> batch;
   std::vector<std::unique_ptr<Stage>> stages;
-  std::optional<Program> every;
+  int64_t groupSize = 1;
 };
 } // namespace
 

@@ -81,6 +81,12 @@ void cumsum(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
     r = sum += x;
 }
 
+void cumsumOfInts(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
+  double sum = 0;
+  for (auto [x, r] : llvm::zip_equal(row, result))
+    r = sum = wrapInt(static_cast<int64_t>(sum) + static_cast<int64_t>(x));
+}
+
 void order(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
   for (auto [i, index] : llvm::enumerate(descending(row)))
     result[i] = static_cast<double>(index);
@@ -193,7 +199,8 @@ public:
     for (size_t row = 0; row < rows; ++row) {
       double maximum = -infinity, sum = 0;
       for (Value branch : op.getLses())
-        maximum = std::fmax(maximum, memory.tensor(branch).data[row]);
+        if (double x = memory.tensor(branch).data[row]; x > maximum || std::isnan(x))
+          maximum = x; // a NaN stays: nothing is greater
       std::fill_n(out.data.begin() + static_cast<ptrdiff_t>(row * width), width, 0.0);
       lse.data[row] = -infinity;
       if (maximum == -infinity)
@@ -222,7 +229,9 @@ StageResult attnc::reference::makeRowFunction(Operation *op, const Environment &
   };
   return llvm::TypeSwitch<Operation *, std::unique_ptr<Stage>>(op)
       .Case<attn::SoftmaxOp>([&](auto row) { return make(row, softmax); })
-      .Case<attn::CumsumOp>([&](auto row) { return make(row, cumsum); })
+      .Case<attn::CumsumOp>([&](auto row) {
+        return make(row, row.getResult().getType().getElementType().isInteger(32) ? cumsumOfInts : cumsum);
+      })
       .Case<attn::OrderOp>([&](auto row) { return make(row, order); })
       .Case<attn::RankOp>([&](auto row) { return make(row, rank); });
 }

@@ -3,6 +3,7 @@
 // The signature of a variant: its parameters, inputs and outputs without MLIR.
 #include "attnc/Reference/Reference.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace attnc;
 using namespace mlir;
@@ -91,8 +92,14 @@ static llvm::Error appendSize(Value value, std::vector<SizeExpr> &expr) {
       return apply(SizeExpr::Trunc);
     if (isa<arith::SIToFPOp>(op))
       return appendSize(op->getOperand(0), expr);
-    if (auto select = dyn_cast<arith::SelectOp>(op)) // the guard of a division by zero
-      return appendSize(select.getFalseValue(), expr);
+    // The guard of a division, `y == 0 ? 1 : y`: evaluation treats a divisor of 0 as 1 itself.
+    if (auto select = dyn_cast<arith::SelectOp>(op)) {
+      auto zero = select.getCondition().getDefiningOp<arith::CmpIOp>();
+      bool isGuard = zero && zero.getPredicate() == arith::CmpIPredicate::eq && zero.getLhs() == select.getFalseValue() &&
+                     matchPattern(zero.getRhs(), m_Zero()) && matchPattern(select.getTrueValue(), m_One());
+      if (isGuard)
+        return appendSize(select.getFalseValue(), expr);
+    }
   }
   return llvm::createStringError("the size of an index space is arithmetic on sizes and parameters: `+ - * /`, min, max "
                                  "and casts");

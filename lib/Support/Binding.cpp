@@ -81,7 +81,7 @@ private:
     auto [it, isNew] = sizes.spaces.try_emplace(axis.space, size);
     if (isNew) {
       from[axis.space] = who;
-      if (size == 0 && axis.space != "kv" && axis.space != "q" && axis.space != "b")
+      if (size == 0 && axis.space != "kv" && axis.space != "q" && axis.space != "t" && axis.space != "b")
         return where + " (" + axis.space + ") must not be empty";
       return "";
     }
@@ -143,8 +143,21 @@ std::string attnc::checkBindings(const Signature &signature, const std::map<std:
   if (h != sizes.spaces.end() && g != sizes.spaces.end() && h->second % g->second != 0)
     return "the number of query heads must be a multiple of the number of kv heads, found " +
            std::to_string(h->second) + " and " + std::to_string(g->second);
-  if (std::string message = sizeDeclaredSpaces(signature, params, sizes); !message.empty())
+  std::vector<double> values;
+  if (std::string message = checkParams(signature, params, values); !message.empty())
     return message;
+  std::map<std::string, double> rounded;
+  for (size_t i = 0; i < values.size(); ++i)
+    rounded[signature.params[i].name] = values[i];
+  if (std::string message = sizeDeclaredSpaces(signature, rounded, sizes); !message.empty())
+    return message;
+  for (const TensorDecl &decl : signature.outputs) {
+    long double elements = 1;
+    for (int64_t size : shapeOf(decl, sizes))
+      elements *= static_cast<long double>(size);
+    if (elements > static_cast<long double>(maxTensorElements))
+      return "output `" + decl.name + "` would have shape " + text(shapeOf(decl, sizes)) + ", more elements than memory holds";
+  }
   for (const auto &entry : outputs) {
     const TensorDecl *decl = nullptr;
     for (const TensorDecl &candidate : signature.outputs)

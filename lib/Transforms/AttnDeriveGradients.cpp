@@ -45,8 +45,11 @@ public:
       if (failed(differentiate(compute)))
         return failure();
     }
-    if (!adjoints.count(op.getState()))
-      return constantTensor(cast<attn::AttnTensorType>(op.getState().getType()), 0.0);
+    if (!adjoints.count(op.getState())) {
+      InFlightDiagnostic diagnostic = emitError(op.getLoc(), "this gradient is 0: what is differentiated does not read the state");
+      diagnostic.attachNote(op.getLoc()) << "`start(W)` is the state at the start of the group; `W` is its current value";
+      return failure();
+    }
     return adjoints[op.getState()];
   }
 
@@ -125,9 +128,12 @@ private:
     IRMapping mapping;
     fixed.clear();
     SmallVector<std::pair<Value, Value>> conditions; // index of the read, index of the adjoint
-    for (auto [index, argument] : llvm::zip_equal(read.getIndices(), result.getBody().getArguments()))
-      if (!isFreeCoordinate(index, compute, path) || !fixed.try_emplace(index, argument).second)
+    for (auto [axis, index] : llvm::enumerate(read.getIndices())) {
+      Value argument = result.getBody().getArgument(static_cast<unsigned>(axis));
+      bool isFree = spaceOf(index, compute, path) == type.getAxisName(static_cast<unsigned>(axis));
+      if (!isFree || !fixed.try_emplace(index, argument).second)
         conditions.emplace_back(index, argument);
+    }
     auto outType = compute.getResult().getType();
     SmallVector<std::pair<BlockArgument, StringRef>> loops;
     for (auto [i, argument] : llvm::enumerate(compute.getBody().getArguments())) {
@@ -143,14 +149,24 @@ private:
     return result.getResult();
   }
 
-  /// True if `index` is a coordinate of the stage, or of a reduction over a whole space on the path to the read.
-  static bool isFreeCoordinate(Value index, attn::ComputeOp compute, ArrayRef<attn::ReduceOp> path) {
+  /// The space that `index` runs over as a coordinate of the stage, or of a reduction over a whole space on the path to
+  /// the read; else empty.
+  static StringRef spaceOf(Value index, attn::ComputeOp compute, ArrayRef<attn::ReduceOp> path) {
     auto argument = dyn_cast<BlockArgument>(index);
     if (!argument)
-      return false;
+      return {};
     Operation *owner = argument.getOwner()->getParentOp();
+    if (owner == compute)
+      return compute.getResult().getType().getAxisName(argument.getArgNumber());
     auto reduce = dyn_cast<attn::ReduceOp>(owner);
-    return owner == compute || (reduce && llvm::is_contained(path, reduce) && !reduce.getBlock());
+    return reduce && llvm::is_contained(path, reduce) && !reduce.getBlock() ? reduce.getSpace() : StringRef();
+  }
+
+  /// Clones an op of a body. Arguments of its own regions stay out of `mapping`: it may be cloned again.
+  void cloneInto(Operation &op, IRMapping &mapping) {
+    IRMapping local(mapping);
+    Operation *copy = builder.clone(op, local);
+    mapping.map(op.getResults(), copy->getResults());
   }
 
   using Emit = llvm::function_ref<FailureOr<Value>()>;
@@ -180,7 +196,7 @@ private:
     Region &region = depth ? attn::ReduceOp(path[depth - 1]).getBody() : compute.getBody();
     Block &body = region.front();
     for (Operation &inner : body.without_terminator())
-      builder.clone(inner, mapping);
+      cloneInto(inner, mapping);
     auto yield = cast<attn::YieldOp>(body.getTerminator());
     bool isLast = depth == path.size();
     Value target = isLast ? read.getResult() : attn::ReduceOp(path[depth]).getResult();
@@ -204,7 +220,16 @@ private:
     }
     if (isLast) {
       for (auto [index, argument] : conditions) {
-        Value same = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, mapping.lookupOrDefault(index), argument);
+        // A read outside of an axis is one of its last element.
+        auto type = cast<attn::AttnTensorType>(read.getTensor().getType());
+        StringRef axis = type.getAxisName(cast<BlockArgument>(argument).getArgNumber());
+        Value zeroIndex = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(0));
+        Value one = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(1));
+        Value size = attn::SizeOp::create(builder, loc, builder.getI32Type(), axis);
+        Value last = arith::SubIOp::create(builder, loc, size, one);
+        Value clamped = arith::MaxSIOp::create(builder, loc, mapping.lookupOrDefault(index), zeroIndex);
+        clamped = arith::MinSIOp::create(builder, loc, clamped, last);
+        Value same = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, clamped, argument);
         value = arith::SelectOp::create(builder, loc, same, value, zero);
       }
       return value;
@@ -256,7 +281,7 @@ private:
     SmallVector<Value> yielded;
     if (yield.getValues().size() == 2)
       for (Operation &inner : mean.getBody().front().without_terminator())
-        builder.clone(inner, local);
+        cloneInto(inner, local);
     yielded.push_back(arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(1.0f)));
     if (yield.getValues().size() == 2)
       yielded.push_back(local.lookupOrDefault(yield.getValues()[1]));

@@ -97,7 +97,7 @@ private:
           if (depends.contains(y))
             give(y, mul(a, mul(r, math::LogOp::create(b, loc, at(x)))));
         })
-        .Case<math::FloorOp, math::CeilOp, math::RoundEvenOp>([&](auto) {})
+        .Case<math::FloorOp, math::CeilOp, math::RoundEvenOp, arith::UIToFPOp, arith::SIToFPOp>([&](auto) {})
         .Default([&](Operation *) { hasRule = false; });
     return success(hasRule);
   }

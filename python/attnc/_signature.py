@@ -127,7 +127,7 @@ def sizes_of(signature: Signature, views: Mapping[str, View]) -> dict[str, int]:
                     raise ArgumentError(f"{where} must have size {axis}, found {size}")
             elif axis not in sizes:
                 sizes[axis], origin[axis] = size, name
-                if size == 0 and axis not in ("b", "q", "kv"):
+                if size == 0 and axis not in ("b", "q", "t", "kv"):
                     raise ArgumentError(f"{where} ({axis}) must not be empty")
             elif sizes[axis] != size:
                 raise ArgumentError(f"{where} ({axis}) must have size {sizes[axis]} as in `{origin[axis]}`, found {size}")

@@ -26,6 +26,8 @@ struct StateUpdate {
   /// Terms x (y^T S): sums over one axis of the state.
   unsigned numRankOne = 0;
   bool contractsFirst = false, contractsSecond = false;
+  /// Entries are moved, or mixed by more than outer products.
+  bool isDense = false;
   /// Other states that the new value depends on.
   std::set<std::string> others;
   /// Empty if the update is linear; else the function that it is not linear in, with its place.

@@ -27,8 +27,8 @@ std::string foldingOf(attn::QuantizeOp quantize);
 
 enum class RowKeys : uint8_t { Always, Maybe };
 
-/// Whether a row of `attend` can be without a key (given that there are keys and that queries are at most as many), and in `reason`
-/// why: a mask that holds for the key at the row's own position leaves no row empty.
+/// Whether a row of `attend` can be without a key, and in `reason` why: a mask that holds for the key at the row's own position
+/// leaves no row empty. `Always` holds for launches with keys, and at least as many as queries; a kernel checks that.
 RowKeys rowKeysOf(attn::AttendOp attend, std::string &reason);
 
 } // namespace attnc

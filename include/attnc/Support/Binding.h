@@ -88,11 +88,15 @@ const char *dtypeName(DType dtype);
 
 /// Checks that `inputs` binds every input of `signature` with fitting dtype, rank, shape and strides, that the
 /// sizes agree with each other and that heads divide into groups, and fills in `sizes`. Tensors in `outputs`
-/// are checked in the same way where they are bound. Returns an empty string, or a message that names the
-/// tensor, what is expected and what was found.
+/// are checked in the same way where they are bound. `params` are checked by `checkParams` first, so that sizes
+/// that depend on them are those of a run. Returns an empty string, or a message that names the tensor, what is
+/// expected and what was found.
 std::string checkBindings(const Signature &signature, const std::map<std::string, TensorView> &inputs,
                           const std::map<std::string, TensorView> &outputs, BoundSizes &sizes,
                           const std::map<std::string, double> &params = {});
+
+/// Most elements of a tensor that a variant computes: sizes beyond it are errors, not allocations.
+inline constexpr int64_t maxTensorElements = int64_t(1) << 36;
 
 /// Computes the sizes of the declared spaces from the others and from parameters (which have their defaults where
 /// they are not bound). One that a tensor has fixed already must agree. Returns an empty string, or a message.

@@ -227,4 +227,30 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Flash,
                                   (info.param.causal ? "_causal" : "");
                          });
 
+// The emulator's arithmetic is part of its contract: faster handlers give the same bits. The
+// digests are those of the first version (commit 7c240ce); no other reason than a changed contract
+// may change them.
+class Bits : public EmulatorTest {
+protected:
+  uint64_t attention(const char *kernel, int size, uint16_t keep, uint16_t set) {
+    const int heads = 2, n = 200, causal = 1;
+    size_t count = size_t(heads) * n * size;
+    Params p;
+    for (uint32_t salt : {1, 2, 3})
+      p.add(upload(mixedBits(count, salt, keep, set)));
+    uint64_t out = reserve<uint16_t>(count);
+    auto module = machine.load(readFixture("flash.ptx"));
+    LaunchResult r = run(*module, kernel, {{4, heads}, {128}, uint32_t(5 * 64 * size * 2)},
+                         p.add(out).add(n).add(0.125f).add(causal));
+    EXPECT_TRUE(r.ok) << r.report;
+    std::vector<uint16_t> got = download<uint16_t>(out, count);
+    return hashOf(got.data(), count * 2);
+  }
+};
+
+TEST_F(Bits, OfAttentionAreThoseOfTheFirstVersion) {
+  EXPECT_EQ(attention("flash_bf16_64", 64, 0x81ff, 0x3e00), 0xb436e749a1e938f7u);
+  EXPECT_EQ(attention("flash_f16_128", 128, 0x8fff, 0x3000), 0xfa1f8148ffb3fc12u);
+}
+
 } // namespace attnc::emu::test

@@ -83,4 +83,23 @@ inline uint16_t toHalf(float f) {
   return h;
 }
 
+/// Well mixed 16-bit values; `keep` and `set` make floats of moderate size of them, whose sums
+/// round.
+inline std::vector<uint16_t> mixedBits(size_t count, uint32_t salt, uint16_t keep, uint16_t set) {
+  std::vector<uint16_t> bits(count);
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t h = static_cast<uint32_t>((i + uint64_t(salt) * 1000003) * 2654435761u);
+    bits[i] = static_cast<uint16_t>((h >> 16 & keep) | set);
+  }
+  return bits;
+}
+
+/// FNV-1a.
+inline uint64_t hashOf(const void *data, size_t bytes) {
+  uint64_t h = 0xcbf29ce484222325;
+  for (size_t i = 0; i < bytes; ++i)
+    h = (h ^ static_cast<const unsigned char *>(data)[i]) * 0x100000001b3;
+  return h;
+}
+
 } // namespace attnc::emu::test

@@ -66,6 +66,27 @@ TEST_F(Hopper, TmaWgmmaPipeline) {
     }
 }
 
+// See the test of the same name in AcceptanceTest.cpp.
+TEST_F(Hopper, BitsAreThoseOfTheFirstVersion) {
+  const int M = 64, N = 64, K = 320;
+  uint64_t da = upload(mixedBits(M * K, 4, 0x81ff, 0x3e00)),
+           db = upload(mixedBits(N * K, 5, 0x81ff, 0x3e00));
+  auto module = machine.load(readFixture("hopper.ptx"));
+  for (const char *kernel : {"gemm_ss", "gemm_rs"}) {
+    uint64_t dc = reserve<float>(M * N);
+    TensorMap ma = map2d(9, da, K, M, 64, 64, 3), mb = map2d(9, db, K, N, 64, 64, 3),
+              mc = map2d(7, dc, N, M, 32, 64, 0);
+    Params p;
+    p.bytes.resize(388);
+    memcpy(&p.bytes[0], &ma, 128), memcpy(&p.bytes[128], &mb, 128), memcpy(&p.bytes[256], &mc, 128),
+        memcpy(&p.bytes[384], &K, 4);
+    LaunchResult r = run(*module, kernel, {{1}, {256}}, p);
+    ASSERT_TRUE(r.ok) << r.report;
+    std::vector<float> got = download<float>(dc, M * N);
+    EXPECT_EQ(hashOf(got.data(), got.size() * 4), 0x5eb99b3fcf589514u) << kernel;
+  }
+}
+
 /// The pipeline with one line changed must be caught. Each entry: text to find, replacement, kinds.
 TEST_F(Hopper, BrokenPipelinesAreCaught) {
   struct Mutation {
@@ -75,6 +96,7 @@ TEST_F(Hopper, BrokenPipelinesAreCaught) {
   std::vector<Mutation> list = {
       {"proxy fence deleted", "fence.proxy.async.shared::cta;", "", {"missing-proxy-fence"}},
       {"wait of the store deleted", "cp.async.bulk.wait_group 0;", "", {"missing-wait"}},
+      {"commit of the store deleted", "cp.async.bulk.commit_group;", "", {"missing-wait"}},
       {"too few bytes expected",
        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r",
        "",

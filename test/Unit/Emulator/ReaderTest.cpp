@@ -32,6 +32,20 @@ protected:
   }
 };
 
+// Found by libFuzzer: nesting without limit used up the stack.
+TEST_F(Reader, DeeplyNestedOperandsAreErrors) {
+  for (const char *open : {"{", "["})
+    try {
+      std::string deep;
+      for (int i = 0; i < 100000; ++i)
+        deep += open;
+      machine.load(wrap("mov.u32 %r0, " + deep + ";"));
+      ADD_FAILURE() << "accepted";
+    } catch (const PtxError &e) {
+      EXPECT_NE(std::string(e.what()).find("nested too deeply"), std::string::npos) << e.what();
+    }
+}
+
 TEST_F(Reader, UnknownThingsAreErrors) {
   rejectsBody("frob.b32 %r1, %r2;", "unsupported instruction 'frob'\n  in: frob.b32 %r1, %r2");
   rejectsBody("add.fancy.s32 %r1, %r2, %r3;", "unsupported modifier '.fancy' on 'add'");
