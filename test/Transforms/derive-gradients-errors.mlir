@@ -74,4 +74,20 @@ attn.variant @arithmetic {
   } : !attn.tensor<[d], f32>
   attn.return ["W"](%final : !attn.tensor<[d], f32>)
 }
+// -----
+
+attn.variant @constant {
+  %zero = attn.input "zero" : !attn.tensor<[d], f32>
+  %final = attn.recur over "t" for [] from (%zero : !attn.tensor<[d], f32>) body(%t: i32, %W: !attn.tensor<[d], f32>) {
+    %loss = attn.compute () {
+      %c = arith.constant 4.0 : f32
+      attn.yield %c : f32
+    } : !attn.tensor<[], f32>
+    // expected-error@below {{this gradient is 0: what is differentiated does not read the state}}
+    // expected-note@below {{`start(W)` is the state at the start of the group; `W` is its current value}}
+    %g = attn.grad %loss, %W : !attn.tensor<[], f32>, !attn.tensor<[d], f32>
+    attn.yield %g : !attn.tensor<[d], f32>
+  } : !attn.tensor<[d], f32>
+  attn.return ["W"](%final : !attn.tensor<[d], f32>)
+}
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

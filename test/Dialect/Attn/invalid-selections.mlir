@@ -190,6 +190,15 @@ attn.variant @v {
   attn.return []
 }
 // -----
+// attn.merge C2: a dimension of the output
+attn.variant @v {
+  %o = attn.input "o" : !attn.tensor<[], f32>
+  // expected-error@below {{'attn.merge' op expects outputs with a dimension, found '!attn.tensor<[], f32>'}}
+  %out, %lse = attn.merge(%o, %o)(%o, %o) : (!attn.tensor<[], f32>, !attn.tensor<[], f32>), (!attn.tensor<[], f32>, !attn.tensor<[], f32>)
+      -> !attn.tensor<[], f32>, !attn.tensor<[], f32>
+  attn.return []
+}
+// -----
 // attn.quantize C1: an index for each axis
 attn.variant @v {
   %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
