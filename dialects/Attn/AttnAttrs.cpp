@@ -63,6 +63,8 @@ Attribute SampleAttr::parse(AsmParser &parser, Type) {
       args.push_back(builder.getStringAttr(space));
       return success();
     }
+    // The sign apart: an optional integer would take it from a float.
+    bool isNegative = succeeded(parser.parseOptionalMinus());
     double value;
     int64_t integer;
     OptionalParseResult parsed = parser.parseOptionalInteger(integer);
@@ -72,7 +74,7 @@ Attribute SampleAttr::parse(AsmParser &parser, Type) {
       value = static_cast<double>(integer);
     else if (parser.parseFloat(value))
       return failure();
-    args.push_back(builder.getF64FloatAttr(value));
+    args.push_back(builder.getF64FloatAttr(isNegative ? -value : value));
     return success();
   };
   if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Paren, parseArg) || parser.parseGreater())

@@ -211,8 +211,8 @@ void Emitter::emitWeights(BranchState &branch, const Statement &statement) {
       branch.weightGroup = emitCount(value, "group");
   }
   if (branch.weightFormat && branch.weightScale && !branch.weightGroup && *branch.weightScale > attn::largestNumber(*branch.weightFormat))
-    error(statement.word.range, formatv("weights reach 1, so `static {0}` goes beyond the largest number of {1}, {2}", *branch.weightScale,
-                                        statement.other.text, attn::largestNumber(*branch.weightFormat))
+    error(statement.word.range, formatv("weights reach 1, so `static {0}` goes beyond the largest number of {1}, {2}", shortest(*branch.weightScale),
+                                        statement.other.text, shortest(attn::largestNumber(*branch.weightFormat)))
                                     .str());
 }
 

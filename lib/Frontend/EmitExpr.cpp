@@ -195,7 +195,7 @@ Value Emitter::emitCoordinate(const Expr *expr, bool &isCoordinate) {
       if (!known.empty())
         list = known.size() == 1 ? known[0].str() : list + " and " + known.back().str();
       error(expr->range, "`" + name + "` has no value in " + context->what)
-          .note(expr->range, context == &top   ? llvm::Twine("a scale is one number for the whole tensor")
+          .note(expr->range, context == &top && top.what == "`scale`" ? llvm::Twine("a scale is one number for the whole tensor")
                              : known.empty() ? llvm::Twine("no index space has one here")
                                              : "here " + llvm::Twine(list) + (known.size() == 1 ? " does" : " do"));
     }

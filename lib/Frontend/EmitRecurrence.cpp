@@ -269,6 +269,8 @@ void Emitter::emitStep(const Statement &statement) {
         e.fix(statement.word.range, *near, "did you mean `" + *near + "`?");
       return;
     }
+    if (symbol->isBroken || !symbol->value)
+      return;
     auto type = cast<attn::AttnTensorType>(symbol->value.getType());
     SmallVector<StringRef> axes;
     for (unsigned i = 0; i < type.getRank(); ++i)

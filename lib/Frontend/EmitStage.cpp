@@ -4,6 +4,7 @@
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace attnc;
@@ -153,7 +154,9 @@ void Emitter::emitTransform(const Statement &statement) {
     return;
   }
   Type element = isa<IntegerType>(type.getElementType()) ? type.getElementType() : Type(builder.getF32Type());
-  Value result = emitTensor(definition.body, axes, element, "transform");
+  // An output keeps the dtype of the operands.
+  Type stored = definition.name.text == "out" && type.hasOperandElementType() ? Type(builder.getNoneType()) : Type();
+  Value result = emitTensor(definition.body, axes, element, "transform", stored);
   Symbol &symbol = scope[definition.name.text];
   symbol.kind = Symbol::Tensor;
   symbol.isBroken |= !result;
@@ -189,6 +192,12 @@ bool Emitter::emitKeys(Region &region, attn::AttnTensorType type, ArrayRef<Expr 
     return false;
   attn::YieldOp::create(builder, reporter.location(range), values);
   return true;
+}
+
+std::string attnc::frontend::shortest(double number) {
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::format("%g", number);
+  return text;
 }
 
 /// The number that a literal is.
@@ -264,7 +273,7 @@ void Emitter::emitQuantize(const Statement &statement) {
       bool isWrong = word == "largest" ? *number <= 0 || *number > most : word == "static" ? *number <= 0 : *number < 0;
       if (isWrong) {
         error(option.value->range,
-              word == "largest" ? formatv("the largest number is above 0 and at most {0}, which is that of {1}", most, statement.other.text).str()
+              word == "largest" ? formatv("the largest number is above 0 and at most {0}, which is that of {1}", shortest(most), statement.other.text).str()
               : word == "static" ? std::string("a scale is above 0")
                                  : std::string("`epsilon` is at least 0"));
         return;

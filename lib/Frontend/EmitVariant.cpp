@@ -241,8 +241,10 @@ void Emitter::checkSizes() {
     if (auto compute = dyn_cast<attn::ComputeOp>(op))
       for (unsigned i = 0; i < compute.getResult().getType().getRank(); ++i)
         spaces.push_back(compute.getResult().getType().getAxisName(i));
-    if (auto recur = dyn_cast<attn::RecurOp>(op))
+    if (auto recur = dyn_cast<attn::RecurOp>(op)) {
       spaces.push_back(recur.getTime());
+      llvm::append_range(spaces, recur.getBatch().getAsValueRange<StringAttr>());
+    }
     for (StringRef space : spaces)
       if (!isSized(space)) {
         isInvalid = true;

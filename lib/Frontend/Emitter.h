@@ -250,6 +250,8 @@ llvm::ArrayRef<llvm::StringRef> builtinNames();
 
 /// True if `name` cannot be declared: it is a coordinate, an operand or a function.
 bool isPredefined(llvm::StringRef name);
+/// A number as messages print it: 448, 0.5.
+std::string shortest(double number);
 /// Reductions and functions of rows, which take clauses.
 bool isReduction(llvm::StringRef name);
 bool isRowFunction(llvm::StringRef name);

@@ -25,6 +25,8 @@ FileLineColLoc Reporter::location(SMRange range) const {
 }
 
 FileLineColRange Reporter::rangeLocation(SMRange range) const {
+  if (!range.isValid())
+    return FileLineColRange::get(fileName, 1, 1, 1, 1);
   auto [line, column] = sources.getLineAndColumn(range.Start, sources.getMainFileID());
   auto [endLine, endColumn] = sources.getLineAndColumn(range.End, sources.getMainFileID());
   return FileLineColRange::get(fileName, line, column, endLine, endColumn);
@@ -44,7 +46,8 @@ Reporter::Error Reporter::error(SMRange range, const Twine &message) {
 }
 
 Reporter::Error &Reporter::Error::note(SMRange range, const Twine &message) {
-  if (!diagnostic.getUnderlyingDiagnostic() || reporter->numErrors > maxErrors)
+  // What is declared by itself (Q, K, V) has no place that a note could show.
+  if (!diagnostic.getUnderlyingDiagnostic() || reporter->numErrors > maxErrors || !range.isValid())
     return *this;
   Diagnostic &note = diagnostic.attachNote(reporter->location(range)) << message;
   note.getMetadata().push_back(DiagnosticArgument(Attribute(reporter->rangeLocation(range))));
