@@ -131,3 +131,29 @@ def test_gradients_of_clamped_and_nested_reads(lines, loss):
 def test_a_gradient_that_does_not_see_its_state_is_an_error():
     with pytest.raises(attnc.SpecError, match="this gradient is 0"):
         attnc.Spec("recurrence r { every 4\n state W[d, e]\n let L[] = sum(W * K for d for e)\n W = W - grad(L, start(W))\n out V }")
+
+
+def philox(counter, key):
+    """Philox4x32-10 (Salmon et al., SC 2011)."""
+    counter, key = list(counter), list(key)
+    for _ in range(10):
+        a, b = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
+        counter = [(b >> 32) ^ counter[1] ^ key[0], b & 0xFFFFFFFF, (a >> 32) ^ counter[3] ^ key[1], a & 0xFFFFFFFF]
+        key = [(key[0] + 0x9E3779B9) & 0xFFFFFFFF, (key[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return counter
+
+
+def test_random_numbers_are_philox():
+    # Known answers of Random123.
+    assert philox([0] * 4, [0] * 2) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    assert philox([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+    spec = attnc.Spec("attention a(seed: int = 0) { input z: f32[b, h, q, kv]\n "
+                      "let u[b, h, q, kv] = uniform(seed, b, h - 3, q, kv)\n output y[b, h, q, kv] = u + 0.0 * z\n "
+                      "output none[b] = uniform(seed) + 0.0 * mean(z[h = 0, q = 0] for kv) }")
+    z = {"z": np.zeros((2, 4, 3, 5), np.float32)}
+    for seed in (0, 7, -1, 2147483647):
+        found = spec.evaluate(z, {"seed": seed})
+        for b, h, q, kv in np.ndindex(2, 4, 3, 5):
+            word = philox([b, (h - 3) & 0xFFFFFFFF, q, kv], [seed & 0xFFFFFFFF, 0])[0]
+            assert found["y"][b, h, q, kv] == (word >> 8) * 2.0**-24
+        assert found["none"][0] == (philox([0] * 4, [seed & 0xFFFFFFFF, 0])[0] >> 8) * 2.0**-24
