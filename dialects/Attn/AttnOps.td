@@ -78,8 +78,8 @@ def Attn_ParamOp : Attn_Op<"param", [Pure]> {
 def Attn_InputOp : Attn_Op<"input", [Pure]> {
   let summary = "names a tensor that the caller binds";
   let description = [{
-    `Q` over `[b, h, q, d]`, `K` over `[b, g, kv, d]` and `V` over `[b, g, kv, e]` are the operands; every
-    other input is captured by score, mask or sink regions through `attn.read`.
+    A tensor that stages take as an operand, or whose elements regions read by `attn.read`. By convention `Q`, `K` and `V`
+    are the operands of the attention stage of the softmax family.
 
     Constraints:
     - C1: the name is an identifier.

@@ -269,6 +269,23 @@ attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWe
   return attend;
 }
 
+/// True if the name occurs in an expression.
+static bool mentions(const Expr *expr, StringRef name) {
+  if (!expr)
+    return false;
+  return ((expr->kind == ExprKind::Name || expr->kind == ExprKind::Index) && expr->text == name) ||
+         mentions(expr->condition, name) ||
+         llvm::any_of(expr->operands, [&](const Expr *operand) { return mentions(operand, name); });
+}
+
+/// The same for statements.
+static bool mentions(const std::vector<Statement> &statements, StringRef name) {
+  return llvm::any_of(statements, [&](const Statement &s) {
+    return mentions(s.expr, name) || mentions(s.stride, name) || mentions(s.definition.body, name) || mentions(s.body, name) ||
+           llvm::any_of(s.names, [&](const Name &other) { return other.text == name; });
+  });
+}
+
 void Emitter::emitBranch(const Statement &statement) {
   const Name &name = statement.word;
   std::string prefix = (name.text + ".").str();
@@ -296,10 +313,8 @@ void Emitter::emitBranch(const Statement &statement) {
   for (const Statement &inner : statement.body)
     emitBranchStatement(branch, inner);
   branch.firstStatement = name.range;
-  // The weights of all keys are a tensor only if something reads them.
-  bool hasWeights = false;
-  for (size_t i = 0; i + 2 < file.tokens.size(); ++i)
-    hasWeights |= file.tokens[i].isWord(name.text) && file.tokens[i + 1].is(TokenKind::Dot) && file.tokens[i + 2].isWord("p");
+  // The weights of all keys are a tensor only if something of this attention reads them.
+  bool hasWeights = mentions(*statements, prefix + "p");
   attn::AttendOp attend = emitAttend(branch, reporter.location(name.range), hasWeights);
   bind("out", attend ? Value(attend.getOut()) : Value());
   bind("lse", attend ? Value(attend.getLse()) : Value());

@@ -15,8 +15,6 @@ using llvm::formatv;
 using llvm::SMRange;
 using llvm::StringRef;
 
-static StringRef nameOf(Type type) { return type.isF32() ? "a real" : type.isInteger(1) ? "a condition" : "an int"; }
-
 Reporter::Error Emitter::error(SMRange range, const llvm::Twine &message) {
   Reporter::Error result = reporter.error(range, message);
   for (const Frame &frame : llvm::reverse(frames))

@@ -14,8 +14,6 @@ using llvm::formatv;
 using llvm::SMRange;
 using llvm::StringRef;
 
-static StringRef nameOf(Type type) { return type.isF32() ? "a real" : type.isInteger(1) ? "a condition" : "an int"; }
-
 static std::string axesOf(attn::AttnTensorType type, StringRef forSize) {
   std::string axes;
   for (unsigned i = 0; i < type.getRank(); ++i) {

@@ -14,8 +14,6 @@ using llvm::formatv;
 using llvm::SMRange;
 using llvm::StringRef;
 
-static StringRef nameOf(Type type) { return type.isF32() ? "a real" : type.isInteger(1) ? "a condition" : "an int"; }
-
 bool attnc::frontend::isRowFunction(StringRef name) {
   return llvm::is_contained<StringRef>({"softmax", "cumsum", "rank", "order", "top", "cover"}, name);
 }

@@ -130,7 +130,7 @@ void Emitter::emit(const Attention &attention) {
   align.reset();
   isRecurrence = attention.isRecurrence;
   own.emplace();
-  outExpr = nullptr;
+  statements = &attention.statements;
   out = lse = {};
   outputs.clear();
   lateOutputs.clear();

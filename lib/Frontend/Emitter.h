@@ -212,7 +212,7 @@ private:
   mlir::Operation *lastInput = nullptr;
   llvm::StringMap<unsigned> operandOrder;
   EmitContext top;
-  const Expr *outExpr = nullptr;
+  const std::vector<Statement> *statements = nullptr;
   mlir::Value out, lse;
   std::vector<std::pair<Name, mlir::Value>> outputs;
   /// Branches, and whether anything reads a result of them.
@@ -250,6 +250,10 @@ llvm::ArrayRef<llvm::StringRef> builtinNames();
 
 /// True if `name` cannot be declared: it is a coordinate, an operand or a function.
 bool isPredefined(llvm::StringRef name);
+/// How messages call values of a type.
+inline llvm::StringRef nameOf(mlir::Type type) {
+  return type.isF32() ? "a real" : type.isInteger(1) ? "a condition" : "an int";
+}
 /// A number as messages print it: 448, 0.5.
 std::string shortest(double number);
 /// Reductions and functions of rows, which take clauses.

@@ -233,8 +233,8 @@ void AttendStage::softmaxRow(Scratch &scratch, double logit, const double *v, do
   lse = -infinity;
   double maximum = logit;
   for (size_t i = 0; i < scratch.scores.size(); ++i)
-    if (scratch.attended[i] && (scratch.scores[i] > maximum || std::isnan(scratch.scores[i])))
-      maximum = scratch.scores[i]; // a NaN stays: nothing is greater
+    if (scratch.attended[i])
+      raise(maximum, scratch.scores[i]);
   if (maximum == -infinity)
     return;
   double sum = std::isnan(logit) ? logit : std::exp(logit - maximum);
@@ -311,8 +311,8 @@ void AttendStage::tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> ro
     for (TiledRow &row : rows) {
       row.tileMaximum = -infinity;
       for (int64_t i = first; i < first + count; ++i)
-        if (double x = row.scores[static_cast<size_t>(i)]; row.attended[static_cast<size_t>(i)] && (x > row.tileMaximum || std::isnan(x)))
-          row.tileMaximum = x; // a NaN stays: nothing is greater
+        if (row.attended[static_cast<size_t>(i)])
+          raise(row.tileMaximum, row.scores[static_cast<size_t>(i)]);
       if (!isSkipped || row.tileMaximum == -infinity)
         continue;
       *skip->argument(scratch.skip, 0) = row.tileMaximum;

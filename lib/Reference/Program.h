@@ -93,6 +93,12 @@ private:
   llvm::SmallVector<unsigned, 2> results;
 };
 
+/// `maximum` takes `x` if that is greater, or NaN: a NaN stays, as nothing is greater.
+inline void raise(double &maximum, double x) {
+  if (x > maximum || x != x)
+    maximum = x;
+}
+
 /// The instructions of reductions, in Reductions.cpp.
 void runLoop(const Program::Instruction &in, double *const *slots, unsigned lanes);
 /// 32-bit wrap-around.

@@ -111,8 +111,7 @@ public:
       Range &range = ranges[groups[i]];
       range.lowest = std::fmin(range.lowest, centred[i]);
       range.highest = std::fmax(range.highest, centred[i]);
-      if (std::fabs(centred[i]) > range.largest || std::isnan(centred[i]))
-        range.largest = std::fabs(centred[i]);
+      raise(range.largest, std::fabs(centred[i]));
     }
     for (size_t i = 0; i < count; ++i) {
       const Range &range = ranges[groups[i]];

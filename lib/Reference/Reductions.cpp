@@ -45,8 +45,7 @@ void join(const Program::Loop &loop, double value, double k, double &result, dou
     result = loop.isInteger ? wrapInt(static_cast<int64_t>(result) * static_cast<int64_t>(value)) : result * value;
     return;
   case Reduction::Max:
-    if (std::isnan(value) || value > result)
-      result = value; // a NaN stays: nothing is greater
+    raise(result, value);
     return;
   case Reduction::Min:
     if (std::isnan(value) || value < result)

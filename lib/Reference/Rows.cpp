@@ -67,8 +67,7 @@ using RowFunction = void (*)(llvm::ArrayRef<double> row, llvm::MutableArrayRef<d
 void softmax(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
   double maximum = -infinity, sum = 0;
   for (double x : row)
-    if (x > maximum || std::isnan(x))
-      maximum = x;
+    raise(maximum, x);
   for (auto [x, r] : llvm::zip_equal(row, result))
     sum += r = maximum == -infinity ? 0 : std::exp(x - maximum);
   for (double &r : result)
@@ -199,8 +198,7 @@ public:
     for (size_t row = 0; row < rows; ++row) {
       double maximum = -infinity, sum = 0;
       for (Value branch : op.getLses())
-        if (double x = memory.tensor(branch).data[row]; x > maximum || std::isnan(x))
-          maximum = x; // a NaN stays: nothing is greater
+        raise(maximum, memory.tensor(branch).data[row]);
       std::fill_n(out.data.begin() + static_cast<ptrdiff_t>(row * width), width, 0.0);
       lse.data[row] = -infinity;
       if (maximum == -infinity)
