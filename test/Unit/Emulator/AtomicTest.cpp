@@ -39,10 +39,9 @@ AtomicForm parse(const std::string &form) {
     if (parts[i][0] == 'v')
       f.count = parts[i][1] - '0';
   }
-  static const std::map<std::string, int> bytesOf = {{"f16", 2}, {"bf16", 2},   {"b16", 2},
-                                                     {"u16", 2}, {"s16", 2},    {"b64", 8},
-                                                     {"u64", 8}, {"s64", 8},    {"f64", 8},
-                                                     {"b8", 1},  {"b128", 16}};
+  static const std::map<std::string, int> bytesOf = {
+      {"f16", 2}, {"bf16", 2}, {"b16", 2}, {"u16", 2}, {"s16", 2},  {"b64", 8},
+      {"u64", 8}, {"s64", 8},  {"f64", 8}, {"b8", 1},  {"b128", 16}};
   auto it = bytesOf.find(f.type);
   f.bytes = it == bytesOf.end() ? 4 : it->second;
   return f;
@@ -50,7 +49,11 @@ AtomicForm parse(const std::string &form) {
 
 /// Register `i` of a bank for elements of the form: %h, %r, %d or %q.
 std::string reg(const AtomicForm &f, int i) {
-  return std::string("%") + (f.bytes <= 2 ? 'h' : f.bytes == 4 ? 'r' : f.bytes == 8 ? 'd' : 'q') +
+  return std::string("%") +
+         (f.bytes <= 2   ? 'h'
+          : f.bytes == 4 ? 'r'
+          : f.bytes == 8 ? 'd'
+                         : 'q') +
          std::to_string(i);
 }
 std::string operand(const AtomicForm &f, int first) {
@@ -70,8 +73,8 @@ const char *const registers = ".reg .b16 %h<40>;\n.reg .b32 %r<40>;\n.reg .b64 %
 std::string transfer(const AtomicForm &f, bool load, int first, int base, int offset) {
   std::string s;
   for (int i = 0; i < f.count; ++i) {
-    std::string where = "[%a" + std::to_string(base) + "+" + std::to_string(offset + i * f.bytes) +
-                        "]",
+    std::string where =
+                    "[%a" + std::to_string(base) + "+" + std::to_string(offset + i * f.bytes) + "]",
                 what = reg(f, first + i);
     std::string type = ".b" + std::to_string(8 * f.bytes) + " ";
     s += load ? "ld.global" + type + what + ", " + where + ";\n"
@@ -172,9 +175,9 @@ TEST_F(Atomics, EveryFormInEverySpace) {
   };
   std::vector<Case> list;
   for (const std::string &name : atomicForms())
-    for (Place p : {Place{".global", false}, Place{"", false}, Place{"", true},
-                    Place{".shared", true}, Place{".shared::cta", true},
-                    Place{".shared::cluster", true}})
+    for (Place p :
+         {Place{".global", false}, Place{"", false}, Place{"", true}, Place{".shared", true},
+          Place{".shared::cta", true}, Place{".shared::cluster", true}})
       if (AtomicForm f = parse(name); f.count == 1 || !p.shared)
         list.push_back({f, p});
   std::string text = header;
@@ -258,8 +261,7 @@ TEST_F(Atomics, ExactlyTheFormsThatExist) {
   std::vector<Candidate> list;
   for (const char *opcode : {"atom", "red"})
     for (const char *space : {".global", ".shared", ".local", ""})
-      for (const char *op :
-           {"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"})
+      for (const char *op : {"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"})
         for (const char *flag : {"", ".noftz"})
           for (const char *vector : {"", ".v2", ".v4", ".v8"})
             for (const char *type : {"b16", "b32", "b64", "b128", "u16", "u32", "u64", "s16", "s32",
@@ -286,18 +288,18 @@ TEST_F(Atomics, ExactlyTheFormsThatExist) {
   }
   std::string path = ::testing::TempDir() + "attnc_emu_atomics_" + std::to_string(getpid());
   std::ofstream(path + ".ptx") << text;
-  EXPECT_NE(std::system(("ptxas -O0 -arch=sm_100a -o /dev/null " + path + ".ptx >" + path +
-                         ".log 2>&1")
-                            .c_str()),
-            0);
+  EXPECT_NE(
+      std::system(
+          ("ptxas -O0 -arch=sm_100a -o /dev/null " + path + ".ptx >" + path + ".log 2>&1").c_str()),
+      0);
   std::ifstream log(path + ".log");
   std::set<size_t> refused;
   for (std::string line; std::getline(log, line);)
     if (size_t at = line.find(", line "); at != line.npos)
-      refused.insert(size_t(std::upper_bound(begins.begin(), begins.end(),
-                                             std::stoul(line.substr(at + 7))) -
-                            begins.begin()) -
-                     1);
+      refused.insert(
+          size_t(std::upper_bound(begins.begin(), begins.end(), std::stoul(line.substr(at + 7))) -
+                 begins.begin()) -
+          1);
   for (size_t i = 0; i < list.size(); ++i)
     EXPECT_EQ(list[i].accepted, !refused.count(i)) << list[i].name << " and ptxas disagree";
   remove((path + ".ptx").c_str());
