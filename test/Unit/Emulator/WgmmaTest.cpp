@@ -57,7 +57,7 @@ static void PrintTo(const WgmmaCase &c, std::ostream *o) {
 class WgmmaProducts : public EmulatorTest {
 protected:
   WgmmaProducts() : EmulatorTest("sm_90a") {}
-  /// One product; `thorough` asks ptxas and moves a single one through A and B too.
+  /// One product; `thorough` asks ptxas, and finds every element of A and B.
   void multiply(const WgmmaCase &c, bool thorough);
   void assembleOnce(const std::string &text) {
     if (std::system("ptxas --version >/dev/null 2>&1") != 0)
@@ -229,13 +229,18 @@ void WgmmaProducts::multiply(const WgmmaCase &c, bool thorough) {
       }
   };
   compare("random");
-  for (int sample = 0; thorough && sample < 12 && !HasFatalFailure(); ++sample) {
-    int i = int(rng() % 64), j = int(rng() % unsigned(c.n)), k = int(rng() % unsigned(K));
-    std::fill(A.begin(), A.end(), 0);
-    std::fill(B.begin(), B.end(), 0);
-    A[i * K + k] = B[j * K + k] = 1;
-    compare("one at " + std::to_string(i) + "," + std::to_string(k) + " and " + std::to_string(j));
-  }
+  // One k at a time, which gives an outer product. Its factors are the digits of the row of A and
+  // of the column of B, from which every element is known by its place.
+  for (int k = 0; thorough && k < K && !HasFatalFailure(); ++k)
+    for (int digit = 0; 1 << 2 * digit < std::max(64, c.n) && !HasFatalFailure(); ++digit) {
+      auto digits = [&](std::vector<int> &m) {
+        std::fill(m.begin(), m.end(), 0);
+        for (size_t i = size_t(k); i < m.size(); i += size_t(K))
+          m[i] = 1 + int(i / size_t(K) >> 2 * digit) % 4;
+      };
+      digits(A), digits(B);
+      compare("only k " + std::to_string(k) + ", digit " + std::to_string(digit));
+    }
   for (uint64_t p : {in, out, fragments})
     machine.memory().free(p);
 }
