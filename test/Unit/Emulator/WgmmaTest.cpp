@@ -146,7 +146,7 @@ void WgmmaProducts::multiply(const WgmmaCase &c, bool thorough) {
     return integer ? (i % 2 ? INT32_MAX - i : INT32_MIN + i) : i % 7 - 3;
   };
   std::string text =
-      ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry k(.param .u64 in, .param "
+      ".version 8.6\n.target sm_90a\n.address_size 64\n.visible .entry k(.param .u64 in, .param "
       ".u64 out, .param .u64 da, .param .u64 db, .param .u64 fragments) {\n"
       ".reg .b32 %r<10>;\n.reg .b32 %a<" +
       std::to_string(regs) +
@@ -248,43 +248,58 @@ void WgmmaProducts::multiply(const WgmmaCase &c, bool thorough) {
 class Wgmma : public WgmmaProducts, public ::testing::WithParamInterface<WgmmaCase> {};
 TEST_P(Wgmma, MatchesNaiveProduct) { multiply(GetParam(), true); }
 
+/// The types of D, A and B, and how the last two are written in a case.
+struct WgmmaTypes {
+  std::string name;
+  char a, b;
+};
+static std::vector<WgmmaTypes> allWgmmaTypes() {
+  std::vector<WgmmaTypes> v = {{"f32.f16.f16", 'h', 'h'},
+                               {"f16.f16.f16", 'h', 'h'},
+                               {"f32.bf16.bf16", 'b', 'b'},
+                               {"f32.tf32.tf32", 't', 't'}};
+  using Names = std::vector<std::pair<std::string, char>>;
+  for (auto &[a, letterA] : Names{{"e4m3", 'e'}, {"e5m2", 'E'}})
+    for (auto &[b, letterB] : Names{{"e4m3", 'e'}, {"e5m2", 'E'}})
+      for (const char *d : {"f32.", "f16."})
+        v.push_back({d + a + "." + b, letterA, letterB});
+  for (auto &[a, letterA] : Names{{"s8", 's'}, {"u8", 'u'}})
+    for (auto &[b, letterB] : Names{{"s8", 's'}, {"u8", 'u'}})
+      v.push_back({"s32." + a + "." + b, letterA, letterB});
+  return v;
+}
+
 /// All types, both majors where they exist, all swizzles, A from shared memory and from registers.
 static std::vector<WgmmaCase> allWgmmaCases() {
-  struct Types {
-    const char *name;
-    char element;
-  };
   std::vector<WgmmaCase> v;
   const int sizes[] = {8, 16, 40, 64, 96, 128, 200, 256};
   int next = 0;
   auto size = [&] { return sizes[next++ % 8]; };
-  for (Types t :
-       {Types{"f32.bf16.bf16", 'b'}, Types{"f32.f16.f16", 'h'}, Types{"f16.f16.f16", 'h'}})
-    for (int swizzle = 0; swizzle < 4; ++swizzle)
+  for (const WgmmaTypes &t : allWgmmaTypes())
+    for (int swizzle = 0; swizzle < 4; ++swizzle) {
+      if (bytesOf(t.a) != 2) {
+        for (bool registers : {false, true}) {
+          // Integers come in multiples of 16 above 32 only; sizes that all types have.
+          static const int common[] = {8, 16, 24, 32, 64, 96, 128, 256};
+          v.push_back({t.name,
+                       t.a,
+                       t.b,
+                       common[next++ % 8],
+                       {swizzle, false},
+                       {swizzle, false},
+                       registers});
+        }
+        continue;
+      }
       for (bool b : {false, true}) {
         for (bool a : {false, true}) {
           // MN-major tiles are whole multiples of the swizzle's width.
           int n = b ? 64 * (1 + next++ % 4) : size();
-          v.push_back({t.name, t.element, t.element, n, {swizzle, a}, {swizzle, b}});
+          v.push_back({t.name, t.a, t.b, n, {swizzle, a}, {swizzle, b}});
         }
-        v.push_back(
-            {t.name, t.element, t.element, b ? 128 : size(), {0, false}, {swizzle, b}, true});
+        v.push_back({t.name, t.a, t.b, b ? 128 : size(), {0, false}, {swizzle, b}, true});
       }
-  for (Types t :
-       {Types{"f32.tf32.tf32", 't'}, Types{"f32.e4m3.e4m3", 'e'}, Types{"f32.e5m2.e5m2", 'E'},
-        Types{"f16.e4m3.e4m3", 'e'}, Types{"s32.s8.s8", 's'}, Types{"s32.u8.u8", 'u'}})
-    for (int swizzle = 0; swizzle < 4; ++swizzle)
-      for (bool registers : {false, true}) {
-        // Integers come in multiples of 16 above 32 only; 8-bit sizes that all types have.
-        static const int common[] = {8, 16, 24, 32, 64, 96, 128, 256};
-        v.push_back({t.name,
-                     t.element,
-                     t.element,
-                     common[next++ % 8],
-                     {swizzle, false},
-                     {swizzle, false},
-                     registers});
-      }
+    }
   return v;
 }
 
@@ -306,27 +321,6 @@ INSTANTIATE_TEST_SUITE_P(
                       WgmmaCase{"f32.e5m2.e5m2", 'E', 'E', 64, {2, false}, {2, false}},
                       WgmmaCase{"s32.s8.s8", 's', 's', 64, {3, false}, {3, false}},
                       WgmmaCase{"s32.u8.u8", 'u', 'u', 32, {0, false}, {1, false}}));
-
-/// The types of D, A and B, and how the last two are written in a case.
-struct WgmmaTypes {
-  std::string name;
-  char a, b;
-};
-static std::vector<WgmmaTypes> allWgmmaTypes() {
-  std::vector<WgmmaTypes> v = {{"f32.f16.f16", 'h', 'h'},
-                               {"f16.f16.f16", 'h', 'h'},
-                               {"f32.bf16.bf16", 'b', 'b'},
-                               {"f32.tf32.tf32", 't', 't'}};
-  using Names = std::vector<std::pair<std::string, char>>;
-  for (auto &[a, letterA] : Names{{"e4m3", 'e'}, {"e5m2", 'E'}})
-    for (auto &[b, letterB] : Names{{"e4m3", 'e'}, {"e5m2", 'E'}})
-      for (const char *d : {"f32.", "f16."})
-        v.push_back({d + a + "." + b, letterA, letterB});
-  for (auto &[a, letterA] : Names{{"s8", 's'}, {"u8", 'u'}})
-    for (auto &[b, letterB] : Names{{"s8", 's'}, {"u8", 'u'}})
-      v.push_back({"s32." + a + "." + b, letterA, letterB});
-  return v;
-}
 
 /// Every width, major and place of A that a combination of types has. Swizzles, signs and scale-d
 /// take turns; MN-major tiles are whole multiples of the swizzle's width.
