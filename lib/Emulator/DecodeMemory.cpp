@@ -160,6 +160,10 @@ void atomic(Decoder &d) {
   if (space != Space::Generic && space != Space::Global && space != Space::Shared &&
       space != Space::SharedCluster)
     d.fail("exists in global and shared memory only");
+  for (const std::string &m : d.instr().mods)
+    if (m == "weak" || m == "volatile" || m == "mmio" ||
+        (reduction && (m == "acquire" || m == "acq_rel")))
+      d.fail("cannot be ." + m);
   Ordering order = takeOrdering(d);
   bool noFlush = d.mods->take("noftz");
   unsigned count = takeVector(d);
@@ -167,8 +171,8 @@ void atomic(Decoder &d) {
   static constexpr AtomicOp list[] = {AtomicOp::Add, AtomicOp::Min, AtomicOp::Max,  AtomicOp::And,
                                       AtomicOp::Or,  AtomicOp::Xor, AtomicOp::Exch, AtomicOp::Cas,
                                       AtomicOp::Inc, AtomicOp::Dec};
-  static constexpr std::initializer_list<const char *> names = {
-      "add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"};
+  static constexpr std::initializer_list<const char *> names = {"add", "min",  "max", "and", "or",
+                                                                "xor", "exch", "cas", "inc", "dec"};
   int op = d.mods->takeOneOf(names);
   if (op < 0)
     d.fail("expects an atomic operation");

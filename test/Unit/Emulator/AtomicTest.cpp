@@ -249,8 +249,8 @@ TEST_F(Atomics, EveryFormInEverySpace) {
   RecordProperty("cases", int(list.size()));
 }
 
-/// Every operation with every flag, vector and type, in every space: the decoder accepts what is in
-/// the table, and ptxas the same.
+/// Every operation with every flag, vector and type, in every space, and every ordering: the
+/// decoder accepts what is in the table, and ptxas the same.
 TEST_F(Atomics, ExactlyTheFormsThatExist) {
   auto known = atomicForms();
   std::set<std::string> table(known.begin(), known.end());
@@ -276,6 +276,20 @@ TEST_F(Atomics, ExactlyTheFormsThatExist) {
               EXPECT_EQ(accepted, expected) << f.spelled(space);
               list.push_back({f.spelled(space), text, accepted});
             }
+  for (std::string opcode : {"atom", "red"})
+    for (std::string order :
+         {"", ".relaxed", ".acquire", ".release", ".acq_rel", ".weak", ".volatile", ".mmio", ".sc"})
+      for (std::string scope : {"", ".cta", ".cluster", ".gpu", ".sys"}) {
+        std::string form = opcode + order + scope + ".global.add.u32",
+                    text = ".visible .entry k" + std::to_string(list.size()) + "() {\n" +
+                           registers + form + (opcode == "atom" ? " %r1," : "") +
+                           " [%a0], %r2;\nret;\n}\n";
+        bool exists = order.empty() || order == ".relaxed" || order == ".release" ||
+                      (opcode == "atom" && (order == ".acquire" || order == ".acq_rel"));
+        bool accepted = accepts(header + text);
+        EXPECT_EQ(accepted, exists) << form;
+        list.push_back({form, text, accepted});
+      }
   if (std::system("ptxas --version >/dev/null 2>&1") != 0)
     return;
   std::string text = header;
