@@ -259,7 +259,8 @@ void wgmma(Decoder &d) {
   auto is8 = [](Type t) { return t == Type::E4M3 || t == Type::E5M2; };
   auto isInt = [](Type t) { return t == Type::S8 || t == Type::U8; };
   bool ok =
-      n >= 8 && n <= 256 && n % 8 == 0 && !sat && (td == Type::F32 || td == Type::F16 || integer) &&
+      n >= 8 && n <= 256 && n % (integer && n > 32 ? 16 : 8) == 0 && (integer || !sat) &&
+      (td == Type::F32 || td == Type::F16 || integer) &&
       (integer ? isInt(ta) && isInt(tb)
                : (is8(ta) && is8(tb)) ||
                      (ta == tb && (ta == Type::F16 ||
@@ -316,7 +317,7 @@ void wgmma(Decoder &d) {
   r.o[4] =
       static_cast<uint32_t>(td) | static_cast<uint32_t>(ta) << 8 | static_cast<uint32_t>(tb) << 16;
   r.o[5] = uint32_t(fragmentA) | uint32_t(negateA) << 1 | uint32_t(negateB) << 2 |
-           uint32_t(transA) << 3 | uint32_t(transB) << 4;
+           uint32_t(transA) << 3 | uint32_t(transB) << 4 | uint32_t(sat) << 5;
   r.o[6] = static_cast<uint32_t>(acc.size());
   r.aux = 64 * n * k * 2 / 4; // FLOPs per warp; four warps share the instruction
   r.aux2 = tensorMark;

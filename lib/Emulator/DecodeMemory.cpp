@@ -6,6 +6,7 @@
 #include "AccessHistory.h"
 #include "AsyncOps.h"
 #include "Decode.h"
+#include "Forms.h"
 
 #include <cstring>
 
@@ -137,8 +138,6 @@ const Rec *atomic128(Warp &w, const Rec *r) {
 
 void decodeAtomic128(Decoder &d, AtomicOp op, Space space, uint32_t ordering) {
   bool cas = op == AtomicOp::Cas;
-  if ((!cas && op != AtomicOp::Exch) || d.instr().opcode == "red")
-    d.fail("only atom.exch and atom.cas exist for .b128");
   if (d.profile.major < 9)
     d.fail("128-bit atomics need sm_90");
   d.expectOperands(cas ? 4 : 3, cas ? 4 : 3);
@@ -158,23 +157,37 @@ void decodeAtomic128(Decoder &d, AtomicOp op, Space space, uint32_t ordering) {
 void atomic(Decoder &d) {
   bool reduction = d.instr().opcode == "red";
   Space space = takeSpace(d);
+  if (space != Space::Generic && space != Space::Global && space != Space::Shared &&
+      space != Space::SharedCluster)
+    d.fail("exists in global and shared memory only");
+  for (const std::string &m : d.instr().mods)
+    if (m == "weak" || m == "volatile" || m == "mmio" ||
+        (reduction && (m == "acquire" || m == "acq_rel")))
+      d.fail("cannot be ." + m);
   Ordering order = takeOrdering(d);
-  d.mods->take("noftz");
+  bool noFlush = d.mods->take("noftz");
   unsigned count = takeVector(d);
   d.mods->skipCacheHints();
   static constexpr AtomicOp list[] = {AtomicOp::Add, AtomicOp::Min, AtomicOp::Max,  AtomicOp::And,
                                       AtomicOp::Or,  AtomicOp::Xor, AtomicOp::Exch, AtomicOp::Cas,
                                       AtomicOp::Inc, AtomicOp::Dec};
-  int op =
-      d.mods->takeOneOf({"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"});
+  static constexpr std::initializer_list<const char *> names = {"add", "min",  "max", "and", "or",
+                                                                "xor", "exch", "cas", "inc", "dec"};
+  int op = d.mods->takeOneOf(names);
   if (op < 0)
     d.fail("expects an atomic operation");
   Type type = needType(d);
+  std::string form = d.instr().opcode + "." + names.begin()[op] + (noFlush ? ".noftz" : "") +
+                     (count > 1 ? ".v" + std::to_string(count) : "") + "." +
+                     std::string(nameOf(type));
+  if (!isAtomicForm(form))
+    d.fail(form + " does not exist");
+  if (count > 1 && space != Space::Global && space != Space::Generic)
+    d.fail("vectors exist in global memory only");
+  if ((count > 1 || type == Type::BF16 || type == Type::BF16x2) && d.profile.major < 9)
+    d.fail(form + " needs sm_90");
   if (type == Type::B128)
     return decodeAtomic128(d, list[op], space, order.bits);
-  bool isFloat = isFloatType(type);
-  if (isFloat && list[op] != AtomicOp::Add)
-    d.fail("only additions of floats are supported");
   bool cas = list[op] == AtomicOp::Cas;
   unsigned first = reduction ? 0 : 1, operands = first + 2 + (cas ? 1 : 0);
   d.expectOperands(operands, operands);

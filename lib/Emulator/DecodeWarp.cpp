@@ -172,11 +172,17 @@ void activeMaskOp(Decoder &d) {
   d.emit(activeMask).o[0] = dst;
 }
 
-/// ldmatrix, stmatrix: .sync.aligned.m8n8.x{1,2,4}{.trans}.shared.b16
+void expectSyncAligned(Decoder &d) {
+  if (!d.mods->take("sync") || !d.mods->take("aligned"))
+    d.fail("expects .sync.aligned");
+}
+
+/// ldmatrix, stmatrix: .sync.aligned.m8n8.x{1,2,4}{.trans}{.shared}.b16
 void matrixMove(Decoder &d) {
   bool store = d.instr().opcode == "stmatrix";
-  d.mods->take("sync");
-  d.mods->take("aligned");
+  expectSyncAligned(d);
+  if (store && d.profile.major < 9)
+    d.fail("needs sm_90");
   if (!d.mods->take("m8n8"))
     d.fail("only .m8n8 is supported");
   static constexpr unsigned counts[] = {1, 2, 4};
@@ -229,8 +235,7 @@ void fragment(Decoder &d, std::vector<uint32_t> &places, const Operand &o, unsig
 }
 
 void mma(Decoder &d) {
-  d.mods->take("sync");
-  d.mods->take("aligned");
+  expectSyncAligned(d);
   unsigned m = 0, n = 0, k = 0;
   std::string shape;
   d.mods->takeIf([&](const std::string &s) {
@@ -239,11 +244,16 @@ void mma(Decoder &d) {
   if (!d.mods->take("row") || !d.mods->take("col"))
     d.fail("expects .row.col");
   bool sat = d.mods->take("satfinite");
-  d.mods->take("kind::f8f6f4");
+  bool kind = d.mods->take("kind::f8f6f4");
   Type td = needType(d), ta = needType(d), tb = needType(d), tc = needType(d);
   Handler h = handlers().mma(m << 16 | n << 8 | k, ta, tb, tc, td, sat);
   if (!h)
     d.fail("unsupported shape or types of mma");
+  bool fp8 = ta == Type::E4M3 || ta == Type::E5M2;
+  if (fp8 && d.profile.number() < 89)
+    d.fail("fp8 operands need sm_89");
+  if (kind && (!fp8 || d.profile.major < 12))
+    d.fail(".kind::f8f6f4 is for fp8 operands on sm_120");
   unsigned accumulators = td == Type::F16 ? 2 : 4;
   unsigned halves = k * bitsOf(ta) / 128; // an A or B register covers 128 bits of k per row
   d.expectOperands(4, 4);

@@ -153,6 +153,21 @@ const char *const table[] = {
     "cvt.rn[.relu].f16x2.{e4m3x2|e5m2x2}",
 };
 
+/// Atomics and reductions, without state space, ordering, scope and cache hints. Vectors exist in
+/// global memory only.
+const char *const atomicTable[] = {
+    "{atom|red}.add.{u32|s32|u64|f32|f64}",
+    "{atom|red}.{min|max}.{u32|s32|u64|s64}",
+    "{atom|red}.{and|or|xor}.{b32|b64}",
+    "{atom|red}.{inc|dec}.u32",
+    "atom.exch.{b32|b64|b128}",
+    "atom.cas.{b16|b32|b64|b128}",
+    "{atom|red}.add.noftz.{f16|f16x2|bf16|bf16x2}",
+    "{atom|red}.add.{v2|v4}.f32",
+    "{atom|red}.{add|min|max}.noftz.{v2|v4|v8}.{f16|bf16}",
+    "{atom|red}.{add|min|max}.noftz.{v2|v4}.{f16x2|bf16x2}",
+};
+
 using Strings = std::vector<std::string>;
 
 /// All spellings of a pattern.
@@ -253,6 +268,22 @@ bool isForm(const Instr &i) {
         it->second.insert(canonical(Strings(parts.begin() + 1, parts.end())));
       }
   return it->second.count(canonical(i.mods));
+}
+
+bool isAtomicForm(const std::string &form) {
+  static const std::set<std::string> all = [] {
+    Strings forms = atomicForms();
+    return std::set<std::string>(forms.begin(), forms.end());
+  }();
+  return all.count(form);
+}
+
+std::vector<std::string> atomicForms() {
+  Strings all;
+  for (const char *t : atomicTable)
+    for (std::string &form : expand(t))
+      all.push_back(std::move(form));
+  return all;
 }
 
 std::vector<std::string> scalarForms() {

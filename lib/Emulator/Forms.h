@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The table of scalar forms: which modifiers and types go together in an arithmetic instruction.
-// The handlers are more general than PTX; without the table a flag that a form does not have would
-// be accepted and ignored. The tests expand the same table and execute every form.
+// The tables of forms: which modifiers and types go together in an arithmetic instruction and in an
+// atomic. The handlers are more general than PTX; without the tables a flag that a form does not
+// have would be accepted and ignored. The tests expand the same tables and execute every form.
 #pragma once
 
 #include "attnc/Emulator/Ptx.h"
@@ -16,5 +16,7 @@ namespace attnc::emu {
 bool hasForms(const std::string &opcode);
 /// Whether the table has the instruction's modifiers, in any order of those that are no types.
 bool isForm(const Instr &i);
+/// Whether atom or red exists with an operation, flags and a type: "atom.add.noftz.v2.f16".
+bool isAtomicForm(const std::string &form);
 
 } // namespace attnc::emu

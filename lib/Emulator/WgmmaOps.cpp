@@ -19,6 +19,7 @@
 #include "Hopper.h"
 #include "RegisterChecks.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -251,6 +252,13 @@ void loadAccumulators(Warp &w, const Rec *r, Type t, bool zero, float *acc) {
     }
   }
 }
+/// An integer accumulator and the product: wraps, or is clamped.
+uint32_t addIntegers(uint32_t before, float product, bool saturates) {
+  int64_t sum = int64_t(static_cast<int32_t>(before)) + static_cast<int32_t>(product);
+  if (saturates)
+    sum = std::clamp<int64_t>(sum, INT32_MIN, INT32_MAX);
+  return static_cast<uint32_t>(sum);
+}
 void storeAccumulators(Warp &w, const Rec *r, Type t, bool zero, const float *acc,
                        std::vector<uint32_t> &out) {
   out.resize(32 * r->o[6]);
@@ -259,8 +267,8 @@ void storeAccumulators(Warp &w, const Rec *r, Type t, bool zero, const float *ac
       out[32 * i + l] = t == Type::F16
                             ? toHalf(acc[2 * i * 32 + l]) |
                                   static_cast<uint32_t>(toHalf(acc[(2 * i + 1) * 32 + l])) << 16
-                            : static_cast<uint32_t>(static_cast<int32_t>(acc[i * 32 + l])) +
-                                  (zero ? 0 : place<uint32_t>(w, r->ext[i])[l]);
+                            : addIntegers(zero ? 0 : place<uint32_t>(w, r->ext[i])[l],
+                                          acc[i * 32 + l], r->o[5] >> 5 & 1);
 }
 
 void negate(float *x, uint32_t count) {

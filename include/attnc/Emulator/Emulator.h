@@ -111,10 +111,12 @@ uint32_t localBytes(const Kernel &kernel);
 /// The most 32-bit registers live at once in the PTX; ptxas may need more or fewer.
 uint32_t maxLiveRegisters(const Kernel &kernel);
 
-/// What the decoder knows, for tests of coverage: the opcodes, and every form of the scalar ones as
-/// it is written, such as "fma.rn.ftz.f32".
+/// What the decoder knows, for tests of coverage: the opcodes, every form of the scalar ones as it
+/// is written, such as "fma.rn.ftz.f32", and every form of atom and red without state space,
+/// ordering and scope, such as "red.add.noftz.v2.f16".
 std::vector<std::string> decodedOpcodes();
 std::vector<std::string> scalarForms();
+std::vector<std::string> atomicForms();
 
 /// Writes counters as JSON, per kernel and per PTX line.
 std::string toJson(const Kernel &kernel, const Counters &counters);

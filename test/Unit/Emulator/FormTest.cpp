@@ -265,7 +265,7 @@ TEST(FormTable, EveryOpcodeIsCovered) {
   static const std::map<std::string, std::string> elsewhere = {
       {"activemask", "WarpExchange"},
       {"applypriority", "a hint"},
-      {"atom", "MemoryOps.Atomics, ClusterTest, Extended"},
+      {"atom", "Atomics, ClusterTest, Extended"},
       {"bar", "Check"},
       {"barrier", "Check, ClusterTest"},
       {"bra", "Check"},
@@ -293,7 +293,7 @@ TEST(FormTable, EveryOpcodeIsCovered) {
       {"pmevent", "a hint"},
       {"prefetch", "a hint"},
       {"prefetchu", "a hint"},
-      {"red", "MemoryOps, ClusterTest"},
+      {"red", "Atomics, ClusterTest"},
       {"redux", "WarpExchange"},
       {"ret", "Check"},
       {"setmaxnreg", "RegisterCheck"},

@@ -7,22 +7,29 @@
 #include "EmulatorTest.h"
 #include "Oracle.h"
 
+#include <algorithm>
 #include <functional>
 #include <random>
+#include <set>
 #include <unistd.h>
 
 namespace attnc::emu::test {
 
 struct Shape {
-  const char *types; ///< "f32.bf16.bf16.f32"
+  std::string types; ///< "f32.bf16.bf16.f32"
   int k;
-  char element;     ///< h f16, b bf16, t tf32, s/u s8/u8, 4/U s4/u4, e/E e4m3/e5m2
+  char a, b;        ///< h f16, b bf16, t tf32, s/u s8/u8, 4/U s4/u4, e/E e4m3/e5m2
   char accumulator; ///< f f32, h f16, i s32
   const char *target;
   const char *version;
+  std::string flags = ""; ///< ".satfinite", ".kind::f8f6f4"
+
+  std::string modifiers() const {
+    return "m16n8k" + std::to_string(k) + ".row.col" + flags + "." + types;
+  }
 };
 
-static void PrintTo(const Shape &s, std::ostream *o) { *o << "k" << s.k << "_" << s.types; }
+static void PrintTo(const Shape &s, std::ostream *o) { *o << s.modifiers(); }
 
 /// Encoding of small integers in each element type.
 static uint64_t encode(char e, int v) {
@@ -47,7 +54,21 @@ static uint64_t encode(char e, int v) {
 static int widthOf(char e) {
   return e == 't' ? 32 : e == 'h' || e == 'b' ? 16 : e == '4' || e == 'U' ? 4 : 8;
 }
-static bool isUnsigned(char e) { return e == 'u' || e == 'U'; }
+/// Least and largest random element: all of an integer type, and floats whose sums are exact.
+static std::pair<int, int> rangeOf(char e) {
+  switch (e) {
+  case 's':
+    return {-128, 127};
+  case 'u':
+    return {0, 255};
+  case '4':
+    return {-8, 7};
+  case 'U':
+    return {0, 15};
+  default:
+    return {-4, 4};
+  }
+}
 
 /// Row and column of element i of lane (g, t), per shape, as the manual's tables say.
 static std::pair<int, int> placeA(int width, int k, int i, int g, int t) {
@@ -91,7 +112,7 @@ static std::string registerList(const char *prefix, int first, int count) {
 
 TEST_P(Mma, MatchesNaiveProduct) {
   Shape s = GetParam();
-  int width = widthOf(s.element), perWord = 32 / width, wordsA = 16 * s.k / 32 / perWord,
+  int width = widthOf(s.a), perWord = 32 / width, wordsA = 16 * s.k / 32 / perWord,
       wordsB = wordsA / 2;
   int wordsC = s.accumulator == 'h' ? 2 : 4, total = wordsA + wordsB + wordsC;
   std::string text = std::string(".version ") + s.version + "\n.target " + s.target +
@@ -102,9 +123,8 @@ TEST_P(Mma, MatchesNaiveProduct) {
   for (int i = 0; i < total; ++i)
     text +=
         "ld.global.b32 %r" + std::to_string(4 + i) + ", [%rd0+" + std::to_string(4 * i) + "];\n";
-  text += "mma.sync.aligned.m16n8k" + std::to_string(s.k) + ".row.col." + s.types + " " +
-          registerList("%r", 30, wordsC) + ", " + registerList("%r", 4, wordsA) + ", " +
-          registerList("%r", 4 + wordsA, wordsB) + ", " +
+  text += "mma.sync.aligned." + s.modifiers() + " " + registerList("%r", 30, wordsC) + ", " +
+          registerList("%r", 4, wordsA) + ", " + registerList("%r", 4 + wordsA, wordsB) + ", " +
           registerList("%r", 4 + wordsA + wordsB, wordsC) + ";\n";
   for (int i = 0; i < wordsC; ++i)
     text +=
@@ -122,21 +142,13 @@ TEST_P(Mma, MatchesNaiveProduct) {
   auto module = machine.load(text);
   std::mt19937 rng(s.k);
   std::vector<int> A(16 * s.k), B(s.k * 8), C(128);
-  int low = isUnsigned(s.element)            ? 0
-            : width == 8 && s.element == 's' ? -128
-            : width == 4                     ? -8
-                                             : -4,
-      high = s.element == 'u'   ? 255
-             : s.element == 's' ? 127
-             : s.element == 'U' ? 15
-             : width == 4       ? 7
-                                : 4;
-  for (int &v : A)
-    v = low + int(rng() % (high - low + 1));
-  for (int &v : B)
-    v = low + int(rng() % (high - low + 1));
-  for (int &v : C)
-    v = int(rng() % 200) - 100;
+  auto randomize = [&](std::vector<int> &m, std::pair<int, int> range) {
+    for (int &v : m)
+      v = range.first + int(rng() % unsigned(range.second - range.first + 1));
+  };
+  randomize(A, rangeOf(s.a));
+  randomize(B, rangeOf(s.b));
+  randomize(C, {-100, 99});
   uint64_t din = reserve<uint32_t>(32 * 16), dout = reserve<uint32_t>(32 * 16);
   auto compare = [&](const std::string &what) {
     std::vector<uint32_t> in(32 * 16, 0);
@@ -145,12 +157,11 @@ TEST_P(Mma, MatchesNaiveProduct) {
       uint32_t *w = &in[16 * lane];
       for (int i = 0; i < wordsA * perWord; ++i) {
         auto [row, col] = placeA(width, s.k, i, g, t);
-        w[i / perWord] |= uint32_t(encode(s.element, A[row * s.k + col]))
-                          << (width * (i % perWord));
+        w[i / perWord] |= uint32_t(encode(s.a, A[row * s.k + col])) << (width * (i % perWord));
       }
       for (int i = 0; i < wordsB * perWord; ++i) {
         auto [row, col] = placeB(width, s.k, i, g, t);
-        w[wordsA + i / perWord] |= uint32_t(encode(s.element, B[row * 8 + col]))
+        w[wordsA + i / perWord] |= uint32_t(encode(s.b, B[row * 8 + col]))
                                    << (width * (i % perWord));
       }
       for (int i = 0; i < 4; ++i) {
@@ -168,18 +179,35 @@ TEST_P(Mma, MatchesNaiveProduct) {
     for (int lane = 0; lane < 32; ++lane) {
       auto part = download<uint32_t>(dout + 64 * lane, wordsC);
       for (int i = 0; i < 4; ++i) {
-        int row = lane / 4 + 8 * (i >= 2), col = 2 * (lane % 4) + (i & 1), want = C[row * 8 + col];
+        int row = lane / 4 + 8 * (i >= 2), col = 2 * (lane % 4) + (i & 1);
+        int64_t want = C[row * 8 + col];
         for (int k = 0; k < s.k; ++k)
           want += A[row * s.k + k] * B[k * 8 + col];
+        if (s.accumulator == 'i') // what does not fit is clamped, or wraps
+          want = s.flags == ".satfinite" ? std::clamp<int64_t>(want, INT32_MIN, INT32_MAX)
+                                         : int32_t(uint32_t(want));
         double got = s.accumulator == 'h'
                          ? double(valueOf(part[i / 2] >> 16 * (i & 1) & 0xffff, half).signedValue())
-                     : s.accumulator == 'f' ? asFloat(part[i])
-                                            : int32_t(part[i]);
+                     : s.accumulator == 'f' ? double(asFloat(part[i]))
+                                            : double(int32_t(part[i]));
         ASSERT_EQ(got, want) << what << ": row " << row << " column " << col;
       }
     }
   };
   compare("random");
+  if (s.accumulator == 'i') {
+    for (size_t i = 0; i < C.size(); ++i)
+      C[i] = i % 2 ? INT32_MAX - int(rng() % 50) : INT32_MIN + int(rng() % 50);
+    compare("overflow");
+  }
+  // A single one in C, and nothing to add.
+  std::fill(A.begin(), A.end(), 0);
+  std::fill(B.begin(), B.end(), 0);
+  for (size_t i = 0; i < C.size() && !HasFatalFailure(); ++i) {
+    std::fill(C.begin(), C.end(), 0);
+    C[i] = 1;
+    compare("one in C at " + std::to_string(i));
+  }
   // One one in A and one in B: every place of A, and with them every place of B and of the result.
   std::fill(C.begin(), C.end(), 0);
   for (int i = 0; i < 16 && !HasFatalFailure(); ++i)
@@ -193,24 +221,159 @@ TEST_P(Mma, MatchesNaiveProduct) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Mma,
-                         ::testing::Values(Shape{"f32.f16.f16.f32", 16, 'h', 'f', "sm_80", "8.0"},
-                                           Shape{"f32.f16.f16.f32", 8, 'h', 'f', "sm_80", "8.0"},
-                                           Shape{"f16.f16.f16.f16", 16, 'h', 'h', "sm_80", "8.0"},
-                                           Shape{"f16.f16.f16.f16", 8, 'h', 'h', "sm_80", "8.0"},
-                                           Shape{"f32.bf16.bf16.f32", 16, 'b', 'f', "sm_80", "8.0"},
-                                           Shape{"f32.bf16.bf16.f32", 8, 'b', 'f', "sm_80", "8.0"},
-                                           Shape{"f32.tf32.tf32.f32", 8, 't', 'f', "sm_80", "8.0"},
-                                           Shape{"f32.tf32.tf32.f32", 4, 't', 'f', "sm_80", "8.0"},
-                                           Shape{"s32.s8.s8.s32", 32, 's', 'i', "sm_80", "8.0"},
-                                           Shape{"s32.u8.u8.s32", 32, 'u', 'i', "sm_80", "8.0"},
-                                           Shape{"s32.s8.s8.s32", 16, 's', 'i', "sm_80", "8.0"},
-                                           Shape{"s32.s4.s4.s32", 64, '4', 'i', "sm_80", "8.0"},
-                                           Shape{"s32.u4.u4.s32", 64, 'U', 'i', "sm_80", "8.0"},
-                                           Shape{"s32.s4.s4.s32", 32, '4', 'i', "sm_80", "8.0"},
-                                           Shape{"f32.e4m3.e4m3.f32", 32, 'e', 'f', "sm_89", "8.4"},
-                                           Shape{"f32.e5m2.e5m2.f32", 32, 'E', 'f', "sm_89",
-                                                 "8.4"}));
+/// Every shape and combination of types that the emulator has.
+static std::vector<Shape> allShapes() {
+  std::vector<Shape> v;
+  auto both = [&](const char *types, int k, char e, char accumulator) {
+    v.push_back({types, k, e, e, accumulator, "sm_80", "8.0"});
+    v.push_back({types, k / 2, e, e, accumulator, "sm_80", "8.0"});
+  };
+  both("f32.f16.f16.f32", 16, 'h', 'f');
+  both("f16.f16.f16.f16", 16, 'h', 'h');
+  both("f32.bf16.bf16.f32", 16, 'b', 'f');
+  both("f32.tf32.tf32.f32", 8, 't', 'f');
+  using Names = std::vector<std::pair<const char *, char>>;
+  for (const Names &names : {Names{{"s8", 's'}, {"u8", 'u'}}, Names{{"s4", '4'}, {"u4", 'U'}}})
+    for (auto &[a, letterA] : names)
+      for (auto &[b, letterB] : names)
+        for (int half : {1, 2})
+          for (const char *flag : {"", ".satfinite"})
+            v.push_back({std::string("s32.") + a + "." + b + ".s32",
+                         (letterA == 's' || letterA == 'u' ? 32 : 64) / half, letterA, letterB, 'i',
+                         "sm_80", "8.0", flag});
+  const Names fp8 = {{"e4m3", 'e'}, {"e5m2", 'E'}};
+  for (auto &[a, letterA] : fp8)
+    for (auto &[b, letterB] : fp8)
+      for (int k : {16, 32})
+        for (auto [d, accumulator] : {std::pair{"f32", 'f'}, std::pair{"f16", 'h'}})
+          for (bool kind : {false, true})
+            v.push_back({std::string(d) + "." + a + "." + b + "." + d, k, letterA, letterB,
+                         accumulator, kind ? "sm_120a" : "sm_89", "8.7",
+                         kind ? ".kind::f8f6f4" : ""});
+  return v;
+}
+INSTANTIATE_TEST_SUITE_P(All, Mma, ::testing::ValuesIn(allShapes()));
+
+/// Which of `instructions` ptxas assembles, one kernel each; empty where there is no ptxas.
+static std::vector<bool> assembled(const std::string &header, const std::string &declarations,
+                                   const std::string &target,
+                                   const std::vector<std::string> &instructions) {
+  if (std::system("ptxas --version >/dev/null 2>&1") != 0)
+    return {};
+  std::string path = ::testing::TempDir() + "attnc_emu_grid_" + std::to_string(getpid());
+  {
+    std::ofstream out(path + ".ptx");
+    out << header; // three lines
+    for (size_t i = 0; i < instructions.size(); ++i)
+      out << ".visible .entry k" << i << "() { " << declarations << " " << instructions[i]
+          << " ret; }\n";
+  }
+  std::vector<bool> ok(instructions.size(), true);
+  std::string command =
+      "ptxas -O0 -arch=" + target + " -o /dev/null " + path + ".ptx >" + path + ".log 2>&1";
+  bool refused = std::system(command.c_str()) != 0, named = false;
+  std::ifstream log(path + ".log");
+  for (std::string line; std::getline(log, line);)
+    if (size_t at = line.find(", line "); at != line.npos && line.find("error") != line.npos)
+      ok.at(std::stoul(line.substr(at + 7)) - 4) = false, named = true;
+  EXPECT_EQ(refused, named) << "ptxas failed without naming an instruction";
+  remove((path + ".ptx").c_str());
+  remove((path + ".log").c_str());
+  return ok;
+}
+
+/// Probes of the decoder: an instruction that is accepted must be among those tested, and real.
+class Coverage : public EmulatorTest {
+protected:
+  Coverage() : EmulatorTest("sm_120a") {}
+  const std::string header = ".version 8.7\n.target sm_120a\n.address_size 64\n";
+  const std::string declarations = ".reg .b32 %r<40>; .reg .b64 %a;";
+
+  bool accepts(const std::string &instruction) {
+    try {
+      machine.load(header + ".visible .entry k() { " + declarations + " " + instruction +
+                   " ret; }\n");
+      return true;
+    } catch (const PtxError &) {
+      return false;
+    }
+  }
+  /// `tested` are opcodes with modifiers; each must be accepted, and no other of `grid`.
+  void expectExactly(const std::vector<std::string> &grid, const std::set<std::string> &tested) {
+    std::set<std::string> found;
+    std::vector<bool> real = assembled(header, declarations, "sm_120a", grid);
+    for (size_t i = 0; i < grid.size(); ++i) {
+      if (!accepts(grid[i]))
+        continue;
+      std::string name = grid[i].substr(0, grid[i].find(' '));
+      found.insert(name);
+      EXPECT_TRUE(tested.count(name)) << name << " is accepted, but has no test";
+      EXPECT_TRUE(real.empty() || real[i]) << name << " is accepted, but ptxas refuses it";
+    }
+    for (const std::string &name : tested)
+      EXPECT_TRUE(found.count(name)) << name << " is tested, but not in the grid of this test";
+  }
+};
+
+TEST_F(Coverage, EveryMmaHasACase) {
+  std::set<std::string> tested;
+  for (const Shape &s : allShapes())
+    tested.insert("mma.sync.aligned." + s.modifiers());
+  const std::vector<std::pair<std::string, int>> types = {
+      {"f16", 16}, {"bf16", 16}, {"tf32", 32}, {"s8", 8},   {"u8", 8},  {"s4", 4},
+      {"u4", 4},   {"e4m3", 8},  {"e5m2", 8},  {"f64", 64}, {"b16", 16}};
+  std::vector<std::string> grid;
+  for (const char *mn : {"m16n8", "m8n8", "m16n16"})
+    for (int k : {4, 8, 16, 32, 64, 128})
+      for (auto &[a, bits] : types)
+        for (auto &[b, bitsB] : types)
+          for (const char *d : {"f16", "f32", "s32", "f64"})
+            for (const char *c : {"f16", "f32", "s32", "f64"})
+              for (const char *flag : {"", ".satfinite", ".kind::f8f6f4"}) {
+                int halves = k * bits / 128;
+                if (halves < 1 || halves > 4)
+                  continue;
+                auto accumulator = [](const char *t) { return std::string(t) == "f16" ? 2 : 4; };
+                grid.push_back("mma.sync.aligned." + std::string(mn) + "k" + std::to_string(k) +
+                               ".row.col" + flag + "." + d + "." + a + "." + b + "." + c + " " +
+                               registerList("%r", 30, accumulator(d)) + ", " +
+                               registerList("%r", 0, 2 * halves) + ", " +
+                               registerList("%r", 10, halves) + ", " +
+                               registerList("%r", 20, accumulator(c)) + ";");
+              }
+  expectExactly(grid, tested);
+}
+
+static const char *const matrixSpaces[] = {".shared", ".shared::cta", ""};
+/// The modifiers of the cases of LdmatrixAndStmatrix.
+static std::string matrixForm(int count, bool trans, const char *space) {
+  return ".sync.aligned.m8n8.x" + std::to_string(count) + (trans ? ".trans" : "") + space + ".b16";
+}
+
+TEST_F(Coverage, EveryMatrixMoveHasACase) {
+  std::set<std::string> tested;
+  for (const char *opcode : {"ldmatrix", "stmatrix"})
+    for (int count : {1, 2, 4})
+      for (bool trans : {false, true})
+        for (const char *space : matrixSpaces)
+          tested.insert(opcode + matrixForm(count, trans, space));
+  std::vector<std::string> grid;
+  for (std::string opcode : {"ldmatrix", "stmatrix"})
+    for (const char *aligned : {".sync.aligned", ".sync", ""})
+      for (const char *shape : {".m8n8", ".m16n16", ".m8n16", ".m16n8"})
+        for (int count : {1, 2, 4})
+          for (const char *trans : {"", ".trans"})
+            for (const char *space :
+                 {".shared", ".shared::cta", ".shared::cluster", ".global", ".local", ""})
+              for (const char *type :
+                   {".b8", ".b16", ".b32", ".b8x16.b6x16_p32", ".b8x16.b4x16_p64"}) {
+                std::string list = registerList("%r", 0, count);
+                grid.push_back(opcode + aligned + shape + ".x" + std::to_string(count) + trans +
+                               space + type + " " +
+                               (opcode == "ldmatrix" ? list + ", [%a];" : "[%a], " + list + ";"));
+              }
+  expectExactly(grid, tested);
+}
 
 class MatrixMove : public EmulatorTest {
 protected:
@@ -220,51 +383,54 @@ protected:
 /// ldmatrix of a 32 x 8 tile of distinct values, four matrices stacked; each lane stores what it
 /// got.
 TEST_F(MatrixMove, LdmatrixAndStmatrix) {
-  for (bool trans : {false, true})
-    for (int count : {1, 2, 4}) {
-      std::string t = trans ? ".trans" : "", list = registerList("%r", 10, count),
-                  x = std::to_string(count);
-      auto module =
-          machine.load(".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k(.param "
-                       ".u64 in, .param .u64 out) {\n"
-                       ".reg .b32 %r<20>;\n.reg .b64 %rd<8>;\n.shared .align 16 .b8 "
-                       "a[512];\n.shared .align 16 .b8 b[512];\n"
-                       "ld.param.u64 %rd0, [in];\nld.param.u64 %rd1, [out];\nmov.u32 %r0, "
-                       "%tid.x;\nmul.wide.u32 %rd2, %r0, 16;\n"
-                       "add.u64 %rd0, %rd0, %rd2;\nadd.u64 %rd3, %rd1, %rd2;\nld.global.v4.u32 "
-                       "{%r1,%r2,%r3,%r4}, [%rd0];\n"
-                       "mov.u32 %r5, a;\nmov.u32 %r6, b;\nshl.b32 %r7, %r0, 4;\nadd.u32 %r5, %r5, "
-                       "%r7;\nadd.u32 %r6, %r6, %r7;\n"
-                       "st.shared.v4.u32 [%r5], {%r1,%r2,%r3,%r4};\nbar.sync 0;\n"
-                       "mov.u32 %r10, 0;\nmov.u32 %r11, 0;\nmov.u32 %r12, 0;\nmov.u32 %r13, 0;\n"
-                       "ldmatrix.sync.aligned.m8n8.x" +
-                       x + t + ".shared.b16 " + list +
-                       ", [%r5];\n"
-                       "st.global.v4.u32 [%rd3], {%r10,%r11,%r12,%r13};\n"
-                       "st.shared.v4.u32 [%r6], {%r1,%r1,%r1,%r1};\nbar.sync 0;\n"
-                       "stmatrix.sync.aligned.m8n8.x" +
-                       x + t + ".shared.b16 [%r6], " + list +
-                       ";\nbar.sync 0;\n"
-                       "ld.shared.v4.u32 {%r1,%r2,%r3,%r4}, [%r6];\nst.global.v4.u32 [%rd3+512], "
-                       "{%r1,%r2,%r3,%r4};\nret;\n}\n");
-      std::vector<uint16_t> in(256);
-      for (int i = 0; i < 256; ++i)
-        in[i] = uint16_t(1000 + i);
-      uint64_t din = upload(in), dout = reserve<uint16_t>(512);
-      LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(din).add(dout));
-      ASSERT_TRUE(r.ok) << r.report;
-      auto got = download<uint16_t>(dout, 512);
-      for (int lane = 0; lane < 32; ++lane)
-        for (int m = 0; m < count; ++m)
-          for (int e = 0; e < 2; ++e) {
-            int row = trans ? 2 * (lane % 4) + e : lane / 4,
-                col = trans ? lane / 4 : 2 * (lane % 4) + e;
-            ASSERT_EQ(got[8 * lane + 2 * m + e], in[64 * m + 8 * row + col])
-                << "lane " << lane << " matrix " << m;
-          }
-      for (int i = 0; i < 64 * count; ++i) // the way back restores the tile
-        ASSERT_EQ(got[256 + i], in[i]) << i;
-    }
+  for (int variant = 0; variant < 2 * 3 * 3; ++variant) {
+    const bool trans = variant % 2;
+    const int count = 1 << variant / 2 % 3;
+    const char *space = matrixSpaces[variant / 6];
+    std::string list = registerList("%r", 10, count), form = matrixForm(count, trans, space),
+                from = *space ? "%r5" : "%rd4", to = *space ? "%r6" : "%rd5";
+    auto module =
+        machine.load(".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k(.param "
+                     ".u64 in, .param .u64 out) {\n"
+                     ".reg .b32 %r<20>;\n.reg .b64 %rd<8>;\n.shared .align 16 .b8 "
+                     "a[512];\n.shared .align 16 .b8 b[512];\n"
+                     "ld.param.u64 %rd0, [in];\nld.param.u64 %rd1, [out];\nmov.u32 %r0, "
+                     "%tid.x;\nmul.wide.u32 %rd2, %r0, 16;\n"
+                     "add.u64 %rd0, %rd0, %rd2;\nadd.u64 %rd3, %rd1, %rd2;\nld.global.v4.u32 "
+                     "{%r1,%r2,%r3,%r4}, [%rd0];\n"
+                     "mov.u32 %r5, a;\nmov.u32 %r6, b;\nshl.b32 %r7, %r0, 4;\nadd.u32 %r5, %r5, "
+                     "%r7;\nadd.u32 %r6, %r6, %r7;\n"
+                     "st.shared.v4.u32 [%r5], {%r1,%r2,%r3,%r4};\nbar.sync 0;\n"
+                     "mov.u32 %r10, 0;\nmov.u32 %r11, 0;\nmov.u32 %r12, 0;\nmov.u32 %r13, 0;\n"
+                     "cvt.u64.u32 %rd4, %r5;\ncvta.shared.u64 %rd4, %rd4;\n"
+                     "cvt.u64.u32 %rd5, %r6;\ncvta.shared.u64 %rd5, %rd5;\nldmatrix" +
+                     form + " " + list + ", [" + from +
+                     "];\n"
+                     "st.global.v4.u32 [%rd3], {%r10,%r11,%r12,%r13};\n"
+                     "st.shared.v4.u32 [%r6], {%r1,%r1,%r1,%r1};\nbar.sync 0;\n"
+                     "stmatrix" +
+                     form + " [" + to + "], " + list +
+                     ";\nbar.sync 0;\n"
+                     "ld.shared.v4.u32 {%r1,%r2,%r3,%r4}, [%r6];\nst.global.v4.u32 [%rd3+512], "
+                     "{%r1,%r2,%r3,%r4};\nret;\n}\n");
+    std::vector<uint16_t> in(256);
+    for (int i = 0; i < 256; ++i)
+      in[i] = uint16_t(1000 + i);
+    uint64_t din = upload(in), dout = reserve<uint16_t>(512);
+    LaunchResult r = run(*module, "k", {{1}, {32}}, Params().add(din).add(dout));
+    ASSERT_TRUE(r.ok) << r.report;
+    auto got = download<uint16_t>(dout, 512);
+    for (int lane = 0; lane < 32; ++lane)
+      for (int m = 0; m < count; ++m)
+        for (int e = 0; e < 2; ++e) {
+          int row = trans ? 2 * (lane % 4) + e : lane / 4,
+              col = trans ? lane / 4 : 2 * (lane % 4) + e;
+          ASSERT_EQ(got[8 * lane + 2 * m + e], in[64 * m + 8 * row + col])
+              << form << " lane " << lane << " matrix " << m;
+        }
+    for (int i = 0; i < 64 * count; ++i) // the way back restores the tile
+      ASSERT_EQ(got[256 + i], in[i]) << form << " " << i;
+  }
 }
 
 TEST_F(MatrixMove, MovmatrixTransposes) {
