@@ -124,7 +124,7 @@ LogicalResult AttendOp::verify() {
         std::tuple("weights", getWeights() ? cast<AttnTensorType>(getWeights().getType()) : over(query, weightAxes, real),
                    over(query, weightAxes, real))})
     if (type != expected)
-      return emitOpError() << "expects " << (what[0] == 'w' ? "" : what[0] == 'o' ? "an " : "an ") << what << " of type "
+      return emitOpError() << "expects " << (StringRef(what) == "weights" ? "" : "an ") << what << " of type "
                            << expected << ", found " << type;
   // attn.attend C6
   if (TypedValue<AttnTensorType> set = getSet()) {

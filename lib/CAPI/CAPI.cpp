@@ -362,9 +362,9 @@ static void store64(const reference::Tensor64 &from, const DLTensor &to) {
   }
 }
 
-/// Binds what a caller names; on failure the status is set.
-static bool bindArguments(const attnc_tensor *tensors, size_t numTensors, const attnc_param *params, size_t numParams,
-                          reference::Bindings &bindings, attnc_status &status) {
+/// Binds what a caller names, and checks it against the signature; on failure the status is set.
+static bool bindArguments(const Signature &signature, const attnc_tensor *tensors, size_t numTensors, const attnc_param *params, size_t numParams,
+                          reference::Bindings &bindings, BoundSizes &sizes, attnc_status &status) {
   std::string error;
   for (size_t i = 0; i < numTensors; ++i) {
     if (!tensors[i].name || !tensors[i].tensor) {
@@ -383,6 +383,10 @@ static bool bindArguments(const attnc_tensor *tensors, size_t numTensors, const 
     }
     bindings.params[params[i].name] = params[i].value;
   }
+  if (std::string message = checkBindings(signature, bindings.inputs, {}, sizes, bindings.params); !message.empty()) {
+    status = fail(ATTNC_INVALID_ARGUMENT, message);
+    return false;
+  }
   return true;
 }
 
@@ -391,13 +395,10 @@ attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_t
   if (!spec || (numTensors && !tensors) || (numParams && !params) || !json)
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_output_shapes_json: a null pointer");
   reference::Bindings bindings;
-  attnc_status status = ATTNC_OK;
-  if (!bindArguments(tensors, numTensors, params, numParams, bindings, status))
-    return status;
   BoundSizes sizes;
-  std::string message = checkBindings(spec->signature, bindings.inputs, {}, sizes, bindings.params);
-  if (!message.empty())
-    return fail(ATTNC_INVALID_ARGUMENT, message);
+  attnc_status status = ATTNC_OK;
+  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes, status))
+    return status;
   static thread_local std::string text;
   text.clear();
   llvm::raw_string_ostream os(text);
@@ -419,12 +420,12 @@ attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *te
   if (!spec || (numTensors && !tensors) || (numParams && !params) || (numOutputs && !outputs))
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_reference: a null pointer");
   reference::Bindings bindings;
+  BoundSizes sizes;
   attnc_status status = ATTNC_OK;
-  if (!bindArguments(tensors, numTensors, params, numParams, bindings, status))
+  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes, status))
     return status;
   // The outputs are checked before anything is computed.
-  BoundSizes sizes;
-  std::string message = checkBindings(spec->signature, bindings.inputs, {}, sizes, bindings.params);
+  std::string message;
   for (size_t i = 0; message.empty() && i < numOutputs; ++i) {
     if (!outputs[i].name || !outputs[i].tensor)
       return fail(ATTNC_INVALID_ARGUMENT, "an output without a name, or a null tensor");

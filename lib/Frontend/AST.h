@@ -114,6 +114,7 @@ struct Statement {
   Name word;
   /// Queries, Keys: the tensors. Recurrence: the batch spaces.
   std::vector<Name> names;
+  bool hasNames = false; ///< Recurrence: `per [...]` is written
   /// Blocks: the space of the members. Recurrence: the time. Quantize: the format.
   Name other;
   /// Scale, Score, Mask, Sink, Out, Skip, Tile, Every, State (initial value), Assign, Slots and Blocks (the extent).

@@ -269,19 +269,11 @@ attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWe
   return attend;
 }
 
-/// True if the name occurs in an expression.
-static bool mentions(const Expr *expr, StringRef name) {
-  if (!expr)
-    return false;
-  return ((expr->kind == ExprKind::Name || expr->kind == ExprKind::Index) && expr->text == name) ||
-         mentions(expr->condition, name) ||
-         llvm::any_of(expr->operands, [&](const Expr *operand) { return mentions(operand, name); });
-}
-
-/// The same for statements.
+/// True if the name occurs in a statement.
 static bool mentions(const std::vector<Statement> &statements, StringRef name) {
+  auto isIt = [&](StringRef other) { return other == name; };
   return llvm::any_of(statements, [&](const Statement &s) {
-    return mentions(s.expr, name) || mentions(s.stride, name) || mentions(s.definition.body, name) || mentions(s.body, name) ||
+    return anyName(s.expr, isIt) || anyName(s.stride, isIt) || anyName(s.definition.body, isIt) || mentions(s.body, name) ||
            llvm::any_of(s.names, [&](const Name &other) { return other.text == name; });
   });
 }

@@ -230,11 +230,13 @@ Value Emitter::emitBuiltin(const Expr *expr, ArrayRef<Value> args) {
   return make(builder, loc, v[0]);
 }
 
-/// True if `expr` reads a tensor at the current indices, so that its value depends on where it is evaluated.
-static bool dependsOnPlace(const Expr *expr, llvm::function_ref<bool(StringRef)> isTensor) {
-  if ((expr->kind == ExprKind::Name || expr->kind == ExprKind::Index) && isTensor(expr->text))
+bool attnc::frontend::anyName(const Expr *expr, llvm::function_ref<bool(StringRef)> test) {
+  if (!expr)
+    return false;
+  if ((expr->kind == ExprKind::Name || expr->kind == ExprKind::Index) && test(expr->text))
     return true;
-  return llvm::any_of(expr->operands, [&](const Expr *operand) { return dependsOnPlace(operand, isTensor); });
+  return anyName(expr->condition, test) ||
+         llvm::any_of(expr->operands, [&](const Expr *operand) { return anyName(operand, test); });
 }
 
 Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition) {
@@ -271,7 +273,8 @@ Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition) {
     argument.expr = operand;
     argument.version = context->version;
     argument.onQueryAxis = onQueryAxis;
-    if (dependsOnPlace(operand, isTensor))
+    // What reads a tensor at the current indices depends on where it is evaluated.
+    if (anyName(operand, isTensor))
       continue;
     // Evaluated here, so that an error in an argument that is not used is still one.
     argument.value = emitExpr(operand);

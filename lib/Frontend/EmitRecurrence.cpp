@@ -14,16 +14,6 @@ using namespace mlir;
 using llvm::formatv;
 using llvm::StringRef;
 
-/// True if a name of `names` occurs in `expr`.
-static bool mentions(const Expr *expr, const llvm::StringSet<> &names) {
-  if (!expr)
-    return false;
-  if ((expr->kind == ExprKind::Name || expr->kind == ExprKind::Index) && names.contains(expr->text))
-    return true;
-  return mentions(expr->condition, names) ||
-         llvm::any_of(expr->operands, [&](const Expr *operand) { return mentions(operand, names); });
-}
-
 void Emitter::emitRecurrence(const Statement &header, const Name &name, const std::vector<Statement> &body,
                              bool isTopLevel) {
   if (inRecurrence) {
@@ -40,7 +30,7 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
   });
   StringRef time = header.other.text.empty() ? StringRef("t") : header.other.text;
   SmallVector<StringRef> batch;
-  if (header.names.empty())
+  if (!header.hasNames)
     batch = {"b", "h"};
 
   // Spaces of the header may be declared in the body, so stages come first. Stages behind the last statement of the step
@@ -50,10 +40,11 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
     return llvm::is_contained(batch, space) || llvm::any_of(header.names, [&](const Name &name) { return name.text == space; });
   };
   llvm::StringSet<> ofStep; // states, and tensors of the step
+  auto speaksOfStep = [&](const Expr *expr) { return anyName(expr, [&](StringRef name) { return ofStep.contains(name); }); };
   for (const Statement &s : body)
     if (s.kind == StatementKind::State)
       ofStep.insert(s.word.text), namesOfStep[s.word.text] = s.word.range;
-    else if (s.kind == StatementKind::Let && !s.definition.axes && mentions(s.definition.body, ofStep))
+    else if (s.kind == StatementKind::Let && !s.definition.axes && speaksOfStep(s.definition.body))
       ofStep.insert(s.definition.name.text);
     else if (s.kind == StatementKind::Let && s.definition.axes &&
              llvm::none_of(*s.definition.axes, [&](const Name &axis) { return axis.text == time || isBatch(axis.text); }))
@@ -62,7 +53,7 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
     switch (s.kind) {
     case StatementKind::Let:
       if (!s.definition.axes) // a formula: visible to all that follows, unless it speaks of the step
-        return isTopLevel && !mentions(s.definition.body, ofStep);
+        return isTopLevel && !speaksOfStep(s.definition.body);
       [[fallthrough]];
     case StatementKind::Output:
       // What has an axis of time or of the batch is no part of a step.

@@ -250,6 +250,8 @@ llvm::ArrayRef<llvm::StringRef> builtinNames();
 
 /// True if `name` cannot be declared: it is a coordinate, an operand or a function.
 bool isPredefined(llvm::StringRef name);
+/// True if `test` holds for a name that occurs in `expr`, as a value or with an index.
+bool anyName(const Expr *expr, llvm::function_ref<bool(llvm::StringRef)> test);
 /// How messages call values of a type.
 inline llvm::StringRef nameOf(mlir::Type type) {
   return type.isF32() ? "a real" : type.isInteger(1) ? "a condition" : "an int";

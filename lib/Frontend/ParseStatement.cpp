@@ -181,7 +181,8 @@ bool Parser::parseAttention() {
 bool Parser::parseRecurrenceHeader(Statement &statement) {
   if (takeWord("over") && !expectName(statement.other, "an index space"))
     return false;
-  return !takeWord("per") || parseNames(statement.names, "an index space");
+  statement.hasNames = takeWord("per");
+  return !statement.hasNames || parseNames(statement.names, "an index space");
 }
 
 /// `[name, ...]`

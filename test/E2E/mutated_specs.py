@@ -78,21 +78,21 @@ def main():
     options = parser.parse_args()
     texts = corpus()
     words = sorted({token for text in texts for token in text if not token.startswith("//")})
-    todo = list(range(options.first, options.first + options.count))
+    remaining = list(range(options.first, options.first + options.count))
     if options.show:
-        print("\n".join(mutant(number, texts, words) for number in todo), end="")
+        print("\n".join(mutant(number, texts, words) for number in remaining), end="")
         return 0
     import numpy as np
 
     import attnc
     start, counts, failures = time.monotonic(), {"ran": 0, "refused": 0}, 0
-    while todo:  # a child goes on until one of its cases ends it
+    while remaining:  # a child goes on until one of its cases ends it
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             np.seterr(all="ignore")
-            for number in todo:
+            for number in remaining:
                 signal.alarm(SECONDS)
                 os.write(writer, f"{attempt(number, mutant(number, texts, words), attnc, np)}\n".encode())
             os._exit(0)
@@ -105,8 +105,8 @@ def main():
         if status:
             failures += 1
             why = f"more than {SECONDS} s" if status == signal.SIGALRM else f"the process ended with status {status}"
-            print(f"FAILED case {todo[len(done)]}: {why}\n  repeat: mutated_specs.py --first {todo[len(done)]} --count 1")
-        todo = todo[len(done) + 1:] if status else []
+            print(f"FAILED case {remaining[len(done)]}: {why}\n  repeat: mutated_specs.py --first {remaining[len(done)]} --count 1")
+        remaining = remaining[len(done) + 1:] if status else []
     print(f"mutated_specs: {sum(counts.values())} passed, {failures} failed; {counts['ran']} ran; {time.monotonic() - start:.1f} s")
     return 1 if failures else 0
 

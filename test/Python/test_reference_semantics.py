@@ -157,3 +157,10 @@ def test_random_numbers_are_philox():
             word = philox([b, (h - 3) & 0xFFFFFFFF, q, kv], [seed & 0xFFFFFFFF, 0])[0]
             assert found["y"][b, h, q, kv] == (word >> 8) * 2.0**-24
         assert found["none"][0] == (philox([0] * 4, [seed & 0xFFFFFFFF, 0])[0] >> 8) * 2.0**-24
+
+
+def test_a_recurrence_per_nothing_runs_once():
+    keys = draw({"K": (2, 3, 5, 4)})["K"]
+    found = attnc.Spec("recurrence r over kv per [] { input K: f32[b, g, kv, d]\n state S[d]\n S = S + mean(mean(K for g) for b)\n "
+                       "output S }").evaluate({"K": keys})["S"]
+    assert found.shape == (4,) and np.allclose(found, keys.astype(np.float64).mean((0, 1)).sum(0), rtol=1e-12)
