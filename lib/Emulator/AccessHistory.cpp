@@ -88,24 +88,45 @@ AccessHistory::Word *AccessHistory::wordsAt(uint64_t index) {
   return last + index % pageWords;
 }
 
-bool AccessHistory::ordered(const Warp &w, int lane, unsigned agent, const Past &past) const {
+/// What a bulk copy writes to global memory completes later than its reads: clocks have a part of
+/// their own for that.
+static size_t partOf(unsigned agent, bool wrote) {
+  return wrote && kindOf(agent) == AgentKind::Bulk ? proxyGlobal : 0;
+}
+
+bool AccessHistory::ordered(const Warp &w, int lane, unsigned agent, const Past &past,
+                            bool wrote) const {
   const Cluster &c = *w.cta->cluster;
   if (past.cluster != c.serial) {
     auto it = c.foreign.find(past.cluster);
-    return it != c.foreign.end() && past.agent < it->second.size() &&
-           it->second[past.agent] >= past.time;
+    if (it == c.foreign.end())
+      return false;
+    size_t at = partOf(past.agent, wrote) * (it->second.size() / 3) + past.agent;
+    return at < it->second.size() && it->second[at] >= past.time;
   }
   if (past.agent == warpAgent(w.member) && past.time == c.clocks.now(past.agent))
     return past.lane == lane; // the warp has not synchronized since
-  return past.agent == agent || c.clocks.known(w.member)[past.agent] >= past.time;
+  size_t at = partOf(past.agent, wrote) * c.clocks.agents() + past.agent;
+  return past.agent == agent || c.clocks.known(w.member)[at] >= past.time;
 }
 
-bool AccessHistory::report(Warp &w, const Rec *r, int lane, Space space, uint64_t address,
-                           const char *what, const Past &past) {
+bool AccessHistory::visibleToAsync(const Warp &w, const Past &past) const {
+  const Cluster &c = *w.cta->cluster;
+  if (past.cluster == c.serial)
+    return c.clocks.visibleToAsync(c.clocks.known(w.member), proxyGlobal, past.agent, past.time,
+                                   past.lane);
+  auto it = c.foreign.find(past.cluster);
+  if (it == c.foreign.end())
+    return false;
+  size_t at = proxyGlobal * (it->second.size() / 3) + past.agent;
+  return at < it->second.size() && it->second[at] >= past.time;
+}
+
+/// Who made an access, and where it is not this block, of which.
+std::string AccessHistory::nameOf(const Warp &w, const Past &past) const {
   const Launch &L = *w.cta->launch;
   const Cluster &c = *w.cta->cluster;
   unsigned perBlock = c.clocks.warpsPerBlock, member = memberOf(past.agent);
-  bool sameWarp = past.cluster == c.serial && member == w.member;
   std::string who =
       "warp " + std::to_string(member % perBlock) + " lane " + std::to_string(past.lane);
   if (kindOf(past.agent) == AgentKind::Bulk)
@@ -118,16 +139,38 @@ bool AccessHistory::report(Warp &w, const Rec *r, int lane, Space space, uint64_
            std::to_string(linear / cx % cy * k.y + rank / k.x % k.y) + "," +
            std::to_string(linear / cx / cy * k.z + rank / k.x / k.y) + ")";
   }
+  return who;
+}
+
+bool AccessHistory::report(Warp &w, const Rec *r, int lane, Space space, uint64_t address,
+                           const char *what, const Past &past) {
+  const Launch &L = *w.cta->launch;
+  const Cluster &c = *w.cta->cluster;
+  bool sameWarp = past.cluster == c.serial && memberOf(past.agent) == w.member;
   const char *hint = "no barrier or other synchronization lies between the two accesses";
-  if (sameWarp)
+  if (kindOf(past.agent) == AgentKind::Bulk)
+    hint = "no wait for all of that copy (.read leaves out its writes) orders the two accesses";
+  else if (sameWarp)
     hint = "no bar.warp.sync lies between the two accesses of one warp";
   else if (past.cluster != c.serial)
     hint = "no release and acquire orders the two blocks";
   fault(w, r, lane, "race", "%s at %s\n  is not ordered after %s\n    %s\n  %s", what,
-        describeAddress(w, space, address).c_str(), who.c_str(),
+        describeAddress(w, space, address).c_str(), nameOf(w, past).c_str(),
         past.rec == noRecord ? "an unknown instruction"
                              : describe(*L.kernel, &L.kernel->recs[past.rec]).c_str(),
         hint);
+  return false;
+}
+
+bool AccessHistory::reportProxy(Warp &w, const Rec *r, int lane, uint64_t address, const char *what,
+                                const Past &past) {
+  const Kernel &k = *w.cta->launch->kernel;
+  fault(w, r, lane, "missing-proxy-fence",
+        "asynchronous %s at %s\n  of bytes written through the generic proxy by %s\n    %s\n"
+        "  needs a fence.proxy.async between the write and the synchronization that orders them",
+        what, describeAddress(w, Space::Global, address).c_str(), nameOf(w, past).c_str(),
+        past.rec == noRecord ? "an unknown instruction"
+                             : describe(k, &k.recs[past.rec]).c_str());
   return false;
 }
 
@@ -144,16 +187,20 @@ bool AccessHistory::access(Warp &w, const Rec *r, int lane, unsigned agent, Spac
     uint64_t from = std::max(at, address), to = std::min(at + 4, address + bytes);
     now.mask = static_cast<uint8_t>(((1u << (to - from)) - 1) << (from - at));
     Word &word = *wordsAt(at / 4);
-    auto conflicts = [&](const Past &p) {
+    auto conflicts = [&](const Past &p, bool wrote) {
       // One instruction may write one place with several lanes; which of them stays is open.
       bool sameInstruction = p.rec == now.rec && p.cluster == now.cluster && p.agent == now.agent &&
                              p.time == now.time;
       return p.cluster && (p.mask & now.mask) && !(p.strong && strong) && !sameInstruction &&
-             !ordered(w, lane, agent, p);
+             !ordered(w, lane, agent, p, wrote);
     };
-    if (conflicts(word.write))
+    if (conflicts(word.write, true))
       return report(w, r, lane, space, from, mode == Mode::Load ? "read" : "write after write",
                     word.write);
+    const Past &written = word.write;
+    if (kindOf(agent) == AgentKind::Bulk && written.cluster && (written.mask & now.mask) &&
+        kindOf(written.agent) < AgentKind::Bulk && !visibleToAsync(w, written))
+      return reportProxy(w, r, lane, from, mode == Mode::Load ? "read" : "write", written);
     if (mode == Mode::Load) {
       auto sameThread = [&](const Past &p) {
         return p.cluster == now.cluster && p.agent == now.agent && p.lane == now.lane;
@@ -165,7 +212,7 @@ bool AccessHistory::access(Warp &w, const Rec *r, int lane, unsigned agent, Spac
       continue;
     }
     for (const Past &p : word.reads)
-      if (conflicts(p))
+      if (conflicts(p, false))
         return report(w, r, lane, space, from, "write after read", p);
     bool same = word.write.cluster == now.cluster && word.write.agent == now.agent &&
                 word.write.time == now.time && word.write.lane == now.lane;

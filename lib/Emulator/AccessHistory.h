@@ -10,6 +10,7 @@
 //   warps of one cluster     by the vector clocks that the shared-memory detector uses as well
 //   different clusters       by a release and an acquire at the same word, as PTX defines them:
 //                            .release/.acquire operations, or relaxed ones with fences around
+// Bulk copies need a fence.proxy.async after the ordinary writes that they read or overwrite.
 // Strong accesses (atomics, volatile, relaxed) do not race with each other.
 //
 // It errs on the silent side: what one warp acquires from another block counts for its whole
@@ -45,9 +46,14 @@ private:
     Past write, reads[2];
   };
   static constexpr uint64_t pageWords = 1024;
-  bool ordered(const Warp &w, int lane, unsigned agent, const Past &past) const;
+  bool ordered(const Warp &w, int lane, unsigned agent, const Past &past, bool wrote) const;
+  /// Whether a bulk copy of the warp that is ordered after the access may rely on it.
+  bool visibleToAsync(const Warp &w, const Past &past) const;
   bool report(Warp &w, const Rec *r, int lane, Space space, uint64_t address, const char *what,
               const Past &past);
+  bool reportProxy(Warp &w, const Rec *r, int lane, uint64_t address, const char *what,
+                   const Past &past);
+  std::string nameOf(const Warp &w, const Past &past) const;
   Word *wordsAt(uint64_t index);
 
   std::unordered_map<uint64_t, std::unique_ptr<Word[]>> pages;

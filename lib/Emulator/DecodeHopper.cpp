@@ -421,10 +421,11 @@ bool decodeProxyFence(Decoder &d) {
       Rec unused;
       d.address(unused, d.operand(0), Space::Generic);
     }
-    d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"});
+    int space = d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"});
     d.mods->takeOneOf({"release", "acquire"});
     d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
-    d.emit(async ? proxyFence : nothing);
+    Rec &rec = d.emit(async ? proxyFence : nothing);
+    rec.aux = space < 0 ? proxyShared | proxyGlobal : space == 2 ? proxyGlobal : proxyShared;
     return true;
   }
   return false;

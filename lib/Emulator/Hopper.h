@@ -67,6 +67,7 @@ struct WgmmaOp {
 struct HopperWarp {
   std::vector<std::shared_ptr<BulkOp>> openStores;
   std::deque<std::vector<std::shared_ptr<BulkOp>>> storeGroups;
+  std::deque<uint32_t> writingGroups; ///< waited for by .read alone: time of their last store
   std::vector<WgmmaOp> openWgmma;
   std::deque<std::vector<WgmmaOp>> wgmmaGroups;
   std::vector<std::vector<uint32_t>> spare; ///< storage of delivered accumulators

@@ -10,6 +10,7 @@
 #include "Cluster.h"
 #include "Hopper.h"
 
+#include <algorithm>
 #include <cinttypes>
 
 namespace attnc::emu {
@@ -254,9 +255,15 @@ const Rec *mbarrierPendingCount(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-/// fence.proxy.async: what this warp knows becomes visible to asynchronous readers.
+/// fence.proxy.async: what these lanes know becomes visible to asynchronous work. aux: ProxySpaces.
 const Rec *proxyFence(Warp &w, const Rec *r) {
-  w.cta->cluster->clocks.proxyFence(w.member);
+  Cluster &c = *w.cta->cluster;
+  c.clocks.proxyFence(w.member, r->aux, w.exec, w.exec != w.live);
+  if (r->aux & proxyGlobal) // only the thorough checks fill this
+    for (auto &[serial, clock] : c.foreign)
+      for (size_t i = 0, n = clock.size() / 3; i < n; ++i)
+        if (kindOf(i) < AgentKind::Bulk)
+          clock[proxyGlobal * n + i] = std::max(clock[proxyGlobal * n + i], clock[i]);
   return r + 1;
 }
 

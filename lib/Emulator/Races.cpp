@@ -26,9 +26,11 @@ bool Clocks::start(unsigned members) {
   begin = clock;
   vectors.resize(members);
   for (VectorClock &v : vectors) {
-    v.assign(begin.begin(), begin.end());
-    v.insert(v.end(), begin.begin(), begin.end());
+    v.clear();
+    for (int part = 0; part < 3; ++part)
+      v.insert(v.end(), begin.begin(), begin.end());
   }
+  laneFences.assign(members, {});
   for (unsigned i = 0; i < members; ++i)
     tickWarp(i);
   return startOver;
@@ -42,7 +44,7 @@ void Clocks::joinInto(unsigned member, VectorClock &object) const {
 }
 
 void Clocks::enter(VectorClock &object, unsigned agent, uint32_t time) const {
-  object.resize(2 * clock.size());
+  object.resize(3 * clock.size());
   object[agent] = std::max(object[agent], time);
 }
 
@@ -52,11 +54,33 @@ void Clocks::acquire(unsigned member, const VectorClock &object) {
     v[i] = std::max(v[i], object[i]);
 }
 
-void Clocks::proxyFence(unsigned member) {
+void Clocks::proxyFence(unsigned member, unsigned spaces, uint32_t lanes, bool partial) {
   VectorClock &v = vectors[member];
-  for (size_t i = 0, n = clock.size(); i < n; ++i)
-    v[n + i] = std::max(v[n + i], v[i]);
+  const unsigned self = warpAgent(member);
+  if (partial)
+    laneFences[member].push_back({clock[self], lanes, spaces});
+  for (size_t i = 0, n = clock.size(); i < n; ++i) {
+    if (kindOf(i) >= AgentKind::Bulk)
+      continue;
+    uint32_t known = partial && i == self ? v[i] - 1 : v[i];
+    for (unsigned part = 1; part <= 2; ++part)
+      if (spaces & part)
+        v[part * n + i] = std::max(v[part * n + i], known);
+  }
   tickWarp(member); // writes after the fence are not covered by it
+}
+
+bool Clocks::visibleToAsync(const VectorClock &v, ProxySpaces space, unsigned writer, uint32_t time,
+                            int lane) const {
+  size_t at = space * clock.size() + writer;
+  if (at < v.size() && time <= v[at])
+    return true;
+  // The fence ended the time at which it was executed, so whoever knows that time knows the fence.
+  const std::vector<LaneFence> &fences = laneFences[memberOf(writer)];
+  auto it = std::lower_bound(fences.begin(), fences.end(), time,
+                             [](const LaneFence &f, uint32_t t) { return f.time < t; });
+  return kindOf(writer) == AgentKind::Warp && it != fences.end() && it->time == time && lane >= 0 &&
+         (it->lanes >> lane & 1) && (it->spaces & space);
 }
 
 void RaceDetector::reset(const Cta &cta, Clocks &shared, bool forget) {
@@ -136,6 +160,22 @@ unsigned RaceDetector::lateReaders(const VectorClock &v, unsigned self) {
   return n;
 }
 
+/// Asynchronous work on bytes that were written through the generic proxy needs a proxy fence
+/// between, besides the order.
+bool RaceDetector::checkProxy(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
+                              uint32_t key, const WriteInfo &old) {
+  unsigned writer = agentOf(key);
+  if (kindOf(writer) >= AgentKind::Bulk || old.rec == noRecord ||
+      clocks->visibleToAsync(clocks->known(w.member), proxyShared, writer, clockOf(key), old.lane))
+    return true;
+  fault(w, r, lane, "missing-proxy-fence",
+        "asynchronous %s at %s\n  of bytes written through the generic proxy by %s lane %d\n    %s\n"
+        "  needs a fence.proxy.async between the write and the barrier that orders them",
+        what, describeShared(*owner, w, a.address[lane]).c_str(), agentName(writer).c_str(),
+        old.lane, describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
+  return false;
+}
+
 /// A write must come after the last write and after every read of the same bytes. `late` is what
 /// lateReaders found. The loop over agents is outside, so that the words of one lane, which are
 /// contiguous, are checked together.
@@ -146,6 +186,9 @@ bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, 
   for (uint32_t word = first; word < first + count; ++word) {
     uint32_t key = keyOf(word);
     if (orderedKey(v, key)) {
+      if (kindOf(agent) == AgentKind::Bulk &&
+          !checkProxy(w, r, lane, a, "write", key, infoOf(word)))
+        return false;
       if (chunkKeys[word / 4])
         word |= 3; // one key for the whole chunk
       continue;
@@ -282,7 +325,7 @@ bool RaceDetector::quickAsyncRead(unsigned member, unsigned agent, uint32_t rec,
   const unsigned agents = clocks->agents(), bits = agentBits, agentMask = (1u << bits) - 1;
   const uint32_t *known = clocks->known(member).data(), *chunkKey = chunkKeys.data();
   // Ordinary writes count from the proxy fence on, which is never before they happened: that is
-  // in the second half of the vector.
+  // in the second part of the vector.
   auto seen = [&](uint32_t writer) {
     return known[kindOf(writer) < AgentKind::Bulk ? agents + writer : writer];
   };
@@ -301,16 +344,22 @@ bool RaceDetector::quickAsyncRead(unsigned member, unsigned agent, uint32_t rec,
 bool RaceDetector::quickAsyncWrite(unsigned member, unsigned agent, uint32_t rec, uint32_t lanes,
                                    const uint32_t *addresses, int lane) {
   const VectorClock &v = clocks->known(member);
-  const uint32_t *known = v.data();
+  // A bulk copy over ordinary writes comes after their proxy fence, as in quickAsyncRead.
+  const uint32_t *known = v.data(),
+                 *ordinary = kindOf(agent) == AgentKind::Bulk ? known + clocks->agents() : known;
   uint32_t *chunkKey = chunkKeys.data(), bad = 0;
   unsigned numLate = lateReaders(v, warpAgent(member));
+  auto unseen = [&](uint32_t key) ATTNC_INLINE {
+    unsigned writer = agentOf(key);
+    return (kindOf(writer) < AgentKind::Bulk ? ordinary : known)[writer] < clockOf(key);
+  };
   eachLane(lanes, [&](int l) ATTNC_INLINE {
     uint32_t chunk = addresses[l] / 16, key = chunkKey[chunk];
     if (key)
-      bad |= known[agentOf(key)] < clockOf(key);
+      bad |= unseen(key);
     else
       for (uint32_t word = 4 * chunk; word < 4 * chunk + 4; ++word)
-        bad |= !orderedKey(v, keys[word]);
+        bad |= unseen(keys[word]);
   });
   for (unsigned k = 0; k < numLate; ++k) {
     unsigned i = late[k];
@@ -387,19 +436,10 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
     for (uint32_t word = first; word < first + count; ++word) {
       const WriteInfo &old = infoOf(word);
       uint32_t key = keyOf(word);
-      unsigned other = agentOf(key);
       if (old.mask && !orderedKey(v, key))
-        return report(w, r, l, a, "read", other, old.rec, old.lane, true);
-      if (kindOf(other) < AgentKind::Bulk && old.rec != noRecord &&
-          clockOf(key) > v[clocks->agents() + other]) {
-        fault(w, r, l, "missing-proxy-fence",
-              "asynchronous read at %s\n  of bytes written through the generic proxy by %s lane "
-              "%d\n    %s\n"
-              "  needs a fence.proxy.async between the write and the barrier that orders them",
-              describeShared(*owner, w, a.address[l]).c_str(), agentName(other).c_str(), old.lane,
-              describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
+        return report(w, r, l, a, "read", agentOf(key), old.rec, old.lane, true);
+      if (!checkProxy(w, r, l, a, "read", key, old))
         return false;
-      }
       if (chunkKeys[word / 4])
         word |= 3;
     }

@@ -33,10 +33,14 @@ constexpr unsigned wgmmaAgent(unsigned member) { return 4 * member + 3; }
 constexpr AgentKind kindOf(unsigned agent) { return static_cast<AgentKind>(agent & 3); }
 constexpr unsigned memberOf(unsigned agent) { return agent >> 2; }
 
-/// By agent: the first half is what has happened; the second half is how much of that is visible to
-/// the asynchronous proxy (TMA stores, wgmma), which fence.proxy.async brings up to date. Both
-/// travel along the same edges. Empty stands for all zeros.
+/// By agent, in three parts: what has happened, and how much of that the asynchronous proxy (bulk
+/// copies, wgmma) may rely on in shared and in global memory, which fence.proxy.async brings up to
+/// date. For bulk copies the last part says which of their writes to global memory have completed,
+/// later than their reads. All travel along the same edges. Empty stands for all zeros.
 using VectorClock = std::vector<uint32_t>;
+
+/// State spaces that a fence.proxy.async speaks of, as bits.
+enum ProxySpaces : unsigned { proxyShared = 1, proxyGlobal = 2 };
 
 /// The clocks of the warps of a cluster and of their asynchronous work.
 class Clocks {
@@ -73,8 +77,17 @@ public:
     if (vectors[member][agent] < time)
       vectors[member][agent] = time;
   }
-  /// fence.proxy.async: asynchronous readers may rely on everything ordered before this point.
-  void proxyFence(unsigned member);
+  /// The same for what a bulk copy writes to global memory.
+  void completedGlobally(unsigned member, unsigned agent, uint32_t time) {
+    completed(member, proxyGlobal * agents() + agent, time);
+  }
+  /// fence.proxy.async by these lanes: asynchronous work may rely on everything ordered before this
+  /// point. A fence is one thread's: those of other lanes do not know what came since the warp last
+  /// synchronized (`partial`).
+  void proxyFence(unsigned member, unsigned spaces, uint32_t lanes, bool partial);
+  /// Whether asynchronous work that is ordered by `v` after a generic write may rely on it.
+  bool visibleToAsync(const VectorClock &v, ProxySpaces space, unsigned writer, uint32_t time,
+                      int lane) const;
 
   unsigned agentBits = 7; ///< of a shadow key; the rest is clock
   unsigned warpsPerBlock = 32;
@@ -82,6 +95,11 @@ public:
 private:
   std::vector<uint32_t> clock, begin; ///< by agent; `begin` is when the cluster started
   std::vector<VectorClock> vectors;   ///< by member
+  struct LaneFence {
+    uint32_t time, lanes;
+    unsigned spaces;
+  };
+  std::vector<std::vector<LaneFence>> laneFences; ///< by member: partial ones, in order of time
 };
 
 class RaceDetector {
@@ -91,7 +109,8 @@ public:
 
   /// Checks and records a resolved shared access of a warp. False after a report.
   bool access(Warp &w, const Rec *r, const Access &a);
-  /// The same for the write of an asynchronous agent, at the agent's present time.
+  /// The same for the write of an asynchronous agent, at the agent's present time. Bulk copies write
+  /// through the asynchronous proxy, cp.async and st.async do not.
   bool asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned agent);
   /// The same for its read.
   bool asyncRead(Warp &w, const Rec *r, const Access &a, unsigned agent);
@@ -153,6 +172,8 @@ private:
                   uint8_t mask, unsigned agent, unsigned numLate);
   bool report(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
               unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync);
+  bool checkProxy(Warp &w, const Rec *r, int lane, const Access &a, const char *what, uint32_t key,
+                  const WriteInfo &old);
   bool ordered(const VectorClock &v, unsigned agent, uint32_t time) const {
     return time <= v[agent];
   }

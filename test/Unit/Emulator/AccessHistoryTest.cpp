@@ -207,4 +207,116 @@ TEST_F(Thorough, ClustersShareClocks) {
   EXPECT_EQ(run(*module, "k", two, Params().add(a).add(a + 512)).kind, "race");
 }
 
+/// Proxies. `expectFence`: a check of any mode notices that the fence is missing.
+class ProxyFence : public Thorough {
+protected:
+  void expectFence(const std::string &body, const char *words, uint32_t grid = 1,
+                   uint32_t threads = 64) {
+    LaunchResult r = execute(body, grid, threads);
+    EXPECT_EQ(r.kind, "missing-proxy-fence") << body << r.report;
+    EXPECT_NE(r.report.find(words), std::string::npos) << body << r.report;
+  }
+  const std::string init = "@%p0 mbarrier.init.shared.b64 [%r2+2048], 1; add.u32 %r8, %r2, 2048;\n";
+  /// Thread 0 asks for `out` or `out + 128` into the tile and everybody waits for it.
+  std::string load(const char *from = "%rd0") {
+    return std::string("@%p0 mbarrier.arrive.expect_tx.shared.b64 %rd10, [%r8], 256;\n@%p0 "
+                       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r2], [") +
+           from +
+           "], 256, [%r8];\nL: mbarrier.try_wait.parity.shared.b64 %p6, [%r8], 0; @!%p6 bra L;\n"
+           "ld.shared.u32 %r9, [%r3]; st.global.u32 [%rd1+1024], %r9;\n";
+  }
+  const std::string store = "cp.async.bulk.global.shared::cta.bulk_group [%rd0], [%r2], 256; "
+                            "cp.async.bulk.commit_group; cp.async.bulk.wait_group 0;\n";
+};
+
+TEST_F(ProxyFence, CopyOverOrdinaryWritesInSharedMemory) {
+  auto body = [&](const std::string &before, const std::string &after) {
+    return init + "st.shared.u32 [%r3], %r0;" + before + "bar.sync 0;" + after + load();
+  };
+  for (bool thorough : {false, true}) {
+    machine.options().thorough = thorough;
+    expectFence(body("", ""), "asynchronous write at");
+    expectFence(body("fence.proxy.async.global;", ""), "asynchronous write at");
+    expectClean(body("fence.proxy.async;", ""));
+    expectClean(body("fence.proxy.async.shared::cta;", ""));
+    // The thread that asks for the copy may fence what the barrier has ordered before.
+    expectClean(body("", "@%p0 fence.proxy.async.shared::cluster;"));
+    // What was only read needs no fence; what a copy wrote needs none either.
+    expectClean(init + "bar.sync 0;" + load());
+  }
+}
+
+TEST_F(ProxyFence, IsOneThreads) {
+  machine.options().thorough = false;
+  auto body = [&](const std::string &sync) {
+    return "st.shared.u32 [%r3], %r0;" + sync + "bar.sync 0; @!%p0 ret;" + store;
+  };
+  expectClean(body("fence.proxy.async.shared::cta;"));
+  expectFence(body("@%p2 fence.proxy.async;"), "by warp 1 lane 0");
+  expectFence(body("fence.proxy.async.global;"), "asynchronous read at");
+  expectFence(body("@%p0 fence.proxy.async;"), "by warp 0 lane 1", 1, 64);
+  expectFence(body("setp.lt.u32 %p5, %r0, 63; @%p5 fence.proxy.async;"), "by warp 1 lane 31");
+  expectFence(body("setp.lt.u32 %p5, %r0, 48; @%p5 fence.proxy.async.shared::cta; @!%p5 "
+                   "fence.proxy.async.global;"),
+              "by warp 1 lane 16");
+  // All lanes, one after the other; one for all, after they have met.
+  expectClean(body("setp.lt.u32 %p5, %r0, 40; @%p5 fence.proxy.async; @!%p5 fence.proxy.async;"));
+  expectClean(body("bar.warp.sync -1; and.b32 %r5, %r0, 31; setp.eq.u32 %p5, %r5, 3; @%p5 "
+                   "fence.proxy.async;"));
+  // A lane that writes for itself fences for itself, seen from its own and from another warp.
+  const char *four = "@%p5 st.shared.v4.u32 [%r2], {%r0, %r0, %r0, %r0}; ";
+  for (const char *issuer : {"@!%p0 ret;", "setp.ne.u32 %p7, %r0, 32; @%p7 ret;"}) {
+    std::string rest = std::string("bar.sync 0;") + issuer;
+    std::string copy = "cp.async.bulk.global.shared::cta.bulk_group [%rd0], [%r2], 16; "
+                       "cp.async.bulk.commit_group; cp.async.bulk.wait_group 0;\n";
+    std::string lane5 = "setp.eq.u32 %p5, %r0, 5; setp.eq.u32 %p6, %r0, 6;";
+    expectClean(lane5 + four + "@%p5 fence.proxy.async;" + rest + copy);
+    expectFence(lane5 + four + "@%p6 fence.proxy.async;" + rest + copy, "by warp 0 lane 5");
+    expectFence(lane5 + "@%p5 fence.proxy.async;" + four + rest + copy, "by warp 0 lane 5");
+  }
+}
+
+TEST_F(ProxyFence, CopyOfOrdinaryWritesInGlobalMemory) {
+  auto body = [&](const std::string &before, const std::string &after) {
+    return init + "st.global.u32 [%rd1], %r0; " + before + "bar.sync 0;" + after + load();
+  };
+  expectFence(body("", ""), "asynchronous read at global");
+  expectFence(body("fence.proxy.async.shared::cta;", ""), "by warp 0 lane 0");
+  expectFence(body("@%p0 fence.proxy.async;", ""), "by warp 0 lane 1");
+  expectClean(body("fence.proxy.async;", ""));
+  expectClean(body("fence.proxy.async.global;", ""));
+  expectClean(body("", "@%p0 fence.proxy.async.global;"));
+  expectClean(init + "st.global.u32 [%rd1+512], %r0; bar.sync 0;" + load());
+  // Over them.
+  auto over = [&](const std::string &fence) {
+    return "st.global.u32 [%rd1], %r0; st.shared.u32 [%r3], %r0; fence.proxy.async.shared::cta;" +
+           fence + "bar.sync 0; @!%p0 ret;" + store;
+  };
+  expectFence(over(""), "asynchronous write at global");
+  expectClean(over("fence.proxy.async.global;"));
+  // A copy waits for another in order; ordinary reads come after all of it, not only its reads.
+  auto back = [&](const std::string &wait) {
+    return "st.shared.u32 [%r3], %r0; fence.proxy.async; bar.sync 0; @%p0 "
+           "cp.async.bulk.global.shared::cta.bulk_group [%rd0], [%r2], 256; "
+           "cp.async.bulk.commit_group; cp.async.bulk.wait_group" +
+           wait + " 0; bar.sync 0; ld.global.u32 %r9, [%rd1]; cp.async.bulk.wait_group 0;";
+  };
+  expectClean(back(""));
+  expectRace(back(".read"), "the bulk copy issued by warp 0");
+}
+
+TEST_F(ProxyFence, AcrossBlocks) {
+  auto body = [&](const std::string &writer, const std::string &reader) {
+    return init + "bar.sync 0; @!%p1 bra R; st.global.u32 [%rd1], %r0;" + writer +
+           "bar.sync 0; @%p0 st.release.gpu.global.u32 [%rd2], 1; ret;\n"
+           "R: ld.acquire.gpu.global.u32 %r5, [%rd2]; setp.eq.u32 %p5, %r5, 0; @%p5 bra R;\n"
+           "bar.sync 0;" +
+           reader + load();
+  };
+  expectFence(body("", ""), "of block (0,0,0)", 2);
+  expectFence(body("fence.proxy.async.shared::cta;", ""), "of block (0,0,0)", 2);
+  expectClean(body("fence.proxy.async;", ""), 2);
+  expectClean(body("", "@%p0 fence.proxy.async.global;"), 2);
+}
+
 } // namespace attnc::emu::test
