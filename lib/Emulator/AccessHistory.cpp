@@ -127,6 +127,8 @@ std::string AccessHistory::nameOf(const Warp &w, const Past &past) const {
   const Launch &L = *w.cta->launch;
   const Cluster &c = *w.cta->cluster;
   unsigned perBlock = c.clocks.warpsPerBlock, member = memberOf(past.agent);
+  if (c.clocks.isMbarrierAgent(past.agent))
+    return "a copy that completes on an mbarrier";
   std::string who =
       "warp " + std::to_string(member % perBlock) + " lane " + std::to_string(past.lane);
   if (kindOf(past.agent) == AgentKind::Bulk)
@@ -247,11 +249,10 @@ bool checkThoroughly(Warp &w, const Rec *r, const Access &a) {
   return true;
 }
 
-bool checkBulkThoroughly(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes,
-                         bool write, bool strong) {
-  return w.cta->launch->thorough->global.access(w, r, lane, bulkAgent(w.member), Space::Global,
-                                                address, bytes, write ? Mode::Store : Mode::Load,
-                                                strong);
+bool checkBulkThoroughly(Warp &w, const Rec *r, int lane, unsigned agent, uint64_t address,
+                         uint32_t bytes, bool write, bool strong) {
+  return w.cta->launch->thorough->global.access(w, r, lane, agent, Space::Global, address, bytes,
+                                                write ? Mode::Store : Mode::Load, strong);
 }
 
 } // namespace attnc::emu

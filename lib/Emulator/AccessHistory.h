@@ -81,8 +81,8 @@ struct ThoroughState {
 /// The thorough checks of a resolved access. False after a report.
 bool checkThoroughly(Warp &w, const Rec *r, const Access &a);
 /// The same for the global side of a bulk copy.
-bool checkBulkThoroughly(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t bytes,
-                         bool write, bool strong);
+bool checkBulkThoroughly(Warp &w, const Rec *r, int lane, unsigned agent, uint64_t address,
+                         uint32_t bytes, bool write, bool strong);
 
 /// fence and membar; aux: 1 when its scope reaches other blocks.
 const Rec *memoryFence(Warp &, const Rec *);

@@ -58,7 +58,7 @@ template <class F> bool forChunks(Cta &cta, int lane, uint32_t begin, uint32_t b
   return true;
 }
 
-bool checkSource(Warp &w, const Rec *r, int lane, uint32_t begin, uint32_t bytes) {
+bool checkSource(Warp &w, const Rec *r, int lane, uint32_t begin, uint32_t bytes, unsigned agent) {
   Cta &cta = *w.cta;
   if (!sharedRange(w, r, lane, cta, begin, bytes))
     return false;
@@ -72,17 +72,18 @@ bool checkSource(Warp &w, const Rec *r, int lane, uint32_t begin, uint32_t bytes
               describeShared(cta, w, at + 4 * i).c_str());
         return false;
       }
-    return cta.races->asyncRead(w, r, a, bulkAgent(w.member));
+    return cta.races->asyncRead(w, r, a, agent);
   });
 }
 
-bool checkDestination(Warp &w, const Rec *r, int lane, Cta &cta, uint32_t begin, uint32_t bytes) {
+bool checkDestination(Warp &w, const Rec *r, int lane, Cta &cta, uint32_t begin, uint32_t bytes,
+                      unsigned agent) {
   if (!sharedRange(w, r, lane, cta, begin, bytes))
     return false;
   if (!cta.launch->options.checks)
     return true;
   return forChunks(cta, lane, begin, bytes, [&](Access &a, uint32_t at) {
-    if (!cta.races->asyncWrite(w, r, a, bulkAgent(w.member)))
+    if (!cta.races->asyncWrite(w, r, a, agent))
       return false;
     memset(cta.sharedInit.data() + (at >> 2), 0, 4);
     memset(cta.shared + at, 0xff, 16);
@@ -104,7 +105,7 @@ bool quickSharedWrite(Warp &w, int lane, const BulkOp &op) {
     uint32_t addresses[32], n = 0;
     for (; n < 32 && done + n < op.pieces.size(); ++n)
       addresses[n] = op.pieces[done + n].shared;
-    if (!cta.races->quickAsyncWrite(w.member, bulkAgent(w.member), op.rec->index,
+    if (!cta.races->quickAsyncWrite(w.member, op.agent, op.rec->index,
                                     n == 32 ? allLanes : (1u << n) - 1, addresses, lane))
       return false;
   }
@@ -123,13 +124,13 @@ bool checkShared(Warp &w, const Rec *r, int lane, BulkOp &op) {
   for (const BulkPiece &p : op.pieces) {
     bool ok = true;
     if (op.kind == BulkOp::Peer)
-      ok = checkSource(w, r, lane, static_cast<uint32_t>(p.global), p.bytes);
+      ok = checkSource(w, r, lane, static_cast<uint32_t>(p.global), p.bytes, op.agent);
     else if (op.kind != BulkOp::Load)
-      ok = checkSource(w, r, lane, p.shared, p.bytes);
+      ok = checkSource(w, r, lane, p.shared, p.bytes, op.agent);
     if (ok && op.reduction >= 0 && op.kind == BulkOp::Peer)
       ok = sharedRange(w, r, lane, *op.target, p.shared, p.bytes);
     else if (ok && (op.kind == BulkOp::Load || op.kind == BulkOp::Peer))
-      ok = checkDestination(w, r, lane, *op.target, p.shared, p.bytes);
+      ok = checkDestination(w, r, lane, *op.target, p.shared, p.bytes, op.agent);
     if (!ok)
       return false;
   }
@@ -149,7 +150,7 @@ bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
             describeAddress(w, Space::Global, p.global).c_str());
       return false;
     }
-    if (w.cta->launch->thorough && !checkBulkThoroughly(w, r, lane, p.global, p.bytes,
+    if (w.cta->launch->thorough && !checkBulkThoroughly(w, r, lane, op.agent, p.global, p.bytes,
                                                         op.kind != BulkOp::Load, op.reduction >= 0))
       return false;
     if (w.cta->launch->options.checks && op.kind == BulkOp::Load) {
@@ -184,10 +185,13 @@ bool issue(Warp &w, const Rec *r, int lane, std::shared_ptr<BulkOp> op) {
   op->issuer = &w;
   if (!op->target)
     op->target = &cta;
-  op->time = cta.cluster->clocks.now(bulkAgent(w.member));
-  if ((op->kind != BulkOp::Peer && !checkGlobal(w, r, lane, *op)) || !checkShared(w, r, lane, *op))
-    return false;
   if (!group && !requireMbarrier(w, r, lane, *op->target, op->mbarrier))
+    return false;
+  op->agent = group ? bulkAgent(w.member)
+                    : mbarrierAgent(*op->target, op->mbarrier, AgentKind::Bulk);
+  op->time = cta.cluster->clocks.tick(op->agent);
+  noteUse(w, r, *op->target, op->agent);
+  if ((op->kind != BulkOp::Peer && !checkGlobal(w, r, lane, *op)) || !checkShared(w, r, lane, *op))
     return false;
   if (chooseEarly(*cta.launch))
     deliverBulk(*op->target, *op);
@@ -203,10 +207,9 @@ bool issue(Warp &w, const Rec *r, int lane, std::shared_ptr<BulkOp> op) {
 bool issueLoad(Warp &w, const Rec *r, int lane, BulkOp &op, uint64_t mbarrier, uint64_t where,
                const uint32_t *mask) {
   Cluster &cluster = *w.cta->cluster;
-  unsigned agent = bulkAgent(w.member);
   uint32_t offset;
-  Cta *owner = ownerOf(w, r, lane, where, offset, agent);
-  Cta *barOwner = owner ? ownerOf(w, r, lane, mbarrier, op.mbarrier, agent) : nullptr;
+  Cta *owner = ownerOf(w, r, lane, where, offset);
+  Cta *barOwner = owner ? ownerOf(w, r, lane, mbarrier, op.mbarrier) : nullptr;
   if (!barOwner)
     return false;
   if (barOwner != owner) {
@@ -229,7 +232,7 @@ bool issueLoad(Warp &w, const Rec *r, int lane, BulkOp &op, uint64_t mbarrier, u
     unsigned rank = static_cast<unsigned>(__builtin_ctz(blocks));
     uint64_t tagged = (uint64_t(rank) + 1) << clusterRankShift | offset;
     auto one = std::make_shared<BulkOp>(op);
-    one->target = ownerOf(w, r, lane, tagged, offset, agent);
+    one->target = ownerOf(w, r, lane, tagged, offset);
     if (!one->target || !issue(w, r, lane, one))
       return false;
   }
@@ -449,9 +452,7 @@ void deliverBulk(Cta &cta, BulkOp &op) {
           "the mbarrier of an asynchronous copy was invalidated before the copy completed");
     return;
   }
-  unsigned agent =
-      op.kind == BulkOp::Register ? copyAgent(op.issuer->member) : bulkAgent(op.issuer->member);
-  cta.cluster->clocks.enter(it->second.clock, agent, op.time);
+  cta.cluster->clocks.enter(it->second.clock, op.agent, op.time);
   completeTx(cta, it->second, op.bytes);
 }
 
@@ -511,7 +512,6 @@ const Rec *bulkCopy(Warp &w, const Rec *r) {
     uint64_t d = addressOf(w, r->ext[0], r->aux >> 8 & 1, l) + static_cast<uint32_t>(r->imm);
     uint64_t s = addressOf(w, r->ext[1], r->aux >> 9 & 1, l) + (r->imm >> 32);
     uint32_t bytes = place<uint32_t>(w, r->ext[2])[l];
-    w.cta->cluster->clocks.tick(bulkAgent(w.member));
     if ((d | s | bytes) % 16)
       return fault(
           w, r, l, "misaligned-address",
@@ -550,7 +550,6 @@ const Rec *tensorCopy(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     TensorMap copy;
-    w.cta->cluster->clocks.tick(bulkAgent(w.member));
     const TensorMap *map = findMap(w, r, l, place<uint64_t>(w, r->ext[0])[l] + r->imm, copy);
     if (!map)
       return nullptr;

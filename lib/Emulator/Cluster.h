@@ -16,11 +16,13 @@
 
 namespace attnc::emu {
 
-/// What a block must have heard of before it may end: an agent of another block used its memory.
+/// What a block must have heard of before it may end: an agent for a warp of another block used its
+/// memory.
 struct RemoteUse {
   uint32_t time = 0;
   uint32_t phase = 0; ///< phases of the cluster barrier at which the user had arrived
   const Rec *rec = nullptr;
+  Warp *user = nullptr;
 };
 
 /// What is known to have happened, by the serial number of a cluster. Only the thorough checks need
@@ -50,9 +52,11 @@ struct Cluster {
 
 constexpr uint32_t clusterRankShift = 24;
 
-/// The block that a shared::cluster address names, and the offset in its memory. Null after a
-/// report. `what` names the access; `agent` is who makes it, at its present time.
-Cta *ownerOf(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t &offset, unsigned agent);
+/// The block that a shared::cluster address names, which must have started and not ended, and the
+/// offset in its memory. Null after a report.
+Cta *ownerOf(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t &offset);
+/// Notes for the end of that block that `agent` uses its memory at its present time.
+void noteUse(Warp &w, const Rec *r, Cta &owner, unsigned agent);
 /// An access to shared::cluster addresses, resolved block by block.
 bool resolveCluster(Warp &w, const Rec *r, Access &a);
 /// False after a report: another block may still use the memory of this one.

@@ -18,9 +18,7 @@ Cluster::~Cluster() = default;
 
 namespace {
 
-/// Checks that the block exists while `agent` of the warp uses its memory, and notes the use for
-/// the end of that block.
-bool enterBlock(Warp &w, const Rec *r, int lane, Cta &owner, unsigned agent) {
+bool checkExists(Warp &w, const Rec *r, int lane, Cta &owner) {
   Cluster &cluster = *w.cta->cluster;
   if (owner.ended) {
     fault(w, r, lane, "exited-block",
@@ -30,8 +28,7 @@ bool enterBlock(Warp &w, const Rec *r, int lane, Cta &owner, unsigned agent) {
   }
   if (!w.cta->launch->options.checks)
     return true;
-  const HopperWarp &me = w.cta->hopper->warps[w.id];
-  bool started = me.phasesWaited > 0;
+  bool started = w.cta->hopper->warps[w.id].phasesWaited > 0;
   for (uint32_t i = 0; i < owner.numWarps && !started; ++i)
     started = cluster.clocks.knowsStarted(w.member, owner.warps[i]->member);
   if (!started) {
@@ -41,13 +38,19 @@ bool enterBlock(Warp &w, const Rec *r, int lane, Cta &owner, unsigned agent) {
           owner.rank);
     return false;
   }
-  cluster.remoteUses[owner.rank][agent] = {cluster.clocks.now(agent), me.phasesArrived, r};
   return true;
 }
 
 } // namespace
 
-Cta *ownerOf(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t &offset, unsigned agent) {
+void noteUse(Warp &w, const Rec *r, Cta &owner, unsigned agent) {
+  Cluster &cluster = *w.cta->cluster;
+  if (&owner != w.cta && w.cta->launch->options.checks)
+    cluster.remoteUses[owner.rank][agent] = {
+        cluster.clocks.now(agent), w.cta->hopper->warps[w.id].phasesArrived, r, &w};
+}
+
+Cta *ownerOf(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t &offset) {
   uint64_t tag = address >> clusterRankShift;
   offset = static_cast<uint32_t>(address & ((1u << clusterRankShift) - 1));
   Cluster &cluster = *w.cta->cluster;
@@ -60,7 +63,7 @@ Cta *ownerOf(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t &offset
     return nullptr;
   }
   Cta &owner = *cluster.blocks[tag - 1];
-  return enterBlock(w, r, lane, owner, agent) ? &owner : nullptr;
+  return checkExists(w, r, lane, owner) ? &owner : nullptr;
 }
 
 bool resolveCluster(Warp &w, const Rec *r, Access &a) {
@@ -74,9 +77,10 @@ bool resolveCluster(Warp &w, const Rec *r, Access &a) {
       if (a.address[l] >> clusterRankShift != tag)
         continue;
       uint32_t offset;
-      Cta *owner = ownerOf(w, r, l, a.address[l], offset, warpAgent(w.member));
+      Cta *owner = ownerOf(w, r, l, a.address[l], offset);
       if (!owner)
         return false;
+      noteUse(w, r, *owner, warpAgent(w.member));
       part.owner = owner == w.cta ? nullptr : owner;
       part.lanes |= 1u << l;
       part.address[l] = offset;
@@ -100,9 +104,7 @@ bool checkRemoteUses(Cta &cta) {
     }
     if (known)
       continue;
-    unsigned perBlock = cluster.clocks.warpsPerBlock, member = memberOf(agent);
-    Warp &user = *cluster.blocks[member / perBlock]->warps[member % perBlock];
-    fault(user, use.rec, -1, "missing-cluster-barrier",
+    fault(*use.user, use.rec, -1, "missing-cluster-barrier",
           "accesses the shared memory of block rank %u of the cluster, which may end before this\n"
           "  no barrier.cluster or mbarrier orders the access before the end of that block",
           cta.rank);
@@ -242,9 +244,8 @@ bool chooseEarly(Launch &L);
 /// AtomicOp + 1 in bits 0-7 and the type in 8-15; imm: the two offsets.
 const Rec *storeAsync(Warp &w, const Rec *r) {
   Launch &L = *w.cta->launch;
-  unsigned size = r->aux & 0xff, count = r->aux >> 8 & 0xff, agent = copyAgent(w.member);
+  unsigned size = r->aux & 0xff, count = r->aux >> 8 & 0xff;
   uint32_t bytes = size * count;
-  w.cta->cluster->clocks.tick(agent);
   auto address = [&](uint32_t operand, bool wide, int lane) -> uint64_t {
     return wide ? place<uint64_t>(w, operand)[lane] : place<uint32_t>(w, operand)[lane];
   };
@@ -253,17 +254,19 @@ const Rec *storeAsync(Warp &w, const Rec *r) {
     uint32_t to, bar;
     Cta *owner =
         ownerOf(w, r, l, address(r->ext[0], r->aux >> 16 & 1, l) + static_cast<uint32_t>(r->imm),
-                to, agent);
+                to);
     if (!owner)
       return nullptr;
     Cta *barOwner =
-        ownerOf(w, r, l, address(r->ext[1], r->aux >> 17 & 1, l) + (r->imm >> 32), bar, agent);
+        ownerOf(w, r, l, address(r->ext[1], r->aux >> 17 & 1, l) + (r->imm >> 32), bar);
     if (!barOwner)
       return nullptr;
     if (barOwner != owner)
       return fault(w, r, l, "invalid-operand",
                    "the destination is in block rank %u of the cluster, its mbarrier in rank %u",
                    owner->rank, barOwner->rank);
+    if (!requireMbarrier(w, r, l, *owner, bar))
+      return nullptr;
     Access a;
     a.lanes = 1u << l;
     a.bytes = bytes;
@@ -283,7 +286,9 @@ const Rec *storeAsync(Warp &w, const Rec *r) {
     op->type = static_cast<Type>(r->aux2 >> 8 & 0xff);
     op->mbarrier = bar;
     op->bytes = bytes;
-    op->time = w.cta->cluster->clocks.now(agent);
+    op->agent = mbarrierAgent(*owner, bar, AgentKind::Copy);
+    op->time = w.cta->cluster->clocks.tick(op->agent);
+    noteUse(w, r, *owner, op->agent);
     op->data.resize(bytes);
     for (unsigned e = 0; e < count; ++e) {
       uint64_t v =
@@ -291,10 +296,8 @@ const Rec *storeAsync(Warp &w, const Rec *r) {
       memcpy(&op->data[e * size], &v, size);
     }
     op->pieces.push_back({to, 0, bytes});
-    if (!requireMbarrier(w, r, l, *owner, bar))
-      return nullptr;
     if (L.options.checks && op->reduction < 0) {
-      if (!owner->races->asyncWrite(w, r, a, agent))
+      if (!owner->races->asyncWrite(w, r, a, op->agent))
         return nullptr;
       memset(a.host[l], 0xff, bytes);
       memset(owner->sharedInit.data() + (to >> 2), 0, bytes / 4);

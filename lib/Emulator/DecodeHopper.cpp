@@ -178,6 +178,7 @@ void tensorForm(Decoder &d, uint32_t reduction) {
   std::vector<uint32_t> places = {staging.o[0], shared.place, bar.place, mask};
   for (const Operand &c : map.elems[1].elems)
     places.push_back(d.use(c, Type::S32));
+  d.out.copiesCompleteOnMbarriers |= kind == bulkLoad;
   Rec &r = d.emit(tensorCopy);
   r.imm = staging.imm;
   r.aux = kind | reduction << 2 | uint32_t(shared.wide) << 8 | uint32_t(bar.wide) << 10 |
@@ -221,6 +222,7 @@ void bulkForm(Decoder &d, uint32_t reduction) {
   SharedOperand bar{};
   if (kind != bulkStore)
     bar = sharedOperand(d, d.operand(3));
+  d.out.copiesCompleteOnMbarriers |= kind != bulkStore;
   Rec &r = d.emit(bulkCopy);
   r.o[4] = bar.offset;
   r.imm = static_cast<uint32_t>(to.imm) | from.imm << 32;
@@ -475,6 +477,7 @@ bool decodeStoreAsync(Decoder &d) {
     d.fail("expects " + std::to_string(count) + " values");
   for (unsigned i = 0; i < count; ++i)
     places.push_back(d.use(count > 1 ? data.elems[i] : data, type));
+  d.out.copiesCompleteOnMbarriers = true;
   Rec &r = d.emit(storeAsync);
   r.imm = static_cast<uint32_t>(to.imm) | bar.imm << 32;
   r.aux = bytes | count << 8 | (to.aux & 1u << 16) | (bar.aux & 1u << 16) << 1;

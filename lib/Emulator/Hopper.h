@@ -23,6 +23,7 @@ struct Mbarrier {
   int64_t tx = 0;      ///< bytes still to come; negative when they came before expect_tx
   VectorClock clock{}; ///< join of all arrivals
   uint32_t initMember = 0, initTime = 0; ///< who initialized it, for those who use it too early
+  int32_t number = -1;      ///< among those on which copies complete, for their agents
   uint32_t published = ~0u; ///< phase of the cluster barrier that carries fence.mbarrier_init
   const Rec *initRec = nullptr;
 };
@@ -47,7 +48,8 @@ struct BulkOp {
   bool delivered = false;
   uint32_t mbarrier = 0; ///< of a load
   uint32_t bytes = 0;    ///< what complete_tx counts; for CopiesArrive the number of arrivals
-  uint32_t time = 0;
+  unsigned agent = 0;    ///< who does it
+  uint32_t time = 0;     ///< of the agent
   std::vector<BulkPiece> pieces;
   std::vector<char> data; ///< of st.async and red.async
 };
@@ -93,16 +95,22 @@ struct Warpgroup {
   uint32_t position[4] = {};
 };
 
+/// So many mbarriers of a block have agents of their own; more share them.
+constexpr unsigned mbarriersPerBlock = 16;
+
 struct HopperState {
   std::array<Warpgroup, 8> warpgroups;
   uint32_t freeRegisters = 0; ///< per lane of a warp, given back by setmaxnreg.dec
   std::unordered_map<uint32_t, Mbarrier> mbarriers; ///< by shared address
-  std::deque<std::shared_ptr<BulkOp>> queue;        ///< loads not yet delivered
+  uint32_t numCopyTargets = 0;               ///< mbarriers on which copies complete
+  std::deque<std::shared_ptr<BulkOp>> queue; ///< loads not yet delivered
   std::array<HopperWarp, 32> warps;
 };
 
 /// False after a report: no mbarrier at that offset of the block's shared memory.
 bool requireMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t offset);
+/// The agent for copies that complete on that mbarrier.
+unsigned mbarrierAgent(Cta &owner, uint32_t offset, AgentKind kind);
 void deliverBulk(Cta &cta, BulkOp &op);
 /// Delivers one queued load (all of them unless the policy is random). False when there is none.
 bool deliverPending(Cta &cta);

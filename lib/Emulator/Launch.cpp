@@ -206,7 +206,8 @@ void initCluster(Launch &L, Cluster &cluster, uint64_t linear) {
     initCta(L, cluster, *cluster.blocks[rank], rank, linear);
   uint32_t warps = cluster.blocks[0]->numWarps;
   cluster.clocks.warpsPerBlock = warps;
-  bool forget = cluster.clocks.start(size * warps);
+  bool forget = cluster.clocks.start(
+      size * warps, L.kernel->copiesCompleteOnMbarriers ? size * mbarriersPerBlock : 0);
   for (auto &cta : cluster.blocks)
     if (L.options.checks)
       cta->races->reset(*cta, cluster.clocks, forget);

@@ -87,7 +87,8 @@ struct Kernel {
   uint32_t localBytes = 0; ///< per thread
   uint32_t maxLive32 = 0;  ///< most 32-bit register units live at once (64-bit count two)
   uint32_t numMemoryRecs = 0;
-  uint32_t numTracked = 0;            ///< registers with run-time checks, see RegisterChecks.h
+  uint32_t numTracked = 0; ///< registers with run-time checks, see RegisterChecks.h
+  bool copiesCompleteOnMbarriers = false;
   std::shared_ptr<ThreadedCode> code; ///< null: execute by the loop
   const char *constantBase() const {
     auto p = reinterpret_cast<uintptr_t>(constants.data());

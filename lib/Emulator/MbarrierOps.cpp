@@ -34,9 +34,10 @@ struct Found {
 Found find(Warp &w, const Rec *r, int lane, const char *what, bool remote = false) {
   Found f;
   uint32_t a = addressOf(w, r, lane);
-  f.owner = ownerOf(w, r, lane, a, f.offset, warpAgent(w.member));
+  f.owner = ownerOf(w, r, lane, a, f.offset);
   if (!f.owner)
     return f;
+  noteUse(w, r, *f.owner, warpAgent(w.member));
   if (f.owner != w.cta && !remote) {
     fault(w, r, lane, "invalid-operand",
           "%s needs an mbarrier of its own block; this one is in block rank %u", what,
@@ -85,6 +86,15 @@ bool requireMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t
         "completes on %s, which holds no initialized mbarrier",
         describeShared(owner, w, offset).c_str());
   return false;
+}
+
+unsigned mbarrierAgent(Cta &owner, uint32_t offset, AgentKind kind) {
+  HopperState &h = *owner.hopper;
+  Mbarrier &b = h.mbarriers.at(offset);
+  if (b.number < 0)
+    b.number = static_cast<int32_t>(h.numCopyTargets++ % mbarriersPerBlock);
+  return owner.cluster->clocks.mbarrierAgent(
+      kind, owner.rank * mbarriersPerBlock + static_cast<unsigned>(b.number));
 }
 
 void completeTx(Cta &cta, Mbarrier &b, int64_t bytes) {

@@ -7,11 +7,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace attnc::emu {
 
-bool Clocks::start(unsigned members) {
-  unsigned count = 4 * members;
+bool Clocks::start(unsigned members, unsigned mbarriers) {
+  unsigned count = 4 * (members + mbarriers);
   bool startOver = clock.size() != count;
   // Keys hold 32 - agentBits bits of clock; start over well before they run out.
   unsigned bits = 7;
@@ -24,6 +25,7 @@ bool Clocks::start(unsigned members) {
     clock.assign(count, 0);
   }
   begin = clock;
+  numMbarriers = mbarriers;
   vectors.resize(members);
   for (VectorClock &v : vectors) {
     v.clear();
@@ -75,12 +77,14 @@ bool Clocks::visibleToAsync(const VectorClock &v, ProxySpaces space, unsigned wr
   size_t at = space * clock.size() + writer;
   if (at < v.size() && time <= v[at])
     return true;
+  if (kindOf(writer) != AgentKind::Warp)
+    return false;
   // The fence ended the time at which it was executed, so whoever knows that time knows the fence.
   const std::vector<LaneFence> &fences = laneFences[memberOf(writer)];
   auto it = std::lower_bound(fences.begin(), fences.end(), time,
                              [](const LaneFence &f, uint32_t t) { return f.time < t; });
-  return kindOf(writer) == AgentKind::Warp && it != fences.end() && it->time == time && lane >= 0 &&
-         (it->lanes >> lane & 1) && (it->spaces & space);
+  return it != fences.end() && it->time == time && lane >= 0 && (it->lanes >> lane & 1) &&
+         (it->spaces & space);
 }
 
 void RaceDetector::reset(const Cta &cta, Clocks &shared, bool forget) {
@@ -127,6 +131,8 @@ std::string RaceDetector::agentName(unsigned agent) const {
   static constexpr const char *kinds[] = {"", "the asynchronous copy issued by ",
                                           "the bulk copy issued by ", "the wgmma issued by "};
   unsigned member = memberOf(agent), perBlock = clocks->warpsPerBlock;
+  if (clocks->isMbarrierAgent(agent))
+    return "the asynchronous copy by";
   std::string name = kinds[agent & 3] + ("warp " + std::to_string(member % perBlock));
   return member / perBlock == owner->rank
              ? name
@@ -136,16 +142,22 @@ std::string RaceDetector::agentName(unsigned agent) const {
 bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
                           unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync) {
   const Kernel &k = *w.cta->launch->kernel;
-  bool pending = kindOf(otherAgent) != AgentKind::Warp && memberOf(otherAgent) == w.member;
+  const char *hint = "no barrier or other synchronization lies between the two accesses";
+  bool pending = false;
+  if (clocks->isMbarrierAgent(otherAgent)) {
+    hint = "no wait for the mbarrier on which that copy completes lies between the two";
+    pending = true;
+  } else if (kindOf(otherAgent) != AgentKind::Warp && memberOf(otherAgent) == w.member) {
+    hint = "no wait of this warp covers that copy";
+    pending = true;
+  }
   std::string lane2 = otherLane >= 0 ? " lane " + std::to_string(otherLane) : "";
   std::string other =
       otherRec == noRecord ? "an unknown instruction" : describe(k, &k.recs[otherRec]);
   fault(w, r, lane, pending ? "missing-wait" : "race",
         "%s%s at %s\n  is not ordered after %s%s\n    %s\n  %s", selfAsync ? "asynchronous " : "",
         what, describeShared(*owner, w, a.address[lane]).c_str(), agentName(otherAgent).c_str(),
-        lane2.c_str(), other.c_str(),
-        pending ? "no wait of this warp covers that copy"
-                : "no barrier or other synchronization lies between the two accesses");
+        lane2.c_str(), other.c_str(), hint);
   return false;
 }
 
@@ -344,23 +356,26 @@ bool RaceDetector::quickAsyncRead(unsigned member, unsigned agent, uint32_t rec,
 bool RaceDetector::quickAsyncWrite(unsigned member, unsigned agent, uint32_t rec, uint32_t lanes,
                                    const uint32_t *addresses, int lane) {
   const VectorClock &v = clocks->known(member);
-  // A bulk copy over ordinary writes comes after their proxy fence, as in quickAsyncRead.
-  const uint32_t *known = v.data(),
-                 *ordinary = kindOf(agent) == AgentKind::Bulk ? known + clocks->agents() : known;
+  const uint32_t *known = v.data(), *ordinary = known + clocks->agents();
   uint32_t *chunkKey = chunkKeys.data(), bad = 0;
   unsigned numLate = lateReaders(v, warpAgent(member));
-  auto unseen = [&](uint32_t key) ATTNC_INLINE {
-    unsigned writer = agentOf(key);
-    return (kindOf(writer) < AgentKind::Bulk ? ordinary : known)[writer] < clockOf(key);
+  auto checkLastWrites = [&](auto throughAsyncProxy) ATTNC_INLINE {
+    auto unseen = [&](uint32_t key) ATTNC_INLINE {
+      unsigned writer = agentOf(key);
+      if (throughAsyncProxy && kindOf(writer) < AgentKind::Bulk)
+        return ordinary[writer] < clockOf(key); // see quickAsyncRead
+      return known[writer] < clockOf(key);
+    };
+    eachLane(lanes, [&](int l) ATTNC_INLINE {
+      uint32_t chunk = addresses[l] / 16, key = chunkKey[chunk];
+      if (key)
+        bad |= unseen(key);
+      else
+        for (uint32_t word = 4 * chunk; word < 4 * chunk + 4; ++word)
+          bad |= unseen(keys[word]);
+    });
   };
-  eachLane(lanes, [&](int l) ATTNC_INLINE {
-    uint32_t chunk = addresses[l] / 16, key = chunkKey[chunk];
-    if (key)
-      bad |= unseen(key);
-    else
-      for (uint32_t word = 4 * chunk; word < 4 * chunk + 4; ++word)
-        bad |= unseen(keys[word]);
-  });
+  kindOf(agent) == AgentKind::Bulk ? checkLastWrites(std::true_type()) : checkLastWrites(std::false_type());
   for (unsigned k = 0; k < numLate; ++k) {
     unsigned i = late[k];
     const ChunkRead *reads = chunkReads[i].data();

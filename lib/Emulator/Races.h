@@ -10,9 +10,11 @@
 // one deterministic execution finds races that hardware shows once a week.
 //
 // Asynchronous work is done by agents of its own: each warp has one for cp.async, one for bulk
-// copies and one for wgmma. Their clock ticks with each operation and enters the issuer's vector
-// only through the matching wait. So "read before cp.async.wait_group" and "overwrite a tile that
-// another warp still reads" need no special rule.
+// copies of bulk groups and one for wgmma, which complete in order; what completes on an mbarrier
+// does so in any order, and each mbarrier has agents for it. Their clock ticks with each operation
+// and enters a warp's vector only through the matching wait. So "read before cp.async.wait_group",
+// "waits for the barrier of another tile" and "overwrites a tile that another warp still reads"
+// need no special rule.
 //
 // Limits: a word remembers only its last writer. Order between the lanes of one warp is the business
 // of AccessHistory.h.
@@ -24,7 +26,8 @@
 
 namespace attnc::emu {
 
-/// A warp, counted through the cluster (Warp::member), has four agents.
+/// A warp, counted through the cluster (Warp::member), has four agents. Behind the warps' come those
+/// of mbarriers, four each as well (Clocks::mbarrierAgent), of which Copy and Bulk are used.
 enum class AgentKind : unsigned { Warp, Copy, Bulk, Wgmma };
 constexpr unsigned warpAgent(unsigned member) { return 4 * member; }
 constexpr unsigned copyAgent(unsigned member) { return 4 * member + 1; }
@@ -45,10 +48,10 @@ enum ProxySpaces : unsigned { proxyShared = 1, proxyGlobal = 2 };
 /// The clocks of the warps of a cluster and of their asynchronous work.
 class Clocks {
 public:
-  /// For the next cluster: everything so far happened before. Clocks go on, so that old shadow
-  /// entries stay ordered before everything new without being cleared; true when they had to start
-  /// over, and shadow entries mean nothing any more.
-  bool start(unsigned members);
+  /// For the next cluster of so many warps and mbarriers: everything so far happened before. Clocks
+  /// go on, so that old shadow entries stay ordered before everything new without being cleared;
+  /// true when they had to start over, and shadow entries mean nothing any more.
+  bool start(unsigned members, unsigned mbarriers);
 
   unsigned agents() const { return static_cast<unsigned>(clock.size()); }
   uint32_t now(unsigned agent) const { return clock[agent]; }
@@ -57,6 +60,14 @@ public:
     vectors[member][warpAgent(member)] = ++clock[warpAgent(member)];
   }
   const VectorClock &known(unsigned member) const { return vectors[member]; }
+  /// Who does the copies that complete on an mbarrier: Copy for st.async and red.async, Bulk for bulk
+  /// copies. There are `mbarriers` to share, which only makes the checks of the sharing ones weaker.
+  unsigned mbarrierAgent(AgentKind kind, unsigned mbarrier) const {
+    return 4 * (members() + mbarrier % numMbarriers) + static_cast<unsigned>(kind);
+  }
+  bool isMbarrierAgent(unsigned agent) const { return memberOf(agent) >= members(); }
+  unsigned members() const { return static_cast<unsigned>(vectors.size()); }
+
   /// Whether the warp knows anything that the other has done since the cluster started.
   bool knowsStarted(unsigned member, unsigned other) const {
     return vectors[member][warpAgent(other)] > begin[warpAgent(other)];
@@ -95,6 +106,7 @@ public:
 private:
   std::vector<uint32_t> clock, begin; ///< by agent; `begin` is when the cluster started
   std::vector<VectorClock> vectors;   ///< by member
+  unsigned numMbarriers = 0;
   struct LaneFence {
     uint32_t time, lanes;
     unsigned spaces;

@@ -319,4 +319,42 @@ TEST_F(ProxyFence, AcrossBlocks) {
   expectClean(body("", "@%p0 fence.proxy.async.global;"), 2);
 }
 
+// Copies complete in any order, so waiting for one says nothing of those asked for before it.
+TEST_F(ProxyFence, EachMbarrierIsItsOwn) {
+  machine.options().thorough = false;
+  std::string two = "@%p0 mbarrier.init.shared.b64 [%r2+2048], 1; @%p0 mbarrier.init.shared.b64 "
+                    "[%r2+2056], 1; add.u32 %r8, %r2, 2048; bar.sync 0;\n"
+                    "@%p0 mbarrier.arrive.expect_tx.shared.b64 %rd10, [%r8], 256;\n"
+                    "@%p0 mbarrier.arrive.expect_tx.shared.b64 %rd10, [%r8+8], 256;\n";
+  std::string load = "@%p0 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes ";
+  std::string loads = two + load + "[%r2], [%rd0], 256, [%r8];\n" + load +
+                      "[%r2+256], [%rd0+256], 256, [%r8+8];\n";
+  auto wait = [](const std::string &offset) {
+    return "L" + offset + ": mbarrier.try_wait.parity.shared.b64 %p6, [%r8+" + offset +
+           "], 0; @!%p6 bra L" + offset + ";\n";
+  };
+  std::string first = "ld.shared.u32 %r9, [%r3]; st.global.u32 [%rd1+1024], %r9;\n",
+              second = "ld.shared.u32 %r9, [%r3+256]; st.global.u32 [%rd1+1024], %r9;\n";
+  for (Delivery delivery : {Delivery::Early, Delivery::Late}) {
+    machine.options().delivery = delivery;
+    expectClean(loads + wait("0") + first + wait("8") + second);
+    expectClean(loads + wait("8") + second + wait("0") + first);
+    for (auto &[waited, read] : {std::pair{wait("8"), first}, std::pair{wait("0"), second}}) {
+      LaunchResult r = execute(loads + waited + read, 1, 64);
+      EXPECT_EQ(r.kind, "missing-wait") << r.report;
+      EXPECT_NE(r.report.find("no wait for the mbarrier"), std::string::npos) << r.report;
+    }
+    // A store that still reads is not finished by a load.
+    std::string store = "st.shared.u32 [%r3+512], %r0; fence.proxy.async; bar.sync 0; @%p0 "
+                        "cp.async.bulk.global.shared::cta.bulk_group [%rd0+2048], [%r2+512], 256; "
+                        "@%p0 cp.async.bulk.commit_group;\n";
+    std::string end = "st.shared.u32 [%r3+512], %r0; cp.async.bulk.wait_group 0;\n";
+    expectClean(store + loads + wait("0") + wait("8") + first +
+                "cp.async.bulk.wait_group.read 0; bar.sync 0;" + end);
+    LaunchResult r = execute(store + loads + wait("0") + wait("8") + first + "bar.sync 0;" + end,
+                             1, 64);
+    EXPECT_NE(r.report.find("write after read"), std::string::npos) << r.report;
+  }
+}
+
 } // namespace attnc::emu::test
