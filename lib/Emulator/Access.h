@@ -36,6 +36,7 @@ struct Access {
   Space space = Space::Generic;
   bool nonCoherent = false;
   bool synchronizing = false; ///< atomics and volatile/relaxed accesses do not race with each other
+  bool asynchronous = false;  ///< not by the warp itself: the caller records it for whoever does it
   Cta *owner = nullptr;       ///< whose shared memory, when not the warp's own block's
   bool collective = false;    ///< ldmatrix and stmatrix: lanes are rows, for the bank model
 };

@@ -2,6 +2,7 @@
 //
 // Histories of words and the synchronization between clusters; see AccessHistory.h.
 #include "AccessHistory.h"
+#include "AsyncOps.h"
 #include "Hopper.h"
 
 #include <algorithm>
@@ -104,10 +105,18 @@ bool AccessHistory::ordered(const Warp &w, int lane, unsigned agent, const Past 
     size_t at = partOf(past.agent, wrote) * (it->second.size() / 3) + past.agent;
     return at < it->second.size() && it->second[at] >= past.time;
   }
-  if (past.agent == warpAgent(w.member) && past.time == c.clocks.now(past.agent))
+  const uint32_t now = c.clocks.now(warpAgent(w.member));
+  if (past.agent == warpAgent(w.member) && past.time == now)
     return past.lane == lane; // the warp has not synchronized since
   size_t at = partOf(past.agent, wrote) * c.clocks.agents() + past.agent;
-  return past.agent == agent || c.clocks.known(w.member)[at] >= past.time;
+  if (past.agent != agent && c.clocks.known(w.member)[at] < past.time)
+    return false;
+  if (past.agent != copyAgent(w.member) || past.lane == lane)
+    return true;
+  // cp.async.wait_group is each thread's own: another lane has to hear of it.
+  auto &waits = w.async->waits;
+  auto it = std::lower_bound(waits.begin(), waits.end(), std::pair(past.time, 0u));
+  return it == waits.end() || it->second < now;
 }
 
 bool AccessHistory::visibleToAsync(const Warp &w, const Past &past) const {
@@ -133,6 +142,8 @@ std::string AccessHistory::nameOf(const Warp &w, const Past &past) const {
       "warp " + std::to_string(member % perBlock) + " lane " + std::to_string(past.lane);
   if (kindOf(past.agent) == AgentKind::Bulk)
     who = "the bulk copy issued by " + who;
+  else if (kindOf(past.agent) == AgentKind::Copy)
+    who = "the asynchronous copy issued by " + who;
   if (past.cluster != c.serial || member / perBlock != w.cta->rank) {
     const Dim3 &g = L.config.grid, &k = L.config.cluster;
     uint32_t linear = past.cluster - 1, rank = member / perBlock;
@@ -244,6 +255,16 @@ bool checkThoroughly(Warp &w, const Rec *r, const Access &a) {
     int lane = a.collective ? collectiveLane : l;
     if (!history.access(w, r, lane, warpAgent(w.member), a.space, a.address[l], a.bytes, a.mode,
                         strong))
+      return false;
+  }
+  return true;
+}
+
+bool checkCopyThoroughly(Warp &w, const Rec *r, const Access &a, unsigned agent) {
+  for (uint32_t m = a.lanes; m; m &= m - 1) {
+    int l = __builtin_ctz(m);
+    if (!(a.owner ? a.owner : w.cta)
+             ->history->access(w, r, l, agent, a.space, a.address[l], a.bytes, Mode::Store, false))
       return false;
   }
   return true;

@@ -80,6 +80,8 @@ struct ThoroughState {
 
 /// The thorough checks of a resolved access. False after a report.
 bool checkThoroughly(Warp &w, const Rec *r, const Access &a);
+/// The same for the destination of cp.async or st.async, which `agent` writes.
+bool checkCopyThoroughly(Warp &w, const Rec *r, const Access &a, unsigned agent);
 /// The same for the global side of a bulk copy.
 bool checkBulkThoroughly(Warp &w, const Rec *r, int lane, unsigned agent, uint64_t address,
                          uint32_t bytes, bool write, bool strong);

@@ -6,6 +6,7 @@
 // bytes arrive at once (`early`), at the last legal moment, the matching wait (`late`), or by a
 // coin toss (`random`). A program that waits correctly cannot tell the difference.
 #include "AsyncOps.h"
+#include "AccessHistory.h"
 #include "Cluster.h"
 
 #include <algorithm>
@@ -160,14 +161,15 @@ static bool generalCopy(Warp &w, const Rec *r, CopyOp &op) {
     op.sourceBytes[l] = static_cast<uint8_t>(size);
   }
   // The destination is checked for bounds and alignment here, and for races as an asynchronous
-  // write; `synchronizing` keeps `resolve` from recording it as a write of the warp.
+  // write.
   dst.mode = Mode::Store;
   dst.space = Space::Shared;
   dst.bytes = op.bytes;
-  dst.synchronizing = true;
+  dst.asynchronous = true;
   return resolve(w, r, dst) && resolveSource(w, r, op, src) &&
          (!w.cta->launch->options.checks ||
-          w.cta->races->asyncWrite(w, r, dst, copyAgent(w.member)));
+          w.cta->races->asyncWrite(w, r, dst, copyAgent(w.member))) &&
+         (!w.cta->launch->thorough || checkCopyThoroughly(w, r, dst, copyAgent(w.member)));
 }
 
 const Rec *cpAsync(Warp &w, const Rec *r) {
@@ -268,8 +270,11 @@ const Rec *cpAsyncWait(Warp &w, const Rec *r) {
     w.async->spare = std::move(groups.front().ops);
     groups.pop_front();
   }
+  Clocks &clocks = w.cta->cluster->clocks;
   if (w.cta->launch->options.checks && time)
-    w.cta->cluster->clocks.completed(w.member, copyAgent(w.member), time);
+    clocks.completed(w.member, copyAgent(w.member), time);
+  if (w.cta->launch->thorough && time)
+    w.async->waits.push_back({time, clocks.now(warpAgent(w.member))});
   return r + 1;
 }
 

@@ -7,6 +7,7 @@
 // block has started, and together with fence.mbarrier_init that its mbarriers are initialised.
 // Kernels begin with that pair, so both facts travel apart from the vector clocks.
 #include "Cluster.h"
+#include "AccessHistory.h"
 #include "Hopper.h"
 
 #include <cinttypes>
@@ -274,7 +275,7 @@ const Rec *storeAsync(Warp &w, const Rec *r) {
     a.mode = r->aux2 ? Mode::Atomic : Mode::Store;
     a.space = Space::Shared;
     a.owner = owner == w.cta ? nullptr : owner;
-    a.synchronizing = true; // recorded below, as a write of the asynchronous agent
+    a.asynchronous = true; // recorded below
     if (!resolve(w, r, a))
       return nullptr;
     auto op = std::make_shared<BulkOp>();
@@ -297,7 +298,8 @@ const Rec *storeAsync(Warp &w, const Rec *r) {
     }
     op->pieces.push_back({to, 0, bytes});
     if (L.options.checks && op->reduction < 0) {
-      if (!owner->races->asyncWrite(w, r, a, op->agent))
+      if (!owner->races->asyncWrite(w, r, a, op->agent) ||
+          (L.thorough && !checkCopyThoroughly(w, r, a, op->agent)))
         return nullptr;
       memset(a.host[l], 0xff, bytes);
       memset(owner->sharedInit.data() + (to >> 2), 0, bytes / 4);

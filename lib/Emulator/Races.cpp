@@ -404,7 +404,7 @@ bool RaceDetector::quickAsyncWrite(unsigned member, unsigned agent, uint32_t rec
 }
 
 bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
-  if (a.synchronizing)
+  if (a.synchronizing || a.asynchronous)
     return true; // volatile and atomic accesses are the program's own synchronization
   const unsigned me = warpAgent(w.member);
   addReader(me); // another block's warp may come for the first time

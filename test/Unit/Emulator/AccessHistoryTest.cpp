@@ -207,6 +207,43 @@ TEST_F(Thorough, ClustersShareClocks) {
   EXPECT_EQ(run(*module, "k", two, Params().add(a).add(a + 512)).kind, "race");
 }
 
+TEST_F(Thorough, CopiesOfOtherLanes) {
+  // Each lane copies its sixteen bytes and reads those of its neighbour.
+  auto body = [](const std::string &before, const std::string &after) {
+    return "shl.b32 %r5, %r0, 4; cvt.u64.u32 %rd6, %r5; add.u64 %rd6, %rd6, %rd0; add.u32 %r6, %r2, "
+           "%r5; xor.b32 %r7, %r5, 16; add.u32 %r7, %r7, %r2;\ncp.async.cg.shared.global [%r6], "
+           "[%rd6], 16; cp.async.commit_group; " +
+           before + "cp.async.wait_group 0; " + after +
+           "ld.shared.u32 %r9, [%r7]; st.global.u32 [%rd1+1024], %r9;";
+  };
+  expectRace(body("", ""), "the asynchronous copy issued by warp 0 lane 1", 1, 32);
+  expectRace(body("bar.warp.sync -1;", ""), "no bar.warp.sync", 1, 32);
+  expectRace(body("bar.sync 0;", ""), "no bar.warp.sync", 1, 32);
+  expectClean(body("", "bar.warp.sync -1;"), 1, 32);
+  expectClean(body("", "bar.sync 0;"), 1, 64);
+  // The next copy over what another lane still reads.
+  auto again = [&](const std::string &sync) {
+    return body("", "bar.warp.sync -1;") + sync +
+           "cp.async.cg.shared.global [%r6], [%rd6], 16; cp.async.wait_all;";
+  };
+  expectRace(again(""), "write after read", 1, 32);
+  expectClean(again("bar.warp.sync -1;"), 1, 32);
+}
+
+TEST_F(Thorough, CopiesThatArriveAtAnMbarrier) {
+  // Warp 0 copies and tells the mbarrier, warp 1 waits there and reads. Nobody waits for a group.
+  auto body = [](const std::string &wait) {
+    return "@%p0 mbarrier.init.shared.b64 [%r2+2048], 32; add.u32 %r8, %r2, 2048; bar.sync 0; and.b32 "
+           "%r10, %r0, 31; shl.b32 %r5, %r10, 4; cvt.u64.u32 %rd6, %r5; add.u64 %rd6, %rd6, %rd0; "
+           "add.u32 %r6, %r2, %r5;\n@%p2 cp.async.cg.shared.global [%r6], [%rd6], 16; @%p2 "
+           "cp.async.mbarrier.arrive.noinc.shared.b64 [%r8]; @%p2 bra E;\n" +
+           wait + "xor.b32 %r7, %r6, 16; ld.shared.u32 %r9, [%r7]; st.global.u32 [%rd1+1024], %r9;\n" +
+           "E: cp.async.wait_all;";
+  };
+  expectClean(body("L: mbarrier.try_wait.parity.shared.b64 %p6, [%r8], 0; @!%p6 bra L;\n"));
+  EXPECT_FALSE(execute(body(""), 1, 64).ok);
+}
+
 /// Proxies. `expectFence`: a check of any mode notices that the fence is missing.
 class ProxyFence : public Thorough {
 protected:
