@@ -135,8 +135,10 @@ void completeClusterBarrier(Cluster &cluster) {
   }
 }
 
-/// fence.mbarrier_init: this warp's initialisations travel with its next cluster arrival.
+/// fence.mbarrier_init: this warp's initialisations so far travel with its next cluster arrival.
 const Rec *mbarrierInitFence(Warp &w, const Rec *r) {
+  for (auto &[address, b] : w.cta->hopper->mbarriers)
+    b.initFenced |= b.initMember == w.member;
   w.cta->hopper->warps[w.id].initFenced = true;
   return r + 1;
 }
@@ -154,7 +156,7 @@ const Rec *clusterArrive(Warp &w, const Rec *r) {
                  "barrier.cluster.arrive twice without a wait");
   if (me.initFenced)
     for (auto &[address, b] : h.mbarriers)
-      if (b.initMember == w.member && b.published == ~0u)
+      if (b.initFenced && b.initMember == w.member && b.published == ~0u)
         b.published = cluster.phase;
   me.initFenced = false;
   if (!me.clusterArrived)

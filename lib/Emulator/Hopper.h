@@ -23,7 +23,8 @@ struct Mbarrier {
   int64_t tx = 0;      ///< bytes still to come; negative when they came before expect_tx
   VectorClock clock{}; ///< join of all arrivals
   uint32_t initMember = 0, initTime = 0; ///< who initialized it, for those who use it too early
-  uint32_t published = ~0u; ///< phase of the cluster barrier that carries fence.mbarrier_init
+  bool initFenced = false;  ///< fence.mbarrier_init after the initialization, by the same warp
+  uint32_t published = ~0u; ///< phase of the cluster barrier that carries that fence
   const Rec *initRec = nullptr;
 };
 
@@ -100,7 +101,8 @@ struct HopperState {
   std::array<HopperWarp, 32> warps;
 };
 
-/// False after a report: no mbarrier at that offset of the block's shared memory.
+/// False after a report: no mbarrier at that offset of the block's shared memory, or this warp does
+/// not know that it has been initialized.
 bool requireMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t offset);
 void deliverBulk(Cta &cta, BulkOp &op);
 /// Delivers one queued load (all of them unless the policy is random). False when there is none.
