@@ -19,7 +19,6 @@ namespace attnc::emu {
 /// What a block must have heard of before it may end: an agent of another block used its memory.
 struct RemoteUse {
   uint32_t time = 0;
-  uint32_t phase = 0; ///< phases of the cluster barrier at which the user had arrived
   const Rec *rec = nullptr;
 };
 

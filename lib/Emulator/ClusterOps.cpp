@@ -5,7 +5,9 @@
 //
 // A relaxed arrival at the cluster barrier orders no memory accesses, but it still says that the
 // block has started, and together with fence.mbarrier_init that its mbarriers are initialised.
-// Kernels begin with that pair, so both facts travel apart from the vector clocks.
+// Kernels begin with that pair, so both facts travel apart from the vector clocks. They end with an
+// arrival that releases: a relaxed one would not wait for what the block does to the memory of
+// others.
 #include "Cluster.h"
 #include "Hopper.h"
 
@@ -41,7 +43,7 @@ bool enterBlock(Warp &w, const Rec *r, int lane, Cta &owner, unsigned agent) {
           owner.rank);
     return false;
   }
-  cluster.remoteUses[owner.rank][agent] = {cluster.clocks.now(agent), me.phasesArrived, r};
+  cluster.remoteUses[owner.rank][agent] = {cluster.clocks.now(agent), r};
   return true;
 }
 
@@ -94,10 +96,8 @@ bool checkRemoteUses(Cta &cta) {
   Cluster &cluster = *cta.cluster;
   for (auto &[agent, use] : cluster.remoteUses[cta.rank]) {
     bool known = false;
-    for (uint32_t i = 0; i < cta.numWarps && !known; ++i) {
+    for (uint32_t i = 0; i < cta.numWarps && !known; ++i)
       known = cluster.clocks.known(cta.warps[i]->member)[agent] >= use.time;
-      known |= kindOf(agent) == AgentKind::Warp && cta.hopper->warps[i].phasesWaited > use.phase;
-    }
     if (known)
       continue;
     unsigned perBlock = cluster.clocks.warpsPerBlock, member = memberOf(agent);
@@ -159,8 +159,6 @@ const Rec *clusterArrive(Warp &w, const Rec *r) {
       if (b.initFenced && b.initMember == w.member && b.published == ~0u)
         b.published = cluster.phase;
   me.initFenced = false;
-  if (!me.clusterArrived)
-    ++me.phasesArrived;
   me.clusterArrived |= w.exec;
   me.clusterOwed |= w.exec;
   if (!(r->aux & 2))

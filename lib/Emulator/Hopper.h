@@ -76,8 +76,8 @@ struct HopperWarp {
   bool wantsRegisters = false;              ///< in a setmaxnreg.inc that waits for the pool
   uint32_t clusterArrived = 0;              ///< lanes that have arrived in the present phase
   uint32_t clusterOwed = 0;                 ///< lanes that have arrived and not yet waited
-  uint32_t phasesArrived = 0, phasesWaited = 0;
-  bool initFenced = false; ///< fence.mbarrier_init since the last arrival
+  uint32_t phasesWaited = 0;                ///< of the cluster barrier
+  bool initFenced = false;                  ///< fence.mbarrier_init since the last arrival
 };
 
 /// An instruction that all four warps of a warpgroup must execute alike.

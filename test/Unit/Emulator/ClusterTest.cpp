@@ -193,6 +193,10 @@ TEST_F(ClusterTest, BlocksMustHaveStartedAndNotEnded) {
   // A relaxed pair is enough to know that the other block has started.
   expectClean("barrier.cluster.arrive.relaxed.aligned; barrier.cluster.wait.aligned;\n" + write +
               meet);
+  // But not enough to know that it has finished: the store may still be on its way.
+  expectKind(meet + write +
+                 "barrier.cluster.arrive.relaxed.aligned; barrier.cluster.wait.aligned;\n",
+             "missing-cluster-barrier", "may end before");
   // The first block leaves while the second waits for global memory it wrote, then touches it.
   expectKind(std::string(meet) +
                  "setp.eq.u32 %p1, %r1, 0; @%p1 bra END; mov.u32 %r20, 0;\n"
