@@ -116,6 +116,9 @@ def mutants(text, entry=None):
                     yield Mutant(kind, first + 1, f"{named} past {other[1]}", other[0])
         if re.match(r"cp\.async(\.bulk)?\.wait_group|wgmma\.wait_group", op):
             yield mutant("weaken", f"{guard}{op} {int(rest) + 1};")
+        relaxed = re.sub(r"\.(release|acquire)\b", ".relaxed", op)
+        if relaxed != op and re.match(r"mbarrier\.|barrier\.cluster\.arrive|(ld|st|atom|red)\.", op):
+            yield mutant("weaken", f"{guard}{relaxed} {rest};")
         if re.match(r"cp\.async\.c[ag]\.", op):
             yield mutant("delete copy", None)
             operands = re.findall(r"\[[^\]]*\]|[^,\s]+", rest)
@@ -258,7 +261,7 @@ class CudaKernels:
                    f"inout:{sums}:{self.result}"]
 
     def cluster(self):
-        for tiles in (5, 1, 2, 3, 4, 6, 0):
+        for tiles in (5, 1, 2, 3, 4, 6, 9, 0):
             x = self.array(f"m{tiles}", self.rng.integers(-9, 9, (max(32 * tiles - 20, 32), 100)).astype(self.np.float32))
             yield ["--kernel", "multicastSums", "--device", "sm_90a", "--grid", "4", "--cluster", "2", "--block", "160", f"map:16,64:0:in:{x}", f"i32:{tiles}",
                    f"inout:{self.array('sums', self.np.zeros((4, 64), self.np.float32))}:{self.result}"]
