@@ -12,7 +12,8 @@ dropped or negated; comparisons are negated and moved by one. The kernel then ru
 (ATTNC_EMU_DELIVERY=all).
 
 `attnc` is about the kernels that attnc generates, `cuda` about those of test/Emulator/cuda, which nvcc compiles, `ptx`
-about any other. Every kernel runs on several shapes, until one notices. A mutant is `flagged` when the emulator reports
+about any other. The rules for CUDA kernels name instructions as nvcc 13.0.88 numbers them. Every kernel runs on several
+shapes, and then on the first with thorough checks, until one notices. A mutant is `flagged` when the emulator reports
 a fault, `wrong` when it runs but its results are not those of the original kernel to the bit, `hangs` when it does not
 end, and `survives` when it gives the same bits under every delivery. Survivors must be explained: each is looked up in
 mutations.md by the rule that makes it harmless; one that no rule explains is a hole in the checks, is printed and fails
@@ -26,6 +27,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -199,14 +201,16 @@ class AttncKernel:
         self.ptx = done.stdout
         checked = subprocess.run([attnc, "run", *self.command, "--device=emulator", "--check", "--q-len=16"], capture_output=True, text=True)
         self.outputs = re.findall(r"^(\w+) +[0-9.e+-]+ \(", checked.stdout, re.M)
-        self.cases = range(len(self.SHAPES))
+        self.cases = range(len(self.SHAPES) + 1) # the last is the first with all checks
 
     def run(self, path, folder, case):
         outputs = {name: os.path.join(folder, f"{name}.npy") for name in self.outputs}
+        thorough, case = case == len(self.SHAPES), case % len(self.SHAPES)
         schedule = f"random:{case}" if case else "rr" # the order of the warps, at no cost
         command = [self.attnc, "run", *self.command, "--device=emulator", *self.SHAPES[case].split(), "--seed=5",
                    *(f"--output={name}={file}" for name, file in outputs.items())]
-        environment = {"ATTNC_EMU_PTX": path, "ATTNC_EMU_DEVICE": self.target, "ATTNC_EMU_DELIVERY": "all", "ATTNC_EMU_SCHEDULE": schedule}
+        environment = {"ATTNC_EMU_PTX": path, "ATTNC_EMU_DEVICE": self.target, "ATTNC_EMU_DELIVERY": "all", "ATTNC_EMU_SCHEDULE": schedule,
+                       "ATTNC_EMU_CHECKS": "2" if thorough else "1"}
         return execute(command, environment, outputs.values(), 60)
 
 
@@ -217,16 +221,16 @@ class PtxKernel:
         self.name, self.tool, self.outputs, self.runs = name or pathlib.Path(path).name, tool, outputs, runs
         self.ptx = pathlib.Path(path).read_text()
         self.entry = runs[0][runs[0].index("--kernel") + 1] if "--kernel" in runs[0] else None
-        self.cases = range(len(runs))
+        self.cases = range(len(runs) + 1)
 
     def run(self, path, folder, case):
         outputs = [os.path.join(folder, f"{i}.npy") for i in range(len(self.outputs))]
-        arguments = []
+        arguments, thorough, case = [], case == len(self.runs), case % len(self.runs)
         for argument in self.runs[case]:
             for mine, theirs in zip(outputs, self.outputs):
                 argument = argument.replace(theirs, mine)
             arguments.append(argument)
-        schedule = ["--schedule", f"random:{case}"] if case else []
+        schedule = ["--schedule", f"random:{case}"] if case else ["--thorough"] if thorough else []
         return execute([self.tool, path, "--delivery", "all", *schedule, *arguments], {}, outputs, 60)
 
 
@@ -378,6 +382,9 @@ def main():
     theirs.add_argument("ptx")
     theirs.add_argument("--out", action="append", required=True, help="a result file that ptx-emu writes")
     options = parser.parse_args(sys.argv[1:split])
+    if options.mode == "cuda" and not shutil.which(options.nvcc):
+        print(f"mutate: not run, there is no {options.nvcc} here")
+        return 0
     total = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         if options.mode == "ptx":
