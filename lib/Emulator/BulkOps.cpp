@@ -370,6 +370,8 @@ const Rec *cpAsyncMbarrierArrive(Warp &w, const Rec *r) {
           w, r, l, "mbarrier-uninitialized",
           "cp.async.mbarrier.arrive on shared address 0x%x, which holds no initialized mbarrier",
           a);
+    if (!requireMbarrier(w, r, l, cta, a))
+      return nullptr;
     if (!r->aux)
       ++it->second.pending;
     auto &queue = cta.hopper->queue;

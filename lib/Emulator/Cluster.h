@@ -20,7 +20,6 @@ namespace attnc::emu {
 /// memory.
 struct RemoteUse {
   uint32_t time = 0;
-  uint32_t phase = 0; ///< phases of the cluster barrier at which the user had arrived
   const Rec *rec = nullptr;
   Warp *user = nullptr;
 };

@@ -5,9 +5,11 @@
 //
 // A relaxed arrival at the cluster barrier orders no memory accesses, but it still says that the
 // block has started, and together with fence.mbarrier_init that its mbarriers are initialised.
-// Kernels begin with that pair, so both facts travel apart from the vector clocks.
-#include "Cluster.h"
+// Kernels begin with that pair, so both facts travel apart from the vector clocks. They end with an
+// arrival that releases: a relaxed one would not wait for what the block does to the memory of
+// others.
 #include "AccessHistory.h"
+#include "Cluster.h"
 #include "Hopper.h"
 
 #include <cinttypes>
@@ -47,8 +49,7 @@ bool checkExists(Warp &w, const Rec *r, int lane, Cta &owner) {
 void noteUse(Warp &w, const Rec *r, Cta &owner, unsigned agent) {
   Cluster &cluster = *w.cta->cluster;
   if (&owner != w.cta && w.cta->launch->options.checks)
-    cluster.remoteUses[owner.rank][agent] = {
-        cluster.clocks.now(agent), w.cta->hopper->warps[w.id].phasesArrived, r, &w};
+    cluster.remoteUses[owner.rank][agent] = {cluster.clocks.now(agent), r, &w};
 }
 
 Cta *ownerOf(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t &offset) {
@@ -99,10 +100,8 @@ bool checkRemoteUses(Cta &cta) {
   Cluster &cluster = *cta.cluster;
   for (auto &[agent, use] : cluster.remoteUses[cta.rank]) {
     bool known = false;
-    for (uint32_t i = 0; i < cta.numWarps && !known; ++i) {
+    for (uint32_t i = 0; i < cta.numWarps && !known; ++i)
       known = cluster.clocks.known(cta.warps[i]->member)[agent] >= use.time;
-      known |= kindOf(agent) == AgentKind::Warp && cta.hopper->warps[i].phasesWaited > use.phase;
-    }
     if (known)
       continue;
     fault(*use.user, use.rec, -1, "missing-cluster-barrier",
@@ -138,8 +137,10 @@ void completeClusterBarrier(Cluster &cluster) {
   }
 }
 
-/// fence.mbarrier_init: this warp's initialisations travel with its next cluster arrival.
+/// fence.mbarrier_init: this warp's initialisations so far travel with its next cluster arrival.
 const Rec *mbarrierInitFence(Warp &w, const Rec *r) {
+  for (auto &[address, b] : w.cta->hopper->mbarriers)
+    b.initFenced |= b.initMember == w.member;
   w.cta->hopper->warps[w.id].initFenced = true;
   return r + 1;
 }
@@ -157,11 +158,9 @@ const Rec *clusterArrive(Warp &w, const Rec *r) {
                  "barrier.cluster.arrive twice without a wait");
   if (me.initFenced)
     for (auto &[address, b] : h.mbarriers)
-      if (b.initMember == w.member && b.published == ~0u)
+      if (b.initFenced && b.initMember == w.member && b.published == ~0u)
         b.published = cluster.phase;
   me.initFenced = false;
-  if (!me.clusterArrived)
-    ++me.phasesArrived;
   me.clusterArrived |= w.exec;
   me.clusterOwed |= w.exec;
   if (!(r->aux & 2))
@@ -253,13 +252,11 @@ const Rec *storeAsync(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t to, bar;
-    Cta *owner =
-        ownerOf(w, r, l, address(r->ext[0], r->aux >> 16 & 1, l) + static_cast<uint32_t>(r->imm),
-                to);
+    Cta *owner = ownerOf(
+        w, r, l, address(r->ext[0], r->aux >> 16 & 1, l) + static_cast<uint32_t>(r->imm), to);
     if (!owner)
       return nullptr;
-    Cta *barOwner =
-        ownerOf(w, r, l, address(r->ext[1], r->aux >> 17 & 1, l) + (r->imm >> 32), bar);
+    Cta *barOwner = ownerOf(w, r, l, address(r->ext[1], r->aux >> 17 & 1, l) + (r->imm >> 32), bar);
     if (!barOwner)
       return nullptr;
     if (barOwner != owner)

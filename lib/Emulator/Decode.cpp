@@ -473,7 +473,10 @@ void Decoder::emitChecksBefore() {
     out.recs.back().o[0] = scale, out.recs.back().o[1] = negated;
   }
   emitCheck(requireLanded, at.requireLanded);
-  emitCheck(requireFenced, at.requireFenced);
+  for (auto &[bits, registers] : at.requireFenced) {
+    emitCheck(requireFenced, registers);
+    out.recs.back().aux2 = bits;
+  }
 }
 
 void Decoder::emitChecksAfter() {
@@ -495,7 +498,10 @@ void Decoder::emitChecksAfter() {
     out.recs.back().aux = static_cast<uint32_t>(at.markWritten.size());
     out.recs.back().aux2 = static_cast<uint32_t>(copied.size());
   }
-  emitCheck(markModified, at.markModified);
+  for (auto &[bits, registers] : at.markAccessed) {
+    emitCheck(markAccessed, registers);
+    out.recs.back().aux2 = bits;
+  }
   emitCheck(enterFlight, at.enterFlight);
 }
 

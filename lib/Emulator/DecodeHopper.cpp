@@ -289,6 +289,8 @@ void wgmma(Decoder &d) {
     d.use(o, Type::B32);
     places.push_back(d.def(o, Type::B32));
   }
+  d.flowInstr().accumulators = static_cast<uint32_t>(inFlight.size());
+  d.flowInstr().shape = n | k << 16;
   if (fragmentA && d.operand(1).elems.size() != 4)
     d.fail("the A fragment needs 4 registers");
   if (fragmentA)

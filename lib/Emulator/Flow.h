@@ -23,6 +23,8 @@ struct FlowInstr {
   bool partial = false; ///< guarded: a definition does not end the old value's life
   enum Role : uint8_t { Ordinary, Copy, WgmmaFence, WgmmaWaitAll } role = Ordinary;
   std::vector<int32_t> inFlight; ///< registers that a wgmma uses until it is waited for
+  uint32_t accumulators = 0;     ///< how many of them are; the rest are its A fragment
+  uint32_t shape = 0;            ///< of the wgmma; any number that tells shapes apart
 };
 
 struct FlowBlock {

@@ -23,8 +23,9 @@ struct Mbarrier {
   int64_t tx = 0;      ///< bytes still to come; negative when they came before expect_tx
   VectorClock clock{}; ///< join of all arrivals
   uint32_t initMember = 0, initTime = 0; ///< who initialized it, for those who use it too early
-  int32_t number = -1;      ///< among those on which copies complete, for their agents
-  uint32_t published = ~0u; ///< phase of the cluster barrier that carries fence.mbarrier_init
+  int32_t number = -1;                   ///< among those on which copies complete, for their agents
+  bool initFenced = false;  ///< fence.mbarrier_init after the initialization, by the same warp
+  uint32_t published = ~0u; ///< phase of the cluster barrier that carries that fence
   const Rec *initRec = nullptr;
 };
 
@@ -78,8 +79,8 @@ struct HopperWarp {
   bool wantsRegisters = false;              ///< in a setmaxnreg.inc that waits for the pool
   uint32_t clusterArrived = 0;              ///< lanes that have arrived in the present phase
   uint32_t clusterOwed = 0;                 ///< lanes that have arrived and not yet waited
-  uint32_t phasesArrived = 0, phasesWaited = 0;
-  bool initFenced = false; ///< fence.mbarrier_init since the last arrival
+  uint32_t phasesWaited = 0;                ///< of the cluster barrier
+  bool initFenced = false;                  ///< fence.mbarrier_init since the last arrival
 };
 
 /// An instruction that all four warps of a warpgroup must execute alike.
@@ -102,12 +103,13 @@ struct HopperState {
   std::array<Warpgroup, 8> warpgroups;
   uint32_t freeRegisters = 0; ///< per lane of a warp, given back by setmaxnreg.dec
   std::unordered_map<uint32_t, Mbarrier> mbarriers; ///< by shared address
-  uint32_t numCopyTargets = 0;               ///< mbarriers on which copies complete
-  std::deque<std::shared_ptr<BulkOp>> queue; ///< loads not yet delivered
+  uint32_t numCopyTargets = 0;                      ///< mbarriers on which copies complete
+  std::deque<std::shared_ptr<BulkOp>> queue;        ///< loads not yet delivered
   std::array<HopperWarp, 32> warps;
 };
 
-/// False after a report: no mbarrier at that offset of the block's shared memory.
+/// False after a report: no mbarrier at that offset of the block's shared memory, or this warp does
+/// not know that it has been initialized.
 bool requireMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t offset);
 /// The agent for copies that complete on that mbarrier.
 unsigned mbarrierAgent(Cta &owner, uint32_t offset, AgentKind kind);

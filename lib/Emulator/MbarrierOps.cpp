@@ -31,6 +31,25 @@ struct Found {
   uint32_t offset = 0;
 };
 
+/// Within a block any barrier that orders the warps will do: TMA completes on an mbarrier through
+/// the generic proxy (PTX ISA 9.3, "accesses its mbarrier operand using generic-proxy"), so there
+/// is no proxy to cross. Between blocks it takes a release at cluster scope, which
+/// fence.mbarrier_init is.
+bool knowsInit(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t offset,
+               const Mbarrier &b, const char *what) {
+  const HopperWarp &me = w.cta->hopper->warps[w.id];
+  const Clocks &clocks = w.cta->cluster->clocks;
+  if (!w.cta->launch->options.checks || b.initMember == w.member ||
+      (b.published != ~0u && me.phasesWaited > b.published) ||
+      clocks.known(w.member)[warpAgent(b.initMember)] >= b.initTime)
+    return true;
+  fault(w, r, lane, "race",
+        "%s on the mbarrier at %s\n  is not ordered after its initialization by warp %u\n    %s",
+        what, describeShared(owner, w, offset).c_str(), b.initMember % clocks.warpsPerBlock,
+        describe(*w.cta->launch->kernel, b.initRec).c_str());
+  return false;
+}
+
 Found find(Warp &w, const Rec *r, int lane, const char *what, bool remote = false) {
   Found f;
   uint32_t a = addressOf(w, r, lane);
@@ -53,19 +72,8 @@ Found find(Warp &w, const Rec *r, int lane, const char *what, bool remote = fals
           what, describeShared(*f.owner, w, f.offset).c_str());
     return f;
   }
-  Mbarrier &b = it->second;
-  const HopperWarp &me = w.cta->hopper->warps[w.id];
-  bool published = b.published != ~0u && me.phasesWaited > b.published;
-  if (w.cta->launch->options.checks && b.initMember != w.member && !published &&
-      w.cta->cluster->clocks.known(w.member)[warpAgent(b.initMember)] < b.initTime) {
-    fault(w, r, lane, "race",
-          "%s on the mbarrier at %s\n  is not ordered after its initialization by warp %u\n    %s",
-          what, describeShared(*f.owner, w, f.offset).c_str(),
-          b.initMember % w.cta->cluster->clocks.warpsPerBlock,
-          describe(*w.cta->launch->kernel, b.initRec).c_str());
-    return f;
-  }
-  f.barrier = &b;
+  if (knowsInit(w, r, lane, *f.owner, f.offset, it->second, what))
+    f.barrier = &it->second;
   return f;
 }
 
@@ -80,8 +88,9 @@ void completeIfDone(Cta &cta, Mbarrier &b) {
 } // namespace
 
 bool requireMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t offset) {
-  if (owner.hopper->mbarriers.count(offset))
-    return true;
+  auto it = owner.hopper->mbarriers.find(offset);
+  if (it != owner.hopper->mbarriers.end())
+    return knowsInit(w, r, lane, owner, offset, it->second, "asynchronous completion");
   fault(w, r, lane, "mbarrier-uninitialized",
         "completes on %s, which holds no initialized mbarrier",
         describeShared(owner, w, offset).c_str());

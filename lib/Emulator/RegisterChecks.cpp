@@ -4,7 +4,10 @@
 //
 // Both wgmma analyses are forward "may" problems over the few registers that a wgmma names: a
 // register is in flight from a wgmma to the next wgmma.wait_group 0 (a wait for fewer groups is
-// left to run time), and modified from an ordinary write to the next wgmma.fence.
+// left to run time), and accessed from an instruction to the next wgmma.fence. The manual
+// (9.7.15.7.1) asks for a fence between an access and a wgmma that accesses the same register,
+// unless both are wgmma of one shape with it as an accumulator. Two that only read it, an A
+// fragment, have no order to keep, and compilers share fragments; that is not reported.
 #include "RegisterChecks.h"
 #include "Cluster.h"
 #include "Hopper.h"
@@ -66,7 +69,7 @@ public:
     findUnwritten(uninitialized);
     if (!wgmmaRegisters.empty()) {
       findInFlight();
-      findModified();
+      findAccessed();
     }
     return std::move(checks);
   }
@@ -135,39 +138,82 @@ private:
           checks.at[i].enterFlight.push_back(r);
   }
 
-  void findModified() {
+  /// The bit of a shape. Kernels have a handful; more than there are bits share the last.
+  uint32_t shapeBit(uint32_t shape) {
+    size_t i = std::find(shapes.begin(), shapes.end(), shape) - shapes.begin();
+    if (i == shapes.size())
+      shapes.push_back(shape);
+    return accumulatorBit << std::min<size_t>(i, 28);
+  }
+
+  /// What an instruction does to registers of wgmma, as calls of f(register, bit).
+  template <class F> void forAccesses(const FlowInstr &instr, F f) {
+    if (instr.inFlight.empty()) {
+      for (int32_t r : instr.uses)
+        if (local[r] >= 0)
+          f(r, readBit);
+      for (int32_t r : instr.defs)
+        if (local[r] >= 0)
+          f(r, modifiedBit);
+      return;
+    }
+    for (size_t k = 0; k < instr.inFlight.size(); ++k)
+      f(instr.inFlight[k], k < instr.accumulators ? shapeBit(instr.shape) : fragmentBit);
+  }
+
+  static void add(std::vector<std::pair<uint32_t, std::vector<int32_t>>> &lists, uint32_t bits,
+                  int32_t r) {
+    for (auto &[b, registers] : lists)
+      if (b == bits)
+        return addOnce(registers, r);
+    lists.push_back({bits, {r}});
+  }
+
+  void findAccessed() {
+    for (const FlowInstr &i : flow.instrs)
+      if (!i.inFlight.empty())
+        shapeBit(i.shape);
+    const size_t bits = 3 + std::min<size_t>(shapes.size(), 29);
+    auto index = [&](int32_t r, uint32_t bit) { return local[r] * bits + __builtin_ctz(bit); };
     auto transfer = [&](uint32_t i, Set &now) {
       const FlowInstr &instr = flow.instrs[i];
       if (instr.role == FlowInstr::WgmmaFence && !instr.partial)
         now.assign(now.size(), false);
-      if (instr.inFlight.empty())
-        for (int32_t r : instr.defs)
-          if (local[r] >= 0)
-            now[local[r]] = true;
+      forAccesses(instr, [&](int32_t r, uint32_t bit) { now[index(r, bit)] = true; });
     };
-    auto in = solveForward(flow, wgmmaRegisters.size(), transfer);
-    Set asked(wgmmaRegisters.size());
+    auto in = solveForward(flow, wgmmaRegisters.size() * bits, transfer);
+    Set asked(wgmmaRegisters.size() * bits);
     for (size_t b = 0; b < flow.blocks.size(); ++b) {
       Set now = in[b];
       for (uint32_t i = flow.blocks[b].begin; i < flow.blocks[b].end; ++i) {
-        for (int32_t r : flow.instrs[i].inFlight)
-          if (now[local[r]]) {
-            track(r);
-            asked[local[r]] = true;
-            checks.at[i].requireFenced.push_back(r);
-          }
+        const FlowInstr &instr = flow.instrs[i];
+        if (!instr.inFlight.empty())
+          forAccesses(instr, [&](int32_t r, uint32_t mine) {
+            uint32_t harmless = mine == fragmentBit ? fragmentBit | readBit : mine, found = 0;
+            for (size_t k = 0; k < bits; ++k)
+              if (now[local[r] * bits + k] && !(harmless >> k & 1)) {
+                found |= 1u << k;
+                asked[local[r] * bits + k] = true;
+              }
+            if (found) {
+              track(r);
+              add(checks.at[i].requireFenced, found, r);
+            }
+          });
         transfer(i, now);
       }
     }
     for (size_t i = 0; i < flow.instrs.size(); ++i)
-      for (int32_t r : flow.instrs[i].defs)
-        if (flow.instrs[i].inFlight.empty() && local[r] >= 0 && asked[local[r]])
-          addOnce(checks.at[i].markModified, r);
+      forAccesses(flow.instrs[i], [&](int32_t r, uint32_t bit) {
+        if (asked[index(r, bit)])
+          add(checks.at[i].markAccessed, bit, r);
+      });
   }
 
   const FlowGraph &flow;
   std::vector<int32_t> local; ///< by register: index in wgmmaRegisters or -1
   std::vector<int32_t> wgmmaRegisters;
+  std::vector<uint32_t> shapes;
   RegisterChecks checks;
 };
 
@@ -238,17 +284,24 @@ const Rec *enterFlight(Warp &w, const Rec *r) {
 }
 
 const Rec *requireFenced(Warp &w, const Rec *r) {
-  for (uint32_t i = 0; i < r->aux && w.cta->launch->options.checks; ++i)
-    if (w.registers->modified[r->ext[2 * i]])
-      return fault(w, r, -1, "missing-wgmma-fence",
-                   "register '%s' of this wgmma was modified after the last wgmma.fence",
-                   nameOfRegister(w, r->ext[2 * i + 1]).c_str());
+  for (uint32_t i = 0; i < r->aux && w.cta->launch->options.checks; ++i) {
+    uint32_t found = w.registers->accessed[r->ext[2 * i]] & r->aux2;
+    if (!found)
+      continue;
+    const char *how = found & modifiedBit   ? "was modified"
+                      : found & readBit     ? "was read"
+                      : found & fragmentBit ? "was in an A fragment"
+                                            : "was an accumulator of a wgmma of another kind";
+    return fault(w, r, -1, "missing-wgmma-fence",
+                 "register '%s' of this wgmma %s after the last wgmma.fence",
+                 nameOfRegister(w, r->ext[2 * i + 1]).c_str(), how);
+  }
   return r + 1;
 }
 
-const Rec *markModified(Warp &w, const Rec *r) {
+const Rec *markAccessed(Warp &w, const Rec *r) {
   for (uint32_t i = 0; i < r->aux; ++i)
-    w.registers->modified[r->ext[2 * i]] = 1;
+    w.registers->accessed[r->ext[2 * i]] |= r->aux2;
   return r + 1;
 }
 

@@ -324,7 +324,7 @@ bool uniformDescriptor(Warp &w, const Rec *r, uint32_t operand, const char *whic
 
 const Rec *wgmmaFence(Warp &w, const Rec *r) {
   w.cta->hopper->warps[w.id].fenced = true;
-  std::fill(w.registers->modified.begin(), w.registers->modified.end(), uint8_t(0));
+  std::fill(w.registers->accessed.begin(), w.registers->accessed.end(), 0u);
   return r + 1;
 }
 

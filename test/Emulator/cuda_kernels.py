@@ -93,7 +93,7 @@ class Sm80:
 
 
 class Sm90a:
-    profile, sources = "sm_90a", ("hopper", "pipeline")
+    profile, sources = "sm_90a", ("hopper", "pipeline", "cluster")
 
     def tma_pipeline(self, d, m, rng):
         rows, columns, tiles, groups = 300, 100, 5, 2 # 320 rows are read: the last 20 are outside
@@ -102,6 +102,16 @@ class Sm90a:
         m["pipeline"].launch("tmaColumnSums", (2, groups), (160,),
                              [d.tensor_map(d.array(x), (32, 64), F32), np.int32(tiles), np.int32(columns), total])
         return close(total.numpy().sum(0), x.sum(0, dtype=np.float64), 1e-6)
+
+    def multicast_in_a_cluster(self, d, m, rng):
+        rows, columns, tiles = 140, 100, 5 # 160 rows are read
+        x = rng.integers(-9, 9, (rows, columns)).astype(np.float32)
+        total = d.array(np.zeros((2, 2, 64), np.float32)) # by columns, by rank
+        m["cluster"].launch("multicastSums", (4,), (160,), [d.tensor_map(d.array(x), (16, 64), F32), np.int32(tiles), total])
+        want = np.zeros((2, 2, 64))
+        want[:, 0] = np.pad(x.sum(0), (0, 28)).reshape(2, 64)
+        want[:, 1] = 2 * want[:, 0]
+        return close(total.numpy(), want, 1e-7)
 
     def wgmma(self, d, m, rng, kernel):
         rows, columns, k = 128, 192, 320

@@ -3,17 +3,22 @@
 """Measures the emulator's checks: breaks a PTX kernel in one place at a time and sees who notices.
 
     mutate.py attnc ATTNC [--kernel SPEC:DTYPE:TARGET[:PARAM=VALUE] ..] [--quick]
-    mutate.py ptx PTX-EMU FILE.ptx --out RESULT.npy [--out ..] -- ARGUMENTS OF ptx-emu
+    mutate.py cuda PTX-EMU [--kernel NAME ..]
+    mutate.py ptx PTX-EMU FILE.ptx --out RESULT.npy [--out ..] -- ARGUMENTS OF ptx-emu [-- ARGUMENTS OF ANOTHER RUN ..]
 
 What is broken: barriers, waits, commits, fences, copies and mbarrier operations are deleted, weakened or moved past
 their next or previous neighbour; byte counts and arrival counts change; bits of swizzles (xor) are dropped; guards are
 dropped or negated; comparisons are negated and moved by one. The kernel then runs under every delivery
 (ATTNC_EMU_DELIVERY=all).
 
-attnc's own kernels run on several shapes, until one notices. A mutant is `flagged` when the emulator reports a fault, `wrong` when it runs but its results are not those of the
-original kernel to the bit, `hangs` when it does not end, and `survives` when it gives the same bits under every
-delivery. Survivors must be explained: each is looked up in mutations.md by the rule that makes it harmless; one that no
-rule explains is a hole in the checks, is printed and fails the run.
+`attnc` is about the kernels that attnc generates, `cuda` about those of test/Emulator/cuda, which nvcc compiles, `ptx`
+about any other. The rules for CUDA kernels name instructions as nvcc 13.0.88 numbers them. Every kernel runs on several
+shapes, and then on the first with thorough checks, until one notices. A mutant is `flagged` when the emulator reports
+a fault, `wrong` when it runs but its results are not those of the original kernel to the bit, `hangs` when it does not
+end, and `survives` when it gives the same bits under every delivery. Survivors must be explained: each is looked up in
+mutations.md by the rule that makes it harmless; one that no rule explains is a hole in the checks, is printed and fails
+the run. `--explain` lists what each rule explains, and what it would explain if nothing had noticed it: a rule that fits
+many of those says more than its reason.
 """
 import argparse
 import collections
@@ -22,6 +27,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,7 +68,7 @@ def is_entry(code, name):
 
 def mutants(text, entry=None):
     """All mutants of a PTX text, or of one entry of it. An instruction is named by its text and its number among those
-    of the same opcode, `bar.sync 0; #2 of 3`."""
+    of the same opcode, `bar.sync 0; #2 of 3`, one that is moved also by what it moves past."""
     lines = text.split("\n")
     parts = list(statements(text))
     inside, numbers, totals = not entry, collections.Counter(), collections.Counter()
@@ -79,13 +85,13 @@ def mutants(text, entry=None):
         return "\n".join(lines[:first] + ([replacement] if replacement else []) + lines[last + 1:])
 
     def moved(index, step):
-        """The instruction on the other side of its nearest neighbour in the same block, or None."""
+        """The instruction on the other side of its nearest neighbour in the same block, and that neighbour; or None."""
         at = index + step
         while 0 <= at < len(parts) and not BOUNDARY.match(parts[at][2]):
             if NEIGHBOUR.match(parts[at][2]):
                 order = [p for p in range(len(parts)) if p != index]
                 order.insert(order.index(at) + (step > 0), index)
-                return "\n".join("\n".join(lines[parts[p][0]:parts[p][1] + 1]) for p in order)
+                return "\n".join("\n".join(lines[parts[p][0]:parts[p][1] + 1]) for p in order), re.sub(r"\s+", " ", parts[at][2].strip())
             at += step
         return None
 
@@ -109,9 +115,12 @@ def mutants(text, entry=None):
             for kind, step in (("move down", 1), ("move up", -1)):
                 other = moved(index, step)
                 if other:
-                    yield Mutant(kind, first + 1, named, other)
+                    yield Mutant(kind, first + 1, f"{named} past {other[1]}", other[0])
         if re.match(r"cp\.async(\.bulk)?\.wait_group|wgmma\.wait_group", op):
             yield mutant("weaken", f"{guard}{op} {int(rest) + 1};")
+        relaxed = re.sub(r"\.(release|acquire)\b", ".relaxed", op)
+        if relaxed != op and re.match(r"mbarrier\.|barrier\.cluster\.arrive|(ld|st|atom|red)\.", op):
+            yield mutant("weaken", f"{guard}{relaxed} {rest};")
         if re.match(r"cp\.async\.c[ag]\.", op):
             yield mutant("delete copy", None)
             operands = re.findall(r"\[[^\]]*\]|[^,\s]+", rest)
@@ -124,6 +133,9 @@ def mutants(text, entry=None):
             if re.fullmatch(r"\s*\d+\s*", last):
                 for change in (16, -16):
                     yield mutant("byte count", f"{guard}{op} {place}, {int(last) + change};")
+            else:
+                for change in (16, -16):
+                    yield mutant("byte count", f"{{ .reg .b32 changed; add.s32 changed, {last}, {change}; {guard}{op} {place}, changed; }}")
         if op.startswith("mbarrier.init"):
             place, last = rest.rsplit(",", 1)
             if re.fullmatch(r"\s*\d+\s*", last):
@@ -177,7 +189,9 @@ class AttncKernel:
     # fragments, and behind the last row nothing, so that a missing guard has something to do.
     SHAPES = ["--q-len 100 --kv-len 300 --heads 2 --kv-heads 1", "--q-len 1 --kv-len 1 --heads 1", "--q-len 200 --kv-len 200 --heads 1",
               *(f"--q-len {64 + 9 * i % 64 + 1} --kv-len {64 + 8 * (i // 2) + i % 2 + 1} --heads 1" for i in range(16)),
-              *(f"--q-len {n} --kv-len {n} --heads 1" for n in (129, 136, 150, 171, 192))]
+              *(f"--q-len {n} --kv-len {n} --heads 1" for n in (129, 136, 150, 171, 192)),
+              # Fewer keys than queries: with a causal mask rows and whole tiles of rows see none. More: several whole tiles.
+              *(f"--q-len {q} --kv-len {kv} --heads 1" for q, kv in ((200, 100), (130, 1), (192, 64), (64, 256), (128, 192)))]
 
     def __init__(self, attnc, name):
         spec, dtype, target, *parameters = name.split(":")
@@ -187,33 +201,95 @@ class AttncKernel:
         self.ptx = done.stdout
         checked = subprocess.run([attnc, "run", *self.command, "--device=emulator", "--check", "--q-len=16"], capture_output=True, text=True)
         self.outputs = re.findall(r"^(\w+) +[0-9.e+-]+ \(", checked.stdout, re.M)
-        self.cases = range(len(self.SHAPES))
+        self.cases = range(len(self.SHAPES) + 1) # the last is the first with all checks
 
     def run(self, path, folder, case):
         outputs = {name: os.path.join(folder, f"{name}.npy") for name in self.outputs}
+        thorough, case = case == len(self.SHAPES), case % len(self.SHAPES)
+        schedule = f"random:{case}" if case else "rr" # the order of the warps, at no cost
         command = [self.attnc, "run", *self.command, "--device=emulator", *self.SHAPES[case].split(), "--seed=5",
                    *(f"--output={name}={file}" for name, file in outputs.items())]
-        environment = {"ATTNC_EMU_PTX": path, "ATTNC_EMU_DEVICE": self.target, "ATTNC_EMU_DELIVERY": "all"}
-        return execute(command, environment, outputs.values(), 20)
+        environment = {"ATTNC_EMU_PTX": path, "ATTNC_EMU_DEVICE": self.target, "ATTNC_EMU_DELIVERY": "all", "ATTNC_EMU_SCHEDULE": schedule,
+                       "ATTNC_EMU_CHECKS": "2" if thorough else "1"}
+        return execute(command, environment, outputs.values(), 60)
 
 
 class PtxKernel:
-    """Any kernel, with the command line of ptx-emu."""
+    """Any kernel, with one command line of ptx-emu for each case."""
 
-    def __init__(self, tool, path, outputs, arguments):
-        self.name, self.tool, self.outputs, self.arguments = pathlib.Path(path).name, tool, outputs, arguments
+    def __init__(self, tool, path, outputs, runs, name=None):
+        self.name, self.tool, self.outputs, self.runs = name or pathlib.Path(path).name, tool, outputs, runs
         self.ptx = pathlib.Path(path).read_text()
-        self.entry = arguments[arguments.index("--kernel") + 1] if "--kernel" in arguments else None
-        self.cases = range(1)
+        self.entry = runs[0][runs[0].index("--kernel") + 1] if "--kernel" in runs[0] else None
+        self.cases = range(len(runs) + 1)
 
     def run(self, path, folder, case):
         outputs = [os.path.join(folder, f"{i}.npy") for i in range(len(self.outputs))]
-        arguments = []
-        for argument in self.arguments:
+        arguments, thorough, case = [], case == len(self.runs), case % len(self.runs)
+        for argument in self.runs[case]:
             for mine, theirs in zip(outputs, self.outputs):
                 argument = argument.replace(theirs, mine)
             arguments.append(argument)
-        return execute([self.tool, path, "--delivery", "all", *arguments], {}, outputs, 60)
+        schedule = ["--schedule", f"random:{case}"] if case else ["--thorough"] if thorough else []
+        return execute([self.tool, path, "--delivery", "all", *schedule, *arguments], {}, outputs, 60)
+
+
+class CudaKernels:
+    """Kernels of test/Emulator/cuda: source, target and command lines, with inputs in a folder that is given."""
+
+    def __init__(self, folder):
+        import numpy as np
+        self.folder, self.np, self.rng = folder, np, np.random.default_rng(7)
+        self.result = os.path.join(folder, "result.npy")
+
+    def array(self, name, values):
+        path = os.path.join(self.folder, f"{name}.npy")
+        self.np.save(path, values)
+        return path
+
+    def bf16(self, *shape): # the upper halves of singles
+        return (self.rng.standard_normal(shape).astype(self.np.float32).view(self.np.uint32) >> 16).astype(self.np.uint16)
+
+    def gemm(self, kernel):
+        # 0 to 7 tiles of 64 and one that is not whole: every way through the loops that nvcc unrolls.
+        for k in (320, 64, 128, 192, 256, 384, 448, 104, 63, 0):
+            a, b = (self.array(f"{x}{k}", self.bf16(64 * n, max(k, 64))) for x, n in (("a", 1), ("b", 2)))
+            yield ["--kernel", kernel, "--device", "sm_90a", "--grid", "2,1", "--block", "256", f"map:64,64:128:in:{a}", f"map:64,64:128:in:{b}",
+                   f"map:64,32:0:out:{self.result}:f32:64,128", f"i32:{k}"]
+
+    def pipeline(self):
+        for tiles in (5, 1, 2, 3, 4, 7, 0):
+            x = self.array(f"x{tiles}", self.rng.integers(-9, 9, (max(2 * 32 * tiles - 20, 32), 100)).astype(self.np.float32))
+            sums = self.array("zeros", self.np.zeros((2, 100), self.np.float32))
+            yield ["--kernel", "tmaColumnSums", "--device", "sm_90a", "--grid", "2,2", "--block", "160", f"map:32,64:0:in:{x}", f"i32:{tiles}", "i32:100",
+                   f"inout:{sums}:{self.result}"]
+
+    def cluster(self):
+        for tiles in (5, 1, 2, 3, 4, 6, 9, 0):
+            x = self.array(f"m{tiles}", self.rng.integers(-9, 9, (max(32 * tiles - 20, 32), 100)).astype(self.np.float32))
+            yield ["--kernel", "multicastSums", "--device", "sm_90a", "--grid", "4", "--cluster", "2", "--block", "160", f"map:16,64:0:in:{x}", f"i32:{tiles}",
+                   f"inout:{self.array('sums', self.np.zeros((4, 64), self.np.float32))}:{self.result}"]
+
+    def flash(self):
+        # The end of the rows in each quarter of a tile, which is what one instruction copies, in the first and in later
+        # tiles, and at every key of a fragment. Infinite values show who multiplies rows that should be zero or unseen.
+        sizes = [(200, 1), (200, 0), (1, 0), (10, 0), (20, 1), (40, 0), (58, 1), (64, 1), (84, 1), (100, 0), (128, 0), (193, 1), (250, 0)]
+        for n, causal in sizes + [(64 + 8 * (i // 2) + i % 2 + 1, 0) for i in range(16)]:
+            q, k, v = (self.bf16(1, n, 64) for _ in "qkv")
+            if n % 10 == 0 or n == 84:
+                v[0, 0, 3] = v[0, n - 1, 5] = 0x7f80
+            yield ["--kernel", "flash_bf16_64", "--grid", str((n + 63) // 64), "--block", "128", "--shared", str(5 * 64 * 128),
+                   *(f"in:{self.array(f'{name}{n}.{causal}', x)}" for name, x in zip("qkv", (q, k, v))), f"out:{self.result}:bf16:1,{n},64", f"i32:{n}", "f32:0.18", f"i32:{causal}"]
+
+    def kernels(self, tool, nvcc, wanted):
+        table = {"gemm_ss": ("hopper", "sm_90a", lambda: self.gemm("gemm_ss")), "gemm_rs": ("hopper", "sm_90a", lambda: self.gemm("gemm_rs")),
+                 "tmaColumnSums": ("pipeline", "sm_90a", self.pipeline), "multicastSums": ("cluster", "sm_90a", self.cluster), "flash_bf16_64": ("flash", "sm_80", self.flash)}
+        for name in wanted or table:
+            source, target, runs = table[name]
+            path = os.path.join(self.folder, f"{source}.ptx")
+            if not os.path.exists(path):
+                subprocess.run([nvcc, "-ptx", "-O3", "-std=c++17", "-DASSUME_BLOCK", f"-arch={target}", "-o", path, str(ROOT / "test/Emulator/cuda" / f"{source}.cu")], check=True)
+            yield PtxKernel(tool, path, [self.result], list(runs()), f"{source}:{name}")
 
 
 def rules():
@@ -223,9 +299,9 @@ def rules():
 
 
 def measure(kernel, options):
-    """Counts by verdict, and the survivors that no rule explains."""
+    """Counts by verdict; prints the survivors that no rule explains."""
     known = rules()
-    counts, unexplained = collections.Counter(), []
+    counts, explained = collections.Counter(), collections.defaultdict(list)
 
     def verdict(item):
         number, mutant = item
@@ -261,13 +337,17 @@ def measure(kernel, options):
         chosen = sample
     with concurrent.futures.ThreadPoolExecutor(max_workers=options.jobs) as pool:
         for mutant, state, detail in pool.map(verdict, enumerate(chosen)):
-            rule = next((name for name, *patterns in known if state == "survives" and
-                         all(p.search(t) for p, t in zip(patterns, (kernel.name, mutant.kind, mutant.text)))), None)
+            fits = [name for name, *patterns in known if all(p.search(t) for p, t in zip(patterns, (kernel.name, mutant.kind, mutant.text)))]
+            rule = fits[0] if fits and state == "survives" else None
             counts["harmless" if rule else state] += 1
-            if state == "survives" and not rule:
-                unexplained.append(mutant)
+            for name in fits:
+                explained[name].append((state, f"line {mutant.line}: {mutant.kind}: {mutant.text} {detail if state == 'flagged' else ''}"))
             if options.verbose or state == "survives" and not rule:
                 print(f"{kernel.name} line {mutant.line}: {mutant.kind}: {mutant.text}\n    {state} {detail if state != 'survives' else rule or ''}", flush=True)
+    for name, found in sorted(explained.items()) if options.explain else []:
+        print(f"{kernel.name}: {name}")
+        for state in ("survives", "wrong", "hangs", "flagged"):
+            print("".join(f"    {state} {text}\n" for verdict, text in found if verdict == state), end="", flush=True)
     total = sum(counts.values())
     print(f"{kernel.name}: {total} mutants: {counts['flagged']} flagged, {counts['wrong']} wrong results, {counts['hangs']} hang, "
           f"{counts['harmless']} harmless by a rule, {counts['survives']} unexplained", flush=True)
@@ -280,27 +360,41 @@ QUICK = ["causal:f16:sm_80", "full:f32:sm_90a"]
 
 def main():
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    runs = [[]]
+    for argument in sys.argv[split + 1:]:
+        runs.append([]) if argument == "--" else runs[-1].append(argument)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--jobs", type=int, default=2)
     common.add_argument("--quick", action="store_true", help="two kernels, and a sample of the mutants")
     common.add_argument("--verbose", action="store_true", help="print every mutant")
+    common.add_argument("--explain", action="store_true", help="list the mutants that each rule of mutations.md fits")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_subparsers(dest="mode", required=True)
     ours = modes.add_parser("attnc", parents=[common])
     ours.add_argument("attnc")
     ours.add_argument("--kernel", action="append", help="SPEC:DTYPE:TARGET[:PARAM=VALUE], may be repeated")
+    cuda = modes.add_parser("cuda", parents=[common])
+    cuda.add_argument("tool")
+    cuda.add_argument("--nvcc", default="nvcc")
+    cuda.add_argument("--kernel", action="append", help="gemm_ss, gemm_rs, tmaColumnSums, multicastSums or flash_bf16_64, may be repeated")
     theirs = modes.add_parser("ptx", parents=[common])
     theirs.add_argument("tool")
     theirs.add_argument("ptx")
     theirs.add_argument("--out", action="append", required=True, help="a result file that ptx-emu writes")
     options = parser.parse_args(sys.argv[1:split])
-    if options.mode == "ptx":
-        kernels = [PtxKernel(options.tool, options.ptx, options.out, sys.argv[split + 1:])]
-    else:
-        kernels = [AttncKernel(options.attnc, name) for name in options.kernel or (QUICK if options.quick else KERNELS)]
+    if options.mode == "cuda" and not shutil.which(options.nvcc):
+        print(f"mutate: not run, there is no {options.nvcc} here")
+        return 0
     total = collections.Counter()
-    for kernel in kernels:
-        total += measure(kernel, options)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.mode == "ptx":
+            kernels = [PtxKernel(options.tool, options.ptx, options.out, runs)]
+        elif options.mode == "cuda":
+            kernels = CudaKernels(folder).kernels(options.tool, options.nvcc, options.kernel)
+        else:
+            kernels = (AttncKernel(options.attnc, name) for name in options.kernel or (QUICK if options.quick else KERNELS))
+        for kernel in kernels:
+            total += measure(kernel, options)
     count = sum(total.values())
     noticed = count - total["survives"]
     print(f"mutate: {noticed} passed, {total['survives']} failed ({100 * noticed / max(count, 1):.1f} % of {count} noticed or harmless)")

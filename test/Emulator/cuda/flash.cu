@@ -43,6 +43,9 @@ __device__ void ldsmT(unsigned (&r)[4], unsigned address) {
 template <int D> __device__ unsigned chunk(int r, int c) { return (r * (D / 8) + (c ^ (r & 7))) * 16; }
 
 template <class T, int D> __device__ void copyTile(unsigned smem, const T *g, int row0, int rows) {
+#ifdef ASSUME_BLOCK // no code for threads that do not exist: mutants of it would tell nothing
+  __builtin_assume(threadIdx.x < 128);
+#endif
   for (int i = threadIdx.x; i < 64 * (D / 8); i += 128) {
     int r = i / (D / 8), c = i % (D / 8);
     int inside = row0 + r < rows ? 16 : 0;

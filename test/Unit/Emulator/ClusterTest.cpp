@@ -193,6 +193,10 @@ TEST_F(ClusterTest, BlocksMustHaveStartedAndNotEnded) {
   // A relaxed pair is enough to know that the other block has started.
   expectClean("barrier.cluster.arrive.relaxed.aligned; barrier.cluster.wait.aligned;\n" + write +
               meet);
+  // But not enough to know that it has finished: the store may still be on its way.
+  expectKind(meet + write +
+                 "barrier.cluster.arrive.relaxed.aligned; barrier.cluster.wait.aligned;\n",
+             "missing-cluster-barrier", "may end before");
   // The first block leaves while the second waits for global memory it wrote, then touches it.
   expectKind(std::string(meet) +
                  "setp.eq.u32 %p1, %r1, 0; @%p1 bra END; mov.u32 %r20, 0;\n"
@@ -263,6 +267,10 @@ TEST_F(ClusterTest, RemoteMbarrierArrival) {
   expectKind(
       remoteArrive("barrier.cluster.arrive.relaxed.aligned; barrier.cluster.wait.aligned;", arrive),
       "race", "initialization");
+  // Nor does a fence that was executed before it.
+  std::string early = remoteArrive(init, arrive), fence = "fence.mbarrier_init.release.cluster; ";
+  early.erase(early.find(fence), fence.size());
+  expectKind(fence + early, "race", "initialization");
   // A relaxed arrival does not order the store before it.
   expectKind(remoteArrive(init, "mbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [%r12];\n"),
              "race");
@@ -388,6 +396,14 @@ TEST_F(ClusterTest, Multicast) {
     // Linear bulk copies can be multicast as well: both halves of the input, to both.
   });
   expectKind(body("", "3"), "missing-cluster-barrier", "may not have started");
+  // The copy completes on the other block's mbarrier, which must be known to be initialized.
+  std::string relaxed = "barrier.cluster.arrive.relaxed.aligned; barrier.cluster.wait.aligned;\n";
+  expectKind(body(relaxed, "3"), "race",
+             "asynchronous completion on the mbarrier at shared address 0x1400");
+  underAllPolicies([&] {
+    std::string fenced = body(relaxed, "3"), init = "bar.sync 0;";
+    expectClean(fenced.insert(fenced.find(init), "fence.mbarrier_init.release.cluster; "));
+  });
   expectKind(body(meet, "7"), "invalid-operand", "multicast mask 0x7");
   // The other block's half never comes.
   expectKind(body(meet, "1"), "deadlock");

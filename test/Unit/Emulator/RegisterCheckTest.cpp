@@ -157,6 +157,45 @@ TEST_F(RegisterCheck, FenceAfterModification) {
   expectKind(bad.replace(bad.find("FENCE"), 5, ""), "missing-wgmma-fence", "'%f1'");
 }
 
+TEST_F(RegisterCheck, FenceAfterRead) {
+  std::string first =
+      std::string(zero) + zeroA + "setp.eq.u32 %p0, 0, 0;\n" + fence + wgmmaRS() + commit + wait0;
+  expectClean(first + wgmmaRS() + commit + wait0); // one shape on the same accumulators
+  expectKind(first + use + wgmma() + commit + wait0, "missing-wgmma-fence",
+             "'%f0' of this wgmma was read");
+  expectClean(first + use + fence + wgmma() + commit + wait0);
+  expectClean(first + "@!%p0 bra L; " + use + "L:" + fence + wgmma() + commit + wait0);
+  // On one of two ways only, and only where a thread takes it.
+  std::string sometimes =
+      first + "setp.ne.u32 %p2, 0, WHICH; @%p2 bra L; " + use + "L:" + wgmma() + commit + wait0;
+  std::string taken = sometimes, passed = sometimes;
+  expectKind(taken.replace(taken.find("WHICH"), 5, "0"), "missing-wgmma-fence", "was read");
+  expectClean(passed.replace(passed.find("WHICH"), 5, "1"));
+  // An A fragment that others only read has no order to keep.
+  expectClean(first + "add.u32 %r10, %a0, 1;\n" + wgmmaRS() + commit + wait0);
+}
+
+TEST_F(RegisterCheck, FenceBetweenKindsOfWgmma) {
+  std::string first =
+      std::string(zero) + zeroA + "setp.eq.u32 %p0, 0, 0;\n" + fence + wgmma() + commit + wait0;
+  std::string otherShape = "wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4m3 "
+                           "{%f0,%f1,%f2,%f3}, %rd0, %rd0, %p0, 1, 1;\n";
+  expectKind(first + otherShape + commit + wait0, "missing-wgmma-fence",
+             "'%f0' of this wgmma was an accumulator");
+  expectClean(first + fence + otherShape + commit + wait0);
+  // Half-precision accumulators are of the type of fragments.
+  std::string halves =
+                  "wgmma.mma_async.sync.aligned.m64n16k16.f16.f16.f16 {%a0,%a1,%a2,%a3}, %rd0, "
+                  "%rd0, %p0, 1, 1, 0, 0;\n",
+              begin = std::string(zero) + zeroA + "setp.eq.u32 %p0, 0, 0;\n" + fence;
+  expectKind(begin + halves + commit + wait0 + wgmmaRS() + commit + wait0, "missing-wgmma-fence",
+             "'%a0' of this wgmma was an accumulator");
+  expectClean(begin + halves + commit + wait0 + fence + wgmmaRS() + commit + wait0);
+  expectKind(begin + wgmmaRS() + commit + wait0 + halves + commit + wait0, "missing-wgmma-fence",
+             "'%a0' of this wgmma was in an A fragment");
+  expectClean(begin + wgmmaRS() + commit + wait0 + fence + halves + commit + wait0);
+}
+
 TEST_F(RegisterCheck, WarpgroupsActTogether) {
   std::string begin = std::string(zero) + "setp.eq.u32 %p0, 0, 0;\n" + fence;
   std::string end = std::string(commit) + wait0;
