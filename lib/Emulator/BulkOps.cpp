@@ -206,6 +206,16 @@ bool issueLoad(Warp &w, const Rec *r, int lane, BulkOp &op, uint64_t mbarrier, u
   unsigned agent = bulkAgent(w.member);
   uint32_t offset;
   Cta *owner = ownerOf(w, r, lane, where, offset, agent);
+  if (owner && owner != w.cta && (r->aux >> 12 & 1)) {
+    fault(w, r, lane, "invalid-operand",
+          "the destination is .shared::cta, but in block rank %u of the cluster", owner->rank);
+    return false;
+  }
+  if (owner == w.cta && op.kind == BulkOp::Peer && op.reduction < 0) {
+    fault(w, r, lane, "invalid-operand",
+          "a copy from .shared::cta to .shared::cluster must go to another block of the cluster");
+    return false;
+  }
   Cta *barOwner = owner ? ownerOf(w, r, lane, mbarrier, op.mbarrier, agent) : nullptr;
   if (!barOwner)
     return false;
@@ -236,13 +246,14 @@ bool issueLoad(Warp &w, const Rec *r, int lane, BulkOp &op, uint64_t mbarrier, u
   return true;
 }
 
+/// Single precision, which only global memory adds, loses subnormals there.
 void reduce(char *to, const char *from, uint32_t bytes, Type type, int op) {
   unsigned n = bitsOf(type) / 8;
   for (uint32_t i = 0; i < bytes; i += n) {
     uint64_t old = 0, v = 0;
     memcpy(&old, to + i, n);
     memcpy(&v, from + i, n);
-    v = combine(static_cast<AtomicOp>(op), type, old, v, 0);
+    v = combine(static_cast<AtomicOp>(op), type, old, v, 0, true);
     memcpy(to + i, &v, n);
   }
 }
@@ -503,7 +514,8 @@ bool checkCtaEnd(Cta &cta) {
 
 /// cp.async.bulk. ext: destination, source, size, mbarrier, multicast mask. aux: bulkKind in bits
 /// 0-1, reduction (AtomicOp + 1) in 2-7; bits 8.. say which operands are 64-bit (destination,
-/// source, mbarrier), bit 11 that there is a mask; aux2: type; imm: offsets of destination and
+/// source, mbarrier), bit 11 that there is a mask, bit 12 that
+/// the destination is .shared::cta; aux2: type; imm: offsets of destination and
 /// source, o[4]: of the mbarrier.
 const Rec *bulkCopy(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
