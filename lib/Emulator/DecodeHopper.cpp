@@ -115,25 +115,36 @@ uint32_t takeReduction(Decoder &d) {
   return static_cast<uint32_t>(list[op]) + 1;
 }
 
-/// Modifiers of bulk copies; returns bulkLoad, bulkStore or bulkPeer.
-unsigned takeBulkDirection(Decoder &d) {
+/// State spaces and completion of a bulk copy.
+struct BulkDirection {
+  unsigned kind; ///< bulkLoad, bulkStore or bulkPeer
+  bool own;      ///< the destination is .shared::cta, this block and no other
+};
+BulkDirection takeBulkDirection(Decoder &d) {
   d.mods->takeIf([](const std::string &m) { return m == "tile"; });
   if (d.mods->takeIf([](const std::string &m) {
         return m.compare(0, 6, "im2col") == 0 || m.compare(0, 4, "tile") == 0;
       }))
     d.fail("only tiled tensor copies are supported, not im2col or tile::gather4/scatter4");
-  d.mods->skipCacheHints();
-  if (d.mods->take("mbarrier::complete_tx::bytes")) {
-    bool cluster = d.mods->take("shared::cluster"), own = d.mods->take("shared::cta");
-    if (d.mods->take("global") && cluster != own)
-      return bulkLoad;
-    if (cluster && own)
-      return bulkPeer;
-    d.fail("unsupported direction of a bulk copy");
+  // The destination is written before the source.
+  std::vector<std::string> spaces;
+  for (const std::string &m : d.instr().mods)
+    if (m == "global" || m == "shared::cta" || m == "shared::cluster") {
+      spaces.push_back(m);
+      d.mods->take(m);
+    }
+  bool toBarrier = d.mods->take("mbarrier::complete_tx::bytes"),
+       toGroup = d.mods->take("bulk_group");
+  if (spaces.size() == 2 && toBarrier != toGroup) {
+    const std::string &to = spaces[0], &from = spaces[1];
+    if (toGroup && to == "global" && from == "shared::cta")
+      return {bulkStore, false};
+    if (toBarrier && to != "global" && from == "global")
+      return {bulkLoad, to == "shared::cta"};
+    if (toBarrier && to == "shared::cluster" && from == "shared::cta")
+      return {bulkPeer, false};
   }
-  if (!d.mods->take("bulk_group") || !d.mods->take("global") || !d.mods->take("shared::cta"))
-    d.fail("unsupported form of bulk copy");
-  return bulkStore;
+  d.fail("unsupported direction of a bulk copy");
 }
 
 /// Optional last operands: multicast mask, then cache policy. `at` is the first of them. Returns
@@ -156,8 +167,9 @@ void tensorForm(Decoder &d, uint32_t reduction) {
   if (rank < 0)
     d.fail("expects .1d to .5d");
   bool hinted = hasCacheHint(d), multicast = d.mods->take("multicast::cluster");
-  unsigned kind = takeBulkDirection(d);
-  if (kind == bulkPeer || (multicast && kind != bulkLoad))
+  auto [kind, own] = takeBulkDirection(d);
+  if (kind == bulkPeer || (multicast && (kind != bulkLoad || own)) ||
+      (reduction && kind != bulkStore))
     d.fail("unsupported form of tensor copy");
   size_t fixed = kind == bulkLoad ? 3 : 2;
   uint32_t mask = trailingOperands(d, fixed, multicast, hinted);
@@ -181,18 +193,21 @@ void tensorForm(Decoder &d, uint32_t reduction) {
   Rec &r = d.emit(tensorCopy);
   r.imm = staging.imm;
   r.aux = kind | reduction << 2 | uint32_t(shared.wide) << 8 | uint32_t(bar.wide) << 10 |
-          uint32_t(multicast) << 11;
+          uint32_t(multicast) << 11 | uint32_t(own) << 12;
   r.o[5] = shared.offset, r.o[6] = bar.offset, r.o[7] = static_cast<uint32_t>(rank) + 1;
   d.ext(r, places);
 }
 
-/// The types that the manual allows for each bulk reduction.
-bool reductionExists(AtomicOp op, Type t, unsigned kind) {
-  bool toGlobal = kind == bulkStore;
+/// Whether a reduction of a type exists: to global memory by bulk copies, to shared memory by bulk
+/// copies, and of registers.
+enum class Reducer { Global, Shared, Register };
+bool reductionExists(AtomicOp op, Type t, Reducer where) {
+  bool toGlobal = where == Reducer::Global;
   switch (op) {
   case AtomicOp::Add:
     return t == Type::U32 || t == Type::S32 || t == Type::U64 ||
-           (toGlobal && (isFloatType(t) && bitsOf(t) <= 64));
+           (where == Reducer::Register && t == Type::S64) ||
+           (toGlobal && (t == Type::F16 || t == Type::BF16 || t == Type::F32 || t == Type::F64));
   case AtomicOp::Min:
   case AtomicOp::Max:
     return t == Type::U32 || t == Type::S32 ||
@@ -206,12 +221,19 @@ bool reductionExists(AtomicOp op, Type t, unsigned kind) {
 }
 
 void bulkForm(Decoder &d, uint32_t reduction) {
-  bool hinted = hasCacheHint(d), multicast = d.mods->take("multicast::cluster");
-  unsigned kind = takeBulkDirection(d);
+  bool hinted = hasCacheHint(d), multicast = d.mods->take("multicast::cluster"),
+       noFlush = d.mods->take("noftz");
+  auto [kind, own] = takeBulkDirection(d);
   Type type = reduction ? needType(d) : Type::None;
-  if (reduction && !reductionExists(static_cast<AtomicOp>(reduction - 1), type, kind))
+  AtomicOp op = static_cast<AtomicOp>(reduction - 1);
+  bool halfSum = reduction && op == AtomicOp::Add && (type == Type::F16 || type == Type::BF16);
+  if (reduction &&
+      (kind == bulkLoad ||
+       !reductionExists(op, type, kind == bulkStore ? Reducer::Global : Reducer::Shared)))
     d.fail("unsupported type of a bulk reduction");
-  if (multicast && (kind != bulkLoad || reduction))
+  if (noFlush != halfSum)
+    d.fail(halfSum ? "sums of half precision need .noftz" : "has no .noftz");
+  if ((multicast && (kind != bulkLoad || reduction || own)) || (hinted && kind == bulkPeer))
     d.fail("unsupported form of bulk copy");
   uint32_t mask = trailingOperands(d, kind == bulkStore ? 3 : 4, multicast, hinted);
   Rec to, from;
@@ -225,7 +247,7 @@ void bulkForm(Decoder &d, uint32_t reduction) {
   r.o[4] = bar.offset;
   r.imm = static_cast<uint32_t>(to.imm) | from.imm << 32;
   r.aux = kind | reduction << 2 | (to.aux >> 16 & 1) << 8 | (from.aux >> 16 & 1) << 9 |
-          uint32_t(bar.wide) << 10 | uint32_t(multicast) << 11;
+          uint32_t(bar.wide) << 10 | uint32_t(multicast) << 11 | uint32_t(own) << 12;
   r.aux2 = static_cast<uint32_t>(type);
   d.ext(r, {to.o[0], from.o[0], size, bar.place, mask});
 }
@@ -380,14 +402,16 @@ bool decodeBulk(Decoder &d) {
   if (!d.mods->take("bulk"))
     return false;
   uint32_t reduction = d.mods->take("reduce") ? takeReduction(d) : 0;
-  d.mods->take("noftz");
   if (d.mods->take("commit_group")) {
+    d.expectOperands(0, 0);
     d.emit(bulkCommit);
     return true;
   }
   if (d.mods->take("wait_group")) {
     bool read = d.mods->take("read");
     d.expectOperands(1, 1);
+    if (d.operand(0).kind != Operand::Imm)
+      d.fail("expects a constant number of groups");
     Rec &r = d.emit(bulkWait);
     r.imm = static_cast<uint64_t>(d.operand(0).imm);
     r.aux = read;
@@ -448,9 +472,12 @@ bool decodeStoreAsync(Decoder &d) {
   if (!d.mods->take("async"))
     return false;
   bool reduction = d.instr().opcode == "red";
-  d.mods->takeOneOf({"weak", "relaxed"});
-  d.mods->take("cluster");
-  d.mods->take("shared::cluster");
+  if (reduction && (!d.mods->take("relaxed") || !d.mods->take("cluster")))
+    d.fail("expects .relaxed.cluster");
+  if (!reduction)
+    d.mods->take("weak");
+  int space = reduction ? d.mods->takeOneOf({"shared::cluster"})
+                        : d.mods->takeOneOf({"shared::cluster", "shared::cta", "shared"});
   if (!d.mods->take("mbarrier::complete_tx::bytes"))
     d.fail("expects .mbarrier::complete_tx::bytes");
   uint32_t op = reduction ? takeReduction(d) : 0;
@@ -458,16 +485,17 @@ bool decodeStoreAsync(Decoder &d) {
   unsigned count = vector < 0 ? 1 : vector ? 4 : 2;
   Type type = needType(d);
   unsigned bytes = bitsOf(type) / 8;
-  if (bytes != 4 && bytes != 8)
+  if ((bytes != 4 && bytes != 8) || type == Type::F16x2 || type == Type::BF16x2)
     d.fail("expects a type of 32 or 64 bits");
   if (count * bytes > 16)
     d.fail("accesses wider than 16 bytes do not exist");
-  if (reduction && !reductionExists(static_cast<AtomicOp>(op - 1), type, bulkPeer))
+  if (reduction && !reductionExists(static_cast<AtomicOp>(op - 1), type, Reducer::Register))
     d.fail("unsupported type of red.async");
   d.expectOperands(3, 3);
   Rec to, bar;
-  d.address(to, d.operand(0), Space::Shared);
-  d.address(bar, d.operand(2), Space::Shared);
+  Space addressed = space < 0 ? Space::Generic : Space::Shared;
+  d.address(to, d.operand(0), addressed);
+  d.address(bar, d.operand(2), addressed);
   std::vector<uint32_t> places = {to.o[0], bar.o[0]};
   const Operand &data = d.operand(1);
   if ((data.kind == Operand::Vector) != (count > 1) || (count > 1 && data.elems.size() != count))
@@ -476,7 +504,8 @@ bool decodeStoreAsync(Decoder &d) {
     places.push_back(d.use(count > 1 ? data.elems[i] : data, type));
   Rec &r = d.emit(storeAsync);
   r.imm = static_cast<uint32_t>(to.imm) | bar.imm << 32;
-  r.aux = bytes | count << 8 | (to.aux & 1u << 16) | (bar.aux & 1u << 16) << 1;
+  r.aux = bytes | count << 8 | (to.aux & 1u << 16) | (bar.aux & 1u << 16) << 1 |
+          uint32_t(space < 0) << 18 | uint32_t(space > 0) << 19;
   r.aux2 = op | static_cast<uint32_t>(type) << 8;
   if (!reduction)
     r.aux2 = 0;

@@ -4,7 +4,7 @@
 // the PTX manual, written out per shape here (the emulator uses one general rule), multiplied, and
 // the result gathered and compared with a naive product. Integers make every type exact, so a
 // single misplaced element shows.
-#include "EmulatorTest.h"
+#include "FormGrid.h"
 #include "Oracle.h"
 
 #include <algorithm>
@@ -253,34 +253,6 @@ static std::vector<Shape> allShapes() {
   return v;
 }
 INSTANTIATE_TEST_SUITE_P(All, Mma, ::testing::ValuesIn(allShapes()));
-
-/// Which of `instructions` ptxas assembles, one kernel each; empty where there is no ptxas.
-static std::vector<bool> assembled(const std::string &header, const std::string &declarations,
-                                   const std::string &target,
-                                   const std::vector<std::string> &instructions) {
-  if (std::system("ptxas --version >/dev/null 2>&1") != 0)
-    return {};
-  std::string path = ::testing::TempDir() + "attnc_emu_grid_" + std::to_string(getpid());
-  {
-    std::ofstream out(path + ".ptx");
-    out << header; // three lines
-    for (size_t i = 0; i < instructions.size(); ++i)
-      out << ".visible .entry k" << i << "() { " << declarations << " " << instructions[i]
-          << " ret; }\n";
-  }
-  std::vector<bool> ok(instructions.size(), true);
-  std::string command =
-      "ptxas -O0 -arch=" + target + " -o /dev/null " + path + ".ptx >" + path + ".log 2>&1";
-  bool refused = std::system(command.c_str()) != 0, named = false;
-  std::ifstream log(path + ".log");
-  for (std::string line; std::getline(log, line);)
-    if (size_t at = line.find(", line "); at != line.npos && line.find("error") != line.npos)
-      ok.at(std::stoul(line.substr(at + 7)) - 4) = false, named = true;
-  EXPECT_EQ(refused, named) << "ptxas failed without naming an instruction";
-  remove((path + ".ptx").c_str());
-  remove((path + ".log").c_str());
-  return ok;
-}
 
 /// Probes of the decoder: an instruction that is accepted must be among those tested, and real.
 class Coverage : public EmulatorTest {
