@@ -357,9 +357,9 @@ ATTNC_EMU_EXPORT CUresult cuTensorMapEncodeTiled(void *map, int dataType, unsign
                                                  const unsigned long long *strides,
                                                  const unsigned *box,
                                                  const unsigned *elementStrides, int interleave,
-                                                 int swizzle, int, int fill) {
+                                                 int swizzle, int promotion, int fill) {
   if (!map || !dims || !box || !elementStrides || (rank > 1 && !strides) ||
-      reinterpret_cast<uintptr_t>(map) % 64)
+      reinterpret_cast<uintptr_t>(map) % 64 || promotion < 0 || promotion > 3)
     return invalidValue;
   uint64_t d[5] = {}, s[4] = {};
   for (unsigned i = 0; i < rank && i < 5; ++i) {
@@ -367,11 +367,15 @@ ATTNC_EMU_EXPORT CUresult cuTensorMapEncodeTiled(void *map, int dataType, unsign
     if (i)
       s[i - 1] = strides[i - 1];
   }
+  State &state0 = state();
+  if (!state0.initialized)
+    return notInitialized;
   TensorMap result;
   std::string why = encodeTiled(result, dataType, rank, reinterpret_cast<uint64_t>(address), d, s,
                                 box, elementStrides, interleave, swizzle, fill);
+  if (state0.machine->profile().major < 9)
+    why = "the device needs compute capability 9.0";
   if (!why.empty()) {
-    State &state0 = state();
     std::lock_guard<std::mutex> guard(state0.lock);
     publishReport(state0, "ptx emulator: cuTensorMapEncodeTiled: " + why + "\n");
     return invalidValue;
