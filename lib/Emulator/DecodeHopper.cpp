@@ -15,40 +15,58 @@ struct SharedOperand {
   uint32_t place;
   uint32_t offset;
   bool wide;
+  bool generic = false;
+  /// As the handlers of mbarriers want it in aux2.
+  uint32_t flags() const { return uint32_t(wide) | uint32_t(generic) << 1; }
 };
-SharedOperand sharedOperand(Decoder &d, const Operand &o) {
+SharedOperand sharedOperand(Decoder &d, const Operand &o, bool generic = false) {
   Rec staging;
-  d.address(staging, o, Space::Shared);
-  return {staging.o[0], static_cast<uint32_t>(staging.imm), (staging.aux >> 16 & 1) != 0};
+  d.address(staging, o, generic ? Space::Generic : Space::Shared);
+  return {staging.o[0], static_cast<uint32_t>(staging.imm), (staging.aux >> 16 & 1) != 0, generic};
 }
 
-/// Returns mbarRelaxed or 0.
-uint32_t takeScopes(Decoder &d) {
-  bool relaxed = d.mods->takeOneOf({"relaxed", "release", "acquire"}) == 0;
-  d.mods->takeOneOf({"cta", "cluster"});
-  d.mods->takeOneOf({"shared", "shared::cta", "shared::cluster"});
+/// Ordering, scope, state space and type of an mbarrier instruction.
+struct MbarrierModifiers {
+  uint32_t relaxed = 0; ///< mbarRelaxed or 0
+  bool generic = false, cluster = false;
+};
+/// `strong` is the ordering besides .relaxed that the instruction has, or null. Ordering and scope
+/// come together or not at all.
+MbarrierModifiers takeMbarrierModifiers(Decoder &d, const char *strong, bool mayBeRelaxed = true,
+                                        bool mayBeCluster = true) {
+  MbarrierModifiers m;
+  bool relaxed = mayBeRelaxed && d.mods->take("relaxed"), ordered = strong && d.mods->take(strong);
+  int scope = d.mods->takeOneOf({"cta", "cluster"});
+  if ((relaxed || ordered) != (scope >= 0) || (scope == 1 && !mayBeCluster))
+    d.fail("expects an ordering and a scope, or neither");
+  int space = d.mods->takeOneOf({"shared", "shared::cta", "shared::cluster"});
+  m.generic = space < 0;
+  m.cluster = space == 2;
+  m.relaxed = relaxed ? mbarRelaxed : 0;
   if (d.mods->takeType() != Type::B64)
     d.fail("expects .b64");
-  return relaxed ? mbarRelaxed : 0;
+  return m;
 }
 
 void mbarrierArriveForm(Decoder &d, bool drop) {
   uint32_t aux = drop ? mbarDrop : 0;
-  aux |= d.mods->take("expect_tx") ? mbarExpectTx : 0;
-  aux |= d.mods->take("noComplete") ? mbarNoComplete : 0;
-  aux |= takeScopes(d);
-  bool hasState = d.operandCount() && d.operand(0).kind != Operand::Address;
-  size_t at = hasState ? 1 : 0;
-  d.expectOperands(at + 1, at + 2);
-  SharedOperand where = sharedOperand(d, d.operand(at));
+  bool expectTx = d.mods->take("expect_tx"), noComplete = d.mods->take("noComplete");
+  aux |= (expectTx ? mbarExpectTx : 0) | (noComplete ? mbarNoComplete : 0);
+  MbarrierModifiers m = takeMbarrierModifiers(d, "release", !noComplete, !noComplete);
+  aux |= m.relaxed;
+  d.expectOperands(expectTx || noComplete ? 3 : 2, 3);
+  if (noComplete && (expectTx || m.cluster))
+    d.fail("unsupported form of mbarrier");
+  bool hasState = d.operand(0).kind != Operand::Sink;
+  if (hasState && m.cluster)
+    d.fail("an arrival at .shared::cluster gives no state");
+  SharedOperand where = sharedOperand(d, d.operand(1), m.generic);
   uint32_t count = 0, state = 0;
-  if (d.operandCount() > at + 1) {
-    count = d.use(d.operand(at + 1), Type::U32);
-    aux |= aux & mbarExpectTx ? 0 : mbarCount;
-  } else if (aux & mbarExpectTx) {
-    d.fail("expects the number of bytes");
+  if (d.operandCount() > 2) {
+    count = d.use(d.operand(2), Type::U32);
+    aux |= expectTx ? 0 : mbarCount;
   }
-  if (hasState && d.operand(0).kind != Operand::Sink) {
+  if (hasState) {
     state = d.def(d.operand(0), Type::B64);
     aux |= mbarState;
   }
@@ -56,35 +74,35 @@ void mbarrierArriveForm(Decoder &d, bool drop) {
   r.o[0] = where.place, r.o[1] = count, r.o[2] = state;
   r.imm = where.offset;
   r.aux = aux;
-  r.aux2 = where.wide;
+  r.aux2 = where.flags();
 }
 
 void mbarrier(Decoder &d) {
-  static constexpr const char *names[] = {"init",        "inval",     "arrive",
-                                          "arrive_drop", "expect_tx", "complete_tx",
-                                          "test_wait",   "try_wait",  "pending_count"};
   // .arrive.expect_tx carries two of the names; arrive must win.
-  int op = d.mods->takeOneOf(
-      {names[0], names[1], names[2], names[3], names[4], names[5], names[6], names[7], names[8]});
+  int op = d.mods->takeOneOf({"init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx",
+                              "test_wait", "try_wait", "pending_count"});
   if (op < 0)
     d.fail("unsupported form of mbarrier");
   if (op == 2 || op == 3)
     return mbarrierArriveForm(d, op == 3);
-  bool parity = d.mods->take("parity");
   if (op == 8) {
     if (d.mods->takeType() != Type::B64)
       d.fail("expects .b64");
+    d.expectOperands(2, 2);
     uint32_t state = d.use(d.operand(1), Type::B64), dst = d.def(d.operand(0), Type::U32);
     Rec &r = d.emit(mbarrierPendingCount);
     r.o[0] = dst, r.o[1] = state;
     return;
   }
-  uint32_t relaxed = takeScopes(d);
-  bool wait = op >= 6;
-  SharedOperand where = sharedOperand(d, d.operand(wait ? 1 : 0));
+  bool wait = op >= 6, bytes = op == 4 || op == 5;
+  bool parity = wait && d.mods->take("parity");
+  MbarrierModifiers m = takeMbarrierModifiers(d, wait ? "acquire" : nullptr, wait || bytes);
+  if (m.cluster && !bytes)
+    d.fail("does not exist for .shared::cluster");
+  SharedOperand where = sharedOperand(d, d.operand(wait ? 1 : 0), m.generic);
   uint32_t value = 0, p = 0;
   if (wait) {
-    d.expectOperands(3, 4);
+    d.expectOperands(3, op == 7 ? 4 : 3); // try_wait may have a time limit
     value = d.use(d.operand(2), parity ? Type::U32 : Type::B64);
     if (d.operandCount() == 4)
       d.use(d.operand(3), Type::U32);
@@ -100,8 +118,8 @@ void mbarrier(Decoder &d) {
                             : mbarrierTx);
   r.o[0] = where.place, r.o[1] = value, r.o[2] = p;
   r.imm = where.offset;
-  r.aux = wait ? (parity ? mbarParity : 0) | (op == 7 ? mbarTry : 0) | relaxed : op == 5;
-  r.aux2 = where.wide;
+  r.aux = wait ? (parity ? mbarParity : 0) | (op == 7 ? mbarTry : 0) | m.relaxed : op == 5;
+  r.aux2 = where.flags();
   r.counter = d.newCounter();
 }
 
@@ -387,11 +405,11 @@ bool decodeBulk(Decoder &d) {
     if (!d.mods->take("arrive"))
       d.fail("expects cp.async.mbarrier.arrive");
     bool noinc = d.mods->take("noinc");
-    d.mods->takeOneOf({"shared", "shared::cta"});
+    bool generic = d.mods->takeOneOf({"shared", "shared::cta"}) < 0;
     if (d.mods->takeType() != Type::B64)
       d.fail("expects .b64");
     d.expectOperands(1, 1);
-    SharedOperand where = sharedOperand(d, d.operand(0));
+    SharedOperand where = sharedOperand(d, d.operand(0), generic);
     Rec &r = d.emit(cpAsyncMbarrierArrive);
     r.o[0] = where.place;
     r.imm = where.offset;

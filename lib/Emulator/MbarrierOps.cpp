@@ -30,8 +30,16 @@ struct Found {
   uint32_t offset = 0;
 };
 
+/// False after a report: a generic address (aux2 bit 1) that is not one of shared memory.
+bool isShared(Warp &w, const Rec *r, int lane) {
+  uint64_t a = r->aux2 & 2 ? place<uint64_t>(w, r->o[0])[lane] + r->imm : 0;
+  return !(r->aux2 & 2) || genericToShared(w, r, lane, a);
+}
+
 Found find(Warp &w, const Rec *r, int lane, const char *what, bool remote = false) {
   Found f;
+  if (!isShared(w, r, lane))
+    return f;
   uint32_t a = addressOf(w, r, lane);
   f.owner = ownerOf(w, r, lane, a, f.offset, warpAgent(w.member));
   if (!f.owner)
@@ -67,6 +75,16 @@ Found find(Warp &w, const Rec *r, int lane, const char *what, bool remote = fals
   return f;
 }
 
+/// False after a report: more bytes are expected, or came too early, than an mbarrier can count.
+bool inRange(Warp &w, const Rec *r, int lane, const Mbarrier &b) {
+  constexpr int64_t limit = (1 << 20) - 1;
+  if (b.tx <= limit && b.tx >= -limit)
+    return true;
+  fault(w, r, lane, "mbarrier-overflow",
+        "the mbarrier would wait for %" PRId64 " bytes; it counts to 2^20 - 1", b.tx);
+  return false;
+}
+
 void completeIfDone(Cta &cta, Mbarrier &b) {
   if (b.pending != 0 || b.tx != 0)
     return;
@@ -95,6 +113,8 @@ void completeTx(Cta &cta, Mbarrier &b, int64_t bytes) {
 const Rec *mbarrierInit(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
+    if (!isShared(w, r, l))
+      return nullptr;
     uint32_t a = addressOf(w, r, l), count = place<uint32_t>(w, r->o[1])[l];
     if (!sharedObject(*w.cta, w, r, l, a, 8))
       return nullptr;
@@ -151,6 +171,12 @@ const Rec *mbarrierArrive(Warp &w, const Rec *r) {
       return fault(w, r, l, "mbarrier-overflow",
                    "%d arrivals at the mbarrier at %s, which expects only %d more in phase %u",
                    count, describeShared(*f.owner, w, f.offset).c_str(), b->pending, b->phase);
+    if ((r->aux & mbarNoComplete) && count == b->pending && b->tx == 0)
+      return fault(w, r, l, "mbarrier-phase",
+                   "arrive.noComplete completes phase %u of the mbarrier at %s", b->phase,
+                   describeShared(*f.owner, w, f.offset).c_str());
+    if (!inRange(w, r, l, *b))
+      return nullptr;
     if (!(r->aux & mbarRelaxed) && b != joined)
       clocks.joinInto(w.member, b->clock);
     joined = b;
@@ -172,10 +198,11 @@ const Rec *mbarrierTx(Warp &w, const Rec *r) {
     if (!b)
       return nullptr;
     uint32_t bytes = place<uint32_t>(w, r->o[1])[l];
+    b->tx += r->aux ? -int64_t(bytes) : int64_t(bytes);
+    if (!inRange(w, r, l, *b))
+      return nullptr;
     if (r->aux)
-      completeTx(*f.owner, *b, bytes);
-    else
-      b->tx += bytes;
+      completeIfDone(*f.owner, *b);
   }
   return r + 1;
 }
