@@ -448,28 +448,35 @@ bool decodeBulk(Decoder &d) {
 /// fence.proxy.* and fence.mbarrier_init; false when the instruction is an ordinary fence.
 bool decodeProxyFence(Decoder &d) {
   if (d.mods->take("mbarrier_init")) {
-    d.mods->take("release");
-    d.mods->take("cluster");
+    if (!d.mods->take("release") || !d.mods->take("cluster"))
+      d.fail("expects .release.cluster");
+    d.expectOperands(0, 0);
     d.emit(mbarrierInitFence);
     return true;
   }
-  if (d.mods->take("proxy")) {
-    int kind = d.mods->takeOneOf({"async", "alias", "tensormap::generic"});
-    if (kind < 0)
-      d.fail("unsupported proxy");
-    bool async = kind == 0;
-    if (kind == 2 && d.operandCount() == 2) {
-      d.use(d.operand(1), Type::U32);
-      Rec unused;
-      d.address(unused, d.operand(0), Space::Generic);
-    }
+  if (!d.mods->take("proxy"))
+    return false;
+  int kind = d.mods->takeOneOf({"async", "alias", "tensormap::generic"});
+  if (kind < 0 || (kind != 1 && d.instr().opcode == "membar"))
+    d.fail("unsupported proxy");
+  if (kind == 0)
     d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"});
-    d.mods->takeOneOf({"release", "acquire"});
-    d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
-    d.emit(async ? proxyFence : nothing);
-    return true;
+  bool acquire = false;
+  if (kind == 2) {
+    int order = d.mods->takeOneOf({"release", "acquire"});
+    if (order < 0 || d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"}) < 0)
+      d.fail("expects .release or .acquire and a scope");
+    acquire = order == 1;
   }
-  return false;
+  d.expectOperands(acquire ? 2 : 0, acquire ? 2 : 0);
+  if (acquire) {
+    if (d.operand(1).kind != Operand::Imm || d.operand(1).imm != 128)
+      d.fail("acquires the 128 bytes of a tensor map");
+    Rec unused;
+    d.address(unused, d.operand(0), Space::Generic);
+  }
+  d.emit(kind == 0 ? proxyFence : nothing);
+  return true;
 }
 
 /// barrier.cluster.{arrive,wait}
@@ -539,6 +546,7 @@ void addHopperOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["griddepcontrol"] = [](Decoder &d) {
     if (d.mods->takeOneOf({"wait", "launch_dependents"}) < 0)
       d.fail("expects .wait or .launch_dependents");
+    d.expectOperands(0, 0);
     d.emit(nothing); // grids run one after another
   };
 }

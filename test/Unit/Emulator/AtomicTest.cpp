@@ -315,6 +315,22 @@ TEST_F(Atomics, ExactlyTheFormsThatExist) {
         EXPECT_EQ(accepted, exists) << form;
         list.push_back({form, text, accepted});
       }
+  for (std::string opcode : {"atom", "red"})
+    for (std::string space : {".global", ".shared", ""})
+      for (std::string hint : {"", ".L2::cache_hint", ".L2::128B", ".L1::evict_last", ".ca"})
+        for (std::string policy : {"", ", %d1"}) {
+          std::string form = opcode + space + ".add" + hint + ".u32" + policy,
+                      text = ".visible .entry k" + std::to_string(list.size()) + "() {\n" +
+                             registers + opcode + space + ".add" + hint + ".u32" +
+                             (opcode == "atom" ? " %r1," : "") + " [%a0], %r2" + policy +
+                             ";\nret;\n}\n";
+          bool exists = hint.empty()
+                            ? policy.empty()
+                            : hint == ".L2::cache_hint" && !policy.empty() && space != ".shared";
+          bool accepted = accepts(header + text);
+          EXPECT_EQ(accepted, exists) << form;
+          list.push_back({form, text, accepted});
+        }
   if (std::system("ptxas --version >/dev/null 2>&1") != 0)
     return;
   std::string text = header;

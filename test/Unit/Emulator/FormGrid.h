@@ -94,7 +94,7 @@ protected:
     return ".version 9.0\n.target " + machine.profile().name + "\n.address_size 64\n";
   }
   std::string declarations =
-      ".reg .b16 %h<40>; .reg .b32 %r<40>; .reg .b64 %d<40>; .reg .b128 %q<8>; .reg .pred %p<8>;";
+      ".reg .b16 %h<40>; .reg .b32 %r<40>; .reg .b64 %d<40>; .reg .b128 %q<16>; .reg .pred %p<8>;";
 };
 
 } // namespace attnc::emu::test
