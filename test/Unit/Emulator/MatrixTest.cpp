@@ -270,14 +270,18 @@ protected:
       return false;
     }
   }
-  /// `tested` are opcodes with modifiers; each must be accepted, and no other of `grid`.
-  void expectExactly(const std::vector<std::string> &grid, const std::set<std::string> &tested) {
+  /// `tested` are opcodes with modifiers; each must be accepted, and no other of `grid`. ptxas must
+  /// know no more than those and the ones of which `notYet` is true.
+  void expectExactly(const std::vector<std::string> &grid, const std::set<std::string> &tested,
+                     const std::function<bool(const std::string &)> &notYet) {
     std::set<std::string> found;
     std::vector<bool> real = assembled(header, declarations, "sm_120a", grid);
     for (size_t i = 0; i < grid.size(); ++i) {
-      if (!accepts(grid[i]))
-        continue;
       std::string name = grid[i].substr(0, grid[i].find(' '));
+      if (!accepts(grid[i])) {
+        EXPECT_TRUE(real.empty() || !real[i] || notYet(name)) << name << " exists, but is refused";
+        continue;
+      }
       found.insert(name);
       EXPECT_TRUE(tested.count(name)) << name << " is accepted, but has no test";
       EXPECT_TRUE(real.empty() || real[i]) << name << " is accepted, but ptxas refuses it";
@@ -313,7 +317,10 @@ TEST_F(Coverage, EveryMmaHasACase) {
                                registerList("%r", 10, halves) + ", " +
                                registerList("%r", 20, accumulator(c)) + ";");
               }
-  expectExactly(grid, tested);
+  // ptxas knows a shape of tf32 that the manual does not have.
+  expectExactly(grid, tested, [](const std::string &name) {
+    return name == "mma.sync.aligned.m16n8k16.row.col.f32.tf32.tf32.f32";
+  });
 }
 
 static const char *const matrixSpaces[] = {".shared", ".shared::cta", ""};
@@ -344,7 +351,9 @@ TEST_F(Coverage, EveryMatrixMoveHasACase) {
                                space + type + " " +
                                (opcode == "ldmatrix" ? list + ", [%a];" : "[%a], " + list + ";"));
               }
-  expectExactly(grid, tested);
+  // Eight bits and less, of sm_100 and sm_120.
+  expectExactly(grid, tested,
+                [](const std::string &name) { return name.find(".b8") != name.npos; });
 }
 
 class MatrixMove : public EmulatorTest {
