@@ -271,19 +271,23 @@ void bulkForm(Decoder &d, uint32_t reduction) {
 }
 
 void wgmma(Decoder &d) {
-  d.mods->take("sync");
-  d.mods->take("aligned");
+  if (!d.mods->take("sync") || !d.mods->take("aligned"))
+    d.fail("expects .sync.aligned");
   if (d.mods->take("fence")) {
+    d.expectOperands(0, 0);
     d.flowInstr().role = FlowInstr::WgmmaFence;
     d.emit(wgmmaFence);
     return;
   }
   if (d.mods->take("commit_group")) {
+    d.expectOperands(0, 0);
     d.emit(wgmmaCommit);
     return;
   }
   if (d.mods->take("wait_group")) {
     d.expectOperands(1, 1);
+    if (d.operand(0).kind != Operand::Imm)
+      d.fail("expects a constant number of groups");
     if (d.operand(0).imm == 0)
       d.flowInstr().role = FlowInstr::WgmmaWaitAll;
     d.emit(wgmmaWait).imm = static_cast<uint64_t>(d.operand(0).imm);
@@ -368,9 +372,10 @@ void setMaxNReg(Decoder &d) {
   bool inc = d.mods->take("inc");
   if (!inc && !d.mods->take("dec"))
     d.fail("expects .inc or .dec");
-  d.mods->take("sync");
-  d.mods->take("aligned");
-  needType(d);
+  if (!d.mods->take("sync") || !d.mods->take("aligned"))
+    d.fail("expects .sync.aligned");
+  if (needType(d) != Type::U32)
+    d.fail("expects .u32");
   d.expectOperands(1, 1);
   int64_t n = d.operand(0).imm;
   if (d.operand(0).kind != Operand::Imm || n < 24 || n > 256 || n % 8)
@@ -436,8 +441,16 @@ bool decodeBulk(Decoder &d) {
     return true;
   }
   if (d.mods->take("prefetch")) {
-    while (d.mods->takeIf([](const std::string &) { return true; })) {
+    bool tensor = d.mods->take("tensor");
+    if (tensor) {
+      d.mods->take("tile");
+      if (d.mods->takeOneOf({"1d", "2d", "3d", "4d", "5d"}) < 0)
+        d.fail("expects .1d to .5d");
     }
+    size_t n = (tensor ? 1 : 2) + size_t(hasCacheHint(d));
+    if (!d.mods->take("L2") || !d.mods->take("global"))
+      d.fail("expects .L2.global");
+    d.expectOperands(n, n);
     d.emit(nothing);
     return true;
   }

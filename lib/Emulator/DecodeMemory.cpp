@@ -9,6 +9,7 @@
 #include "Forms.h"
 
 #include <cstring>
+#include <map>
 
 namespace attnc::emu {
 namespace {
@@ -362,10 +363,53 @@ void fence(Decoder &d) {
   d.emit(memoryFence).aux = scope > 0;
 }
 
-/// Hints: operands are checked to be registers or addresses by the reader, nothing is executed.
-void hint(Decoder &d) {
-  while (d.mods->takeIf([](const std::string &) { return true; })) {
+/// Hints and policies as they are spelled, with the number of their operands; nothing comes of them
+/// but errors.
+const std::map<std::string, std::pair<unsigned, unsigned>> &hintForms() {
+  static const auto forms = [] {
+    std::map<std::string, std::pair<unsigned, unsigned>> m;
+    for (std::string space : {"", ".global", ".local"})
+      for (std::string level : {".L1", ".L2"})
+        m["prefetch" + space + level] = {1, 1};
+    for (std::string space : {"", ".global"}) {
+      for (std::string level : {".L2::evict_last", ".L2::evict_normal"})
+        m["prefetch" + space + level] = {1, 1};
+      m["applypriority" + space + ".L2::evict_normal"] = m["discard" + space + ".L2"] = {2, 2};
+    }
+    for (std::string space : {"", ".const", ".param"})
+      m["prefetch" + space + ".tensormap"] = {1, 1};
+    m["prefetchu.L1"] = m["nanosleep.u32"] = m["pmevent"] = m["pmevent.mask"] = {1, 1};
+    for (std::string first : {"last", "normal", "first", "unchanged"})
+      for (std::string second : {"", ".L2::evict_first", ".L2::evict_unchanged"}) {
+        std::string rest = ".L2::evict_" + first + second + ".b64";
+        m["createpolicy.fractional" + rest] = {second.empty() ? 1 : 2, 2};
+        m["createpolicy.range" + rest] = m["createpolicy.range.global" + rest] = {4, 4};
+      }
+    m["createpolicy.cvt.L2.b64"] = {2, 2};
+    return m;
+  }();
+  return forms;
+}
+void takeHint(Decoder &d) {
+  std::string form = d.instr().opcode;
+  for (const std::string &m : d.instr().mods) {
+    form += "." + m;
+    d.mods->take(m);
   }
+  auto it = hintForms().find(form);
+  if (it == hintForms().end())
+    d.fail("unsupported form of " + d.instr().opcode);
+  d.expectOperands(it->second.first, it->second.second);
+}
+
+void hint(Decoder &d) {
+  takeHint(d);
+  const std::string &op = d.instr().opcode;
+  const Operand &last = d.operand(d.operandCount() - 1);
+  if ((op == "applypriority" || op == "discard") && (last.kind != Operand::Imm || last.imm != 128))
+    d.fail("is for 128 bytes");
+  if (op == "pmevent" && last.kind != Operand::Imm)
+    d.fail("expects a constant");
   d.emit(nothing);
 }
 
@@ -376,8 +420,7 @@ const Rec *zeroPolicy(Warp &w, const Rec *r) {
   return r + 1;
 }
 void createPolicy(Decoder &d) {
-  while (d.mods->takeIf([](const std::string &) { return true; })) {
-  }
+  takeHint(d);
   uint32_t dst = d.def(d.operand(0), Type::B64);
   d.emit(zeroPolicy).o[0] = dst;
 }
