@@ -86,6 +86,8 @@ const Rec *cvtaParamOp(Warp &, const Rec *);
 enum class AtomicOp : uint8_t { Add, Min, Max, And, Or, Xor, Exch, Cas, Inc, Dec };
 const Rec *atomicOp(Warp &, const Rec *);
 /// The new value of one element: `old` op `b`; `c` is the value that a compare-and-swap stores.
-uint64_t combine(AtomicOp op, Type type, uint64_t old, uint64_t b, uint64_t c);
+/// `inGlobal`: sums in single precision take subnormals for zeros and make zeros of them, as the
+/// manual says of global memory; shared memory keeps them.
+uint64_t combine(AtomicOp op, Type type, uint64_t old, uint64_t b, uint64_t c, bool inGlobal);
 
 } // namespace attnc::emu

@@ -209,6 +209,16 @@ bool issueLoad(Warp &w, const Rec *r, int lane, BulkOp &op, uint64_t mbarrier, u
   Cluster &cluster = *w.cta->cluster;
   uint32_t offset;
   Cta *owner = ownerOf(w, r, lane, where, offset);
+  if (owner && owner != w.cta && (r->aux >> 12 & 1)) {
+    fault(w, r, lane, "invalid-operand",
+          "the destination is .shared::cta, but in block rank %u of the cluster", owner->rank);
+    return false;
+  }
+  if (owner == w.cta && op.kind == BulkOp::Peer && op.reduction < 0) {
+    fault(w, r, lane, "invalid-operand",
+          "a copy from .shared::cta to .shared::cluster must go to another block of the cluster");
+    return false;
+  }
   Cta *barOwner = owner ? ownerOf(w, r, lane, mbarrier, op.mbarrier) : nullptr;
   if (!barOwner)
     return false;
@@ -239,13 +249,14 @@ bool issueLoad(Warp &w, const Rec *r, int lane, BulkOp &op, uint64_t mbarrier, u
   return true;
 }
 
+/// Single precision, which only global memory adds, loses subnormals there.
 void reduce(char *to, const char *from, uint32_t bytes, Type type, int op) {
   unsigned n = bitsOf(type) / 8;
   for (uint32_t i = 0; i < bytes; i += n) {
     uint64_t old = 0, v = 0;
     memcpy(&old, to + i, n);
     memcpy(&v, from + i, n);
-    v = combine(static_cast<AtomicOp>(op), type, old, v, 0);
+    v = combine(static_cast<AtomicOp>(op), type, old, v, 0, true);
     memcpy(to + i, &v, n);
   }
 }
@@ -301,26 +312,47 @@ void addRow(BulkOp &op, const TensorMap &map, uint32_t shared, int64_t c0, bool 
   }
 }
 
+/// A box is a region of the tensor: with element strides a dimension gives every n-th of its
+/// elements, from the first on, so fewer of them lie in shared memory.
 void addBox(BulkOp &op, const TensorMap &map, uint32_t shared, const int32_t *c) {
-  uint32_t rows = 1, rowBytes = map.box[0] * map.elementBytes;
+  uint32_t rows = 1, rowBytes = map.box[0] * map.elementBytes, count[5] = {};
   for (unsigned d = 1; d < map.rank; ++d)
-    rows *= map.box[d];
+    rows *= count[d] = (map.box[d] + map.elementStrides[d] - 1u) / map.elementStrides[d];
   op.pieces.reserve(rows * rowBytes / 16);
   for (uint32_t row = 0; row < rows; ++row) {
     uint32_t rest = row;
     bool inside = true;
     uint64_t address = map.address;
     for (unsigned d = 1; d < map.rank; ++d) {
-      int64_t at = int64_t(c[d]) + int64_t(rest % map.box[d]) * map.elementStrides[d];
-      rest /= map.box[d];
+      int64_t at = int64_t(c[d]) + int64_t(rest % count[d]) * map.elementStrides[d];
+      rest /= count[d];
       inside &= at >= 0 && at <= int64_t(map.dims[d]);
       address += static_cast<uint64_t>(at) * map.strides[d - 1];
     }
     addRow(op, map, shared + row * rowBytes, c[0], inside, address);
   }
   op.bytes = rows * rowBytes;
-  if (map.fillNan)
-    op.fill = map.elementBytes == 2 ? (map.dataType == 9 ? 0x7fff : 0x7fff) : 0x7fff;
+  op.fill = map.fillNan ? 0x7fff : 0; // in each half of a wider type, of which it makes a NaN too
+  op.flushes = map.dataType == TensorMap::F32Ftz || map.dataType == TensorMap::Tf32Ftz;
+  op.rounds = map.dataType == TensorMap::Tf32 || map.dataType == TensorMap::Tf32Ftz;
+}
+
+/// Whether the manual has a tensor reduction for elements of a type.
+bool tensorReductionExists(AtomicOp op, Type t) {
+  bool integer = t == Type::U32 || t == Type::S32 || t == Type::U64 || t == Type::S64,
+       half = t == Type::F16 || t == Type::BF16;
+  switch (op) {
+  case AtomicOp::Add:
+    return (integer && t != Type::S64) || half || t == Type::F32;
+  case AtomicOp::Min:
+  case AtomicOp::Max:
+    return integer || half;
+  case AtomicOp::Inc:
+  case AtomicOp::Dec:
+    return t == Type::U32;
+  default:
+    return integer;
+  }
 }
 
 } // namespace
@@ -409,6 +441,22 @@ static void markWritten(Cta &cta, uint32_t begin, uint32_t bytes) {
     cta.sharedInit[a >> 2] |= static_cast<uint8_t>(1u << (a & 3));
 }
 
+/// What maps of converting types do to singles on their way to shared memory.
+static void convertSingles(char *at, uint32_t bytes, bool flushes, bool rounds) {
+  for (uint32_t i = 0; i < bytes; i += 4) {
+    uint32_t b;
+    memcpy(&b, at + i, 4);
+    bool nan = (b & 0x7fffffffu) > 0x7f800000u;
+    if (flushes && !(b & 0x7f800000u))
+      b &= 0x80000000u;
+    if (rounds && !nan) // to the nearest, ties to even; infinity stays
+      b += 0xfffu + (b >> 13 & 1);
+    if (rounds)
+      b = (b | (nan ? 0x00400000u : 0u)) & ~0x1fffu;
+    memcpy(at + i, &b, 4);
+  }
+}
+
 static void deliverPiece(Cta &cta, const BulkOp &op, const BulkPiece &p) {
   char *s = cta.shared + p.shared, *g = reinterpret_cast<char *>(p.global);
   switch (op.kind) {
@@ -417,6 +465,8 @@ static void deliverPiece(Cta &cta, const BulkOp &op, const BulkPiece &p) {
       s[i] = static_cast<char>(op.fill >> (8 * (i & 1)));
     if (g)
       memcpy(s, g, p.bytes);
+    if (g && (op.flushes || op.rounds))
+      convertSingles(s, p.bytes, op.flushes, op.rounds);
     return markWritten(cta, p.shared, p.bytes);
   case BulkOp::Peer:
   case BulkOp::Register: {
@@ -506,7 +556,8 @@ bool checkCtaEnd(Cta &cta) {
 
 /// cp.async.bulk. ext: destination, source, size, mbarrier, multicast mask. aux: bulkKind in bits
 /// 0-1, reduction (AtomicOp + 1) in 2-7; bits 8.. say which operands are 64-bit (destination,
-/// source, mbarrier), bit 11 that there is a mask; aux2: type; imm: offsets of destination and
+/// source, mbarrier), bit 11 that there is a mask, bit 12 that
+/// the destination is .shared::cta; aux2: type; imm: offsets of destination and
 /// source, o[4]: of the mbarrier.
 const Rec *bulkCopy(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
@@ -546,8 +597,8 @@ const Rec *bulkCopy(Warp &w, const Rec *r) {
 }
 
 /// cp.async.bulk.tensor. ext: map address, shared address, mbarrier, multicast mask, coordinates.
-/// aux as above with bit 8: shared address is 64-bit, bit 10: mbarrier is; o[5], o[6]: offsets of
-/// shared and mbarrier addresses; o[7]: rank.
+/// aux as above with bit 8: shared address is 64-bit, bit 10: mbarrier is, bit 12: .shared::cta;
+/// o[5], o[6]: offsets of shared and mbarrier addresses; o[7]: rank.
 const Rec *tensorCopy(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
@@ -574,6 +625,12 @@ const Rec *tensorCopy(Warp &w, const Rec *r) {
                                      Type::S64, Type::F16, Type::F32, Type::F64, Type::BF16,
                                      Type::F32, Type::F32, Type::F32};
     op.type = types[map->dataType];
+    if (op.reduction >= 0 &&
+        (!tensorReductionExists(static_cast<AtomicOp>(op.reduction), op.type) ||
+         map->dataType == TensorMap::Tf32 || map->dataType == TensorMap::Tf32Ftz))
+      return fault(w, r, l, "invalid-operand",
+                   "this reduction does not exist for the data type %u of the tensor map",
+                   map->dataType);
     if (kind != bulkLoad)
       for (unsigned d = 0; d < map->rank; ++d)
         if (c[d] < 0)

@@ -58,6 +58,8 @@ Cta *ownerOf(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t &offset
 void noteUse(Warp &w, const Rec *r, Cta &owner, unsigned agent);
 /// An access to shared::cluster addresses, resolved block by block.
 bool resolveCluster(Warp &w, const Rec *r, Access &a);
+/// Makes a generic address one of shared memory. False after a report: it is none.
+bool genericToShared(Warp &w, const Rec *r, int lane, uint64_t &address);
 /// False after a report: another block may still use the memory of this one.
 bool checkRemoteUses(Cta &cta);
 

@@ -237,10 +237,22 @@ const Rec *rankOfAddress(Warp &w, const Rec *r) {
   return r + 1;
 }
 
+bool genericToShared(Warp &w, const Rec *r, int lane, uint64_t &address) {
+  uint64_t begin = w.cta->launch->memory->sharedWindow(), offset = address - begin;
+  if (address < begin || offset >= DeviceMemory::sharedWindowBytes) {
+    fault(w, r, lane, "invalid-operand", "0x%" PRIx64 " is no generic address of shared memory",
+          address);
+    return false;
+  }
+  address = offset;
+  return true;
+}
+
 bool chooseEarly(Launch &L);
 
 /// st.async and red.async. ext: address, mbarrier, values. aux: bytes of an element in bits 0-7,
-/// elements in 8-15, bit 16 and 17: address and mbarrier are 64-bit; aux2: 0 for a store, otherwise
+/// elements in 8-15, bit 16 and 17: address and mbarrier are 64-bit, bit 18: they are generic, bit
+/// 19: of .shared::cta; aux2: 0 for a store, otherwise
 /// AtomicOp + 1 in bits 0-7 and the type in 8-15; imm: the two offsets.
 const Rec *storeAsync(Warp &w, const Rec *r) {
   Launch &L = *w.cta->launch;
@@ -252,13 +264,21 @@ const Rec *storeAsync(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint32_t to, bar;
-    Cta *owner = ownerOf(
-        w, r, l, address(r->ext[0], r->aux >> 16 & 1, l) + static_cast<uint32_t>(r->imm), to);
+    uint64_t places[2] = {address(r->ext[0], r->aux >> 16 & 1, l) + static_cast<uint32_t>(r->imm),
+                          address(r->ext[1], r->aux >> 17 & 1, l) + (r->imm >> 32)};
+    for (uint64_t &a : places)
+      if ((r->aux >> 18 & 1) && !genericToShared(w, r, l, a))
+        return nullptr;
+    Cta *owner = ownerOf(w, r, l, places[0], to);
     if (!owner)
       return nullptr;
-    Cta *barOwner = ownerOf(w, r, l, address(r->ext[1], r->aux >> 17 & 1, l) + (r->imm >> 32), bar);
+    Cta *barOwner = ownerOf(w, r, l, places[1], bar);
     if (!barOwner)
       return nullptr;
+    if ((r->aux >> 19 & 1) && owner != w.cta)
+      return fault(w, r, l, "invalid-operand",
+                   "the destination is .shared::cta, but in block rank %u of the cluster",
+                   owner->rank);
     if (barOwner != owner)
       return fault(w, r, l, "invalid-operand",
                    "the destination is in block rank %u of the cluster, its mbarrier in rank %u",

@@ -48,17 +48,6 @@ Type Modifiers::takeType() {
   return Type::None;
 }
 
-void Modifiers::skipCacheHints() {
-  auto startsWith = [](const std::string &s, const char *p) {
-    return s.compare(0, strlen(p), p) == 0;
-  };
-  while (takeIf([&](const std::string &m) {
-    return m == "ca" || m == "cg" || m == "cs" || m == "lu" || m == "cv" || m == "wb" ||
-           m == "wt" || startsWith(m, "L1::") || startsWith(m, "L2::");
-  })) {
-  }
-}
-
 const std::string *Modifiers::leftover() const {
   for (size_t i = 0; i < taken.size(); ++i)
     if (!taken[i])

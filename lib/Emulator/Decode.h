@@ -30,8 +30,6 @@ public:
   int takeOneOf(std::initializer_list<const char *> names);
   /// The next type in written order; None when there is none left.
   Type takeType();
-  /// Modifiers that only advise the memory system: cache operators, eviction and prefetch hints.
-  void skipCacheHints();
   /// The first modifier nobody took, or null.
   const std::string *leftover() const;
   /// A modifier not yet taken for which `f` returns true.

@@ -15,40 +15,58 @@ struct SharedOperand {
   uint32_t place;
   uint32_t offset;
   bool wide;
+  bool generic = false;
+  /// As the handlers of mbarriers want it in aux2.
+  uint32_t flags() const { return uint32_t(wide) | uint32_t(generic) << 1; }
 };
-SharedOperand sharedOperand(Decoder &d, const Operand &o) {
+SharedOperand sharedOperand(Decoder &d, const Operand &o, bool generic = false) {
   Rec staging;
-  d.address(staging, o, Space::Shared);
-  return {staging.o[0], static_cast<uint32_t>(staging.imm), (staging.aux >> 16 & 1) != 0};
+  d.address(staging, o, generic ? Space::Generic : Space::Shared);
+  return {staging.o[0], static_cast<uint32_t>(staging.imm), (staging.aux >> 16 & 1) != 0, generic};
 }
 
-/// Returns mbarRelaxed or 0.
-uint32_t takeScopes(Decoder &d) {
-  bool relaxed = d.mods->takeOneOf({"relaxed", "release", "acquire"}) == 0;
-  d.mods->takeOneOf({"cta", "cluster"});
-  d.mods->takeOneOf({"shared", "shared::cta", "shared::cluster"});
+/// Ordering, scope, state space and type of an mbarrier instruction.
+struct MbarrierModifiers {
+  uint32_t relaxed = 0; ///< mbarRelaxed or 0
+  bool generic = false, cluster = false;
+};
+/// `strong` is the ordering besides .relaxed that the instruction has, or null. Ordering and scope
+/// come together or not at all.
+MbarrierModifiers takeMbarrierModifiers(Decoder &d, const char *strong, bool mayBeRelaxed = true,
+                                        bool mayBeCluster = true) {
+  MbarrierModifiers m;
+  bool relaxed = mayBeRelaxed && d.mods->take("relaxed"), ordered = strong && d.mods->take(strong);
+  int scope = d.mods->takeOneOf({"cta", "cluster"});
+  if ((relaxed || ordered) != (scope >= 0) || (scope == 1 && !mayBeCluster))
+    d.fail("expects an ordering and a scope, or neither");
+  int space = d.mods->takeOneOf({"shared", "shared::cta", "shared::cluster"});
+  m.generic = space < 0;
+  m.cluster = space == 2;
+  m.relaxed = relaxed ? mbarRelaxed : 0;
   if (d.mods->takeType() != Type::B64)
     d.fail("expects .b64");
-  return relaxed ? mbarRelaxed : 0;
+  return m;
 }
 
 void mbarrierArriveForm(Decoder &d, bool drop) {
   uint32_t aux = drop ? mbarDrop : 0;
-  aux |= d.mods->take("expect_tx") ? mbarExpectTx : 0;
-  aux |= d.mods->take("noComplete") ? mbarNoComplete : 0;
-  aux |= takeScopes(d);
-  bool hasState = d.operandCount() && d.operand(0).kind != Operand::Address;
-  size_t at = hasState ? 1 : 0;
-  d.expectOperands(at + 1, at + 2);
-  SharedOperand where = sharedOperand(d, d.operand(at));
+  bool expectTx = d.mods->take("expect_tx"), noComplete = d.mods->take("noComplete");
+  aux |= (expectTx ? mbarExpectTx : 0) | (noComplete ? mbarNoComplete : 0);
+  MbarrierModifiers m = takeMbarrierModifiers(d, "release", !noComplete, !noComplete);
+  aux |= m.relaxed;
+  d.expectOperands(expectTx || noComplete ? 3 : 2, 3);
+  if (noComplete && (expectTx || m.cluster))
+    d.fail("unsupported form of mbarrier");
+  bool hasState = d.operand(0).kind != Operand::Sink;
+  if (hasState && m.cluster)
+    d.fail("an arrival at .shared::cluster gives no state");
+  SharedOperand where = sharedOperand(d, d.operand(1), m.generic);
   uint32_t count = 0, state = 0;
-  if (d.operandCount() > at + 1) {
-    count = d.use(d.operand(at + 1), Type::U32);
-    aux |= aux & mbarExpectTx ? 0 : mbarCount;
-  } else if (aux & mbarExpectTx) {
-    d.fail("expects the number of bytes");
+  if (d.operandCount() > 2) {
+    count = d.use(d.operand(2), Type::U32);
+    aux |= expectTx ? 0 : mbarCount;
   }
-  if (hasState && d.operand(0).kind != Operand::Sink) {
+  if (hasState) {
     state = d.def(d.operand(0), Type::B64);
     aux |= mbarState;
   }
@@ -56,35 +74,35 @@ void mbarrierArriveForm(Decoder &d, bool drop) {
   r.o[0] = where.place, r.o[1] = count, r.o[2] = state;
   r.imm = where.offset;
   r.aux = aux;
-  r.aux2 = where.wide;
+  r.aux2 = where.flags();
 }
 
 void mbarrier(Decoder &d) {
-  static constexpr const char *names[] = {"init",        "inval",     "arrive",
-                                          "arrive_drop", "expect_tx", "complete_tx",
-                                          "test_wait",   "try_wait",  "pending_count"};
   // .arrive.expect_tx carries two of the names; arrive must win.
-  int op = d.mods->takeOneOf(
-      {names[0], names[1], names[2], names[3], names[4], names[5], names[6], names[7], names[8]});
+  int op = d.mods->takeOneOf({"init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx",
+                              "test_wait", "try_wait", "pending_count"});
   if (op < 0)
     d.fail("unsupported form of mbarrier");
   if (op == 2 || op == 3)
     return mbarrierArriveForm(d, op == 3);
-  bool parity = d.mods->take("parity");
   if (op == 8) {
     if (d.mods->takeType() != Type::B64)
       d.fail("expects .b64");
+    d.expectOperands(2, 2);
     uint32_t state = d.use(d.operand(1), Type::B64), dst = d.def(d.operand(0), Type::U32);
     Rec &r = d.emit(mbarrierPendingCount);
     r.o[0] = dst, r.o[1] = state;
     return;
   }
-  uint32_t relaxed = takeScopes(d);
-  bool wait = op >= 6;
-  SharedOperand where = sharedOperand(d, d.operand(wait ? 1 : 0));
+  bool wait = op >= 6, bytes = op == 4 || op == 5;
+  bool parity = wait && d.mods->take("parity");
+  MbarrierModifiers m = takeMbarrierModifiers(d, wait ? "acquire" : nullptr, wait || bytes);
+  if (m.cluster && !bytes)
+    d.fail("does not exist for .shared::cluster");
+  SharedOperand where = sharedOperand(d, d.operand(wait ? 1 : 0), m.generic);
   uint32_t value = 0, p = 0;
   if (wait) {
-    d.expectOperands(3, 4);
+    d.expectOperands(3, op == 7 ? 4 : 3); // try_wait may have a time limit
     value = d.use(d.operand(2), parity ? Type::U32 : Type::B64);
     if (d.operandCount() == 4)
       d.use(d.operand(3), Type::U32);
@@ -100,8 +118,8 @@ void mbarrier(Decoder &d) {
                             : mbarrierTx);
   r.o[0] = where.place, r.o[1] = value, r.o[2] = p;
   r.imm = where.offset;
-  r.aux = wait ? (parity ? mbarParity : 0) | (op == 7 ? mbarTry : 0) | relaxed : op == 5;
-  r.aux2 = where.wide;
+  r.aux = wait ? (parity ? mbarParity : 0) | (op == 7 ? mbarTry : 0) | m.relaxed : op == 5;
+  r.aux2 = where.flags();
   r.counter = d.newCounter();
 }
 
@@ -115,25 +133,36 @@ uint32_t takeReduction(Decoder &d) {
   return static_cast<uint32_t>(list[op]) + 1;
 }
 
-/// Modifiers of bulk copies; returns bulkLoad, bulkStore or bulkPeer.
-unsigned takeBulkDirection(Decoder &d) {
+/// State spaces and completion of a bulk copy.
+struct BulkDirection {
+  unsigned kind; ///< bulkLoad, bulkStore or bulkPeer
+  bool own;      ///< the destination is .shared::cta, this block and no other
+};
+BulkDirection takeBulkDirection(Decoder &d) {
   d.mods->takeIf([](const std::string &m) { return m == "tile"; });
   if (d.mods->takeIf([](const std::string &m) {
         return m.compare(0, 6, "im2col") == 0 || m.compare(0, 4, "tile") == 0;
       }))
     d.fail("only tiled tensor copies are supported, not im2col or tile::gather4/scatter4");
-  d.mods->skipCacheHints();
-  if (d.mods->take("mbarrier::complete_tx::bytes")) {
-    bool cluster = d.mods->take("shared::cluster"), own = d.mods->take("shared::cta");
-    if (d.mods->take("global") && cluster != own)
-      return bulkLoad;
-    if (cluster && own)
-      return bulkPeer;
-    d.fail("unsupported direction of a bulk copy");
+  // The destination is written before the source.
+  std::vector<std::string> spaces;
+  for (const std::string &m : d.instr().mods)
+    if (m == "global" || m == "shared::cta" || m == "shared::cluster") {
+      spaces.push_back(m);
+      d.mods->take(m);
+    }
+  bool toBarrier = d.mods->take("mbarrier::complete_tx::bytes"),
+       toGroup = d.mods->take("bulk_group");
+  if (spaces.size() == 2 && toBarrier != toGroup) {
+    const std::string &to = spaces[0], &from = spaces[1];
+    if (toGroup && to == "global" && from == "shared::cta")
+      return {bulkStore, false};
+    if (toBarrier && to != "global" && from == "global")
+      return {bulkLoad, to == "shared::cta"};
+    if (toBarrier && to == "shared::cluster" && from == "shared::cta")
+      return {bulkPeer, false};
   }
-  if (!d.mods->take("bulk_group") || !d.mods->take("global") || !d.mods->take("shared::cta"))
-    d.fail("unsupported form of bulk copy");
-  return bulkStore;
+  d.fail("unsupported direction of a bulk copy");
 }
 
 /// Optional last operands: multicast mask, then cache policy. `at` is the first of them. Returns
@@ -156,8 +185,9 @@ void tensorForm(Decoder &d, uint32_t reduction) {
   if (rank < 0)
     d.fail("expects .1d to .5d");
   bool hinted = hasCacheHint(d), multicast = d.mods->take("multicast::cluster");
-  unsigned kind = takeBulkDirection(d);
-  if (kind == bulkPeer || (multicast && kind != bulkLoad))
+  auto [kind, own] = takeBulkDirection(d);
+  if (kind == bulkPeer || (multicast && (kind != bulkLoad || own)) ||
+      (reduction && kind != bulkStore))
     d.fail("unsupported form of tensor copy");
   size_t fixed = kind == bulkLoad ? 3 : 2;
   uint32_t mask = trailingOperands(d, fixed, multicast, hinted);
@@ -182,18 +212,21 @@ void tensorForm(Decoder &d, uint32_t reduction) {
   Rec &r = d.emit(tensorCopy);
   r.imm = staging.imm;
   r.aux = kind | reduction << 2 | uint32_t(shared.wide) << 8 | uint32_t(bar.wide) << 10 |
-          uint32_t(multicast) << 11;
+          uint32_t(multicast) << 11 | uint32_t(own) << 12;
   r.o[5] = shared.offset, r.o[6] = bar.offset, r.o[7] = static_cast<uint32_t>(rank) + 1;
   d.ext(r, places);
 }
 
-/// The types that the manual allows for each bulk reduction.
-bool reductionExists(AtomicOp op, Type t, unsigned kind) {
-  bool toGlobal = kind == bulkStore;
+/// Whether a reduction of a type exists: to global memory by bulk copies, to shared memory by bulk
+/// copies, and of registers.
+enum class Reducer { Global, Shared, Register };
+bool reductionExists(AtomicOp op, Type t, Reducer where) {
+  bool toGlobal = where == Reducer::Global;
   switch (op) {
   case AtomicOp::Add:
     return t == Type::U32 || t == Type::S32 || t == Type::U64 ||
-           (toGlobal && (isFloatType(t) && bitsOf(t) <= 64));
+           (where == Reducer::Register && t == Type::S64) ||
+           (toGlobal && (t == Type::F16 || t == Type::BF16 || t == Type::F32 || t == Type::F64));
   case AtomicOp::Min:
   case AtomicOp::Max:
     return t == Type::U32 || t == Type::S32 ||
@@ -207,12 +240,19 @@ bool reductionExists(AtomicOp op, Type t, unsigned kind) {
 }
 
 void bulkForm(Decoder &d, uint32_t reduction) {
-  bool hinted = hasCacheHint(d), multicast = d.mods->take("multicast::cluster");
-  unsigned kind = takeBulkDirection(d);
+  bool hinted = hasCacheHint(d), multicast = d.mods->take("multicast::cluster"),
+       noFlush = d.mods->take("noftz");
+  auto [kind, own] = takeBulkDirection(d);
   Type type = reduction ? needType(d) : Type::None;
-  if (reduction && !reductionExists(static_cast<AtomicOp>(reduction - 1), type, kind))
+  AtomicOp op = static_cast<AtomicOp>(reduction - 1);
+  bool halfSum = reduction && op == AtomicOp::Add && (type == Type::F16 || type == Type::BF16);
+  if (reduction &&
+      (kind == bulkLoad ||
+       !reductionExists(op, type, kind == bulkStore ? Reducer::Global : Reducer::Shared)))
     d.fail("unsupported type of a bulk reduction");
-  if (multicast && (kind != bulkLoad || reduction))
+  if (noFlush != halfSum)
+    d.fail(halfSum ? "sums of half precision need .noftz" : "has no .noftz");
+  if ((multicast && (kind != bulkLoad || reduction || own)) || (hinted && kind == bulkPeer))
     d.fail("unsupported form of bulk copy");
   uint32_t mask = trailingOperands(d, kind == bulkStore ? 3 : 4, multicast, hinted);
   Rec to, from;
@@ -227,25 +267,29 @@ void bulkForm(Decoder &d, uint32_t reduction) {
   r.o[4] = bar.offset;
   r.imm = static_cast<uint32_t>(to.imm) | from.imm << 32;
   r.aux = kind | reduction << 2 | (to.aux >> 16 & 1) << 8 | (from.aux >> 16 & 1) << 9 |
-          uint32_t(bar.wide) << 10 | uint32_t(multicast) << 11;
+          uint32_t(bar.wide) << 10 | uint32_t(multicast) << 11 | uint32_t(own) << 12;
   r.aux2 = static_cast<uint32_t>(type);
   d.ext(r, {to.o[0], from.o[0], size, bar.place, mask});
 }
 
 void wgmma(Decoder &d) {
-  d.mods->take("sync");
-  d.mods->take("aligned");
+  if (!d.mods->take("sync") || !d.mods->take("aligned"))
+    d.fail("expects .sync.aligned");
   if (d.mods->take("fence")) {
+    d.expectOperands(0, 0);
     d.flowInstr().role = FlowInstr::WgmmaFence;
     d.emit(wgmmaFence);
     return;
   }
   if (d.mods->take("commit_group")) {
+    d.expectOperands(0, 0);
     d.emit(wgmmaCommit);
     return;
   }
   if (d.mods->take("wait_group")) {
     d.expectOperands(1, 1);
+    if (d.operand(0).kind != Operand::Imm)
+      d.fail("expects a constant number of groups");
     if (d.operand(0).imm == 0)
       d.flowInstr().role = FlowInstr::WgmmaWaitAll;
     d.emit(wgmmaWait).imm = static_cast<uint64_t>(d.operand(0).imm);
@@ -332,9 +376,10 @@ void setMaxNReg(Decoder &d) {
   bool inc = d.mods->take("inc");
   if (!inc && !d.mods->take("dec"))
     d.fail("expects .inc or .dec");
-  d.mods->take("sync");
-  d.mods->take("aligned");
-  needType(d);
+  if (!d.mods->take("sync") || !d.mods->take("aligned"))
+    d.fail("expects .sync.aligned");
+  if (needType(d) != Type::U32)
+    d.fail("expects .u32");
   d.expectOperands(1, 1);
   int64_t n = d.operand(0).imm;
   if (d.operand(0).kind != Operand::Imm || n < 24 || n > 256 || n % 8)
@@ -369,11 +414,11 @@ bool decodeBulk(Decoder &d) {
     if (!d.mods->take("arrive"))
       d.fail("expects cp.async.mbarrier.arrive");
     bool noinc = d.mods->take("noinc");
-    d.mods->takeOneOf({"shared", "shared::cta"});
+    bool generic = d.mods->takeOneOf({"shared", "shared::cta"}) < 0;
     if (d.mods->takeType() != Type::B64)
       d.fail("expects .b64");
     d.expectOperands(1, 1);
-    SharedOperand where = sharedOperand(d, d.operand(0));
+    SharedOperand where = sharedOperand(d, d.operand(0), generic);
     Rec &r = d.emit(cpAsyncMbarrierArrive);
     r.o[0] = where.place;
     r.imm = where.offset;
@@ -384,22 +429,32 @@ bool decodeBulk(Decoder &d) {
   if (!d.mods->take("bulk"))
     return false;
   uint32_t reduction = d.mods->take("reduce") ? takeReduction(d) : 0;
-  d.mods->take("noftz");
   if (d.mods->take("commit_group")) {
+    d.expectOperands(0, 0);
     d.emit(bulkCommit);
     return true;
   }
   if (d.mods->take("wait_group")) {
     bool read = d.mods->take("read");
     d.expectOperands(1, 1);
+    if (d.operand(0).kind != Operand::Imm)
+      d.fail("expects a constant number of groups");
     Rec &r = d.emit(bulkWait);
     r.imm = static_cast<uint64_t>(d.operand(0).imm);
     r.aux = read;
     return true;
   }
   if (d.mods->take("prefetch")) {
-    while (d.mods->takeIf([](const std::string &) { return true; })) {
+    bool tensor = d.mods->take("tensor");
+    if (tensor) {
+      d.mods->take("tile");
+      if (d.mods->takeOneOf({"1d", "2d", "3d", "4d", "5d"}) < 0)
+        d.fail("expects .1d to .5d");
     }
+    size_t n = (tensor ? 1 : 2) + size_t(hasCacheHint(d));
+    if (!d.mods->take("L2") || !d.mods->take("global"))
+      d.fail("expects .L2.global");
+    d.expectOperands(n, n);
     d.emit(nothing);
     return true;
   }
@@ -410,29 +465,35 @@ bool decodeBulk(Decoder &d) {
 /// fence.proxy.* and fence.mbarrier_init; false when the instruction is an ordinary fence.
 bool decodeProxyFence(Decoder &d) {
   if (d.mods->take("mbarrier_init")) {
-    d.mods->take("release");
-    d.mods->take("cluster");
+    if (!d.mods->take("release") || !d.mods->take("cluster"))
+      d.fail("expects .release.cluster");
+    d.expectOperands(0, 0);
     d.emit(mbarrierInitFence);
     return true;
   }
-  if (d.mods->take("proxy")) {
-    int kind = d.mods->takeOneOf({"async", "alias", "tensormap::generic"});
-    if (kind < 0)
-      d.fail("unsupported proxy");
-    bool async = kind == 0;
-    if (kind == 2 && d.operandCount() == 2) {
-      d.use(d.operand(1), Type::U32);
-      Rec unused;
-      d.address(unused, d.operand(0), Space::Generic);
-    }
-    int space = d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"});
-    d.mods->takeOneOf({"release", "acquire"});
-    d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
-    Rec &rec = d.emit(async ? proxyFence : nothing);
-    rec.aux = space < 0 ? proxyShared | proxyGlobal : space == 2 ? proxyGlobal : proxyShared;
-    return true;
+  if (!d.mods->take("proxy"))
+    return false;
+  int kind = d.mods->takeOneOf({"async", "alias", "tensormap::generic"});
+  if (kind < 0 || (kind != 1 && d.instr().opcode == "membar"))
+    d.fail("unsupported proxy");
+  int space = kind == 0 ? d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"}) : -1;
+  bool acquire = false;
+  if (kind == 2) {
+    int order = d.mods->takeOneOf({"release", "acquire"});
+    if (order < 0 || d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"}) < 0)
+      d.fail("expects .release or .acquire and a scope");
+    acquire = order == 1;
   }
-  return false;
+  d.expectOperands(acquire ? 2 : 0, acquire ? 2 : 0);
+  if (acquire) {
+    if (d.operand(1).kind != Operand::Imm || d.operand(1).imm != 128)
+      d.fail("acquires the 128 bytes of a tensor map");
+    Rec unused;
+    d.address(unused, d.operand(0), Space::Generic);
+  }
+  Rec &rec = d.emit(kind == 0 ? proxyFence : nothing);
+  rec.aux = space < 0 ? proxyShared | proxyGlobal : space == 2 ? proxyGlobal : proxyShared;
+  return true;
 }
 
 /// barrier.cluster.{arrive,wait}
@@ -453,9 +514,12 @@ bool decodeStoreAsync(Decoder &d) {
   if (!d.mods->take("async"))
     return false;
   bool reduction = d.instr().opcode == "red";
-  d.mods->takeOneOf({"weak", "relaxed"});
-  d.mods->take("cluster");
-  d.mods->take("shared::cluster");
+  if (reduction && (!d.mods->take("relaxed") || !d.mods->take("cluster")))
+    d.fail("expects .relaxed.cluster");
+  if (!reduction)
+    d.mods->take("weak");
+  int space = reduction ? d.mods->takeOneOf({"shared::cluster"})
+                        : d.mods->takeOneOf({"shared::cluster", "shared::cta", "shared"});
   if (!d.mods->take("mbarrier::complete_tx::bytes"))
     d.fail("expects .mbarrier::complete_tx::bytes");
   uint32_t op = reduction ? takeReduction(d) : 0;
@@ -463,16 +527,17 @@ bool decodeStoreAsync(Decoder &d) {
   unsigned count = vector < 0 ? 1 : vector ? 4 : 2;
   Type type = needType(d);
   unsigned bytes = bitsOf(type) / 8;
-  if (bytes != 4 && bytes != 8)
+  if ((bytes != 4 && bytes != 8) || type == Type::F16x2 || type == Type::BF16x2)
     d.fail("expects a type of 32 or 64 bits");
   if (count * bytes > 16)
     d.fail("accesses wider than 16 bytes do not exist");
-  if (reduction && !reductionExists(static_cast<AtomicOp>(op - 1), type, bulkPeer))
+  if (reduction && !reductionExists(static_cast<AtomicOp>(op - 1), type, Reducer::Register))
     d.fail("unsupported type of red.async");
   d.expectOperands(3, 3);
   Rec to, bar;
-  d.address(to, d.operand(0), Space::Shared);
-  d.address(bar, d.operand(2), Space::Shared);
+  Space addressed = space < 0 ? Space::Generic : Space::Shared;
+  d.address(to, d.operand(0), addressed);
+  d.address(bar, d.operand(2), addressed);
   std::vector<uint32_t> places = {to.o[0], bar.o[0]};
   const Operand &data = d.operand(1);
   if ((data.kind == Operand::Vector) != (count > 1) || (count > 1 && data.elems.size() != count))
@@ -482,7 +547,8 @@ bool decodeStoreAsync(Decoder &d) {
   d.out.copiesCompleteOnMbarriers = true;
   Rec &r = d.emit(storeAsync);
   r.imm = static_cast<uint32_t>(to.imm) | bar.imm << 32;
-  r.aux = bytes | count << 8 | (to.aux & 1u << 16) | (bar.aux & 1u << 16) << 1;
+  r.aux = bytes | count << 8 | (to.aux & 1u << 16) | (bar.aux & 1u << 16) << 1 |
+          uint32_t(space < 0) << 18 | uint32_t(space > 0) << 19;
   r.aux2 = op | static_cast<uint32_t>(type) << 8;
   if (!reduction)
     r.aux2 = 0;
@@ -498,6 +564,7 @@ void addHopperOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["griddepcontrol"] = [](Decoder &d) {
     if (d.mods->takeOneOf({"wait", "launch_dependents"}) < 0)
       d.fail("expects .wait or .launch_dependents");
+    d.expectOperands(0, 0);
     d.emit(nothing); // grids run one after another
   };
 }

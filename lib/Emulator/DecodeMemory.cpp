@@ -9,6 +9,7 @@
 #include "Forms.h"
 
 #include <cstring>
+#include <map>
 
 namespace attnc::emu {
 namespace {
@@ -25,22 +26,73 @@ Space takeSpace(Decoder &d) {
 
 /// Ordering semantics and scope.
 struct Ordering {
-  bool strong = false;
-  uint32_t bits = 0; ///< memAcquire, memRelease, memCtaScope
+  bool strong = false, plain = false; ///< plain: none, or .weak
+  uint32_t bits = 0;                  ///< memAcquire, memRelease, memCtaScope
 };
+/// Of atom and red, where both may be left out.
 Ordering takeOrdering(Decoder &d) {
-  int order = d.mods->takeOneOf({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"});
+  int order = d.mods->takeOneOf({"relaxed", "acquire", "release", "acq_rel"});
   Ordering o;
   o.strong = order >= 0;
-  o.bits = order == 2   ? memAcquire
-           : order == 3 ? memRelease
-           : order == 4 ? memAcquire | memRelease
+  o.bits = order == 1   ? memAcquire
+           : order == 2 ? memRelease
+           : order == 3 ? memAcquire | memRelease
                         : 0;
+  if (d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"}) == 0)
+    o.bits |= memCtaScope;
+  return o;
+}
+
+/// Of ld and st: orderings other than .weak and .volatile have a scope, and no place but global and
+/// shared memory has any.
+Ordering takeAccessOrdering(Decoder &d, bool store, Space space) {
+  Ordering o;
+  bool mmio = d.mods->take("mmio"), isVolatile = !mmio && d.mods->take("volatile");
+  bool relaxed = !isVolatile && d.mods->take("relaxed"),
+       fenced = !isVolatile && !relaxed && d.mods->take(store ? "release" : "acquire");
+  o.strong = isVolatile || relaxed || fenced;
+  if (!o.strong)
+    d.mods->take("weak");
+  o.plain = !o.strong;
+  o.bits = !fenced ? 0 : store ? memRelease : memAcquire;
   int scope = d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
+  if ((scope >= 0) != (relaxed || fenced))
+    d.fail("an ordering needs a scope, and a scope an ordering");
   if (scope == 0)
     o.bits |= memCtaScope;
-  d.mods->take("weak");
+  bool global = space == Space::Global || space == Space::Generic;
+  if (mmio && (!relaxed || scope != 3 || !global))
+    d.fail(".mmio accesses are .relaxed.sys and global");
+  if (o.strong && !global && space != Space::Shared && space != Space::SharedCluster)
+    d.fail("orderings exist in global and shared memory only");
   return o;
+}
+
+/// Cache operators and hints, of which nothing comes but errors. Returns whether a cache policy
+/// follows the operands.
+bool takeAccessHints(Decoder &d, bool store, Space space, const Ordering &order, bool nonCoherent,
+                     bool wide) {
+  static constexpr std::initializer_list<const char *> loads = {"ca", "cg", "cs", "lu", "cv"},
+                                                       stores = {"wb", "cg", "cs", "wt"};
+  int op = d.mods->takeOneOf(store ? stores : loads);
+  bool isVolatile = order.strong && !order.bits;
+  for (const std::string &m : d.instr().mods)
+    isVolatile = isVolatile && m != "relaxed";
+  int first = d.mods->takeOneOf({"L1::evict_normal", "L1::evict_unchanged", "L1::evict_first",
+                                 "L1::evict_last", "L1::no_allocate"});
+  int second = d.mods->takeOneOf({"L2::evict_normal", "L2::evict_first", "L2::evict_last"});
+  bool policy = d.mods->take("L2::cache_hint");
+  int prefetch = store ? -1 : d.mods->takeOneOf({"L2::64B", "L2::128B", "L2::256B"});
+  if (op >= 0 && (!order.plain || first >= 0 || second >= 0 || (nonCoherent && op > 2)))
+    d.fail("cache operators do not go with other orderings or hints");
+  if ((first >= 0 || second >= 0 || policy || prefetch >= 0) && space != Space::Global &&
+      space != Space::Generic)
+    d.fail("hints are for global memory");
+  if (isVolatile && (first >= 0 || policy))
+    d.fail("volatile accesses have no hints");
+  if (second >= 0 && !wide)
+    d.fail(".L2::evict_* are for accesses of 32 bytes");
+  return policy;
 }
 
 unsigned takeVector(Decoder &d) {
@@ -63,19 +115,24 @@ bool isSignedType(Type t) {
 
 void loadStore(Decoder &d, bool store) {
   Space space = takeSpace(d);
-  bool nonCoherent = d.mods->take("nc");
-  Ordering order = takeOrdering(d);
+  bool nonCoherent = !store && d.mods->take("nc");
+  Ordering order = takeAccessOrdering(d, store, space);
   unsigned count = takeVector(d);
-  d.mods->skipCacheHints();
   Type type = needType(d);
   bool quad = type == Type::B128; // moves as two halves
   unsigned bytes = quad ? 8 : bitsOf(type) / 8;
-  if (bytes == 0 || bytes > 8)
+  if (bytes == 0 || bytes > 8 || type == Type::F16 || type == Type::BF16 || type == Type::F16x2 ||
+      type == Type::BF16x2 || type == Type::TF32)
     d.fail("unsupported access type ." + std::string(nameOf(type)));
+  if (nonCoherent && (space != Space::Global || order.strong))
+    d.fail(".nc is for plain loads of global memory");
   bool wide = count * bytes * (quad ? 2 : 1) > 16;
   if (wide && (space != Space::Global || d.profile.major < 10 || quad || count * bytes > 32))
     d.fail("accesses wider than 16 bytes are for global memory on sm_100 and later");
-  d.expectOperands(2, 3); // a third operand is a cache policy
+  if (count == 8 && bytes != 4)
+    d.fail("vectors of eight are of 32-bit elements");
+  bool policy = takeAccessHints(d, store, space, order, nonCoherent, wide);
+  d.expectOperands(policy ? 3 : 2, policy ? 3 : 2);
   const Operand &data = d.operand(store ? 1 : 0), &where = d.operand(store ? 0 : 1);
   if (d.operandCount() == 3)
     d.use(d.operand(2), Type::B64);
@@ -136,11 +193,14 @@ const Rec *atomic128(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-void decodeAtomic128(Decoder &d, AtomicOp op, Space space, uint32_t ordering) {
+void decodeAtomic128(Decoder &d, AtomicOp op, Space space, uint32_t ordering, bool policy) {
   bool cas = op == AtomicOp::Cas;
+  size_t operands = (cas ? 4 : 3) + size_t(policy);
   if (d.profile.major < 9)
     d.fail("128-bit atomics need sm_90");
-  d.expectOperands(cas ? 4 : 3, cas ? 4 : 3);
+  d.expectOperands(operands, operands);
+  if (policy)
+    d.use(d.operand(operands - 1), Type::B64);
   uint32_t b = d.use(d.operand(2), Type::B128), c = cas ? d.use(d.operand(3), Type::B128) : b,
            dst = d.def(d.operand(0), Type::B128);
   Rec staging;
@@ -167,7 +227,9 @@ void atomic(Decoder &d) {
   Ordering order = takeOrdering(d);
   bool noFlush = d.mods->take("noftz");
   unsigned count = takeVector(d);
-  d.mods->skipCacheHints();
+  bool policy = d.mods->take("L2::cache_hint");
+  if (policy && space != Space::Global && space != Space::Generic)
+    d.fail("hints are for global memory");
   static constexpr AtomicOp list[] = {AtomicOp::Add, AtomicOp::Min, AtomicOp::Max,  AtomicOp::And,
                                       AtomicOp::Or,  AtomicOp::Xor, AtomicOp::Exch, AtomicOp::Cas,
                                       AtomicOp::Inc, AtomicOp::Dec};
@@ -187,10 +249,12 @@ void atomic(Decoder &d) {
   if ((count > 1 || type == Type::BF16 || type == Type::BF16x2) && d.profile.major < 9)
     d.fail(form + " needs sm_90");
   if (type == Type::B128)
-    return decodeAtomic128(d, list[op], space, order.bits);
+    return decodeAtomic128(d, list[op], space, order.bits, policy);
   bool cas = list[op] == AtomicOp::Cas;
-  unsigned first = reduction ? 0 : 1, operands = first + 2 + (cas ? 1 : 0);
+  unsigned first = reduction ? 0 : 1, operands = first + 2 + (cas ? 1 : 0) + (policy ? 1 : 0);
   d.expectOperands(operands, operands);
+  if (policy)
+    d.use(d.operand(operands - 1), Type::B64);
   std::vector<uint32_t> places;
   for (const Operand &o : elements(d, d.operand(first + 1), count))
     places.push_back(d.use(o, type));
@@ -233,17 +297,25 @@ void copyAsync(Decoder &d) {
   bool bypass = d.mods->take("cg");
   if (!bypass && !d.mods->take("ca"))
     d.fail("unsupported form of cp.async");
-  if (!d.mods->take("shared") && !d.mods->take("shared::cta"))
-    d.fail("expects .shared.global");
+  for (const std::string &m : d.instr().mods) // the destination is written before the source
+    if (m == "global" || m == "shared" || m == "shared::cta") {
+      if (m == "global")
+        d.fail("expects .shared.global");
+      d.mods->take(m);
+      break;
+    }
   if (!d.mods->take("global"))
     d.fail("expects .shared.global");
-  d.mods->skipCacheHints();
-  d.expectOperands(3, 5);
+  bool policy = d.mods->take("L2::cache_hint");
+  d.mods->takeOneOf({"L2::64B", "L2::128B", "L2::256B"});
+  d.expectOperands(3 + size_t(policy), 4 + size_t(policy));
+  if (policy)
+    d.use(d.operand(d.operandCount() - 1), Type::B64);
   const Operand &size = d.operand(2);
   if (size.kind != Operand::Imm || (size.imm != 16 && (bypass || (size.imm != 4 && size.imm != 8))))
     d.fail(bypass ? "cp.async.cg copies 16 bytes" : "cp.async copies 4, 8 or 16 bytes");
   uint32_t extra = 0, kind = 0;
-  if (d.operandCount() >= 4) {
+  if (d.operandCount() - policy == 4) {
     const Operand &o = d.operand(3);
     if (d.registerType(o) == Type::Pred) {
       bool negated;
@@ -280,16 +352,64 @@ void cp(Decoder &d) {
 void fence(Decoder &d) {
   if (decodeProxyFence(d))
     return;
-  d.mods->takeOneOf({"sc", "acq_rel", "acquire", "release"});
-  int scope = d.mods->takeOneOf({"cta", "cluster", "gpu", "sys", "gl"});
+  bool old = d.instr().opcode == "membar";
+  if (!old)
+    d.mods->takeOneOf({"sc", "acq_rel", "acquire", "release"});
+  int scope = old ? d.mods->takeOneOf({"cta", "gl", "sys"})
+                  : d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"});
+  if (scope < 0)
+    d.fail("expects a scope");
   d.expectOperands(0, 0);
   d.emit(memoryFence).aux = scope > 0;
 }
 
-/// Hints: operands are checked to be registers or addresses by the reader, nothing is executed.
-void hint(Decoder &d) {
-  while (d.mods->takeIf([](const std::string &) { return true; })) {
+/// Hints and policies as they are spelled, with the number of their operands; nothing comes of them
+/// but errors.
+const std::map<std::string, std::pair<unsigned, unsigned>> &hintForms() {
+  static const auto forms = [] {
+    std::map<std::string, std::pair<unsigned, unsigned>> m;
+    for (std::string space : {"", ".global", ".local"})
+      for (std::string level : {".L1", ".L2"})
+        m["prefetch" + space + level] = {1, 1};
+    for (std::string space : {"", ".global"}) {
+      for (std::string level : {".L2::evict_last", ".L2::evict_normal"})
+        m["prefetch" + space + level] = {1, 1};
+      m["applypriority" + space + ".L2::evict_normal"] = m["discard" + space + ".L2"] = {2, 2};
+    }
+    for (std::string space : {"", ".const", ".param"})
+      m["prefetch" + space + ".tensormap"] = {1, 1};
+    m["prefetchu.L1"] = m["nanosleep.u32"] = m["pmevent"] = m["pmevent.mask"] = {1, 1};
+    for (std::string first : {"last", "normal", "first", "unchanged"})
+      for (std::string second : {"", ".L2::evict_first", ".L2::evict_unchanged"}) {
+        std::string rest = ".L2::evict_" + first + second + ".b64";
+        m["createpolicy.fractional" + rest] = {second.empty() ? 1 : 2, 2};
+        m["createpolicy.range" + rest] = m["createpolicy.range.global" + rest] = {4, 4};
+      }
+    m["createpolicy.cvt.L2.b64"] = {2, 2};
+    return m;
+  }();
+  return forms;
+}
+void takeHint(Decoder &d) {
+  std::string form = d.instr().opcode;
+  for (const std::string &m : d.instr().mods) {
+    form += "." + m;
+    d.mods->take(m);
   }
+  auto it = hintForms().find(form);
+  if (it == hintForms().end())
+    d.fail("unsupported form of " + d.instr().opcode);
+  d.expectOperands(it->second.first, it->second.second);
+}
+
+void hint(Decoder &d) {
+  takeHint(d);
+  const std::string &op = d.instr().opcode;
+  const Operand &last = d.operand(d.operandCount() - 1);
+  if ((op == "applypriority" || op == "discard") && (last.kind != Operand::Imm || last.imm != 128))
+    d.fail("is for 128 bytes");
+  if (op == "pmevent" && last.kind != Operand::Imm)
+    d.fail("expects a constant");
   d.emit(nothing);
 }
 
@@ -300,8 +420,7 @@ const Rec *zeroPolicy(Warp &w, const Rec *r) {
   return r + 1;
 }
 void createPolicy(Decoder &d) {
-  while (d.mods->takeIf([](const std::string &) { return true; })) {
-  }
+  takeHint(d);
   uint32_t dst = d.def(d.operand(0), Type::B64);
   d.emit(zeroPolicy).o[0] = dst;
 }
@@ -310,7 +429,12 @@ void createPolicy(Decoder &d) {
 
 void addMemoryOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["ld"] = [](Decoder &d) { loadStore(d, false); };
-  t["ldu"] = t["ld"];
+  t["ldu"] = [](Decoder &d) {
+    for (const std::string &m : d.instr().mods)
+      if (m != "global" && m != "v2" && m != "v4" && parseType(m) == Type::None)
+        d.fail("has no ." + m);
+    loadStore(d, false);
+  };
   t["st"] = [](Decoder &d) {
     if (!decodeStoreAsync(d))
       loadStore(d, true);

@@ -40,6 +40,14 @@ void call(Decoder &d) {
   d.emit(assertionFailed);
 }
 
+/// Number and thread count of a barrier, as far as they are constants.
+void checkBarrierConstants(Decoder &d, const Operand &id, const Operand *threads) {
+  if (id.kind == Operand::Imm && (id.imm < 0 || id.imm > 15))
+    d.fail("there are 16 barriers");
+  if (threads && threads->kind == Operand::Imm && (threads->imm <= 0 || threads->imm % 32))
+    d.fail("the number of threads must be a positive multiple of 32");
+}
+
 void barrier(Decoder &d) {
   const bool isBar = d.instr().opcode == "bar";
   if (d.mods->take("warp")) {
@@ -57,7 +65,7 @@ void barrier(Decoder &d) {
   if (kind < 0)
     d.fail("unsupported form of barrier");
   uint32_t aux = kind == 1 ? barArrive : 0;
-  if (d.mods->take("aligned") || isBar)
+  if (isBar || d.mods->take("aligned"))
     aux |= barAligned;
   if (kind == 2) {
     int red = d.mods->takeOneOf({"popc", "and", "or"});
@@ -66,6 +74,7 @@ void barrier(Decoder &d) {
       d.fail("expects .popc.u32, .and.pred or .or.pred");
     aux |= static_cast<uint32_t>(red + 1) << barReduceShift;
     d.expectOperands(3, 4);
+    checkBarrierConstants(d, d.operand(1), d.operandCount() == 4 ? &d.operand(2) : nullptr);
     uint32_t result = red == 0 ? d.def(d.operand(0), Type::U32) : d.defPredicate(d.operand(0));
     uint32_t id = d.use(d.operand(1), Type::U32), count = 0;
     if (d.operandCount() == 4) {
@@ -80,6 +89,7 @@ void barrier(Decoder &d) {
     return;
   }
   d.expectOperands(kind == 1 ? 2 : 1, 2);
+  checkBarrierConstants(d, d.operand(0), d.operandCount() == 2 ? &d.operand(1) : nullptr);
   uint32_t id = d.use(d.operand(0), Type::U32), count = 0;
   if (d.operandCount() == 2) {
     count = d.use(d.operand(1), Type::U32);
@@ -97,6 +107,8 @@ void shfl(Decoder &d) {
   if (mode < 0)
     d.fail("expects a shuffle mode");
   Type t = needType(d);
+  if (t != Type::B32)
+    d.fail("expects .b32");
   d.expectOperands(5, 5);
   uint32_t a = d.use(d.operand(1), t), b = d.use(d.operand(2), Type::U32),
            c = d.use(d.operand(3), Type::U32);
@@ -114,7 +126,8 @@ void voteOp(Decoder &d) {
   int mode = d.mods->takeOneOf({"all", "any", "uni", "ballot"});
   if (mode < 0)
     d.fail("expects a vote mode");
-  needType(d);
+  if (needType(d) != (mode == 3 ? Type::B32 : Type::Pred))
+    d.fail("expects .pred, or .b32 for .ballot");
   d.expectOperands(3, 3);
   bool negated;
   uint32_t p = d.usePredicate(d.operand(1), negated), mask = d.use(d.operand(2), Type::B32);
@@ -129,9 +142,13 @@ void matchOp(Decoder &d) {
   if ((!all && !d.mods->take("any")) || !d.mods->take("sync"))
     d.fail("expects match.any.sync or match.all.sync");
   Type t = needType(d);
+  if (t != Type::B32 && t != Type::B64)
+    d.fail("expects .b32 or .b64");
   d.expectOperands(3, 3);
   uint32_t a = d.use(d.operand(1), t), mask = d.use(d.operand(2), Type::B32);
   bool wantsPredicate = d.operand(0).pair >= 0;
+  if (wantsPredicate && !all)
+    d.fail("only match.all has a predicate");
   uint32_t p = d.defPredicateIndex(d.operand(0).pair), dst = d.def(d.operand(0), Type::B32);
   Rec &r = d.emit(match);
   r.o[0] = dst, r.o[1] = a, r.o[2] = mask, r.o[3] = p;
@@ -144,7 +161,7 @@ void reduxOp(Decoder &d) {
   int op = d.mods->takeOneOf({"add", "min", "max", "and", "or", "xor"});
   Type t = needType(d);
   bool isSigned = t == Type::S32;
-  if (op < 0 || bitsOf(t) != 32 || isFloatType(t))
+  if (op < 0 || (op < 3 ? t != Type::U32 && t != Type::S32 : t != Type::B32))
     d.fail("unsupported form of redux");
   static constexpr uint32_t codes[2][6] = {{0, 1, 2, 5, 6, 7}, {0, 3, 4, 5, 6, 7}};
   d.expectOperands(3, 3);
@@ -159,6 +176,8 @@ void electOp(Decoder &d) {
   if (!d.mods->take("sync"))
     d.fail("expects elect.sync");
   d.expectOperands(2, 2);
+  if (d.operand(0).pair < 0)
+    d.fail("expects a predicate: d|p");
   uint32_t mask = d.use(d.operand(1), Type::B32);
   uint32_t p = d.defPredicateIndex(d.operand(0).pair), dst = d.def(d.operand(0), Type::B32);
   Rec &r = d.emit(elect);
@@ -166,7 +185,8 @@ void electOp(Decoder &d) {
 }
 
 void activeMaskOp(Decoder &d) {
-  needType(d);
+  if (needType(d) != Type::B32)
+    d.fail("expects .b32");
   d.expectOperands(1, 1);
   uint32_t dst = d.def(d.operand(0), Type::B32);
   d.emit(activeMask).o[0] = dst;
@@ -216,7 +236,8 @@ void moveMatrix(Decoder &d) {
   for (const char *m : {"sync", "aligned", "m8n8", "trans"})
     if (!d.mods->take(m))
       d.fail(std::string("expects .") + m);
-  needType(d);
+  if (needType(d) != Type::B16)
+    d.fail("expects .b16");
   d.expectOperands(2, 2);
   uint32_t a = d.use(d.operand(1), Type::B32), dst = d.def(d.operand(0), Type::B32);
   Rec &r = d.emit(movmatrix);

@@ -170,8 +170,14 @@ Counters collectCounters(const Launch &L);
 static std::string checkCluster(const Function &f, const LaunchConfig &c, const Profile &p) {
   auto n = [](uint64_t v) { return std::to_string(v); };
   uint64_t size = c.cluster.count();
+  if (f.reqCluster[0] && (f.reqCluster[0] != c.cluster.x || f.reqCluster[1] != c.cluster.y ||
+                          f.reqCluster[2] != c.cluster.z))
+    return "cluster differs from .reqnctapercluster " + n(f.reqCluster[0]) + ", " +
+           n(f.reqCluster[1]) + ", " + n(f.reqCluster[2]);
   if (!size)
     return "cluster must not be empty";
+  if (f.explicitCluster && size == 1 && !c.clusterGiven)
+    return ".explicitcluster needs a launch that says how large its clusters are";
   if (size == 1)
     return "";
   if (p.major < 9)
@@ -210,11 +216,7 @@ static std::string checkConfig(const Kernel &k, const LaunchConfig &c, const Pro
   if (f.maxntid[0] && threads > uint64_t(f.maxntid[0]) * f.maxntid[1] * f.maxntid[2])
     return "block has " + n(threads) + " threads, but .maxntid allows " +
            n(uint64_t(f.maxntid[0]) * f.maxntid[1] * f.maxntid[2]);
-  if (f.reqCluster[0] && (f.reqCluster[0] != c.cluster.x || f.reqCluster[1] != c.cluster.y ||
-                          f.reqCluster[2] != c.cluster.z))
-    return "cluster differs from .reqnctapercluster " + n(f.reqCluster[0]) + ", " +
-           n(f.reqCluster[1]) + ", " + n(f.reqCluster[2]);
-  return checkCluster(f, c, p);
+  return "";
 }
 
 LaunchResult Machine::launchOnce(const Kernel &kernel, const LaunchConfig &wanted,
@@ -222,13 +224,16 @@ LaunchResult Machine::launchOnce(const Kernel &kernel, const LaunchConfig &wante
   LaunchResult result;
   LaunchConfig config = wanted;
   const uint32_t *required = kernel.function->reqCluster;
-  if (required[0] &&
+  if (required[0] && !config.clusterGiven &&
       config.cluster.count() == 1) // a launch without the attribute takes the kernel's
     config.cluster = {required[0], required[1], required[2]};
   std::string why = checkConfig(kernel, config, prof, paramBytes);
+  bool wrongCluster = why.empty();
+  if (wrongCluster)
+    why = checkCluster(*kernel.function, config, prof);
   if (!why.empty()) {
     result.ok = false;
-    result.kind = "invalid-launch";
+    result.kind = wrongCluster ? "invalid-cluster" : "invalid-launch";
     result.report =
         "ptx emulator: invalid launch of kernel '" + kernel.function->name + "': " + why + "\n";
     return result;

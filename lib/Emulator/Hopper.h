@@ -47,10 +47,11 @@ struct BulkOp {
   Warp *issuer = nullptr;
   uint16_t fill = 0; ///< 16-bit pattern for out-of-bounds elements
   bool delivered = false;
-  uint32_t mbarrier = 0; ///< of a load
-  uint32_t bytes = 0;    ///< what complete_tx counts; for CopiesArrive the number of arrivals
-  unsigned agent = 0;    ///< who does it
-  uint32_t time = 0;     ///< of the agent
+  bool flushes = false, rounds = false; ///< a load makes zeros of subnormals, tf32 of singles
+  uint32_t mbarrier = 0;                ///< of a load
+  uint32_t bytes = 0; ///< what complete_tx counts; for CopiesArrive the number of arrivals
+  unsigned agent = 0; ///< who does it
+  uint32_t time = 0;  ///< of the agent
   std::vector<BulkPiece> pieces;
   std::vector<char> data; ///< of st.async and red.async
 };

@@ -31,6 +31,12 @@ struct Found {
   uint32_t offset = 0;
 };
 
+/// False after a report: a generic address (aux2 bit 1) that is not one of shared memory.
+bool isShared(Warp &w, const Rec *r, int lane) {
+  uint64_t a = r->aux2 & 2 ? place<uint64_t>(w, r->o[0])[lane] + r->imm : 0;
+  return !(r->aux2 & 2) || genericToShared(w, r, lane, a);
+}
+
 /// Within a block any barrier that orders the warps will do: TMA completes on an mbarrier through
 /// the generic proxy (PTX ISA 9.3, "accesses its mbarrier operand using generic-proxy"), so there
 /// is no proxy to cross. Between blocks it takes a release at cluster scope, which
@@ -52,6 +58,8 @@ bool knowsInit(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t offse
 
 Found find(Warp &w, const Rec *r, int lane, const char *what, bool remote = false) {
   Found f;
+  if (!isShared(w, r, lane))
+    return f;
   uint32_t a = addressOf(w, r, lane);
   f.owner = ownerOf(w, r, lane, a, f.offset);
   if (!f.owner)
@@ -75,6 +83,16 @@ Found find(Warp &w, const Rec *r, int lane, const char *what, bool remote = fals
   if (knowsInit(w, r, lane, *f.owner, f.offset, it->second, what))
     f.barrier = &it->second;
   return f;
+}
+
+/// False after a report: more bytes are expected, or came too early, than an mbarrier can count.
+bool inRange(Warp &w, const Rec *r, int lane, const Mbarrier &b) {
+  constexpr int64_t limit = (1 << 20) - 1;
+  if (b.tx <= limit && b.tx >= -limit)
+    return true;
+  fault(w, r, lane, "mbarrier-overflow",
+        "the mbarrier would wait for %" PRId64 " bytes; it counts to 2^20 - 1", b.tx);
+  return false;
 }
 
 void completeIfDone(Cta &cta, Mbarrier &b) {
@@ -115,6 +133,8 @@ void completeTx(Cta &cta, Mbarrier &b, int64_t bytes) {
 const Rec *mbarrierInit(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
+    if (!isShared(w, r, l))
+      return nullptr;
     uint32_t a = addressOf(w, r, l), count = place<uint32_t>(w, r->o[1])[l];
     if (!sharedObject(*w.cta, w, r, l, a, 8))
       return nullptr;
@@ -171,6 +191,12 @@ const Rec *mbarrierArrive(Warp &w, const Rec *r) {
       return fault(w, r, l, "mbarrier-overflow",
                    "%d arrivals at the mbarrier at %s, which expects only %d more in phase %u",
                    count, describeShared(*f.owner, w, f.offset).c_str(), b->pending, b->phase);
+    if ((r->aux & mbarNoComplete) && count == b->pending && b->tx == 0)
+      return fault(w, r, l, "mbarrier-phase",
+                   "arrive.noComplete completes phase %u of the mbarrier at %s", b->phase,
+                   describeShared(*f.owner, w, f.offset).c_str());
+    if (!inRange(w, r, l, *b))
+      return nullptr;
     if (!(r->aux & mbarRelaxed) && b != joined)
       clocks.joinInto(w.member, b->clock);
     joined = b;
@@ -192,10 +218,11 @@ const Rec *mbarrierTx(Warp &w, const Rec *r) {
     if (!b)
       return nullptr;
     uint32_t bytes = place<uint32_t>(w, r->o[1])[l];
+    b->tx += r->aux ? -int64_t(bytes) : int64_t(bytes);
+    if (!inRange(w, r, l, *b))
+      return nullptr;
     if (r->aux)
-      completeTx(*f.owner, *b, bytes);
-    else
-      b->tx += bytes;
+      completeIfDone(*f.owner, *b);
   }
   return r + 1;
 }

@@ -174,7 +174,9 @@ template <class T> T minMaxAtomic(bool isMin, T a, T b) {
 
 namespace {
 
-uint64_t addAtomic(Type t, uint64_t old, uint64_t v) {
+float withoutSubnormals(float f) { return std::fabs(f) < 0x1p-126f ? std::copysign(0.0f, f) : f; }
+
+uint64_t addAtomic(Type t, uint64_t old, uint64_t v, bool inGlobal) {
   auto halves = [&](auto toF, auto fromF, int n) {
     uint64_t out = 0;
     for (int i = 0; i < n; ++i)
@@ -183,6 +185,9 @@ uint64_t addAtomic(Type t, uint64_t old, uint64_t v) {
   };
   switch (t) {
   case Type::F32:
+    if (inGlobal)
+      return bitsOfValue(
+          withoutSubnormals(withoutSubnormals(as<float>(old)) + withoutSubnormals(as<float>(v))));
     return bitsOfValue(as<float>(old) + as<float>(v));
   case Type::F64:
     return bitsOfValue(as<double>(old) + as<double>(v));
@@ -234,10 +239,10 @@ uint64_t extremeAtomic(Type t, bool isMin, uint64_t old, uint64_t v) {
 
 } // namespace
 
-uint64_t combine(AtomicOp op, Type type, uint64_t old, uint64_t b, uint64_t c) {
+uint64_t combine(AtomicOp op, Type type, uint64_t old, uint64_t b, uint64_t c, bool inGlobal) {
   switch (op) {
   case AtomicOp::Add:
-    return addAtomic(type, old, b);
+    return addAtomic(type, old, b, inGlobal);
   case AtomicOp::Min:
   case AtomicOp::Max:
     return extremeAtomic(type, op == AtomicOp::Min, old, b);
@@ -272,12 +277,17 @@ const Rec *atomicOp(Warp &w, const Rec *r) {
   auto reg = [&](uint32_t p, int l) -> uint64_t {
     return reg64 ? place<uint64_t>(w, p)[l] : place<uint32_t>(w, p)[l];
   };
+  const DeviceMemory &memory = *w.cta->launch->memory;
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
+    // Generic addresses of several spaces at once stay generic.
+    bool inGlobal = a.space == Space::Global ||
+                    (a.space == Space::Generic && (a.address[l] < memory.sharedWindow() ||
+                                                   a.address[l] >= memory.localWindow()));
     for (unsigned e = 0; e < count; ++e) {
       uint64_t old = 0, b = reg(r->ext[e], l), result;
       memcpy(&old, a.host[l] + e * bytes, bytes);
-      result = combine(op, type, old, b, op == AtomicOp::Cas ? reg(r->ext[count], l) : 0);
+      result = combine(op, type, old, b, op == AtomicOp::Cas ? reg(r->ext[count], l) : 0, inGlobal);
       memcpy(a.host[l] + e * bytes, &result, bytes);
       if (returns) {
         uint32_t place0 = r->ext[count + 1 + e];

@@ -249,9 +249,11 @@ void Parser::parsePerformance(Function &f) {
       f.minnctapersm = static_cast<uint32_t>(expectInt("a CTA count"));
     else if (t.text == ".maxclusterrank")
       f.maxClusterRank = static_cast<uint32_t>(expectInt("a cluster rank"));
+    else if (t.text == ".explicitcluster")
+      f.explicitCluster = true;
     else if (t.text == ".pragma")
       skipToSemicolon();
-    else if (t.text != ".noreturn" && t.text != ".explicitcluster")
+    else if (t.text != ".noreturn")
       fail(t, "unsupported function directive '" + std::string(t.text) + "'");
   }
 }

@@ -11,22 +11,30 @@ namespace attnc::emu {
 std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t address,
                         const uint64_t *dims, const uint64_t *strides, const uint32_t *box,
                         const uint32_t *elementStrides, int interleave, int swizzle, int fill) {
-  // uint8, uint16, uint32, int32, uint64, int64, float16, float32, float64, bfloat16, f32 ftz,
-  // tf32, tf32 ftz
   static constexpr uint8_t bytes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4};
   auto n = [](uint64_t v) { return std::to_string(v); };
+  if (dataType >= 13 && dataType <= 15)
+    return "packed data types of 4 and 6 bits need sm_100 and are not supported by the emulator";
   if (dataType < 0 || dataType > 12)
     return "unknown data type " + std::to_string(dataType);
   if (rank < 1 || rank > 5)
     return "rank must be 1 to 5, is " + n(rank);
-  if (interleave != 0)
+  if (interleave < 0 || interleave > 2)
+    return "unknown interleaved layout " + std::to_string(interleave);
+  if (interleave && rank < 3)
+    return "interleaved layouts need a rank of at least 3, which is " + n(rank);
+  if (interleave)
     return "interleaved layouts are not supported by the emulator";
-  if (swizzle < 0 || swizzle > 3)
-    return "unknown or unsupported swizzle mode " + std::to_string(swizzle);
+  if (swizzle >= 4 && swizzle <= 6)
+    return "swizzles of 32 and 64 byte atoms need sm_100 and are not supported by the emulator";
+  if (swizzle < 0 || swizzle > 6)
+    return "unknown swizzle mode " + std::to_string(swizzle);
+  if (fill < 0 || fill > 1)
+    return "unknown fill mode " + std::to_string(fill);
   if (address % 16)
     return "global address must be a multiple of 16";
   uint32_t e = bytes[dataType];
-  bool isFloat = dataType >= 6;
+  bool isFloat = dataType >= TensorMap::F16;
   if (fill && !isFloat)
     return "NaN fill needs a floating-point type";
   memset(&map, 0, sizeof map);

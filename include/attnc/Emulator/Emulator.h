@@ -67,6 +67,7 @@ struct LaunchConfig {
   uint32_t dynamicSharedBytes = 0;
   Dim3 cluster = {};               ///< 1 x 1 x 1 without clusters
   bool nonPortableCluster = false; ///< up to 16 blocks instead of 8
+  bool clusterGiven = false;       ///< `cluster` was asked for, even if it is one block
 };
 
 /// What one memory instruction did. Sectors are 32 bytes of global memory, wavefronts are passes

@@ -208,6 +208,7 @@ struct Function {
   uint32_t reqntid[3] = {0, 0, 0};
   uint32_t reqCluster[3] = {0, 0, 0};
   uint32_t maxClusterRank = 0;
+  bool explicitCluster = false; ///< a launch must say how large its clusters are
   uint32_t maxnreg = 0;
   uint32_t minnctapersm = 0;
   SourcePos pos;

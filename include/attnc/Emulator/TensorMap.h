@@ -12,6 +12,8 @@ namespace attnc::emu {
 
 struct TensorMap {
   static constexpr uint64_t magicValue = 0x50414d5f434e5441ull;
+  /// CUtensorMapDataType.
+  enum DataType { U8, U16, U32, S32, U64, S64, F16, F32, F64, BF16, F32Ftz, Tf32, Tf32Ftz };
   uint64_t magic;
   uint64_t address;
   uint64_t strides[4]; ///< bytes, of dimensions 1..4; up to 2^40

@@ -60,6 +60,7 @@ static const ErrorInfo errors[] = {
     {misalignedAddress, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
     {launchFailed, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
     {notSupported, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
+    {invalidClusterSize, "CUDA_ERROR_INVALID_CLUSTER_SIZE", "cluster misconfiguration"},
 };
 
 void destroyContext(State &s) {

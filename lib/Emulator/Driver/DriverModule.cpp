@@ -46,6 +46,8 @@ CUresult codeFor(const std::string &kind) {
     return launchTimeout;
   if (kind == "invalid-launch")
     return invalidValue;
+  if (kind == "invalid-cluster")
+    return invalidClusterSize;
   return launchFailed;
 }
 
@@ -144,10 +146,20 @@ CUresult launch(FunctionHandle *f, LaunchConfig config, void **params, void **ex
   if (!s.functions.count(f))
     return invalidHandle;
   const int *cluster = &f->attributes[11]; // CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH and so on
-  if (config.cluster.count() == 1 && cluster[0] > 0)
-    config.cluster = {static_cast<uint32_t>(cluster[0]),
-                      static_cast<uint32_t>(std::max(1, cluster[1])),
-                      static_cast<uint32_t>(std::max(1, cluster[2]))};
+  if (cluster[0] > 0) {
+    Dim3 required = {static_cast<uint32_t>(cluster[0]),
+                     static_cast<uint32_t>(std::max(1, cluster[1])),
+                     static_cast<uint32_t>(std::max(1, cluster[2]))};
+    if (!config.clusterGiven)
+      config.cluster = required;
+    else if (config.cluster.x != required.x || config.cluster.y != required.y ||
+             config.cluster.z != required.z) {
+      publishReport(s, "ptx emulator: the cluster of the launch is not the one that the function "
+                       "requires\n");
+      return invalidClusterSize;
+    }
+    config.clusterGiven = true;
+  }
   config.nonPortableCluster = f->attributes[14] != 0;
   if (config.dynamicSharedBytes > static_cast<uint32_t>(f->maxDynamicShared)) {
     publishReport(s, "ptx emulator: launch asks for " + std::to_string(config.dynamicSharedBytes) +
@@ -338,16 +350,21 @@ struct DriverLaunchConfig {
 
 ATTNC_EMU_EXPORT CUresult cuLaunchKernelEx(const DriverLaunchConfig *config, void *function,
                                            void **params, void **extra) {
-  if (!config)
+  if (!config || (config->count && !config->attributes))
     return invalidValue;
   LaunchConfig c;
   c.grid = {config->grid[0], config->grid[1], config->grid[2]};
   c.block = {config->block[0], config->block[1], config->block[2]};
   c.dynamicSharedBytes = config->sharedBytes;
-  for (unsigned i = 0; i < config->count; ++i)
-    if (config->attributes[i].id == 4) // CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
-      c.cluster = {config->attributes[i].value[0], config->attributes[i].value[1],
-                   config->attributes[i].value[2]};
+  for (unsigned i = 0; i < config->count; ++i) {
+    const LaunchAttribute &a = config->attributes[i];
+    if (a.id == 4) { // CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
+      c.cluster = {a.value[0], a.value[1], a.value[2]};
+      c.clusterGiven = true;
+    } else if (a.id < 0 || a.id > 16 || a.id == 3) {
+      return invalidValue; // unknown, or of streams only
+    } // the others, such as programmatic stream serialization, say when and where, not what
+  }
   return launch(static_cast<FunctionHandle *>(function), c, params, extra);
 }
 
@@ -357,9 +374,9 @@ ATTNC_EMU_EXPORT CUresult cuTensorMapEncodeTiled(void *map, int dataType, unsign
                                                  const unsigned long long *strides,
                                                  const unsigned *box,
                                                  const unsigned *elementStrides, int interleave,
-                                                 int swizzle, int, int fill) {
+                                                 int swizzle, int promotion, int fill) {
   if (!map || !dims || !box || !elementStrides || (rank > 1 && !strides) ||
-      reinterpret_cast<uintptr_t>(map) % 64)
+      reinterpret_cast<uintptr_t>(map) % 64 || promotion < 0 || promotion > 3)
     return invalidValue;
   uint64_t d[5] = {}, s[4] = {};
   for (unsigned i = 0; i < rank && i < 5; ++i) {
@@ -367,11 +384,15 @@ ATTNC_EMU_EXPORT CUresult cuTensorMapEncodeTiled(void *map, int dataType, unsign
     if (i)
       s[i - 1] = strides[i - 1];
   }
+  State &state0 = state();
+  if (!state0.initialized)
+    return notInitialized;
   TensorMap result;
   std::string why = encodeTiled(result, dataType, rank, reinterpret_cast<uint64_t>(address), d, s,
                                 box, elementStrides, interleave, swizzle, fill);
+  if (state0.machine->profile().major < 9)
+    why = "the device needs compute capability 9.0";
   if (!why.empty()) {
-    State &state0 = state();
     std::lock_guard<std::mutex> guard(state0.lock);
     publishReport(state0, "ptx emulator: cuTensorMapEncodeTiled: " + why + "\n");
     return invalidValue;

@@ -46,6 +46,7 @@ enum : CUresult {
   misalignedAddress = 716,
   launchFailed = 719,
   notSupported = 801,
+  invalidClusterSize = 912,
 };
 
 struct FunctionHandle {

@@ -115,8 +115,10 @@ struct Bits {
   bool operator==(const Bits &o) const { return lo == o.lo && hi == o.hi; }
 };
 
-/// What an element becomes; null when the oracle does not know the form.
-std::function<Bits(Bits old, Bits b, Bits c)> oracleOf(const AtomicForm &f) {
+/// What an element becomes; null when the oracle does not know the form. The manual: sums of f32 in
+/// global memory flush subnormal operands and results to zeros of their sign, those in shared
+/// memory do not.
+std::function<Bits(Bits old, Bits b, Bits c)> oracleOf(const AtomicForm &f, bool shared) {
   if (f.op == "exch")
     return [](Bits, Bits b, Bits) { return b; };
   if (f.op == "cas")
@@ -129,7 +131,9 @@ std::function<Bits(Bits old, Bits b, Bits c)> oracleOf(const AtomicForm &f) {
     };
   for (const FormType &t : formTypes())
     if (t.name == f.type) {
-      FormOracle o = arithmeticOracle(f.op, t, {});
+      FormFlags flags;
+      flags.ftz = f.op == "add" && t.name == "f32" && !shared;
+      FormOracle o = arithmeticOracle(f.op, t, flags);
       if (o)
         return [o](Bits old, Bits b, Bits) { return Bits{o(old.lo, b.lo, 0)}; };
     }
@@ -188,7 +192,7 @@ TEST_F(Atomics, EveryFormInEverySpace) {
   for (size_t i = 0; i < list.size(); ++i) {
     const AtomicForm &f = list[i].form;
     std::string what = f.spelled(list[i].place.space) + (list[i].place.shared ? " (shared)" : "");
-    auto oracle = oracleOf(f);
+    auto oracle = oracleOf(f, list[i].place.shared);
     ASSERT_TRUE(oracle) << what << " has no oracle";
     std::mt19937_64 rng(i + 1);
     const char width = f.bytes == 2 ? 'h' : f.bytes == 4 ? 'w' : 'd';
@@ -249,6 +253,27 @@ TEST_F(Atomics, EveryFormInEverySpace) {
   RecordProperty("cases", int(list.size()));
 }
 
+/// One instruction on generic addresses of both spaces: each lane's sum keeps or flushes subnormals
+/// as its own space has it.
+TEST_F(Atomics, SubnormalSumsInBothSpacesAtOnce) {
+  std::string text =
+      header + ".visible .entry k(.param .u64 cells) {\n" + registers +
+      ".reg .pred %p0;\n.shared .align 16 .b8 copy[128];\n"
+      "ld.param.u64 %a0, [cells];\nmov.u32 %s0, %tid.x;\nmul.wide.u32 %a1, %s0, 4;\n"
+      "add.u64 %a0, %a0, %a1;\nmov.u64 %a2, copy;\nadd.u64 %a2, %a2, %a1;\n"
+      "mov.b32 %r0, 1;\nst.shared.b32 [%a2], %r0;\ncvta.shared.u64 %a2, %a2;\n"
+      "and.b32 %s1, %s0, 1;\nsetp.eq.u32 %p0, %s1, 0;\nselp.b64 %a3, %a0, %a2, %p0;\n"
+      "red.add.f32 [%a3], %r0;\nld.b32 %r1, [%a3];\nst.global.b32 [%a0], %r1;\n"
+      "ret;\n}\n";
+  assemble(text);
+  uint64_t cells = upload(std::vector<uint32_t>(lanes, 1));
+  LaunchResult r = run(*machine.load(text), "k", {{1}, {lanes}}, Params().add(cells));
+  ASSERT_TRUE(r.ok) << r.report;
+  auto got = download<uint32_t>(cells, lanes);
+  for (uint32_t l = 0; l < lanes; ++l)
+    EXPECT_EQ(got[l], l % 2 ? 2u : 0u) << l;
+}
+
 /// Every operation with every flag, vector and type, in every space, and every ordering: the
 /// decoder accepts what is in the table, and ptxas the same.
 TEST_F(Atomics, ExactlyTheFormsThatExist) {
@@ -290,6 +315,22 @@ TEST_F(Atomics, ExactlyTheFormsThatExist) {
         EXPECT_EQ(accepted, exists) << form;
         list.push_back({form, text, accepted});
       }
+  for (std::string opcode : {"atom", "red"})
+    for (std::string space : {".global", ".shared", ""})
+      for (std::string hint : {"", ".L2::cache_hint", ".L2::128B", ".L1::evict_last", ".ca"})
+        for (std::string policy : {"", ", %d1"}) {
+          std::string form = opcode + space + ".add" + hint + ".u32" + policy,
+                      text = ".visible .entry k" + std::to_string(list.size()) + "() {\n" +
+                             registers + opcode + space + ".add" + hint + ".u32" +
+                             (opcode == "atom" ? " %r1," : "") + " [%a0], %r2" + policy +
+                             ";\nret;\n}\n";
+          bool exists = hint.empty()
+                            ? policy.empty()
+                            : hint == ".L2::cache_hint" && !policy.empty() && space != ".shared";
+          bool accepted = accepts(header + text);
+          EXPECT_EQ(accepted, exists) << form;
+          list.push_back({form, text, accepted});
+        }
   if (std::system("ptxas --version >/dev/null 2>&1") != 0)
     return;
   std::string text = header;

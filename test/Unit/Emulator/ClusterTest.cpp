@@ -101,13 +101,13 @@ TEST_F(ClusterTest, LaunchConfigurations) {
   Params p = Params().add(uint64_t(0)).add(uint64_t(0));
   p.bytes.resize(192);
   EXPECT_TRUE(run(*module, "k", {{4}, {32}}, p).ok); // takes .reqnctapercluster
-  EXPECT_EQ(run(*module, "k", {{4}, {32}, 0, {4}}, p).kind, "invalid-launch");
-  EXPECT_EQ(run(*module, "k", {{3}, {32}}, p).kind, "invalid-launch");
+  EXPECT_EQ(run(*module, "k", {{4}, {32}, 0, {4}}, p).kind, "invalid-cluster");
+  EXPECT_EQ(run(*module, "k", {{3}, {32}}, p).kind, "invalid-cluster");
   std::string free = text("", 2);
   free.erase(free.find(".reqnctapercluster 2"), 20);
   auto any = machine.load(free);
   EXPECT_TRUE(run(*any, "k", {{16}, {32}, 0, {8}}, p).ok);
-  EXPECT_EQ(run(*any, "k", {{16}, {32}, 0, {16}}, p).kind, "invalid-launch");
+  EXPECT_EQ(run(*any, "k", {{16}, {32}, 0, {16}}, p).kind, "invalid-cluster");
   EXPECT_TRUE(run(*any, "k", {{16}, {32}, 0, {16}, true}, p).ok);
 }
 

@@ -4,7 +4,7 @@
 // the PTX manual, written out per shape here (the emulator uses one general rule), multiplied, and
 // the result gathered and compared with a naive product. Integers make every type exact, so a
 // single misplaced element shows.
-#include "EmulatorTest.h"
+#include "FormGrid.h"
 #include "Oracle.h"
 
 #include <algorithm>
@@ -254,34 +254,6 @@ static std::vector<Shape> allShapes() {
 }
 INSTANTIATE_TEST_SUITE_P(All, Mma, ::testing::ValuesIn(allShapes()));
 
-/// Which of `instructions` ptxas assembles, one kernel each; empty where there is no ptxas.
-static std::vector<bool> assembled(const std::string &header, const std::string &declarations,
-                                   const std::string &target,
-                                   const std::vector<std::string> &instructions) {
-  if (std::system("ptxas --version >/dev/null 2>&1") != 0)
-    return {};
-  std::string path = ::testing::TempDir() + "attnc_emu_grid_" + std::to_string(getpid());
-  {
-    std::ofstream out(path + ".ptx");
-    out << header; // three lines
-    for (size_t i = 0; i < instructions.size(); ++i)
-      out << ".visible .entry k" << i << "() { " << declarations << " " << instructions[i]
-          << " ret; }\n";
-  }
-  std::vector<bool> ok(instructions.size(), true);
-  std::string command =
-      "ptxas -O0 -arch=" + target + " -o /dev/null " + path + ".ptx >" + path + ".log 2>&1";
-  bool refused = std::system(command.c_str()) != 0, named = false;
-  std::ifstream log(path + ".log");
-  for (std::string line; std::getline(log, line);)
-    if (size_t at = line.find(", line "); at != line.npos && line.find("error") != line.npos)
-      ok.at(std::stoul(line.substr(at + 7)) - 4) = false, named = true;
-  EXPECT_EQ(refused, named) << "ptxas failed without naming an instruction";
-  remove((path + ".ptx").c_str());
-  remove((path + ".log").c_str());
-  return ok;
-}
-
 /// Probes of the decoder: an instruction that is accepted must be among those tested, and real.
 class Coverage : public EmulatorTest {
 protected:
@@ -298,14 +270,18 @@ protected:
       return false;
     }
   }
-  /// `tested` are opcodes with modifiers; each must be accepted, and no other of `grid`.
-  void expectExactly(const std::vector<std::string> &grid, const std::set<std::string> &tested) {
+  /// `tested` are opcodes with modifiers; each must be accepted, and no other of `grid`. ptxas must
+  /// know no more than those and the ones of which `notYet` is true.
+  void expectExactly(const std::vector<std::string> &grid, const std::set<std::string> &tested,
+                     const std::function<bool(const std::string &)> &notYet) {
     std::set<std::string> found;
     std::vector<bool> real = assembled(header, declarations, "sm_120a", grid);
     for (size_t i = 0; i < grid.size(); ++i) {
-      if (!accepts(grid[i]))
-        continue;
       std::string name = grid[i].substr(0, grid[i].find(' '));
+      if (!accepts(grid[i])) {
+        EXPECT_TRUE(real.empty() || !real[i] || notYet(name)) << name << " exists, but is refused";
+        continue;
+      }
       found.insert(name);
       EXPECT_TRUE(tested.count(name)) << name << " is accepted, but has no test";
       EXPECT_TRUE(real.empty() || real[i]) << name << " is accepted, but ptxas refuses it";
@@ -341,7 +317,10 @@ TEST_F(Coverage, EveryMmaHasACase) {
                                registerList("%r", 10, halves) + ", " +
                                registerList("%r", 20, accumulator(c)) + ";");
               }
-  expectExactly(grid, tested);
+  // ptxas knows a shape of tf32 that the manual does not have.
+  expectExactly(grid, tested, [](const std::string &name) {
+    return name == "mma.sync.aligned.m16n8k16.row.col.f32.tf32.tf32.f32";
+  });
 }
 
 static const char *const matrixSpaces[] = {".shared", ".shared::cta", ""};
@@ -372,7 +351,9 @@ TEST_F(Coverage, EveryMatrixMoveHasACase) {
                                space + type + " " +
                                (opcode == "ldmatrix" ? list + ", [%a];" : "[%a], " + list + ";"));
               }
-  expectExactly(grid, tested);
+  // Eight bits and less, of sm_100 and sm_120.
+  expectExactly(grid, tested,
+                [](const std::string &name) { return name.find(".b8") != name.npos; });
 }
 
 class MatrixMove : public EmulatorTest {
