@@ -13,6 +13,10 @@ namespace attnc::emu {
 struct TensorMap {
   static constexpr uint64_t magicValue = 0x50414d5f434e5441ull;
   uint64_t magic;
+  /// Holds nothing. The launch code of CUTLASS 4 clears bit 21 of this word of the opaque object,
+  /// for tensors below 128 KiB and drivers up to 13.1; here as on a device that must not move the
+  /// tensor.
+  uint64_t tampered;
   uint64_t address;
   uint64_t strides[4]; ///< bytes, of dimensions 1..4; up to 2^40
   uint32_t dims[5];    ///< elements minus one, so that 2^32 fits
@@ -20,7 +24,7 @@ struct TensorMap {
   uint8_t elementStrides[5];
   uint8_t dataType, rank, interleave, swizzle, fillNan;
   uint8_t elementBytes;
-  uint8_t reserved[39];
+  uint8_t reserved[31];
 };
 static_assert(sizeof(TensorMap) == 128);
 
