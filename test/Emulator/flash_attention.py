@@ -76,6 +76,7 @@ class Case:
         words = [f"FA{self.version}", self.direction, self.dtype, f"d{self.size}", f"{self.queries}x{self.keys}"]
         words += ["causal"] * self.causal + [f"window {self.window}"] * bool(self.window) + ["alibi"] * self.alibi
         words += [f"softcap {self.softcap}"] * (self.softcap > 0) + [f"dropout {1 - self.keep:.1f}"] * (self.keep < 1)
+        words += [f"batch {self.batch}"] * (self.batch > 1)
         words += [f"{self.splits} splits"] * (self.splits > 1) + ["gqa"] * (self.heads != self.heads_kv) + ["packed"] * self.pack
         words += [f"cluster {self.cluster}"] * (self.cluster > 1) + ["without checks"] * (not self.checks)
         return " ".join(words)
@@ -102,7 +103,7 @@ class Case:
 def cases():
     fa2 = lambda direction, dtype, size, **options: Case(2, direction, dtype, size, **options)
     fa3 = lambda direction, dtype, size, **options: Case(3, direction, dtype, size, **options)
-    yield fa2("forward", "f16", 64, queries=200, keys=300, causal=True, heads=4)
+    yield fa2("forward", "f16", 64, queries=200, keys=300, causal=True, heads=4, batch=2)
     yield fa2("forward", "f16", 64, queries=200, keys=136, causal=True) # rows that see no key
     yield fa2("forward", "bf16", 64, queries=256, keys=256, even=True)
     yield fa2("forward", "f16", 64, queries=130, keys=250, alibi=True, window=(40, 10))
@@ -112,12 +113,12 @@ def cases():
     yield fa2("forward", "f16", 128, queries=256, keys=150, keep=0.8)
     yield fa2("forward", "f16", 64, queries=30, keys=700, splits=3)
     yield fa2("forward", "bf16", 128, queries=70, keys=500, splits=4, causal=True)
-    yield fa2("backward", "f16", 64, queries=200, keys=200, causal=True)
+    yield fa2("backward", "f16", 64, queries=200, keys=200, causal=True, batch=2)
     yield fa2("backward", "bf16", 64, queries=256, keys=256, even=True)
     yield fa2("backward", "bf16", 96, queries=150, keys=200)
     yield fa2("backward", "f16", 128, queries=150, keys=150, causal=True, heads=4)
     yield fa2("backward", "bf16", 128, queries=100, keys=200, softcap=5.0)
-    yield fa3("forward", "f16", 64, queries=300, keys=300, causal=True)
+    yield fa3("forward", "f16", 64, queries=300, keys=300, causal=True, batch=2)
     yield fa3("forward", "bf16", 64, queries=300, keys=300)
     yield fa3("forward", "f16", 128, queries=300, keys=600)
     yield fa3("forward", "f16", 128, queries=512, keys=400, cluster=2)
@@ -126,7 +127,7 @@ def cases():
     packed = dict(queries=300, keys=300, causal=True, heads=4, pack=True)
     yield fa3("forward", "bf16", 128, **packed, report="missing-proxy-fence")
     yield fa3("forward", "bf16", 128, **packed, checks=False)
-    yield fa3("backward", "f16", 64, queries=300, keys=300, causal=True)
+    yield fa3("backward", "f16", 64, queries=300, keys=300, causal=True, batch=2)
     yield fa3("backward", "bf16", 128, queries=200, keys=300)
     for schedule in ("cooperative", "pingpong"):
         yield Case(0, "forward", "f16", 64, schedule=schedule, cluster=2)

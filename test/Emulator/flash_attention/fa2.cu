@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// One instance of FlashAttention-2's kernels with its own launch code. The macros ELEMENT, HEAD_DIM, CAUSAL and
-// FIXED_<name> for each of its run-time switches choose which; BACKWARD chooses the direction.
+// One instance of FlashAttention-2's kernels with its own launch code. The macros ELEMENT,
+// HEAD_DIM, CAUSAL and FIXED_<name> for each of its run-time switches choose which; BACKWARD
+// chooses the direction.
 #include "namespace_config.h"
 #include "static_switch.h"
 
 #include <stdexcept>
 
-// The launch code compiles both sides of every switch, hundreds of kernels; here only the side that is wanted.
+// The launch code compiles both sides of every switch, hundreds of kernels; here only the side that
+// is wanted.
 #undef BOOL_SWITCH
-#define BOOL_SWITCH(CONDITION, NAME, ...)                                                                              \
-  [&] {                                                                                                                \
-    constexpr static bool NAME = FIXED_##NAME;                                                                         \
-    if (static_cast<bool>(CONDITION) != NAME)                                                                          \
-      throw std::runtime_error("the problem needs another value of " #NAME);                                           \
-    return __VA_ARGS__();                                                                                              \
+#define BOOL_SWITCH(CONDITION, NAME, ...)                                                          \
+  [&] {                                                                                            \
+    constexpr static bool NAME = FIXED_##NAME;                                                     \
+    if (static_cast<bool>(CONDITION) != NAME)                                                      \
+      throw std::runtime_error("the problem needs another value of " #NAME);                       \
+    return __VA_ARGS__();                                                                          \
   }()
 
 #if BACKWARD
@@ -35,22 +37,25 @@ using Params = flash::Flash_fwd_params;
 
 namespace {
 
-void *pointer(uint64_t address) {
-  return reinterpret_cast<void *>(address);
-}
+void *pointer(uint64_t address) { return reinterpret_cast<void *>(address); }
 
 Params paramsOf(const Problem &p) {
   Params params = {};
-  auto rounded = [](int value, int multiple) { return (value + multiple - 1) / multiple * multiple; };
-  params.q_ptr = pointer(p.q), params.k_ptr = pointer(p.k), params.v_ptr = pointer(p.v), params.o_ptr = pointer(p.out);
+  auto rounded = [](int value, int multiple) {
+    return (value + multiple - 1) / multiple * multiple;
+  };
+  params.q_ptr = pointer(p.q), params.k_ptr = pointer(p.k), params.v_ptr = pointer(p.v),
+  params.o_ptr = pointer(p.out);
   params.h = p.heads, params.h_k = p.headsKV, params.h_h_k_ratio = p.heads / p.headsKV;
-  params.q_head_stride = params.o_head_stride = params.k_head_stride = params.v_head_stride = HEAD_DIM;
+  params.q_head_stride = params.o_head_stride = params.k_head_stride = params.v_head_stride =
+      HEAD_DIM;
   params.q_row_stride = params.o_row_stride = int64_t(p.heads) * HEAD_DIM;
   params.k_row_stride = params.v_row_stride = int64_t(p.headsKV) * HEAD_DIM;
   params.q_batch_stride = params.o_batch_stride = p.queries * params.q_row_stride;
   params.k_batch_stride = params.v_batch_stride = p.keys * params.k_row_stride;
   params.softmax_lse_ptr = pointer(p.lse);
-  params.oaccum_ptr = pointer(p.outAccumulator), params.softmax_lseaccum_ptr = pointer(p.lseAccumulator);
+  params.oaccum_ptr = pointer(p.outAccumulator),
+  params.softmax_lseaccum_ptr = pointer(p.lseAccumulator);
   params.num_splits = p.splits;
   params.b = p.batch, params.seqlen_q = p.queries, params.seqlen_k = p.keys;
   params.seqlen_q_rounded = rounded(p.queries, 128), params.seqlen_k_rounded = rounded(p.keys, 128);
@@ -71,8 +76,10 @@ Params paramsOf(const Problem &p) {
   params.is_seqlens_k_cumulative = true;
   params.alibi_slopes_ptr = pointer(p.slopes);
 #if BACKWARD
-  params.do_ptr = pointer(p.dOut), params.dq_ptr = pointer(p.dq), params.dk_ptr = pointer(p.dk), params.dv_ptr = pointer(p.dv);
-  params.do_head_stride = params.dq_head_stride = params.dk_head_stride = params.dv_head_stride = HEAD_DIM;
+  params.do_ptr = pointer(p.dOut), params.dq_ptr = pointer(p.dq), params.dk_ptr = pointer(p.dk),
+  params.dv_ptr = pointer(p.dv);
+  params.do_head_stride = params.dq_head_stride = params.dk_head_stride = params.dv_head_stride =
+      HEAD_DIM;
   params.do_row_stride = params.dq_row_stride = params.q_row_stride;
   params.do_batch_stride = params.dq_batch_stride = params.q_batch_stride;
   // Gradients of K and V are made for each head of Q, and summed by the caller.
@@ -87,7 +94,9 @@ Params paramsOf(const Problem &p) {
 
 #if !BACKWARD
 // Another source file of the original has this; a single split does not use it here.
-template <> void flash::run_mha_fwd_splitkv_align<ELEMENT, HEAD_DIM, CAUSAL>(Flash_fwd_params &, cudaStream_t) {}
+template <>
+void flash::run_mha_fwd_splitkv_align<ELEMENT, HEAD_DIM, CAUSAL>(Flash_fwd_params &, cudaStream_t) {
+}
 #endif
 
 extern "C" const char *runProblem(const Problem *problem) {

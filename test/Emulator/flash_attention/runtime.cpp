@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// A stand-in for the part of the CUDA runtime that compiled launch code calls, on top of the driver interface. The
-// runtime itself asks the driver for undocumented tables, which the emulator does not offer.
+// A stand-in for the part of the CUDA runtime that compiled launch code calls, on top of the driver
+// interface. The runtime itself asks the driver for undocumented tables, which the emulator does
+// not offer.
 //
 // Kernels come from fat binaries that hold uncompressed PTX (nvcc --no-compress, code=compute_XX).
 #include <cuda.h>
@@ -53,8 +54,9 @@ template <typename T> T field(const char *at, size_t offset) {
   return value;
 }
 
-/// The first PTX of a fat binary: a header of 16 bytes (its size in bytes 6 and 7, that of the rest in 8 to 15), and
-/// entries with their kind in bytes 0 and 1 (1 is PTX), the size of their header in 4 to 7, of their body in 8 to 15.
+/// The first PTX of a fat binary: a header of 16 bytes (its size in bytes 6 and 7, that of the rest
+/// in 8 to 15), and entries with their kind in bytes 0 and 1 (1 is PTX), the size of their header
+/// in 4 to 7, of their body in 8 to 15.
 std::string ptxOf(const char *data) {
   const char *at = data + field<uint16_t>(data, 6), *end = at + field<uint64_t>(data, 8);
   while (at < end) {
@@ -88,7 +90,8 @@ CUresult function(const void *host, CUfunction *out) {
   if (CUresult result = cuModuleGetFunction(out, kernel.binary->module, kernel.name.c_str()))
     return result;
   if (kernel.dynamicShared)
-    return cuFuncSetAttribute(*out, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, kernel.dynamicShared);
+    return cuFuncSetAttribute(*out, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                              kernel.dynamicShared);
   return CUDA_SUCCESS;
 }
 
@@ -97,9 +100,7 @@ CUresult function(const void *host, CUfunction *out) {
 extern "C" {
 
 /// The mangled name of the kernel launched last, for messages.
-const char *standinLastKernel() {
-  return lastKernel.c_str();
-}
+const char *standinLastKernel() { return lastKernel.c_str(); }
 
 void **__cudaRegisterFatBinary(void *wrapper) {
   // The wrapper holds a magic number and a version, then the address of the data.
@@ -111,11 +112,10 @@ void __cudaRegisterFatBinaryEnd(void **) {}
 
 void __cudaUnregisterFatBinary(void **) {}
 
-char __cudaInitModule(void **) {
-  return 1;
-}
+char __cudaInitModule(void **) { return 1; }
 
-void __cudaRegisterFunction(void **binary, const char *host, char *, const char *name, int, uint3 *, uint3 *, dim3 *, dim3 *, int *) {
+void __cudaRegisterFunction(void **binary, const char *host, char *, const char *name, int, uint3 *,
+                            uint3 *, dim3 *, dim3 *, int *) {
   kernels()[host] = {reinterpret_cast<FatBinary *>(binary), name};
 }
 
@@ -139,26 +139,32 @@ cudaError_t __cudaGetKernel(cudaKernel_t *kernel, const void *host) {
   return cudaSuccess;
 }
 
-cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *host, void **arguments) {
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *host,
+                                void **arguments) {
   CUfunction handle;
   if (CUresult result = function(host, &handle))
     return check(result);
   CUlaunchConfig driver = {};
-  driver.gridDimX = config->gridDim.x, driver.gridDimY = config->gridDim.y, driver.gridDimZ = config->gridDim.z;
-  driver.blockDimX = config->blockDim.x, driver.blockDimY = config->blockDim.y, driver.blockDimZ = config->blockDim.z;
+  driver.gridDimX = config->gridDim.x, driver.gridDimY = config->gridDim.y,
+  driver.gridDimZ = config->gridDim.z;
+  driver.blockDimX = config->blockDim.x, driver.blockDimY = config->blockDim.y,
+  driver.blockDimZ = config->blockDim.z;
   driver.sharedMemBytes = static_cast<unsigned>(config->dynamicSmemBytes);
   driver.numAttrs = config->numAttrs;
-  driver.attrs = reinterpret_cast<CUlaunchAttribute *>(config->attrs); // the runtime's are the driver's
+  driver.attrs =
+      reinterpret_cast<CUlaunchAttribute *>(config->attrs); // the runtime's are the driver's
   return check(cuLaunchKernelEx(&driver, handle, arguments, nullptr));
 }
 
-cudaError_t cudaLaunchKernel(const void *host, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t) {
+cudaError_t cudaLaunchKernel(const void *host, dim3 grid, dim3 block, void **arguments,
+                             size_t shared, cudaStream_t) {
   cudaLaunchConfig_t config = {};
   config.gridDim = grid, config.blockDim = block, config.dynamicSmemBytes = shared;
   return cudaLaunchKernelExC(&config, host, arguments);
 }
 
-cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream) {
+cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void **arguments,
+                               size_t shared, cudaStream_t stream) {
   return cudaLaunchKernel(kernel, grid, block, arguments, shared, stream);
 }
 
@@ -168,9 +174,7 @@ cudaError_t cudaFuncSetAttribute(const void *host, cudaFuncAttribute attribute, 
   return cudaSuccess;
 }
 
-cudaError_t cudaDriverGetVersion(int *version) {
-  return check(cuDriverGetVersion(version));
-}
+cudaError_t cudaDriverGetVersion(int *version) { return check(cuDriverGetVersion(version)); }
 
 cudaError_t cudaGetDevice(int *device) {
   *device = 0;
@@ -181,26 +185,25 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
   return check(cuDeviceGetAttribute(value, static_cast<CUdevice_attribute>(attribute), device));
 }
 
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *, int, size_t, unsigned) {
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *, int,
+                                                                   size_t, unsigned) {
   *blocks = 1;
   return cudaSuccess;
 }
 
-cudaError_t cudaOccupancyMaxActiveClusters(int *clusters, const void *, const cudaLaunchConfig_t *) {
+cudaError_t cudaOccupancyMaxActiveClusters(int *clusters, const void *,
+                                           const cudaLaunchConfig_t *) {
   *clusters = 1;
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t) {
-  return cudaSuccess;
-}
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 
-cudaError_t cudaDeviceSynchronize() {
-  return check(cuCtxSynchronize());
-}
+cudaError_t cudaDeviceSynchronize() { return check(cuCtxSynchronize()); }
 
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t) {
-  return check(cuMemsetD8(reinterpret_cast<CUdeviceptr>(to), static_cast<unsigned char>(value), bytes));
+  return check(
+      cuMemsetD8(reinterpret_cast<CUdeviceptr>(to), static_cast<unsigned char>(value), bytes));
 }
 
 cudaError_t cudaGetLastError() {
@@ -209,9 +212,7 @@ cudaError_t cudaGetLastError() {
   return error;
 }
 
-cudaError_t cudaPeekAtLastError() {
-  return lastError;
-}
+cudaError_t cudaPeekAtLastError() { return lastError; }
 
 const char *cudaGetErrorString(cudaError_t error) {
   const char *text = "error";
