@@ -88,7 +88,8 @@ template <class T, bool Ftz> const Rec *set(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-/// Packed halves: setp writes p from the low and q from the high half; set makes two half results.
+/// Packed halves: setp writes p from the low and q from the high half; set makes two half results,
+/// as halves or as the halves of an integer.
 template <class T, bool Set, bool Ftz = false> const Rec *packed(Warp &w, const Rec *r) {
   Column<uint32_t> a(w, r->o[2]), b(w, r->o[3]), d(w, r->o[Set ? 0 : 2]);
   Cmp cmp = static_cast<Cmp>(r->aux & 0xff);

@@ -68,6 +68,11 @@ Options optionsFromEnvironment() {
   else if (!schedule.empty() && schedule != "rr")
     throw std::invalid_argument("ATTNC_EMU_SCHEDULE must be rr or random:SEED, found '" + schedule +
                                 "'");
+  std::string shared = get("ATTNC_EMU_SHARED");
+  if (!shared.empty() && shared != "unwritten" && shared != "arbitrary")
+    throw std::invalid_argument("ATTNC_EMU_SHARED must be unwritten or arbitrary, found '" +
+                                shared + "'");
+  o.arbitraryShared = shared == "arbitrary";
   o.counters = !get("ATTNC_EMU_COUNTERS").empty();
   return o;
 }

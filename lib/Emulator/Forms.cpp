@@ -105,8 +105,8 @@ const char *const table[] = {
     "set.DL.{u32|s32|f32}.f64",
     "set.DL[.ftz].{u16|s16|u32|s32|f16}.f16",
     "set.DL.{u16|s16|u32|s32|bf16}.bf16",
-    "set.DL[.ftz].f16x2.f16x2",
-    "set.DL.bf16x2.bf16x2",
+    "set.DL[.ftz].{u32|s32|f16x2}.f16x2",
+    "set.DL.{u32|s32|bf16x2}.bf16x2",
 
     "selp.{b16|b32|b64|u16|u32|u64|s16|s32|s64|f32|f64}",
     "mov.{pred|b16|b32|b64|b128|u16|u32|u64|s16|s32|s64|f32|f64}",

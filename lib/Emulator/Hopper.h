@@ -74,6 +74,7 @@ struct HopperWarp {
   std::deque<uint32_t> writingGroups; ///< waited for by .read alone: time of their last store
   std::vector<WgmmaOp> openWgmma;
   std::deque<std::vector<WgmmaOp>> wgmmaGroups;
+  std::vector<uint32_t> commitTimes; ///< clock of the wgmma agent at every commit, to tell groups
   std::vector<std::vector<uint32_t>> spare; ///< storage of delivered accumulators
   bool fenced = false;                      ///< has executed a wgmma.fence
   uint32_t registers = 0;                   ///< per thread; 0 until the first setmaxnreg

@@ -158,6 +158,20 @@ void initWarp(Launch &L, Cta &cta, Warp &w, uint32_t id, uint32_t threads) {
   startWarp(w, count == 32 ? allLanes : (1u << count) - 1);
 }
 
+/// Before its first write shared memory holds anything. NaNs, zeros and random bytes show by
+/// different outcomes a result that depends on them.
+void fillArbitrary(const Options &options, Cta &cta) {
+  if (options.delivery == Delivery::Random) {
+    std::mt19937_64 random(options.seed * 0x9e3779b97f4a7c15u + cta.linear);
+    for (uint32_t i = 0; i < cta.sharedEnd; i += 8) {
+      uint64_t bits = random();
+      memcpy(cta.shared + i, &bits, 8);
+    }
+  } else {
+    memset(cta.shared, options.delivery == Delivery::Early ? 0xff : 0, cta.sharedEnd);
+  }
+}
+
 /// Prepares a thread block for its first instruction; buffers are reused from the block before.
 /// `linear` counts clusters.
 void initCta(Launch &L, Cluster &cluster, Cta &cta, uint32_t rank, uint64_t linear) {
@@ -179,8 +193,11 @@ void initCta(Launch &L, Cluster &cluster, Cta &cta, uint32_t rank, uint64_t line
   cta.sharedBegin = systemShared;
   cta.sharedEnd = systemShared + k.staticSharedBytes + L.config.dynamicSharedBytes;
   cta.shared = aligned(cta.sharedStore, cta.sharedEnd + 16);
-  memset(cta.shared, 0xff, cta.sharedEnd);
-  cta.sharedInit.assign(cta.sharedEnd / 4 + 8, 0);
+  if (L.options.arbitraryShared)
+    fillArbitrary(L.options, cta);
+  else
+    memset(cta.shared, 0xff, cta.sharedEnd);
+  cta.sharedInit.assign(cta.sharedEnd / 4 + 8, L.options.arbitraryShared ? 0x0f : 0);
   for (NamedBarrier &b : cta.barriers)
     b = NamedBarrier();
   *cta.hopper = HopperState();

@@ -115,7 +115,7 @@ struct Join {
 };
 
 /// Why a warp is not running; used by the scheduler and in the deadlock report.
-enum class Wait : uint8_t { None, Barrier, Mbarrier, Cluster, Converge, Group, Registers };
+enum class Wait : uint8_t { None, Barrier, Mbarrier, Cluster, Converge, Warpgroup, Registers };
 
 enum class Stop : uint8_t { Yield, Blocked, Done, Fault };
 

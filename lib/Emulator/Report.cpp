@@ -80,8 +80,11 @@ static std::string describeWait(const Warp &w) {
              "waits for %" PRIu64 " more registers per thread; the pool of the block has %u",
              w.waitArg, w.cta->hopper->freeRegisters);
     return text;
-  case Wait::Group:
-    return "waits for asynchronous work";
+  case Wait::Warpgroup:
+    snprintf(text, sizeof text,
+             "waits for a wgmma-group that warp %" PRIu64 " of its warpgroup has not committed",
+             w.waitArg);
+    return text;
   case Wait::Converge:
     return "waits for other lanes of its warp";
   default:

@@ -332,23 +332,53 @@ const Rec *wgmmaCommit(Warp &w, const Rec *r) {
   HopperWarp &me = w.cta->hopper->warps[w.id];
   me.wgmmaGroups.push_back(std::move(me.openWgmma));
   me.openWgmma.clear();
+  me.commitTimes.push_back(w.cta->cluster->clocks.now(wgmmaAgent(w.member)));
   return r + 1;
+}
+
+/// A wgmma-group belongs to the warpgroup and completes as one: who has waited for it knows that
+/// the other warps have read their operands too. CUTLASS relies on it when one thread of a
+/// warpgroup releases a buffer for all. False when the warp has to wait until the others have
+/// issued theirs.
+static bool waitForWarpgroup(Warp &w, const Rec *r, size_t groups) {
+  Cta &cta = *w.cta;
+  uint32_t first = w.id / 4 * 4, end = std::min(first + 4, cta.numWarps);
+  for (uint32_t i = first; i < end; ++i)
+    if (cta.hopper->warps[i].commitTimes.size() < groups && cta.warps[i]->stop != Stop::Done) {
+      w.polled = true;
+      w.wait = Wait::Warpgroup;
+      w.waitArg = i;
+      w.waitRec = r;
+      w.splits[w.current].pc = r->index;
+      w.stop = Stop::Yield;
+      return false;
+    }
+  for (uint32_t i = first; i < end && cta.launch->options.checks; ++i) {
+    uint32_t member = cta.warps[i]->member;
+    if (cta.hopper->warps[i].commitTimes.size() >= groups)
+      cta.cluster->clocks.completed(w.member, wgmmaAgent(member),
+                                    cta.hopper->warps[i].commitTimes[groups - 1]);
+  }
+  if (w.wait == Wait::Warpgroup) {
+    w.wait = Wait::None;
+    cta.progressed = true;
+  }
+  return true;
 }
 
 const Rec *wgmmaWait(Warp &w, const Rec *r) {
   HopperWarp &me = w.cta->hopper->warps[w.id];
-  uint32_t time = 0;
+  if (me.wgmmaGroups.size() > r->imm &&
+      !waitForWarpgroup(w, r, me.commitTimes.size() - static_cast<size_t>(r->imm)))
+    return nullptr;
   while (me.wgmmaGroups.size() > r->imm) {
     for (WgmmaOp &op : me.wgmmaGroups.front()) {
       deliverWgmma(w, me, op);
-      time = std::max(time, op.time);
       for (uint32_t t : op.tracked)
         --w.registers->flights[t];
     }
     me.wgmmaGroups.pop_front();
   }
-  if (time && w.cta->launch->options.checks)
-    w.cta->cluster->clocks.completed(w.member, wgmmaAgent(w.member), time);
   return r + 1;
 }
 

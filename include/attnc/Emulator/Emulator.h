@@ -39,22 +39,25 @@ struct Profile {
 /// Throws std::invalid_argument with the list of names otherwise.
 Profile profileFor(std::string_view name);
 
-/// When an asynchronous copy takes effect. Every legal program gives the same result under all. `All`
-/// runs a launch under each, random with five seeds, on the same memory, and reports a difference in
-/// what it leaves there.
+/// When an asynchronous copy takes effect. Every legal program gives the same result under all.
+/// `All` runs a launch under each, random with five seeds, on the same memory, and reports a
+/// difference in what it leaves there.
 enum class Delivery : uint8_t { Early, Late, Random, All };
 
 /// How a launch is executed and checked.
 struct Options {
-  bool checks = true; ///< initialisation, races, pending copies; bounds are always checked
+  bool checks = true;    ///< initialisation, races, pending copies; bounds are always checked
   bool thorough = false; ///< with `checks`: races in global memory and between lanes; slow
   Delivery delivery = Delivery::Late;
-  uint64_t seed = 1;     ///< of Random delivery and of the scheduler when `shuffle` is set
-  bool shuffle = false;  ///< run ready warps in random instead of round-robin order
+  uint64_t seed = 1;    ///< of Random delivery and of the scheduler when `shuffle` is set
+  bool shuffle = false; ///< run ready warps in random instead of round-robin order
+  /// Shared memory begins with bytes that depend on the delivery and may be read, instead of
+  /// unwritten.
+  bool arbitraryShared = false;
   bool counters = false; ///< collect the memory counters (instruction counts always are)
 };
-/// Reads ATTNC_EMU_CHECKS, ATTNC_EMU_DELIVERY, ATTNC_EMU_SCHEDULE and ATTNC_EMU_COUNTERS. Throws
-/// std::invalid_argument for a value it does not know.
+/// Reads ATTNC_EMU_CHECKS, ATTNC_EMU_DELIVERY, ATTNC_EMU_SCHEDULE, ATTNC_EMU_SHARED and
+/// ATTNC_EMU_COUNTERS. Throws std::invalid_argument for a value it does not know.
 Options optionsFromEnvironment();
 
 struct Dim3 {

@@ -15,6 +15,10 @@ struct TensorMap {
   /// CUtensorMapDataType.
   enum DataType { U8, U16, U32, S32, U64, S64, F16, F32, F64, BF16, F32Ftz, Tf32, Tf32Ftz };
   uint64_t magic;
+  /// Holds nothing. The launch code of CUTLASS 4 clears bit 21 of this word of the opaque object,
+  /// for tensors below 128 KiB and drivers up to 13.1; here as on a device that must not move the
+  /// tensor.
+  uint64_t tampered;
   uint64_t address;
   uint64_t strides[4]; ///< bytes, of dimensions 1..4; up to 2^40
   uint32_t dims[5];    ///< elements minus one, so that 2^32 fits
@@ -22,7 +26,7 @@ struct TensorMap {
   uint8_t elementStrides[5];
   uint8_t dataType, rank, interleave, swizzle, fillNan;
   uint8_t elementBytes;
-  uint8_t reserved[39];
+  uint8_t reserved[31];
 };
 static_assert(sizeof(TensorMap) == 128);
 

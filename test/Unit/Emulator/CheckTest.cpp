@@ -228,6 +228,20 @@ TEST_F(Check, AllDeliveries) {
              "early and when they arrive");
 }
 
+// Kernels may load rows that nothing wrote, if nothing that counts depends on them.
+TEST_F(Check, ArbitrarySharedMemory) {
+  const std::string read =
+      "add.u32 %r3, %r2, %r1; ld.shared.u32 %r4, [%r3]; add.u64 %rd3, %rd1, %rd2;";
+  expectKind(read, "uninitialized-read");
+  machine.options().delivery = Delivery::All;
+  machine.options().arbitraryShared = true;
+  expectClean(read + "and.b32 %r4, %r4, 0; st.global.u32 [%rd3], %r4;");
+  EXPECT_EQ(download<uint32_t>(output, 64), std::vector<uint32_t>(64, 0u));
+  expectKind(read + "st.global.u32 [%rd3], %r4;", "delivery-dependent");
+  // The destination of a copy under way is still not to be read.
+  expectKind(asyncCopy("cp.async.wait_group 1;"), "race");
+}
+
 TEST_F(Check, AsyncCopyReadByItsIssuerBeforeTheWait) {
   for (Delivery d : {Delivery::Early, Delivery::Late}) {
     machine.options().delivery = d;

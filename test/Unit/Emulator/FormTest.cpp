@@ -179,6 +179,8 @@ void Forms::add(const std::string &form) {
     uint64_t all = t.kind == 'f'  ? uint64_t(t.format.bias()) << t.format.fraction
                    : t.bits == 64 ? ~0ull
                                   : (1ull << t.bits) - 1;
+    if (from.parts == 2 && t.kind != 'f')
+      all = 0xffff; // a half of an integer for each part
     if (yes && op == "set")
       oracle = [=](uint64_t a, uint64_t b, uint64_t c) {
         uint64_t which = yes(a, b, c); // a bit for each part

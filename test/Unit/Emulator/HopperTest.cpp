@@ -160,6 +160,11 @@ TEST_F(Hopper, TensorMapsOutOfBoundsFillsZero) {
   Params p;
   p.bytes.resize(128);
   memcpy(p.bytes.data(), &m, 128);
+  // What the launch code of CUTLASS does to the opaque object of a small tensor.
+  uint64_t word;
+  memcpy(&word, &p.bytes[8], 8);
+  word &= ~(1ull << 21);
+  memcpy(&p.bytes[8], &word, 8);
   p.add(out);
   LaunchResult r = run(*module, "k", {{1}, {128}}, p);
   ASSERT_TRUE(r.ok) << r.report;
@@ -168,6 +173,41 @@ TEST_F(Hopper, TensorMapsOutOfBoundsFillsZero) {
     for (int x = 0; x < 32; ++x)
       EXPECT_EQ(got[32 * y + x], y < 2 && x < 16 ? t[(y + 4) * 40 + x + 24] : 0.0f)
           << x << "," << y;
+}
+
+// A wgmma-group belongs to the warpgroup: one thread that has waited for it may release the
+// operands of all four warps.
+TEST_F(Hopper, OneThreadReleasesTheOperandsOfItsWarpgroup) {
+  auto kernel = [&](const std::string &wait) {
+    return machine.load(
+        ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry k() {\n"
+        ".reg .b32 %r<8>;\n.reg .b64 %rd<4>;\n.reg .f32 %f<4>;\n.reg .pred %p<4>;\n"
+        ".shared .align 1024 .b8 tile[4096];\n.shared .align 8 .b64 bar;\n"
+        "mov.u32 %r0, %tid.x;\nmov.u32 %r1, tile;\nmov.u32 %r2, bar;\nmov.u32 %r3, 0;\n"
+        "setp.eq.u32 %p0, %r0, 0;\nsetp.lt.u32 %p1, %r0, 128;\n"
+        "@%p0 mbarrier.init.shared.b64 [%r2], 1;\nshl.b32 %r4, %r0, 4;\nadd.u32 %r4, %r4, %r1;\n"
+        "st.shared.v4.u32 [%r4], {%r3, %r3, %r3, %r3};\nfence.proxy.async;\nbar.sync 0;\n"
+        "@!%p1 bra OTHER;\n"
+        "cvt.u64.u32 %rd0, %r1;\nshr.b64 %rd0, %rd0, 4;\nor.b64 %rd0, %rd0, 0x1000080000;\n"
+        "add.s64 %rd1, %rd0, 128;\nmov.f32 %f0, 0f00000000;\nmov.f32 %f1, %f0;\n"
+        "mov.f32 %f2, %f0;\nmov.f32 %f3, %f0;\nwgmma.fence.sync.aligned;\n"
+        "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f0, %f1, %f2, %f3}, %rd0, %rd1, %p1, "
+        "1, 1, 0, 0;\nwgmma.commit_group.sync.aligned;\n" +
+        wait +
+        "@%p0 mbarrier.arrive.shared.b64 %rd2, [%r2];\nwgmma.wait_group.sync.aligned 0;\nret;\n"
+        "OTHER: mbarrier.try_wait.parity.shared.b64 %p2, [%r2], 0;\n@!%p2 bra OTHER;\n"
+        "st.shared.v4.u32 [%r4], {%r3, %r3, %r3, %r3};\nret;\n}\n");
+  };
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    machine.options().shuffle = seed != 0;
+    machine.options().seed = seed;
+    LaunchResult r = run(*kernel("wgmma.wait_group.sync.aligned 0;\n"), "k", {{1}, {160}}, {});
+    EXPECT_TRUE(r.ok) << r.report;
+    EXPECT_EQ(run(*kernel(""), "k", {{1}, {160}}, {}).kind, "race");
+    // The last group is still being read.
+    EXPECT_EQ(run(*kernel("wgmma.wait_group.sync.aligned 1;\n"), "k", {{1}, {160}}, {}).kind,
+              "race");
+  }
 }
 
 TEST_F(Hopper, LanesOfOneWarpMayWaitForEachOther) {
