@@ -58,8 +58,9 @@ function(attnc_link_static target)
   target_link_libraries(${target} PRIVATE ${ARGN} ${ATTNC_MLIR_LIBS} ${ATTNC_LLVM_LIBS})
   target_link_options(${target} PRIVATE ${ATTNC_LINK_OPTIONS})
   # Exported symbols are roots for --gc-sections: hide the archives' symbols. A sanitizer's runtime is an archive too,
-  # and must be visible to the libraries that the program opens.
-  if(NOT ATTNC_SANITIZE)
+  # linked to programs, and must be visible to the libraries that these open.
+  get_target_property(type ${target} TYPE)
+  if(NOT ATTNC_SANITIZE OR type STREQUAL SHARED_LIBRARY)
     target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL)
   endif()
 endfunction()
