@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A host program that uses attnc as a library: it compiles a spec at run time, launches it on memory and a
-// stream that it owns, and checks a few rows against the definition of attention.
+// A host program that uses attnc as a library: it compiles a spec at run time, launches it on
+// memory and a stream that it owns, and checks a few rows against the definition of attention.
 //
 //   attnc-example-host-program specs/sliding_window.attn
 #include "attnc/attnc.hpp"
@@ -35,7 +35,8 @@ struct Tensor {
 };
 
 /// One output element of causal sliding-window attention, from the definition, in double.
-double expected(const Tensor &q, const Tensor &k, const Tensor &v, int64_t h, int64_t row, int64_t e) {
+double expected(const Tensor &q, const Tensor &k, const Tensor &v, int64_t h, int64_t row,
+                int64_t e) {
   int64_t g = h / (kHeads / kKVHeads), position = row + kKeys - kQueries;
   double sum = 0, weighted = 0;
   for (int64_t j = std::max<int64_t>(0, position - kWindow + 1); j <= position; ++j) {

@@ -21,7 +21,8 @@ llvm::ArrayRef<llvm::StringRef> indexSpaces();
 /// True if `name` is one of `indexSpaces()`.
 bool isIndexSpace(llvm::StringRef name);
 
-/// The largest number of a format: 127 for int8, 7 for int4, 448, 57344 and 6 for f8E4M3, f8E5M2 and f4E2M1.
+/// The largest number of a format: 127 for int8, 7 for int4, 448, 57344 and 6 for f8E4M3, f8E5M2
+/// and f4E2M1.
 enum class Format : uint32_t;
 double largestNumber(Format format);
 

@@ -77,7 +77,8 @@ Attribute SampleAttr::parse(AsmParser &parser, Type) {
     args.push_back(builder.getF64FloatAttr(isNegative ? -value : value));
     return success();
   };
-  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Paren, parseArg) || parser.parseGreater())
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Paren, parseArg) ||
+      parser.parseGreater())
     return {};
   return parser.getChecked<SampleAttr>(loc, parser.getContext(), *distribution, args);
 }

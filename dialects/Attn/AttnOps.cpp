@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Verifiers and custom syntax of the attn ops. Each check names the constraint of AttnOps.td that it
-// enforces.
+// Verifiers and custom syntax of the attn ops. Each check names the constraint of AttnOps.td that
+// it enforces.
 #include "VerifyRegions.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/PatternMatch.h"
@@ -32,7 +32,8 @@ LogicalResult VariantOp::verifyRegions() {
     auto [it, isNew] = names.try_emplace(name, &op);
     if (isNew)
       continue;
-    InFlightDiagnostic diagnostic = op.emitOpError() << "expects a unique name, but `" << name << "` is taken";
+    InFlightDiagnostic diagnostic = op.emitOpError()
+                                    << "expects a unique name, but `" << name << "` is taken";
     diagnostic.attachNote(it->second->getLoc()) << "first used here";
     return diagnostic;
   }
@@ -42,23 +43,26 @@ LogicalResult VariantOp::verifyRegions() {
 LogicalResult ParamOp::verify() {
   // attn.param C1
   if (getDefaultValueAttr().getType() != getResult().getType())
-    return emitOpError() << "expects a default value of type " << getResult().getType() << ", found "
-                         << getDefaultValueAttr().getType();
+    return emitOpError() << "expects a default value of type " << getResult().getType()
+                         << ", found " << getDefaultValueAttr().getType();
   // attn.param C2
   if (!isIdentifier(getName()))
-    return emitOpError() << "expects a name of letters, digits and `_`, found \"" << getName() << "\"";
+    return emitOpError() << "expects a name of letters, digits and `_`, found \"" << getName()
+                         << "\"";
   return success();
 }
 
 LogicalResult InputOp::verify() {
   // attn.input C1
   if (!isIdentifier(getName()))
-    return emitOpError() << "expects a name of letters, digits and `_`, found \"" << getName() << "\"";
+    return emitOpError() << "expects a name of letters, digits and `_`, found \"" << getName()
+                         << "\"";
   // attn.input C2
   AttnTensorType type = getResult().getType();
   for (unsigned i = 0; i < type.getRank(); ++i)
     if (!type.getAxisName(i).empty() && !isKnownSpace(*this, type.getAxisName(i)))
-      return emitOpError() << "expects axes over the index spaces b, h, g, q, kv, t, d and e, declared spaces or fixed "
+      return emitOpError() << "expects axes over the index spaces b, h, g, q, kv, t, d and e, "
+                              "declared spaces or fixed "
                               "sizes, found `"
                            << type.getAxisName(i) << "`";
   return success();
@@ -67,7 +71,8 @@ LogicalResult InputOp::verify() {
 LogicalResult SizeOp::verify() {
   // attn.size C1
   if (!isKnownSpace(*this, getSpace()))
-    return emitOpError() << "expects one of the index spaces b, h, g, q, kv, t, d and e or a declared one, found \""
+    return emitOpError() << "expects one of the index spaces b, h, g, q, kv, t, d and e or a "
+                            "declared one, found \""
                          << getSpace() << "\"";
   return success();
 }
@@ -76,8 +81,9 @@ LogicalResult ReadOp::verify() {
   AttnTensorType type = getTensor().getType();
   // attn.read C1
   if (getIndices().size() != type.getRank()) {
-    InFlightDiagnostic diagnostic = emitOpError() << "expects " << type.getRank() << " indices, one for each axis, found "
-                                                  << getIndices().size();
+    InFlightDiagnostic diagnostic = emitOpError()
+                                    << "expects " << type.getRank()
+                                    << " indices, one for each axis, found " << getIndices().size();
     if (Operation *definition = getTensor().getDefiningOp())
       diagnostic.attachNote(definition->getLoc()) << "the tensor is " << type;
     return diagnostic;
@@ -86,7 +92,8 @@ LogicalResult ReadOp::verify() {
   Type element = type.getElementType();
   Type expected = isa<IntegerType>(element) ? element : Float32Type::get(getContext());
   if (getResult().getType() != expected)
-    return emitOpError() << "expects a result of type " << expected << ", found " << getResult().getType();
+    return emitOpError() << "expects a result of type " << expected << ", found "
+                         << getResult().getType();
   return success();
 }
 
@@ -96,22 +103,28 @@ static AttnTensorType over(AttnTensorType type, ArrayRef<Attribute> axes, Type e
 }
 
 LogicalResult AttendOp::verify() {
-  AttnTensorType query = getQuery().getType(), key = getKey().getType(), value = getValue().getType();
+  AttnTensorType query = getQuery().getType(), key = getKey().getType(),
+                 value = getValue().getType();
   Type real = Float32Type::get(getContext());
   // attn.attend C1
-  for (auto [what, type] : {std::pair("query", query), std::pair("key", key), std::pair("value", value)}) {
+  for (auto [what, type] :
+       {std::pair("query", query), std::pair("key", key), std::pair("value", value)}) {
     if (type.getRank() < 2 || type.getAxisName(type.getRank() - 2).empty())
-      return emitOpError() << "expects a " << what << " that ends with a space of rows and a dimension, found " << type;
+      return emitOpError() << "expects a " << what
+                           << " that ends with a space of rows and a dimension, found " << type;
     if (isa<IntegerType>(type.getElementType()))
       return emitOpError() << "expects a " << what << " of reals, found " << type;
   }
   StringRef keySpace = getKeySpace();
   if (value.getAxisName(value.getRank() - 2) != keySpace)
-    return emitOpError() << "expects keys and values over one space, found " << key << " and " << value;
+    return emitOpError() << "expects keys and values over one space, found " << key << " and "
+                         << value;
   if (key.getAxes().back() != query.getAxes().back())
-    return emitOpError() << "expects keys of the query's dimension, found " << query << " and " << key;
+    return emitOpError() << "expects keys of the query's dimension, found " << query << " and "
+                         << key;
   if (llvm::is_contained(query.getAxes(), key.getAxes()[key.getRank() - 2]))
-    return emitOpError() << "expects a key space that is no axis of the query, found " << query << " and " << key;
+    return emitOpError() << "expects a key space that is no axis of the query, found " << query
+                         << " and " << key;
   // attn.attend C2
   auto rows = query.getAxes().drop_back();
   SmallVector<Attribute> outAxes(rows), weightAxes(rows);
@@ -119,20 +132,23 @@ LogicalResult AttendOp::verify() {
   weightAxes.push_back(key.getAxes()[key.getRank() - 2]);
   Type outElement = getOut().getType().getElementType();
   for (auto [what, type, expected] :
-       {std::tuple("out", getOut().getType(), over(query, outAxes, isa<NoneType>(outElement) ? outElement : real)),
+       {std::tuple("out", getOut().getType(),
+                   over(query, outAxes, isa<NoneType>(outElement) ? outElement : real)),
         std::tuple("lse", getLse().getType(), over(query, rows, real)),
-        std::tuple("weights", getWeights() ? cast<AttnTensorType>(getWeights().getType()) : over(query, weightAxes, real),
+        std::tuple("weights",
+                   getWeights() ? cast<AttnTensorType>(getWeights().getType())
+                                : over(query, weightAxes, real),
                    over(query, weightAxes, real))})
     if (type != expected)
-      return emitOpError() << "expects " << (StringRef(what) == "weights" ? "" : "an ") << what << " of type "
-                           << expected << ", found " << type;
+      return emitOpError() << "expects " << (StringRef(what) == "weights" ? "" : "an ") << what
+                           << " of type " << expected << ", found " << type;
   // attn.attend C6
   if (TypedValue<AttnTensorType> set = getSet()) {
     AttnTensorType type = set.getType();
     StringRef last = type.getRank() ? type.getAxisName(type.getRank() - 1) : StringRef();
     if (!type.getElementType().isInteger(1) || !isBlockOf(*this, last, keySpace))
-      return emitOpError() << "expects a set of i1 whose last axis is `" << keySpace << "` or a space of blocks of it, found "
-                           << type;
+      return emitOpError() << "expects a set of i1 whose last axis is `" << keySpace
+                           << "` or a space of blocks of it, found " << type;
   }
   // attn.attend C7
   if ((!getSkip().empty() || getWeightFormat()) && !getTile())
@@ -143,8 +159,8 @@ LogicalResult AttendOp::verify() {
     StringRef rowSpace = query.getAxisName(query.getRank() - 2);
     SpaceOp blocks = findSpace(*this, *getSkipRows());
     if (getSkip().empty() || !blocks || blocks.getParent() != rowSpace || blocks.getStride())
-      return emitOpError() << "expects `skip` for blocks of `" << rowSpace << "` that do not overlap, found \"" << *getSkipRows()
-                           << "\"";
+      return emitOpError() << "expects `skip` for blocks of `" << rowSpace
+                           << "` that do not overlap, found \"" << *getSkipRows() << "\"";
   }
   return success();
 }
@@ -158,9 +174,11 @@ bool AttendOp::isPlain() {
         return false;
     return true;
   };
-  return hasAxes(getQuery().getType(), {"b", "h", "q", "d"}) && hasAxes(getKey().getType(), {"b", "g", "kv", "d"}) &&
-         hasAxes(getValue().getType(), {"b", "g", "kv", "e"}) && getQuery().getDefiningOp<InputOp>() &&
-         getKey().getDefiningOp<InputOp>() && getValue().getDefiningOp<InputOp>() && !getSet() && getSkip().empty() &&
+  return hasAxes(getQuery().getType(), {"b", "h", "q", "d"}) &&
+         hasAxes(getKey().getType(), {"b", "g", "kv", "d"}) &&
+         hasAxes(getValue().getType(), {"b", "g", "kv", "e"}) &&
+         getQuery().getDefiningOp<InputOp>() && getKey().getDefiningOp<InputOp>() &&
+         getValue().getDefiningOp<InputOp>() && !getSet() && getSkip().empty() &&
          !getWeightFormat() && !getWeights();
 }
 
@@ -188,8 +206,8 @@ LogicalResult YieldOp::verify() {
 LogicalResult ReturnOp::verify() {
   // attn.return C1
   if (getNames().size() != getValues().size())
-    return emitOpError() << "expects one name for each value, found " << getNames().size() << " names and "
-                         << getValues().size() << " values";
+    return emitOpError() << "expects one name for each value, found " << getNames().size()
+                         << " names and " << getValues().size() << " values";
   // attn.return C2
   llvm::StringSet<> names;
   for (auto name : getNames().getAsRange<StringAttr>())

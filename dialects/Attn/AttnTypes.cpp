@@ -32,7 +32,7 @@ int64_t AttnTensorType::getAxisSize(unsigned i) const {
 }
 
 LogicalResult AttnTensorType::verify(llvm::function_ref<InFlightDiagnostic()> emitError,
-                                 llvm::ArrayRef<Attribute> axes, Type elementType) {
+                                     llvm::ArrayRef<Attribute> axes, Type elementType) {
   for (Attribute axis : axes) {
     if (auto name = dyn_cast<StringAttr>(axis)) {
       if (name.getValue().empty())
@@ -72,8 +72,7 @@ Type AttnTensorType::parse(AsmParser &parser) {
   };
   Type elementType = builder.getNoneType();
   SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseLess() ||
-      parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseAxis))
+  if (parser.parseLess() || parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseAxis))
     return {};
   if (succeeded(parser.parseOptionalComma()) && parser.parseType(elementType))
     return {};

@@ -24,7 +24,8 @@ ParseResult attn::parseArgumentRegion(OpAsmParser &parser, Region &region) {
 
 void attn::printArgumentRegion(OpAsmPrinter &printer, Operation *, Region &region) {
   printer << "(";
-  llvm::interleaveComma(region.getArguments(), printer, [&](BlockArgument arg) { printer.printRegionArgument(arg); });
+  llvm::interleaveComma(region.getArguments(), printer,
+                        [&](BlockArgument arg) { printer.printRegionArgument(arg); });
   printer << ") ";
   printer.printRegion(region, /*printEntryBlockArgs=*/false);
 }
@@ -33,7 +34,8 @@ ParseResult attn::parseNamedRegion(OpAsmParser &parser, StringRef keyword, Regio
   return failure(parser.parseKeyword(keyword) || parseArgumentRegion(parser, region));
 }
 
-void attn::printNamedRegion(OpAsmPrinter &printer, Operation *op, StringRef keyword, Region &region) {
+void attn::printNamedRegion(OpAsmPrinter &printer, Operation *op, StringRef keyword,
+                            Region &region) {
   printer.printNewline();
   printer << "  " << keyword;
   printArgumentRegion(printer, op, region);
@@ -45,12 +47,14 @@ ParseResult attn::parseOptionalRegion(OpAsmParser &parser, StringRef keyword, Re
   return parseArgumentRegion(parser, region);
 }
 
-void attn::printOptionalRegion(OpAsmPrinter &printer, Operation *op, StringRef keyword, Region &region) {
+void attn::printOptionalRegion(OpAsmPrinter &printer, Operation *op, StringRef keyword,
+                               Region &region) {
   if (!region.empty())
     printNamedRegion(printer, op, keyword, region);
 }
 
-LogicalResult attn::verifyRegionFrame(Operation *op, StringRef what, Region &region, TypeRange arguments) {
+LogicalResult attn::verifyRegionFrame(Operation *op, StringRef what, Region &region,
+                                      TypeRange arguments) {
   Block &block = region.front();
   // attn.attend C3, attn.compute C1, attn.reduce C2, attn.quantize C1, attn.recur C2
   if (block.getArgumentTypes() != arguments) {
@@ -74,17 +78,18 @@ LogicalResult attn::verifyScalarOps(Operation *op, StringRef what, Region &regio
                     llvm::none_of(inner.getResultTypes(), llvm::IsaPred<ShapedType>);
     if (isScalar || isa<ReadOp, PositionOp, SizeOp, ReduceOp, UniformOp>(inner))
       continue;
-    InFlightDiagnostic diagnostic = op->emitOpError() << "expects scalar arithmetic, attn.read, attn.position, attn.size, "
-                                                         "attn.reduce and attn.uniform in the "
-                                                      << what << " region, found `" << inner.getName() << "`";
+    InFlightDiagnostic diagnostic =
+        op->emitOpError() << "expects scalar arithmetic, attn.read, attn.position, attn.size, "
+                             "attn.reduce and attn.uniform in the "
+                          << what << " region, found `" << inner.getName() << "`";
     diagnostic.attachNote(inner.getLoc()) << "found here";
     return diagnostic;
   }
   return success();
 }
 
-LogicalResult attn::verifyScalarRegion(Operation *op, StringRef what, Region &region, TypeRange arguments,
-                                       TypeRange results) {
+LogicalResult attn::verifyScalarRegion(Operation *op, StringRef what, Region &region,
+                                       TypeRange arguments, TypeRange results) {
   if (region.empty())
     return success();
   if (failed(verifyRegionFrame(op, what, region, arguments)))
@@ -92,7 +97,8 @@ LogicalResult attn::verifyScalarRegion(Operation *op, StringRef what, Region &re
   // attn.attend C4, attn.compute C2
   auto yield = cast<YieldOp>(region.front().back());
   if (yield.getValues().getTypes() != results) {
-    InFlightDiagnostic diagnostic = op->emitOpError() << "expects the " << what << " region to yield ";
+    InFlightDiagnostic diagnostic = op->emitOpError()
+                                    << "expects the " << what << " region to yield ";
     llvm::interleaveComma(results, diagnostic);
     diagnostic << ", found ";
     llvm::interleaveComma(yield.getValues().getTypes(), diagnostic);

@@ -24,8 +24,8 @@ static llvm::SmallVector<int32_t> arrayFromBases(const LinearLayout::Bases &base
 }
 
 LinearLayout::LinearLayout(LinearLayoutAttr attr)
-    : registers(basesFromArray(attr.getRegisterBases())), lanes(basesFromArray(attr.getLaneBases())),
-      warps(basesFromArray(attr.getWarpBases())) {}
+    : registers(basesFromArray(attr.getRegisterBases())),
+      lanes(basesFromArray(attr.getLaneBases())), warps(basesFromArray(attr.getWarpBases())) {}
 
 LinearLayoutAttr LinearLayout::toAttr(mlir::MLIRContext *context) const {
   return LinearLayoutAttr::get(context, arrayFromBases(registers), arrayFromBases(lanes),

@@ -3,25 +3,27 @@
 // Linear layouts: which thread's register holds which element of a tile.
 //
 // A layout is a map from a hardware coordinate (register index, lane, warp) to a tensor coordinate
-// (row, column). All the layouts that matrix instructions use have a common form: write every coordinate
-// in binary, and the map is *linear over bits with exclusive or*: each hardware bit, when set, flips a
-// fixed set of tensor coordinate bits. So a layout is a short table with one (row, column) pair, the
-// *basis vector*, for each hardware bit, and
+// (row, column). All the layouts that matrix instructions use have a common form: write every
+// coordinate in binary, and the map is *linear over bits with exclusive or*: each hardware bit,
+// when set, flips a fixed set of tensor coordinate bits. So a layout is a short table with one
+// (row, column) pair, the *basis vector*, for each hardware bit, and
 //
 //     (row, col)(register, lane, warp) = XOR of the basis vectors of all bits that are set.
 //
-// Example: the accumulator of mma.m16n8 (PTX ISA, "Matrix Fragments for mma.m16n8k16"): lane l, with
-// g = l >> 2 and t = l & 3, holds c0,c1 = (g, 2t), (g, 2t+1) and c2,c3 = (g+8, 2t), (g+8, 2t+1):
+// Example: the accumulator of mma.m16n8 (PTX ISA, "Matrix Fragments for mma.m16n8k16"): lane l,
+// with g = l >> 2 and t = l & 3, holds c0,c1 = (g, 2t), (g, 2t+1) and c2,c3 = (g+8, 2t), (g+8,
+// 2t+1):
 //
 //     register bit 0 -> (0, 1)      lane bit 0 -> (0, 2)      lane bit 2 -> (1, 0)
 //     register bit 1 -> (8, 0)      lane bit 1 -> (0, 4)      lane bit 3 -> (2, 0)
 //                                                             lane bit 4 -> (4, 0)
 //
-// What this buys: a wider tile is more basis vectors; a row reduction must combine exactly the bits whose
-// basis vector has no row part (registers by arithmetic, lanes by butterfly shuffles); a basis vector
-// (0, 0) means the element is replicated over that bit; and whether two layouts are "the same up to
-// renaming registers" is a comparison of tables, not a case analysis. In all layouts that we build the
-// basis vectors have disjoint bits, so XOR is addition and coordinates are base + constant.
+// What this buys: a wider tile is more basis vectors; a row reduction must combine exactly the bits
+// whose basis vector has no row part (registers by arithmetic, lanes by butterfly shuffles); a
+// basis vector (0, 0) means the element is replicated over that bit; and whether two layouts are
+// "the same up to renaming registers" is a comparison of tables, not a case analysis. In all
+// layouts that we build the basis vectors have disjoint bits, so XOR is addition and coordinates
+// are base + constant.
 //
 // (Known from the literature as linear layouts, arXiv 2505.23819.)
 #ifndef ATTNC_DIALECTS_TILE_LINEARLAYOUT_H
@@ -61,21 +63,22 @@ public:
 
   /// mma.m16n8 fragments covering `rows` x `cols`, with `numWarps` warps stacked along the rows:
   /// registers run over column pairs, row halves, column tiles, then row tiles. It is the layout of
-  /// accumulators (C/D) *and* of 16-bit A operands of m16n8k16, whose fragment is the same table over
-  /// (row, k); that is why the probabilities of an attention tile feed the second product in place.
-  /// Needs rows = 16 * numWarps * 2^i; columns may be any number (see `liveRegisters`).
+  /// accumulators (C/D) *and* of 16-bit A operands of m16n8k16, whose fragment is the same table
+  /// over (row, k); that is why the probabilities of an attention tile feed the second product in
+  /// place. Needs rows = 16 * numWarps * 2^i; columns may be any number (see `liveRegisters`).
   static LinearLayout mmaFragment(int64_t rows, int64_t cols, int64_t numWarps);
 
   /// The tensor coordinate of a hardware coordinate.
   Coord apply(int64_t reg, int64_t lane, int64_t warp) const;
-  /// Registers of the table, a power of two. A tile whose columns are not a power of two uses fewer.
+  /// Registers of the table, a power of two. A tile whose columns are not a power of two uses
+  /// fewer.
   int64_t registerCount() const { return int64_t(1) << registers.size(); }
   /// The registers whose element lies inside a `rows` x `cols` tile, in increasing order. Whole
   /// registers are inside or outside because lanes move columns by less than the tile granule of 8.
   llvm::SmallVector<int64_t> liveRegisters(int64_t rows, int64_t cols) const;
 
-  /// The layout of one value for each row: column bits become replication. Register bits that only move
-  /// columns are dropped, so that a thread holds each of its rows once.
+  /// The layout of one value for each row: column bits become replication. Register bits that only
+  /// move columns are dropped, so that a thread holds each of its rows once.
   LinearLayout rowSlice() const;
   /// For each register of this layout, the register of `rowSlice()` that holds its row.
   llvm::SmallVector<int64_t> rowSliceRegisters() const;
@@ -85,7 +88,8 @@ public:
   /// If both layouts put the same elements in the same thread, for each register of this layout the
   /// register of `source` that holds the same element; otherwise nothing (data would have to move
   /// between threads).
-  std::optional<llvm::SmallVector<int64_t>> registerPermutationFrom(const LinearLayout &source) const;
+  std::optional<llvm::SmallVector<int64_t>>
+  registerPermutationFrom(const LinearLayout &source) const;
 
   const Bases &registerBases() const { return registers; }
   const Bases &laneBases() const { return lanes; }

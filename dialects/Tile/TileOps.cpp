@@ -63,7 +63,8 @@ LogicalResult KernelOp::verify() {
 /// Rows run over one of the first `count` dimensions of the view.
 static LogicalResult verifyRowDim(Operation *op, int64_t rowDim, int64_t count) {
   if (rowDim < 0 || rowDim >= count)
-    return op->emitOpError("expects rows over one of the first ") << count << " dimensions, found " << rowDim;
+    return op->emitOpError("expects rows over one of the first ")
+           << count << " dimensions, found " << rowDim;
   return success();
 }
 
@@ -76,11 +77,11 @@ LogicalResult LoadOp::verify() {
     return emitOpError("expects element type ")
            << view.getElementType() << ", found " << tile.getElementType();
   if (static_cast<int64_t>(getIndices().size()) != view.getRank() - 2) // tile.load C2
-    return emitOpError("expects ") << view.getRank() - 2 << " indices, found "
-                                   << getIndices().size();
+    return emitOpError("expects ")
+           << view.getRank() - 2 << " indices, found " << getIndices().size();
   if (static_cast<int64_t>(getValidCols()) > tile.getCols()) // tile.load C3
-    return emitOpError("expects at most ") << tile.getCols() << " valid columns, found "
-                                           << getValidCols();
+    return emitOpError("expects at most ")
+           << tile.getCols() << " valid columns, found " << getValidCols();
   if (tile.getRank() != 2) // tile.load C4
     return emitOpError("expects a matrix, found ") << tile;
   return verifyRowDim(*this, getRowDim(), view.getRank() - 1); // tile.load C4
@@ -95,19 +96,21 @@ LogicalResult StoreOp::verify() {
     return emitOpError("expects ") << view.getRank() - static_cast<int64_t>(tile.getRank())
                                    << " indices, found " << getIndices().size();
   if (static_cast<int64_t>(getValidCols()) > tile.getCols()) // tile.store C3
-    return emitOpError("expects at most ") << tile.getCols() << " valid columns, found "
-                                           << getValidCols();
-  return verifyRowDim(*this, getRowDim(), view.getRank() - (tile.getRank() == 2 ? 1 : 0)); // tile.store C3
+    return emitOpError("expects at most ")
+           << tile.getCols() << " valid columns, found " << getValidCols();
+  return verifyRowDim(*this, getRowDim(),
+                      view.getRank() - (tile.getRank() == 2 ? 1 : 0)); // tile.store C3
 }
 
 LogicalResult ElementOp::verify() {
   if (static_cast<int64_t>(getIndices().size()) != getView().getType().getRank()) // tile.element C1
-    return emitOpError("expects ") << getView().getType().getRank() << " indices, found "
-                                   << getIndices().size();
+    return emitOpError("expects ")
+           << getView().getType().getRank() << " indices, found " << getIndices().size();
   Type element = getView().getType().getElementType();
   Type wanted = isa<FloatType>(element) ? Type(Float32Type::get(getContext())) : element;
   if (getResult().getType() != wanted) // tile.element C2
-    return emitOpError("expects a result of type ") << wanted << ", found " << getResult().getType();
+    return emitOpError("expects a result of type ")
+           << wanted << ", found " << getResult().getType();
   return success();
 }
 
@@ -131,7 +134,8 @@ LogicalResult DotOp::verify() {
   if (lhs.getCols() != depth || lhs.getRows() != acc.getRows() || cols != acc.getCols() ||
       acc.getShape() != getResult().getType().getShape()) // tile.dot C1
     return emitOpError("expects shapes that agree, found ")
-           << lhs << " times " << rhs << (getTransposeRhs() ? " transposed" : "") << " into " << acc;
+           << lhs << " times " << rhs << (getTransposeRhs() ? " transposed" : "") << " into "
+           << acc;
   if (lhs.getElementType() != rhs.getElementType() || !acc.getElementType().isF32() ||
       !getResult().getType().getElementType().isF32()) // tile.dot C2
     return emitOpError("expects operands of one element type and an f32 accumulator");
@@ -192,7 +196,8 @@ LogicalResult CastOp::verify() {
 LogicalResult AllocOp::verify() {
   std::optional<uint64_t> offset = getOffset();
   if (offset && (static_cast<int64_t>(*offset) < 0 || *offset % 16 != 0)) // tile.alloc C1
-    return emitOpError("expects an offset that is a multiple of 16, found ") << static_cast<int64_t>(*offset);
+    return emitOpError("expects an offset that is a multiple of 16, found ")
+           << static_cast<int64_t>(*offset);
   return success();
 }
 
@@ -205,12 +210,14 @@ LogicalResult AsyncCopyOp::verify() {
     return emitOpError("expects element type ")
            << view.getElementType() << ", found " << buffer.getElementType();
   if (static_cast<int64_t>(getIndices().size()) != view.getRank() - 2) // tile.async_copy C2
-    return emitOpError("expects ") << view.getRank() - 2 << " indices, found " << getIndices().size();
+    return emitOpError("expects ")
+           << view.getRank() - 2 << " indices, found " << getIndices().size();
   if (static_cast<int64_t>(getValidCols()) > buffer.getShape()[2]) // tile.async_copy C3
-    return emitOpError("expects at most ") << buffer.getShape()[2] << " valid columns, found "
-                                           << getValidCols();
+    return emitOpError("expects at most ")
+           << buffer.getShape()[2] << " valid columns, found " << getValidCols();
   int64_t bytes = getVectorBytes(), element = buffer.getElementType().getIntOrFloatBitWidth() / 8;
-  if (bytes < std::max<int64_t>(2, element) || bytes > 16 || !llvm::isPowerOf2_64(bytes)) // tile.async_copy C4
+  if (bytes < std::max<int64_t>(2, element) || bytes > 16 ||
+      !llvm::isPowerOf2_64(bytes)) // tile.async_copy C4
     return emitOpError("expects copies by a power of two of bytes, from an element to 16, found ")
            << static_cast<int32_t>(getVectorBytes());
   if (getToken().getType().getBuffer() != buffer) // tile.async_copy C5
@@ -228,7 +235,8 @@ LogicalResult WaitOp::verify() {
       return emitOpError("expects a slot of ") << buffer << ", found " << slot.getType();
   }
   if (static_cast<int32_t>(getPending()) < 0) // tile.wait C2
-    return emitOpError("expects 0 or more pending groups, found ") << static_cast<int32_t>(getPending());
+    return emitOpError("expects 0 or more pending groups, found ")
+           << static_cast<int32_t>(getPending());
   return success();
 }
 

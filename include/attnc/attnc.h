@@ -2,13 +2,14 @@
 /*
  * The C API of attnc: compile an attention spec, launch it on tensors that the caller owns.
  *
- * Handles are opaque. Every function that can fail returns a status; the text of the last failure on the
- * calling thread is attnc_last_error(). No exception crosses this boundary. Kernels may be launched from
- * several threads at once. A launch neither allocates device memory nor synchronises.
+ * Handles are opaque. Every function that can fail returns a status; the text of the last failure
+ * on the calling thread is attnc_last_error(). No exception crosses this boundary. Kernels may be
+ * launched from several threads at once. A launch neither allocates device memory nor synchronises.
  *
  * Tensors are DLPack tensors (https://dmlc.github.io/dlpack): Q [b, h, q, d], K [b, g, kv, d],
- * V [b, g, kv, e] and out [b, h, q, e] in the operand dtype, lse [b, h, q] in f32 if the spec outputs it, and
- * the spec's inputs by name. Any strides with a unit last stride for Q, K, V and out.
+ * V [b, g, kv, e] and out [b, h, q, e] in the operand dtype, lse [b, h, q] in f32 if the spec
+ * outputs it, and the spec's inputs by name. Any strides with a unit last stride for Q, K, V and
+ * out.
  */
 #ifndef ATTNC_ATTNC_H
 #define ATTNC_ATTNC_H
@@ -61,11 +62,12 @@ typedef struct attnc_compile_options {
   const char *variant;   /* which variant of the spec; default: the only one */
   int64_t head_dim;      /* size of d; default 64 */
   int64_t v_head_dim;    /* size of e; default: head_dim */
-  int32_t row_alignment; /* bytes that every row of Q, K, V and out starts at a multiple of; default 16 */
+  int32_t row_alignment; /* bytes that every row of Q, K, V and out starts at a multiple of; default
+                            16 */
   const attnc_param *const_params; /* values of const parameters */
   size_t num_const_params;
-  int32_t no_cache;      /* 1: neither read nor write the code cache on disk */
-  int32_t num_threads;   /* host: threads; default: ATTNC_NUM_THREADS or one for each CPU */
+  int32_t no_cache;    /* 1: neither read nor write the code cache on disk */
+  int32_t num_threads; /* host: threads; default: ATTNC_NUM_THREADS or one for each CPU */
 } attnc_compile_options;
 
 /* "attnc 0.1.0 (LLVM 22.1.8)". */
@@ -74,9 +76,9 @@ ATTNC_API const char *attnc_version(void);
 /* The last failure on this thread, or "". Valid until the next call on this thread. */
 ATTNC_API const char *attnc_last_error(void);
 
-/* Parses and checks the text of a spec (`.attn` source or MLIR). `name` is for messages, and says by its
- * suffix which of the two it is; null is fine. `variant` selects one of several; null or "" takes the only one.
- * On success *spec is to be destroyed with attnc_spec_destroy. */
+/* Parses and checks the text of a spec (`.attn` source or MLIR). `name` is for messages, and says
+ * by its suffix which of the two it is; null is fine. `variant` selects one of several; null or ""
+ * takes the only one. On success *spec is to be destroyed with attnc_spec_destroy. */
 ATTNC_API attnc_status attnc_spec_parse(const char *text, const char *name, const char *variant,
                                         attnc_spec **spec);
 
@@ -85,41 +87,46 @@ ATTNC_API attnc_status attnc_spec_parse(const char *text, const char *name, cons
  *    "params":  [{"name": "window", "type": "int", "const": false, "default": 256}, ...],
  *    "inputs":  [{"name": "Q", "dtype": null, "axes": ["b", "h", "q", "d"]}, ...],
  *    "outputs": [{"name": "out", "dtype": null, "axes": ["b", "h", "q", "e"]}, ...]}
- * in the order of declaration, Q, K and V first. A type is "int" or "f32"; a dtype is "f32", "f16", "bf16",
- * "i32", "bool", or null for the one that Q, K and V share; an axis is the name of an index space or a size.
- * Valid until the spec is destroyed; null if `spec` is. */
+ * in the order of declaration, Q, K and V first. A type is "int" or "f32"; a dtype is "f32", "f16",
+ * "bf16", "i32", "bool", or null for the one that Q, K and V share; an axis is the name of an index
+ * space or a size. Valid until the spec is destroyed; null if `spec` is. */
 ATTNC_API const char *attnc_spec_signature_json(const attnc_spec *spec);
 
-/* Computes outputs of the variant in float64 from its definition: slow, and what compiled code is held against.
- * `tensors` are the inputs, in any strides; `outputs` are float64 tensors, in any strides, for any of the
- * variant's outputs; all are in host memory. Parameters, const ones too, that are not given have their defaults.
- * `num_threads` 0 takes all CPUs. Nothing is written if something does not fit. */
+/* Computes outputs of the variant in float64 from its definition: slow, and what compiled code is
+ * held against. `tensors` are the inputs, in any strides; `outputs` are float64 tensors, in any
+ * strides, for any of the variant's outputs; all are in host memory. Parameters, const ones too,
+ * that are not given have their defaults. `num_threads` 0 takes all CPUs. Nothing is written if
+ * something does not fit. */
 ATTNC_API attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *tensors,
-                                            size_t num_tensors, const attnc_param *params, size_t num_params,
-                                            const attnc_tensor *outputs, size_t num_outputs,
-                                            int32_t num_threads);
+                                            size_t num_tensors, const attnc_param *params,
+                                            size_t num_params, const attnc_tensor *outputs,
+                                            size_t num_outputs, int32_t num_threads);
 
-/* Shapes of the outputs for these inputs and parameters, as JSON: {"out": [2, 8, 128, 64], ...}. Only the shapes of
- * `tensors` are read. On success *json is valid until the next call of this function on this thread. */
-ATTNC_API attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_tensor *tensors,
-                                                     size_t num_tensors, const attnc_param *params, size_t num_params,
-                                                     const char **json);
+/* Shapes of the outputs for these inputs and parameters, as JSON: {"out": [2, 8, 128, 64], ...}.
+ * Only the shapes of `tensors` are read. On success *json is valid until the next call of this
+ * function on this thread. */
+ATTNC_API attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec,
+                                                     const attnc_tensor *tensors,
+                                                     size_t num_tensors, const attnc_param *params,
+                                                     size_t num_params, const char **json);
 
 /* Releases a spec; null is fine. Kernels do not need it. */
 ATTNC_API void attnc_spec_destroy(attnc_spec *spec);
 
-/* Compiles the text of a spec (`.attn` source or MLIR) and loads it. `name` is for messages. On success
- * *kernel is to be destroyed with attnc_kernel_destroy. */
+/* Compiles the text of a spec (`.attn` source or MLIR) and loads it. `name` is for messages. On
+ * success *kernel is to be destroyed with attnc_kernel_destroy. */
 ATTNC_API attnc_status attnc_kernel_compile(const char *text, const char *name,
-                                            const attnc_compile_options *options, attnc_kernel **kernel);
+                                            const attnc_compile_options *options,
+                                            attnc_kernel **kernel);
 
 /* The same for a file. */
-ATTNC_API attnc_status attnc_kernel_compile_file(const char *path, const attnc_compile_options *options,
+ATTNC_API attnc_status attnc_kernel_compile_file(const char *path,
+                                                 const attnc_compile_options *options,
                                                  attnc_kernel **kernel);
 
-/* Launches on `stream` (a CUstream; ignored on the host, where the call returns when the result is there).
- * All tensors are on the kernel's device. Parameters that are not given have their defaults. Nothing is
- * written if the tensors do not fit. */
+/* Launches on `stream` (a CUstream; ignored on the host, where the call returns when the result is
+ * there). All tensors are on the kernel's device. Parameters that are not given have their
+ * defaults. Nothing is written if the tensors do not fit. */
 ATTNC_API attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tensors,
                                            size_t num_tensors, const attnc_param *params,
                                            size_t num_params, void *stream);
@@ -127,10 +134,11 @@ ATTNC_API attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_ten
 /* Bytes of device workspace that a launch needs from the caller; 0 in this version. */
 ATTNC_API size_t attnc_kernel_workspace_size(const attnc_kernel *kernel);
 
-/* Writes the compiled code to a file (whole or not at all), and loads it again without a compiler. Host
- * code runs on the kind of CPU it was compiled on. */
+/* Writes the compiled code to a file (whole or not at all), and loads it again without a compiler.
+ * Host code runs on the kind of CPU it was compiled on. */
 ATTNC_API attnc_status attnc_kernel_save(const attnc_kernel *kernel, const char *path);
-ATTNC_API attnc_status attnc_kernel_load(const char *path, const char *device, attnc_kernel **kernel);
+ATTNC_API attnc_status attnc_kernel_load(const char *path, const char *device,
+                                         attnc_kernel **kernel);
 
 /* Releases a kernel; null is fine. The caller makes sure that no launch is in flight. */
 ATTNC_API void attnc_kernel_destroy(attnc_kernel *kernel);

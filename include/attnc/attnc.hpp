@@ -54,8 +54,8 @@ public:
   /// Launches on the caller's stream. Throws Error.
   void launch(const std::vector<attnc_tensor> &tensors, const std::vector<attnc_param> &params = {},
               void *stream = nullptr) {
-    check(attnc_kernel_launch(handle.get(), tensors.data(), tensors.size(), params.data(), params.size(),
-                              stream));
+    check(attnc_kernel_launch(handle.get(), tensors.data(), tensors.size(), params.data(),
+                              params.size(), stream));
   }
   void save(const std::string &path) const { check(attnc_kernel_save(handle.get(), path.c_str())); }
   size_t workspaceSize() const { return attnc_kernel_workspace_size(handle.get()); }

@@ -10,13 +10,16 @@ using namespace mlir;
 /// What `op` is called in a spec, or nothing if code is generated for it.
 static llvm::StringRef stageName(Operation &op) {
   return llvm::TypeSwitch<Operation *, llvm::StringRef>(&op)
-      .Case<attn::ComputeOp>([](auto) { return "a stage that computes a tensor (`let`, `transform`, `out`)"; })
-      .Case<attn::SoftmaxOp, attn::CumsumOp, attn::RankOp, attn::OrderOp>([](auto) { return "a function of rows"; })
+      .Case<attn::ComputeOp>(
+          [](auto) { return "a stage that computes a tensor (`let`, `transform`, `out`)"; })
+      .Case<attn::SoftmaxOp, attn::CumsumOp, attn::RankOp, attn::OrderOp>(
+          [](auto) { return "a function of rows"; })
       .Case<attn::SelectOp>([](auto) { return "a selection"; })
       .Case<attn::MergeOp>([](auto) { return "a merge of branches"; })
       .Case<attn::QuantizeOp>([](auto) { return "`quantize`"; })
       .Case<attn::RecurOp>([](auto) { return "a recurrence"; })
-      .Case<attn::ReduceOp, attn::UniformOp>([](auto) { return "a reduction or a random number in `scale`"; })
+      .Case<attn::ReduceOp, attn::UniformOp>(
+          [](auto) { return "a reduction or a random number in `scale`"; })
       .Default([](Operation *) { return ""; });
 }
 
@@ -28,7 +31,8 @@ static llvm::StringRef attendReason(attn::AttendOp attend) {
     if (auto size = dyn_cast<attn::SizeOp>(op))
       usesSpace |= !attn::isIndexSpace(size.getSpace()) || size.getSpace() == "t";
     if (auto read = dyn_cast<attn::ReadOp>(op))
-      readsOperand |= cast<attn::AttnTensorType>(read.getTensor().getType()).hasOperandElementType();
+      readsOperand |=
+          cast<attn::AttnTensorType>(read.getTensor().getType()).hasOperandElementType();
   });
   if (usesSpace)
     return "a declared index space in a score, mask or sink";
@@ -50,7 +54,10 @@ static llvm::StringRef attendReason(attn::AttendOp attend) {
 std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
   auto because = [](Operation *op, llvm::StringRef what) {
     return Uncompilable{
-        op, llvm::formatv("code is not generated for {0} yet; the reference runs it (`--device=reference`)", what).str()};
+        op,
+        llvm::formatv(
+            "code is not generated for {0} yet; the reference runs it (`--device=reference`)", what)
+            .str()};
   };
   attn::AttendOp only;
   for (Operation &op : variant.getBody().front()) {

@@ -2,8 +2,9 @@
 //
 // Solves mask predicates for kv; KeyRanges.h explains what is computed and why it is sound.
 //
-// Intermediate objects: a `Linear` is sum(coefficient * atom) + constant, where an atom is an SSA value
-// that is not a sum; a `Bounds` is the pair (minimum, maximum) of an expression over the tile's rows.
+// Intermediate objects: a `Linear` is sum(coefficient * atom) + constant, where an atom is an SSA
+// value that is not a sum; a `Bounds` is the pair (minimum, maximum) of an expression over the
+// tile's rows.
 #include "attnc/Analysis/KeyRanges.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -99,8 +100,8 @@ private:
     a.append(b.begin(), b.end());
     return limit(std::move(a));
   }
-  /// Merges the last ranges into their hull until at most `maxRanges` are left. The hull keeps one of the
-  /// guarantees, which still holds.
+  /// Merges the last ranges into their hull until at most `maxRanges` are left. The hull keeps one
+  /// of the guarantees, which still holds.
   Ranges limit(Ranges ranges) {
     while (ranges.size() > maxRanges) {
       KeyRange last = ranges.pop_back_val();
@@ -118,7 +119,8 @@ private:
     Operation *op = value.getDefiningOp();
     if (!op || !attend->isProperAncestor(op))
       return false;
-    // Bounds are computed before any key is known to exist: a read over kv may have nothing to read.
+    // Bounds are computed before any key is known to exist: a read over kv may have nothing to
+    // read.
     if (auto read = dyn_cast<attn::ReadOp>(op); read && argument == keyArg)
       for (unsigned i = 0; i < read.getTensor().getType().getRank(); ++i)
         if (read.getTensor().getType().getAxisName(i) == "kv")
@@ -131,8 +133,9 @@ private:
     if (uniform(condition)) {
       IntegerAttr known;
       if (matchPattern(condition, m_Constant(&known)))
-        return known.getValue().isOne() != negated ? Ranges{everything()}
-                                                   : Ranges{KeyRange{constant(0), constant(0), constant(0), constant(0)}};
+        return known.getValue().isOne() != negated
+                   ? Ranges{everything()}
+                   : Ranges{KeyRange{constant(0), constant(0), constant(0), constant(0)}};
       Ref some = negated ? constant(0) : keyCount(), none = negated ? keyCount() : constant(0);
       Ref hi = RowExpr::makeSelect(condition, some, none);
       return {KeyRange{constant(0), hi, constant(0), hi}};
@@ -189,8 +192,8 @@ private:
     return solveFor(expression, constant(bound), /*upper=*/false);
   }
 
-  /// expression <= bound (upper) or expression >= bound, solved for kv. `bound` is a function of the row
-  /// whose row leaves are `FirstRow`; `boundsOf` replaces them by extremes in the end.
+  /// expression <= bound (upper) or expression >= bound, solved for kv. `bound` is a function of
+  /// the row whose row leaves are `FirstRow`; `boundsOf` replaces them by extremes in the end.
   Ranges solveFor(const Linear &expression, Ref bound, bool upper) {
     Value keyAtom;
     int64_t coefficient = 0;
@@ -237,8 +240,7 @@ private:
         return unknown();
       Ref scaled = RowExpr::make(Kind::Mul, target, *divisor);
       if (upper)
-        scaled = RowExpr::make(Kind::Add, scaled,
-                               RowExpr::make(Kind::Sub, *divisor, constant(1)));
+        scaled = RowExpr::make(Kind::Add, scaled, RowExpr::make(Kind::Sub, *divisor, constant(1)));
       // The range is guarded below, so that inside it the divisor is positive.
       bool assumed = positive.insert(div.getRhs()).second;
       Ranges ranges = solveFor(linearize(div.getLhs()), scaled, upper);
@@ -325,8 +327,8 @@ private:
     return result;
   }
 
-  /// `value`, which does not depend on kv, as an expression whose row is `FirstRow`; nothing if it has an
-  /// operation whose range over rows is not known.
+  /// `value`, which does not depend on kv, as an expression whose row is `FirstRow`; nothing if it
+  /// has an operation whose range over rows is not known.
   std::optional<Ref> rowFunction(Value value) {
     IntegerAttr known;
     if (matchPattern(value, m_Constant(&known)))
@@ -338,8 +340,9 @@ private:
       std::optional<Ref> row = rowFunction(position.getRow());
       if (!row || position.getAlign() != attn::Align::BottomRight)
         return row;
-      return RowExpr::make(Kind::Add, *row,
-                           RowExpr::make(Kind::Sub, keyCount(), RowExpr::makeLeaf(Kind::QueryCount)));
+      return RowExpr::make(
+          Kind::Add, *row,
+          RowExpr::make(Kind::Sub, keyCount(), RowExpr::makeLeaf(Kind::QueryCount)));
     }
     if (auto size = dyn_cast_or_null<attn::SizeOp>(op)) {
       if (size.getSpace() == "kv")

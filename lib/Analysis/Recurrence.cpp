@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Abstract interpretation of a step. A scalar is a sum of terms c * S[i, j], where all that is kept of the coefficient is
-// which coordinates it depends on, and of the indices which are coordinates and which were summed over.
+// Abstract interpretation of a step. A scalar is a sum of terms c * S[i, j], where all that is kept
+// of the coefficient is which coordinates it depends on, and of the indices which are coordinates
+// and which were summed over.
 #include "attnc/Analysis/Recurrence.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/DenseMap.h"
@@ -47,7 +48,7 @@ struct Form {
   SmallVector<Term, 2> terms;
   Dependence rest; ///< of what does not depend on states
   Operation *nonlinear = nullptr;
-  int maxOf = -1;              ///< max(S[own indices] + data, data) for this state: a running maximum
+  int maxOf = -1; ///< max(S[own indices] + data, data) for this state: a running maximum
   bool usesGroupStart = false; ///< beyond the terms: within a group of steps that part is data
   bool dependsOnState() const { return !terms.empty() || nonlinear; }
   bool dependsOnCurrentState() const {
@@ -73,7 +74,8 @@ public:
     for (Operation &stage : op.getBody().front().without_terminator())
       if (auto compute = dyn_cast<attn::ComputeOp>(stage))
         evaluate(compute);
-      else if (stage.getNumResults() == 1 && isa<attn::AttnTensorType>(stage.getResult(0).getType()))
+      else if (stage.getNumResults() == 1 &&
+               isa<attn::AttnTensorType>(stage.getResult(0).getType()))
         opaque(&stage);
   }
 
@@ -105,7 +107,8 @@ private:
       std::optional<TensorForm> form = formOf(operand);
       if (form && form->form.dependsOnCurrentState())
         result.form.nonlinear = form->form.nonlinear ? form->form.nonlinear : stage;
-      result.form.usesGroupStart |= form && (form->form.dependsOnState() || form->form.usesGroupStart);
+      result.form.usesGroupStart |=
+          form && (form->form.dependsOnState() || form->form.usesGroupStart);
     }
     result.form.rest.varies = true;
     tensors[stage->getResult(0)] = std::move(result);
@@ -123,7 +126,8 @@ private:
   static bool areOwn(ValueRange indices) {
     for (auto [axis, index] : llvm::enumerate(indices)) {
       auto argument = dyn_cast_or_null<BlockArgument>(index);
-      if (!argument || argument.getArgNumber() != axis || !isa<attn::ComputeOp>(argument.getOwner()->getParentOp()))
+      if (!argument || argument.getArgNumber() != axis ||
+          !isa<attn::ComputeOp>(argument.getOwner()->getParentOp()))
         return false;
     }
     return true;
@@ -133,7 +137,8 @@ private:
     if (auto it = forms.find(value); it != forms.end())
       return it->second;
     Form form; // from outside: a constant, a parameter, or an index of the recurrence
-    form.rest.varies = value == op.getBody().getArgument(static_cast<unsigned>(op.getBatch().size()));
+    form.rest.varies =
+        value == op.getBody().getArgument(static_cast<unsigned>(op.getBatch().size()));
     return form;
   }
 
@@ -159,7 +164,8 @@ private:
         })
         .Case<arith::MulFOp>([&](auto) { return multiply(operands[0], operands[1], inner); })
         .Case<arith::DivFOp>([&](auto) {
-          return operands[1].dependsOnState() ? nonlinear(inner, operands) : multiply(operands[0], operands[1], inner);
+          return operands[1].dependsOnState() ? nonlinear(inner, operands)
+                                              : multiply(operands[0], operands[1], inner);
         })
         .Case<arith::MaximumFOp, arith::MaxNumFOp>([&](auto) {
           Form form = nonlinear(inner, operands);
@@ -227,7 +233,8 @@ private:
   }
 
   /// What `dependence` becomes when the coordinates `from` are read at `indices`.
-  Dependence substitute(const Dependence &dependence, ArrayRef<Value> from, ArrayRef<Form> indices) {
+  Dependence substitute(const Dependence &dependence, ArrayRef<Value> from,
+                        ArrayRef<Form> indices) {
     Dependence result;
     result.varies = dependence.varies;
     result.isOne = dependence.isOne;
@@ -257,13 +264,15 @@ private:
         form.rest.varies = true;
         return form;
       }
-      form.terms.push_back({it->second.first, SmallVector<Value, 2>(read.getIndices()), {}, it->second.second});
+      form.terms.push_back(
+          {it->second.first, SmallVector<Value, 2>(read.getIndices()), {}, it->second.second});
       form.rest = {};
       return form;
     }
     auto it = tensors.find(read.getTensor());
     if (it == tensors.end())
-      return form; // an input, or a stage before the recurrence: data where the step is among the indices
+      return form; // an input, or a stage before the recurrence: data where the step is among the
+                   // indices
     const TensorForm &tensor = it->second;
     Form result;
     result.nonlinear = tensor.form.nonlinear;
@@ -276,7 +285,9 @@ private:
         moved.factors.push_back(substitute(factor, tensor.coordinates, indices));
       for (Value index : term.indices) {
         auto at = llvm::find(tensor.coordinates, index);
-        moved.indices.push_back(at == tensor.coordinates.end() ? index : read.getIndices()[at - tensor.coordinates.begin()]);
+        moved.indices.push_back(at == tensor.coordinates.end()
+                                    ? index
+                                    : read.getIndices()[at - tensor.coordinates.begin()]);
       }
       result.terms.push_back(std::move(moved));
     }
@@ -289,7 +300,8 @@ private:
     auto yield = cast<attn::YieldOp>(block.back());
     Form form = lookup(yield.getValues()[0]);
     BlockArgument index = block.getArgument(0);
-    bool isSum = reduce.getKind() == attn::Reduction::Sum || reduce.getKind() == attn::Reduction::Mean;
+    bool isSum =
+        reduce.getKind() == attn::Reduction::Sum || reduce.getKind() == attn::Reduction::Mean;
     if (yield.getValues().size() == 2) {
       Form condition = lookup(yield.getValues()[1]);
       if (condition.dependsOnState())
@@ -336,11 +348,14 @@ std::string nameOfState(attn::RecurOp recur, unsigned i) {
 } // namespace
 
 std::vector<StateUpdate> attnc::classifyRecurrence(attn::RecurOp recur) {
-  auto yielded = cast<attn::YieldOp>(recur.getBody().front().back()).getValues().drop_front(recur.getNumOutputs());
+  auto yielded = cast<attn::YieldOp>(recur.getBody().front().back())
+                     .getValues()
+                     .drop_front(recur.getNumOutputs());
   std::set<unsigned> none, maxima;
   Step first(recur, none);
   for (auto [i, value] : llvm::enumerate(yielded))
-    if (std::optional<TensorForm> form = first.formOf(value); form && form->form.maxOf == static_cast<int>(i))
+    if (std::optional<TensorForm> form = first.formOf(value);
+        form && form->form.maxOf == static_cast<int>(i))
       maxima.insert(static_cast<unsigned>(i));
   Step step(recur, maxima);
   std::vector<StateUpdate> result;
@@ -431,9 +446,11 @@ std::string StateUpdate::decayText() const {
 
 std::string StateUpdate::chunkForm() const {
   if (isRunningMaximum)
-    return "a scan of maxima: it bounds the exponents of other states, which a chunk rescales at its border";
+    return "a scan of maxima: it bounds the exponents of other states, which a chunk rescales at "
+           "its border";
   if (!nonlinearity.empty())
-    return llvm::formatv("step by step: the new state is not linear in the old one (`{0}`)", nonlinearity);
+    return llvm::formatv("step by step: the new state is not linear in the old one (`{0}`)",
+                         nonlinearity);
   if (readsGroupStart)
     return "a group at a time: gradients are taken at the state that the group starts with";
   if (!others.empty())
@@ -443,19 +460,24 @@ std::string StateUpdate::chunkForm() const {
   if (rank < 2)
     return "an elementwise scan: the state is a vector";
   if (decay == Decay::Full)
-    return numRankOne ? "step by step: a factor for each entry and a rank-one term have no common matrix form"
-                      : "a scan: the factor differs in each entry, so no product of matrices gathers a chunk";
+    return numRankOne ? "step by step: a factor for each entry and a rank-one term have no common "
+                        "matrix form"
+                      : "a scan: the factor differs in each entry, so no product of matrices "
+                        "gathers a chunk";
   if (contractsFirst && contractsSecond)
     return "step by step: rank-one terms on both sides of the state";
   if (numRankOne) {
-    bool crosses = (decay == Decay::FirstAxis && contractsSecond) || (decay == Decay::SecondAxis && contractsFirst);
+    bool crosses = (decay == Decay::FirstAxis && contractsSecond) ||
+                   (decay == Decay::SecondAxis && contractsFirst);
     if (crosses)
       return "step by step: the decay is along the axis that the rank-one term keeps";
-    return llvm::formatv("matrix products by the WY representation: {0} rank-one term{1} of the transition, a unit "
-                         "triangular solve for each chunk",
-                         numRankOne, numRankOne == 1 ? "" : "s");
+    return llvm::formatv(
+        "matrix products by the WY representation: {0} rank-one term{1} of the transition, a unit "
+        "triangular solve for each chunk",
+        numRankOne, numRankOne == 1 ? "" : "s");
   }
   bool isDiagonal = decay == Decay::FirstAxis || decay == Decay::SecondAxis;
-  return isDiagonal ? "matrix products: decays of a chunk divide into those of its steps, in sub-chunks against overflow"
+  return isDiagonal ? "matrix products: decays of a chunk divide into those of its steps, in "
+                      "sub-chunks against overflow"
                     : "matrix products: the decays of a chunk are a mask on its scores";
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Expressions over the rows of a query tile: construction with simplification, evaluation, printing.
+// Expressions over the rows of a query tile: construction with simplification, evaluation,
+// printing.
 #include "attnc/Analysis/KeyRanges.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
@@ -106,7 +107,8 @@ Ref RowExpr::makeSelect(mlir::Value condition, Ref thenValue, Ref elseValue) {
 Ref RowExpr::makeIfPositive(Ref condition, Ref thenValue, Ref elseValue) {
   if (condition->kind == Kind::Constant)
     return condition->constant > 0 ? thenValue : elseValue;
-  bool sameLeaf = thenValue->kind == elseValue->kind && thenValue->constant == elseValue->constant &&
+  bool sameLeaf = thenValue->kind == elseValue->kind &&
+                  thenValue->constant == elseValue->constant &&
                   (thenValue->kind == Kind::Constant || thenValue->kind == Kind::KeyCount);
   if (sameLeaf)
     return thenValue;

@@ -23,7 +23,8 @@ StagePlace attnc::placeOf(attn::ComputeOp compute, std::string &reason) {
   Operation *mixes = nullptr;
   bool readsResult = false, readsRows = false;
   compute.walk([&](Operation *inner) {
-    if (auto reduce = dyn_cast<attn::ReduceOp>(inner); reduce && isRowSpace(compute, reduce.getSpace()))
+    if (auto reduce = dyn_cast<attn::ReduceOp>(inner);
+        reduce && isRowSpace(compute, reduce.getSpace()))
       mixes = inner;
     auto read = dyn_cast<attn::ReadOp>(inner);
     if (!read)
@@ -42,7 +43,8 @@ StagePlace attnc::placeOf(attn::ComputeOp compute, std::string &reason) {
   });
   if (mixes) {
     auto reduce = dyn_cast<attn::ReduceOp>(mixes);
-    reason = reduce ? llvm::formatv("reduces over `{0}`", reduce.getSpace()).str() : "reads other rows than its own";
+    reason = reduce ? llvm::formatv("reduces over `{0}`", reduce.getSpace()).str()
+                    : "reads other rows than its own";
     return StagePlace::Pass;
   }
   if (!hasRow && !readsRows) {
@@ -55,7 +57,8 @@ StagePlace attnc::placeOf(attn::ComputeOp compute, std::string &reason) {
   }
   for (Operation *user : compute.getResult().getUsers())
     if (!isa<attn::AttendOp, attn::RecurOp, attn::ReadOp, attn::ReturnOp>(user)) {
-      reason = llvm::formatv("a row at a time, for `{0}`, which takes whole rows", user->getName().stripDialect());
+      reason = llvm::formatv("a row at a time, for `{0}`, which takes whole rows",
+                             user->getName().stripDialect());
       return StagePlace::Pass;
     }
   reason = "a row at a time";
@@ -73,7 +76,9 @@ static llvm::SmallVector<bool> axesUsed(Region &region) {
 std::string attnc::foldingOf(attn::QuantizeOp quantize) {
   attn::AttnTensorType type = quantize.getTensor().getType();
   std::string text;
-  auto add = [&](const llvm::Twine &sentence) { text += (text.empty() ? "" : "; ") + sentence.str(); };
+  auto add = [&](const llvm::Twine &sentence) {
+    text += (text.empty() ? "" : "; ") + sentence.str();
+  };
   for (OpOperand &use : quantize.getResult().getUses()) {
     auto attend = dyn_cast<attn::AttendOp>(use.getOwner());
     if (!attend || type.getRank() < 2)
@@ -84,14 +89,16 @@ std::string attnc::foldingOf(attn::QuantizeOp quantize) {
       llvm::SmallVector<bool> used = axesUsed(quantize.getGroup());
       bool alongRow = used[type.getRank() - 2], alongDim = used[type.getRank() - 1];
       if (isValue)
-        add(alongRow && alongDim ? "scales of the values stay in the product (block-scaled instructions)"
-            : alongRow           ? "scales of the values fold into the weights"
-            : alongDim           ? "scales of the values fold into the output, channel by channel"
-                                 : "scales of the values fold into the output");
+        add(alongRow && alongDim
+                ? "scales of the values stay in the product (block-scaled instructions)"
+            : alongRow ? "scales of the values fold into the weights"
+            : alongDim ? "scales of the values fold into the output, channel by channel"
+                       : "scales of the values fold into the output");
       else
         add(alongDim ? "scales of the " + what + " stay in the product (block-scaled instructions)"
                      : "scales of the " + what + " fold into the scores" +
-                           (alongRow ? (isQuery ? ", row by row" : ", key by key") : llvm::Twine(", one factor for a head").str()));
+                           (alongRow ? (isQuery ? ", row by row" : ", key by key")
+                                     : llvm::Twine(", one factor for a head").str()));
     }
     if (quantize.getSmooth().empty())
       continue;
@@ -104,9 +111,11 @@ std::string attnc::foldingOf(attn::QuantizeOp quantize) {
       add("the mean query of a block gives a bias (mean . key) to the scores of its rows");
     else
       add(alongRow ? "the mean key of a block gives a bias (query . mean) to the scores of its keys"
-                   : "the mean key shifts all scores of a row alike: it drops out of the weights, and lse gets scale * query . mean");
+                   : "the mean key shifts all scores of a row alike: it drops out of the weights, "
+                     "and lse gets scale * query . mean");
   }
-  return text.empty() ? "no attention stage takes the tensor directly: the numbers are scaled back" : text;
+  return text.empty() ? "no attention stage takes the tensor directly: the numbers are scaled back"
+                      : text;
 }
 
 /// The truth of a condition of the mask at the key of the row's own position: 1, 0 or unknown.
@@ -134,7 +143,8 @@ static std::optional<bool> truthOnDiagonal(Value value, Value key) {
       return true;
     // The same operation on both, as in q / 64 == kv / 64.
     Operation *x = a.getDefiningOp(), *y = b.getDefiningOp();
-    if (!x || !y || x->getName() != y->getName() || !isa<arith::FloorDivSIOp>(x) || x->getOperand(1) != y->getOperand(1))
+    if (!x || !y || x->getName() != y->getName() || !isa<arith::FloorDivSIOp>(x) ||
+        x->getOperand(1) != y->getOperand(1))
       return a == b;
     Value p = x->getOperand(0), q = y->getOperand(0);
     return (p == key && isPosition(q)) || (q == key && isPosition(p));
@@ -170,6 +180,8 @@ RowKeys attnc::rowKeysOf(attn::AttendOp attend, std::string &reason) {
   Value key = mask.getArgument(mask.getNumArguments() - 1);
   auto truth = truthOnDiagonal(cast<attn::YieldOp>(mask.back()).getValue(), key);
   bool holds = truth && *truth && attend.getKeySpace() == "kv";
-  reason = holds ? "the mask holds for the key at the row's own position, if there are as many keys as queries" : "the mask is not known to hold for any key";
+  reason = holds ? "the mask holds for the key at the row's own position, if there are as many "
+                   "keys as queries"
+                 : "the mask is not known to hold for any key";
   return holds ? RowKeys::Always : RowKeys::Maybe;
 }

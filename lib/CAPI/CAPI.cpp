@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The C API over the JIT: argument checks, DLPack, statuses. Nothing here may throw or crash on bad input.
-#include "attnc/attnc.h"
+// The C API over the JIT: argument checks, DLPack, statuses. Nothing here may throw or crash on bad
+// input.
 #include "attnc/JIT/Compiler.h"
 #include "attnc/Reference/Reference.h"
+#include "attnc/attnc.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -65,8 +66,8 @@ static std::shared_ptr<HostLauncher> sharedLauncher(unsigned threads) {
   return launcher;
 }
 
-static attnc_status loadCode(CompiledCode code, std::shared_ptr<cuda::Device> device, unsigned threads,
-                             attnc_kernel **kernel) {
+static attnc_status loadCode(CompiledCode code, std::shared_ptr<cuda::Device> device,
+                             unsigned threads, attnc_kernel **kernel) {
   auto result = std::make_unique<attnc_kernel>();
   result->code = code;
   result->deviceType = device ? kDLCUDA : kDLCPU;
@@ -79,8 +80,8 @@ static attnc_status loadCode(CompiledCode code, std::shared_ptr<cuda::Device> de
   return ATTNC_OK;
 }
 
-attnc_status attnc_kernel_compile(const char *text, const char *name, const attnc_compile_options *given,
-                                  attnc_kernel **kernel) {
+attnc_status attnc_kernel_compile(const char *text, const char *name,
+                                  const attnc_compile_options *given, attnc_kernel **kernel) {
   if (!text || !kernel)
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_compile: text and kernel must not be null");
   *kernel = nullptr;
@@ -88,8 +89,9 @@ attnc_status attnc_kernel_compile(const char *text, const char *name, const attn
   const attnc_compile_options &options = given ? *given : zero;
   DeviceName deviceName;
   if (!parseDevice(options.device, deviceName))
-    return fail(ATTNC_INVALID_ARGUMENT,
-                formatv("unknown device `{0}`: expected host, cuda or cuda:N", options.device).str());
+    return fail(
+        ATTNC_INVALID_ARGUMENT,
+        formatv("unknown device `{0}`: expected host, cuda or cuda:N", options.device).str());
   if (options.num_const_params && !options.const_params)
     return fail(ATTNC_INVALID_ARGUMENT, "const_params is null, but num_const_params is not 0");
 
@@ -127,13 +129,15 @@ attnc_status attnc_kernel_compile(const char *text, const char *name, const attn
   llvm::Expected<CompiledCode> code = compileSpec(**spec, compile, &cache);
   if (!code)
     return fail(ATTNC_COMPILE_ERROR, code.takeError());
-  return loadCode(std::move(*code), device, static_cast<unsigned>(std::max(0, options.num_threads)), kernel);
+  return loadCode(std::move(*code), device, static_cast<unsigned>(std::max(0, options.num_threads)),
+                  kernel);
 }
 
 attnc_status attnc_kernel_compile_file(const char *path, const attnc_compile_options *options,
                                        attnc_kernel **kernel) {
   if (!path || !kernel)
-    return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_compile_file: path and kernel must not be null");
+    return fail(ATTNC_INVALID_ARGUMENT,
+                "attnc_kernel_compile_file: path and kernel must not be null");
   llvm::Expected<SpecSource> source = SpecSource::fromFile(path);
   if (!source)
     return fail(ATTNC_IO_ERROR, source.takeError());
@@ -141,7 +145,8 @@ attnc_status attnc_kernel_compile_file(const char *path, const attnc_compile_opt
 }
 
 /// A DLPack tensor as a view; false, with a message, for what we have no type for.
-static bool toView(const attnc_tensor &named, DLDeviceType wanted, TensorView &view, std::string &error) {
+static bool toView(const attnc_tensor &named, DLDeviceType wanted, TensorView &view,
+                   std::string &error) {
   const DLTensor &t = *named.tensor;
   // CUDA host and managed memory is readable from both sides.
   bool onHost = t.device.device_type == kDLCPU || t.device.device_type == kDLCUDAHost;
@@ -163,11 +168,14 @@ static bool toView(const attnc_tensor &named, DLDeviceType wanted, TensorView &v
     view.dtype = DType::BF16;
   else if (t.dtype.code == kDLInt && t.dtype.bits == 32)
     view.dtype = DType::I32;
-  else if (t.dtype.bits == 8 && (t.dtype.code == kDLUInt || t.dtype.code == 6 /* kDLBool, DLPack 1.0 */))
+  else if (t.dtype.bits == 8 &&
+           (t.dtype.code == kDLUInt || t.dtype.code == 6 /* kDLBool, DLPack 1.0 */))
     view.dtype = DType::Bool;
   else {
-    error = formatv("tensor `{0}` has DLPack type code {1} with {2} bits: expected float32, float16, bfloat16, "
-                    "int32 or an 8-bit bool", named.name, t.dtype.code, t.dtype.bits);
+    error = formatv(
+        "tensor `{0}` has DLPack type code {1} with {2} bits: expected float32, float16, bfloat16, "
+        "int32 or an 8-bit bool",
+        named.name, t.dtype.code, t.dtype.bits);
     return false;
   }
   view.data = static_cast<char *>(t.data) + t.byte_offset;
@@ -179,8 +187,9 @@ static bool toView(const attnc_tensor &named, DLDeviceType wanted, TensorView &v
   return true;
 }
 
-attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tensors, size_t numTensors,
-                                 const attnc_param *params, size_t numParams, void *stream) {
+attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tensors,
+                                 size_t numTensors, const attnc_param *params, size_t numParams,
+                                 void *stream) {
   if (!kernel || (numTensors && !tensors) || (numParams && !params))
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_launch: a null pointer");
   LaunchInputs inputs;
@@ -195,15 +204,17 @@ attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tenso
     if (!params[i].name)
       return fail(ATTNC_INVALID_ARGUMENT, "a parameter without a name");
     if (!kernel->code.abi.paramDefaults.count(params[i].name))
-      return fail(ATTNC_INVALID_ARGUMENT,
-                  formatv("`{0}` is not a launch parameter of `{1}`", params[i].name, kernel->code.abi.symbol).str());
+      return fail(ATTNC_INVALID_ARGUMENT, formatv("`{0}` is not a launch parameter of `{1}`",
+                                                  params[i].name, kernel->code.abi.symbol)
+                                              .str());
     inputs.params[params[i].name] = params[i].value;
   }
   attnc_status status = ATTNC_OK;
-  llvm::handleAllErrors(kernel->executable->launch(inputs, stream), [&](const llvm::ErrorInfoBase &info) {
-    bool argument = info.convertToErrorCode() == std::errc::invalid_argument;
-    status = fail(argument ? ATTNC_INVALID_ARGUMENT : ATTNC_DEVICE_ERROR, info.message());
-  });
+  llvm::handleAllErrors(
+      kernel->executable->launch(inputs, stream), [&](const llvm::ErrorInfoBase &info) {
+        bool argument = info.convertToErrorCode() == std::errc::invalid_argument;
+        status = fail(argument ? ATTNC_INVALID_ARGUMENT : ATTNC_DEVICE_ERROR, info.message());
+      });
   return status;
 }
 
@@ -214,7 +225,8 @@ attnc_status attnc_kernel_save(const attnc_kernel *kernel, const char *path) {
   if (!kernel || !path)
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_save: a null pointer");
   if (llvm::Error error = writeCodeFile(path, "saved", kernel->code))
-    return fail(ATTNC_IO_ERROR, formatv("cannot write `{0}`: {1}", path, llvm::toString(std::move(error))).str());
+    return fail(ATTNC_IO_ERROR,
+                formatv("cannot write `{0}`: {1}", path, llvm::toString(std::move(error))).str());
   return ATTNC_OK;
 }
 
@@ -224,7 +236,8 @@ attnc_status attnc_kernel_load(const char *path, const char *deviceText, attnc_k
   *kernel = nullptr;
   DeviceName name;
   if (!parseDevice(deviceText, name))
-    return fail(ATTNC_INVALID_ARGUMENT, formatv("unknown device `{0}`: expected host, cuda or cuda:N", deviceText).str());
+    return fail(ATTNC_INVALID_ARGUMENT,
+                formatv("unknown device `{0}`: expected host, cuda or cuda:N", deviceText).str());
   llvm::Expected<CompiledCode> code = readCodeFile(path, "saved");
   if (!code)
     return fail(ATTNC_IO_ERROR, code.takeError());
@@ -257,10 +270,12 @@ struct attnc_spec {
 static void writeTensor(llvm::json::OStream &json, const TensorDecl &decl) {
   json.object([&] {
     json.attribute("name", decl.name);
-    json.attribute("dtype", decl.dtype ? llvm::json::Value(dtypeName(*decl.dtype)) : llvm::json::Value(nullptr));
+    json.attribute("dtype", decl.dtype ? llvm::json::Value(dtypeName(*decl.dtype))
+                                       : llvm::json::Value(nullptr));
     json.attributeArray("axes", [&] {
       for (const AxisDecl &axis : decl.axes)
-        json.value(axis.space.empty() ? llvm::json::Value(axis.size) : llvm::json::Value(axis.space));
+        json.value(axis.space.empty() ? llvm::json::Value(axis.size)
+                                      : llvm::json::Value(axis.space));
     });
   });
 }
@@ -280,7 +295,8 @@ static std::string signatureJSON(const Signature &signature) {
           json.attributeBegin("default");
           if (param.isInteger)
             json.value(static_cast<int64_t>(param.defaultValue));
-          else if (std::isinf(param.defaultValue)) // JSON has no infinity; a number this large reads as one
+          else if (std::isinf(param.defaultValue)) // JSON has no infinity; a number this large
+                                                   // reads as one
             json.rawValue(param.defaultValue < 0 ? "-1e999" : "1e999");
           else
             json.value(param.defaultValue);
@@ -299,7 +315,8 @@ static std::string signatureJSON(const Signature &signature) {
   return text;
 }
 
-attnc_status attnc_spec_parse(const char *text, const char *name, const char *variant, attnc_spec **spec) {
+attnc_status attnc_spec_parse(const char *text, const char *name, const char *variant,
+                              attnc_spec **spec) {
   if (!text || !spec)
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_parse: text and spec must not be null");
   *spec = nullptr;
@@ -318,21 +335,27 @@ attnc_status attnc_spec_parse(const char *text, const char *name, const char *va
   return ATTNC_OK;
 }
 
-const char *attnc_spec_signature_json(const attnc_spec *spec) { return spec ? spec->json.c_str() : nullptr; }
+const char *attnc_spec_signature_json(const attnc_spec *spec) {
+  return spec ? spec->json.c_str() : nullptr;
+}
 
 /// Checks a float64 output against the shape that it must have; an empty string, or what is wrong.
 static std::string checkOutput64(const attnc_tensor &named, const std::vector<int64_t> &shape) {
   const DLTensor &t = *named.tensor;
   if (t.device.device_type != kDLCPU && t.device.device_type != kDLCUDAHost)
-    return formatv("output `{0}` is on DLPack device {1}, the reference runs on the host", named.name,
-                   static_cast<int>(t.device.device_type));
+    return formatv("output `{0}` is on DLPack device {1}, the reference runs on the host",
+                   named.name, static_cast<int>(t.device.device_type));
   if (t.dtype.code != kDLFloat || t.dtype.bits != 64 || t.dtype.lanes != 1)
-    return formatv("output `{0}` of the reference must be float64, found DLPack type code {1} with {2} bits",
-                   named.name, t.dtype.code, t.dtype.bits);
-  if (t.ndim < 0 || (t.ndim > 0 && !t.shape) || llvm::ArrayRef(t.shape, t.ndim) != llvm::ArrayRef(shape)) {
-    auto found = t.ndim > 0 && t.shape ? llvm::ArrayRef(t.shape, t.ndim) : llvm::ArrayRef<int64_t>();
+    return formatv(
+        "output `{0}` of the reference must be float64, found DLPack type code {1} with {2} bits",
+        named.name, t.dtype.code, t.dtype.bits);
+  if (t.ndim < 0 || (t.ndim > 0 && !t.shape) ||
+      llvm::ArrayRef(t.shape, t.ndim) != llvm::ArrayRef(shape)) {
+    auto found =
+        t.ndim > 0 && t.shape ? llvm::ArrayRef(t.shape, t.ndim) : llvm::ArrayRef<int64_t>();
     return formatv("output `{0}` must have shape [{1:$[, ]}], found [{2:$[, ]}]", named.name,
-                   llvm::make_range(shape.begin(), shape.end()), llvm::make_range(found.begin(), found.end()));
+                   llvm::make_range(shape.begin(), shape.end()),
+                   llvm::make_range(found.begin(), found.end()));
   }
   int64_t elements = 1;
   for (int64_t size : shape)
@@ -363,7 +386,8 @@ static void store64(const reference::Tensor64 &from, const DLTensor &to) {
 }
 
 /// Binds what a caller names, and checks it against the signature; on failure the status is set.
-static bool bindArguments(const Signature &signature, const attnc_tensor *tensors, size_t numTensors, const attnc_param *params, size_t numParams,
+static bool bindArguments(const Signature &signature, const attnc_tensor *tensors,
+                          size_t numTensors, const attnc_param *params, size_t numParams,
                           reference::Bindings &bindings, BoundSizes &sizes, attnc_status &status) {
   std::string error;
   for (size_t i = 0; i < numTensors; ++i) {
@@ -383,21 +407,24 @@ static bool bindArguments(const Signature &signature, const attnc_tensor *tensor
     }
     bindings.params[params[i].name] = params[i].value;
   }
-  if (std::string message = checkBindings(signature, bindings.inputs, {}, sizes, bindings.params); !message.empty()) {
+  if (std::string message = checkBindings(signature, bindings.inputs, {}, sizes, bindings.params);
+      !message.empty()) {
     status = fail(ATTNC_INVALID_ARGUMENT, message);
     return false;
   }
   return true;
 }
 
-attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_tensor *tensors, size_t numTensors,
-                                           const attnc_param *params, size_t numParams, const char **json) {
+attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_tensor *tensors,
+                                           size_t numTensors, const attnc_param *params,
+                                           size_t numParams, const char **json) {
   if (!spec || (numTensors && !tensors) || (numParams && !params) || !json)
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_output_shapes_json: a null pointer");
   reference::Bindings bindings;
   BoundSizes sizes;
   attnc_status status = ATTNC_OK;
-  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes, status))
+  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes,
+                     status))
     return status;
   static thread_local std::string text;
   text.clear();
@@ -414,26 +441,30 @@ attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_t
   return ATTNC_OK;
 }
 
-attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *tensors, size_t numTensors,
-                                  const attnc_param *params, size_t numParams, const attnc_tensor *outputs,
-                                  size_t numOutputs, int32_t numThreads) {
+attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *tensors,
+                                  size_t numTensors, const attnc_param *params, size_t numParams,
+                                  const attnc_tensor *outputs, size_t numOutputs,
+                                  int32_t numThreads) {
   if (!spec || (numTensors && !tensors) || (numParams && !params) || (numOutputs && !outputs))
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_reference: a null pointer");
   reference::Bindings bindings;
   BoundSizes sizes;
   attnc_status status = ATTNC_OK;
-  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes, status))
+  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes,
+                     status))
     return status;
   // The outputs are checked before anything is computed.
   std::string message;
   for (size_t i = 0; message.empty() && i < numOutputs; ++i) {
     if (!outputs[i].name || !outputs[i].tensor)
       return fail(ATTNC_INVALID_ARGUMENT, "an output without a name, or a null tensor");
-    auto decl = llvm::find_if(
-        spec->signature.outputs, [&](const TensorDecl &d) { return d.name == outputs[i].name; });
-    message = decl == spec->signature.outputs.end()
-                  ? formatv("`{0}` is not an output of `{1}`", outputs[i].name, spec->signature.name).str()
-                  : checkOutput64(outputs[i], shapeOf(*decl, sizes));
+    auto decl = llvm::find_if(spec->signature.outputs,
+                              [&](const TensorDecl &d) { return d.name == outputs[i].name; });
+    message =
+        decl == spec->signature.outputs.end()
+            ? formatv("`{0}` is not an output of `{1}`", outputs[i].name, spec->signature.name)
+                  .str()
+            : checkOutput64(outputs[i], shapeOf(*decl, sizes));
   }
   if (!message.empty())
     return fail(ATTNC_INVALID_ARGUMENT, message);

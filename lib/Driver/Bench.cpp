@@ -62,10 +62,13 @@ llvm::Error driver::runBench(const Options &options) {
   if (!device)
     return device.takeError();
   if (device->kind == Device::Kind::Reference || device->emulated)
-    return createStringError(formatv("`{0}` is not made for speed: its times mean nothing. Use --device=host or "
-                                     "--device=cuda", device->name));
+    return createStringError(
+        formatv("`{0}` is not made for speed: its times mean nothing. Use --device=host or "
+                "--device=cuda",
+                device->name));
   CompileReport report;
-  llvm::Expected<std::unique_ptr<Executable>> executable = prepare(options, **spec, *bound, *device, report);
+  llvm::Expected<std::unique_ptr<Executable>> executable =
+      prepare(options, **spec, *bound, *device, report);
   if (!executable)
     return executable.takeError();
   llvm::Expected<std::vector<double>> times =
@@ -82,16 +85,15 @@ llvm::Error driver::runBench(const Options &options) {
     for (auto &[name, tensor] : *tensors)
       bytes += static_cast<double>(tensor.storage.size());
   if (options.json) {
-    llvm::outs() << formatv("{0:2}\n",
-                            llvm::json::Value(llvm::json::Object{
-                                {"spec", bound->signature.name},
-                                {"device", device->name},
-                                {"median_ms", median},
-                                {"min_ms", best},
-                                {"max_ms", worst},
-                                {"repeat", options.repeat},
-                                {"dense_gflops", dense / median / 1e6},
-                                {"tensor_bytes", bytes}}));
+    llvm::outs() << formatv(
+        "{0:2}\n", llvm::json::Value(llvm::json::Object{{"spec", bound->signature.name},
+                                                        {"device", device->name},
+                                                        {"median_ms", median},
+                                                        {"min_ms", best},
+                                                        {"max_ms", worst},
+                                                        {"repeat", options.repeat},
+                                                        {"dense_gflops", dense / median / 1e6},
+                                                        {"tensor_bytes", bytes}}));
     return llvm::Error::success();
   }
   llvm::outs() << formatv("{0} on {1}: median {2:F3} ms of {3} runs ({4:F3} to {5:F3})\n",

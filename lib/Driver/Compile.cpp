@@ -37,8 +37,9 @@ static llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef data) {
 static llvm::Error assemble(llvm::StringRef ptx, llvm::StringRef arch, std::string &cubin) {
   llvm::ErrorOr<std::string> ptxas = llvm::sys::findProgramByName("ptxas");
   if (!ptxas)
-    return createStringError("--emit=cubin needs `ptxas`, which is not in PATH: install the CUDA toolkit, or "
-                             "emit PTX, which the driver assembles when it is loaded");
+    return createStringError(
+        "--emit=cubin needs `ptxas`, which is not in PATH: install the CUDA toolkit, or "
+        "emit PTX, which the driver assembles when it is loaded");
   llvm::SmallString<128> input, output;
   if (llvm::sys::fs::createTemporaryFile("attnc", "ptx", input) ||
       llvm::sys::fs::createTemporaryFile("attnc", "cubin", output))
@@ -49,9 +50,10 @@ static llvm::Error assemble(llvm::StringRef ptx, llvm::StringRef arch, std::stri
   int status = llvm::sys::ExecuteAndWait(*ptxas, {*ptxas, "-arch", arch, input, "-o", output},
                                          std::nullopt, {}, 0, 0, &message);
   if (status != 0)
-    return createStringError(formatv("ptxas failed with status {0} {1}; the PTX is in {2}; run again with: "
-                                     "{3} -arch {4} {2}",
-                                     status, message, input, *ptxas, arch));
+    return createStringError(
+        formatv("ptxas failed with status {0} {1}; the PTX is in {2}; run again with: "
+                "{3} -arch {4} {2}",
+                status, message, input, *ptxas, arch));
   auto data = llvm::MemoryBuffer::getFile(output);
   if (!data)
     return createStringError(formatv("cannot read `{0}`", output));
@@ -75,9 +77,10 @@ static llvm::Expected<Phase> lastPhase(const Options &options, const Target &tar
     return Phase::Tile;
   std::optional<Phase> phase = parsePhase(name);
   if (!phase || (host && *phase > Phase::Tile))
-    return createStringError(formatv("`{0}` is not a phase of target {1}: expected {2}", name, target.name,
-                                     host ? "attn, plan, tile or obj"
-                                          : "attn, plan, tile, scheduled, nvvm, llvm, ptx or cubin"));
+    return createStringError(
+        formatv("`{0}` is not a phase of target {1}: expected {2}", name, target.name,
+                host ? "attn, plan, tile or obj"
+                     : "attn, plan, tile, scheduled, nvvm, llvm, ptx or cubin"));
   return *phase;
 }
 
@@ -111,8 +114,8 @@ static void printJson(const Options &options, const Target &target, llvm::String
 }
 
 /// A module at any phase, for --compile-from.
-static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> parsePhaseFile(llvm::StringRef path,
-                                                                        mlir::MLIRContext &context) {
+static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+parsePhaseFile(llvm::StringRef path, mlir::MLIRContext &context) {
   llvm::SourceMgr sources;
   auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(path);
   if (!buffer)
@@ -156,11 +159,13 @@ llvm::Error driver::runCompile(const Options &options) {
   } else {
     std::optional<Phase> from = parsePhase(options.compileFrom);
     if (!from || *from == Phase::PTX)
-      return createStringError(formatv("--compile-from={0}: expected a phase before ptx", options.compileFrom));
+      return createStringError(
+          formatv("--compile-from={0}: expected a phase before ptx", options.compileFrom));
     request.from = *from;
     mlir::DialectRegistry registry;
     registerAllDialects(registry);
-    ownContext = std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
+    ownContext =
+        std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
     ownContext->loadAllAvailableDialects();
     auto parsed = parsePhaseFile(options.spec, *ownContext);
     if (!parsed)
@@ -172,11 +177,13 @@ llvm::Error driver::runCompile(const Options &options) {
   std::string dumpError;
   if (!options.dumpPhases.empty()) {
     if (std::error_code error = llvm::sys::fs::create_directories(options.dumpPhases))
-      return createStringError(formatv("cannot create `{0}`: {1}", options.dumpPhases, error.message()));
+      return createStringError(
+          formatv("cannot create `{0}`: {1}", options.dumpPhases, error.message()));
     request.dump = [&](Phase phase, llvm::StringRef text) {
       llvm::SmallString<128> path(options.dumpPhases);
-      llvm::sys::path::append(path, formatv("{0}.{1}.{2}", static_cast<int>(phase), phaseName(phase),
-                                            phase == Phase::PTX ? "ptx" : "mlir").str());
+      llvm::sys::path::append(path, formatv("{0}.{1}.{2}", static_cast<int>(phase),
+                                            phaseName(phase), phase == Phase::PTX ? "ptx" : "mlir")
+                                        .str());
       if (llvm::Error error = writeOutput(path, text))
         dumpError = llvm::toString(std::move(error));
     };
@@ -187,14 +194,16 @@ llvm::Error driver::runCompile(const Options &options) {
     std::string where = options.spec;
     if (auto loc = diagnostic.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
       where = formatv("{0}:{1}:{2}", loc.getFilename().getValue(), loc.getLine(), loc.getColumn());
-    diagnostics += formatv("{0}{1}: error: {2}", diagnostics.empty() ? "" : "\n", where, diagnostic.str());
+    diagnostics +=
+        formatv("{0}{1}: error: {2}", diagnostics.empty() ? "" : "\n", where, diagnostic.str());
     return mlir::success();
   });
   request.verify = !options.compileFrom.empty();
   llvm::Expected<CompileResult> result = runPhases(*module, request);
   if (!result) {
     std::string reason = llvm::toString(result.takeError());
-    return createStringError(diagnostics.empty() ? formatv("{0}: error: {1}", options.spec, reason).str() : diagnostics);
+    return createStringError(
+        diagnostics.empty() ? formatv("{0}: error: {1}", options.spec, reason).str() : diagnostics);
   }
   if (!dumpError.empty())
     return createStringError(dumpError);

@@ -27,8 +27,9 @@ static double largest(const TensorView &view, bool rows) {
 }
 
 static double unitRoundoff(DType dtype) {
-  return dtype == DType::F16 ? std::ldexp(1, -11) : dtype == DType::BF16 ? std::ldexp(1, -8)
-                                                                         : std::ldexp(1, -24);
+  return dtype == DType::F16    ? std::ldexp(1, -11)
+         : dtype == DType::BF16 ? std::ldexp(1, -8)
+                                : std::ldexp(1, -24);
 }
 
 std::vector<OutputError>
@@ -38,7 +39,8 @@ driver::compareOutputs(BoundSpec &bound, bool onGPU, bool tf32,
   double e = std::ldexp(1, -24), u = unitRoundoff(bound.sizes.operandDType);
   double v = largest(bound.inputs["V"].view, /*rows=*/false);
   // Scores by Cauchy-Schwarz; what score regions add shows in the lse.
-  double s = largest(bound.inputs["Q"].view, true) * largest(bound.inputs["K"].view, true) / std::sqrt(d);
+  double s =
+      largest(bound.inputs["Q"].view, true) * largest(bound.inputs["K"].view, true) / std::sqrt(d);
   for (auto &[name, tensor] : expected)
     if (name == "lse")
       for (double value : tensor.data)

@@ -160,14 +160,16 @@ static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
   return llvm::Error::success();
 }
 
-/// Scales Q so that scale * q . k has unit variance whatever scale a spec writes: scores of a size that
-/// attention has, and that f32 resolves.
+/// Scales Q so that scale * q . k has unit variance whatever scale a spec writes: scores of a size
+/// that attention has, and that f32 resolves.
 static void normaliseQuery(Spec &spec, BoundSpec &bound) {
   for (auto attend : spec.variant().getBody().getOps<attn::AttendOp>()) {
     mlir::FloatAttr scale;
-    if (!attend.isPlain() || !attend.getScale() || !mlir::matchPattern(attend.getScale(), mlir::m_Constant(&scale)))
+    if (!attend.isPlain() || !attend.getScale() ||
+        !mlir::matchPattern(attend.getScale(), mlir::m_Constant(&scale)))
       continue;
-    double factor = 1 / (std::fabs(scale.getValueAsDouble()) * std::sqrt(double(bound.sizes.spaces["d"])));
+    double factor =
+        1 / (std::fabs(scale.getValueAsDouble()) * std::sqrt(double(bound.sizes.spaces["d"])));
     TensorView query = bound.inputs["Q"].view;
     for (int64_t i = 0; std::isfinite(factor) && i < query.numElements(); ++i)
       setElement(query, i, elementOf(query, i) * factor);
@@ -184,10 +186,14 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   if (!dtype)
     return createStringError(formatv("--dtype={0}: expected f32, f16 or bf16", options.dtype));
   bound.sizes.operandDType = *dtype;
-  bound.sizes.spaces = {{"b", options.batch},          {"h", options.heads},
-                        {"g", options.effectiveKVHeads()}, {"q", options.qLen},
-                        {"kv", options.effectiveKVLen()},  {"t", options.qLen},
-                        {"d", options.headDim},            {"e", options.effectiveVHeadDim()}};
+  bound.sizes.spaces = {{"b", options.batch},
+                        {"h", options.heads},
+                        {"g", options.effectiveKVHeads()},
+                        {"q", options.qLen},
+                        {"kv", options.effectiveKVLen()},
+                        {"t", options.qLen},
+                        {"d", options.headDim},
+                        {"e", options.effectiveVHeadDim()}};
   if (llvm::Error error = bindFiles(options, bound))
     return std::move(error);
 
@@ -226,8 +232,8 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
     bound.inputs[decl.name] = std::move(tensor);
   }
   for (const TensorDecl &decl : bound.signature.outputs)
-    bound.outputs[decl.name] =
-        allocate(shapeOf(decl, bound.sizes), decl.dtype.value_or(bound.sizes.operandDType), options.layout);
+    bound.outputs[decl.name] = allocate(
+        shapeOf(decl, bound.sizes), decl.dtype.value_or(bound.sizes.operandDType), options.layout);
   for (auto *tensors : {&bound.inputs, &bound.outputs})
     for (auto &[name, tensor] : *tensors)
       tensor.view.data = tensor.storage.data();
@@ -259,8 +265,10 @@ static llvm::Error selectEmulator() {
   llvm::sys::path::remove_filename(path);
   llvm::sys::path::append(path, "..", "lib", "libattnc_emu_cuda.so");
   if (!llvm::sys::fs::exists(path))
-    return createStringError(formatv("the PTX emulator is not built: expected it at {0}; name its library in "
-                                     "ATTNC_CUDA_DRIVER", path));
+    return createStringError(
+        formatv("the PTX emulator is not built: expected it at {0}; name its library in "
+                "ATTNC_CUDA_DRIVER",
+                path));
   setenv("ATTNC_CUDA_DRIVER", path.c_str(), 1);
   return llvm::Error::success();
 }
@@ -282,8 +290,8 @@ llvm::Expected<driver::Device> driver::openDevice(const Options &options) {
     return device;
   }
   if (options.device != "auto" && options.device != "cuda" && options.device != "emulator")
-    return createStringError(formatv("--device={0}: expected auto, cuda, emulator, host or reference",
-                                     options.device));
+    return createStringError(
+        formatv("--device={0}: expected auto, cuda, emulator, host or reference", options.device));
   if (options.device == "emulator")
     if (llvm::Error error = selectEmulator())
       return std::move(error);
@@ -317,7 +325,8 @@ llvm::Expected<Target> driver::targetFor(const Options &options, const Device &d
   return Target::parse(name);
 }
 
-/// The largest power of two, at most 16 bytes, that every row of an operand starts at a multiple of.
+/// The largest power of two, at most 16 bytes, that every row of an operand starts at a multiple
+/// of.
 static int32_t commonRowAlignment(const BoundSpec &bound) {
   int64_t alignment = 16;
   auto consider = [&](const TensorView &view) {

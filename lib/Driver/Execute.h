@@ -26,8 +26,8 @@ struct BoundSpec {
   LaunchInputs launchInputs();
 };
 
-/// Loads or draws the inputs and allocates poisoned outputs (all bits set: NaN), as the options say. Sizes
-/// come from the files that are bound, else from the options.
+/// Loads or draws the inputs and allocates poisoned outputs (all bits set: NaN), as the options
+/// say. Sizes come from the files that are bound, else from the options.
 llvm::Expected<BoundSpec> bindSpec(const Options &options, Spec &spec);
 
 /// A device that was chosen by --device.
@@ -44,13 +44,15 @@ llvm::Expected<Device> openDevice(const Options &options);
 llvm::Expected<Target> targetFor(const Options &options, const Device &device);
 
 /// Compiles for the device's target; the options' row alignment is what the tensors have.
-llvm::Expected<std::unique_ptr<Executable>> prepare(const Options &options, Spec &spec, BoundSpec &bound,
-                                                    const Device &device, CompileReport &report);
+llvm::Expected<std::unique_ptr<Executable>> prepare(const Options &options, Spec &spec,
+                                                    BoundSpec &bound, const Device &device,
+                                                    CompileReport &report);
 
 /// Copies of the tensors in device memory for the life of this object.
 class DeviceTensors {
 public:
-  static llvm::Expected<std::unique_ptr<DeviceTensors>> upload(const Device &device, BoundSpec &bound);
+  static llvm::Expected<std::unique_ptr<DeviceTensors>> upload(const Device &device,
+                                                               BoundSpec &bound);
   ~DeviceTensors();
   const LaunchInputs &inputs() const { return launch; }
   llvm::Error download(BoundSpec &bound);
@@ -65,7 +67,8 @@ private:
 llvm::Error execute(const Device &device, Executable &executable, BoundSpec &bound);
 
 /// The reference's outputs.
-llvm::Expected<std::map<std::string, reference::Tensor64>> runReference(Spec &spec, BoundSpec &bound);
+llvm::Expected<std::map<std::string, reference::Tensor64>> runReference(Spec &spec,
+                                                                        BoundSpec &bound);
 
 /// Element `index` (in row-major order of the shape) as a double.
 double elementOf(const TensorView &view, int64_t index);

@@ -89,8 +89,8 @@ static bool uniformsKnown(const RowExpr::Ref &e, const Options &options, Spec &s
          uniformsKnown(e->rhs, options, spec);
 }
 
-static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan, const Options &options,
-                             Spec &spec) {
+static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan,
+                             const Options &options, Spec &spec) {
   TileCounts counts;
   for (const KeyRange &range : ranges.ranges)
     for (const RowExpr::Ref &e : {range.mayLo, range.mayHi, range.mustLo, range.mustHi})
@@ -99,7 +99,8 @@ static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan, co
     return counts;
   int64_t queries = options.qLen, keys = options.effectiveKVLen();
   int64_t tiles = llvm::divideCeil(keys, plan.tileKV);
-  // Each tile is looked at: enough for a million queries and keys, not for the largest lengths there are.
+  // Each tile is looked at: enough for a million queries and keys, not for the largest lengths
+  // there are.
   constexpr int64_t most = int64_t(1) << 28;
   if (tiles > most || tiles * int64_t(llvm::divideCeil(queries, plan.tileQ)) > most) {
     counts.known = false;
@@ -114,7 +115,8 @@ static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan, co
     std::vector<char> kind(tiles, 0); // 0 empty, 1 partial, 2 full
     for (const KeyRange &range : ranges.ranges) {
       int64_t lo = bound(range.mayLo), hi = bound(range.mayHi);
-      for (int64_t t = lo / plan.tileKV; lo < hi && t < int64_t(llvm::divideCeil(hi, plan.tileKV)); ++t)
+      for (int64_t t = lo / plan.tileKV; lo < hi && t < int64_t(llvm::divideCeil(hi, plan.tileKV));
+           ++t)
         kind[t] = std::max<char>(kind[t], 1);
       if (!range.hasMust())
         continue;
@@ -179,8 +181,8 @@ llvm::Error driver::runExplain(const Options &options) {
     return plan.takeError();
   auto attends = llvm::to_vector(spec.variant().getBody().getOps<attn::AttendOp>());
   if (attends.size() != 1)
-    return llvm::createStringError(
-        formatv("code is generated for specs with one attention stage; this one has {0}", attends.size()));
+    return llvm::createStringError(formatv(
+        "code is generated for specs with one attention stage; this one has {0}", attends.size()));
   attn::AttendOp attend = attends.front();
   mlir::PassManager simplify(&spec.context()); // as the plan phase does
   simplify.addPass(mlir::createCSEPass());
@@ -228,29 +230,40 @@ llvm::Error driver::runExplain(const Options &options) {
   };
   line("variant", spec.variant().getSymName());
   line("target", target->name);
-  line("kernel", formatv("one forward kernel: online softmax over key tiles, grid q/{0} x h x b", plan->tileQ).str());
-  line("tiles", formatv("{0} query rows x {1} keys, head dim {2} / {3}{4}", plan->tileQ, plan->tileKV,
-                        plan->headDim, plan->vHeadDim,
-                        plan->headDim % 16 || plan->vHeadDim % 16 ? " (padded on chip to a multiple of 16)" : "")
-                    .str());
+  line("kernel",
+       formatv("one forward kernel: online softmax over key tiles, grid q/{0} x h x b", plan->tileQ)
+           .str());
+  line("tiles",
+       formatv("{0} query rows x {1} keys, head dim {2} / {3}{4}", plan->tileQ, plan->tileKV,
+               plan->headDim, plan->vHeadDim,
+               plan->headDim % 16 || plan->vHeadDim % 16 ? " (padded on chip to a multiple of 16)"
+                                                         : "")
+           .str());
   if (target->kind == Target::Kind::NVPTX) {
-    line("block", formatv("{0} warps, {1} bytes of shared memory of {2}", plan->numWarps, sharedBytes,
-                          target->sharedMemoryLimit).str());
-    line("pipeline", formatv("{0} stages of key and value tiles, cp.async by {1} bytes", plan->stages,
-                             plan->vectorBytes).str());
+    line("block", formatv("{0} warps, {1} bytes of shared memory of {2}", plan->numWarps,
+                          sharedBytes, target->sharedMemoryLimit)
+                      .str());
+    line("pipeline", formatv("{0} stages of key and value tiles, cp.async by {1} bytes",
+                             plan->stages, plan->vectorBytes)
+                         .str());
   }
   line("precision", precisionText(*plan));
   line("scale", scaleText(attend));
-  line("keys", ranges.ranges.size() == 1 ? "one range for each query tile (first..last are its rows)"
-                                         : formatv("{0} ranges for each query tile, sorted and clipped at "
-                                                   "run time (first..last are its rows)",
-                                                   ranges.ranges.size()).str());
+  line("keys", ranges.ranges.size() == 1
+                   ? "one range for each query tile (first..last are its rows)"
+                   : formatv("{0} ranges for each query tile, sorted and clipped at "
+                             "run time (first..last are its rows)",
+                             ranges.ranges.size())
+                         .str());
   for (const KeyRange &range : ranges.ranges)
     line("", rangeText(range));
   if (counts.known) {
     int64_t all = counts.full + counts.partial + counts.empty;
-    line("sparsity", formatv("of {0} key tiles of a head: {1} FULL (no mask code), {2} PARTIAL, {3} EMPTY "
-                             "(not visited)", all, counts.full, counts.partial, counts.empty).str());
+    line("sparsity",
+         formatv("of {0} key tiles of a head: {1} FULL (no mask code), {2} PARTIAL, {3} EMPTY "
+                 "(not visited)",
+                 all, counts.full, counts.partial, counts.empty)
+             .str());
     double work = 4.0 * (counts.full + counts.partial) * plan->tileQ * plan->tileKV *
                   (plan->headDim + plan->vHeadDim) / 2 * options.batch * options.heads;
     line("work", formatv("{0:F2} GFLOP in products at this shape", work / 1e9).str());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// attnc explain for specs of several stages: what each stage is, and what the analyses say about it.
+// attnc explain for specs of several stages: what each stage is, and what the analyses say about
+// it.
 #include "ExplainStages.h"
 #include "attnc/Analysis/Compilable.h"
 #include "attnc/Analysis/Recurrence.h"
@@ -16,7 +17,8 @@ static std::string axesOf(mlir::Value value) {
   auto type = mlir::cast<attn::AttnTensorType>(value.getType());
   std::string text = "[";
   for (unsigned i = 0; i < type.getRank(); ++i)
-    text += (i ? ", " : "") + (type.getAxisName(i).empty() ? std::to_string(type.getAxisSize(i)) : type.getAxisName(i).str());
+    text += (i ? ", " : "") + (type.getAxisName(i).empty() ? std::to_string(type.getAxisSize(i))
+                                                           : type.getAxisName(i).str());
   return text + "]";
 }
 
@@ -59,7 +61,8 @@ static void explainRecur(attn::RecurOp recur) {
   for (const StateUpdate &update : classifyRecurrence(recur)) {
     std::string terms = update.decayText();
     if (update.numRankOne)
-      terms += formatv(", {0} rank-one term{1}", update.numRankOne, update.numRankOne == 1 ? "" : "s");
+      terms +=
+          formatv(", {0} rank-one term{1}", update.numRankOne, update.numRankOne == 1 ? "" : "s");
     line("", "", "state `" + update.name + "`: " + terms);
     line("", "", "  " + update.chunkForm());
   }
@@ -70,22 +73,29 @@ void driver::explainStages(attn::VariantOp variant, const Uncompilable &reason) 
   for (mlir::Operation &op : variant.getBody().front())
     llvm::TypeSwitch<mlir::Operation *>(&op)
         .Case<attn::SpaceOp>([&](auto space) {
-          line(lineOf(space), "space", space.getParent() ? "`" + llvm::Twine(space.getName()) + "`: blocks of `" + *space.getParent() + "`"
-                                                         : "`" + llvm::Twine(space.getName()) + "`: slots");
+          line(lineOf(space), "space",
+               space.getParent() ? "`" + llvm::Twine(space.getName()) + "`: blocks of `" +
+                                       *space.getParent() + "`"
+                                 : "`" + llvm::Twine(space.getName()) + "`: slots");
         })
         .Case<attn::ComputeOp>(explainCompute)
         .Case<attn::SoftmaxOp, attn::CumsumOp, attn::RankOp, attn::OrderOp>([&](auto row) {
-          line(lineOf(row), row->getName().stripDialect(), axesOf(row.getResult()) + " over `" + row.getSpace() + "`: a pass of its own");
+          line(lineOf(row), row->getName().stripDialect(),
+               axesOf(row.getResult()) + " over `" + row.getSpace() + "`: a pass of its own");
         })
         .Case<attn::SelectOp>([&](auto select) {
-          line(lineOf(select), "selection", axesOf(select.getResult()) + ": " + attn::stringifySelection(select.getRule()));
+          line(lineOf(select), "selection",
+               axesOf(select.getResult()) + ": " + attn::stringifySelection(select.getRule()));
         })
         .Case<attn::QuantizeOp>([&](auto quantize) {
-          line(lineOf(quantize), "quantize", axesOf(quantize.getResult()) + " as " + attn::stringifyFormat(quantize.getFormat()));
+          line(lineOf(quantize), "quantize",
+               axesOf(quantize.getResult()) + " as " + attn::stringifyFormat(quantize.getFormat()));
           line("", "", foldingOf(quantize));
         })
         .Case<attn::MergeOp>([&](auto merge) {
-          line(lineOf(merge), "merge", llvm::Twine(merge.getOuts().size()) + " branches by log-sum-exp: one softmax over all of their keys");
+          line(lineOf(merge), "merge",
+               llvm::Twine(merge.getOuts().size()) +
+                   " branches by log-sum-exp: one softmax over all of their keys");
         })
         .Case<attn::AttendOp>(explainAttend)
         .Case<attn::RecurOp>(explainRecur)

@@ -6,7 +6,8 @@
 
 namespace attnc::driver {
 
-/// Prints what the analyses say about each stage of a variant that code is not generated for, and why it is not.
+/// Prints what the analyses say about each stage of a variant that code is not generated for, and
+/// why it is not.
 void explainStages(attn::VariantOp variant, const Uncompilable &reason);
 
 } // namespace attnc::driver

@@ -50,13 +50,14 @@ template <> struct Flag<bool> {
 struct ListFlag {
   cl::list<std::string> option;
   ListFlag(const char *name, const char *help, const char *value, List commands)
-      : option(llvm::StringRef(name), cl::desc(help), cl::cat(category), cl::value_desc(value), In{commands}) {}
+      : option(llvm::StringRef(name), cl::desc(help), cl::cat(category), cl::value_desc(value),
+               In{commands}) {}
 };
 
 #define SHAPED {&compileCommand, &runCommand, &benchCommand, &explainCommand, &showCommand}
 #define EXECUTED {&runCommand, &benchCommand}
-#define WITH_SPEC                                                                                     \
-  {&compileCommand, &runCommand,   &benchCommand, &explainCommand,                                  \
+#define WITH_SPEC                                                                                  \
+  {&compileCommand, &runCommand,   &benchCommand, &explainCommand,                                 \
    &showCommand,    &checkCommand, &fmtCommand,   &listCommand}
 
 struct SpecArgument {
@@ -66,15 +67,19 @@ struct SpecArgument {
 
 SpecArgument spec;
 Flag<std::string> variant("variant", "which variant of the file", "", SHAPED, "name");
-Flag<std::string> target("target", "host, sm_80, sm_89, sm_90a, sm_100a, sm_120a (default: the device's)",
-                         "", SHAPED, "arch");
-Flag<std::string> device("device", "auto, cuda, emulator, host or reference", "auto", EXECUTED, "kind");
-Flag<std::string> dtype("dtype", "element type of Q, K, V and the output: f32, f16 or bf16", "f16", SHAPED,
-                        "type");
-Flag<std::string> layout("layout", "order of dimensions in memory: bhsd or bshd", "bhsd", EXECUTED, "order");
+Flag<std::string> target("target",
+                         "host, sm_80, sm_89, sm_90a, sm_100a, sm_120a (default: the device's)", "",
+                         SHAPED, "arch");
+Flag<std::string> device("device", "auto, cuda, emulator, host or reference", "auto", EXECUTED,
+                         "kind");
+Flag<std::string> dtype("dtype", "element type of Q, K, V and the output: f32, f16 or bf16", "f16",
+                        SHAPED, "type");
+Flag<std::string> layout("layout", "order of dimensions in memory: bhsd or bshd", "bhsd", EXECUTED,
+                         "order");
 Flag<int64_t> batch("batch", "batch size (default 1)", 1, SHAPED);
 Flag<int64_t> heads("heads", "query heads (default 4)", 4, SHAPED);
-Flag<int64_t> kvHeads("kv-heads", "kv heads; query heads are a multiple (default: --heads)", 0, SHAPED);
+Flag<int64_t> kvHeads("kv-heads", "kv heads; query heads are a multiple (default: --heads)", 0,
+                      SHAPED);
 Flag<int64_t> qLen("q-len", "query rows (default 256)", 256, SHAPED);
 Flag<int64_t> kvLen("kv-len", "keys (default: --q-len)", -1, SHAPED);
 Flag<int64_t> headDim("head-dim", "size of index space d (default 64)", 64, SHAPED);
@@ -89,15 +94,18 @@ Flag<uint64_t> seed("seed", "seed of the random inputs (default 0)", 0, EXECUTED
 ListFlag params("param", "bind a parameter", "name=value", SHAPED);
 ListFlag inputs("input", "bind an input to a file", "name=file.npy", EXECUTED);
 ListFlag outputs("output", "write an output to a file", "name=file.npy", {&runCommand});
-Flag<bool> check("check", "compare with the float64 reference; fail beyond the error bound", {&runCommand});
-Flag<bool> noCache("no-cache", "neither read nor write the code cache", {&compileCommand, &runCommand, &benchCommand});
+Flag<bool> check("check", "compare with the float64 reference; fail beyond the error bound",
+                 {&runCommand});
+Flag<bool> noCache("no-cache", "neither read nor write the code cache",
+                   {&compileCommand, &runCommand, &benchCommand});
 Flag<bool> json("json", "print the result as JSON", WITH_SPEC);
 Flag<bool> timing("timing", "print the time of each phase", {&compileCommand, &runCommand});
-Flag<std::string> emit("emit", "attn, plan, tile, scheduled, nvvm, llvm, ptx, cubin or obj", "", {&compileCommand},
-                       "kind");
-Flag<std::string> compileTo("compile-to", "stop at the end of this phase", "", {&compileCommand}, "phase");
-Flag<std::string> compileFrom("compile-from", "SPEC is MLIR at the end of this phase", "", {&compileCommand},
-                              "phase");
+Flag<std::string> emit("emit", "attn, plan, tile, scheduled, nvvm, llvm, ptx, cubin or obj", "",
+                       {&compileCommand}, "kind");
+Flag<std::string> compileTo("compile-to", "stop at the end of this phase", "", {&compileCommand},
+                            "phase");
+Flag<std::string> compileFrom("compile-from", "SPEC is MLIR at the end of this phase", "",
+                              {&compileCommand}, "phase");
 Flag<std::string> dumpPhases("dump-phases", "write the IR of each phase to this folder", "",
                              {&compileCommand}, "folder");
 Flag<std::string> outputFile("o", "output file (default: standard output)", "",
@@ -111,8 +119,7 @@ llvm::Error splitPairs(const ListFlag &flag, llvm::StringRef what, const char *f
   for (llvm::StringRef text : flag.option) {
     auto [name, value] = text.split('=');
     if (name.empty() || value.empty())
-      return llvm::createStringError(
-          llvm::formatv("--{0}={1}: expected {2}", what, text, form));
+      return llvm::createStringError(llvm::formatv("--{0}={1}: expected {2}", what, text, form));
     if (!into.emplace(name.str(), value.str()).second)
       return llvm::createStringError(llvm::formatv("--{0}: `{1}` is bound twice", what, name));
   }
@@ -157,8 +164,8 @@ static llvm::Error validate(Options &options) {
     if (auto error = checkRange(r.name, r.value, r.low, r.high))
       return error;
   if (options.heads % options.effectiveKVHeads() != 0)
-    return llvm::createStringError(llvm::formatv(
-        "--heads={0} is not a multiple of --kv-heads={1}", options.heads, options.effectiveKVHeads()));
+    return llvm::createStringError(llvm::formatv("--heads={0} is not a multiple of --kv-heads={1}",
+                                                 options.heads, options.effectiveKVHeads()));
   if (options.layout != "bhsd" && options.layout != "bshd")
     return llvm::createStringError(
         llvm::formatv("--layout={0}: expected bhsd or bshd", options.layout));
@@ -167,8 +174,8 @@ static llvm::Error validate(Options &options) {
   return llvm::Error::success();
 }
 
-/// Rejects unknown long options before LLVM's parser sees them: it takes `--head-dims` for a group of short options
-/// that begins with -h, and prints the help.
+/// Rejects unknown long options before LLVM's parser sees them: it takes `--head-dims` for a group
+/// of short options that begins with -h, and prints the help.
 static llvm::Error rejectUnknownOptions(int argc, char **argv) {
   cl::SubCommand *subcommand = nullptr;
   for (cl::SubCommand *command : List WITH_SPEC)
@@ -187,12 +194,15 @@ static llvm::Error rejectUnknownOptions(int argc, char **argv) {
     llvm::StringRef nearest;
     unsigned distance = 4; // further away is no typing error
     for (auto &entry : known)
-      if (unsigned d = name.edit_distance(entry.first, /*AllowReplacements=*/true, distance); d < distance) {
+      if (unsigned d = name.edit_distance(entry.first, /*AllowReplacements=*/true, distance);
+          d < distance) {
         distance = d;
         nearest = entry.first;
       }
-    std::string hint = nearest.empty() ? formatv("`attnc {0} --help` lists the options", subcommand->getName()).str()
-                                       : formatv("did you mean `--{0}`?", nearest).str();
+    std::string hint =
+        nearest.empty()
+            ? formatv("`attnc {0} --help` lists the options", subcommand->getName()).str()
+            : formatv("did you mean `--{0}`?", nearest).str();
     return llvm::createStringError(formatv("unknown option `--{0}`: {1}", name, hint));
   }
   return llvm::Error::success();
@@ -222,8 +232,9 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
       found = true;
     }
   if (!found)
-    return llvm::createStringError("expected a subcommand: compile, run, bench, explain, show, list, check or "
-                                   "fmt; see attnc --help");
+    return llvm::createStringError(
+        "expected a subcommand: compile, run, bench, explain, show, list, check or "
+        "fmt; see attnc --help");
   o.spec = spec.option;
   o.variant = variant.option;
   o.target = target.option;
@@ -285,7 +296,8 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
         known = true;
         if (param.getIsConst())
           result.constParams[name] = value;
-        if (param.getType().isInteger() && value != static_cast<double>(static_cast<int32_t>(value)))
+        if (param.getType().isInteger() &&
+            value != static_cast<double>(static_cast<int32_t>(value)))
           return llvm::createStringError(
               llvm::formatv("--param={0}: `{0}` is an int, {1} is not", name, value));
       }

@@ -32,8 +32,8 @@ struct Options {
   int64_t effectiveVHeadDim() const { return vHeadDim ? vHeadDim : headDim; }
 };
 
-/// Parses the command line; exits, as LLVM's parser does, on --help and on unknown options. The error says
-/// which option is malformed.
+/// Parses the command line; exits, as LLVM's parser does, on --help and on unknown options. The
+/// error says which option is malformed.
 llvm::Expected<Options> parseOptions(int argc, char **argv);
 
 /// Options for compiling `spec` for `target`, with const parameters taken from --param.
@@ -46,7 +46,8 @@ std::unique_ptr<CodeCache> openCache(const Options &options);
 /// Parses --spec (exits through the error on failure).
 llvm::Expected<std::unique_ptr<Spec>> openSpec(const Options &options);
 
-// The subcommands. Each prints its result to standard output and returns an error for the driver to report.
+// The subcommands. Each prints its result to standard output and returns an error for the driver to
+// report.
 llvm::Error runCompile(const Options &options);
 llvm::Error runRun(const Options &options);
 llvm::Error runBench(const Options &options);

@@ -16,14 +16,15 @@ using llvm::formatv;
 
 static std::string shapeText(const BoundSpec &bound) {
   auto &s = bound.sizes.spaces;
-  return formatv("batch {0}, heads {1}, kv heads {2}, q-len {3}, kv-len {4}, head dim {5}{6}, {7}", s.at("b"),
-                 s.at("h"), s.at("g"), s.at("q"), s.at("kv"), s.at("d"),
+  return formatv("batch {0}, heads {1}, kv heads {2}, q-len {3}, kv-len {4}, head dim {5}{6}, {7}",
+                 s.at("b"), s.at("h"), s.at("g"), s.at("q"), s.at("kv"), s.at("d"),
                  s.at("e") != s.at("d") ? formatv(" / {0}", s.at("e")).str() : "",
                  dtypeName(bound.sizes.operandDType));
 }
 
 /// Stores the reference's float64 outputs, rounded to the outputs' dtypes.
-static void storeReference(BoundSpec &bound, const std::map<std::string, reference::Tensor64> &results) {
+static void storeReference(BoundSpec &bound,
+                           const std::map<std::string, reference::Tensor64> &results) {
   for (auto &[name, tensor] : bound.outputs) {
     const reference::Tensor64 &result = results.at(name);
     for (int64_t i = 0; i < tensor.view.numElements(); ++i)
@@ -77,7 +78,8 @@ llvm::Error driver::runRun(const Options &options) {
     return bound.takeError();
   for (auto &[name, path] : options.outputs)
     if (!bound->outputs.count(name))
-      return createStringError(formatv("--output={0}: `{1}` has no such output", name, bound->signature.name));
+      return createStringError(
+          formatv("--output={0}: `{1}` has no such output", name, bound->signature.name));
   llvm::Expected<Device> device = openDevice(options);
   if (!device)
     return device.takeError();
@@ -126,7 +128,8 @@ llvm::Error driver::runRun(const Options &options) {
         return results.takeError();
       expected = std::move(*results);
     }
-    errors = compareOutputs(*bound, device->kind == Device::Kind::CUDA, wantsTF32(**spec), expected);
+    errors =
+        compareOutputs(*bound, device->kind == Device::Kind::CUDA, wantsTF32(**spec), expected);
   }
   bool good = llvm::all_of(errors, [](const OutputError &e) { return e.ok(); });
   if (options.json) {
@@ -141,10 +144,12 @@ llvm::Error driver::runRun(const Options &options) {
     }
     llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
   } else {
-    llvm::outs() << formatv("{0} on {1}: {2}\n", bound->signature.name, device->name, shapeText(*bound));
+    llvm::outs() << formatv("{0} on {1}: {2}\n", bound->signature.name, device->name,
+                            shapeText(*bound));
     if (device->kind != Device::Kind::Reference)
-      llvm::outs() << formatv("compiled in {0:F1} ms{1}, ran in {2:F1} ms{3}\n", compileTime.count(),
-                              report.fromCache ? " (from the cache)" : "", runTime.count(),
+      llvm::outs() << formatv("compiled in {0:F1} ms{1}, ran in {2:F1} ms{3}\n",
+                              compileTime.count(), report.fromCache ? " (from the cache)" : "",
+                              runTime.count(),
                               device->emulated ? " (emulated)" : " (first run, with copies)");
     if (options.timing)
       for (auto &[name, milliseconds] : report.phases)

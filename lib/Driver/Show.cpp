@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// attnc show: the mask of one head and its tiles, in the terminal or as SVG. What is drawn is the mask's
-// meaning, evaluated by the reference; the tiles are those the planner chose.
+// attnc show: the mask of one head and its tiles, in the terminal or as SVG. What is drawn is the
+// mask's meaning, evaluated by the reference; the tiles are those the planner chose.
 #include "Execute.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -76,22 +76,23 @@ std::string Picture::svg(llvm::StringRef title) const {
                              cols + 16, rows + 36, title, cols, rows);
   forTiles([&](int64_t r0, int64_t r1, int64_t c0, int64_t c1, double d) {
     if (d >= 1)
-      text += formatv("<rect x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"{3}\" fill=\"#2b6cb0\"/>\n", c0, r0,
-                      c1 - c0, r1 - r0);
+      text += formatv("<rect x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"{3}\" fill=\"#2b6cb0\"/>\n",
+                      c0, r0, c1 - c0, r1 - r0);
   });
   forTiles([&](int64_t r0, int64_t r1, int64_t c0, int64_t c1, double d) {
     if (d <= 0 || d >= 1)
       return;
-    text += formatv("<rect x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"{3}\" fill=\"#fefcbf\"/>\n", c0, r0,
-                    c1 - c0, r1 - r0);
+    text += formatv("<rect x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"{3}\" fill=\"#fefcbf\"/>\n",
+                    c0, r0, c1 - c0, r1 - r0);
     for (int64_t r = r0; r < r1; ++r)
       for (int64_t c = c0; c < c1;) {
         int64_t end = c;
         while (end < c1 && flags[r * cols + end])
           ++end;
         if (end > c)
-          text += formatv("<rect x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"1\" fill=\"#dd6b20\"/>\n", c, r,
-                          end - c);
+          text +=
+              formatv("<rect x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"1\" fill=\"#dd6b20\"/>\n",
+                      c, r, end - c);
         c = std::max(end, c + 1);
       }
   });
@@ -111,7 +112,8 @@ llvm::Error driver::runShow(const Options &options) {
     return bound.takeError();
   int64_t rows = bound->sizes.spaces["q"], cols = bound->sizes.spaces["kv"];
   if (rows > 8192 || cols > 8192)
-    return createStringError("show draws masks of at most 8192 x 8192: use a smaller --q-len and --kv-len");
+    return createStringError(
+        "show draws masks of at most 8192 x 8192: use a smaller --q-len and --kv-len");
   llvm::Expected<Target> target = Target::parse(options.target.empty() ? "sm_80" : options.target);
   if (!target)
     return target.takeError();
@@ -125,12 +127,15 @@ llvm::Error driver::runShow(const Options &options) {
   for (auto &[name, tensor] : bound->inputs)
     bindings.inputs[name] = tensor.view;
   bindings.params = bound->params;
-  llvm::Expected<std::vector<char>> flags = reference::evaluateMask((*spec)->variant(), bindings, 0, 0);
+  llvm::Expected<std::vector<char>> flags =
+      reference::evaluateMask((*spec)->variant(), bindings, 0, 0);
   if (!flags)
     return flags.takeError();
   Picture picture(std::move(*flags), rows, cols, plan->tileQ, plan->tileKV);
   int64_t full = 0, partial = 0, empty = 0;
-  picture.forTiles([&](int64_t, int64_t, int64_t, int64_t, double d) { ++(d >= 1 ? full : d > 0 ? partial : empty); });
+  picture.forTiles([&](int64_t, int64_t, int64_t, int64_t, double d) {
+    ++(d >= 1 ? full : d > 0 ? partial : empty);
+  });
   double visible = picture.density(0, rows, 0, cols);
 
   std::string file = options.svg.empty() ? options.output : options.svg;
@@ -140,20 +145,26 @@ llvm::Error driver::runShow(const Options &options) {
       return llvm::Error::success();
     });
     if (error)
-      return createStringError(formatv("cannot write `{0}`: {1}", file, llvm::toString(std::move(error))));
+      return createStringError(
+          formatv("cannot write `{0}`: {1}", file, llvm::toString(std::move(error))));
   }
   if (options.json) {
-    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(llvm::json::Object{
-                                           {"spec", (*spec)->variant().getSymName()},
-                                           {"tile_q", plan->tileQ}, {"tile_kv", plan->tileKV},
-                                           {"full", full}, {"partial", partial}, {"empty", empty},
-                                           {"visible_fraction", visible}}));
+    llvm::outs() << formatv(
+        "{0:2}\n", llvm::json::Value(llvm::json::Object{{"spec", (*spec)->variant().getSymName()},
+                                                        {"tile_q", plan->tileQ},
+                                                        {"tile_kv", plan->tileKV},
+                                                        {"full", full},
+                                                        {"partial", partial},
+                                                        {"empty", empty},
+                                                        {"visible_fraction", visible}}));
     return llvm::Error::success();
   }
   if (file.empty())
     llvm::outs() << picture.terminal();
-  llvm::outs() << formatv("{0}, head 0: {1} x {2}, {3:F1} % visible; tiles of {4} x {5}: {6} full, {7} partial, "
-                          "{8} empty\n", (*spec)->variant().getSymName(), rows, cols, 100 * visible, plan->tileQ,
-                          plan->tileKV, full, partial, empty);
+  llvm::outs() << formatv(
+      "{0}, head 0: {1} x {2}, {3:F1} % visible; tiles of {4} x {5}: {6} full, {7} partial, "
+      "{8} empty\n",
+      (*spec)->variant().getSymName(), rows, cols, 100 * visible, plan->tileQ, plan->tileKV, full,
+      partial, empty);
   return llvm::Error::success();
 }

@@ -51,7 +51,8 @@ llvm::Error driver::runList(const Options &options) {
     return folder.takeError();
   std::vector<std::string> files;
   std::error_code error;
-  for (llvm::sys::fs::directory_iterator it(*folder, error), end; it != end && !error; it.increment(error))
+  for (llvm::sys::fs::directory_iterator it(*folder, error), end; it != end && !error;
+       it.increment(error))
     if (llvm::StringRef(it->path()).ends_with(".attn"))
       files.push_back(it->path());
   if (error)
@@ -61,7 +62,8 @@ llvm::Error driver::runList(const Options &options) {
   for (const std::string &file : files) {
     auto buffer = llvm::MemoryBuffer::getFile(file);
     if (!buffer)
-      return createStringError(formatv("cannot read `{0}`: {1}", file, buffer.getError().message()));
+      return createStringError(
+          formatv("cannot read `{0}`: {1}", file, buffer.getError().message()));
     std::string text = headline((*buffer)->getBuffer());
     llvm::StringRef name = llvm::sys::path::stem(file);
     if (options.json)
@@ -83,8 +85,10 @@ llvm::Error driver::runCheck(const Options &options) {
   std::string problem = spec ? std::string() : llvm::toString(spec.takeError());
   bool good = problem.empty() || problem.find("several variants") != std::string::npos;
   if (options.json)
-    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(llvm::json::Object{
-                                           {"file", options.spec}, {"ok", good}, {"diagnostics", good ? "" : problem}}));
+    llvm::outs() << formatv(
+        "{0:2}\n",
+        llvm::json::Value(llvm::json::Object{
+            {"file", options.spec}, {"ok", good}, {"diagnostics", good ? "" : problem}}));
   if (!good)
     return createStringError(problem);
   return llvm::Error::success();
@@ -98,7 +102,8 @@ llvm::Error driver::runFmt(const Options &options) {
   registerAllDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   llvm::SourceMgr sources;
-  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(source->text, source->name), llvm::SMLoc());
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(source->text, source->name),
+                             llvm::SMLoc());
   std::string diagnostics;
   llvm::raw_string_ostream os(diagnostics);
   frontend::SpecDiagnosticPrinter handler(sources, &context, os);
@@ -106,8 +111,10 @@ llvm::Error driver::runFmt(const Options &options) {
   if (!text)
     return createStringError(llvm::StringRef(diagnostics).rtrim());
   if (options.json)
-    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(llvm::json::Object{
-                                           {"file", options.spec}, {"changed", *text != source->text}, {"text", *text}}));
+    llvm::outs() << formatv("{0:2}\n",
+                            llvm::json::Value(llvm::json::Object{{"file", options.spec},
+                                                                 {"changed", *text != source->text},
+                                                                 {"text", *text}}));
   if (!options.inPlace) {
     if (!options.json)
       llvm::outs() << *text;

@@ -349,7 +349,8 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
     good = sharedChecks(w, r, a);
   else if (a.space == Space::Global || a.space == Space::Const)
     good = globalChecks(w, r, a);
-  if (good && L.thorough && !a.asynchronous && (a.space == Space::Shared || a.space == Space::Global))
+  if (good && L.thorough && !a.asynchronous &&
+      (a.space == Space::Shared || a.space == Space::Global))
     return checkThoroughly(w, r, a);
   return good;
 }

@@ -182,8 +182,7 @@ bool AccessHistory::reportProxy(Warp &w, const Rec *r, int lane, uint64_t addres
         "asynchronous %s at %s\n  of bytes written through the generic proxy by %s\n    %s\n"
         "  needs a fence.proxy.async between the write and the synchronization that orders them",
         what, describeAddress(w, Space::Global, address).c_str(), nameOf(w, past).c_str(),
-        past.rec == noRecord ? "an unknown instruction"
-                             : describe(k, &k.recs[past.rec]).c_str());
+        past.rec == noRecord ? "an unknown instruction" : describe(k, &k.recs[past.rec]).c_str());
   return false;
 }
 

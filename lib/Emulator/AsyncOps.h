@@ -31,7 +31,8 @@ struct AsyncState {
   std::vector<CopyOp> open;     ///< issued, not committed
   std::deque<CopyGroup> groups; ///< oldest first
   std::vector<CopyOp> spare;    ///< storage of a finished group, for the next one
-  /// For the thorough checks: when copies up to a time of theirs were waited for, in time of the warp.
+  /// For the thorough checks: when copies up to a time of theirs were waited for, in time of the
+  /// warp.
   std::vector<std::pair<uint32_t, uint32_t>> waits;
   void clear() {
     open.clear();

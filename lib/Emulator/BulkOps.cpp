@@ -187,8 +187,8 @@ bool issue(Warp &w, const Rec *r, int lane, std::shared_ptr<BulkOp> op) {
     op->target = &cta;
   if (!group && !requireMbarrier(w, r, lane, *op->target, op->mbarrier))
     return false;
-  op->agent = group ? bulkAgent(w.member)
-                    : mbarrierAgent(*op->target, op->mbarrier, AgentKind::Bulk);
+  op->agent =
+      group ? bulkAgent(w.member) : mbarrierAgent(*op->target, op->mbarrier, AgentKind::Bulk);
   op->time = cta.cluster->clocks.tick(op->agent);
   noteUse(w, r, *op->target, op->agent);
   if ((op->kind != BulkOp::Peer && !checkGlobal(w, r, lane, *op)) || !checkShared(w, r, lane, *op))
@@ -657,8 +657,8 @@ const Rec *bulkCommit(Warp &w, const Rec *r) {
   return r + 1;
 }
 
-/// imm: groups that may stay; aux 1: .read, after which the bytes may be on their way still. They are
-/// delivered all the same; the race detector knows that this was early.
+/// imm: groups that may stay; aux 1: .read, after which the bytes may be on their way still. They
+/// are delivered all the same; the race detector knows that this was early.
 const Rec *bulkWait(Warp &w, const Rec *r) {
   HopperWarp &me = w.cta->hopper->warps[w.id];
   bool onlyReads = r->aux;

@@ -390,8 +390,10 @@ template <class T> Handler forInt(const AluKey &k) {
     UNARY(Cnot)
     UNARY(Mov)
     BINARY(MulLo)
-  BINARY(MulHi)
-  BINARY(Min) BINARY(Max) BINARY(And) BINARY(Or) BINARY(Xor) BINARY(Div) BINARY(Rem)
+    BINARY(MulHi)
+    BINARY(Min)
+  BINARY(Max)
+  BINARY(And) BINARY(Or) BINARY(Xor) BINARY(Div) BINARY(Rem)
 #undef UNARY
 #undef BINARY
       case Alu::Add:

@@ -120,8 +120,8 @@ unsigned mbarrierAgent(Cta &owner, uint32_t offset, AgentKind kind) {
   Mbarrier &b = h.mbarriers.at(offset);
   if (b.number < 0)
     b.number = static_cast<int32_t>(h.numCopyTargets++ % mbarriersPerBlock);
-  return owner.cluster->clocks.mbarrierAgent(
-      kind, owner.rank * mbarriersPerBlock + static_cast<unsigned>(b.number));
+  return owner.cluster->clocks.mbarrierAgent(kind, owner.rank * mbarriersPerBlock +
+                                                       static_cast<unsigned>(b.number));
 }
 
 void completeTx(Cta &cta, Mbarrier &b, int64_t bytes) {

@@ -180,11 +180,12 @@ bool RaceDetector::checkProxy(Warp &w, const Rec *r, int lane, const Access &a, 
   if (kindOf(writer) >= AgentKind::Bulk || old.rec == noRecord ||
       clocks->visibleToAsync(clocks->known(w.member), proxyShared, writer, clockOf(key), old.lane))
     return true;
-  fault(w, r, lane, "missing-proxy-fence",
-        "asynchronous %s at %s\n  of bytes written through the generic proxy by %s lane %d\n    %s\n"
-        "  needs a fence.proxy.async between the write and the barrier that orders them",
-        what, describeShared(*owner, w, a.address[lane]).c_str(), agentName(writer).c_str(),
-        old.lane, describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
+  fault(
+      w, r, lane, "missing-proxy-fence",
+      "asynchronous %s at %s\n  of bytes written through the generic proxy by %s lane %d\n    %s\n"
+      "  needs a fence.proxy.async between the write and the barrier that orders them",
+      what, describeShared(*owner, w, a.address[lane]).c_str(), agentName(writer).c_str(), old.lane,
+      describe(*w.cta->launch->kernel, &w.cta->launch->kernel->recs[old.rec]).c_str());
   return false;
 }
 
@@ -375,7 +376,8 @@ bool RaceDetector::quickAsyncWrite(unsigned member, unsigned agent, uint32_t rec
           bad |= unseen(keys[word]);
     });
   };
-  kindOf(agent) == AgentKind::Bulk ? checkLastWrites(std::true_type()) : checkLastWrites(std::false_type());
+  kindOf(agent) == AgentKind::Bulk ? checkLastWrites(std::true_type())
+                                   : checkLastWrites(std::false_type());
   for (unsigned k = 0; k < numLate; ++k) {
     unsigned i = late[k];
     const ChunkRead *reads = chunkReads[i].data();

@@ -16,8 +16,8 @@
 // "waits for the barrier of another tile" and "overwrites a tile that another warp still reads"
 // need no special rule.
 //
-// Limits: a word remembers only its last writer. Order between the lanes of one warp is the business
-// of AccessHistory.h.
+// Limits: a word remembers only its last writer. Order between the lanes of one warp is the
+// business of AccessHistory.h.
 #pragma once
 
 #include "Access.h"
@@ -26,8 +26,8 @@
 
 namespace attnc::emu {
 
-/// A warp, counted through the cluster (Warp::member), has four agents. Behind the warps' come those
-/// of mbarriers, four each as well (Clocks::mbarrierAgent), of which Copy and Bulk are used.
+/// A warp, counted through the cluster (Warp::member), has four agents. Behind the warps' come
+/// those of mbarriers, four each as well (Clocks::mbarrierAgent), of which Copy and Bulk are used.
 enum class AgentKind : unsigned { Warp, Copy, Bulk, Wgmma };
 constexpr unsigned warpAgent(unsigned member) { return 4 * member; }
 constexpr unsigned copyAgent(unsigned member) { return 4 * member + 1; }
@@ -60,8 +60,9 @@ public:
     vectors[member][warpAgent(member)] = ++clock[warpAgent(member)];
   }
   const VectorClock &known(unsigned member) const { return vectors[member]; }
-  /// Who does the copies that complete on an mbarrier: Copy for st.async and red.async, Bulk for bulk
-  /// copies. There are `mbarriers` to share, which only makes the checks of the sharing ones weaker.
+  /// Who does the copies that complete on an mbarrier: Copy for st.async and red.async, Bulk for
+  /// bulk copies. There are `mbarriers` to share, which only makes the checks of the sharing ones
+  /// weaker.
   unsigned mbarrierAgent(AgentKind kind, unsigned mbarrier) const {
     return 4 * (members() + mbarrier % numMbarriers) + static_cast<unsigned>(kind);
   }
@@ -121,8 +122,8 @@ public:
 
   /// Checks and records a resolved shared access of a warp. False after a report.
   bool access(Warp &w, const Rec *r, const Access &a);
-  /// The same for the write of an asynchronous agent, at the agent's present time. Bulk copies write
-  /// through the asynchronous proxy, cp.async and st.async do not.
+  /// The same for the write of an asynchronous agent, at the agent's present time. Bulk copies
+  /// write through the asynchronous proxy, cp.async and st.async do not.
   bool asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned agent);
   /// The same for its read.
   bool asyncRead(Warp &w, const Rec *r, const Access &a, unsigned agent);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The syntax tree of a spec. Nodes live in a deque of the tree that owns them and keep the range of text
-// they were read from; nothing here is resolved or typed.
+// The syntax tree of a spec. Nodes live in a deque of the tree that owns them and keep the range of
+// text they were read from; nothing here is resolved or typed.
 #ifndef ATTNC_LIB_FRONTEND_AST_H
 #define ATTNC_LIB_FRONTEND_AST_H
 
@@ -14,7 +14,10 @@
 namespace attnc::frontend {
 
 enum class ExprKind : uint8_t {
-  Integer, Real, Bool, Name,
+  Integer,
+  Real,
+  Bool,
+  Name,
   Call,   ///< text(operands...)
   Index,  ///< text[operands...]; operand i is for the axis `names[i]` if that is not empty
   Unary,  ///< op operands[0], op is Minus or the word `not`
@@ -38,7 +41,8 @@ struct Loop {
 struct Expr {
   ExprKind kind;
   llvm::SMRange range;
-  /// Where an error about the node itself points: the operator, or the name that is called or indexed.
+  /// Where an error about the node itself points: the operator, or the name that is called or
+  /// indexed.
   llvm::SMRange anchor;
   /// The name, or the spelling of a literal.
   llvm::StringRef text;
@@ -91,10 +95,31 @@ struct Input {
 };
 
 enum class StatementKind : uint8_t {
-  Align, Precision, Input, Let, Def, Scale, Score, Mask, Sink, Output, // softmax attention
-  Blocks, Slots, Transform, Quantize,                                 // stages
-  Branch, Queries, Keys, Over, Tile, Skip, Out,                       // several branches
-  Recurrence, State, Assign, Every                                    // recurrences
+  Align,
+  Precision,
+  Input,
+  Let,
+  Def,
+  Scale,
+  Score,
+  Mask,
+  Sink,
+  Output, // softmax attention
+  Blocks,
+  Slots,
+  Transform,
+  Quantize, // stages
+  Branch,
+  Queries,
+  Keys,
+  Over,
+  Tile,
+  Skip,
+  Out, // several branches
+  Recurrence,
+  State,
+  Assign,
+  Every // recurrences
 };
 
 /// A word behind the operand of `quantize`, with what follows it.
@@ -109,15 +134,16 @@ struct Statement {
   StatementKind kind;
   /// The keyword.
   llvm::SMRange keyword;
-  /// Align, Precision, Output, Over: the word after the keyword. Blocks, Slots, Quantize, Branch, Recurrence, State,
-  /// Assign: the name.
+  /// Align, Precision, Output, Over: the word after the keyword. Blocks, Slots, Quantize, Branch,
+  /// Recurrence, State, Assign: the name.
   Name word;
   /// Queries, Keys: the tensors. Recurrence: the batch spaces.
   std::vector<Name> names;
   bool hasNames = false; ///< Recurrence: `per [...]` is written
   /// Blocks: the space of the members. Recurrence: the time. Quantize: the format.
   Name other;
-  /// Scale, Score, Mask, Sink, Out, Skip, Tile, Every, State (initial value), Assign, Slots and Blocks (the extent).
+  /// Scale, Score, Mask, Sink, Out, Skip, Tile, Every, State (initial value), Assign, Slots and
+  /// Blocks (the extent).
   Expr *expr = nullptr;
   /// Blocks: the stride, and whether each block has all of its members.
   Expr *stride = nullptr;

@@ -12,17 +12,18 @@ using llvm::formatv;
 using llvm::SMRange;
 using llvm::StringRef;
 
-/// Adds to `region` a block whose arguments are words (reals) and indices. The region becomes part of the module
-/// later. Within a recurrence the indices of the step are known too.
-void Emitter::openRegion(Region &region, EmitContext &into, StringRef what, ArrayRef<StringRef> words,
-                         ArrayRef<StringRef> spaces, SMRange range) {
+/// Adds to `region` a block whose arguments are words (reals) and indices. The region becomes part
+/// of the module later. Within a recurrence the indices of the step are known too.
+void Emitter::openRegion(Region &region, EmitContext &into, StringRef what,
+                         ArrayRef<StringRef> words, ArrayRef<StringRef> spaces, SMRange range) {
   Block &block = region.emplaceBlock();
   into.what = what.str();
   if (inRecurrence)
     for (auto &entry : stepCoordinates)
       into.coordinates[entry.getKey()] = entry.second;
   auto add = [&](StringRef name, Type type) {
-    return block.addArgument(type, NameLoc::get(builder.getStringAttr(name), reporter.location(range)));
+    return block.addArgument(type,
+                             NameLoc::get(builder.getStringAttr(name), reporter.location(range)));
   };
   for (StringRef word : words)
     into.words[word] = add(word, builder.getF32Type());
@@ -40,9 +41,10 @@ void Emitter::closeRegion(EmitContext &from, Value value, SMRange range) {
 }
 
 /// Opens a region over the rows of the branch's queries and, with `hasKey`, its keys.
-void Emitter::openBranchRegion(BranchState &branch, Region &region, EmitContext &into, StringRef what, bool hasScore,
-                               bool hasKey, SMRange range) {
-  for (auto [name, value] : {std::pair("Q", &branch.query), std::pair("K", &branch.key), std::pair("V", &branch.value)})
+void Emitter::openBranchRegion(BranchState &branch, Region &region, EmitContext &into,
+                               StringRef what, bool hasScore, bool hasKey, SMRange range) {
+  for (auto [name, value] :
+       {std::pair("Q", &branch.query), std::pair("K", &branch.key), std::pair("V", &branch.value)})
     if (!*value)
       *value = operandNamed(name);
   auto queryType = cast<attn::AttnTensorType>(branch.query.getType());
@@ -78,7 +80,8 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
     top.end = OpBuilder::InsertPoint(body, body->end());
     top.what = "`scale`";
     top.lets.clear();
-    branch.scale = require(emitIn(top, statement.expr), builder.getF32Type(), statement.expr, "scale");
+    branch.scale =
+        require(emitIn(top, statement.expr), builder.getF32Type(), statement.expr, "scale");
     return;
   }
   case StatementKind::Score:
@@ -87,7 +90,8 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
     if (!once(branch.seen, statement, "join the conditions with `and` or `or`"))
       return;
     EmitContext mask;
-    openBranchRegion(branch, branch.maskRegion, mask, "a mask", /*hasScore=*/false, /*hasKey=*/true, statement.keyword);
+    openBranchRegion(branch, branch.maskRegion, mask, "a mask", /*hasScore=*/false, /*hasKey=*/true,
+                     statement.keyword);
     Value v = require(emitIn(mask, statement.expr), builder.getI1Type(), statement.expr, "mask");
     return closeRegion(mask, v, statement.keyword);
   }
@@ -95,7 +99,8 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
     if (!once(branch.seen, statement, "one logit joins the denominator"))
       return;
     EmitContext sink;
-    openBranchRegion(branch, branch.sinkRegion, sink, "a sink", /*hasScore=*/false, /*hasKey=*/false, statement.keyword);
+    openBranchRegion(branch, branch.sinkRegion, sink, "a sink", /*hasScore=*/false,
+                     /*hasKey=*/false, statement.keyword);
     Value v = require(emitIn(sink, statement.expr), builder.getF32Type(), statement.expr, "sink");
     return closeRegion(sink, v, statement.keyword);
   }
@@ -103,17 +108,23 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
     if (!once(branch.seen, statement, "join the conditions with `or`"))
       return;
     EmitContext skip;
-    openRegion(branch.skipRegion, skip, "`skip`", {"tile_max", "running_max"}, {}, statement.keyword);
+    openRegion(branch.skipRegion, skip, "`skip`", {"tile_max", "running_max"}, {},
+               statement.keyword);
     Value v = require(emitIn(skip, statement.expr), builder.getI1Type(), statement.expr, "skip");
     closeRegion(skip, v, statement.keyword);
     if (statement.word.text.empty())
       return;
     attn::SpaceOp blocks = attn::findSpace(variant, statement.word.text);
-    auto query = cast<attn::AttnTensorType>((branch.query ? branch.query : operandNamed("Q")).getType());
+    auto query =
+        cast<attn::AttnTensorType>((branch.query ? branch.query : operandNamed("Q")).getType());
     StringRef rows = query.getRank() < 2 ? StringRef() : query.getAxisName(query.getRank() - 2);
     if (!blocks || blocks.getParent() != rows || blocks.getStride())
-      error(statement.word.range, formatv("`skip` works on blocks of `{0}` that do not overlap, found `{1}`", rows, statement.word.text).str())
-          .note(statement.word.range, formatv("declare `blocks {0} of {1} by n`", statement.word.text, rows).str());
+      error(statement.word.range,
+            formatv("`skip` works on blocks of `{0}` that do not overlap, found `{1}`", rows,
+                    statement.word.text)
+                .str())
+          .note(statement.word.range,
+                formatv("declare `blocks {0} of {1} by n`", statement.word.text, rows).str());
     else
       branch.skipRows = statement.word.text;
     return;
@@ -129,9 +140,10 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
     if (!once(branch.seen, statement, "a branch has one of them"))
       return;
     if (!branch.scoreRegion.empty() || !branch.maskRegion.empty() || !branch.sinkRegion.empty()) {
-      error(statement.keyword, formatv("`{0}` stands before score, mask and sink, which are over its axes",
-                                       isQueries ? "queries" : "keys")
-                                   .str());
+      error(statement.keyword,
+            formatv("`{0}` stands before score, mask and sink, which are over its axes",
+                    isQueries ? "queries" : "keys")
+                .str());
       return;
     }
     Value first = tensorNamed(statement.names[0]);
@@ -163,10 +175,17 @@ void Emitter::emitSet(BranchState &branch, const Statement &statement) {
   StringRef keys = key.getRank() < 2 ? StringRef() : key.getAxisName(key.getRank() - 2);
   StringRef last = type.getRank() ? type.getAxisName(type.getRank() - 1) : StringRef();
   if (!type.getElementType().isInteger(1))
-    error(name.range, "`over` takes a set, which is a tensor of conditions; `" + name.text + "` is not one")
-        .note(name.range, "compare, or use `top` or `cover`, as in `let keep[...] = top(" + name.text + " over p, n)`");
+    error(name.range,
+          "`over` takes a set, which is a tensor of conditions; `" + name.text + "` is not one")
+        .note(name.range, "compare, or use `top` or `cover`, as in `let keep[...] = top(" +
+                              name.text + " over p, n)`");
   else if (!attn::isBlockOf(variant, last, keys))
-    error(name.range, formatv("the last axis of a set is the space of keys (`{0}` here) or blocks of it, found `{1}`", keys, last).str());
+    error(
+        name.range,
+        formatv(
+            "the last axis of a set is the space of keys (`{0}` here) or blocks of it, found `{1}`",
+            keys, last)
+            .str());
   else
     return;
   branch.set = {};
@@ -174,7 +193,8 @@ void Emitter::emitSet(BranchState &branch, const Statement &statement) {
 
 Value Emitter::emitCount(const Expr *expr, StringRef what) {
   if (expr->kind == ExprKind::Integer && expr->integer < 1) {
-    error(expr->range, formatv("`{0}` needs at least one key, found {1}", what, expr->integer).str());
+    error(expr->range,
+          formatv("`{0}` needs at least one key, found {1}", what, expr->integer).str());
     return {};
   }
   Block *body = &variant.getBody().front();
@@ -196,30 +216,37 @@ void Emitter::emitWeights(BranchState &branch, const Statement &statement) {
   branch.weightFormat = attn::symbolizeFormat(statement.other.text);
   if (!branch.weightFormat)
     error(statement.other.range, "`" + statement.other.text + "` is not a format")
-        .note(statement.other.range, "formats are int8, int4, f8E4M3, f8E5M2, f4E2M1, f16, bf16 and f32");
+        .note(statement.other.range,
+              "formats are int8, int4, f8E4M3, f8E5M2, f4E2M1, f16, bf16 and f32");
   for (const Option &option : statement.options) {
     bool isStatic = option.word.text == "static", isGroup = option.word.text == "group";
     const Expr *value = option.value;
     bool isNumber = value && (value->kind == ExprKind::Integer || value->kind == ExprKind::Real);
     if ((!isStatic && !isGroup) || (isStatic && !isNumber)) {
-      error(option.word.range, "the weights take `static` with a number that is written out, or `group` with a number of keys");
+      error(option.word.range, "the weights take `static` with a number that is written out, or "
+                               "`group` with a number of keys");
       return;
     }
     if (isStatic)
-      branch.weightScale = value->kind == ExprKind::Integer ? static_cast<double>(value->integer) : value->real;
+      branch.weightScale =
+          value->kind == ExprKind::Integer ? static_cast<double>(value->integer) : value->real;
     else
       branch.weightGroup = emitCount(value, "group");
   }
-  if (branch.weightFormat && branch.weightScale && !branch.weightGroup && *branch.weightScale > attn::largestNumber(*branch.weightFormat))
-    error(statement.word.range, formatv("weights reach 1, so `static {0}` goes beyond the largest number of {1}, {2}", shortest(*branch.weightScale),
-                                        statement.other.text, shortest(attn::largestNumber(*branch.weightFormat)))
-                                    .str());
+  if (branch.weightFormat && branch.weightScale && !branch.weightGroup &&
+      *branch.weightScale > attn::largestNumber(*branch.weightFormat))
+    error(statement.word.range,
+          formatv("weights reach 1, so `static {0}` goes beyond the largest number of {1}, {2}",
+                  shortest(*branch.weightScale), statement.other.text,
+                  shortest(attn::largestNumber(*branch.weightFormat)))
+              .str());
 }
 
 void Emitter::emitScore(BranchState &branch, const Statement &statement) {
   EmitContext &score = branch.score;
   if (branch.scoreRegion.empty())
-    openBranchRegion(branch, branch.scoreRegion, score, "a score", /*hasScore=*/true, /*hasKey=*/true, statement.keyword);
+    openBranchRegion(branch, branch.scoreRegion, score, "a score", /*hasScore=*/true,
+                     /*hasKey=*/true, statement.keyword);
   Value v = require(emitIn(score, statement.expr), builder.getF32Type(), statement.expr, "score");
   if (v)
     score.words["s"] = v;
@@ -231,20 +258,24 @@ void Emitter::emitScore(BranchState &branch, const Statement &statement) {
 attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWeights) {
   if (!branch.scoreRegion.empty())
     closeRegion(branch.score, branch.score.words["s"], branch.lastScore);
-  for (auto [name, value] : {std::pair("Q", &branch.query), std::pair("K", &branch.key), std::pair("V", &branch.value)})
+  for (auto [name, value] :
+       {std::pair("Q", &branch.query), std::pair("K", &branch.key), std::pair("V", &branch.value)})
     if (!*value)
       *value = operandNamed(name);
   if (reporter.hasErrors())
     return {};
   if ((!branch.skipRegion.empty() || branch.weightFormat) && !branch.tile) {
     error(branch.firstStatement, "`skip` and quantized weights depend on how keys are grouped")
-        .note(branch.firstStatement, "add `tile 64`, say: the keys are taken in ascending tiles of that many");
+        .note(branch.firstStatement,
+              "add `tile 64`, say: the keys are taken in ascending tiles of that many");
     return {};
   }
-  auto query = cast<attn::AttnTensorType>(branch.query.getType()), key = cast<attn::AttnTensorType>(branch.key.getType());
+  auto query = cast<attn::AttnTensorType>(branch.query.getType()),
+       key = cast<attn::AttnTensorType>(branch.key.getType());
   auto value = cast<attn::AttnTensorType>(branch.value.getType());
   if (query.getRank() < 2 || key.getRank() < 2 || value.getRank() < 2) {
-    error(branch.firstStatement, "queries, keys and values end with an axis of rows and a dimension");
+    error(branch.firstStatement,
+          "queries, keys and values end with an axis of rows and a dimension");
     return {};
   }
   SmallVector<Attribute> rows(query.getAxes().drop_back()), outAxes(rows), weightAxes(rows);
@@ -252,12 +283,15 @@ attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWe
   weightAxes.push_back(key.getAxes()[key.getRank() - 2]);
   MLIRContext *ctx = builder.getContext();
   Type real = builder.getF32Type();
-  Type outElement = query.hasOperandElementType() || key.hasOperandElementType() ? Type(builder.getNoneType()) : real;
+  Type outElement = query.hasOperandElementType() || key.hasOperandElementType()
+                        ? Type(builder.getNoneType())
+                        : real;
   builder.setInsertionPointToEnd(stages);
   auto attend = attn::AttendOp::create(
-      builder, loc, attn::AttnTensorType::get(ctx, outAxes, outElement), attn::AttnTensorType::get(ctx, rows, real),
-      hasWeights ? Type(attn::AttnTensorType::get(ctx, weightAxes, real)) : Type(), branch.query, branch.key, branch.value,
-      branch.scale, branch.set, branch.tile, branch.weightGroup,
+      builder, loc, attn::AttnTensorType::get(ctx, outAxes, outElement),
+      attn::AttnTensorType::get(ctx, rows, real),
+      hasWeights ? Type(attn::AttnTensorType::get(ctx, weightAxes, real)) : Type(), branch.query,
+      branch.key, branch.value, branch.scale, branch.set, branch.tile, branch.weightGroup,
       attn::PrecisionAttr::get(ctx, branch.precision.value_or(attn::Precision::F32)),
       branch.skipRows.empty() ? StringAttr() : builder.getStringAttr(branch.skipRows),
       branch.weightFormat ? attn::FormatAttr::get(ctx, *branch.weightFormat) : attn::FormatAttr(),
@@ -273,7 +307,8 @@ attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWe
 static bool mentions(const std::vector<Statement> &statements, StringRef name) {
   auto isIt = [&](StringRef other) { return other == name; };
   return llvm::any_of(statements, [&](const Statement &s) {
-    return anyName(s.expr, isIt) || anyName(s.stride, isIt) || anyName(s.definition.body, isIt) || mentions(s.body, name) ||
+    return anyName(s.expr, isIt) || anyName(s.stride, isIt) || anyName(s.definition.body, isIt) ||
+           mentions(s.body, name) ||
            llvm::any_of(s.names, [&](const Name &other) { return other.text == name; });
   });
 }
@@ -319,8 +354,10 @@ std::pair<Value, Value> Emitter::emitMerge(const Expr *expr) {
   SmallVector<Value> outs, lses;
   for (const Expr *branch : expr->operands) {
     auto part = [&](StringRef result) { return scope.find((branch->text + "." + result).str()); };
-    if (branch->kind != ExprKind::Name || part("out") == scope.end() || part("lse") == scope.end()) {
-      error(branch->range, "`merge` takes branches").note(branch->range, "declare one by `branch name { ... }`");
+    if (branch->kind != ExprKind::Name || part("out") == scope.end() ||
+        part("lse") == scope.end()) {
+      error(branch->range, "`merge` takes branches")
+          .note(branch->range, "declare one by `branch name { ... }`");
       return {};
     }
     if (part("out")->second.isBroken)
@@ -339,7 +376,8 @@ std::pair<Value, Value> Emitter::emitMerge(const Expr *expr) {
     return {};
   }
   builder.setInsertionPointToEnd(stages);
-  auto op = attn::MergeOp::create(builder, locationOf(expr), outs[0].getType(), lses[0].getType(), outs, lses);
+  auto op = attn::MergeOp::create(builder, locationOf(expr), outs[0].getType(), lses[0].getType(),
+                                  outs, lses);
   return {op.getOut(), op.getLse()};
 }
 
@@ -348,7 +386,8 @@ void Emitter::emitOut(const Statement &statement) {
     return;
   if (own->firstStatement.isValid()) {
     error(own->firstStatement, "with `out`, attention stages are branches")
-        .note(statement.keyword, "`out` is written here; move the statement into `branch name { ... }`");
+        .note(statement.keyword,
+              "`out` is written here; move the statement into `branch name { ... }`");
     return;
   }
   const Expr *expr = statement.expr;

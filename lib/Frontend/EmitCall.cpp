@@ -13,9 +13,9 @@ using llvm::formatv;
 using llvm::StringRef;
 
 llvm::ArrayRef<StringRef> attnc::frontend::builtinNames() {
-  static const StringRef names[] = {"min",  "max", "abs",   "sign",  "floor", "ceil",    "round", "exp",
-                                    "exp2", "ln",  "log2",  "sqrt",  "rsqrt", "tanh",    "sin",   "cos",
-                                    "erf",  "pow", "sigmoid", "size", "f32",   "i32"};
+  static const StringRef names[] = {
+      "min",  "max",   "abs",  "sign", "floor", "ceil", "round", "exp",     "exp2", "ln",  "log2",
+      "sqrt", "rsqrt", "tanh", "sin",  "cos",   "erf",  "pow",   "sigmoid", "size", "f32", "i32"};
   return names;
 }
 
@@ -38,7 +38,8 @@ void Emitter::reportUnknownName(const Expr *expr, bool isFunction) {
     candidates.push_back("kv");
   // Iteration order of a string map is not stable; messages are.
   llvm::sort(candidates);
-  auto e = error(expr->anchor, "`" + name + (isFunction ? "` is not a function" : "` is not declared here"));
+  auto e = error(expr->anchor,
+                 "`" + name + (isFunction ? "` is not a function" : "` is not declared here"));
   StringRef fix = llvm::StringSwitch<StringRef>(name)
                       .Cases({"log", "loge"}, "ln")
                       .Cases({"minimum", "fmin"}, "min")
@@ -51,7 +52,8 @@ void Emitter::reportUnknownName(const Expr *expr, bool isFunction) {
                       .Cases({"score"}, "s")
                       .Default("");
   if (auto it = namesOfStep.find(name); !isFunction && it != namesOfStep.end() && !inRecurrence) {
-    e.note(it->second, "it belongs to the step; a stage over time or the batch stands outside: write its own axes only, as in `let x[e]`");
+    e.note(it->second, "it belongs to the step; a stage over time or the batch stands outside: "
+                       "write its own axes only, as in `let x[e]`");
     return;
   }
   if (name == "out" && !isFunction) {
@@ -70,7 +72,8 @@ void Emitter::reportUnknownName(const Expr *expr, bool isFunction) {
 
 Value Emitter::emitCall(const Expr *expr) {
   StringRef name = expr->text;
-  // What is called is looked up among functions, so that a value may have the name of one: `top(x over p, top)`.
+  // What is called is looked up among functions, so that a value may have the name of one: `top(x
+  // over p, top)`.
   Symbol *symbol = lookup(name);
   if (symbol && symbol->kind != Symbol::Helper && llvm::is_contained(builtinNames(), name))
     symbol = nullptr;
@@ -82,9 +85,11 @@ Value Emitter::emitCall(const Expr *expr) {
     if (isRowFunction(name) && expr->loops.empty())
       return emitRowFunction(expr);
     if (hasClauses) {
-      error(expr->anchor, isReduction(name) || isRowFunction(name)
-                              ? formatv("`{0}` is written with `{1}`", name, isRowFunction(name) ? "over" : "for").str()
-                              : formatv("`{0}` takes neither `for` nor `over`", name).str());
+      error(expr->anchor,
+            isReduction(name) || isRowFunction(name)
+                ? formatv("`{0}` is written with `{1}`", name, isRowFunction(name) ? "over" : "for")
+                      .str()
+                : formatv("`{0}` takes neither `for` nor `over`", name).str());
       return {};
     }
     if (name == "size")
@@ -115,15 +120,17 @@ Value Emitter::emitCall(const Expr *expr) {
   }
   if (llvm::is_contained(builtinNames(), name))
     return emitBuiltin(expr, args);
-  if (name == "silu" || name == "softplus" || name == "relu" || name == "gelu" || name == "merge" || name == "dot" || name == "l2norm" || name == "rope")
+  if (name == "silu" || name == "softplus" || name == "relu" || name == "gelu" || name == "merge" ||
+      name == "dot" || name == "l2norm" || name == "rope")
     error(expr->anchor, "`" + name + "` is not a function")
         .note(expr->anchor, name == "silu"       ? "write `x * sigmoid(x)`"
                             : name == "softplus" ? "write `max(x, 0) + ln(1 + exp(-abs(x)))`"
                             : name == "relu"     ? "write `max(x, 0)`"
                             : name == "gelu"     ? "write `0.5 * x * (1 + erf(x / sqrt(2.0)))`"
-                            : name == "merge" ? "branches are merged by `out merge(a, b)`"
-                            : name == "dot" ? "write `sum(x * y for d)`"
-                                            : "specs define it by `def`, as those of the gallery do");
+                            : name == "merge"    ? "branches are merged by `out merge(a, b)`"
+                            : name == "dot"
+                                ? "write `sum(x * y for d)`"
+                                : "specs define it by `def`, as those of the gallery do");
   else
     reportUnknownName(expr, /*isFunction=*/true);
   return {};
@@ -165,7 +172,10 @@ Value Emitter::emitBuiltin(const Expr *expr, ArrayRef<Value> args) {
   bool isFold = name == "min" || name == "max";
   size_t arity = name == "pow" ? 2 : 1;
   if (isFold ? args.size() < 2 : args.size() != arity) {
-    error(expr->range, formatv("`{0}` takes {1} argument{2}, found {3}", name, isFold ? "two or more" : arity == 2 ? "2" : "1",
+    error(expr->range, formatv("`{0}` takes {1} argument{2}, found {3}", name,
+                               isFold       ? "two or more"
+                               : arity == 2 ? "2"
+                                            : "1",
                                isFold || arity == 2 ? "s" : "", args.size())
                            .str());
     return {};
@@ -197,7 +207,8 @@ Value Emitter::emitBuiltin(const Expr *expr, ArrayRef<Value> args) {
     return result;
   }
   if (name == "abs")
-    return isReal ? builder.createOrFold<math::AbsFOp>(loc, v[0]) : builder.createOrFold<math::AbsIOp>(loc, v[0]);
+    return isReal ? builder.createOrFold<math::AbsFOp>(loc, v[0])
+                  : builder.createOrFold<math::AbsIOp>(loc, v[0]);
   if (name == "sign" && !isReal)
     return builder.createOrFold<arith::MaxSIOp>(
         loc, builder.createOrFold<arith::MinSIOp>(loc, v[0], constant(loc, 1)), constant(loc, -1));
@@ -210,23 +221,27 @@ Value Emitter::emitBuiltin(const Expr *expr, ArrayRef<Value> args) {
     return builder.createOrFold<arith::SelectOp>(loc, above, constant(loc, 1.0), rest);
   }
   if (name == "sigmoid") {
-    Value e = builder.createOrFold<math::ExpOp>(loc, builder.createOrFold<arith::NegFOp>(loc, v[0]));
+    Value e =
+        builder.createOrFold<math::ExpOp>(loc, builder.createOrFold<arith::NegFOp>(loc, v[0]));
     Value one = constant(loc, 1.0);
-    return builder.createOrFold<arith::DivFOp>(loc, one, builder.createOrFold<arith::AddFOp>(loc, one, e));
+    return builder.createOrFold<arith::DivFOp>(loc, one,
+                                               builder.createOrFold<arith::AddFOp>(loc, one, e));
   }
   if (name == "pow")
     return emitReal<math::PowFOp>(builder, loc, v[0], v[1]);
   using Make = Value (*)(OpBuilder &, Location, Value);
   auto make = llvm::StringSwitch<Make>(name)
-#define ATTNC_UNARY(NAME, OP) \
+#define ATTNC_UNARY(NAME, OP)                                                                      \
   .Case(NAME, [](OpBuilder &b, Location l, Value x) { return emitReal<math::OP>(b, l, x); })
-                  ATTNC_UNARY("floor", FloorOp) ATTNC_UNARY("ceil", CeilOp) ATTNC_UNARY("round", RoundEvenOp)
-                  ATTNC_UNARY("exp", ExpOp) ATTNC_UNARY("exp2", Exp2Op) ATTNC_UNARY("ln", LogOp)
-                  ATTNC_UNARY("log2", Log2Op) ATTNC_UNARY("sqrt", SqrtOp) ATTNC_UNARY("rsqrt", RsqrtOp)
-                  ATTNC_UNARY("tanh", TanhOp) ATTNC_UNARY("sin", SinOp) ATTNC_UNARY("cos", CosOp)
-                  ATTNC_UNARY("erf", ErfOp)
+                  ATTNC_UNARY("floor", FloorOp) ATTNC_UNARY("ceil", CeilOp)
+                      ATTNC_UNARY("round", RoundEvenOp) ATTNC_UNARY("exp", ExpOp)
+                          ATTNC_UNARY("exp2", Exp2Op) ATTNC_UNARY("ln", LogOp)
+                              ATTNC_UNARY("log2", Log2Op) ATTNC_UNARY("sqrt", SqrtOp)
+                                  ATTNC_UNARY("rsqrt", RsqrtOp) ATTNC_UNARY("tanh", TanhOp)
+                                      ATTNC_UNARY("sin", SinOp) ATTNC_UNARY("cos", CosOp)
+                                          ATTNC_UNARY("erf", ErfOp)
 #undef ATTNC_UNARY
-                  .Default(nullptr);
+                                              .Default(nullptr);
   return make(builder, loc, v[0]);
 }
 
@@ -251,8 +266,9 @@ Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition) {
     return {};
   }
   if (expr->operands.size() != definition.params.size()) {
-    error(expr->range, formatv("`{0}` takes {1} argument{2}, found {3}", definition.name.text, definition.params.size(),
-                               definition.params.size() == 1 ? "" : "s", expr->operands.size())
+    error(expr->range, formatv("`{0}` takes {1} argument{2}, found {3}", definition.name.text,
+                               definition.params.size(), definition.params.size() == 1 ? "" : "s",
+                               expr->operands.size())
                            .str())
         .note(definition.name.range, "defined here");
     return {};
@@ -265,7 +281,8 @@ Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition) {
     if (isSpace(name)) // an index that only a reduction of the helper gives a value
       return !context->coordinates.count(name) && !indexOf(name, locationOf(expr));
     Symbol *symbol = lookup(name);
-    return symbol && (symbol->kind == Symbol::Input || symbol->kind == Symbol::Tensor || symbol->kind == Symbol::Let);
+    return symbol && (symbol->kind == Symbol::Input || symbol->kind == Symbol::Tensor ||
+                      symbol->kind == Symbol::Let);
   };
   Frame frame{&definition, expr->range, locationOf(expr), {}};
   for (auto [param, operand] : llvm::zip_equal(definition.params, expr->operands)) {

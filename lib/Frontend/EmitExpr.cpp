@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Names, reads and operators, with the promotion rules: int and int stay int, a real on one side makes both
-// real, conditions mix with nothing.
+// Names, reads and operators, with the promotion rules: int and int stay int, a real on one side
+// makes both real, conditions mix with nothing.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
@@ -28,7 +28,8 @@ Location Emitter::locationOf(const Expr *expr) const {
 }
 
 Value Emitter::constant(Location loc, double value) {
-  return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(static_cast<float>(value)));
+  return arith::ConstantOp::create(builder, loc,
+                                   builder.getF32FloatAttr(static_cast<float>(value)));
 }
 
 Value Emitter::constant(Location loc, int32_t value) {
@@ -51,7 +52,9 @@ Value Emitter::require(Value value, Type type, const Expr *expr, StringRef state
       builder.setInsertionPointToEnd(arg.getOwner());
     return toReal(value, locationOf(expr));
   }
-  error(expr->range, formatv("`{0}` needs {1}, found {2}", statement, nameOf(type), nameOf(value.getType())).str());
+  error(expr->range,
+        formatv("`{0}` needs {1}, found {2}", statement, nameOf(type), nameOf(value.getType()))
+            .str());
   return {};
 }
 
@@ -163,13 +166,16 @@ Value Emitter::emitName(const Expr *expr) {
   case Symbol::Input:
   case Symbol::Tensor:
     if (symbol->isState && context->isScratch) {
-      error(expr->range, "a `let` without axes cannot read the state `" + name + "`, which changes within a step")
-          .note(symbol->range, "declared here; a tensor of the step has axes, as in `let x[e] = ...`");
+      error(expr->range, "a `let` without axes cannot read the state `" + name +
+                             "`, which changes within a step")
+          .note(symbol->range,
+                "declared here; a tensor of the step has axes, as in `let x[e] = ...`");
       return {};
     }
     return symbol->isBroken ? Value() : emitRead(expr, name, symbol->value, symbol->range);
   case Symbol::Helper:
-    error(expr->range, "`" + name + "` is a helper and needs arguments").note(symbol->range, "defined here");
+    error(expr->range, "`" + name + "` is a helper and needs arguments")
+        .note(symbol->range, "defined here");
     return {};
   }
   return {};
@@ -193,9 +199,11 @@ Value Emitter::emitCoordinate(const Expr *expr, bool &isCoordinate) {
       if (!known.empty())
         list = known.size() == 1 ? known[0].str() : list + " and " + known.back().str();
       error(expr->range, "`" + name + "` has no value in " + context->what)
-          .note(expr->range, context == &top && top.what == "`scale`" ? llvm::Twine("a scale is one number for the whole tensor")
+          .note(expr->range, context == &top && top.what == "`scale`"
+                                 ? llvm::Twine("a scale is one number for the whole tensor")
                              : known.empty() ? llvm::Twine("no index space has one here")
-                                             : "here " + llvm::Twine(list) + (known.size() == 1 ? " does" : " do"));
+                                             : "here " + llvm::Twine(list) +
+                                                   (known.size() == 1 ? " does" : " do"));
     }
     return {};
   }
@@ -207,19 +215,23 @@ Value Emitter::emitPosition(const Expr *expr) {
     // A missing statement is one mistake, however often q occurs.
     if (seen.try_emplace("align missing", expr->range).second) {
       error(expr->range, "`q` is used as a position on the key axis, but `align` is not declared")
-          .note(expr->range, "add `align bottom_right` (the last query sees the last key, as in decoding) or "
-                             "`align top_left` (the first query is at the first key)");
+          .note(expr->range,
+                "add `align bottom_right` (the last query sees the last key, as in decoding) or "
+                "`align top_left` (the first query is at the first key)");
     }
     return {};
   }
   if (*align == attn::Align::None) {
-    error(expr->range, "`q` is used as a position on the key axis, but `align none` says that it has none")
-        .note(seen["align"], "declare top_left or bottom_right, or bind positions as an input over q");
+    error(expr->range,
+          "`q` is used as a position on the key axis, but `align none` says that it has none")
+        .note(seen["align"],
+              "declare top_left or bottom_right, or bind positions as an input over q");
     return {};
   }
   Value &position = context->derived["position"];
   if (!position)
-    position = attn::PositionOp::create(builder, locationOf(expr), builder.getI32Type(), context->coordinates["q"], *align);
+    position = attn::PositionOp::create(builder, locationOf(expr), builder.getI32Type(),
+                                        context->coordinates["q"], *align);
   return position;
 }
 
@@ -251,8 +263,9 @@ Value Emitter::emitUnary(const Expr *expr) {
     return {};
   Location loc = locationOf(expr);
   if (expr->isNot != v.getType().isInteger(1)) {
-    error(expr->anchor, expr->isNot ? formatv("`not` needs a condition, found {0}", nameOf(v.getType())).str()
-                                    : std::string("`-` needs a number, found a condition"));
+    error(expr->anchor,
+          expr->isNot ? formatv("`not` needs a condition, found {0}", nameOf(v.getType())).str()
+                      : std::string("`-` needs a number, found a condition"));
     return {};
   }
   if (expr->isNot) {
@@ -271,11 +284,13 @@ Value Emitter::emitBinary(const Expr *expr) {
   Location loc = locationOf(expr);
   bool isLogic = expr->op == BinaryOp::And || expr->op == BinaryOp::Or;
   bool isEquality = expr->op == BinaryOp::Eq || expr->op == BinaryOp::Ne;
-  StringRef sign(expr->anchor.Start.getPointer(), expr->anchor.End.getPointer() - expr->anchor.Start.getPointer());
+  StringRef sign(expr->anchor.Start.getPointer(),
+                 expr->anchor.End.getPointer() - expr->anchor.Start.getPointer());
   for (auto [v, operand] : {std::pair(lhs, expr->operands[0]), std::pair(rhs, expr->operands[1])}) {
     bool isCondition = v.getType().isInteger(1);
     if (isLogic && !isCondition) {
-      error(operand->range, formatv("`{0}` joins conditions, found {1}", sign, nameOf(v.getType())).str());
+      error(operand->range,
+            formatv("`{0}` joins conditions, found {1}", sign, nameOf(v.getType())).str());
       return {};
     }
     if (!isLogic && isCondition && !(isEquality && lhs.getType() == rhs.getType())) {
@@ -315,12 +330,13 @@ Value Emitter::emitArithmetic(const Expr *expr, Value lhs, Value rhs) {
     return emitDivision(expr, lhs, rhs);
   if (expr->op == BinaryOp::Div)
     return emitReal<arith::DivFOp>(builder, loc, lhs, rhs);
-  error(expr->anchor, "`%` is defined for ints only").note(expr->range, "one of the operands is a real");
+  error(expr->anchor, "`%` is defined for ints only")
+      .note(expr->range, "one of the operands is a real");
   return {};
 }
 
-/// Floor division and its remainder, which has the sign of the divisor. A divisor of 0, which only a value
-/// known at run time can have, acts as 1, so that no back end can trap.
+/// Floor division and its remainder, which has the sign of the divisor. A divisor of 0, which only
+/// a value known at run time can have, acts as 1, so that no back end can trap.
 Value Emitter::emitDivision(const Expr *expr, Value lhs, Value rhs) {
   Location loc = locationOf(expr);
   IntegerAttr known;
@@ -330,11 +346,14 @@ Value Emitter::emitDivision(const Expr *expr, Value lhs, Value rhs) {
       return {};
     }
     if (known.getInt() == -1) // floordivsi of the smallest int by -1 is undefined
-      return expr->op == BinaryOp::Mod ? constant(loc, 0)
-                                       : builder.createOrFold<arith::SubIOp>(loc, constant(loc, 0), lhs);
-  } else if (auto size = rhs.getDefiningOp<attn::SizeOp>(); !size || !llvm::is_contained({"b", "h", "g", "d", "e"}, size.getSpace())) {
+      return expr->op == BinaryOp::Mod
+                 ? constant(loc, 0)
+                 : builder.createOrFold<arith::SubIOp>(loc, constant(loc, 0), lhs);
+  } else if (auto size = rhs.getDefiningOp<attn::SizeOp>();
+             !size || !llvm::is_contained({"b", "h", "g", "d", "e"}, size.getSpace())) {
     // Where an expression is evaluated, the sizes of batch, heads and dimensions are at least 1.
-    Value isZero = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, rhs, constant(loc, 0));
+    Value isZero =
+        arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, rhs, constant(loc, 0));
     rhs = arith::SelectOp::create(builder, loc, isZero, constant(loc, 1), rhs);
   }
   Value quotient = builder.createOrFold<arith::FloorDivSIOp>(loc, lhs, rhs);
@@ -350,9 +369,9 @@ Value Emitter::emitComparison(const Expr *expr, Value lhs, Value rhs) {
                                               arith::CmpIPredicate::sgt, arith::CmpIPredicate::sge,
                                               arith::CmpIPredicate::eq,  arith::CmpIPredicate::ne};
   // A comparison with NaN is false, and `!=` is true, as in IEEE 754.
-  static const arith::CmpFPredicate reals[] = {arith::CmpFPredicate::OLT, arith::CmpFPredicate::OLE,
-                                               arith::CmpFPredicate::OGT, arith::CmpFPredicate::OGE,
-                                               arith::CmpFPredicate::OEQ, arith::CmpFPredicate::UNE};
+  static const arith::CmpFPredicate reals[] = {
+      arith::CmpFPredicate::OLT, arith::CmpFPredicate::OLE, arith::CmpFPredicate::OGT,
+      arith::CmpFPredicate::OGE, arith::CmpFPredicate::OEQ, arith::CmpFPredicate::UNE};
   Location loc = locationOf(expr);
   if (lhs.getType().isF32())
     return builder.createOrFold<arith::CmpFOp>(loc, reals[i], lhs, rhs);
@@ -360,18 +379,20 @@ Value Emitter::emitComparison(const Expr *expr, Value lhs, Value rhs) {
 }
 
 Value Emitter::emitIf(const Expr *expr) {
-  Value condition = emitExpr(expr->operands[0]), a = emitExpr(expr->operands[1]), b = emitExpr(expr->operands[2]);
+  Value condition = emitExpr(expr->operands[0]), a = emitExpr(expr->operands[1]),
+        b = emitExpr(expr->operands[2]);
   if (!condition || !a || !b)
     return {};
   if (!condition.getType().isInteger(1)) {
-    error(expr->operands[0]->range, formatv("`if` needs a condition, found {0}", nameOf(condition.getType())).str());
+    error(expr->operands[0]->range,
+          formatv("`if` needs a condition, found {0}", nameOf(condition.getType())).str());
     return {};
   }
   Location loc = locationOf(expr);
   if (a.getType() != b.getType()) {
     if (a.getType().isInteger(1) || b.getType().isInteger(1)) {
-      error(expr->range, formatv("both cases of `if` must be of one kind, found {0} and {1}", nameOf(a.getType()),
-                                 nameOf(b.getType()))
+      error(expr->range, formatv("both cases of `if` must be of one kind, found {0} and {1}",
+                                 nameOf(a.getType()), nameOf(b.getType()))
                              .str());
       return {};
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Reads of tensors at the current indices, and reductions. A tensor's name stands for its element at the current
-// index of each of its axes; an index that is written replaces that of one axis.
+// Reads of tensors at the current indices, and reductions. A tensor's name stands for its element
+// at the current index of each of its axes; an index that is written replaces that of one axis.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/STLExtras.h"
@@ -18,7 +18,7 @@ static std::string axesOf(attn::AttnTensorType type, StringRef forSize) {
   std::string axes;
   for (unsigned i = 0; i < type.getRank(); ++i) {
     StringRef name = type.getAxisName(i);
-    axes += (i ? ", " : "") + (!name.empty()      ? name.str()
+    axes += (i ? ", " : "") + (!name.empty()     ? name.str()
                                : forSize.empty() ? std::to_string(type.getAxisSize(i))
                                                  : forSize.str());
   }
@@ -52,7 +52,8 @@ Value Emitter::indexOf(StringRef space, Location loc) {
   return index;
 }
 
-/// True if `name` is an argument of the helper that is being inlined and stands for a tensor, which is then `tensor`.
+/// True if `name` is an argument of the helper that is being inlined and stands for a tensor, which
+/// is then `tensor`.
 bool Emitter::tensorArgument(StringRef name, StringRef &tensor) {
   tensor = name;
   for (const Frame &frame : llvm::reverse(frames)) {
@@ -74,14 +75,17 @@ Value Emitter::emitIndex(const Expr *expr) {
   Symbol *symbol = lookup(name);
   if (!symbol || (symbol->kind != Symbol::Input && symbol->kind != Symbol::Tensor)) {
     if (symbol)
-      error(expr->anchor, "`" + name + "` is not a tensor and takes no index").note(symbol->range, "declared here");
+      error(expr->anchor, "`" + name + "` is not a tensor and takes no index")
+          .note(symbol->range, "declared here");
     else
       reportUnknownName(expr, /*isFunction=*/false);
     return {};
   }
   if (symbol->isState && context->isScratch) {
-    error(expr->range, "a `let` without axes cannot read the state `" + name + "`, which changes within a step")
-        .note(symbol->range, "declared here; a tensor of the step has axes, as in `let x[e] = ...`");
+    error(expr->range,
+          "a `let` without axes cannot read the state `" + name + "`, which changes within a step")
+        .note(symbol->range,
+              "declared here; a tensor of the step has axes, as in `let x[e] = ...`");
     return {};
   }
   return symbol->isBroken ? Value() : emitRead(expr, name, symbol->value, symbol->range);
@@ -107,7 +111,8 @@ Value Emitter::emitRead(const Expr *expr, StringRef name, Value tensor, SMRange 
   for (size_t i = 0; isIndexed && i < expr->operands.size(); ++i) {
     const Name &axis = expr->names[i];
     if (axis.text.empty() != !isNamed) {
-      error(expr->operands[i]->range, "indices are written for all axes in order, or each with its axis")
+      error(expr->operands[i]->range,
+            "indices are written for all axes in order, or each with its axis")
           .note(expr->range, "as in `X[b, h, i]` or `X[q = i]`");
       return {};
     }
@@ -116,7 +121,8 @@ Value Emitter::emitRead(const Expr *expr, StringRef name, Value tensor, SMRange 
       for (at = 0; at < type.getRank() && type.getAxisName(at) != axis.text; ++at)
         ;
       if (at == type.getRank() || given[at]) {
-        note(error(axis.range, formatv(at == type.getRank() ? "`{0}` has no axis `{1}`" : "`{0}` has one axis `{1}`",
+        note(error(axis.range, formatv(at == type.getRank() ? "`{0}` has no axis `{1}`"
+                                                            : "`{0}` has one axis `{1}`",
                                        name, axis.text)
                                    .str()));
         return {};
@@ -136,7 +142,8 @@ Value Emitter::emitRead(const Expr *expr, StringRef name, Value tensor, SMRange 
       if (!index)
         return {};
       if (!index.getType().isInteger(32)) {
-        error(given[i]->range, formatv("an index must be an int, found {0}", nameOf(index.getType())).str())
+        error(given[i]->range,
+              formatv("an index must be an int, found {0}", nameOf(index.getType())).str())
             .note(given[i]->range, "`i32(x)` rounds a real toward zero");
         return {};
       }
@@ -149,10 +156,14 @@ Value Emitter::emitRead(const Expr *expr, StringRef name, Value tensor, SMRange 
         error(expr->range, "`" + name + "` is a tensor and needs an index")
             .fix(expr->range, example, "for example `" + example + "`");
       else
-        error(expr->range, formatv("`{0}` is a tensor, and its axis `{1}` has no value in {2}", name, axis, context->what).str())
-            .note(expr->range, formatv("reduce over it, as in `sum({0} for {1}{2})`, or write an index, as in `{0}[{1} = 0]`",
-                                       name, axis, axis == "h" && context->coordinates.count("g") ? " in g" : "")
-                                   .str());
+        error(expr->range, formatv("`{0}` is a tensor, and its axis `{1}` has no value in {2}",
+                                   name, axis, context->what)
+                               .str())
+            .note(expr->range,
+                  formatv("reduce over it, as in `sum({0} for {1}{2})`, or write an index, as in "
+                          "`{0}[{1} = 0]`",
+                          name, axis, axis == "h" && context->coordinates.count("g") ? " in g" : "")
+                      .str());
       return {};
     }
     indices.push_back(index);
@@ -162,25 +173,35 @@ Value Emitter::emitRead(const Expr *expr, StringRef name, Value tensor, SMRange 
   return attn::ReadOp::create(builder, loc, result, tensor, indices);
 }
 
-bool attnc::frontend::isReduction(StringRef name) { return attn::symbolizeReduction(name).has_value(); }
+bool attnc::frontend::isReduction(StringRef name) {
+  return attn::symbolizeReduction(name).has_value();
+}
 
 Value Emitter::emitReduction(const Expr *expr) {
   attn::Reduction kind = *attn::symbolizeReduction(expr->text);
   if (expr->loops.empty()) {
-    error(expr->anchor, formatv("`{0}` reduces over an index space, as in `{0}(x for d)`", expr->text).str());
+    error(expr->anchor,
+          formatv("`{0}` reduces over an index space, as in `{0}(x for d)`", expr->text).str());
     return {};
   }
   if (expr->operands.size() != 1) {
-    error(expr->range, formatv("`{0}` reduces one value, found {1}", expr->text, expr->operands.size()).str());
+    error(expr->range,
+          formatv("`{0}` reduces one value, found {1}", expr->text, expr->operands.size()).str());
     return {};
   }
   // Means of rows of equal length nest; indices do not.
-  bool isRegular = !expr->condition && llvm::none_of(expr->loops, [](const Loop &loop) { return loop.block.has_value(); });
-  bool nests = kind == attn::Reduction::Mean ? isRegular : kind != attn::Reduction::Argmax && kind != attn::Reduction::Argmin;
+  bool isRegular = !expr->condition && llvm::none_of(expr->loops, [](const Loop &loop) {
+    return loop.block.has_value();
+  });
+  bool nests = kind == attn::Reduction::Mean
+                   ? isRegular
+                   : kind != attn::Reduction::Argmax && kind != attn::Reduction::Argmin;
   if (!nests && expr->loops.size() > 1) {
-    error(expr->loops[1].name.range, formatv("`{0}` takes one `for`{1}", expr->text,
-                                             kind == attn::Reduction::Mean ? " when blocks or a condition leave values out" : "")
-                                         .str());
+    error(
+        expr->loops[1].name.range,
+        formatv("`{0}` takes one `for`{1}", expr->text,
+                kind == attn::Reduction::Mean ? " when blocks or a condition leave values out" : "")
+            .str());
     return {};
   }
   return emitLoop(expr, kind, 0);
@@ -197,8 +218,12 @@ Value Emitter::emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth) 
   Value block;
   if (loop.block) {
     if (attn::blockParent(variant, loop.block->text) != loop.name.text) {
-      error(loop.block->range, formatv("`{0}` is not a space of blocks of `{1}`", loop.block->text, loop.name.text).str())
-          .note(loop.block->range, formatv("declare `blocks {0} of {1} by n`", loop.block->text, loop.name.text).str());
+      error(loop.block->range,
+            formatv("`{0}` is not a space of blocks of `{1}`", loop.block->text, loop.name.text)
+                .str())
+          .note(
+              loop.block->range,
+              formatv("declare `blocks {0} of {1} by n`", loop.block->text, loop.name.text).str());
       return {};
     }
     block = indexOf(loop.block->text, loc);
@@ -209,8 +234,9 @@ Value Emitter::emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth) 
   }
   Region region;
   Block &body = region.emplaceBlock();
-  BlockArgument index = body.addArgument(
-      builder.getI32Type(), NameLoc::get(builder.getStringAttr(loop.name.text), reporter.location(loop.name.range)));
+  BlockArgument index =
+      body.addArgument(builder.getI32Type(), NameLoc::get(builder.getStringAttr(loop.name.text),
+                                                          reporter.location(loop.name.range)));
   EmitContext outer = *context;
   context->coordinates[loop.name.text] = index;
   // What was emitted for other coordinates does not hold here.
@@ -221,11 +247,13 @@ Value Emitter::emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth) 
   {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToEnd(&body);
-    value = depth + 1 < expr->loops.size() ? emitLoop(expr, kind, depth + 1) : emitExpr(expr->operands[0]);
+    value = depth + 1 < expr->loops.size() ? emitLoop(expr, kind, depth + 1)
+                                           : emitExpr(expr->operands[0]);
     if (value && expr->condition && depth + 1 == expr->loops.size()) {
       condition = emitExpr(expr->condition);
       if (condition && !condition.getType().isInteger(1)) {
-        error(expr->condition->range, formatv("`if` needs a condition, found {0}", nameOf(condition.getType())).str());
+        error(expr->condition->range,
+              formatv("`if` needs a condition, found {0}", nameOf(condition.getType())).str());
         condition = {};
       }
       if (!condition)
@@ -233,7 +261,8 @@ Value Emitter::emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth) 
     }
     bool isLogic = kind == attn::Reduction::Any || kind == attn::Reduction::All;
     if (value && isLogic != value.getType().isInteger(1)) {
-      error(expr->operands[0]->range, formatv(isLogic ? "`{0}` joins conditions, found {1}" : "`{0}` needs numbers, found {1}",
+      error(expr->operands[0]->range, formatv(isLogic ? "`{0}` joins conditions, found {1}"
+                                                      : "`{0}` needs numbers, found {1}",
                                               expr->text, nameOf(value.getType()))
                                           .str());
       value = {};
@@ -253,9 +282,10 @@ Value Emitter::emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth) 
   if (!value)
     return {};
   bool isArg = kind == attn::Reduction::Argmax || kind == attn::Reduction::Argmin;
-  auto op = attn::ReduceOp::create(builder, loc, isArg ? Type(builder.getI32Type()) : value.getType(), kind,
-                                   builder.getStringAttr(loop.name.text),
-                                   loop.block ? builder.getStringAttr(loop.block->text) : StringAttr(), block);
+  auto op = attn::ReduceOp::create(
+      builder, loc, isArg ? Type(builder.getI32Type()) : value.getType(), kind,
+      builder.getStringAttr(loop.name.text),
+      loop.block ? builder.getStringAttr(loop.block->text) : StringAttr(), block);
   op.getBody().takeBody(region);
   return op.getResult();
 }
@@ -263,9 +293,12 @@ Value Emitter::emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth) 
 /// `first(p)` and `last(p)`: the indices of the first and last member of the current block.
 Value Emitter::emitBlockBound(const Expr *expr) {
   const Expr *space = expr->operands.size() == 1 ? expr->operands.front() : nullptr;
-  attn::SpaceOp declared = space && space->kind == ExprKind::Name ? attn::findSpace(variant, space->text) : attn::SpaceOp();
+  attn::SpaceOp declared = space && space->kind == ExprKind::Name
+                               ? attn::findSpace(variant, space->text)
+                               : attn::SpaceOp();
   if (!declared || !declared.getParent()) {
-    error(expr->range, formatv("`{0}` takes a declared space of blocks, as in `{0}(p)`", expr->text).str());
+    error(expr->range,
+          formatv("`{0}` takes a declared space of blocks, as in `{0}(p)`", expr->text).str());
     return {};
   }
   Location loc = locationOf(expr);
@@ -287,9 +320,10 @@ Value Emitter::emitBlockBound(const Expr *expr) {
 /// `uniform(seed, counters...)`
 Value Emitter::emitUniform(const Expr *expr) {
   if (expr->operands.empty() || expr->operands.size() > 5) {
-    error(expr->range, formatv("`uniform` takes a seed and at most four counters, found {0} argument{1}",
-                               expr->operands.size(), expr->operands.size() == 1 ? "" : "s")
-                           .str());
+    error(expr->range,
+          formatv("`uniform` takes a seed and at most four counters, found {0} argument{1}",
+                  expr->operands.size(), expr->operands.size() == 1 ? "" : "s")
+              .str());
     return {};
   }
   SmallVector<Value> args;
@@ -300,10 +334,12 @@ Value Emitter::emitUniform(const Expr *expr) {
     if (!arg)
       return {};
     if (!arg.getType().isInteger(32)) {
-      error(operand->range, formatv("`uniform` takes ints, found {0}", nameOf(arg.getType())).str());
+      error(operand->range,
+            formatv("`uniform` takes ints, found {0}", nameOf(arg.getType())).str());
       return {};
     }
     args.push_back(arg);
   }
-  return attn::UniformOp::create(builder, locationOf(expr), builder.getF32Type(), args[0], ArrayRef(args).drop_front());
+  return attn::UniformOp::create(builder, locationOf(expr), builder.getF32Type(), args[0],
+                                 ArrayRef(args).drop_front());
 }

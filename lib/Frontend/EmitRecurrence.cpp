@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Recurrences. Statements that do not depend on the state are stages before the recurrence; the others make up its
-// step, in the order in which they are written. A state's name stands for its current value.
+// Recurrences. Statements that do not depend on the state are stages before the recurrence; the
+// others make up its step, in the order in which they are written. A state's name stands for its
+// current value.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -14,8 +15,8 @@ using namespace mlir;
 using llvm::formatv;
 using llvm::StringRef;
 
-void Emitter::emitRecurrence(const Statement &header, const Name &name, const std::vector<Statement> &body,
-                             bool isTopLevel) {
+void Emitter::emitRecurrence(const Statement &header, const Name &name,
+                             const std::vector<Statement> &body, bool isTopLevel) {
   if (inRecurrence) {
     error(name.range, "a recurrence cannot stand in another one");
     return;
@@ -33,31 +34,39 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
   if (!header.hasNames)
     batch = {"b", "h"};
 
-  // Spaces of the header may be declared in the body, so stages come first. Stages behind the last statement of the step
-  // see what it puts out, and follow the recurrence.
+  // Spaces of the header may be declared in the body, so stages come first. Stages behind the last
+  // statement of the step see what it puts out, and follow the recurrence.
   SmallVector<const Statement *> steps, behind;
   auto isBatch = [&](StringRef space) {
-    return llvm::is_contained(batch, space) || llvm::any_of(header.names, [&](const Name &name) { return name.text == space; });
+    return llvm::is_contained(batch, space) ||
+           llvm::any_of(header.names, [&](const Name &name) { return name.text == space; });
   };
   llvm::StringSet<> ofStep; // states, and tensors of the step
-  auto speaksOfStep = [&](const Expr *expr) { return anyName(expr, [&](StringRef name) { return ofStep.contains(name); }); };
+  auto speaksOfStep = [&](const Expr *expr) {
+    return anyName(expr, [&](StringRef name) { return ofStep.contains(name); });
+  };
   for (const Statement &s : body)
     if (s.kind == StatementKind::State)
       ofStep.insert(s.word.text), namesOfStep[s.word.text] = s.word.range;
     else if (s.kind == StatementKind::Let && !s.definition.axes && speaksOfStep(s.definition.body))
       ofStep.insert(s.definition.name.text);
     else if (s.kind == StatementKind::Let && s.definition.axes &&
-             llvm::none_of(*s.definition.axes, [&](const Name &axis) { return axis.text == time || isBatch(axis.text); }))
-      ofStep.insert(s.definition.name.text), namesOfStep[s.definition.name.text] = s.definition.name.range;
+             llvm::none_of(*s.definition.axes, [&](const Name &axis) {
+               return axis.text == time || isBatch(axis.text);
+             }))
+      ofStep.insert(s.definition.name.text),
+          namesOfStep[s.definition.name.text] = s.definition.name.range;
   auto isStage = [&](const Statement &s) {
     switch (s.kind) {
     case StatementKind::Let:
-      if (!s.definition.axes) // a formula: visible to all that follows, unless it speaks of the step
+      if (!s.definition
+               .axes) // a formula: visible to all that follows, unless it speaks of the step
         return isTopLevel && !speaksOfStep(s.definition.body);
       [[fallthrough]];
     case StatementKind::Output:
       // What has an axis of time or of the batch is no part of a step.
-      return isTopLevel && s.definition.axes && llvm::any_of(*s.definition.axes, [&](const Name &axis) {
+      return isTopLevel && s.definition.axes &&
+             llvm::any_of(*s.definition.axes, [&](const Name &axis) {
                return axis.text == time || isBatch(axis.text);
              });
     case StatementKind::State:
@@ -69,7 +78,9 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
       return isTopLevel;
     }
   };
-  auto isOutput = [](const Statement &s) { return s.kind == StatementKind::Output && !s.definition.body; };
+  auto isOutput = [](const Statement &s) {
+    return s.kind == StatementKind::Output && !s.definition.body;
+  };
   size_t end = body.size();
   while (end && (isStage(body[end - 1]) || isOutput(body[end - 1])))
     --end;
@@ -108,16 +119,19 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
       return;
     for (StringRef axis : axes)
       if (axis == time || llvm::is_contained(batch, axis)) {
-        error(statement->word.range, formatv("the state `{0}` exists for each `{1}` already", statement->word.text, axis).str());
+        error(statement->word.range,
+              formatv("the state `{0}` exists for each `{1}` already", statement->word.text, axis)
+                  .str());
         return;
       }
     if (statement->expr)
       initAxes = batch;
     initAxes.append(axes);
-    Value init = statement->expr ? emitTensor(statement->expr, initAxes, builder.getF32Type(), "state")
-                                 : emitCompute(initAxes, "a state", statement->keyword, [&] {
-                                     return constant(reporter.location(statement->keyword), 0.0);
-                                   });
+    Value init = statement->expr
+                     ? emitTensor(statement->expr, initAxes, builder.getF32Type(), "state")
+                     : emitCompute(initAxes, "a state", statement->keyword, [&] {
+                         return constant(reporter.location(statement->keyword), 0.0);
+                       });
     if (!init)
       return;
     inits.push_back(init);
@@ -126,12 +140,14 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
 
   Region region;
   Block &step = region.emplaceBlock();
-  // If the recurrence is left without an op, its values go with the region: names must not lead to them.
+  // If the recurrence is left without an op, its values go with the region: names must not lead to
+  // them.
   bool isComplete = false;
   auto forget = llvm::scope_exit([&] {
     groupStarts.clear();
     for (auto &entry : scope)
-      if (Value value = entry.second.value; !isComplete && value && value.getParentBlock() == &step) {
+      if (Value value = entry.second.value;
+          !isComplete && value && value.getParentBlock() == &step) {
         entry.second.value = Value();
         entry.second.isBroken = true;
       }
@@ -156,8 +172,9 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
     for (const Statement *state : states) {
       if (isStart && !every)
         continue;
-      Value arg = step.addArgument(stateType(state), NameLoc::get(builder.getStringAttr(state->word.text),
-                                                                  reporter.location(state->word.range)));
+      Value arg =
+          step.addArgument(stateType(state), NameLoc::get(builder.getStringAttr(state->word.text),
+                                                          reporter.location(state->word.range)));
       groupStarts[state->word.text] = arg;
       if (isStart)
         continue;
@@ -185,15 +202,18 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
     for (StringRef space : ArrayRef(spaces).drop_back(isState))
       axes.push_back(builder.getStringAttr(space));
     axes.append(type.getAxes().begin(), type.getAxes().end());
-    return attn::AttnTensorType::get(builder.getContext(), axes, isState ? Type(builder.getF32Type()) : Type(builder.getNoneType()));
+    return attn::AttnTensorType::get(builder.getContext(), axes,
+                                     isState ? Type(builder.getF32Type())
+                                             : Type(builder.getNoneType()));
   };
   for (auto &[result, value] : stepOuts) {
     yielded.push_back(value);
     results.push_back(resultType(value, false));
     // Only `out` has the dtype of the operands.
     if (result != "out")
-      results.back() = attn::AttnTensorType::get(builder.getContext(), cast<attn::AttnTensorType>(results.back()).getAxes(),
-                                                 cast<attn::AttnTensorType>(value.getType()).getElementType());
+      results.back() = attn::AttnTensorType::get(
+          builder.getContext(), cast<attn::AttnTensorType>(results.back()).getAxes(),
+          cast<attn::AttnTensorType>(value.getType()).getElementType());
   }
   for (const std::string &state : stateNames) {
     yielded.push_back(scope[state].value);
@@ -206,14 +226,15 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name, const st
   SmallVector<Attribute> batchNames;
   for (StringRef space : batch)
     batchNames.push_back(builder.getStringAttr(space));
-  auto op = attn::RecurOp::create(builder, loc, results, builder.getStringAttr(time), builder.getArrayAttr(batchNames),
-                                  inits, every);
+  auto op = attn::RecurOp::create(builder, loc, results, builder.getStringAttr(time),
+                                  builder.getArrayAttr(batchNames), inits, every);
   op.getBody().takeBody(region);
   isComplete = true;
 
   // Behind the recurrence a state's name stands for its last value.
   auto bind = [&](StringRef result, Value value) {
-    scope[isTopLevel ? result.str() : (name.text + "." + result).str()] = Symbol{Symbol::Tensor, name.range, value};
+    scope[isTopLevel ? result.str() : (name.text + "." + result).str()] =
+        Symbol{Symbol::Tensor, name.range, value};
   };
   for (auto [i, state] : llvm::enumerate(stateNames)) {
     scope.erase(state);
@@ -252,7 +273,8 @@ void Emitter::emitStep(const Statement &statement) {
   case StatementKind::Assign: {
     Symbol *symbol = lookup(statement.word.text);
     if (!symbol || !symbol->isState) {
-      auto e = error(statement.word.range, "`" + statement.word.text + "` is not a state of this recurrence");
+      auto e = error(statement.word.range,
+                     "`" + statement.word.text + "` is not a state of this recurrence");
       SmallVector<StringRef> names(stateNames.begin(), stateNames.end());
       if (symbol && symbol->range.isValid())
         e.note(symbol->range, "declared here");
@@ -288,7 +310,8 @@ void Emitter::emitStep(const Statement &statement) {
 /// `start(S)`: the state as it was when the group of steps began.
 Value Emitter::emitGroupStart(const Expr *expr) {
   const Expr *state = expr->operands.size() == 1 ? expr->operands.front() : nullptr;
-  auto it = inRecurrence && state && state->kind == ExprKind::Name ? groupStarts.find(state->text) : groupStarts.end();
+  auto it = inRecurrence && state && state->kind == ExprKind::Name ? groupStarts.find(state->text)
+                                                                   : groupStarts.end();
   if (!inRecurrence || it == groupStarts.end()) {
     error(expr->range, "`start` takes a state of a recurrence, as in `start(W)`");
     return {};
@@ -304,14 +327,15 @@ Value Emitter::emitGroupStart(const Expr *expr) {
 Value Emitter::emitGradient(const Expr *expr) {
   const Expr *loss = expr->operands.size() == 2 ? expr->operands[0] : nullptr;
   const Expr *of = expr->operands.size() == 2 ? expr->operands[1] : nullptr;
-  bool isStart = of && of->kind == ExprKind::Call && of->text == "start" && of->operands.size() == 1 &&
-                 of->operands[0]->kind == ExprKind::Name;
+  bool isStart = of && of->kind == ExprKind::Call && of->text == "start" &&
+                 of->operands.size() == 1 && of->operands[0]->kind == ExprKind::Name;
   auto it = isStart && inRecurrence ? groupStarts.find(of->operands[0]->text) : groupStarts.end();
   Symbol *symbol = loss && loss->kind == ExprKind::Name ? lookup(loss->text) : nullptr;
   auto type = symbol && symbol->kind == Symbol::Tensor && symbol->value
                   ? cast<attn::AttnTensorType>(symbol->value.getType())
                   : attn::AttnTensorType();
-  if (!inRecurrence || it == groupStarts.end() || !type || type.getRank() || !type.getElementType().isF32()) {
+  if (!inRecurrence || it == groupStarts.end() || !type || type.getRank() ||
+      !type.getElementType().isF32()) {
     if (symbol && symbol->isBroken)
       return {};
     error(expr->range, "`grad` takes a number and a state, as in `grad(L, start(W))`")
@@ -326,7 +350,8 @@ Value Emitter::emitGradient(const Expr *expr) {
   {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToEnd(stages);
-    gradient = attn::GradOp::create(builder, locationOf(expr), it->second.getType(), symbol->value, it->second);
+    gradient = attn::GradOp::create(builder, locationOf(expr), it->second.getType(), symbol->value,
+                                    it->second);
   }
   Expr name = *expr;
   name.kind = ExprKind::Name;

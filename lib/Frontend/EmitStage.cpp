@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Stages: tensors by a formula, functions of rows, quantization, and the index spaces that they run over.
+// Stages: tensors by a formula, functions of rows, quantization, and the index spaces that they run
+// over.
 #include "Emitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/StringExtras.h"
@@ -15,7 +16,8 @@ using llvm::SMRange;
 using llvm::StringRef;
 
 bool attnc::frontend::isRowFunction(StringRef name) {
-  return llvm::is_contained<StringRef>({"softmax", "cumsum", "rank", "order", "top", "cover"}, name);
+  return llvm::is_contained<StringRef>({"softmax", "cumsum", "rank", "order", "top", "cover"},
+                                       name);
 }
 
 void Emitter::emitSpace(const Statement &statement) {
@@ -37,23 +39,25 @@ void Emitter::emitSpace(const Statement &statement) {
   top.derived.clear();
   Value extent;
   if (statement.expr)
-    extent = require(emitIn(top, statement.expr), builder.getI32Type(), statement.expr, isBlocks ? "blocks" : "slots");
-  Value stride = statement.stride
-                     ? require(emitIn(top, statement.stride), builder.getI32Type(), statement.stride, "stride")
-                     : Value();
+    extent = require(emitIn(top, statement.expr), builder.getI32Type(), statement.expr,
+                     isBlocks ? "blocks" : "slots");
+  Value stride = statement.stride ? require(emitIn(top, statement.stride), builder.getI32Type(),
+                                            statement.stride, "stride")
+                                  : Value();
   if ((statement.expr && !extent) || (statement.stride && !stride))
     return;
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(body);
   attn::SpaceOp::create(builder, reporter.location(name.range), builder.getStringAttr(name.text),
-                        isBlocks ? builder.getStringAttr(statement.other.text) : StringAttr(), extent, stride,
-                        statement.isFull);
+                        isBlocks ? builder.getStringAttr(statement.other.text) : StringAttr(),
+                        extent, stride, statement.isFull);
 }
 
 bool Emitter::checkAxes(const std::vector<Name> &axes, SmallVector<StringRef> &names) {
   for (const Name &axis : axes) {
     if (!isSpace(axis.text)) {
-      error(axis.range, "`" + axis.text + "` is not an index space").note(axis.range, "index spaces are " + spaceNames());
+      error(axis.range, "`" + axis.text + "` is not an index space")
+          .note(axis.range, "index spaces are " + spaceNames());
       return false;
     }
     if (llvm::is_contained(names, axis.text)) {
@@ -65,8 +69,8 @@ bool Emitter::checkAxes(const std::vector<Name> &axes, SmallVector<StringRef> &n
   return true;
 }
 
-Value Emitter::emitCompute(ArrayRef<StringRef> axes, StringRef what, SMRange range, llvm::function_ref<Value()> body,
-                           Type stored) {
+Value Emitter::emitCompute(ArrayRef<StringRef> axes, StringRef what, SMRange range,
+                           llvm::function_ref<Value()> body, Type stored) {
   Location loc = reporter.location(range);
   Region region;
   EmitContext into;
@@ -84,12 +88,14 @@ Value Emitter::emitCompute(ArrayRef<StringRef> axes, StringRef what, SMRange ran
     return {};
   attn::YieldOp::create(builder, loc, value);
   builder.setInsertionPointToEnd(stages);
-  auto op = attn::ComputeOp::create(builder, loc, tensorType(axes, stored ? stored : value.getType()));
+  auto op =
+      attn::ComputeOp::create(builder, loc, tensorType(axes, stored ? stored : value.getType()));
   op.getBody().takeBody(region);
   return op.getResult();
 }
 
-Value Emitter::emitTensor(const Expr *expr, ArrayRef<StringRef> axes, Type element, StringRef statement, Type stored) {
+Value Emitter::emitTensor(const Expr *expr, ArrayRef<StringRef> axes, Type element,
+                          StringRef statement, Type stored) {
   return emitCompute(
       axes, ("`" + statement + "`").str(), expr->range,
       [&] {
@@ -103,7 +109,8 @@ void Emitter::emitLet(const Statement &statement) {
   const Definition &definition = statement.definition;
   Symbol symbol{Symbol::Let, {}, {}, &definition};
   if (!definition.axes) {
-    // A formula is checked here and emitted again where it is used, since each region has its own coordinates.
+    // A formula is checked here and emitted again where it is used, since each region has its own
+    // coordinates.
     EmitContext scratch;
     Region region;
     SmallVector<StringRef> spaces{"b", "h", "q", "kv"};
@@ -123,7 +130,8 @@ void Emitter::emitLet(const Statement &statement) {
   if (checkAxes(*definition.axes, axes)) {
     const Expr *body = definition.body;
     Symbol *helper = lookup(body->text);
-    if (body->kind == ExprKind::Call && isRowFunction(body->text) && !(helper && helper->kind == Symbol::Helper))
+    if (body->kind == ExprKind::Call && isRowFunction(body->text) &&
+        !(helper && helper->kind == Symbol::Helper))
       symbol.value = emitRowTensor(body, axes);
     else
       symbol.value = emitTensor(body, axes, {}, "let");
@@ -137,7 +145,8 @@ void Emitter::emitTransform(const Statement &statement) {
   const Definition &definition = statement.definition;
   if (definition.axes) {
     error(definition.name.range, "`transform` keeps the axes of its tensor")
-        .note(definition.name.range, "a tensor over other axes is declared by `let name[axes] = ...`");
+        .note(definition.name.range,
+              "a tensor over other axes is declared by `let name[axes] = ...`");
     return;
   }
   Value tensor = tensorNamed(definition.name);
@@ -151,9 +160,12 @@ void Emitter::emitTransform(const Statement &statement) {
     error(definition.name.range, "`transform` needs a tensor whose axes all have names");
     return;
   }
-  Type element = isa<IntegerType>(type.getElementType()) ? type.getElementType() : Type(builder.getF32Type());
+  Type element =
+      isa<IntegerType>(type.getElementType()) ? type.getElementType() : Type(builder.getF32Type());
   // An output keeps the dtype of the operands.
-  Type stored = definition.name.text == "out" && type.hasOperandElementType() ? Type(builder.getNoneType()) : Type();
+  Type stored = definition.name.text == "out" && type.hasOperandElementType()
+                    ? Type(builder.getNoneType())
+                    : Type();
   Value result = emitTensor(definition.body, axes, element, "transform", stored);
   Symbol &symbol = scope[definition.name.text];
   symbol.kind = Symbol::Tensor;
@@ -163,7 +175,8 @@ void Emitter::emitTransform(const Statement &statement) {
 }
 
 /// A region over the axes of `type` that yields `keys`: elements with equal keys belong together.
-bool Emitter::emitKeys(Region &region, attn::AttnTensorType type, ArrayRef<Expr *> keys, SMRange range) {
+bool Emitter::emitKeys(Region &region, attn::AttnTensorType type, ArrayRef<Expr *> keys,
+                       SMRange range) {
   SmallVector<StringRef> axes;
   for (unsigned i = 0; i < type.getRank(); ++i)
     axes.push_back(type.getAxisName(i));
@@ -212,7 +225,8 @@ void Emitter::emitQuantize(const Statement &statement) {
   auto format = attn::symbolizeFormat(statement.other.text);
   if (!format) {
     auto e = error(statement.other.range, "`" + statement.other.text + "` is not a format");
-    e.note(statement.other.range, "formats are int8, int4, f8E4M3, f8E5M2, f4E2M1, f16, bf16 and f32");
+    e.note(statement.other.range,
+           "formats are int8, int4, f8E4M3, f8E5M2, f4E2M1, f16, bf16 and f32");
   }
   if (!tensor || !format)
     return;
@@ -232,7 +246,8 @@ void Emitter::emitQuantize(const Statement &statement) {
     StringRef word = option.word.text;
     auto [earlier, isNew] = given.try_emplace(word, option.word.range);
     if (!isNew) {
-      error(option.word.range, "`" + word + "` is written twice").note(earlier->second, "first written here");
+      error(option.word.range, "`" + word + "` is written twice")
+          .note(earlier->second, "first written here");
       return;
     }
     if (option.list) {
@@ -243,13 +258,15 @@ void Emitter::emitQuantize(const Statement &statement) {
     } else if (word == "round" || word == "scale") {
       auto asRounding = attn::symbolizeRounding(option.argument->text);
       auto asFormat = attn::symbolizeFormat(option.argument->text);
-      bool isFloat = asFormat && *asFormat >= attn::Format::F8E4M3 && *asFormat != attn::Format::F4E2M1;
+      bool isFloat =
+          asFormat && *asFormat >= attn::Format::F8E4M3 && *asFormat != attn::Format::F4E2M1;
       if (word == "round" ? !asRounding : !isFloat) {
-        error(option.argument->range, formatv("expected {0}, found `{1}`",
-                                              word == "round" ? "half_even or half_away"
-                                                              : "a format of scales (f32, f16, bf16, f8E4M3 or f8E5M2)",
-                                              option.argument->text)
-                                          .str());
+        error(option.argument->range,
+              formatv("expected {0}, found `{1}`",
+                      word == "round" ? "half_even or half_away"
+                                      : "a format of scales (f32, f16, bf16, f8E4M3 or f8E5M2)",
+                      option.argument->text)
+                  .str());
         return;
       }
       rounding = asRounding.value_or(rounding);
@@ -257,8 +274,9 @@ void Emitter::emitQuantize(const Statement &statement) {
     } else {
       std::optional<double> number = literal(option.value);
       if (!number || word == "group") {
-        error(option.value->range, word == "group" ? "`group` is for the weights `P`; say what shares a scale by `per`"
-                                                   : "`" + word.str() + "` needs a number that is written out");
+        error(option.value->range,
+              word == "group" ? "`group` is for the weights `P`; say what shares a scale by `per`"
+                              : "`" + word.str() + "` needs a number that is written out");
         return;
       }
       double most = attn::largestNumber(*format);
@@ -268,10 +286,15 @@ void Emitter::emitQuantize(const Statement &statement) {
         largest = builder.getF64FloatAttr(*number);
       if (word == "static")
         fixed = builder.getF64FloatAttr(*number);
-      bool isWrong = word == "largest" ? *number <= 0 || *number > most : word == "static" ? *number <= 0 : *number < 0;
+      bool isWrong = word == "largest"  ? *number <= 0 || *number > most
+                     : word == "static" ? *number <= 0
+                                        : *number < 0;
       if (isWrong) {
         error(option.value->range,
-              word == "largest" ? formatv("the largest number is above 0 and at most {0}, which is that of {1}", shortest(most), statement.other.text).str()
+              word == "largest"
+                  ? formatv("the largest number is above 0 and at most {0}, which is that of {1}",
+                            shortest(most), statement.other.text)
+                        .str()
               : word == "static" ? std::string("a scale is above 0")
                                  : std::string("`epsilon` is at least 0"));
         return;
@@ -279,21 +302,28 @@ void Emitter::emitQuantize(const Statement &statement) {
     }
   }
   if (fixed && (largest || !group.empty())) {
-    error(given["static"], formatv("`static` gives the scale, so `{0}` has nothing to say", largest ? "largest" : "per").str());
+    error(given["static"], formatv("`static` gives the scale, so `{0}` has nothing to say",
+                                   largest ? "largest" : "per")
+                               .str());
     return;
   }
   bool hasScale = *format < attn::Format::F16 && !fixed;
   if (hasScale == group.empty()) {
-    error(statement.other.range, hasScale ? "say what shares a scale, as in `per [b, g, kv]`"
-                                          : "`" + statement.other.text.str() + "` has no scale, so nothing shares one");
+    error(statement.other.range,
+          hasScale ? "say what shares a scale, as in `per [b, g, kv]`"
+                   : "`" + statement.other.text.str() + "` has no scale, so nothing shares one");
     return;
   }
-  if (*format >= attn::Format::F16 && (largest || epsilon != 0 || isAsymmetric || given.count("scale"))) {
-    error(statement.other.range, "`" + statement.other.text.str() + "` has no scale, so only `round` and `smooth` say something about it");
+  if (*format >= attn::Format::F16 &&
+      (largest || epsilon != 0 || isAsymmetric || given.count("scale"))) {
+    error(statement.other.range,
+          "`" + statement.other.text.str() +
+              "` has no scale, so only `round` and `smooth` say something about it");
     return;
   }
   if (isAsymmetric && fixed) {
-    error(given["static"], "`asymmetric` takes its scale from the group, `static` gives it: write one of them");
+    error(given["static"],
+          "`asymmetric` takes its scale from the group, `static` gives it: write one of them");
     return;
   }
   if (isAsymmetric && *format != attn::Format::Int8 && *format != attn::Format::Int4) {
@@ -302,11 +332,13 @@ void Emitter::emitQuantize(const Statement &statement) {
   }
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(stages);
-  auto result = attn::AttnTensorType::get(builder.getContext(), type.getAxes(), builder.getF32Type());
+  auto result =
+      attn::AttnTensorType::get(builder.getContext(), type.getAxes(), builder.getF32Type());
   auto op = attn::QuantizeOp::create(builder, reporter.location(statement.keyword), result, tensor,
                                      attn::FormatAttr::get(builder.getContext(), *format),
                                      attn::RoundingAttr::get(builder.getContext(), rounding),
-                                     attn::FormatAttr::get(builder.getContext(), scaleFormat), builder.getF64FloatAttr(epsilon), largest, fixed,
+                                     attn::FormatAttr::get(builder.getContext(), scaleFormat),
+                                     builder.getF64FloatAttr(epsilon), largest, fixed,
                                      isAsymmetric ? builder.getUnitAttr() : UnitAttr());
   op.getGroup().takeBody(group);
   op.getSmooth().takeBody(smooth);
@@ -319,7 +351,9 @@ void Emitter::emitQuantize(const Statement &statement) {
 Value Emitter::emitRowFunction(const Expr *expr) {
   if (!context->stageAxes || context->version || !frames.empty()) {
     error(expr->anchor, formatv("`{0}` works on whole rows and cannot stand in {1}", expr->text,
-                                context->version ? "a reduction" : !frames.empty() ? "a helper" : context->what)
+                                context->version  ? "a reduction"
+                                : !frames.empty() ? "a helper"
+                                                  : context->what)
                             .str())
         .note(expr->anchor, "give it a name first: `let name[axes] = " + expr->text + "(...)`");
     return {};
@@ -340,14 +374,16 @@ Value Emitter::emitRowTensor(const Expr *expr, ArrayRef<StringRef> axes) {
   bool isSelection = name == "top" || name == "cover";
   size_t most = name == "cover" ? 5 : isSelection ? 2 : 1, least = name == "cover" ? 3 : most;
   if (expr->over.empty()) {
-    error(expr->anchor, formatv("`{0}` works on rows: say over which axis, as in `{0}(x over kv{1})`", name,
-                                isSelection ? ", n" : "")
-                            .str());
+    error(expr->anchor,
+          formatv("`{0}` works on rows: say over which axis, as in `{0}(x over kv{1})`", name,
+                  isSelection ? ", n" : "")
+              .str());
     return {};
   }
   if (expr->operands.size() < least || expr->operands.size() > most) {
     error(expr->range, formatv("`{0}` takes {1}{2} argument{3}, found {4}", name, least,
-                               most > least ? formatv(" to {0}", most).str() : "", most == 1 ? "" : "s", expr->operands.size())
+                               most > least ? formatv(" to {0}", most).str() : "",
+                               most == 1 ? "" : "s", expr->operands.size())
                            .str());
     return {};
   }
@@ -366,7 +402,8 @@ Value Emitter::emitRowTensor(const Expr *expr, ArrayRef<StringRef> axes) {
   Value tensor;
   if (operand->kind == ExprKind::Name && !expr->condition && frames.empty()) {
     Symbol *symbol = lookup(operand->text);
-    if (symbol && symbol->value && symbol->value.getType() == tensorType(axes, builder.getF32Type()))
+    if (symbol && symbol->value &&
+        symbol->value.getType() == tensorType(axes, builder.getF32Type()))
       tensor = symbol->value;
   }
   if (!tensor)
@@ -383,7 +420,8 @@ Value Emitter::emitRowTensor(const Expr *expr, ArrayRef<StringRef> axes) {
       if (!v || !expr->condition)
         return v;
       Value condition = emitExpr(expr->condition);
-      condition = condition ? require(condition, builder.getI1Type(), expr->condition, "if") : condition;
+      condition =
+          condition ? require(condition, builder.getI1Type(), expr->condition, "if") : condition;
       if (!condition)
         return {};
       Location loc = locationOf(expr);
@@ -420,12 +458,15 @@ Value Emitter::emitSelection(const Expr *expr, Value ranks, ArrayRef<StringRef> 
   auto rule = attn::Selection::Top;
   if (expr->text == "cover") {
     const Expr *word = expr->operands[2];
-    bool isWord = word->kind == ExprKind::Name && (word->text == "inclusive" || word->text == "exclusive");
+    bool isWord =
+        word->kind == ExprKind::Name && (word->text == "inclusive" || word->text == "exclusive");
     if (!isWord) {
-      error(word->range, "expected `inclusive` (the entry that crosses the threshold is kept) or `exclusive`");
+      error(word->range,
+            "expected `inclusive` (the entry that crosses the threshold is kept) or `exclusive`");
       return {};
     }
-    rule = word->text == "inclusive" ? attn::Selection::CoverInclusive : attn::Selection::CoverExclusive;
+    rule = word->text == "inclusive" ? attn::Selection::CoverInclusive
+                                     : attn::Selection::CoverExclusive;
   }
   bool isTop = rule == attn::Selection::Top;
   SmallVector<Value> amounts;
@@ -441,6 +482,7 @@ Value Emitter::emitSelection(const Expr *expr, Value ranks, ArrayRef<StringRef> 
   amounts.resize(3);
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(stages);
-  return attn::SelectOp::create(builder, locationOf(expr), tensorType(axes, builder.getI1Type()), rule, ranks, amounts[0],
-                                amounts[1], amounts[2], builder.getStrArrayAttr(spaces));
+  return attn::SelectOp::create(builder, locationOf(expr), tensorType(axes, builder.getI1Type()),
+                                rule, ranks, amounts[0], amounts[1], amounts[2],
+                                builder.getStrArrayAttr(spaces));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Declarations and statements: symbols, the regions of the attend op, and what may be said how often.
+// Declarations and statements: symbols, the regions of the attend op, and what may be said how
+// often.
 #include "Emitter.h"
 #include "Parser.h"
 #include "attnc/Frontend/Frontend.h"
@@ -42,8 +43,8 @@ Emitter::Emitter(Reporter &reporter, const SpecFile &file, ModuleOp module)
 }
 
 bool attnc::frontend::isPredefined(StringRef name) {
-  return name == "s" || name == "Q" || name == "K" || name == "V" || name == "inf" || name == "size" || name == "i32" ||
-         name == "f32" || attn::isIndexSpace(name);
+  return name == "s" || name == "Q" || name == "K" || name == "V" || name == "inf" ||
+         name == "size" || name == "i32" || name == "f32" || attn::isIndexSpace(name);
 }
 
 bool Emitter::declare(const Name &name, Symbol symbol) {
@@ -54,7 +55,8 @@ bool Emitter::declare(const Name &name, Symbol symbol) {
   }
   auto [it, isNew] = scope.try_emplace(name.text, symbol);
   if (!isNew)
-    error(name.range, "`" + name.text + "` is declared twice").note(it->second.range, "first declared here");
+    error(name.range, "`" + name.text + "` is declared twice")
+        .note(it->second.range, "first declared here");
   return isNew;
 }
 
@@ -67,11 +69,13 @@ void Emitter::emitHelper(const Definition &definition, llvm::StringMap<Symbol> &
   llvm::StringMap<SMRange> params;
   for (const Name &param : definition.params)
     if (!params.try_emplace(param.text, param.range).second)
-      error(param.range, "`" + param.text + "` is declared twice").note(params[param.text], "first declared here");
+      error(param.range, "`" + param.text + "` is declared twice")
+          .note(params[param.text], "first declared here");
   Symbol symbol{Symbol::Helper, name.range, {}, &definition};
   auto [it, isNew] = into.try_emplace(name.text, symbol);
   if (!isNew)
-    error(name.range, "`" + name.text + "` is declared twice").note(it->second.range, "first declared here");
+    error(name.range, "`" + name.text + "` is declared twice")
+        .note(it->second.range, "first declared here");
 }
 
 attn::AttnTensorType Emitter::tensorType(ArrayRef<StringRef> axes, Type element) {
@@ -91,8 +95,8 @@ std::string Emitter::spaceNames() const {
   return text + " and " + names.back();
 }
 
-/// Q, K or V, with the axes that they have in the family: declared when first used, so that a variant that does without
-/// one does not ask for it.
+/// Q, K or V, with the axes that they have in the family: declared when first used, so that a
+/// variant that does without one does not ask for it.
 Value Emitter::operandNamed(StringRef name) {
   if (auto it = scope.find(name); it != scope.end())
     return it->second.value;
@@ -101,7 +105,8 @@ Value Emitter::operandNamed(StringRef name) {
   auto type = tensorType({"b", heads, rows, name == "V" ? "e" : "d"}, builder.getNoneType());
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(&variant.getBody().front());
-  auto input = attn::InputOp::create(builder, variant.getLoc(), type, builder.getStringAttr(name), nullptr);
+  auto input =
+      attn::InputOp::create(builder, variant.getLoc(), type, builder.getStringAttr(name), nullptr);
   scope.try_emplace(name, Symbol{Symbol::Input, {}, input});
   return input;
 }
@@ -154,17 +159,24 @@ void Emitter::emit(const Attention &attention) {
 
   for (const Param &param : attention.params)
     emitParam(param);
-  // An attention stage of its own, unless `out` says what the output is, or nothing but tensors is declared and put out.
-  auto any = [&](llvm::function_ref<bool(const Statement &)> test) { return llvm::any_of(attention.statements, test); };
+  // An attention stage of its own, unless `out` says what the output is, or nothing but tensors is
+  // declared and put out.
+  auto any = [&](llvm::function_ref<bool(const Statement &)> test) {
+    return llvm::any_of(attention.statements, test);
+  };
   bool hasOut = any([](const Statement &s) {
-    return s.kind == StatementKind::Out || (s.kind == StatementKind::Output && s.definition.body && s.word.text == "out");
+    return s.kind == StatementKind::Out ||
+           (s.kind == StatementKind::Output && s.definition.body && s.word.text == "out");
   });
-  bool hasTensors = any([](const Statement &s) { return s.kind == StatementKind::Output && s.definition.body; });
+  bool hasTensors =
+      any([](const Statement &s) { return s.kind == StatementKind::Output && s.definition.body; });
   bool hasAttention = any([](const Statement &s) {
-    return s.kind == StatementKind::Scale || s.kind == StatementKind::Score || s.kind == StatementKind::Mask ||
-           s.kind == StatementKind::Sink || s.kind == StatementKind::Over || s.kind == StatementKind::Precision ||
-           s.kind == StatementKind::Tile || s.kind == StatementKind::Queries || s.kind == StatementKind::Keys ||
-           s.kind == StatementKind::Align || (s.kind == StatementKind::Output && s.word.text == "lse");
+    return s.kind == StatementKind::Scale || s.kind == StatementKind::Score ||
+           s.kind == StatementKind::Mask || s.kind == StatementKind::Sink ||
+           s.kind == StatementKind::Over || s.kind == StatementKind::Precision ||
+           s.kind == StatementKind::Tile || s.kind == StatementKind::Queries ||
+           s.kind == StatementKind::Keys || s.kind == StatementKind::Align ||
+           (s.kind == StatementKind::Output && s.word.text == "lse");
   });
   isPlain = !attention.isRecurrence && !hasOut && (hasAttention || !hasTensors);
   auto declaresOperand = [&](StringRef name) {
@@ -189,8 +201,9 @@ void Emitter::emit(const Attention &attention) {
   for (const Name &branch : branches)
     if (!reporter.hasErrors() && !usedBranches.count(branch.text))
       error(branch.range, "nothing uses the branch `" + branch.text + "`")
-          .note(branch.range, "its results are " + branch.text + ".out, " + branch.text + ".lse and " + branch.text +
-                                  ".p: add `out " + branch.text + ".out`, say");
+          .note(branch.range, "its results are " + branch.text + ".out, " + branch.text +
+                                  ".lse and " + branch.text + ".p: add `out " + branch.text +
+                                  ".out`, say");
 }
 
 void Emitter::emitParam(const Param &param) {
@@ -208,20 +221,24 @@ void Emitter::emitParam(const Param &param) {
   TypedAttr attr = builder.getF32FloatAttr(static_cast<float>(number));
   if (!isReal) {
     if (!param.value.is(TokenKind::Integer) || number < -2147483648.0 || number > 2147483647.0) {
-      error(param.value.range(), "expected a whole number of 32 bits as the default of an int, found " +
-                                     describe(param.value))
+      error(param.value.range(),
+            "expected a whole number of 32 bits as the default of an int, found " +
+                describe(param.value))
           .note(param.type.range, "declared `int` here");
       return;
     }
     attr = builder.getI32IntegerAttr(static_cast<int32_t>(number));
   }
-  Location loc = NameLoc::get(builder.getStringAttr(param.name.text), reporter.location(param.name.range));
-  Value value = attn::ParamOp::create(builder, loc, attr.getType(), builder.getStringAttr(param.name.text), attr,
-                                      param.isConst ? builder.getUnitAttr() : UnitAttr());
+  Location loc =
+      NameLoc::get(builder.getStringAttr(param.name.text), reporter.location(param.name.range));
+  Value value =
+      attn::ParamOp::create(builder, loc, attr.getType(), builder.getStringAttr(param.name.text),
+                            attr, param.isConst ? builder.getUnitAttr() : UnitAttr());
   declare(param.name, {Symbol::Param, {}, value});
 }
 
-/// The size of a space follows from an input over it, from its declaration, or, for blocks, from their members.
+/// The size of a space follows from an input over it, from its declaration, or, for blocks, from
+/// their members.
 bool Emitter::isSized(StringRef space) {
   for (auto input : variant.getBody().getOps<attn::InputOp>()) {
     attn::AttnTensorType type = input.getResult().getType();
@@ -229,7 +246,8 @@ bool Emitter::isSized(StringRef space) {
       return true;
   }
   attn::SpaceOp declared = attn::findSpace(variant, space);
-  return declared && declared.getExtent() && (!declared.getParent() || isSized(*declared.getParent()));
+  return declared && declared.getExtent() &&
+         (!declared.getParent() || isSized(*declared.getParent()));
 }
 
 /// Reports the first stage over a space that nothing gives a size.
@@ -248,7 +266,8 @@ void Emitter::checkSizes() {
     for (StringRef space : spaces)
       if (!isSized(space)) {
         isInvalid = true;
-        emitError(op->getLoc()) << "no input has an axis `" << space << "`, so its size is not known";
+        emitError(op->getLoc()) << "no input has an axis `" << space
+                                << "`, so its size is not known";
         return WalkResult::interrupt();
       }
     return WalkResult::advance();
@@ -291,7 +310,8 @@ void Emitter::emitStatement(const Statement &statement) {
   case StatementKind::Def:
     if (!fileScope.count(statement.definition.name.text))
       return emitHelper(statement.definition, scope);
-    error(statement.definition.name.range, "`" + statement.definition.name.text + "` is declared twice")
+    error(statement.definition.name.range,
+          "`" + statement.definition.name.text + "` is declared twice")
         .note(fileScope[statement.definition.name.text].range, "first declared here");
     return;
   case StatementKind::Output:
@@ -302,7 +322,8 @@ void Emitter::emitStatement(const Statement &statement) {
   case StatementKind::Transform:
     return emitTransform(statement);
   case StatementKind::Quantize:
-    return statement.word.text == "P" ? emitBranchStatement(*own, statement) : emitQuantize(statement);
+    return statement.word.text == "P" ? emitBranchStatement(*own, statement)
+                                      : emitQuantize(statement);
   case StatementKind::Precision:
   case StatementKind::Scale:
   case StatementKind::Score:
@@ -340,7 +361,8 @@ void Emitter::emitOutput(const Statement &statement) {
   }
   for (const Statement *earlier : lateOutputs)
     if (earlier->word.text == name.text) {
-      error(statement.keyword, "`" + name.text + "` is one output").note(earlier->keyword, "first written here");
+      error(statement.keyword, "`" + name.text + "` is one output")
+          .note(earlier->keyword, "first written here");
       return;
     }
   lateOutputs.push_back(&statement);
@@ -351,7 +373,8 @@ void Emitter::emitReturn(const Attention &attention) {
   Location loc = reporter.location(attention.name.range);
   builder.setInsertionPointToEnd(&variant.getBody().front());
   if (isPlain) {
-    for (auto [name, value] : {std::pair("Q", &own->query), std::pair("K", &own->key), std::pair("V", &own->value)})
+    for (auto [name, value] :
+         {std::pair("Q", &own->query), std::pair("K", &own->key), std::pair("V", &own->value)})
       if (!*value)
         *value = operandNamed(name);
     attn::AttendOp attend = emitAttend(*own, loc, /*hasWeights=*/false);
@@ -375,7 +398,9 @@ void Emitter::emitReturn(const Attention &attention) {
     if (!value || !isa<attn::AttnTensorType>(value.getType())) {
       auto e = error(name.range, "`" + name.text + "` is not a tensor that could be an output");
       if (name.text == "lse")
-        e.note(name.range, "`out` is no attention stage here; name one, as in `output lse[b, h, q] = near.lse`");
+        e.note(
+            name.range,
+            "`out` is no attention stage here; name one, as in `output lse[b, h, q] = near.lse`");
       else
         e.note(name.range, "`out` is always an output, and `output lse` adds the log-sum-exp");
       return;
@@ -414,7 +439,8 @@ attn::SampleAttr Emitter::sampleOf(const Input &input) {
   auto distribution = attn::symbolizeDistribution(name.text);
   if (!distribution) {
     auto e = error(name.range, "`" + name.text + "` is not a distribution");
-    if (auto near = nearestName(name.text, {"uniform", "normal", "sorted", "bernoulli", "geometric"}))
+    if (auto near =
+            nearestName(name.text, {"uniform", "normal", "sorted", "bernoulli", "geometric"}))
       e.fix(name.range, *near, "did you mean `" + *near + "`?");
     else
       e.note(name.range, "distributions are uniform, normal, sorted, bernoulli and geometric");
@@ -422,8 +448,8 @@ attn::SampleAttr Emitter::sampleOf(const Input &input) {
   }
   size_t arity = *distribution == attn::Distribution::Bernoulli ? 1 : 2;
   if (input.sampleArgs.size() != arity) {
-    error(name.range, formatv("`{0}` takes {1} argument{2}, found {3}", name.text, arity, arity == 1 ? "" : "s",
-                              input.sampleArgs.size())
+    error(name.range, formatv("`{0}` takes {1} argument{2}, found {3}", name.text, arity,
+                              arity == 1 ? "" : "s", input.sampleArgs.size())
                           .str());
     return {};
   }
@@ -434,7 +460,8 @@ attn::SampleAttr Emitter::sampleOf(const Input &input) {
       continue;
     }
     if (!isSpace(arg.space)) {
-      error(arg.range, "`" + arg.space + "` is not an index space").note(arg.range, "index spaces are " + spaceNames());
+      error(arg.range, "`" + arg.space + "` is not an index space")
+          .note(arg.range, "index spaces are " + spaceNames());
       return {};
     }
     args.push_back(builder.getStringAttr(arg.space));
@@ -461,7 +488,8 @@ void Emitter::emitInput(const Input &input) {
     if (!fix.empty())
       e.fix(input.type.range, fix, "did you mean `" + fix + "`?");
     else
-      e.note(input.type.range, "element types are f32, f16, bf16, i32, bool and dtype, the one of Q, K and V");
+      e.note(input.type.range,
+             "element types are f32, f16, bf16, i32, bool and dtype, the one of Q, K and V");
     element = builder.getF32Type();
   }
   SmallVector<Attribute> axes;
@@ -488,10 +516,12 @@ void Emitter::emitInput(const Input &input) {
   }
   attn::SampleAttr sample = sampleOf(input);
   auto type = attn::AttnTensorType::get(builder.getContext(), axes, element);
-  Location loc = NameLoc::get(builder.getStringAttr(input.name.text), reporter.location(input.name.range));
+  Location loc =
+      NameLoc::get(builder.getStringAttr(input.name.text), reporter.location(input.name.range));
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(&variant.getBody().front());
-  Value value = attn::InputOp::create(builder, loc, type, builder.getStringAttr(input.name.text), sample);
+  Value value =
+      attn::InputOp::create(builder, loc, type, builder.getStringAttr(input.name.text), sample);
   Symbol symbol{Symbol::Input, input.name.range, value};
   // The operands may be declared too, to give them other axes.
   bool isOperand = input.name.text == "Q" || input.name.text == "K" || input.name.text == "V";
@@ -504,4 +534,3 @@ void Emitter::emitInput(const Input &input) {
     error(input.name.range, "`" + input.name.text + "` is declared after its first use, or twice")
         .note(it->second.range, "first used here");
 }
-

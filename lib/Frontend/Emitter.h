@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Checks one `attention` and emits it as `attn.variant`. Checking and emission are one walk: the type of an
-// expression is the type of the value that was emitted for it. A `let` is checked where it is declared and
-// emitted again where it is used, since each region has its own coordinates.
+// Checks one `attention` and emits it as `attn.variant`. Checking and emission are one walk: the
+// type of an expression is the type of the value that was emitted for it. A `let` is checked where
+// it is declared and emitted again where it is used, since each region has its own coordinates.
 #ifndef ATTNC_LIB_FRONTEND_EMITTER_H
 #define ATTNC_LIB_FRONTEND_EMITTER_H
 
@@ -35,13 +35,16 @@ struct EmitContext {
   std::string what; ///< "a mask", for messages
   /// Indices of the spaces that have one here, and the words of the region (`s`, `tile_max`).
   llvm::StringMap<mlir::Value> coordinates, words;
-  /// What follows from the coordinates, emitted on first use: `g` from `h`, blocks from members, `position`.
+  /// What follows from the coordinates, emitted on first use: `g` from `h`, blocks from members,
+  /// `position`.
   llvm::StringMap<mlir::Value> derived;
   llvm::StringMap<mlir::Value> lets;
   mlir::OpBuilder::InsertPoint end;
-  /// The axes of the stage that the region computes, for functions of rows; null if they cannot stand here.
+  /// The axes of the stage that the region computes, for functions of rows; null if they cannot
+  /// stand here.
   const llvm::SmallVector<llvm::StringRef> *stageAxes = nullptr;
-  /// Changes with each reduction that is entered: what was emitted for another version has other coordinates.
+  /// Changes with each reduction that is entered: what was emitted for another version has other
+  /// coordinates.
   unsigned version = 0;
   bool isScratch = false; ///< the region is thrown away after it was checked
 };
@@ -97,16 +100,20 @@ private:
   void emitTransform(const Statement &statement);
   void emitQuantize(const Statement &statement);
   bool checkAxes(const std::vector<Name> &axes, llvm::SmallVector<llvm::StringRef> &names);
-  /// The stage that computes `expr` over `axes`; null after an error. `element` is what it must yield, or null.
+  /// The stage that computes `expr` over `axes`; null after an error. `element` is what it must
+  /// yield, or null.
   mlir::Value emitTensor(const Expr *expr, llvm::ArrayRef<llvm::StringRef> axes, mlir::Type element,
                          llvm::StringRef statement, mlir::Type stored = {});
   /// One op with a region over `axes`: `body` emits what is yielded.
-  mlir::Value emitCompute(llvm::ArrayRef<llvm::StringRef> axes, llvm::StringRef what, llvm::SMRange range,
-                          llvm::function_ref<mlir::Value()> body, mlir::Type stored = {});
-  bool emitKeys(mlir::Region &region, attn::AttnTensorType type, llvm::ArrayRef<Expr *> keys, llvm::SMRange range);
+  mlir::Value emitCompute(llvm::ArrayRef<llvm::StringRef> axes, llvm::StringRef what,
+                          llvm::SMRange range, llvm::function_ref<mlir::Value()> body,
+                          mlir::Type stored = {});
+  bool emitKeys(mlir::Region &region, attn::AttnTensorType type, llvm::ArrayRef<Expr *> keys,
+                llvm::SMRange range);
   mlir::Value emitRowFunction(const Expr *expr);
   mlir::Value emitRowTensor(const Expr *expr, llvm::ArrayRef<llvm::StringRef> axes);
-  mlir::Value emitSelection(const Expr *expr, mlir::Value ranks, llvm::ArrayRef<llvm::StringRef> axes);
+  mlir::Value emitSelection(const Expr *expr, mlir::Value ranks,
+                            llvm::ArrayRef<llvm::StringRef> axes);
 
   // EmitBranch.cpp
   void emitBranchStatement(BranchState &branch, const Statement &statement);
@@ -120,14 +127,16 @@ private:
   /// The output and the log-sum-exp of `merge(...)`; null after an error.
   std::pair<mlir::Value, mlir::Value> emitMerge(const Expr *expr);
   attn::AttendOp emitAttend(BranchState &branch, mlir::Location loc, bool hasWeights);
-  void openBranchRegion(BranchState &branch, mlir::Region &region, EmitContext &context, llvm::StringRef what,
-                        bool hasScore, bool hasKey, llvm::SMRange range);
+  void openBranchRegion(BranchState &branch, mlir::Region &region, EmitContext &context,
+                        llvm::StringRef what, bool hasScore, bool hasKey, llvm::SMRange range);
   void openRegion(mlir::Region &region, EmitContext &context, llvm::StringRef what,
-                  llvm::ArrayRef<llvm::StringRef> words, llvm::ArrayRef<llvm::StringRef> spaces, llvm::SMRange range);
+                  llvm::ArrayRef<llvm::StringRef> words, llvm::ArrayRef<llvm::StringRef> spaces,
+                  llvm::SMRange range);
   void closeRegion(EmitContext &context, mlir::Value value, llvm::SMRange range);
 
   // EmitRecurrence.cpp
-  void emitRecurrence(const Statement &header, const Name &name, const std::vector<Statement> &body, bool isTopLevel);
+  void emitRecurrence(const Statement &header, const Name &name, const std::vector<Statement> &body,
+                      bool isTopLevel);
   void emitStep(const Statement &statement);
   mlir::Value emitGradient(const Expr *expr);
   mlir::Value emitGroupStart(const Expr *expr);
@@ -149,7 +158,8 @@ private:
 
   // EmitRead.cpp
   mlir::Value emitIndex(const Expr *expr);
-  mlir::Value emitRead(const Expr *expr, llvm::StringRef name, mlir::Value tensor, llvm::SMRange declared);
+  mlir::Value emitRead(const Expr *expr, llvm::StringRef name, mlir::Value tensor,
+                       llvm::SMRange declared);
   /// The index of `space` here, or null: a coordinate, or what follows from one.
   mlir::Value indexOf(llvm::StringRef space, mlir::Location loc);
   bool tensorArgument(llvm::StringRef name, llvm::StringRef &tensor);
@@ -168,7 +178,8 @@ private:
   /// `value` as f32; integers are converted.
   mlir::Value toReal(mlir::Value value, mlir::Location loc);
   /// `value` converted to what a statement needs, or an error.
-  mlir::Value require(mlir::Value value, mlir::Type type, const Expr *expr, llvm::StringRef statement);
+  mlir::Value require(mlir::Value value, mlir::Type type, const Expr *expr,
+                      llvm::StringRef statement);
   mlir::Value constant(mlir::Location loc, double value);
   mlir::Value constant(mlir::Location loc, int32_t value);
   mlir::Location locationOf(const Expr *expr) const;
@@ -176,8 +187,8 @@ private:
   void reportUnknownName(const Expr *expr, bool isFunction);
   Symbol *lookup(llvm::StringRef name);
 
-  /// An argument of a helper: the expression of the call, evaluated where it is used, so that one that is used
-  /// within a reduction of the helper is at the index of that reduction.
+  /// An argument of a helper: the expression of the call, evaluated where it is used, so that one
+  /// that is used within a reduction of the helper is at the index of that reduction.
   struct Argument {
     const Expr *expr;
     mlir::Value value;
@@ -238,11 +249,13 @@ private:
   bool isInvalid = false;
 };
 
-/// Real arithmetic. Constants are not folded: a fold would round to f32 what the reference computes in float64.
+/// Real arithmetic. Constants are not folded: a fold would round to f32 what the reference computes
+/// in float64.
 template <typename Op, typename... Operands>
 mlir::Value emitReal(mlir::OpBuilder &builder, mlir::Location loc, Operands... operands) {
   bool allConstant = (mlir::matchPattern(operands, mlir::m_Constant()) && ...);
-  return allConstant ? Op::create(builder, loc, operands...).getResult() : builder.createOrFold<Op>(loc, operands...);
+  return allConstant ? Op::create(builder, loc, operands...).getResult()
+                     : builder.createOrFold<Op>(loc, operands...);
 }
 
 /// The built-in functions, for suggestions.

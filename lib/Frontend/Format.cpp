@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The formatter. It works on the tokens of a spec that parses, so comments need no place in the tree: a
-// statement starts a line, line breaks inside of a statement stay and are indented once more, runs of blank
-// lines become one, and the space between two tokens depends on these two alone.
+// The formatter. It works on the tokens of a spec that parses, so comments need no place in the
+// tree: a statement starts a line, line breaks inside of a statement stay and are indented once
+// more, runs of blank lines become one, and the space between two tokens depends on these two
+// alone.
 #include "Parser.h"
 #include "attnc/Frontend/Frontend.h"
 #include "llvm/ADT/DenseSet.h"
@@ -28,7 +29,8 @@ private:
   void place(const Token &token, const Token *previous, const Token *beforePrevious) {
     size_t breaks = 0;
     if (previous)
-      breaks = StringRef(previous->text.end(), token.text.begin() - previous->text.end()).count('\n');
+      breaks =
+          StringRef(previous->text.end(), token.text.begin() - previous->text.end()).count('\n');
     bool closesBlock = token.is(TokenKind::RBrace);
     if (closesBlock && depth)
       --depth;
@@ -42,9 +44,11 @@ private:
     else if (previous && (mustBreak || afterComment || breaks)) {
       bool blank = breaks > 1 && !previous->is(TokenKind::LBrace) && !closesBlock;
       out += blank ? "\n\n" : "\n";
-      bool continues = inStatement && !mustBreak && !token.is(TokenKind::Comment) && !token.is(TokenKind::RParen);
+      bool continues = inStatement && !mustBreak && !token.is(TokenKind::Comment) &&
+                       !token.is(TokenKind::RParen);
       out.append(2 * depth + (continues ? 4 : 0), ' ');
-    } else if (previous && (starts.contains(previous->text.data()) || needsSpace(*previous, token, beforePrevious))) {
+    } else if (previous && (starts.contains(previous->text.data()) ||
+                            needsSpace(*previous, token, beforePrevious))) {
       out += ' ';
     }
     out += token.is(TokenKind::Comment) ? token.text.rtrim().str() : token.text.str();
@@ -58,8 +62,9 @@ private:
 
   /// True if `token` ends an operand, so that a minus behind it subtracts.
   static bool endsOperand(const Token &token) {
-    return token.is(TokenKind::Integer) || token.is(TokenKind::Real) || token.is(TokenKind::RParen) ||
-           token.is(TokenKind::RSquare) || (token.is(TokenKind::Identifier) && !isReserved(token.text));
+    return token.is(TokenKind::Integer) || token.is(TokenKind::Real) ||
+           token.is(TokenKind::RParen) || token.is(TokenKind::RSquare) ||
+           (token.is(TokenKind::Identifier) && !isReserved(token.text));
   }
 
   static bool needsSpace(const Token &a, const Token &b, const Token *beforeA) {
@@ -74,7 +79,8 @@ private:
     case TokenKind::LSquare:
       // `f(x)` and `a[i]`, but `and (x)`, `* (x)` and `per [x]`.
       if (a.is(TokenKind::Identifier))
-        return isReserved(a.text) || (b.is(TokenKind::LSquare) && (a.text == "per" || a.text == "over"));
+        return isReserved(a.text) ||
+               (b.is(TokenKind::LSquare) && (a.text == "per" || a.text == "over"));
       break;
     default:
       break;
@@ -94,7 +100,8 @@ private:
 };
 } // namespace
 
-std::optional<std::string> attnc::frontend::formatSpec(llvm::SourceMgr &sources, mlir::MLIRContext *context) {
+std::optional<std::string> attnc::frontend::formatSpec(llvm::SourceMgr &sources,
+                                                       mlir::MLIRContext *context) {
   Reporter reporter(sources, context);
   SpecFile file;
   Parser parser(sources.getMemoryBuffer(sources.getMainFileID())->getBuffer(), reporter, file);

@@ -77,7 +77,8 @@ std::vector<Token> attnc::frontend::tokenize(StringRef source, Reporter &reporte
       continue;
     }
     if (rest.starts_with("//")) {
-      push(TokenKind::Comment, rest.take_until([](char x) { return x == '\n' || x == '\r'; }).size());
+      push(TokenKind::Comment,
+           rest.take_until([](char x) { return x == '\n' || x == '\r'; }).size());
       continue;
     }
     if (startsWord(c)) {
@@ -120,9 +121,9 @@ std::vector<Token> attnc::frontend::tokenize(StringRef source, Reporter &reporte
     push(TokenKind::Unknown, length);
     const Token &token = tokens.back();
     bool printable = llvm::all_of(token.text, [](char x) { return llvm::isPrint(x); });
-    auto error = reporter.error(
-        token.range(), printable ? "unexpected character `" + token.text.str() + "`"
-                                 : std::string("unexpected character outside of ASCII"));
+    auto error = reporter.error(token.range(),
+                                printable ? "unexpected character `" + token.text.str() + "`"
+                                          : std::string("unexpected character outside of ASCII"));
     if (!word.empty())
       error.fix(token.range(), word, "write `" + word.trim() + "`");
     else if (c == '^')

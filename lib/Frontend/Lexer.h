@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Tokens of the spec language. Keywords are not tokens of their own: a word that starts a statement is
-// told apart by the parser, so that later statements do not take names away from existing specs.
+// Tokens of the spec language. Keywords are not tokens of their own: a word that starts a statement
+// is told apart by the parser, so that later statements do not take names away from existing specs.
 #ifndef ATTNC_LIB_FRONTEND_LEXER_H
 #define ATTNC_LIB_FRONTEND_LEXER_H
 
@@ -12,11 +12,33 @@
 namespace attnc::frontend {
 
 enum class TokenKind : uint8_t {
-  EndOfFile, Identifier, Integer, Real, String,
-  LParen, RParen, LBrace, RBrace, LSquare, RSquare,
-  Comma, Colon, Dot, Quote,
-  Assign, Plus, Minus, Star, Slash, Percent,
-  Less, LessEqual, Greater, GreaterEqual, EqualEqual, NotEqual,
+  EndOfFile,
+  Identifier,
+  Integer,
+  Real,
+  String,
+  LParen,
+  RParen,
+  LBrace,
+  RBrace,
+  LSquare,
+  RSquare,
+  Comma,
+  Colon,
+  Dot,
+  Quote,
+  Assign,
+  Plus,
+  Minus,
+  Star,
+  Slash,
+  Percent,
+  Less,
+  LessEqual,
+  Greater,
+  GreaterEqual,
+  EqualEqual,
+  NotEqual,
   Comment,
   Unknown ///< a character that starts no token; already reported
 };
@@ -36,8 +58,8 @@ struct Token {
   llvm::SMRange after() const { return {range().End, range().End}; }
 };
 
-/// Splits `source` into tokens, comments included; the last one is EndOfFile. Characters that no token
-/// starts with are reported.
+/// Splits `source` into tokens, comments included; the last one is EndOfFile. Characters that no
+/// token starts with are reported.
 std::vector<Token> tokenize(llvm::StringRef source, Reporter &reporter);
 
 /// How an error message names a token: `)`, or "end of file".

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Expressions. Loosest to tightest: if, or, and, not, comparison, + -, * / %, unary -, calls and indices.
+// Expressions. Loosest to tightest: if, or, and, not, comparison, + -, * / %, unary -, calls and
+// indices.
 #include "Parser.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -17,7 +18,8 @@ Expr *Parser::make(ExprKind kind, SMRange range, llvm::ArrayRef<Expr *> operands
   for (Expr *operand : operands)
     node.depth = std::max(node.depth, operand->depth + 1);
   if (node.depth == maxDepth)
-    reporter.error(range, formatv("this expression is more than {0} operations deep", maxDepth).str());
+    reporter.error(range,
+                   formatv("this expression is more than {0} operations deep", maxDepth).str());
   return node.depth >= maxDepth ? nullptr : &node;
 }
 
@@ -39,7 +41,8 @@ Expr *Parser::parseIf() {
   if (!condition)
     return nullptr;
   if (!takeWord("then")) {
-    reporter.error(peek().range(), "expected `then` after the condition of `if`, found " + describe(peek()));
+    reporter.error(peek().range(),
+                   "expected `then` after the condition of `if`, found " + describe(peek()));
     return nullptr;
   }
   Expr *thenValue = parseExpr();
@@ -90,16 +93,20 @@ static std::optional<std::pair<BinaryOp, unsigned>> binaryOperator(const Token &
   }
 }
 
-/// Level 2 is comparison, which does not chain, and whose operands may start with `not` only in brackets.
+/// Level 2 is comparison, which does not chain, and whose operands may start with `not` only in
+/// brackets.
 Expr *Parser::parseBinary(unsigned level) {
-  auto operand = [&] { return level == 4 ? parseUnary() : level == 1 ? parseNot() : parseBinary(level + 1); };
+  auto operand = [&] {
+    return level == 4 ? parseUnary() : level == 1 ? parseNot() : parseBinary(level + 1);
+  };
   llvm::SMLoc start = peek().range().Start;
   Expr *lhs = operand();
   while (lhs) {
     auto op = binaryOperator(peek());
     if (!op || op->second != level) {
       if (level == 2 && peek().is(TokenKind::Assign)) {
-        reporter.error(peek().range(), "`=` does not compare").fix(peek().range(), "==", "write `==`");
+        reporter.error(peek().range(), "`=` does not compare")
+            .fix(peek().range(), "==", "write `==`");
         return nullptr;
       }
       return lhs;
@@ -239,7 +246,8 @@ Expr *Parser::parseNameOrCall() {
   if (peek().is(TokenKind::Dot) && peekSecond().is(TokenKind::Identifier)) {
     Token dot = take(), member = take();
     if (dot.text.data() != name.text.end() || member.text.data() != dot.text.end()) {
-      reporter.error(dot.range(), "a result of a branch is written without spaces, as in `near.out`");
+      reporter.error(dot.range(),
+                     "a result of a branch is written without spaces, as in `near.out`");
       return nullptr;
     }
     name.text = StringRef(name.text.data(), name.text.size() + 1 + member.text.size());
@@ -307,7 +315,9 @@ bool Parser::parseList(Expr *into, TokenKind close) {
     while (takeIf(TokenKind::Comma));
   }
   if (!takeIf(close)) {
-    reporter.error(peek().range(), ("expected `,` or " + describe(close) + ", found ").str() + describe(peek()))
+    reporter
+        .error(peek().range(),
+               ("expected `,` or " + describe(close) + ", found ").str() + describe(peek()))
         .note(opened.range(), "to match this `" + opened.text + "`");
     return false;
   }

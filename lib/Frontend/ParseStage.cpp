@@ -26,7 +26,8 @@ bool Parser::parseStage(Statement &statement) {
   case StatementKind::Branch:
   case StatementKind::Recurrence: {
     bool isBranch = statement.kind == StatementKind::Branch;
-    if (!expectName(statement.word, isBranch ? "the name of the branch" : "the name of the recurrence") ||
+    if (!expectName(statement.word,
+                    isBranch ? "the name of the branch" : "the name of the recurrence") ||
         (!isBranch && !parseRecurrenceHeader(statement)))
       return false;
     if (isBranch && takeIf(TokenKind::Assign))
@@ -54,13 +55,16 @@ bool Parser::parseBlocks(Statement &statement) {
   if (!expectName(statement.word, "the name of an index space"))
     return false;
   if (!takeWord("of")) {
-    reporter.error(peek().range(), "expected `of` and the space that the blocks consist of, found " + describe(peek()));
+    reporter.error(peek().range(),
+                   "expected `of` and the space that the blocks consist of, found " +
+                       describe(peek()));
     return false;
   }
   if (!expectName(statement.other, "the space that the blocks consist of"))
     return false;
   if (!takeWord("by")) {
-    reporter.error(peek().range(), "expected `by` and the number of members of a block, found " + describe(peek()));
+    reporter.error(peek().range(),
+                   "expected `by` and the number of members of a block, found " + describe(peek()));
     return false;
   }
   statement.expr = parseExpr();
@@ -79,22 +83,24 @@ bool Parser::parseQuantize(Statement &statement) {
     reporter.error(peek().range(), "expected `as` and a format, found " + describe(peek()));
     return false;
   }
-  if (!expectName(statement.other, "a format (int8, int4, f8E4M3, f8E5M2, f4E2M1, f16, bf16 or f32)"))
+  if (!expectName(statement.other,
+                  "a format (int8, int4, f8E4M3, f8E5M2, f4E2M1, f16, bf16 or f32)"))
     return false;
   while (parseOption(statement))
     ;
   return true;
 }
 
-/// One of `per [..]`, `smooth per [..]`, `round word`, `scale format-or-number`, `epsilon x`, `largest x`, `static x`,
-/// `group n` and `asymmetric`. False where the statement ends.
+/// One of `per [..]`, `smooth per [..]`, `round word`, `scale format-or-number`, `epsilon x`,
+/// `largest x`, `static x`, `group n` and `asymmetric`. False where the statement ends.
 bool Parser::parseOption(Statement &statement) {
   const Token token = peek();
   if (!token.is(TokenKind::Identifier) || peekSecond().is(TokenKind::Assign))
     return false;
   bool takesList = token.text == "per" || token.text == "smooth";
   bool takesWord = token.text == "round" || token.text == "scale";
-  bool takesNumber = token.text == "epsilon" || token.text == "largest" || token.text == "static" || token.text == "group";
+  bool takesNumber = token.text == "epsilon" || token.text == "largest" || token.text == "static" ||
+                     token.text == "group";
   if (!takesList && !takesWord && !takesNumber && token.text != "asymmetric")
     return false;
   // `scale 0.5` on its own line is the statement, `scale f16` the option.
@@ -105,7 +111,8 @@ bool Parser::parseOption(Statement &statement) {
   take();
   if (takesList) {
     if (token.text == "smooth" && !takeWord("per")) {
-      reporter.error(peek().range(), "expected `per` and what shares a mean, found " + describe(peek()));
+      reporter.error(peek().range(),
+                     "expected `per` and what shares a mean, found " + describe(peek()));
       return false;
     }
     Expr *list = make(ExprKind::Call, token.range());

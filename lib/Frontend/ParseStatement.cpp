@@ -39,16 +39,19 @@ std::optional<StatementKind> attnc::frontend::statementKind(StringRef word) {
 }
 
 /// The words that start a statement, as messages list them.
-static const char statementWords[] = "align, precision, input, let, def, scale, score, mask, sink, output, blocks, slots, "
-                                     "transform, quantize, branch, queries, keys, over, tile, skip, out, recurrence, "
-                                     "state or every";
+static const char statementWords[] =
+    "align, precision, input, let, def, scale, score, mask, sink, output, blocks, slots, "
+    "transform, quantize, branch, queries, keys, over, tile, skip, out, recurrence, "
+    "state or every";
 
 bool attnc::frontend::isReserved(StringRef word) {
-  return llvm::is_contained<StringRef>(
-      {"if", "then", "else", "and", "or", "not", "true", "false", "attention", "recurrence", "def", "let", "input"}, word);
+  return llvm::is_contained<StringRef>({"if", "then", "else", "and", "or", "not", "true", "false",
+                                        "attention", "recurrence", "def", "let", "input"},
+                                       word);
 }
 
-Parser::Parser(StringRef source, Reporter &reporter, SpecFile &file) : reporter(reporter), file(file) {
+Parser::Parser(StringRef source, Reporter &reporter, SpecFile &file)
+    : reporter(reporter), file(file) {
   file.tokens = tokenize(source, reporter);
   current = file.tokens.data();
   previousEnd = current->range().Start;
@@ -140,7 +143,8 @@ void Parser::parseFile() {
         continue;
       }
     } else if (!token.is(TokenKind::Unknown)) {
-      reporter.error(token.range(), "expected `attention`, `recurrence` or `def`, found " + describe(token));
+      reporter.error(token.range(),
+                     "expected `attention`, `recurrence` or `def`, found " + describe(token));
     }
     // Go on at the next thing that can stand at the top of a file.
     while (!peek().is(TokenKind::EndOfFile)) {
@@ -157,7 +161,8 @@ bool Parser::parseAttention() {
   bool isRecurrence = take().text == "recurrence";
   Attention &attention = file.attentions.emplace_back();
   attention.isRecurrence = isRecurrence;
-  bool ok = expectName(attention.name, isRecurrence ? "the name of the recurrence" : "the name of the attention");
+  bool ok = expectName(attention.name,
+                       isRecurrence ? "the name of the recurrence" : "the name of the attention");
   if (ok && takeIf(TokenKind::LParen) && !takeIf(TokenKind::RParen)) {
     do
       ok = parseParam(attention);
@@ -170,7 +175,8 @@ bool Parser::parseAttention() {
     return parseBody(attention.statements) && ok;
   if (ok)
     expect(TokenKind::LBrace, "before the statements");
-  while (!peek().is(TokenKind::EndOfFile) && !peek().is(TokenKind::LBrace) && !peek().isWord("attention"))
+  while (!peek().is(TokenKind::EndOfFile) && !peek().is(TokenKind::LBrace) &&
+         !peek().isWord("attention"))
     take();
   if (peek().is(TokenKind::LBrace))
     parseBody(attention.statements);
@@ -213,7 +219,8 @@ bool Parser::parseBody(std::vector<Statement> &statements) {
   }
   if (takeIf(TokenKind::RBrace))
     return true;
-  reporter.error(peek().range(), "expected `}`, found end of file").note(brace.range(), "to match this `{`");
+  reporter.error(peek().range(), "expected `}`, found end of file")
+      .note(brace.range(), "to match this `{`");
   return false;
 }
 
@@ -233,7 +240,8 @@ bool Parser::parseParam(Attention &attention) {
   take();
   param.negative = takeIf(TokenKind::Minus);
   if (!peek().is(TokenKind::Integer) && !peek().is(TokenKind::Real)) {
-    reporter.error(peek().range(), "expected a number as the default value, found " + describe(peek()));
+    reporter.error(peek().range(),
+                   "expected a number as the default value, found " + describe(peek()));
     return false;
   }
   param.value = take();
@@ -245,12 +253,14 @@ bool Parser::reportUnknownStatement(const Token &token) {
   take();
   if (token.is(TokenKind::Unknown))
     return false;
-  bool isUpdate = token.is(TokenKind::Identifier) && !peekSecond().is(TokenKind::EndOfFile) &&
-                  (peek().is(TokenKind::Plus) || peek().is(TokenKind::Minus) || peek().is(TokenKind::Star)) &&
-                  peekSecond().is(TokenKind::Assign);
+  bool isUpdate =
+      token.is(TokenKind::Identifier) && !peekSecond().is(TokenKind::EndOfFile) &&
+      (peek().is(TokenKind::Plus) || peek().is(TokenKind::Minus) || peek().is(TokenKind::Star)) &&
+      peekSecond().is(TokenKind::Assign);
   if (isUpdate) {
     reporter.error(peek().range(), "there is no `" + peek().text + "=`")
-        .note(token.range(), "write `" + token.text + " = " + token.text + " " + peek().text + " ...`");
+        .note(token.range(),
+              "write `" + token.text + " = " + token.text + " " + peek().text + " ...`");
     return false;
   }
   auto error = reporter.error(token.range(), "expected a statement, found " + describe(token));
@@ -275,10 +285,11 @@ bool Parser::reportUnknownStatement(const Token &token) {
 
 bool Parser::parseStatement(std::vector<Statement> &statements) {
   const Token token = peek();
-  bool isAssignment = token.is(TokenKind::Identifier) && !isReserved(token.text) && peekSecond().is(TokenKind::Assign);
-  auto kind = isAssignment                        ? StatementKind::Assign
+  bool isAssignment = token.is(TokenKind::Identifier) && !isReserved(token.text) &&
+                      peekSecond().is(TokenKind::Assign);
+  auto kind = isAssignment                      ? StatementKind::Assign
               : token.is(TokenKind::Identifier) ? statementKind(token.text)
-                                                  : std::nullopt;
+                                                : std::nullopt;
   if (!kind)
     return reportUnknownStatement(token);
   file.statementStarts.push_back(token.text.data());
@@ -320,7 +331,8 @@ bool Parser::parseStatement(std::vector<Statement> &statements) {
     statement.expr = parseExpr();
     if (!statement.expr)
       return false;
-    if (*kind == StatementKind::Skip && takeWord("per") && !expectName(statement.word, "a space of blocks of rows"))
+    if (*kind == StatementKind::Skip && takeWord("per") &&
+        !expectName(statement.word, "a space of blocks of rows"))
       return false;
     break;
   case StatementKind::Assign:
@@ -365,7 +377,8 @@ bool Parser::parseDefinition(Definition &definition, bool isFunction) {
         return false;
     }
   }
-  if (!isFunction && peek().is(TokenKind::LSquare) && !parseNames(definition.axes.emplace(), "an index space"))
+  if (!isFunction && peek().is(TokenKind::LSquare) &&
+      !parseNames(definition.axes.emplace(), "an index space"))
     return false;
   if (!expect(TokenKind::Assign, isFunction ? "and the helper's value" : "and a value"))
     return false;
@@ -384,7 +397,8 @@ bool Parser::parseInput(Statement &statement) {
     if (!takeIf(TokenKind::RSquare)) {
       do {
         if (!peek().is(TokenKind::Identifier) && !peek().is(TokenKind::Integer)) {
-          reporter.error(peek().range(), "expected an index space or a size, found " + describe(peek()));
+          reporter.error(peek().range(),
+                         "expected an index space or a size, found " + describe(peek()));
           return false;
         }
         input.axes.push_back(take());
@@ -401,7 +415,8 @@ bool Parser::parseInput(Statement &statement) {
 
 bool Parser::parseSample(Input &input) {
   input.distribution.emplace();
-  if (!expectName(*input.distribution, "a distribution (uniform, normal, sorted, bernoulli, geometric)") ||
+  if (!expectName(*input.distribution,
+                  "a distribution (uniform, normal, sorted, bernoulli, geometric)") ||
       !expect(TokenKind::LParen, "after the distribution"))
     return false;
   do {
@@ -416,7 +431,8 @@ bool Parser::parseSample(Input &input) {
     } else {
       bool negative = takeIf(TokenKind::Minus);
       if (!peek().is(TokenKind::Integer) && !peek().is(TokenKind::Real)) {
-        reporter.error(peek().range(), "expected a number or `size(...)`, found " + describe(peek()));
+        reporter.error(peek().range(),
+                       "expected a number or `size(...)`, found " + describe(peek()));
         return false;
       }
       double value = 0;

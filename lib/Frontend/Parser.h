@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A recursive-descent parser with one token of look-ahead. After an error in a statement it goes on at the
-// next statement, so that one run reports several errors.
+// A recursive-descent parser with one token of look-ahead. After an error in a statement it goes on
+// at the next statement, so that one run reports several errors.
 #ifndef ATTNC_LIB_FRONTEND_PARSER_H
 #define ATTNC_LIB_FRONTEND_PARSER_H
 
@@ -9,8 +9,8 @@
 
 namespace attnc::frontend {
 
-/// True for a word that cannot be a name: an operator or control word, or one that declares. Other words that start
-/// statements are names where a statement cannot start.
+/// True for a word that cannot be a name: an operator or control word, or one that declares. Other
+/// words that start statements are names where a statement cannot start.
 bool isReserved(llvm::StringRef word);
 /// The statement that `word` starts.
 std::optional<StatementKind> statementKind(llvm::StringRef word);

@@ -91,10 +91,11 @@ SpecDiagnosticPrinter::SpecDiagnosticPrinter(llvm::SourceMgr &sources, MLIRConte
 }
 
 void SpecDiagnosticPrinter::print(Diagnostic &diagnostic) {
-  auto kind = diagnostic.getSeverity() == DiagnosticSeverity::Error     ? llvm::SourceMgr::DK_Error
-              : diagnostic.getSeverity() == DiagnosticSeverity::Warning ? llvm::SourceMgr::DK_Warning
-              : diagnostic.getSeverity() == DiagnosticSeverity::Note    ? llvm::SourceMgr::DK_Note
-                                                                        : llvm::SourceMgr::DK_Remark;
+  auto kind = diagnostic.getSeverity() == DiagnosticSeverity::Error ? llvm::SourceMgr::DK_Error
+              : diagnostic.getSeverity() == DiagnosticSeverity::Warning
+                  ? llvm::SourceMgr::DK_Warning
+              : diagnostic.getSeverity() == DiagnosticSeverity::Note ? llvm::SourceMgr::DK_Note
+                                                                     : llvm::SourceMgr::DK_Remark;
   auto at = diagnostic.getLocation()->findInstanceOf<FileLineColLoc>();
   unsigned buffer = sources.getMainFileID();
   StringRef bufferName = sources.getMemoryBuffer(buffer)->getBufferIdentifier();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Errors about a spec. A diagnostic is located at a FileLineColLoc, which every MLIR handler understands;
-// the underlined range and the suggested replacement travel as metadata, for SpecDiagnosticPrinter.
+// Errors about a spec. A diagnostic is located at a FileLineColLoc, which every MLIR handler
+// understands; the underlined range and the suggested replacement travel as metadata, for
+// SpecDiagnosticPrinter.
 #ifndef ATTNC_LIB_FRONTEND_REPORTER_H
 #define ATTNC_LIB_FRONTEND_REPORTER_H
 

@@ -5,17 +5,17 @@
 #include "attnc/Conversion/KernelABIExtraction.h"
 #include "attnc/Target/Host/HostJIT.h"
 #include "llvm/Config/llvm-config.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/TargetParser/Host.h"
-#include "llvm/Support/FileSystem.h"
 #include <chrono>
 #include <dlfcn.h>
 
 using namespace mlir;
 using namespace attnc;
 
-/// Size and time of the file that this code was loaded from: a rebuilt compiler must not find the code of the one
-/// before it.
+/// Size and time of the file that this code was loaded from: a rebuilt compiler must not find the
+/// code of the one before it.
 static std::string buildIdentity() {
   Dl_info info;
   if (!dladdr(reinterpret_cast<void *>(&buildIdentity), &info) || !info.dli_fname)
@@ -31,10 +31,10 @@ std::string attnc::compilerVersion() { return "attnc 0.1.0 (LLVM " LLVM_VERSION_
 
 /// Every option that changes the code, as text.
 static std::string describeOptions(const CompileOptions &options) {
-  std::string text = llvm::formatv("{0};{1};{2};{3};{4};{5};{6};{7};{8}", options.target.name,
-                                   options.dtype, options.headDim, options.vHeadDim,
-                                   options.vectorBytes, options.tileQ, options.tileKV, options.stages,
-                                   options.numWarps);
+  std::string text =
+      llvm::formatv("{0};{1};{2};{3};{4};{5};{6};{7};{8}", options.target.name, options.dtype,
+                    options.headDim, options.vHeadDim, options.vectorBytes, options.tileQ,
+                    options.tileKV, options.stages, options.numWarps);
   for (auto &[name, value] : options.constParams)
     text += llvm::formatv(";{0}={1:e17}", name, value).str();
   if (options.target.kind == attnc::Target::Kind::Host) {
@@ -135,16 +135,17 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
   CompileReport &out = report ? *report : ignored;
   for (auto &entry : options.constParams) {
     const std::string &name = entry.first;
-    bool known = llvm::any_of(spec.variant().getBody().getOps<attn::ParamOp>(), [&](attn::ParamOp p) {
-      return p.getIsConst() && p.getName() == name;
-    });
+    bool known =
+        llvm::any_of(spec.variant().getBody().getOps<attn::ParamOp>(),
+                     [&](attn::ParamOp p) { return p.getIsConst() && p.getName() == name; });
     if (!known)
-      return llvm::createStringError(
-          llvm::formatv("`{0}` is not a const parameter of `{1}`", name, spec.variant().getSymName()));
+      return llvm::createStringError(llvm::formatv("`{0}` is not a const parameter of `{1}`", name,
+                                                   spec.variant().getSymName()));
   }
   std::string key;
   if (cache) {
-    key = cacheKey({compilerVersion(), buildIdentity(), spec.canonicalText(), describeOptions(options)});
+    key = cacheKey(
+        {compilerVersion(), buildIdentity(), spec.canonicalText(), describeOptions(options)});
     if (std::optional<CompiledCode> hit = cache->lookup(key)) {
       out.fromCache = true;
       return std::move(*hit);

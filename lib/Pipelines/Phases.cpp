@@ -97,14 +97,12 @@ llvm::Expected<CompileResult> attnc::runPhases(ModuleOp module, const CompileReq
     auto start = Clock::now();
     if (info.phase == Phase::PTX) {
       PTXTimings times;
-      llvm::Expected<std::string> ptx =
-          translateToPTX(module, request.options.target.name, &times);
+      llvm::Expected<std::string> ptx = translateToPTX(module, request.options.target.name, &times);
       if (!ptx)
         return ptx.takeError();
       result.ptx = std::move(*ptx);
-      result.ptxSteps = {{"translate", times.translate},
-                         {"optimise", times.optimise},
-                         {"codegen", times.codegen}};
+      result.ptxSteps = {
+          {"translate", times.translate}, {"optimise", times.optimise}, {"codegen", times.codegen}};
     } else {
       PassManager passes(module.getContext());
       passes.enableVerifier(request.verify);

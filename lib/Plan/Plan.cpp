@@ -34,9 +34,9 @@ llvm::Expected<Target> Target::parse(llvm::StringRef name) {
       target.sharedMemoryLimit = k.shared;
       return target;
     }
-  return createStringError(
-      formatv("unknown target `{0}`: expected host, sm_80, sm_86, sm_89, sm_90a, sm_100a or sm_120a",
-              name));
+  return createStringError(formatv(
+      "unknown target `{0}`: expected host, sm_80, sm_86, sm_89, sm_90a, sm_100a or sm_120a",
+      name));
 }
 
 /// The precision that the variant's attend stages ask for.
@@ -49,22 +49,21 @@ static std::string precisionOf(attn::VariantOp variant) {
   return precision;
 }
 
-/// Bytes of shared memory of the schedule: the query tile and `stages` key and value tiles, with one
-/// 16-byte chunk of padding in each row.
+/// Bytes of shared memory of the schedule: the query tile and `stages` key and value tiles, with
+/// one 16-byte chunk of padding in each row.
 static int64_t sharedBytes(const KernelPlan &plan) {
   int64_t bytes = plan.dtype == "f32" ? 4 : 2;
   int64_t d = llvm::alignTo(plan.headDim, 16), e = llvm::alignTo(plan.vHeadDim, 16);
   int64_t pad = plan.dtype == "f32" ? 128 : 16;
-  return plan.tileQ * (d * bytes + pad) +
-         plan.stages * plan.tileKV * ((d + e) * bytes + 2 * pad);
+  return plan.tileQ * (d * bytes + pad) + plan.stages * plan.tileKV * ((d + e) * bytes + 2 * pad);
 }
 
-/// Tiles for mma.sync. What binds is registers: a warp holds 16 rows of the output and of the scores in
-/// accumulators (16 * (e + tileKV) * 4 bytes / 32 lanes), and the query's fragments. One row tile to a
-/// warp leaves room for score and mask code at every head dim; two (tileQ = 128) would use each key
-/// fragment twice, but takes all 255 registers at head dim 64.
-/// Where these tiles do not fit in shared memory, key tiles shrink first (the query tile is what a key is
-/// reused by), then the query tile and with it the block.
+/// Tiles for mma.sync. What binds is registers: a warp holds 16 rows of the output and of the
+/// scores in accumulators (16 * (e + tileKV) * 4 bytes / 32 lanes), and the query's fragments. One
+/// row tile to a warp leaves room for score and mask code at every head dim; two (tileQ = 128)
+/// would use each key fragment twice, but takes all 255 registers at head dim 64. Where these tiles
+/// do not fit in shared memory, key tiles shrink first (the query tile is what a key is reused by),
+/// then the query tile and with it the block.
 static void chooseForGPU(KernelPlan &plan) {
   int64_t d = llvm::alignTo(std::max(plan.headDim, plan.vHeadDim), 16);
   bool wide = plan.dtype == "f32";
@@ -98,12 +97,15 @@ static llvm::Error checkProblem(const KernelPlan &plan) {
       return createStringError(
           formatv("unsupported {0} {1}: expected a multiple of 8 from 8 to 256", what, dim));
   int32_t elementBytes = plan.dtype == "f32" ? 4 : 2;
-  if (plan.vectorBytes < elementBytes || plan.vectorBytes > 16 || !llvm::isPowerOf2_32(plan.vectorBytes))
-    return createStringError(formatv("unsupported row alignment of {0} bytes: expected a power of two from {1}, the "
-                                     "size of an element, to 16",
-                                     plan.vectorBytes, elementBytes));
+  if (plan.vectorBytes < elementBytes || plan.vectorBytes > 16 ||
+      !llvm::isPowerOf2_32(plan.vectorBytes))
+    return createStringError(
+        formatv("unsupported row alignment of {0} bytes: expected a power of two from {1}, the "
+                "size of an element, to 16",
+                plan.vectorBytes, elementBytes));
   if (plan.precision != "f32" && plan.precision != "tf32")
-    return createStringError(formatv("unknown precision `{0}`: expected f32 or tf32", plan.precision));
+    return createStringError(
+        formatv("unknown precision `{0}`: expected f32 or tf32", plan.precision));
   return llvm::Error::success();
 }
 
@@ -117,20 +119,22 @@ static llvm::Error checkTiles(const KernelPlan &plan) {
   if (plan.target.kind != Target::Kind::NVPTX)
     return llvm::Error::success();
   if (plan.numWarps < 1 || plan.numWarps > 32)
-    return createStringError(formatv("a thread block of {0} warps: expected 1 to 32", plan.numWarps));
+    return createStringError(
+        formatv("a thread block of {0} warps: expected 1 to 32", plan.numWarps));
   if (plan.stages < 2 || plan.stages > 16)
     return createStringError(formatv("{0} pipeline stages: expected 2 to 16", plan.stages));
   if (plan.tileQ % (16 * plan.numWarps) != 0 || !llvm::isPowerOf2_64(plan.tileQ) ||
       plan.tileKV % 16 != 0)
-    return createStringError(formatv("a query tile of {0} rows does not fit {1} warps: expected a "
-                                     "power of two that is a multiple of 16 rows for each warp, and "
-                                     "a key tile that is a multiple of 16",
-                                     plan.tileQ, plan.numWarps));
-  if (sharedBytes(plan) > plan.target.sharedMemoryLimit)
     return createStringError(
-        formatv("the tiles need {0} bytes of shared memory, {1} has {2}: use fewer stages or smaller "
-                "tiles",
-                sharedBytes(plan), plan.target.name, plan.target.sharedMemoryLimit));
+        formatv("a query tile of {0} rows does not fit {1} warps: expected a "
+                "power of two that is a multiple of 16 rows for each warp, and "
+                "a key tile that is a multiple of 16",
+                plan.tileQ, plan.numWarps));
+  if (sharedBytes(plan) > plan.target.sharedMemoryLimit)
+    return createStringError(formatv(
+        "the tiles need {0} bytes of shared memory, {1} has {2}: use fewer stages or smaller "
+        "tiles",
+        sharedBytes(plan), plan.target.name, plan.target.sharedMemoryLimit));
   return llvm::Error::success();
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attention by its formula, row by row: scores of all keys of a row, their maximum, the weights, the weighted sum
-// of values. Keys that are left out are not touched, so that what their values hold (NaN, say) does not matter;
-// everything else propagates.
+// Attention by its formula, row by row: scores of all keys of a row, their maximum, the weights,
+// the weighted sum of values. Keys that are left out are not touched, so that what their values
+// hold (NaN, say) does not matter; everything else propagates.
 #include "Attend.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -14,7 +14,8 @@ using namespace mlir;
 
 static constexpr double infinity = std::numeric_limits<double>::infinity();
 
-AttendStage::AttendStage(attn::AttendOp op, const Environment &environment) : op(op), environment(environment) {
+AttendStage::AttendStage(attn::AttendOp op, const Environment &environment)
+    : op(op), environment(environment) {
   attn::AttnTensorType query = op.getQuery().getType();
   std::vector<int64_t> shape = environment.shapeOf(query);
   for (unsigned i = 0; i + 1 < query.getRank(); ++i)
@@ -27,8 +28,8 @@ AttendStage::AttendStage(attn::AttendOp op, const Environment &environment) : op
   valueDim = values.back();
 }
 
-/// Finds how the index on axis `space` of another tensor follows from the row's: directly, or as the block of
-/// another index.
+/// Finds how the index on axis `space` of another tensor follows from the row's: directly, or as
+/// the block of another index.
 llvm::Expected<AttendStage::IndexRule> AttendStage::ruleFor(llvm::StringRef space) const {
   IndexRule rule;
   std::string name = space.str();
@@ -41,9 +42,11 @@ llvm::Expected<AttendStage::IndexRule> AttendStage::ruleFor(llvm::StringRef spac
     llvm::StringRef parent = attn::blockParent(op, name);
     attn::SpaceOp declared = attn::findSpace(op, name);
     if (parent.empty() || (declared && declared.getStride()))
-      return llvm::createStringError("the index on `" + space + "` does not follow from the query's");
-    rule.divisor *= name == "g" ? environment.sizeOf("h") / std::max<int64_t>(1, environment.sizeOf("g"))
-                                : environment.sizes.declared.at(name).extent;
+      return llvm::createStringError("the index on `" + space +
+                                     "` does not follow from the query's");
+    rule.divisor *= name == "g"
+                        ? environment.sizeOf("h") / std::max<int64_t>(1, environment.sizeOf("g"))
+                        : environment.sizes.declared.at(name).extent;
     name = parent.str();
   }
 }
@@ -66,7 +69,8 @@ llvm::Error AttendStage::prepareOperand(Value tensor, unsigned numInner, Operand
 
 llvm::Error AttendStage::prepare() {
   for (auto [value, numInner, operand] :
-       {std::tuple(op.getQuery(), 2u, &query), std::tuple(op.getKey(), 2u, &key), std::tuple(op.getValue(), 2u, &value)})
+       {std::tuple(op.getQuery(), 2u, &query), std::tuple(op.getKey(), 2u, &key),
+        std::tuple(op.getValue(), 2u, &value)})
     if (llvm::Error error = prepareOperand(value, numInner, *operand))
       return error;
   if (op.getSet()) {
@@ -81,8 +85,8 @@ llvm::Error AttendStage::prepare() {
       return compiled.takeError();
     scale = std::move(*compiled);
   }
-  for (auto [value, number, what] :
-       {std::tuple(op.getTile(), &tile, "tile"), std::tuple(op.getWeightGroup(), &weightGroup, "group")}) {
+  for (auto [value, number, what] : {std::tuple(op.getTile(), &tile, "tile"),
+                                     std::tuple(op.getWeightGroup(), &weightGroup, "group")}) {
     if (!value)
       continue;
     llvm::Expected<Program> compiled = Program::compile(value, environment);
@@ -135,13 +139,17 @@ AttendStage::Scratch AttendStage::makeScratch(const Memory &memory) const {
 int64_t AttendStage::baseOf(const Operand &operand, const Scratch &scratch) const {
   int64_t offset = 0;
   for (const IndexRule &rule : operand.rules) // a row behind the last whole block reads that block
-    offset += std::clamp<int64_t>(scratch.point[rule.axis] / rule.divisor, 0, std::max<int64_t>(0, rule.size - 1)) * rule.stride;
+    offset += std::clamp<int64_t>(scratch.point[rule.axis] / rule.divisor, 0,
+                                  std::max<int64_t>(0, rule.size - 1)) *
+              rule.stride;
   return offset;
 }
 
-void AttendStage::setPoint(const Program &program, Program::Frame &frame, unsigned first, const Scratch &scratch) const {
+void AttendStage::setPoint(const Program &program, Program::Frame &frame, unsigned first,
+                           const Scratch &scratch) const {
   for (size_t i = 0; i < spaces.size(); ++i)
-    *program.argument(frame, first + static_cast<unsigned>(i)) = static_cast<double>(scratch.point[i]);
+    *program.argument(frame, first + static_cast<unsigned>(i)) =
+        static_cast<double>(scratch.point[i]);
 }
 
 /// Which keys the set holds: those of its blocks, or those it names.
@@ -164,7 +172,8 @@ void AttendStage::keysOfSet(const Memory &memory, Scratch &scratch) const {
     if (flags[p] == 0)
       continue;
     int64_t first = p, last = p;
-    for (std::string space = setSpace; space != op.getKeySpace(); space = attn::blockParent(op, space).str()) {
+    for (std::string space = setSpace; space != op.getKeySpace();
+         space = attn::blockParent(op, space).str()) {
       const SpaceSize &size = environment.sizes.declared.at(space);
       int64_t members = environment.sizeOf(attn::blockParent(op, space));
       first = first * size.stride;
@@ -204,7 +213,8 @@ static double dot(const double *a, const double *b, int64_t n) {
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-void AttendStage::scoreRow(const Memory &memory, Scratch &scratch, int64_t row, double factor) const {
+void AttendStage::scoreRow(const Memory &memory, Scratch &scratch, int64_t row,
+                           double factor) const {
   const double *q = memory.tensor(op.getQuery()).data.data() + baseOf(query, scratch) + row * dim;
   const double *k = memory.tensor(op.getKey()).data.data() + baseOf(key, scratch);
   if (score)
@@ -213,7 +223,9 @@ void AttendStage::scoreRow(const Memory &memory, Scratch &scratch, int64_t row, 
     unsigned lanes = static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, numKeys - first));
     double *scores = scratch.scores.data() + first;
     for (unsigned i = 0; i < lanes; ++i)
-      scores[i] = scratch.attended[static_cast<size_t>(first + i)] ? factor * dot(q, k + (first + i) * dim, dim) : 0;
+      scores[i] = scratch.attended[static_cast<size_t>(first + i)]
+                      ? factor * dot(q, k + (first + i) * dim, dim)
+                      : 0;
     if (!score)
       continue;
     std::copy_n(scores, lanes, score->argument(scratch.score, 0));
@@ -228,7 +240,8 @@ void AttendStage::scoreRow(const Memory &memory, Scratch &scratch, int64_t row, 
 }
 
 /// The softmax of a row at once. A row without a key is 0 with an lse of -inf.
-void AttendStage::softmaxRow(Scratch &scratch, double logit, const double *v, double *out, double &lse) const {
+void AttendStage::softmaxRow(Scratch &scratch, double logit, const double *v, double *out,
+                             double &lse) const {
   std::fill_n(out, valueDim, 0.0);
   lse = -infinity;
   double maximum = logit;
@@ -260,7 +273,8 @@ void AttendStage::roundWeights(llvm::MutableArrayRef<double> weights) const {
     auto members = weights.slice(first, std::min(group, weights.size() - first));
     double scale = 1;
     if (weightGroup)
-      scale = roundToFormat(*llvm::max_element(members) * factor / attn::largestNumber(format), attn::Format::F8E4M3);
+      scale = roundToFormat(*llvm::max_element(members) * factor / attn::largestNumber(format),
+                            attn::Format::F8E4M3);
     for (double &w : members)
       w = scale == 0 ? 0 : roundToFormat(w * factor / scale, format) * scale / factor;
   }
@@ -278,7 +292,8 @@ void AttendStage::addTile(TiledRow &row, int64_t first, int64_t count) const {
   std::vector<double> weights(static_cast<size_t>(count), 0.0);
   for (int64_t i = 0; i < count; ++i)
     if (row.attended[static_cast<size_t>(first + i)])
-      row.sum += weights[static_cast<size_t>(i)] = std::exp(row.scores[static_cast<size_t>(first + i)] - row.running);
+      row.sum += weights[static_cast<size_t>(i)] =
+          std::exp(row.scores[static_cast<size_t>(first + i)] - row.running);
   if (op.getWeightFormat())
     roundWeights(weights);
   for (int64_t i = 0; i < count; ++i)
@@ -297,8 +312,8 @@ double AttendStage::finish(TiledRow &row) const {
   return row.sum == 0 ? -infinity : row.running + std::log(row.sum);
 }
 
-/// The softmax of rows tile by tile, with running maxima: what skipping and rounding of weights depend on. The rows
-/// skip a tile together.
+/// The softmax of rows tile by tile, with running maxima: what skipping and rounding of weights
+/// depend on. The rows skip a tile together.
 void AttendStage::tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> rows) const {
   for (TiledRow &row : rows) {
     std::fill_n(row.out, valueDim, 0.0);
@@ -335,54 +350,60 @@ void AttendStage::tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> ro
 
 void AttendStage::run(Memory &memory) const {
   auto allocate = [&](Value result) -> Tensor64 & {
-    return memory.allocate(result, environment.shapeOf(cast<attn::AttnTensorType>(result.getType())));
+    return memory.allocate(result,
+                           environment.shapeOf(cast<attn::AttnTensorType>(result.getType())));
   };
   Tensor64 &out = allocate(op.getOut()), &lse = allocate(op.getLse());
   const double factor = scaleOf(memory);
   Tensor64 *weights = op.getWeights() ? &allocate(op.getWeights()) : nullptr;
-  parallelFor(elementsOf(outer), environment.numThreads, [&](int64_t firstOuter, int64_t lastOuter) {
-    Scratch scratch = makeScratch(memory);
-    for (int64_t o = firstOuter; o < lastOuter; ++o) {
-      int64_t rest = o;
-      for (size_t axis = outer.size(); axis-- > 0; rest /= outer[axis])
-        scratch.point[axis] = rest % outer[axis];
-      for (int64_t firstRow = 0; firstRow < numRows; firstRow += rowsTogether) {
-        std::vector<TiledRow> together(static_cast<size_t>(std::min(rowsTogether, numRows - firstRow)));
-        for (auto [i, tiled] : llvm::enumerate(together)) {
-          int64_t row = firstRow + static_cast<int64_t>(i);
-          scratch.point.back() = row;
-          size_t index = static_cast<size_t>(o * numRows + row);
-          maskRow(memory, scratch);
-          scoreRow(memory, scratch, row, factor);
-          tiled.logit = -infinity;
-          if (sink) {
-            setPoint(*sink, scratch.sink, 0, scratch);
-            sink->run(scratch.sink, 1);
-            tiled.logit = *sink->result(scratch.sink);
+  parallelFor(
+      elementsOf(outer), environment.numThreads, [&](int64_t firstOuter, int64_t lastOuter) {
+        Scratch scratch = makeScratch(memory);
+        for (int64_t o = firstOuter; o < lastOuter; ++o) {
+          int64_t rest = o;
+          for (size_t axis = outer.size(); axis-- > 0; rest /= outer[axis])
+            scratch.point[axis] = rest % outer[axis];
+          for (int64_t firstRow = 0; firstRow < numRows; firstRow += rowsTogether) {
+            std::vector<TiledRow> together(
+                static_cast<size_t>(std::min(rowsTogether, numRows - firstRow)));
+            for (auto [i, tiled] : llvm::enumerate(together)) {
+              int64_t row = firstRow + static_cast<int64_t>(i);
+              scratch.point.back() = row;
+              size_t index = static_cast<size_t>(o * numRows + row);
+              maskRow(memory, scratch);
+              scoreRow(memory, scratch, row, factor);
+              tiled.logit = -infinity;
+              if (sink) {
+                setPoint(*sink, scratch.sink, 0, scratch);
+                sink->run(scratch.sink, 1);
+                tiled.logit = *sink->result(scratch.sink);
+              }
+              tiled.values = memory.tensor(op.getValue()).data.data() + baseOf(value, scratch);
+              tiled.out = out.data.data() + index * static_cast<size_t>(valueDim);
+              if (!tile)
+                softmaxRow(scratch, tiled.logit, tiled.values, tiled.out, lse.data[index]);
+              tiled.scores = scratch.scores;
+              tiled.attended = scratch.attended;
+            }
+            if (tile)
+              tiledRows(scratch, together);
+            for (auto [i, tiled] : llvm::enumerate(together)) {
+              size_t index = static_cast<size_t>(o * numRows + firstRow) + i;
+              if (tile)
+                lse.data[index] = finish(tiled);
+              for (size_t j = 0; weights && j < tiled.scores.size(); ++j)
+                weights->data[index * tiled.scores.size() + j] =
+                    tiled.attended[j] && lse.data[index] != -infinity
+                        ? std::exp(tiled.scores[j] - lse.data[index])
+                        : 0;
+            }
           }
-          tiled.values = memory.tensor(op.getValue()).data.data() + baseOf(value, scratch);
-          tiled.out = out.data.data() + index * static_cast<size_t>(valueDim);
-          if (!tile)
-            softmaxRow(scratch, tiled.logit, tiled.values, tiled.out, lse.data[index]);
-          tiled.scores = scratch.scores;
-          tiled.attended = scratch.attended;
         }
-        if (tile)
-          tiledRows(scratch, together);
-        for (auto [i, tiled] : llvm::enumerate(together)) {
-          size_t index = static_cast<size_t>(o * numRows + firstRow) + i;
-          if (tile)
-            lse.data[index] = finish(tiled);
-          for (size_t j = 0; weights && j < tiled.scores.size(); ++j)
-            weights->data[index * tiled.scores.size() + j] =
-                tiled.attended[j] && lse.data[index] != -infinity ? std::exp(tiled.scores[j] - lse.data[index]) : 0;
-        }
-      }
-    }
-  });
+      });
 }
 
-std::vector<char> AttendStage::maskOfHead(const Memory &memory, llvm::ArrayRef<int64_t> head) const {
+std::vector<char> AttendStage::maskOfHead(const Memory &memory,
+                                          llvm::ArrayRef<int64_t> head) const {
   std::vector<char> flags;
   Scratch scratch = makeScratch(memory);
   std::copy(head.begin(), head.end(), scratch.point.begin());

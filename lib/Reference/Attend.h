@@ -14,7 +14,8 @@ public:
   llvm::Error prepare();
   void run(Memory &memory) const override;
 
-  /// Flags of the rows and keys of one head, which is given by its indices on the axes before the row.
+  /// Flags of the rows and keys of one head, which is given by its indices on the axes before the
+  /// row.
   std::vector<char> maskOfHead(const Memory &memory, llvm::ArrayRef<int64_t> head) const;
 
 private:
@@ -47,7 +48,8 @@ private:
   llvm::Error prepareOperand(mlir::Value tensor, unsigned numInner, Operand &operand);
   Scratch makeScratch(const Memory &memory) const;
   int64_t baseOf(const Operand &operand, const Scratch &scratch) const;
-  void setPoint(const Program &program, Program::Frame &frame, unsigned first, const Scratch &scratch) const;
+  void setPoint(const Program &program, Program::Frame &frame, unsigned first,
+                const Scratch &scratch) const;
   void keysOfSet(const Memory &memory, Scratch &scratch) const;
   void maskRow(const Memory &memory, Scratch &scratch) const;
   void scoreRow(const Memory &memory, Scratch &scratch, int64_t row, double factor) const;

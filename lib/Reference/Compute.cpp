@@ -33,7 +33,8 @@ public:
     int64_t stride = shape.empty() ? 1 : strideOf(shape, laneAxis);
     int64_t rows = length == 0 ? 0 : elementsOf(shape) / length;
     parallelFor(rows, environment.numThreads, [&](int64_t first, int64_t last) {
-      Program::Frame frame = program->makeFrame(memory, static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, length)));
+      Program::Frame frame = program->makeFrame(
+          memory, static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, length)));
       for (int64_t row = first; row < last; ++row) {
         int64_t rest = row, offset = 0;
         for (size_t axis = shape.size(); axis-- > 0;) {
@@ -44,13 +45,15 @@ public:
           rest /= shape[axis];
         }
         for (int64_t start = 0; start < length; start += Program::maxLanes) {
-          unsigned lanes = static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, length - start));
+          unsigned lanes =
+              static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, length - start));
           for (unsigned lane = 0; !shape.empty() && lane < lanes; ++lane)
             program->argument(frame, laneAxis)[lane] = static_cast<double>(start + lane);
           program->run(frame, lanes);
           const double *values = program->result(frame);
           for (unsigned lane = 0; lane < lanes; ++lane)
-            result.data[static_cast<size_t>(offset + (start + lane) * stride)] = values[lane * program->resultStep()];
+            result.data[static_cast<size_t>(offset + (start + lane) * stride)] =
+                values[lane * program->resultStep()];
         }
       }
     });

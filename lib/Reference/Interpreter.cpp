@@ -23,8 +23,8 @@ void attnc::reference::parallelFor(int64_t count, unsigned numThreads,
   pool.wait();
 }
 
-llvm::Expected<std::vector<std::unique_ptr<Stage>>> attnc::reference::makeStages(Block &block,
-                                                                                 const Environment &environment) {
+llvm::Expected<std::vector<std::unique_ptr<Stage>>>
+attnc::reference::makeStages(Block &block, const Environment &environment) {
   std::vector<std::unique_ptr<Stage>> stages;
   for (Operation &op : block.without_terminator()) {
     bool isStage = true;
@@ -64,8 +64,8 @@ static void load(const TensorView &view, Tensor64 &into) {
 }
 
 /// Checks `bindings`, fills in sizes and parameters, and copies the inputs.
-static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bindings, Environment &environment,
-                                   Memory &memory) {
+static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bindings,
+                                   Environment &environment, Memory &memory) {
   llvm::Expected<Signature> signature = signatureOf(variant);
   if (!signature)
     return signature.takeError();
@@ -74,7 +74,8 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
     return llvm::createStringError(message);
   for (auto [decl, number] : llvm::zip_equal(signature->params, params))
     environment.params[decl.name] = number;
-  if (std::string message = checkBindings(*signature, bindings.inputs, {}, environment.sizes, environment.params);
+  if (std::string message =
+          checkBindings(*signature, bindings.inputs, {}, environment.sizes, environment.params);
       !message.empty())
     return llvm::createStringError(message);
   std::string tooLarge;
@@ -85,8 +86,9 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
         for (int64_t size : environment.shapeOf(type))
           elements *= static_cast<long double>(size);
         if (elements > static_cast<long double>(maxTensorElements))
-          tooLarge = llvm::formatv("a tensor over {0} would have {1:e2} elements, more than memory holds", type,
-                                   static_cast<double>(elements));
+          tooLarge =
+              llvm::formatv("a tensor over {0} would have {1:e2} elements, more than memory holds",
+                            type, static_cast<double>(elements));
       }
   });
   if (!tooLarge.empty())
@@ -98,8 +100,8 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
   return llvm::Error::success();
 }
 
-llvm::Expected<std::map<std::string, Tensor64>> attnc::reference::run(attn::VariantOp variant, const Bindings &bindings,
-                                                                      unsigned numThreads) {
+llvm::Expected<std::map<std::string, Tensor64>>
+attnc::reference::run(attn::VariantOp variant, const Bindings &bindings, unsigned numThreads) {
   Environment environment;
   environment.numThreads = llvm::hardware_concurrency(numThreads).compute_thread_count();
   Memory memory;
@@ -117,7 +119,8 @@ llvm::Expected<std::map<std::string, Tensor64>> attnc::reference::run(attn::Vari
   return outputs;
 }
 
-llvm::Expected<std::vector<char>> attnc::reference::evaluateMask(attn::VariantOp variant, const Bindings &bindings,
+llvm::Expected<std::vector<char>> attnc::reference::evaluateMask(attn::VariantOp variant,
+                                                                 const Bindings &bindings,
                                                                  int64_t b, int64_t h) {
   Environment environment;
   Memory memory;

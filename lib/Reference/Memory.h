@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Tensors and numbers of a run. Every tensor is dense, row-major and float64; ints are whole numbers and conditions 0
-// or 1.
+// Tensors and numbers of a run. Every tensor is dense, row-major and float64; ints are whole
+// numbers and conditions 0 or 1.
 #ifndef ATTNC_LIB_REFERENCE_MEMORY_H
 #define ATTNC_LIB_REFERENCE_MEMORY_H
 
@@ -30,7 +30,8 @@ struct Environment {
   std::vector<int64_t> shapeOf(attn::AttnTensorType type) const {
     std::vector<int64_t> shape;
     for (unsigned i = 0; i < type.getRank(); ++i)
-      shape.push_back(type.getAxisName(i).empty() ? type.getAxisSize(i) : sizeOf(type.getAxisName(i)));
+      shape.push_back(type.getAxisName(i).empty() ? type.getAxisSize(i)
+                                                  : sizeOf(type.getAxisName(i)));
     return shape;
   }
 };
@@ -50,8 +51,8 @@ inline int64_t strideOf(const std::vector<int64_t> &shape, size_t axis) {
   return stride;
 }
 
-/// Tensors and scalars by the value that stands for them. The memory of a recurrence's step lies over that of the
-/// variant. Tensors do not move once they are allocated.
+/// Tensors and scalars by the value that stands for them. The memory of a recurrence's step lies
+/// over that of the variant. Tensors do not move once they are allocated.
 class Memory {
 public:
   explicit Memory(const Memory *outer = nullptr) : outer(outer) {}
@@ -87,8 +88,10 @@ private:
   llvm::DenseMap<mlir::Value, double> scalars;
 };
 
-/// Calls `body` for ranges [first, last) that together are [0, count), on up to `numThreads` threads.
-void parallelFor(int64_t count, unsigned numThreads, llvm::function_ref<void(int64_t first, int64_t last)> body);
+/// Calls `body` for ranges [first, last) that together are [0, count), on up to `numThreads`
+/// threads.
+void parallelFor(int64_t count, unsigned numThreads,
+                 llvm::function_ref<void(int64_t first, int64_t last)> body);
 
 } // namespace attnc::reference
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Compilation of regions. Each scalar op is one line of a table: what it computes in double precision.
+// Compilation of regions. Each scalar op is one line of a table: what it computes in double
+// precision.
 #include "Program.h"
 #include "attnc/Support/Half.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -63,8 +64,8 @@ static void compareInts(const Instruction &in, double *const *slots, unsigned la
   for (unsigned i = 0; i < lanes; ++i) {
     // Both are whole numbers of 32 bits; unsigned predicates compare them modulo 2^32.
     int64_t x = whole(a[i * in.steps[0]]), y = whole(b[i * in.steps[1]]);
-    r[i] = arith::applyCmpPredicate(static_cast<arith::CmpIPredicate>(in.predicate), APInt(64, x, true),
-                                    APInt(64, y, true));
+    r[i] = arith::applyCmpPredicate(static_cast<arith::CmpIPredicate>(in.predicate),
+                                    APInt(64, x, true), APInt(64, y, true));
   }
 }
 
@@ -91,7 +92,8 @@ static void compareReal(const Instruction &in, double *const *slots, unsigned la
   const double *a = slots[in.operands[0]], *b = slots[in.operands[1]];
   double *r = slots[in.result];
   for (unsigned i = 0; i < lanes; ++i)
-    r[i] = compareReals(static_cast<arith::CmpFPredicate>(in.predicate), a[i * in.steps[0]], b[i * in.steps[1]]);
+    r[i] = compareReals(static_cast<arith::CmpFPredicate>(in.predicate), a[i * in.steps[0]],
+                        b[i * in.steps[1]]);
 }
 
 /// Indices are clamped to their axes. A tensor without elements reads as 0.
@@ -103,7 +105,8 @@ static void read(const Instruction &in, double *const *slots, unsigned lanes) {
     int64_t offset = 0;
     for (size_t axis = 0; axis < in.operands.size(); ++axis) {
       int64_t index = whole(slots[in.operands[axis]][i * in.steps[axis]]);
-      offset += std::clamp<int64_t>(index, 0, std::max<int64_t>(0, in.shape[axis] - 1)) * in.strides[axis];
+      offset += std::clamp<int64_t>(index, 0, std::max<int64_t>(0, in.shape[axis] - 1)) *
+                in.strides[axis];
     }
     r[i] = isEmpty ? 0 : data[offset];
   }
@@ -120,8 +123,8 @@ static void uniform(const Instruction &in, double *const *slots, unsigned lanes)
     uint32_t key[2] = {word(0), 0}, counter[4] = {word(1), word(2), word(3), word(4)};
     for (unsigned round = 0; round < 10; ++round) {
       uint64_t a = uint64_t(0xD2511F53u) * counter[0], b = uint64_t(0xCD9E8D57u) * counter[2];
-      uint32_t next[4] = {uint32_t(b >> 32) ^ counter[1] ^ key[0], uint32_t(b), uint32_t(a >> 32) ^ counter[3] ^ key[1],
-                          uint32_t(a)};
+      uint32_t next[4] = {uint32_t(b >> 32) ^ counter[1] ^ key[0], uint32_t(b),
+                          uint32_t(a >> 32) ^ counter[3] ^ key[1], uint32_t(a)};
       std::copy_n(next, 4, counter);
       key[0] += 0x9E3779B9u;
       key[1] += 0xBB67AE85u;
@@ -136,11 +139,17 @@ static double floorDivide(double a, double b) {
   int64_t x = whole(a), y = whole(b), quotient = x / y;
   return wrap(quotient - ((x % y != 0) && ((x < 0) != (y < 0))));
 }
-static double ceilDivide(double a, double b) { return b == 0 ? 0 : wrap(-whole(floorDivide(-a, b))); }
+static double ceilDivide(double a, double b) {
+  return b == 0 ? 0 : wrap(-whole(floorDivide(-a, b)));
+}
 static double truncDivide(double a, double b) { return b == 0 ? 0 : wrap(whole(a) / whole(b)); }
 static double truncRemainder(double a, double b) { return b == 0 ? 0 : wrap(whole(a) % whole(b)); }
-static double maximum(double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b); }
-static double minimum(double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b); }
+static double maximum(double a, double b) {
+  return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b);
+}
+static double minimum(double a, double b) {
+  return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b);
+}
 static double toInt(double a) {
   return std::isnan(a) ? 0 : std::clamp(std::trunc(a), -2147483648.0, 2147483647.0);
 }
@@ -185,28 +194,50 @@ static const llvm::StringMap<Program::Kernel> &kernels() {
   };
   using F = Functions;
   static const llvm::StringMap<Program::Kernel> table = {
-      {"arith.addi", binary<F::addI>},          {"arith.subi", binary<F::subI>},
-      {"arith.muli", binary<F::mulI>},          {"arith.andi", binary<F::andI>},
-      {"arith.ori", binary<F::orI>},            {"arith.xori", binary<F::xorI>},
-      {"arith.minsi", binary<F::minI>},         {"arith.maxsi", binary<F::maxI>},
-      {"arith.floordivsi", binary<floorDivide>}, {"arith.ceildivsi", binary<ceilDivide>},
-      {"arith.divsi", binary<truncDivide>},     {"arith.remsi", binary<truncRemainder>},
-      {"arith.shli", binary<shiftLeft>},        {"arith.shrsi", binary<shiftRight>},
-      {"arith.addf", binary<F::addF>},          {"arith.subf", binary<F::subF>},
-      {"arith.mulf", binary<F::mulF>},          {"arith.divf", binary<F::divF>},
-      {"arith.remf", binary<F::remF>},          {"arith.negf", unary<F::negF>},
-      {"arith.minimumf", binary<minimum>},      {"arith.maximumf", binary<maximum>},
-      {"arith.minnumf", binary<F::fmin>},       {"arith.maxnumf", binary<F::fmax>},
-      {"arith.sitofp", unary<identity>},        {"arith.uitofp", unary<identity>},
-      {"arith.extui", unary<identity>},         {"arith.fptosi", unary<toInt>},
-      {"arith.select", select},                 {"math.absi", unary<F::absI>},
-      {"math.absf", unary<F::absF>},            {"math.floor", unary<F::floor>},
-      {"math.ceil", unary<F::ceil>},            {"math.roundeven", unary<F::round>},
-      {"math.exp", unary<F::exp>},              {"math.exp2", unary<F::exp2>},
-      {"math.log", unary<F::ln>},               {"math.log2", unary<F::log2>},
-      {"math.sqrt", unary<F::sqrt>},            {"math.rsqrt", unary<F::rsqrt>},
-      {"math.tanh", unary<F::tanh>},            {"math.sin", unary<F::sin>},
-      {"math.cos", unary<F::cos>},              {"math.erf", unary<F::erf>},
+      {"arith.addi", binary<F::addI>},
+      {"arith.subi", binary<F::subI>},
+      {"arith.muli", binary<F::mulI>},
+      {"arith.andi", binary<F::andI>},
+      {"arith.ori", binary<F::orI>},
+      {"arith.xori", binary<F::xorI>},
+      {"arith.minsi", binary<F::minI>},
+      {"arith.maxsi", binary<F::maxI>},
+      {"arith.floordivsi", binary<floorDivide>},
+      {"arith.ceildivsi", binary<ceilDivide>},
+      {"arith.divsi", binary<truncDivide>},
+      {"arith.remsi", binary<truncRemainder>},
+      {"arith.shli", binary<shiftLeft>},
+      {"arith.shrsi", binary<shiftRight>},
+      {"arith.addf", binary<F::addF>},
+      {"arith.subf", binary<F::subF>},
+      {"arith.mulf", binary<F::mulF>},
+      {"arith.divf", binary<F::divF>},
+      {"arith.remf", binary<F::remF>},
+      {"arith.negf", unary<F::negF>},
+      {"arith.minimumf", binary<minimum>},
+      {"arith.maximumf", binary<maximum>},
+      {"arith.minnumf", binary<F::fmin>},
+      {"arith.maxnumf", binary<F::fmax>},
+      {"arith.sitofp", unary<identity>},
+      {"arith.uitofp", unary<identity>},
+      {"arith.extui", unary<identity>},
+      {"arith.fptosi", unary<toInt>},
+      {"arith.select", select},
+      {"math.absi", unary<F::absI>},
+      {"math.absf", unary<F::absF>},
+      {"math.floor", unary<F::floor>},
+      {"math.ceil", unary<F::ceil>},
+      {"math.roundeven", unary<F::round>},
+      {"math.exp", unary<F::exp>},
+      {"math.exp2", unary<F::exp2>},
+      {"math.log", unary<F::ln>},
+      {"math.log2", unary<F::log2>},
+      {"math.sqrt", unary<F::sqrt>},
+      {"math.rsqrt", unary<F::rsqrt>},
+      {"math.tanh", unary<F::tanh>},
+      {"math.sin", unary<F::sin>},
+      {"math.cos", unary<F::cos>},
+      {"math.erf", unary<F::erf>},
       {"math.powf", binary<F::pow>},
   };
   return table;
@@ -269,7 +300,8 @@ llvm::Error Program::appendRead(attn::ReadOp op, const Environment &environment,
   return llvm::Error::success();
 }
 
-llvm::Error Program::appendLoop(attn::ReduceOp op, const Environment &environment, std::vector<Instruction> &into) {
+llvm::Error Program::appendLoop(attn::ReduceOp op, const Environment &environment,
+                                std::vector<Instruction> &into) {
   auto loop = std::make_shared<Loop>();
   loop->kind = op.getKind();
   loop->count = environment.sizeOf(op.getSpace());
@@ -284,7 +316,8 @@ llvm::Error Program::appendLoop(attn::ReduceOp op, const Environment &environmen
     loop->limit = loop->count;
     loop->numBlocks = environment.sizeOf(*op.getBlock());
     if (*op.getBlock() == "g") {
-      loop->stride = loop->count = environment.sizeOf("h") / std::max<int64_t>(1, environment.sizeOf("g"));
+      loop->stride = loop->count =
+          environment.sizeOf("h") / std::max<int64_t>(1, environment.sizeOf("g"));
     } else {
       const SpaceSize &size = environment.sizes.declared.at(op.getBlock()->str());
       loop->stride = size.stride;
@@ -320,7 +353,8 @@ llvm::Error Program::appendLoop(attn::ReduceOp op, const Environment &environmen
   return llvm::Error::success();
 }
 
-llvm::Error Program::append(Operation *op, const Environment &environment, std::vector<Instruction> &into) {
+llvm::Error Program::append(Operation *op, const Environment &environment,
+                            std::vector<Instruction> &into) {
   auto setConstant = [&](double value) {
     constants.emplace_back(newSlot(op->getResult(0), false), value);
     return llvm::Error::success();
@@ -338,7 +372,8 @@ llvm::Error Program::append(Operation *op, const Environment &environment, std::
   if (auto size = dyn_cast<attn::SizeOp>(op)) {
     auto it = environment.sizes.spaces.find(size.getSpace().str());
     if (it == environment.sizes.spaces.end())
-      return llvm::createStringError("the size of `" + size.getSpace() + "` is not known from the inputs");
+      return llvm::createStringError("the size of `" + size.getSpace() +
+                                     "` is not known from the inputs");
     return setConstant(static_cast<double>(it->second));
   }
   if (auto param = dyn_cast<attn::ParamOp>(op))
@@ -381,7 +416,8 @@ llvm::Error Program::append(Operation *op, const Environment &environment, std::
     in.kernel = kernels().lookup(op->getName().getStringRef());
   }
   if (!in.kernel || op->getNumResults() != 1)
-    return llvm::createStringError("the reference cannot evaluate `" + op->getName().getStringRef() + "`");
+    return llvm::createStringError("the reference cannot evaluate `" +
+                                   op->getName().getStringRef() + "`");
   in.result = newSlot(op->getResult(0), in.varies);
   into.push_back(std::move(in));
   return llvm::Error::success();

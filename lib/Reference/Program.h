@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A region as a list of instructions over slots, evaluated for a run of neighbouring indices of one axis at once. A
-// slot holds doubles; ints are doubles with whole values of 32 bits and conditions are 0 or 1. What does not depend on
-// the axis is computed once for a run. A reduction is one instruction that runs its own list for each of its
-// indices.
+// A region as a list of instructions over slots, evaluated for a run of neighbouring indices of one
+// axis at once. A slot holds doubles; ints are doubles with whole values of 32 bits and conditions
+// are 0 or 1. What does not depend on the axis is computed once for a run. A reduction is one
+// instruction that runs its own list for each of its indices.
 #ifndef ATTNC_LIB_REFERENCE_PROGRAM_H
 #define ATTNC_LIB_REFERENCE_PROGRAM_H
 
@@ -62,7 +62,8 @@ public:
     std::vector<double> storage;
     std::vector<double *> slots;
   };
-  /// A frame for up to `lanes` indices that reads the tensors of `memory`, which must not move while it is used.
+  /// A frame for up to `lanes` indices that reads the tensors of `memory`, which must not move
+  /// while it is used.
   Frame makeFrame(const Memory &memory, unsigned lanes = maxLanes) const;
   /// Takes the scalars of `memory` that the region captures; `makeFrame` has done so once.
   void updateScalars(Frame &frame, const Memory &memory) const;
@@ -78,9 +79,11 @@ public:
 
 private:
   llvm::Expected<unsigned> slotOf(mlir::Value value, const Environment &environment);
-  llvm::Error append(mlir::Operation *op, const Environment &environment, std::vector<Instruction> &into);
+  llvm::Error append(mlir::Operation *op, const Environment &environment,
+                     std::vector<Instruction> &into);
   llvm::Error appendRead(attn::ReadOp op, const Environment &environment, Instruction &in);
-  llvm::Error appendLoop(attn::ReduceOp op, const Environment &environment, std::vector<Instruction> &into);
+  llvm::Error appendLoop(attn::ReduceOp op, const Environment &environment,
+                         std::vector<Instruction> &into);
   unsigned newSlot(mlir::Value value, bool isVarying);
 
   llvm::DenseMap<mlir::Value, unsigned> slots;

@@ -14,7 +14,8 @@ using attn::Format;
 using attn::Rounding;
 
 namespace {
-/// Bits of a floating-point format: precision counts the leading one, `minExponent` is of the smallest normal number.
+/// Bits of a floating-point format: precision counts the leading one, `minExponent` is of the
+/// smallest normal number.
 struct FloatFormat {
   int precision, minExponent;
 };
@@ -65,7 +66,8 @@ public:
       : op(op), environment(environment), shape(environment.shapeOf(op.getTensor().getType())) {}
 
   llvm::Error prepare() {
-    for (auto [region, program] : {std::pair(&op.getGroup(), &group), std::pair(&op.getSmooth(), &smooth)}) {
+    for (auto [region, program] :
+         {std::pair(&op.getGroup(), &group), std::pair(&op.getSmooth(), &smooth)}) {
       if (region->empty())
         continue;
       llvm::Expected<Program> compiled = Program::compile(*region, environment, {});
@@ -97,9 +99,10 @@ public:
     }
     if (!group) { // no scale, or one that is given
       for (size_t i = 0; i < count; ++i)
-        result.data[i] = (op.getStaticScale() ? symmetric(centred[i], 0)
-                                              : roundToFormat(centred[i], op.getFormat(), op.getRounding())) +
-                         shift[i];
+        result.data[i] =
+            (op.getStaticScale() ? symmetric(centred[i], 0)
+                                 : roundToFormat(centred[i], op.getFormat(), op.getRounding())) +
+            shift[i];
       return;
     }
     struct Range {
@@ -130,8 +133,10 @@ private:
   double symmetric(double x, double largest) const {
     if (std::isnan(x))
       return x;
-    double most = op.getLargest() ? op.getLargest()->convertToDouble() : attn::largestNumber(op.getFormat());
-    double scale = scaleOf(op.getStaticScale() ? op.getStaticScale()->convertToDouble() : largest / most);
+    double most =
+        op.getLargest() ? op.getLargest()->convertToDouble() : attn::largestNumber(op.getFormat());
+    double scale =
+        scaleOf(op.getStaticScale() ? op.getStaticScale()->convertToDouble() : largest / most);
     if (scale == 0)
       return 0;
     double code = roundToFormat(x / scale, op.getFormat(), op.getRounding());
@@ -148,7 +153,8 @@ private:
     double scale = scaleOf((highest - lowest) / levels);
     if (scale == 0)
       return lowest;
-    double code = std::fmax(0, std::fmin(levels, roundWhole((x - lowest) / scale, op.getRounding())));
+    double code =
+        std::fmax(0, std::fmin(levels, roundWhole((x - lowest) / scale, op.getRounding())));
     return code * scale + lowest;
   }
 

@@ -12,7 +12,8 @@ using namespace mlir;
 namespace {
 class RecurStage : public Stage {
 public:
-  RecurStage(attn::RecurOp op, const Environment &environment) : op(op), environment(environment), inner(environment) {
+  RecurStage(attn::RecurOp op, const Environment &environment)
+      : op(op), environment(environment), inner(environment) {
     inner.numThreads = 1;
     for (auto space : op.getBatch().getAsValueRange<StringAttr>())
       batch.push_back(environment.sizeOf(space));
@@ -51,7 +52,8 @@ private:
     for (size_t axis = batch.size(), rest = static_cast<size_t>(entry); axis-- > 0;) {
       indices[axis] = static_cast<int64_t>(rest) % batch[axis];
       rest /= static_cast<size_t>(batch[axis]);
-      step.setScalar(op.getBody().getArgument(static_cast<unsigned>(axis)), static_cast<double>(indices[axis]));
+      step.setScalar(op.getBody().getArgument(static_cast<unsigned>(axis)),
+                     static_cast<double>(indices[axis]));
     }
     auto states = op.getStates();
     for (auto [init, state] : llvm::zip_equal(op.getInit(), states))
@@ -77,7 +79,8 @@ private:
         std::copy(data.begin(), data.end(), tensorOf(step, state).data.begin());
     }
     for (auto [i, state] : llvm::enumerate(states))
-      copyTo(memory, op.getResult(op.getNumOutputs() + static_cast<unsigned>(i)), entry, step.tensor(state));
+      copyTo(memory, op.getResult(op.getNumOutputs() + static_cast<unsigned>(i)), entry,
+             step.tensor(state));
   }
 
   Tensor64 &tensorOf(Memory &step, Value value) const {
@@ -91,8 +94,9 @@ private:
   }
 
   /// state[axes] = init at the batch indices and the state's own.
-  void initialise(const Tensor64 &init, attn::AttnTensorType from, const std::vector<int64_t> &indices,
-                  attn::AttnTensorType to, Tensor64 &state) const {
+  void initialise(const Tensor64 &init, attn::AttnTensorType from,
+                  const std::vector<int64_t> &indices, attn::AttnTensorType to,
+                  Tensor64 &state) const {
     int64_t count = elementsOf(state.shape);
     for (int64_t i = 0; i < count; ++i) {
       int64_t offset = 0;

@@ -31,18 +31,21 @@ double initialValue(const Program::Loop &loop) {
   }
 }
 
-/// Joins `value` at index `k` to the result of one lane. `scratch` is the count of a mean, or the best value so far.
+/// Joins `value` at index `k` to the result of one lane. `scratch` is the count of a mean, or the
+/// best value so far.
 void join(const Program::Loop &loop, double value, double k, double &result, double &scratch) {
   switch (loop.kind) {
   case Reduction::Sum:
-    result = loop.isInteger ? wrapInt(static_cast<int64_t>(result) + static_cast<int64_t>(value)) : result + value;
+    result = loop.isInteger ? wrapInt(static_cast<int64_t>(result) + static_cast<int64_t>(value))
+                            : result + value;
     return;
   case Reduction::Mean:
     result += value;
     scratch += 1;
     return;
   case Reduction::Prod:
-    result = loop.isInteger ? wrapInt(static_cast<int64_t>(result) * static_cast<int64_t>(value)) : result * value;
+    result = loop.isInteger ? wrapInt(static_cast<int64_t>(result) * static_cast<int64_t>(value))
+                            : result * value;
     return;
   case Reduction::Max:
     raise(result, value);
@@ -73,12 +76,15 @@ void join(const Program::Loop &loop, double value, double k, double &result, dou
 }
 } // namespace
 
-void attnc::reference::runLoop(const Program::Instruction &in, double *const *slots, unsigned lanes) {
+void attnc::reference::runLoop(const Program::Instruction &in, double *const *slots,
+                               unsigned lanes) {
   const Program::Loop &loop = *in.loop;
   double *result = slots[in.result], *scratch = slots[loop.scratch];
   for (unsigned lane = 0; lane < lanes; ++lane) {
     result[lane] = initialValue(loop);
-    scratch[lane] = loop.kind == Reduction::Argmin ? infinity : loop.kind == Reduction::Argmax ? -infinity : 0;
+    scratch[lane] = loop.kind == Reduction::Argmin   ? infinity
+                    : loop.kind == Reduction::Argmax ? -infinity
+                                                     : 0;
   }
   for (int64_t k = 0; k < loop.count; ++k) {
     double *index = slots[loop.index];
@@ -101,8 +107,8 @@ void attnc::reference::runLoop(const Program::Instruction &in, double *const *sl
       }
       if (loop.hasCondition && condition[loop.conditionVaries ? lane : 0] == 0)
         continue;
-      join(loop, value[loop.valueVaries ? lane : 0], index[loop.isBlock && loop.blockVaries ? lane : 0], result[lane],
-           scratch[lane]);
+      join(loop, value[loop.valueVaries ? lane : 0],
+           index[loop.isBlock && loop.blockVaries ? lane : 0], result[lane], scratch[lane]);
     }
   }
   if (loop.kind == Reduction::Mean)

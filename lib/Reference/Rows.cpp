@@ -15,7 +15,8 @@ using namespace mlir;
 
 static constexpr double infinity = std::numeric_limits<double>::infinity();
 
-Rows::Rows(attn::AttnTensorType type, const Environment &environment, llvm::ArrayRef<llvm::StringRef> spaces)
+Rows::Rows(attn::AttnTensorType type, const Environment &environment,
+           llvm::ArrayRef<llvm::StringRef> spaces)
     : environment(environment) {
   std::vector<int64_t> shape = environment.shapeOf(type);
   for (unsigned i = 0; i < type.getRank(); ++i) {
@@ -27,7 +28,8 @@ Rows::Rows(attn::AttnTensorType type, const Environment &environment, llvm::Arra
   }
 }
 
-int64_t Rows::offset(int64_t index, const std::vector<int64_t> &shape, const std::vector<int64_t> &strides) {
+int64_t Rows::offset(int64_t index, const std::vector<int64_t> &shape,
+                     const std::vector<int64_t> &strides) {
   int64_t result = 0;
   for (size_t axis = shape.size(); axis-- > 0;) {
     result += index % shape[axis] * strides[axis];
@@ -98,9 +100,10 @@ void rank(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
 
 class RowStage : public Stage {
 public:
-  RowStage(Operation *op, llvm::StringRef space, const Environment &environment, RowFunction function)
-      : op(op), type(cast<attn::AttnTensorType>(op->getOperand(0).getType())), environment(environment),
-        rows(type, environment, space), function(function) {}
+  RowStage(Operation *op, llvm::StringRef space, const Environment &environment,
+           RowFunction function)
+      : op(op), type(cast<attn::AttnTensorType>(op->getOperand(0).getType())),
+        environment(environment), rows(type, environment, space), function(function) {}
 
   void run(Memory &memory) const override {
     const Tensor64 &tensor = memory.tensor(op->getOperand(0));
@@ -128,11 +131,13 @@ private:
 class SelectStage : public Stage {
 public:
   SelectStage(attn::SelectOp op, const Environment &environment)
-      : op(op), environment(environment), rows(op.getRanks().getType(), environment, spacesOf(op)) {}
+      : op(op), environment(environment), rows(op.getRanks().getType(), environment, spacesOf(op)) {
+  }
 
   void run(Memory &memory) const override {
     const Tensor64 &ranks = memory.tensor(op.getRanks());
-    Tensor64 &result = memory.allocate(op.getResult(), environment.shapeOf(op.getResult().getType()));
+    Tensor64 &result =
+        memory.allocate(op.getResult(), environment.shapeOf(op.getResult().getType()));
     std::fill(result.data.begin(), result.data.end(), 0.0);
     size_t length = static_cast<size_t>(rows.getLength());
     std::vector<double> row(length);
@@ -155,10 +160,12 @@ private:
   }
 
   double amountOf(const Memory &memory, Value tensor, int64_t row) const {
-    return memory.tensor(tensor).data[static_cast<size_t>(rows.project(row, cast<attn::AttnTensorType>(tensor.getType())))];
+    return memory.tensor(tensor)
+        .data[static_cast<size_t>(rows.project(row, cast<attn::AttnTensorType>(tensor.getType())))];
   }
 
-  size_t countOf(const Memory &memory, int64_t r, llvm::ArrayRef<double> row, llvm::ArrayRef<int64_t> order) const {
+  size_t countOf(const Memory &memory, int64_t r, llvm::ArrayRef<double> row,
+                 llvm::ArrayRef<int64_t> order) const {
     double amount = amountOf(memory, op.getAmount(), r);
     double count = amount;
     if (op.getRule() != attn::Selection::Top) {
@@ -168,7 +175,8 @@ private:
       count = 0;
       for (int64_t i : order) {
         double next = sum + row[static_cast<size_t>(i)];
-        bool isKept = op.getRule() == attn::Selection::CoverInclusive ? sum < amount * total : next <= amount * total;
+        bool isKept = op.getRule() == attn::Selection::CoverInclusive ? sum < amount * total
+                                                                      : next <= amount * total;
         if (!isKept)
           break;
         sum = next;
@@ -207,7 +215,8 @@ public:
         double weight = std::exp(memory.tensor(branchLse).data[row] - maximum);
         sum += weight;
         for (size_t e = 0; e < width; ++e)
-          out.data[row * width + e] += weight == 0 ? 0 : weight * memory.tensor(branchOut).data[row * width + e];
+          out.data[row * width + e] +=
+              weight == 0 ? 0 : weight * memory.tensor(branchOut).data[row * width + e];
       }
       for (size_t e = 0; e < width; ++e)
         out.data[row * width + e] /= sum;
@@ -228,7 +237,8 @@ StageResult attnc::reference::makeRowFunction(Operation *op, const Environment &
   return llvm::TypeSwitch<Operation *, std::unique_ptr<Stage>>(op)
       .Case<attn::SoftmaxOp>([&](auto row) { return make(row, softmax); })
       .Case<attn::CumsumOp>([&](auto row) {
-        return make(row, row.getResult().getType().getElementType().isInteger(32) ? cumsumOfInts : cumsum);
+        return make(row, row.getResult().getType().getElementType().isInteger(32) ? cumsumOfInts
+                                                                                  : cumsum);
       })
       .Case<attn::OrderOp>([&](auto row) { return make(row, order); })
       .Case<attn::RankOp>([&](auto row) { return make(row, rank); });

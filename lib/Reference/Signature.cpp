@@ -52,7 +52,9 @@ static llvm::Error appendSize(Value value, std::vector<SizeExpr> &expr) {
     auto integer = dyn_cast<IntegerAttr>(constant.getValue());
     auto real = dyn_cast<FloatAttr>(constant.getValue());
     if (integer || real) {
-      expr.push_back({SizeExpr::Number, integer ? static_cast<double>(integer.getInt()) : real.getValueAsDouble(), ""});
+      expr.push_back({SizeExpr::Number,
+                      integer ? static_cast<double>(integer.getInt()) : real.getValueAsDouble(),
+                      ""});
       return llvm::Error::success();
     }
   }
@@ -95,14 +97,17 @@ static llvm::Error appendSize(Value value, std::vector<SizeExpr> &expr) {
     // The guard of a division, `y == 0 ? 1 : y`: evaluation treats a divisor of 0 as 1 itself.
     if (auto select = dyn_cast<arith::SelectOp>(op)) {
       auto zero = select.getCondition().getDefiningOp<arith::CmpIOp>();
-      bool isGuard = zero && zero.getPredicate() == arith::CmpIPredicate::eq && zero.getLhs() == select.getFalseValue() &&
-                     matchPattern(zero.getRhs(), m_Zero()) && matchPattern(select.getTrueValue(), m_One());
+      bool isGuard = zero && zero.getPredicate() == arith::CmpIPredicate::eq &&
+                     zero.getLhs() == select.getFalseValue() &&
+                     matchPattern(zero.getRhs(), m_Zero()) &&
+                     matchPattern(select.getTrueValue(), m_One());
       if (isGuard)
         return appendSize(select.getFalseValue(), expr);
     }
   }
-  return llvm::createStringError("the size of an index space is arithmetic on sizes and parameters: `+ - * /`, min, max "
-                                 "and casts");
+  return llvm::createStringError(
+      "the size of an index space is arithmetic on sizes and parameters: `+ - * /`, min, max "
+      "and casts");
 }
 
 llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant) {
@@ -141,7 +146,8 @@ llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant)
   if (!ret)
     return llvm::createStringError("`" + variant.getSymName() + "` has no outputs");
   for (auto [name, value] : llvm::zip_equal(ret.getNames(), ret.getValues())) {
-    auto decl = declOf(cast<StringAttr>(name).getValue(), cast<attn::AttnTensorType>(value.getType()));
+    auto decl =
+        declOf(cast<StringAttr>(name).getValue(), cast<attn::AttnTensorType>(value.getType()));
     if (!decl)
       return decl.takeError();
     signature.outputs.push_back(std::move(*decl));

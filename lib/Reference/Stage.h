@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One op of a variant, ready to run: its regions are compiled once, and `run` may be called for each step of a
-// recurrence.
+// One op of a variant, ready to run: its regions are compiled once, and `run` may be called for
+// each step of a recurrence.
 #ifndef ATTNC_LIB_REFERENCE_STAGE_H
 #define ATTNC_LIB_REFERENCE_STAGE_H
 
@@ -27,12 +27,14 @@ StageResult makeAttend(attn::AttendOp op, const Environment &environment);
 StageResult makeRecur(attn::RecurOp op, const Environment &environment);
 
 /// The stages of `block`, in order. Scalars are left to the programs that use them.
-llvm::Expected<std::vector<std::unique_ptr<Stage>>> makeStages(mlir::Block &block, const Environment &environment);
+llvm::Expected<std::vector<std::unique_ptr<Stage>>> makeStages(mlir::Block &block,
+                                                               const Environment &environment);
 
 /// Iterates over the rows of a tensor along some of its axes.
 class Rows {
 public:
-  Rows(attn::AttnTensorType type, const Environment &environment, llvm::ArrayRef<llvm::StringRef> spaces);
+  Rows(attn::AttnTensorType type, const Environment &environment,
+       llvm::ArrayRef<llvm::StringRef> spaces);
   int64_t getNumRows() const { return elementsOf(outerShape); }
   int64_t getLength() const { return elementsOf(innerShape); }
   /// Index of the first element of a row.
@@ -43,14 +45,17 @@ public:
   int64_t project(int64_t row, attn::AttnTensorType onto) const;
 
 private:
-  static int64_t offset(int64_t index, const std::vector<int64_t> &shape, const std::vector<int64_t> &strides);
+  static int64_t offset(int64_t index, const std::vector<int64_t> &shape,
+                        const std::vector<int64_t> &strides);
   const Environment &environment;
   std::vector<std::string> outerNames;
   std::vector<int64_t> outerShape, outerStrides, innerShape, innerStrides;
 };
 
-/// `value` rounded to a storage format; ints round to whole numbers. Saturates at the largest number of the format.
-double roundToFormat(double value, attn::Format format, attn::Rounding rounding = attn::Rounding::HalfEven);
+/// `value` rounded to a storage format; ints round to whole numbers. Saturates at the largest
+/// number of the format.
+double roundToFormat(double value, attn::Format format,
+                     attn::Rounding rounding = attn::Rounding::HalfEven);
 
 } // namespace attnc::reference
 

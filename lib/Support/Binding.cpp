@@ -23,7 +23,8 @@ static std::string text(const std::vector<int64_t> &values) {
 static std::string axesText(const TensorDecl &decl) {
   std::string result = "[";
   for (size_t i = 0; i < decl.axes.size(); ++i)
-    result += (i ? ", " : "") + (decl.axes[i].space.empty() ? std::to_string(decl.axes[i].size) : decl.axes[i].space);
+    result += (i ? ", " : "") +
+              (decl.axes[i].space.empty() ? std::to_string(decl.axes[i].size) : decl.axes[i].space);
   return result + "]";
 }
 
@@ -36,7 +37,8 @@ public:
   std::string check(const TensorDecl &decl, const TensorView &view, bool isOutput) {
     const std::string who = "`" + decl.name + "`";
     if (static_cast<size_t>(view.rank()) != decl.axes.size())
-      return who + " has axes " + axesText(decl) + ", but a tensor of shape " + text(view.shape) + " is bound";
+      return who + " has axes " + axesText(decl) + ", but a tensor of shape " + text(view.shape) +
+             " is bound";
     if (view.strides.size() != view.shape.size())
       return who + " has " + std::to_string(view.shape.size()) + " axes, but " +
              std::to_string(view.strides.size()) + " strides";
@@ -63,11 +65,12 @@ private:
     }
     if (view.dtype == sizes.operandDType)
       return "";
-    return who + " must have the dtype of " + operandFrom + ", " + dtypeName(sizes.operandDType) + ", found " +
-           dtypeName(view.dtype);
+    return who + " must have the dtype of " + operandFrom + ", " + dtypeName(sizes.operandDType) +
+           ", found " + dtypeName(view.dtype);
   }
 
-  std::string checkAxis(const TensorDecl &decl, const TensorView &view, size_t i, const std::string &who) {
+  std::string checkAxis(const TensorDecl &decl, const TensorView &view, size_t i,
+                        const std::string &who) {
     const AxisDecl &axis = decl.axes[i];
     int64_t size = view.shape[i];
     const std::string where = "axis " + std::to_string(i) + " of " + who;
@@ -77,18 +80,20 @@ private:
       return where + " has size " + std::to_string(size) + ", more than 2147483647";
     if (axis.space.empty())
       return size == axis.size ? ""
-                               : where + " must have size " + std::to_string(axis.size) + ", found " + std::to_string(size);
+                               : where + " must have size " + std::to_string(axis.size) +
+                                     ", found " + std::to_string(size);
     auto [it, isNew] = sizes.spaces.try_emplace(axis.space, size);
     if (isNew) {
       from[axis.space] = who;
-      if (size == 0 && axis.space != "kv" && axis.space != "q" && axis.space != "t" && axis.space != "b")
+      if (size == 0 && axis.space != "kv" && axis.space != "q" && axis.space != "t" &&
+          axis.space != "b")
         return where + " (" + axis.space + ") must not be empty";
       return "";
     }
     if (it->second == size)
       return "";
-    return where + " (" + axis.space + ") must have size " + std::to_string(it->second) + " as in " +
-           from[axis.space] + ", found " + std::to_string(size);
+    return where + " (" + axis.space + ") must have size " + std::to_string(it->second) +
+           " as in " + from[axis.space] + ", found " + std::to_string(size);
   }
 
   std::string checkMemory(const TensorView &view, const std::string &who, bool isOutput) {
@@ -97,7 +102,8 @@ private:
     bool isEmpty = false;
     for (size_t i = 0; i < view.shape.size(); ++i) {
       isEmpty |= view.shape[i] == 0;
-      span += static_cast<long double>(view.shape[i]) * std::fabs(static_cast<long double>(view.strides[i]));
+      span += static_cast<long double>(view.shape[i]) *
+              std::fabs(static_cast<long double>(view.strides[i]));
     }
     if (isEmpty)
       return "";
@@ -118,9 +124,10 @@ private:
 };
 } // namespace
 
-std::string attnc::checkBindings(const Signature &signature, const std::map<std::string, TensorView> &inputs,
-                                 const std::map<std::string, TensorView> &outputs, BoundSizes &sizes,
-                                 const std::map<std::string, double> &params) {
+std::string attnc::checkBindings(const Signature &signature,
+                                 const std::map<std::string, TensorView> &inputs,
+                                 const std::map<std::string, TensorView> &outputs,
+                                 BoundSizes &sizes, const std::map<std::string, double> &params) {
   sizes = BoundSizes();
   Checker checker(sizes);
   std::string known;
@@ -137,7 +144,8 @@ std::string attnc::checkBindings(const Signature &signature, const std::map<std:
     for (const TensorDecl &decl : signature.inputs)
       found |= decl.name == entry.first;
     if (!found)
-      return "`" + entry.first + "` is not an input of `" + signature.name + "`; its inputs are " + known;
+      return "`" + entry.first + "` is not an input of `" + signature.name + "`; its inputs are " +
+             known;
   }
   auto h = sizes.spaces.find("h"), g = sizes.spaces.find("g");
   if (h != sizes.spaces.end() && g != sizes.spaces.end() && h->second % g->second != 0)
@@ -156,7 +164,8 @@ std::string attnc::checkBindings(const Signature &signature, const std::map<std:
     for (int64_t size : shapeOf(decl, sizes))
       elements *= static_cast<long double>(size);
     if (elements > static_cast<long double>(maxTensorElements))
-      return "output `" + decl.name + "` would have shape " + text(shapeOf(decl, sizes)) + ", more elements than memory holds";
+      return "output `" + decl.name + "` would have shape " + text(shapeOf(decl, sizes)) +
+             ", more elements than memory holds";
   }
   for (const auto &entry : outputs) {
     const TensorDecl *decl = nullptr;
@@ -165,7 +174,8 @@ std::string attnc::checkBindings(const Signature &signature, const std::map<std:
         decl = &candidate;
     if (!decl)
       return "`" + entry.first + "` is not an output of `" + signature.name + "`";
-    if (std::string message = checker.check(*decl, entry.second, /*isOutput=*/true); !message.empty())
+    if (std::string message = checker.check(*decl, entry.second, /*isOutput=*/true);
+        !message.empty())
       return message;
   }
   return "";
@@ -173,8 +183,9 @@ std::string attnc::checkBindings(const Signature &signature, const std::map<std:
 
 namespace {
 /// Evaluates a postfix expression. `problem` says what it lacks.
-double evaluate(const std::vector<SizeExpr> &expr, const Signature &signature, const std::map<std::string, double> &params,
-                const BoundSizes &sizes, std::string &problem) {
+double evaluate(const std::vector<SizeExpr> &expr, const Signature &signature,
+                const std::map<std::string, double> &params, const BoundSizes &sizes,
+                std::string &problem) {
   std::vector<double> stack;
   for (const SizeExpr &step : expr) {
     if (step.op == SizeExpr::Number) {
@@ -236,7 +247,8 @@ double evaluate(const std::vector<SizeExpr> &expr, const Signature &signature, c
 }
 } // namespace
 
-std::string attnc::sizeDeclaredSpaces(const Signature &signature, const std::map<std::string, double> &params,
+std::string attnc::sizeDeclaredSpaces(const Signature &signature,
+                                      const std::map<std::string, double> &params,
                                       BoundSizes &sizes) {
   for (const SpaceDecl &decl : signature.spaces) {
     std::string problem;
@@ -246,14 +258,18 @@ std::string attnc::sizeDeclaredSpaces(const Signature &signature, const std::map
       continue;
     }
     double extent = evaluate(decl.extent, signature, params, sizes, problem);
-    double stride = decl.stride.empty() ? extent : evaluate(decl.stride, signature, params, sizes, problem);
+    double stride =
+        decl.stride.empty() ? extent : evaluate(decl.stride, signature, params, sizes, problem);
     const std::string who = "the index space `" + decl.name + "`";
     if (!problem.empty())
       return who + " cannot be sized: " + problem;
     const double most = std::numeric_limits<int32_t>::max();
     if (!(extent >= 1 && extent <= most && stride >= 1 && stride <= most))
-      return who + " needs " + (decl.parent.empty() ? "at least one slot" : "blocks and strides of at least one index") +
-             ", found " + std::to_string(static_cast<int64_t>(extent >= 1 && extent <= most ? stride : extent));
+      return who + " needs " +
+             (decl.parent.empty() ? "at least one slot"
+                                  : "blocks and strides of at least one index") +
+             ", found " +
+             std::to_string(static_cast<int64_t>(extent >= 1 && extent <= most ? stride : extent));
     SpaceSize &bound = sizes.declared[decl.name];
     bound = {static_cast<int64_t>(extent), static_cast<int64_t>(stride)};
     int64_t count = bound.extent;
@@ -265,17 +281,20 @@ std::string attnc::sizeDeclaredSpaces(const Signature &signature, const std::map
       if (decl.isFull)
         count = rest < 0 ? 0 : rest / bound.stride + 1;
       else
-        count = parent->second <= 0 ? 0 : rest <= 0 ? 1 : (rest + bound.stride - 1) / bound.stride + 1;
+        count = parent->second <= 0 ? 0
+                : rest <= 0         ? 1
+                                    : (rest + bound.stride - 1) / bound.stride + 1;
     }
     auto [it, isNew] = sizes.spaces.try_emplace(decl.name, count);
     if (!isNew && it->second != count)
-      return who + " has " + std::to_string(count) + " indices here, but a tensor is bound that has " +
-             std::to_string(it->second);
+      return who + " has " + std::to_string(count) +
+             " indices here, but a tensor is bound that has " + std::to_string(it->second);
   }
   return "";
 }
 
-std::string attnc::checkParams(const Signature &signature, const std::map<std::string, double> &bound,
+std::string attnc::checkParams(const Signature &signature,
+                               const std::map<std::string, double> &bound,
                                std::vector<double> &values) {
   values.clear();
   for (const auto &entry : bound) {

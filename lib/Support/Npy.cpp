@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The .npy format (NumPy enhancement proposal 1): magic, version, header length, a Python dictionary literal with
-// `descr`, `fortran_order` and `shape`, and the data. The dictionary is parsed as exactly that, nothing more.
+// The .npy format (NumPy enhancement proposal 1): magic, version, header length, a Python
+// dictionary literal with `descr`, `fortran_order` and `shape`, and the data. The dictionary is
+// parsed as exactly that, nothing more.
 #include "attnc/Support/Npy.h"
 #include "attnc/Support/Binding.h"
 
@@ -36,7 +37,10 @@ public:
       std::string key;
       if (!parseString(key) || !take(':'))
         return "its header is damaged";
-      bool *seen = key == "descr" ? &hasDescr : key == "fortran_order" ? &hasOrder : key == "shape" ? &hasShape : nullptr;
+      bool *seen = key == "descr"           ? &hasDescr
+                   : key == "fortran_order" ? &hasOrder
+                   : key == "shape"         ? &hasShape
+                                            : nullptr;
       if (!seen)
         return "its header has the unknown key `" + printable(key) + "`";
       if (*seen)
@@ -45,7 +49,9 @@ public:
       skip();
       if (key == "descr" && (at == end || (*at != '\'' && *at != '"')))
         return "its elements are records, which are not supported";
-      bool ok = key == "descr" ? parseString(header.descr) : key == "shape" ? parseShape(header.shape) : parseBool(header.fortranOrder);
+      bool ok = key == "descr"   ? parseString(header.descr)
+                : key == "shape" ? parseShape(header.shape)
+                                 : parseBool(header.fortranOrder);
       if (!ok)
         return "its header has no valid `" + key + "`";
       if (!take(',')) {
@@ -55,7 +61,11 @@ public:
       }
     }
     if (!hasDescr || !hasOrder || !hasShape)
-      return std::string("its header has no `") + (!hasDescr ? "descr" : !hasOrder ? "fortran_order" : "shape") + "`";
+      return std::string("its header has no `") +
+             (!hasDescr   ? "descr"
+              : !hasOrder ? "fortran_order"
+                          : "shape") +
+             "`";
     skip();
     return at == end ? "" : "its header has text behind the dictionary";
   }
@@ -138,7 +148,8 @@ std::string elementOf(const std::string &descr, std::optional<DType> expected, E
   char order = descr.empty() ? 0 : descr[0];
   std::string kind = descr.size() > 1 && std::strchr("<>=|", order) ? descr.substr(1) : descr;
   if (order == '>' && kind != "b1")
-    return "its elements are big-endian (`" + HeaderParser::printable(descr) + "`), which is not supported";
+    return "its elements are big-endian (`" + HeaderParser::printable(descr) +
+           "`), which is not supported";
   if (kind == "f4")
     element = {DType::F32, 4};
   else if (kind == "f2")
@@ -152,14 +163,17 @@ std::string elementOf(const std::string &descr, std::optional<DType> expected, E
   else if (kind == "V2" || kind == "bfloat16" || (kind == "u2" && expected == DType::BF16))
     element = {DType::BF16, 2};
   else
-    return "its elements are `" + HeaderParser::printable(descr) + "`; f2, f4, i4, i8 and b1 are supported, and V2 for bf16";
+    return "its elements are `" + HeaderParser::printable(descr) +
+           "`; f2, f4, i4, i8 and b1 are supported, and V2 for bf16";
   if (expected && *expected != element.dtype)
-    return std::string("its elements are ") + dtypeName(element.dtype) + ", expected " + dtypeName(*expected);
+    return std::string("its elements are ") + dtypeName(element.dtype) + ", expected " +
+           dtypeName(*expected);
   return "";
 }
 } // namespace
 
-std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DType> expected, NpyArray &array) {
+std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DType> expected,
+                             NpyArray &array) {
   array = NpyArray();
   if (size < 10 || std::memcmp(bytes, "\x93NUMPY", 6) != 0)
     return "it is not a .npy file";
@@ -183,9 +197,11 @@ std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DT
   if (std::string message = elementOf(header.descr, expected, element); !message.empty())
     return message;
 
-  // The data that is there bounds the number of elements, so nothing is allocated on the word of the header.
+  // The data that is there bounds the number of elements, so nothing is allocated on the word of
+  // the header.
   size_t available = size - prefix - length;
-  // Also the extents beside a 0 are multiplied: whoever counts elements does so without looking for a 0 first.
+  // Also the extents beside a 0 are multiplied: whoever counts elements does so without looking for
+  // a 0 first.
   int64_t extents = 1;
   bool isEmpty = false;
   for (int64_t extent : header.shape) {
@@ -195,9 +211,11 @@ std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DT
   }
   uint64_t count = isEmpty ? 0 : static_cast<uint64_t>(extents);
   uint64_t needed;
-  if (__builtin_mul_overflow(count, static_cast<uint64_t>(element.fileSize), &needed) || needed > available)
+  if (__builtin_mul_overflow(count, static_cast<uint64_t>(element.fileSize), &needed) ||
+      needed > available)
     return "its data is truncated: the header promises " + std::to_string(count) + " elements of " +
-           std::to_string(element.fileSize) + " bytes, found " + std::to_string(available) + " bytes";
+           std::to_string(element.fileSize) + " bytes, found " + std::to_string(available) +
+           " bytes";
   if (needed < available)
     return "it has " + std::to_string(available - needed) + " bytes behind its data";
 
@@ -209,7 +227,8 @@ std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DT
       int64_t wide;
       std::memcpy(&wide, data + i * 8, 8);
       if (wide < INT32_MIN || wide > INT32_MAX)
-        return "its element " + std::to_string(i) + " is " + std::to_string(wide) + ", which does not fit into i32";
+        return "its element " + std::to_string(i) + " is " + std::to_string(wide) +
+               ", which does not fit into i32";
       int32_t narrow = static_cast<int32_t>(wide);
       std::memcpy(array.storage.data() + i * 4, &narrow, 4);
     }
@@ -235,7 +254,8 @@ std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DT
   return "";
 }
 
-std::string attnc::readNpy(const std::string &path, std::optional<DType> expected, NpyArray &array) {
+std::string attnc::readNpy(const std::string &path, std::optional<DType> expected,
+                           NpyArray &array) {
   std::unique_ptr<FILE, int (*)(FILE *)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   auto fail = [&](const std::string &message) { return "cannot read `" + path + "`: " + message; };
   if (!file)
@@ -268,7 +288,15 @@ static std::vector<uint8_t> encodeHeader(const char *descr, const std::vector<in
   header += "), }";
   header.append(63 - (10 + header.size()) % 64, ' ');
   header += '\n';
-  std::vector<uint8_t> bytes = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, static_cast<uint8_t>(header.size() & 255),
+  std::vector<uint8_t> bytes = {0x93,
+                                'N',
+                                'U',
+                                'M',
+                                'P',
+                                'Y',
+                                1,
+                                0,
+                                static_cast<uint8_t>(header.size() & 255),
                                 static_cast<uint8_t>(header.size() >> 8)};
   bytes.insert(bytes.end(), header.begin(), header.end());
   return bytes;
@@ -276,7 +304,8 @@ static std::vector<uint8_t> encodeHeader(const char *descr, const std::vector<in
 
 std::vector<uint8_t> attnc::encodeNpy(const TensorView &tensor) {
   static const char *const descriptions[] = {"<f4", "<f2", "<V2", "<i4", "|b1"};
-  std::vector<uint8_t> bytes = encodeHeader(descriptions[static_cast<unsigned>(tensor.dtype)], tensor.shape);
+  std::vector<uint8_t> bytes =
+      encodeHeader(descriptions[static_cast<unsigned>(tensor.dtype)], tensor.shape);
   size_t unit = static_cast<size_t>(dtypeSize(tensor.dtype));
   size_t out = bytes.size(), count = static_cast<size_t>(tensor.numElements());
   bytes.resize(out + count * unit);
@@ -286,7 +315,8 @@ std::vector<uint8_t> attnc::encodeNpy(const TensorView &tensor) {
     for (size_t i = 0; i < index.size(); ++i)
       offset += index[i] * tensor.strides[i];
     std::memcpy(bytes.data() + out + n * unit,
-                static_cast<const uint8_t *>(tensor.data) + offset * static_cast<int64_t>(unit), unit);
+                static_cast<const uint8_t *>(tensor.data) + offset * static_cast<int64_t>(unit),
+                unit);
     for (size_t i = index.size(); i-- > 0;) {
       if (++index[i] < tensor.shape[i])
         break;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Seeded test values. The generator is splitmix64 with our own transforms, because the distributions of the
-// C++ library differ between implementations.
+// Seeded test values. The generator is splitmix64 with our own transforms, because the
+// distributions of the C++ library differ between implementations.
 #include "attnc/Support/Binding.h"
 #include "attnc/Support/Half.h"
 
@@ -54,7 +54,8 @@ void store(const TensorView &tensor, int64_t i, double value) {
 }
 } // namespace
 
-void attnc::fillSample(const TensorDecl &decl, const BoundSizes &sizes, uint64_t seed, TensorView tensor) {
+void attnc::fillSample(const TensorDecl &decl, const BoundSizes &sizes, uint64_t seed,
+                       TensorView tensor) {
   SampleDecl sample = decl.sample.value_or(
       tensor.dtype == DType::I32    ? SampleDecl{SampleDecl::Uniform, {{0, ""}, {0, "kv"}}}
       : tensor.dtype == DType::Bool ? SampleDecl{SampleDecl::Bernoulli, {{0.75, ""}}}

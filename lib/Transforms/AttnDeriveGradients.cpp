@@ -2,13 +2,13 @@
 //
 // attn-derive-gradients: reverse-mode differentiation of the stages of a recurrence's step.
 //
-// A stage computes out[I] = f(I), where f reads tensors, partly under reductions. With the adjoint A of out, a read
-// X[J] under reductions over R adds to the adjoint of X
+// A stage computes out[I] = f(I), where f reads tensors, partly under reductions. With the adjoint
+// A of out, a read X[J] under reductions over R adds to the adjoint of X
 //
 //     X'[j] += sum(A[I] * (df / d read)(I, R) for I for R if J(I, R) == j)
 //
-// and where an index of the read is a coordinate itself, j takes its place and its sum goes away. Forward values are
-// computed again where they are needed; simplification joins what is equal.
+// and where an index of the read is a coordinate itself, j takes its place and its sum goes away.
+// Forward values are computed again where they are needed; simplification joins what is equal.
 #include "ScalarDerivative.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/IRMapping.h"
@@ -33,7 +33,8 @@ public:
       adjoints[op.getLoss()] = constantTensor(op.getLoss().getType(), 1.0);
     // In reverse, so that the adjoint of a result is complete when its stage is reached.
     for (Operation &stage : llvm::reverse(*block)) {
-      if (!stage.isBeforeInBlock(op) || stage.getNumResults() != 1 || !adjoints.count(stage.getResult(0)))
+      if (!stage.isBeforeInBlock(op) || stage.getNumResults() != 1 ||
+          !adjoints.count(stage.getResult(0)))
         continue;
       auto compute = dyn_cast<attn::ComputeOp>(stage);
       if (!compute) {
@@ -46,8 +47,10 @@ public:
         return failure();
     }
     if (!adjoints.count(op.getState())) {
-      InFlightDiagnostic diagnostic = emitError(op.getLoc(), "this gradient is 0: what is differentiated does not read the state");
-      diagnostic.attachNote(op.getLoc()) << "`start(W)` is the state at the start of the group; `W` is its current value";
+      InFlightDiagnostic diagnostic = emitError(
+          op.getLoc(), "this gradient is 0: what is differentiated does not read the state");
+      diagnostic.attachNote(op.getLoc())
+          << "`start(W)` is the state at the start of the group; `W` is its current value";
       return failure();
     }
     return adjoints[op.getState()];
@@ -60,7 +63,8 @@ private:
     for (Operation &stage : block) {
       bool depends = false;
       stage.walk([&](Operation *inner) {
-        depends |= llvm::any_of(inner->getOperands(), [&](Value v) { return dependents.contains(v); });
+        depends |=
+            llvm::any_of(inner->getOperands(), [&](Value v) { return dependents.contains(v); });
       });
       if (depends)
         dependents.insert(stage.getResults().begin(), stage.getResults().end());
@@ -71,7 +75,8 @@ private:
     auto compute = attn::ComputeOp::create(builder, op.getLoc(), type);
     OpBuilder::InsertionGuard guard(builder);
     openBody(compute);
-    Value c = arith::ConstantOp::create(builder, op.getLoc(), builder.getF32FloatAttr(static_cast<float>(value)));
+    Value c = arith::ConstantOp::create(builder, op.getLoc(),
+                                        builder.getF32FloatAttr(static_cast<float>(value)));
     attn::YieldOp::create(builder, op.getLoc(), c);
     return compute.getResult();
   }
@@ -106,7 +111,8 @@ private:
     auto indices = compute.getBody().getArguments();
     Value sum;
     for (Value tensor : {a, b}) {
-      Value x = attn::ReadOp::create(builder, op.getLoc(), builder.getF32Type(), tensor, ValueRange(indices));
+      Value x = attn::ReadOp::create(builder, op.getLoc(), builder.getF32Type(), tensor,
+                                     ValueRange(indices));
       sum = sum ? arith::AddFOp::create(builder, op.getLoc(), sum, x).getResult() : x;
     }
     attn::YieldOp::create(builder, op.getLoc(), sum);
@@ -117,7 +123,8 @@ private:
   FailureOr<Value> contribution(attn::ComputeOp compute, attn::ReadOp read) {
     auto type = cast<attn::AttnTensorType>(read.getTensor().getType());
     auto result = attn::ComputeOp::create(
-        builder, read.getLoc(), attn::AttnTensorType::get(builder.getContext(), type.getAxes(), builder.getF32Type()));
+        builder, read.getLoc(),
+        attn::AttnTensorType::get(builder.getContext(), type.getAxes(), builder.getF32Type()));
     OpBuilder::InsertionGuard guard(builder);
     openBody(result);
     // From the outermost reduction around the read to the innermost.
@@ -142,15 +149,16 @@ private:
       else
         loops.emplace_back(argument, outType.getAxisName(static_cast<unsigned>(i)));
     }
-    FailureOr<Value> sum = sumOver(loops, mapping, [&] { return inner(compute, path, 0, read, conditions, mapping); });
+    FailureOr<Value> sum =
+        sumOver(loops, mapping, [&] { return inner(compute, path, 0, read, conditions, mapping); });
     if (failed(sum))
       return failure();
     attn::YieldOp::create(builder, read.getLoc(), *sum);
     return result.getResult();
   }
 
-  /// The space that `index` runs over as a coordinate of the stage, or of a reduction over a whole space on the path to
-  /// the read; else empty.
+  /// The space that `index` runs over as a coordinate of the stage, or of a reduction over a whole
+  /// space on the path to the read; else empty.
   static StringRef spaceOf(Value index, attn::ComputeOp compute, ArrayRef<attn::ReduceOp> path) {
     auto argument = dyn_cast<BlockArgument>(index);
     if (!argument)
@@ -159,10 +167,12 @@ private:
     if (owner == compute)
       return compute.getResult().getType().getAxisName(argument.getArgNumber());
     auto reduce = dyn_cast<attn::ReduceOp>(owner);
-    return reduce && llvm::is_contained(path, reduce) && !reduce.getBlock() ? reduce.getSpace() : StringRef();
+    return reduce && llvm::is_contained(path, reduce) && !reduce.getBlock() ? reduce.getSpace()
+                                                                            : StringRef();
   }
 
-  /// Clones an op of a body. Arguments of its own regions stay out of `mapping`: it may be cloned again.
+  /// Clones an op of a body. Arguments of its own regions stay out of `mapping`: it may be cloned
+  /// again.
   void cloneInto(Operation &op, IRMapping &mapping) {
     IRMapping local(mapping);
     Operation *copy = builder.clone(op, local);
@@ -172,13 +182,14 @@ private:
   using Emit = llvm::function_ref<FailureOr<Value>()>;
 
   /// Sums what `emit` yields over `loops`, whose arguments are mapped to the new ones.
-  FailureOr<Value> sumOver(ArrayRef<std::pair<BlockArgument, StringRef>> loops, IRMapping &mapping, Emit emit,
-                           StringAttr block = {}, Value blockIndex = {}) {
+  FailureOr<Value> sumOver(ArrayRef<std::pair<BlockArgument, StringRef>> loops, IRMapping &mapping,
+                           Emit emit, StringAttr block = {}, Value blockIndex = {}) {
     if (loops.empty())
       return emit();
     Location loc = op.getLoc();
-    auto reduce = attn::ReduceOp::create(builder, loc, builder.getF32Type(), attn::Reduction::Sum,
-                                         builder.getStringAttr(loops.front().second), block, blockIndex);
+    auto reduce =
+        attn::ReduceOp::create(builder, loc, builder.getF32Type(), attn::Reduction::Sum,
+                               builder.getStringAttr(loops.front().second), block, blockIndex);
     OpBuilder::InsertionGuard guard(builder);
     Block *body = builder.createBlock(&reduce.getBody(), {}, builder.getI32Type(), loc);
     mapping.map(loops.front().first, body->getArgument(0));
@@ -189,10 +200,11 @@ private:
     return reduce.getResult();
   }
 
-  /// Within the loops over the stage's coordinates (depth 0) or over the first `depth` reductions of the path: the
-  /// derivative of what the region yields, down to the read.
-  FailureOr<Value> inner(attn::ComputeOp compute, ArrayRef<attn::ReduceOp> path, unsigned depth, attn::ReadOp read,
-                         ArrayRef<std::pair<Value, Value>> conditions, IRMapping &mapping) {
+  /// Within the loops over the stage's coordinates (depth 0) or over the first `depth` reductions
+  /// of the path: the derivative of what the region yields, down to the read.
+  FailureOr<Value> inner(attn::ComputeOp compute, ArrayRef<attn::ReduceOp> path, unsigned depth,
+                         attn::ReadOp read, ArrayRef<std::pair<Value, Value>> conditions,
+                         IRMapping &mapping) {
     Region &region = depth ? attn::ReduceOp(path[depth - 1]).getBody() : compute.getBody();
     Block &body = region.front();
     for (Operation &inner : body.without_terminator())
@@ -213,7 +225,8 @@ private:
       SmallVector<Value> indices;
       for (Value argument : compute.getBody().getArguments())
         indices.push_back(mapping.lookup(argument));
-      times(attn::ReadOp::create(builder, loc, builder.getF32Type(), adjoints[compute.getResult()], indices));
+      times(attn::ReadOp::create(builder, loc, builder.getF32Type(), adjoints[compute.getResult()],
+                                 indices));
     } else if (yield.getValues().size() == 2) {
       Value condition = mapping.lookupOrDefault(yield.getValues()[1]);
       value = arith::SelectOp::create(builder, loc, condition, value, zero);
@@ -227,18 +240,22 @@ private:
         Value one = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(1));
         Value size = attn::SizeOp::create(builder, loc, builder.getI32Type(), axis);
         Value last = arith::SubIOp::create(builder, loc, size, one);
-        Value clamped = arith::MaxSIOp::create(builder, loc, mapping.lookupOrDefault(index), zeroIndex);
+        Value clamped =
+            arith::MaxSIOp::create(builder, loc, mapping.lookupOrDefault(index), zeroIndex);
         clamped = arith::MinSIOp::create(builder, loc, clamped, last);
-        Value same = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, clamped, argument);
+        Value same =
+            arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, clamped, argument);
         value = arith::SelectOp::create(builder, loc, same, value, zero);
       }
       return value;
     }
     attn::ReduceOp next = path[depth];
     if (next.getKind() != attn::Reduction::Sum && next.getKind() != attn::Reduction::Mean) {
-      InFlightDiagnostic diagnostic = emitError(op.getLoc(), "this gradient goes through a reduction that is neither sum "
-                                                             "nor mean");
-      diagnostic.attachNote(next.getLoc()) << "`" << attn::stringifyReduction(next.getKind()) << "` is used here";
+      InFlightDiagnostic diagnostic =
+          emitError(op.getLoc(), "this gradient goes through a reduction that is neither sum "
+                                 "nor mean");
+      diagnostic.attachNote(next.getLoc())
+          << "`" << attn::stringifyReduction(next.getKind()) << "` is used here";
       return failure();
     }
     if (next.getKind() == attn::Reduction::Mean) {
@@ -249,7 +266,8 @@ private:
     }
     SmallVector<std::pair<BlockArgument, StringRef>> loops;
     BlockArgument index = next.getBody().getArgument(0);
-    // The index is mapped only where its reduction is entered: clones of the whole reduction keep their own.
+    // The index is mapped only where its reduction is entered: clones of the whole reduction keep
+    // their own.
     if (Value known = fixed.lookup(index))
       mapping.map(index, known);
     else
@@ -270,9 +288,9 @@ private:
   /// One over the number of values that a mean is of.
   FailureOr<Value> shareOfMean(attn::ReduceOp mean, IRMapping &mapping) {
     Location loc = op.getLoc();
-    auto count = attn::ReduceOp::create(builder, loc, builder.getF32Type(), attn::Reduction::Sum, mean.getSpaceAttr(),
-                                        mean.getBlockAttr(),
-                                        mean.getIndex() ? mapping.lookupOrDefault(mean.getIndex()) : Value());
+    auto count = attn::ReduceOp::create(
+        builder, loc, builder.getF32Type(), attn::Reduction::Sum, mean.getSpaceAttr(),
+        mean.getBlockAttr(), mean.getIndex() ? mapping.lookupOrDefault(mean.getIndex()) : Value());
     IRMapping local(mapping);
     OpBuilder::InsertionGuard guard(builder);
     Block *body = builder.createBlock(&count.getBody(), {}, builder.getI32Type(), loc);
@@ -295,7 +313,8 @@ private:
   OpBuilder builder;
   llvm::DenseSet<Value> dependents;
   llvm::DenseMap<Value, Value> adjoints;
-  /// Of the contribution that is being emitted: coordinates that an index of the adjoint takes the place of.
+  /// Of the contribution that is being emitted: coordinates that an index of the adjoint takes the
+  /// place of.
   llvm::DenseMap<Value, Value> fixed;
 };
 

@@ -12,11 +12,11 @@
 
 namespace attnc {
 
-/// Emits d(value) / d(target), where both are of one block whose ops have been cloned: `mapping` leads to the clones,
-/// which hold the numbers. Reads and reductions other than the target are constants. Fails for an op that has no
-/// rule.
-mlir::FailureOr<mlir::Value> deriveScalar(mlir::OpBuilder &builder, mlir::Value value, mlir::Value target,
-                                          const mlir::IRMapping &mapping);
+/// Emits d(value) / d(target), where both are of one block whose ops have been cloned: `mapping`
+/// leads to the clones, which hold the numbers. Reads and reductions other than the target are
+/// constants. Fails for an op that has no rule.
+mlir::FailureOr<mlir::Value> deriveScalar(mlir::OpBuilder &builder, mlir::Value value,
+                                          mlir::Value target, const mlir::IRMapping &mapping);
 
 } // namespace attnc
 

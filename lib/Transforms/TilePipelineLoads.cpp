@@ -8,9 +8,9 @@
 //   t, s = for kv in [a, b) iter(t, 1): ready = wait t; t' = copy K[kv+T], V[kv+T] -> stage s; ...
 //   t, s = for kv in [b, c) iter(t, s): the same
 //   wait t
-// The token is the only way to the data, so the order wait-then-read cannot be broken later. The easy
-// mistake would be a barrier too few: the one at the wait of tile i orders all reads of tile i-1 before
-// the copy that overwrites its stage, because that copy is issued after it.
+// The token is the only way to the data, so the order wait-then-read cannot be broken later. The
+// easy mistake would be a barrier too few: the one at the wait of tile i orders all reads of tile
+// i-1 before the copy that overwrites its stage, because that copy is issued after it.
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/Builders.h"
 
@@ -25,18 +25,19 @@ namespace {
 using tile::BufferType;
 using tile::SharedLayoutAttr;
 
-/// Where rows go so that the reads of a product meet no bank conflict. A warp reads eight rows at one
-/// 16-byte column (ldmatrix), which must fall into eight different sixteenths of the 128 bytes that the
-/// banks serve at once; see SharedLayoutAttr for the parameters.
+/// Where rows go so that the reads of a product meet no bank conflict. A warp reads eight rows at
+/// one 16-byte column (ldmatrix), which must fall into eight different sixteenths of the 128 bytes
+/// that the banks serve at once; see SharedLayoutAttr for the parameters.
 SharedLayoutAttr chooseSharedLayout(MLIRContext *context, int64_t cols, Type elementType,
                                     bool readAlongRows) {
   int32_t bytes = elementType.getIntOrFloatBitWidth() / 8;
   int32_t rowBytes = cols * bytes;
   if (bytes == 4) {
     // Not by ldmatrix: lane (g, t) reads 8 bytes at (row g, column 2t) along rows, which is free of
-    // conflicts for a pitch of 32 modulo 128 bytes, or 4 bytes at (row 2t, column g) across rows, free
-    // for a pitch of 16 modulo 64.
-    int32_t pitch = readAlongRows ? llvm::alignTo(rowBytes, 128) + 32 : llvm::alignTo(rowBytes, 64) + 16;
+    // conflicts for a pitch of 32 modulo 128 bytes, or 4 bytes at (row 2t, column g) across rows,
+    // free for a pitch of 16 modulo 64.
+    int32_t pitch =
+        readAlongRows ? llvm::alignTo(rowBytes, 128) + 32 : llvm::alignTo(rowBytes, 64) + 16;
     return SharedLayoutAttr::get(context, pitch, 0, 0);
   }
   switch (int32_t chunks = rowBytes / 16) {
@@ -109,7 +110,8 @@ private:
     return SmallVector<tile::LoadOp>(loop.getBody()->getOps<tile::LoadOp>());
   }
 
-  /// Loads of a loop must be the same as those of its chain's first loop, at its own induction variable.
+  /// Loads of a loop must be the same as those of its chain's first loop, at its own induction
+  /// variable.
   LogicalResult check(const Chain &chain) {
     SmallVector<tile::LoadOp> first = loadsOf(chain.front());
     for (scf::ForOp loop : chain) {
@@ -119,8 +121,9 @@ private:
       for (auto [a, b] : llvm::zip(first, loads))
         if (a.getView() != b.getView() || a.getIndices() != b.getIndices() ||
             a.getLimit() != b.getLimit() || b.getRow() != loop.getInductionVar())
-          return b.emitOpError("expects a load at the loop's induction variable that agrees with the "
-                               "first loop of its chain");
+          return b.emitOpError(
+              "expects a load at the loop's induction variable that agrees with the "
+              "first loop of its chain");
     }
     return success();
   }
@@ -142,8 +145,8 @@ private:
   Value issue(OpBuilder &b, tile::LoadOp load, Value buffer, Value stage, Value row, Value limit) {
     auto type = tile::TokenType::get(b.getContext(), cast<BufferType>(buffer.getType()));
     return tile::AsyncCopyOp::create(b, load.getLoc(), type, load.getView(), load.getIndices(), row,
-                                     limit, load.getRowDim(), load.getValidCols(),
-                                     plan.vectorBytes, buffer, stage);
+                                     limit, load.getRowDim(), load.getValidCols(), plan.vectorBytes,
+                                     buffer, stage);
   }
 
   static SmallVector<Type> slotTypes(ValueRange tokens) {
@@ -167,8 +170,8 @@ private:
     SmallVector<Value> buffers;
     for (tile::LoadOp load : loads)
       buffers.push_back(createBuffer(load, plan.stages));
-    // Rows at or beyond the chain's end are not needed: they are limited away. The end is known only
-    // after the loops' bounds are computed, which is before the first loop.
+    // Rows at or beyond the chain's end are not needed: they are limited away. The end is known
+    // only after the loops' bounds are computed, which is before the first loop.
     scf::ForOp last = chain.back();
     Value end = last.getUpperBound();
     SmallVector<Value> limits;
@@ -264,7 +267,8 @@ private:
   Operation *loopBeforeUse(tile::LoadOp load) {
     Operation *loop = nullptr;
     for (Operation *op = load->getNextNode(); op && !loop; op = op->getNextNode())
-      if (isa<scf::ForOp>(op) && llvm::any_of(op->getOperandTypes(), llvm::IsaPred<tile::TokenType>))
+      if (isa<scf::ForOp>(op) &&
+          llvm::any_of(op->getOperandTypes(), llvm::IsaPred<tile::TokenType>))
         loop = op;
     if (!loop)
       return nullptr;
@@ -276,8 +280,9 @@ private:
     return loop;
   }
 
-  /// A load outside the pipelines: copy, wait, read. Where a pipeline starts before the tile is needed, the
-  /// wait comes after the first key tiles have been asked for, so that their latencies overlap.
+  /// A load outside the pipelines: copy, wait, read. Where a pipeline starts before the tile is
+  /// needed, the wait comes after the first key tiles have been asked for, so that their latencies
+  /// overlap.
   void stageOnce(tile::LoadOp load) {
     OpBuilder b(load);
     Location loc = load.getLoc();
@@ -291,8 +296,8 @@ private:
         younger += isa<tile::CommitOp>(op);
       b.setInsertionPoint(loop);
     }
-    auto wait =
-        tile::WaitOp::create(b, loc, slotTypes(token), ValueRange(token), younger, /*barrier=*/true);
+    auto wait = tile::WaitOp::create(b, loc, slotTypes(token), ValueRange(token), younger,
+                                     /*barrier=*/true);
     Value read = tile::ReadOp::create(b, loc, load.getResult().getType(), wait.getSlots()[0]);
     load.getResult().replaceAllUsesWith(read);
     load.erase();

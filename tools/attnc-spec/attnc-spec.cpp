@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What the tests of the language run: checks, formats, emits or computes a spec. With --verify-diagnostics the errors
-// are compared with `expected-error` comments in the spec, and `// -----` separates specs.
+// What the tests of the language run: checks, formats, emits or computes a spec. With
+// --verify-diagnostics the errors are compared with `expected-error` comments in the spec, and `//
+// -----` separates specs.
 #include "attnc/Frontend/Frontend.h"
 #include "attnc/Reference/Reference.h"
 #include "attnc/Support/Npy.h"
@@ -22,22 +23,30 @@ namespace cl = llvm::cl;
 namespace {
 enum class Action { Check, Format, Emit, Reference };
 cl::opt<std::string> inputName(cl::Positional, cl::desc("<spec>"), cl::init("-"));
-cl::opt<Action> action(cl::desc("what to do:"), cl::init(Action::Emit),
-                       cl::values(clEnumValN(Action::Check, "check", "report errors only"),
-                                  clEnumValN(Action::Format, "format", "print in canonical layout"),
-                                  clEnumValN(Action::Emit, "emit-attn", "print the attn dialect"),
-                                  clEnumValN(Action::Reference, "reference",
-                                             "compute the first attention with the reference interpreter")));
-cl::list<std::string> inputs("input", cl::desc("bind an input (repeatable)"), cl::value_desc("name=file.npy"));
-cl::list<std::string> params("param", cl::desc("bind a parameter (repeatable)"), cl::value_desc("name=value"));
+cl::opt<Action>
+    action(cl::desc("what to do:"), cl::init(Action::Emit),
+           cl::values(clEnumValN(Action::Check, "check", "report errors only"),
+                      clEnumValN(Action::Format, "format", "print in canonical layout"),
+                      clEnumValN(Action::Emit, "emit-attn", "print the attn dialect"),
+                      clEnumValN(Action::Reference, "reference",
+                                 "compute the first attention with the reference interpreter")));
+cl::list<std::string> inputs("input", cl::desc("bind an input (repeatable)"),
+                             cl::value_desc("name=file.npy"));
+cl::list<std::string> params("param", cl::desc("bind a parameter (repeatable)"),
+                             cl::value_desc("name=value"));
 cl::list<std::string> outputs("output", cl::desc("write an output as float64 (repeatable)"),
                               cl::value_desc("name=file.npy"));
-cl::opt<uint64_t> seed("seed", cl::desc("seed of the inputs that are not bound and whose sizes are known"), cl::init(1));
-cl::opt<unsigned> threads("threads", cl::desc("threads of the reference; 0 is one for each core"), cl::init(0));
+cl::opt<uint64_t> seed("seed",
+                       cl::desc("seed of the inputs that are not bound and whose sizes are known"),
+                       cl::init(1));
+cl::opt<unsigned> threads("threads", cl::desc("threads of the reference; 0 is one for each core"),
+                          cl::init(0));
 cl::opt<bool> printLocations("locations", cl::desc("print locations with the attn dialect"));
-cl::opt<bool> verifyDiagnostics("verify-diagnostics", cl::desc("compare errors with expected-error comments"));
+cl::opt<bool> verifyDiagnostics("verify-diagnostics",
+                                cl::desc("compare errors with expected-error comments"));
 
-/// Binds what the command line names, draws the other inputs, runs the reference and writes the outputs.
+/// Binds what the command line names, draws the other inputs, runs the reference and writes the
+/// outputs.
 llvm::Error runReference(mlir::ModuleOp module) {
   auto variant = *module.getOps<attn::VariantOp>().begin();
   llvm::Expected<Signature> signature = reference::signatureOf(variant);
@@ -55,7 +64,8 @@ llvm::Error runReference(mlir::ModuleOp module) {
         decl = &candidate;
         expected = candidate.dtype;
       }
-    if (std::string message = readNpy(path.str(), expected, memory.emplace_back()); !message.empty())
+    if (std::string message = readNpy(path.str(), expected, memory.emplace_back());
+        !message.empty())
       return llvm::createStringError(message);
     const TensorView &view = bindings.inputs[name.str()] = memory.back().view;
     for (size_t i = 0; decl && i < std::min(decl->axes.size(), view.shape.size()); ++i)
@@ -87,13 +97,15 @@ llvm::Error runReference(mlir::ModuleOp module) {
     auto it = results->find(name.str());
     if (it == results->end())
       return llvm::createStringError("`" + name + "` is not an output");
-    if (std::string message = writeNpy(path.str(), it->second.shape, it->second.data); !message.empty())
+    if (std::string message = writeNpy(path.str(), it->second.shape, it->second.data);
+        !message.empty())
       return llvm::createStringError(message);
   }
   return llvm::Error::success();
 }
 
-mlir::LogicalResult process(llvm::SourceMgr &sources, mlir::MLIRContext &context, llvm::raw_ostream &os) {
+mlir::LogicalResult process(llvm::SourceMgr &sources, mlir::MLIRContext &context,
+                            llvm::raw_ostream &os) {
   if (action == Action::Format) {
     std::optional<std::string> text = frontend::formatSpec(sources, &context);
     if (text)

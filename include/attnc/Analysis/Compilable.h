@@ -19,8 +19,8 @@ struct Uncompilable {
   std::string located() const;
 };
 
-/// Nothing if `variant` is one attention stage over the inputs Q, K and V whose results it returns: what code is
-/// generated for today.
+/// Nothing if `variant` is one attention stage over the inputs Q, K and V whose results it returns:
+/// what code is generated for today.
 std::optional<Uncompilable> findUncompilable(attn::VariantOp variant);
 
 } // namespace attnc

@@ -19,7 +19,8 @@ struct StateUpdate {
   std::string name;
   unsigned rank = 0; ///< axes of the state
 
-  /// What an entry is multiplied by: the axes of the state that it differs along, and whether it differs between steps.
+  /// What an entry is multiplied by: the axes of the state that it differs along, and whether it
+  /// differs between steps.
   enum class Decay : uint8_t { Zero, One, Scalar, FirstAxis, SecondAxis, Full } decay = Decay::Zero;
   bool decayVaries = false;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What the stages of a variant are to each other: which fuse, where scales of quantization go, which rows can be empty.
+// What the stages of a variant are to each other: which fuse, where scales of quantization go,
+// which rows can be empty.
 #ifndef ATTNC_ANALYSIS_STAGES_H
 #define ATTNC_ANALYSIS_STAGES_H
 
@@ -21,14 +22,15 @@ enum class StagePlace : uint8_t {
 /// The place of `compute`, and in `reason` why.
 StagePlace placeOf(attn::ComputeOp compute, std::string &reason);
 
-/// Where the scales of `quantize` go once the codes are multiplied, and what smoothing adds: one sentence each, for the
-/// attention stages that take the tensor.
+/// Where the scales of `quantize` go once the codes are multiplied, and what smoothing adds: one
+/// sentence each, for the attention stages that take the tensor.
 std::string foldingOf(attn::QuantizeOp quantize);
 
 enum class RowKeys : uint8_t { Always, Maybe };
 
-/// Whether a row of `attend` can be without a key, and in `reason` why: a mask that holds for the key at the row's own position
-/// leaves no row empty. `Always` holds for launches with keys, and at least as many as queries; a kernel checks that.
+/// Whether a row of `attend` can be without a key, and in `reason` why: a mask that holds for the
+/// key at the row's own position leaves no row empty. `Always` holds for launches with keys, and at
+/// least as many as queries; a kernel checks that.
 RowKeys rowKeysOf(attn::AttendOp attend, std::string &reason);
 
 } // namespace attnc

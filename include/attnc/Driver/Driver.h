@@ -6,8 +6,8 @@
 
 namespace attnc {
 
-/// Runs `attnc SUBCOMMAND ...`. Returns the exit status: 0 on success, 1 on a failure that was reported,
-/// 2 on a malformed command line.
+/// Runs `attnc SUBCOMMAND ...`. Returns the exit status: 0 on success, 1 on a failure that was
+/// reported, 2 on a malformed command line.
 int driverMain(int argc, char **argv);
 
 } // namespace attnc

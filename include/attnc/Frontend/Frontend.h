@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// From `.attn` source to the attn dialect, and from `.attn` source to its canonical layout. The language
-// is described in docs/Language.md.
+// From `.attn` source to the attn dialect, and from `.attn` source to its canonical layout. The
+// language is described in docs/Language.md.
 #ifndef ATTNC_FRONTEND_FRONTEND_H
 #define ATTNC_FRONTEND_FRONTEND_H
 
@@ -15,18 +15,19 @@
 
 namespace attnc::frontend {
 
-/// Parses and checks the main buffer of `sources` and emits one `attn.variant` for each `attention` in it.
-/// Errors go to the diagnostic handler of `context`, several in one run; the result is null if there was
-/// one. Every op has the location (file, line, column) of the text it comes from.
+/// Parses and checks the main buffer of `sources` and emits one `attn.variant` for each `attention`
+/// in it. Errors go to the diagnostic handler of `context`, several in one run; the result is null
+/// if there was one. Every op has the location (file, line, column) of the text it comes from.
 mlir::OwningOpRef<mlir::ModuleOp> parseSpec(llvm::SourceMgr &sources, mlir::MLIRContext *context);
 
-/// The main buffer of `sources` in canonical layout: comments and line breaks within a statement stay,
-/// everything else is normalised. Formatting the result again changes nothing. Null after a syntax error,
-/// which is reported as by `parseSpec`.
+/// The main buffer of `sources` in canonical layout: comments and line breaks within a statement
+/// stay, everything else is normalised. Formatting the result again changes nothing. Null after a
+/// syntax error, which is reported as by `parseSpec`.
 std::optional<std::string> formatSpec(llvm::SourceMgr &sources, mlir::MLIRContext *context);
 
-/// While it lives, prints the diagnostics of `context` with the source line, a caret, the underlined range
-/// and a suggested replacement where one is known. Diagnostics about other files print without source.
+/// While it lives, prints the diagnostics of `context` with the source line, a caret, the
+/// underlined range and a suggested replacement where one is known. Diagnostics about other files
+/// print without source.
 class SpecDiagnosticPrinter : public mlir::ScopedDiagnosticHandler {
 public:
   SpecDiagnosticPrinter(llvm::SourceMgr &sources, mlir::MLIRContext *context,

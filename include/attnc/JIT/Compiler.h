@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// From a spec to something that can be launched, in one process: parse, compile for a target (through the
-// code cache), load on a device. The driver, the C API and the tests all go through here.
+// From a spec to something that can be launched, in one process: parse, compile for a target
+// (through the code cache), load on a device. The driver, the C API and the tests all go through
+// here.
 #ifndef ATTNC_JIT_COMPILER_H
 #define ATTNC_JIT_COMPILER_H
 
@@ -20,8 +21,8 @@
 
 namespace attnc {
 
-/// A spec as text: `.attn` source, or MLIR (recognised by the file's suffix `.mlir`, or by text that starts
-/// with a `module`, an `attn.variant` or a `//` comment followed by one).
+/// A spec as text: `.attn` source, or MLIR (recognised by the file's suffix `.mlir`, or by text
+/// that starts with a `module`, an `attn.variant` or a `//` comment followed by one).
 struct SpecSource {
   std::string name; ///< file name for messages
   std::string text;
@@ -33,8 +34,9 @@ struct SpecSource {
 /// A parsed spec. Owns the context its IR lives in.
 class Spec {
 public:
-  /// Parses and verifies. The error's text holds all diagnostics as they would be printed, with source
-  /// lines and carets. With several variants, `variantName` selects one; empty takes the only one.
+  /// Parses and verifies. The error's text holds all diagnostics as they would be printed, with
+  /// source lines and carets. With several variants, `variantName` selects one; empty takes the
+  /// only one.
   static llvm::Expected<std::unique_ptr<Spec>> parse(const SpecSource &source,
                                                      llvm::StringRef variantName = {});
 
@@ -68,15 +70,15 @@ struct CompileReport {
 };
 
 /// Compiles `spec` for `options.target`. `cache` may be null. Errors carry the diagnostics' text.
-llvm::Expected<CompiledCode> compileSpec(Spec &spec, const CompileOptions &options, CodeCache *cache,
-                                         CompileReport *report = nullptr);
+llvm::Expected<CompiledCode> compileSpec(Spec &spec, const CompileOptions &options,
+                                         CodeCache *cache, CompileReport *report = nullptr);
 
 /// Compiled code on a device, ready to launch any number of times, from several threads.
 class Executable {
 public:
   /// Native code of this process.
-  static llvm::Expected<std::unique_ptr<Executable>> loadHost(CompiledCode code,
-                                                              std::shared_ptr<HostLauncher> launcher);
+  static llvm::Expected<std::unique_ptr<Executable>>
+  loadHost(CompiledCode code, std::shared_ptr<HostLauncher> launcher);
   /// PTX on a CUDA device (or the emulator).
   static llvm::Expected<std::unique_ptr<Executable>> loadCUDA(CompiledCode code,
                                                               std::shared_ptr<cuda::Device> device);
@@ -87,9 +89,9 @@ public:
   /// The CUDA kernel, or null on the host.
   cuda::Kernel *cudaKernel() { return kernel.get(); }
 
-  /// Checks the inputs and launches. On the host returns when done; on CUDA returns at once, on `stream`,
-  /// with device pointers in the tensors. If the inputs do not fit, nothing is written and the error's code is
-  /// invalid_argument; other errors are the device's.
+  /// Checks the inputs and launches. On the host returns when done; on CUDA returns at once, on
+  /// `stream`, with device pointers in the tensors. If the inputs do not fit, nothing is written
+  /// and the error's code is invalid_argument; other errors are the device's.
   llvm::Error launch(const LaunchInputs &inputs, cuda::Stream stream = nullptr);
 
 private:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The plan: how a variant is cut into kernels and tiles. It is decided here, stored as the `attnc.plan`
-// attribute of the variant (so that a person or a tuner can edit it between phases), and read by
-// convert-attn-to-tile and the schedule.
+// The plan: how a variant is cut into kernels and tiles. It is decided here, stored as the
+// `attnc.plan` attribute of the variant (so that a person or a tuner can edit it between phases),
+// and read by convert-attn-to-tile and the schedule.
 #ifndef ATTNC_PLAN_PLAN_H
 #define ATTNC_PLAN_PLAN_H
 
@@ -35,11 +35,11 @@ struct Target {
 /// here: they are launch-time values of one kernel.
 struct CompileOptions {
   Target target;
-  std::string dtype = "f16";   ///< element type of Q, K, V and out: f32, f16, bf16
-  int64_t headDim = 64;        ///< size of index space d, 8..256
-  int64_t vHeadDim = 0;        ///< size of index space e; 0 = headDim
+  std::string dtype = "f16";                 ///< element type of Q, K, V and out: f32, f16, bf16
+  int64_t headDim = 64;                      ///< size of index space d, 8..256
+  int64_t vHeadDim = 0;                      ///< size of index space e; 0 = headDim
   std::map<std::string, double> constParams; ///< values of `const` parameters, by name
-  int32_t vectorBytes = 16;    ///< alignment of every row of Q, K, V and out in bytes: 16, 8, 4 or 2
+  int32_t vectorBytes = 16; ///< alignment of every row of Q, K, V and out in bytes: 16, 8, 4 or 2
   // Overrides of the planner's choice; 0 = choose.
   int64_t tileQ = 0, tileKV = 0;
   int32_t stages = 0, numWarps = 0;

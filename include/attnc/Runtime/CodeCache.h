@@ -2,10 +2,11 @@
 //
 // A cache of compiled code: in memory, and on disk across processes.
 //
-// Entries are content-addressed: the key is a hash of everything the code depends on (spec, options,
-// target, compiler version), so an entry is never out of date. On disk an entry is one file with a magic
-// number, its key, and a checksum; a file that does not check is ignored and written anew. Writers create
-// a temporary file and rename it, so that readers see a whole entry or none, from any number of processes.
+// Entries are content-addressed: the key is a hash of everything the code depends on (spec,
+// options, target, compiler version), so an entry is never out of date. On disk an entry is one
+// file with a magic number, its key, and a checksum; a file that does not check is ignored and
+// written anew. Writers create a temporary file and rename it, so that readers see a whole entry or
+// none, from any number of processes.
 #ifndef ATTNC_RUNTIME_CODECACHE_H
 #define ATTNC_RUNTIME_CODECACHE_H
 
@@ -34,7 +35,8 @@ llvm::Expected<KernelABI> parseABI(llvm::StringRef text);
 /// SHA-256 of the parts, in hexadecimal; parts cannot run into each other.
 std::string cacheKey(llvm::ArrayRef<llvm::StringRef> parts);
 
-/// One entry as a file of its own: written whole or not at all, checked when read. `key` must agree.
+/// One entry as a file of its own: written whole or not at all, checked when read. `key` must
+/// agree.
 llvm::Error writeCodeFile(llvm::StringRef path, llvm::StringRef key, const CompiledCode &code);
 llvm::Expected<CompiledCode> readCodeFile(llvm::StringRef path, llvm::StringRef key);
 
@@ -48,8 +50,8 @@ public:
 
   /// The entry, from memory or disk. A damaged file counts as absent; `onWarning` is told.
   std::optional<CompiledCode> lookup(llvm::StringRef key);
-  /// Stores in memory and on disk. A directory that cannot be written is a warning, not an error: the
-  /// code is there.
+  /// Stores in memory and on disk. A directory that cannot be written is a warning, not an error:
+  /// the code is there.
   void store(llvm::StringRef key, const CompiledCode &code);
 
   /// Receives warnings; may be empty.

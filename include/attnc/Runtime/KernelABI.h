@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What a compiled kernel expects: the contract between the compiler, which writes it, and the runtimes
-// (host threads, CUDA driver, emulator), which pack arguments and size the grid from it. No MLIR here.
+// What a compiled kernel expects: the contract between the compiler, which writes it, and the
+// runtimes (host threads, CUDA driver, emulator), which pack arguments and size the grid from it.
+// No MLIR here.
 #ifndef ATTNC_RUNTIME_KERNELABI_H
 #define ATTNC_RUNTIME_KERNELABI_H
 
@@ -14,8 +15,8 @@
 
 namespace attnc {
 
-/// One argument in the order of the kernel's signature. Each is one 8-byte slot: a tile.view argument
-/// becomes its base pointer followed by one stride (i64, in elements) for each dimension.
+/// One argument in the order of the kernel's signature. Each is one 8-byte slot: a tile.view
+/// argument becomes its base pointer followed by one stride (i64, in elements) for each dimension.
 struct KernelArg {
   enum class Kind : uint8_t {
     Pointer,  ///< base address of tensor `name`
@@ -51,13 +52,13 @@ struct KernelABI {
   /// Dimension i of the grid has ceil(size(gridSpaces[i]) / gridTiles[i]) points.
   std::array<std::string, 3> gridSpaces;
   std::array<int64_t, 3> gridTiles{1, 1, 1};
-  int32_t numWarps = 4;       ///< GPU: warps of a thread block
-  int64_t sharedBytes = 0;    ///< GPU: dynamic shared memory of a thread block
-  int64_t scratchBytes = 0;   ///< host: scratch memory of one program
+  int32_t numWarps = 4;     ///< GPU: warps of a thread block
+  int64_t sharedBytes = 0;  ///< GPU: dynamic shared memory of a thread block
+  int64_t scratchBytes = 0; ///< host: scratch memory of one program
 };
 
-/// A host kernel: argument slots, the point of the grid, and `scratchBytes` of 64-byte aligned memory
-/// that belongs to the calling thread.
+/// A host kernel: argument slots, the point of the grid, and `scratchBytes` of 64-byte aligned
+/// memory that belongs to the calling thread.
 using HostKernelFn = void (*)(const uint64_t *slots, int32_t pid0, int32_t pid1, int32_t pid2,
                               void *scratch);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A tensor that somebody else owns: a pointer with dtype, shape and strides. What the reference, the
-// host back end and the CUDA runtime all take. No MLIR and no ownership here.
+// A tensor that somebody else owns: a pointer with dtype, shape and strides. What the reference,
+// the host back end and the CUDA runtime all take. No MLIR and no ownership here.
 #ifndef ATTNC_RUNTIME_TENSOR_H
 #define ATTNC_RUNTIME_TENSOR_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What a variant takes, and whether tensors fit it. Used by the reference, the driver and the C API, before
-// anything computes; no MLIR here.
+// What a variant takes, and whether tensors fit it. Used by the reference, the driver and the C
+// API, before anything computes; no MLIR here.
 #ifndef ATTNC_SUPPORT_BINDING_H
 #define ATTNC_SUPPORT_BINDING_H
 
@@ -48,17 +48,31 @@ struct ParamDecl {
 
 /// A whole number that depends on sizes and parameters: operations in postfix order.
 struct SizeExpr {
-  enum Op : uint8_t { Number, Param, Size, Add, Sub, Mul, Div, FloorDiv, CeilDiv, Min, Max, Trunc } op;
+  enum Op : uint8_t {
+    Number,
+    Param,
+    Size,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    FloorDiv,
+    CeilDiv,
+    Min,
+    Max,
+    Trunc
+  } op;
   double number = 0;
   std::string name; ///< Param, Size
 };
 
-/// An index space that a variant declares: slots, or blocks of `parent`. Block i holds the members from i * stride up
-/// to i * stride + extent, as far as there are so many.
+/// An index space that a variant declares: slots, or blocks of `parent`. Block i holds the members
+/// from i * stride up to i * stride + extent, as far as there are so many.
 struct SpaceDecl {
   std::string name;
   std::string parent; ///< empty for slots
-  std::vector<SizeExpr> extent, stride; ///< slots without an extent have as many indices as a tensor over them
+  std::vector<SizeExpr> extent,
+      stride;          ///< slots without an extent have as many indices as a tensor over them
   bool isFull = false; ///< only blocks that have all of their members
 };
 
@@ -86,34 +100,36 @@ struct BoundSizes {
 /// Name of a dtype in messages: "f32".
 const char *dtypeName(DType dtype);
 
-/// Checks that `inputs` binds every input of `signature` with fitting dtype, rank, shape and strides, that the
-/// sizes agree with each other and that heads divide into groups, and fills in `sizes`. Tensors in `outputs`
-/// are checked in the same way where they are bound. `params` are checked by `checkParams` first, so that sizes
-/// that depend on them are those of a run. Returns an empty string, or a message that names the tensor, what is
-/// expected and what was found.
-std::string checkBindings(const Signature &signature, const std::map<std::string, TensorView> &inputs,
+/// Checks that `inputs` binds every input of `signature` with fitting dtype, rank, shape and
+/// strides, that the sizes agree with each other and that heads divide into groups, and fills in
+/// `sizes`. Tensors in `outputs` are checked in the same way where they are bound. `params` are
+/// checked by `checkParams` first, so that sizes that depend on them are those of a run. Returns an
+/// empty string, or a message that names the tensor, what is expected and what was found.
+std::string checkBindings(const Signature &signature,
+                          const std::map<std::string, TensorView> &inputs,
                           const std::map<std::string, TensorView> &outputs, BoundSizes &sizes,
                           const std::map<std::string, double> &params = {});
 
 /// Most elements of a tensor that a variant computes: sizes beyond it are errors, not allocations.
 inline constexpr int64_t maxTensorElements = int64_t(1) << 36;
 
-/// Computes the sizes of the declared spaces from the others and from parameters (which have their defaults where
-/// they are not bound). One that a tensor has fixed already must agree. Returns an empty string, or a message.
-std::string sizeDeclaredSpaces(const Signature &signature, const std::map<std::string, double> &params,
-                               BoundSizes &sizes);
+/// Computes the sizes of the declared spaces from the others and from parameters (which have their
+/// defaults where they are not bound). One that a tensor has fixed already must agree. Returns an
+/// empty string, or a message.
+std::string sizeDeclaredSpaces(const Signature &signature,
+                               const std::map<std::string, double> &params, BoundSizes &sizes);
 
-/// Checks names and ranges of bound parameters; the rest have their defaults. On success `values` holds one
-/// number for each parameter of `signature`, as the kernel sees it.
+/// Checks names and ranges of bound parameters; the rest have their defaults. On success `values`
+/// holds one number for each parameter of `signature`, as the kernel sees it.
 std::string checkParams(const Signature &signature, const std::map<std::string, double> &bound,
                         std::vector<double> &values);
 
 /// Shape of `decl` with these sizes.
 std::vector<int64_t> shapeOf(const TensorDecl &decl, const BoundSizes &sizes);
 
-/// Fills a dense row-major tensor with seeded test values. Without a sampling clause reals are normal(0, 1),
-/// ints uniform(0, size(kv)) and conditions bernoulli(0.75). The values depend on the seed, the name of the
-/// tensor and its shape, and are the same on every platform.
+/// Fills a dense row-major tensor with seeded test values. Without a sampling clause reals are
+/// normal(0, 1), ints uniform(0, size(kv)) and conditions bernoulli(0.75). The values depend on the
+/// seed, the name of the tensor and its shape, and are the same on every platform.
 void fillSample(const TensorDecl &decl, const BoundSizes &sizes, uint64_t seed, TensorView tensor);
 
 } // namespace attnc

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// f16 and bf16 as bit patterns: conversion to f32, which is exact, and from it, which rounds to nearest, ties
-// to even, keeps infinities and keeps NaN a (quiet) NaN.
+// f16 and bf16 as bit patterns: conversion to f32, which is exact, and from it, which rounds to
+// nearest, ties to even, keeps infinities and keeps NaN a (quiet) NaN.
 #ifndef ATTNC_SUPPORT_HALF_H
 #define ATTNC_SUPPORT_HALF_H
 
@@ -58,8 +58,8 @@ inline uint16_t floatToF16(float value) {
   if (magnitude >= 0x38800000u) // normal: rebias the exponent by 127 - 15, round away 13 bits
     return static_cast<uint16_t>(
         sign | ((magnitude - 0x38000000u + 0xFFFu + ((magnitude >> 13) & 1u)) >> 13));
-  // Subnormal. Adding 0.5 aligns the unit of f16 subnormals, 2^-24, with the last bit of the f32, so that the
-  // addition rounds.
+  // Subnormal. Adding 0.5 aligns the unit of f16 subnormals, 2^-24, with the last bit of the f32,
+  // so that the addition rounds.
   uint32_t rounded = bitsOf(floatOf(magnitude) + 0.5f) - bitsOf(0.5f);
   return static_cast<uint16_t>(sign | rounded);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// NumPy's .npy files. A file is untrusted: its header may be truncated, lie about the size of the data or ask for
-// more memory than there is, and every such case is an error with a message, never a crash.
+// NumPy's .npy files. A file is untrusted: its header may be truncated, lie about the size of the
+// data or ask for more memory than there is, and every such case is an error with a message, never
+// a crash.
 #ifndef ATTNC_SUPPORT_NPY_H
 #define ATTNC_SUPPORT_NPY_H
 
@@ -20,10 +21,12 @@ struct NpyArray {
   TensorView view;
 };
 
-/// Decodes the `size` bytes of a .npy file (versions 1 to 3). Understands little-endian f2, f4, i4 and i8 (values
-/// must fit into i32), b1, and 2-byte V2 or u2 where `expected` is BF16. f8 is not accepted: nothing here computes
-/// with it silently. If `expected` is given, the file must have that dtype. Returns an empty string, or a message.
-std::string decodeNpy(const uint8_t *bytes, size_t size, std::optional<DType> expected, NpyArray &array);
+/// Decodes the `size` bytes of a .npy file (versions 1 to 3). Understands little-endian f2, f4, i4
+/// and i8 (values must fit into i32), b1, and 2-byte V2 or u2 where `expected` is BF16. f8 is not
+/// accepted: nothing here computes with it silently. If `expected` is given, the file must have
+/// that dtype. Returns an empty string, or a message.
+std::string decodeNpy(const uint8_t *bytes, size_t size, std::optional<DType> expected,
+                      NpyArray &array);
 
 /// Reads a .npy file. The message names the file.
 std::string readNpy(const std::string &path, std::optional<DType> expected, NpyArray &array);
@@ -31,8 +34,8 @@ std::string readNpy(const std::string &path, std::optional<DType> expected, NpyA
 /// Encodes a tensor of any strides as a version 1.0 .npy file in C order; bf16 is written as V2.
 std::vector<uint8_t> encodeNpy(const TensorView &tensor);
 
-/// Writes a .npy file in one step: a temporary file in the same directory, then a rename, so that a reader sees
-/// the old file or the new one. Returns an empty string, or a message.
+/// Writes a .npy file in one step: a temporary file in the same directory, then a rename, so that a
+/// reader sees the old file or the new one. Returns an empty string, or a message.
 std::string writeNpy(const std::string &path, const TensorView &tensor);
 
 /// The same for dense row-major float64, which is what the reference yields.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// convert-attn-to-tile: a planned variant becomes a kernel over a grid of (query tile, query head, batch).
-// This file makes the kernel's frame (arguments, grid, program coordinates); SoftmaxStage.cpp fills it.
+// convert-attn-to-tile: a planned variant becomes a kernel over a grid of (query tile, query head,
+// batch). This file makes the kernel's frame (arguments, grid, program coordinates);
+// SoftmaxStage.cpp fills it.
 #include "KernelContext.h"
 #include "attnc/Analysis/Compilable.h"
 #include "attnc/Conversion/Passes.h"
@@ -111,8 +112,8 @@ private:
     for (auto input : variant.getBody().getOps<attn::InputOp>()) {
       inputs.push_back(input);
       Value value = input.getResult();
-      bool operand = value == attend.getQuery() || value == attend.getKey() ||
-                     value == attend.getValue();
+      bool operand =
+          value == attend.getQuery() || value == attend.getKey() || value == attend.getValue();
       signature.addTensor(input.getName(), input.getType(), operand, /*isOutput=*/false);
     }
     signature.addTensor(outName, attend.getOut().getType(), /*isOperand=*/true, /*isOutput=*/true);
@@ -129,9 +130,9 @@ private:
     auto type = builder.getFunctionType(signature.types, {});
     auto kernel = tile::KernelOp::create(
         builder, variant.getLoc(), variant.getSymNameAttr(), TypeAttr::get(type),
-        builder.getStrArrayAttr({"q", "h", "b"}),
-        builder.getDenseI64ArrayAttr({plan.tileQ, 1, 1}),
-        builder.getI32IntegerAttr(plan.numWarps), builder.getArrayAttr(signature.attrs), ArrayAttr());
+        builder.getStrArrayAttr({"q", "h", "b"}), builder.getDenseI64ArrayAttr({plan.tileQ, 1, 1}),
+        builder.getI32IntegerAttr(plan.numWarps), builder.getArrayAttr(signature.attrs),
+        ArrayAttr());
     kernel->setDiscardableAttr(kPlanAttrName, plan.toAttr(builder.getContext()));
     Block *entry = builder.createBlock(&kernel.getBody());
     for (Type t : signature.types)
@@ -172,14 +173,14 @@ private:
     Value queryTile = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 0);
     context.h = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 1);
     context.b = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 2);
-    // Where later rows see more keys, start with the last tile: long programs first, short ones fill
-    // the machine at the end.
+    // Where later rows see more keys, start with the last tile: long programs first, short ones
+    // fill the machine at the end.
     bool later = llvm::any_of(ranges.ranges, [](const KeyRange &r) {
       return dependsOnRow(r.mayHi) && !dependsOnRow(r.mayLo);
     });
     if (later) {
-      Value round = arith::AddIOp::create(builder, loc, context.sizes["q"],
-                                          context.i32(loc, plan.tileQ - 1));
+      Value round =
+          arith::AddIOp::create(builder, loc, context.sizes["q"], context.i32(loc, plan.tileQ - 1));
       Value tiles = arith::DivUIOp::create(builder, loc, round, context.i32(loc, plan.tileQ));
       Value last = arith::SubIOp::create(builder, loc, tiles, context.i32(loc, 1));
       queryTile = arith::SubIOp::create(builder, loc, last, queryTile);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Clones scalar code from attn regions into a kernel. The ops that speak about index spaces are replaced
-// on the way: `attn.size` by a launch-time size, `attn.position` by arithmetic, `attn.read` by a read of
-// the bound view with indices that are clamped to the tensor wherever they are not provably inside.
+// Clones scalar code from attn regions into a kernel. The ops that speak about index spaces are
+// replaced on the way: `attn.size` by a launch-time size, `attn.position` by arithmetic,
+// `attn.read` by a read of the bound view with indices that are clamped to the tensor wherever they
+// are not provably inside.
 #include "KernelContext.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -39,8 +40,9 @@ FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
   SmallVector<Value> indices;
   for (unsigned axis = 0; axis < type.getRank() && !at.key; ++axis)
     if (type.getAxisName(axis) == "kv")
-      return read.emitOpError("reads a tensor over kv where there may be no key (in a sink or a scale), "
-                              "which has no code yet: read it in score or mask");
+      return read.emitOpError(
+          "reads a tensor over kv where there may be no key (in a sink or a scale), "
+          "which has no code yet: read it in score or mask");
   for (auto [axis, index] : llvm::enumerate(read.getIndices())) {
     Value value = mapping.lookup(index);
     llvm::StringRef space = type.getAxisName(axis);
@@ -62,10 +64,12 @@ FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
   return tile::ElementOp::create(builder, loc, read.getType(), view, indices).getResult();
 }
 
-/// erf by Abramowitz and Stegun 7.1.26 (absolute error below 1.5e-7): no target has an instruction for it, and the
-/// host's vectoriser no routine.
+/// erf by Abramowitz and Stegun 7.1.26 (absolute error below 1.5e-7): no target has an instruction
+/// for it, and the host's vectoriser no routine.
 Value KernelContext::emitErf(Location loc, Value x) {
-  auto multiply = [&](Value a, Value b) -> Value { return arith::MulFOp::create(builder, loc, a, b); };
+  auto multiply = [&](Value a, Value b) -> Value {
+    return arith::MulFOp::create(builder, loc, a, b);
+  };
   Value one = f32(loc, 1.0);
   Value magnitude = math::AbsFOp::create(builder, loc, x);
   Value denominator = math::FmaOp::create(builder, loc, magnitude, f32(loc, 0.3275911), one);

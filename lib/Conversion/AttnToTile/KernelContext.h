@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What all parts of convert-attn-to-tile share: the plan, the kernel's arguments by what they bind, and
-// the cloning of scalar code from attn regions into a kernel.
+// What all parts of convert-attn-to-tile share: the plan, the kernel's arguments by what they bind,
+// and the cloning of scalar code from attn regions into a kernel.
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_KERNELCONTEXT_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_KERNELCONTEXT_H
 
@@ -44,13 +44,13 @@ public:
   mlir::Value i32(mlir::Location loc, int64_t value);
   mlir::Value f32(mlir::Location loc, double value);
 
-  /// Emits a value of the variant's body (parameters, sizes, arithmetic on them) at the current point.
-  /// Fails, with a diagnostic, on ops that have no scalar form.
+  /// Emits a value of the variant's body (parameters, sizes, arithmetic on them) at the current
+  /// point. Fails, with a diagnostic, on ops that have no scalar form.
   mlir::FailureOr<mlir::Value> materialize(mlir::Value value);
   /// Emits everything that `region` uses from outside, so that later clones find it in `globals`.
   mlir::LogicalResult materializeCaptures(mlir::Region &region);
-  /// Clones a one-block region with its arguments mapped to `arguments` (the last four, or three, are
-  /// b, h, q[, kv]) and returns the yielded value.
+  /// Clones a one-block region with its arguments mapped to `arguments` (the last four, or three,
+  /// are b, h, q[, kv]) and returns the yielded value.
   mlir::FailureOr<mlir::Value> cloneRegion(mlir::Region &region, mlir::ValueRange arguments,
                                            const Coordinates &at);
   /// Emits a value of a region that is the same for all rows and keys.

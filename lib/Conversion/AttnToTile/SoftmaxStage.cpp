@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The online softmax over key tiles (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., 2205.14135).
+// The online softmax over key tiles (Milakov and Gimelshein, arXiv 1805.02867; Dao et al.,
+// 2205.14135).
 //
-// State for each row: m, the running maximum of the scores x; l, the sum of exp(x - m); o, the sum of
-// exp(x - m) * V. Exponentials are exp2 with a factor c, so that exp(score) = exp2(c * x):
+// State for each row: m, the running maximum of the scores x; l, the sum of exp(x - m); o, the sum
+// of exp(x - m) * V. Exponentials are exp2 with a factor c, so that exp(score) = exp2(c * x):
 //
 //   m' = max(m, rowmax(x));  alpha = exp2(c*m - c*m');  p = exp2(c*x - c*m')
 //   l' = l * alpha + rowsum(p);  o' = o * alpha + p V
 //
-// m starts at a finite floor instead of -inf: a row that has not seen a key keeps l = 0 without any test,
-// as exp2(-inf - floor) = 0 and exp2(floor - floor) = 1 multiplies zeros.
+// m starts at a finite floor instead of -inf: a row that has not seen a key keeps l = 0 without any
+// test, as exp2(-inf - floor) = 0 and exp2(floor - floor) = 1 multiplies zeros.
 #include "KernelContext.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -32,7 +33,7 @@ public:
         plan(context.plan) {
     MLIRContext *mlir = builder.getContext();
     Type f32 = builder.getF32Type();
-    operandType = plan.dtype == "f32" ? f32
+    operandType = plan.dtype == "f32"   ? f32
                   : plan.dtype == "f16" ? Type(builder.getF16Type())
                                         : Type(builder.getBF16Type());
     int64_t d = llvm::alignTo(plan.headDim, 16), e = llvm::alignTo(plan.vHeadDim, 16);
@@ -85,15 +86,16 @@ private:
   Type operandType;
   TileType queryTile, keyTile, valueTile, scoreTile, probabilityTile, outTile, rowTile;
   Value query;
-  Value scale;           ///< multiplies dots before the score region; null if folded into `factor`
+  Value scale;            ///< multiplies dots before the score region; null if folded into `factor`
   double foldedScale = 1; ///< what a unit of x is worth in natural score units
-  Value factor;          ///< c
+  Value factor;           ///< c
   bool mayHideTiles = false; ///< the mask may hide all of a visited key tile
 };
 
 } // namespace
 
-FailureOr<Value> SoftmaxStage::map(TileType type, ValueRange inputs, Value col0, ElementFn element) {
+FailureOr<Value> SoftmaxStage::map(TileType type, ValueRange inputs, Value col0,
+                                   ElementFn element) {
   auto op = tile::MapOp::create(builder, loc, type, inputs, context.row0, col0);
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&op.getBody());
@@ -109,8 +111,9 @@ FailureOr<Value> SoftmaxStage::map(TileType type, ValueRange inputs, Value col0,
   return op.getResult();
 }
 
-/// Decides where the scale goes. Folding it into the exponential's factor needs that nothing else looks
-/// at the scores and that the scale is positive (a maximum commutes with positive factors only).
+/// Decides where the scale goes. Folding it into the exponential's factor needs that nothing else
+/// looks at the scores and that the scale is positive (a maximum commutes with positive factors
+/// only).
 LogicalResult SoftmaxStage::chooseFactor() {
   double defaultScale = 1.0 / std::sqrt(static_cast<double>(plan.headDim));
   bool fold = !attend.getScale() && attend.getScore().empty() && attend.getSink().empty();
@@ -185,8 +188,8 @@ FailureOr<Value> SoftmaxStage::modifiedScores(Value dots, Value key0, bool parti
     }
     if (!partial)
       return x;
-    Value keep = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, key,
-                                       context.sizes["kv"]);
+    Value keep =
+        arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, key, context.sizes["kv"]);
     if (!attend.getMask().empty()) {
       FailureOr<Value> mask =
           context.cloneRegion(attend.getMask(), {context.b, context.h, row, key}, at);
@@ -198,8 +201,8 @@ FailureOr<Value> SoftmaxStage::modifiedScores(Value dots, Value key0, bool parti
     return arith::SelectOp::create(builder, loc, keep, x, hidden).getResult();
   };
   FailureOr<Value> scores = map(scoreTile, dots, key0, modify);
-  // m, l and o stay as they are where every score is hidden: a back end may skip the rest of such a tile.
-  // Where the ranges are exact there is none, and no need to look.
+  // m, l and o stay as they are where every score is hidden: a back end may skip the rest of such a
+  // tile. Where the ranges are exact there is none, and no need to look.
   if (succeeded(scores) && partial && mayHideTiles)
     scores->getDefiningOp()->setAttr("tile.skip_hidden", builder.getUnitAttr());
   return scores;
@@ -263,8 +266,8 @@ FailureOr<SoftmaxStage::State> SoftmaxStage::visit(const State &state, Value key
 
 FailureOr<SoftmaxStage::State> SoftmaxStage::loop(const State &state, Value from, Value to,
                                                   bool partial) {
-  auto forOp = scf::ForOp::create(builder, loc, from, to, context.i32(loc, plan.tileKV),
-                                  state.values());
+  auto forOp =
+      scf::ForOp::create(builder, loc, from, to, context.i32(loc, plan.tileKV), state.values());
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(forOp.getBody());
   ValueRange carried = forOp.getRegionIterArgs();
@@ -294,7 +297,8 @@ FailureOr<SoftmaxStage::State> SoftmaxStage::visitRange(const State &state, cons
 }
 
 /// Several ranges share one copy of the code: an outer loop picks the bounds of each.
-FailureOr<SoftmaxStage::State> SoftmaxStage::visitAll(const State &state, const TileRanges &ranges) {
+FailureOr<SoftmaxStage::State> SoftmaxStage::visitAll(const State &state,
+                                                      const TileRanges &ranges) {
   if (ranges.ranges.size() == 1)
     return visitRange(state, ranges.ranges.front(), ranges);
   Value zero = context.i32(loc, 0), one = context.i32(loc, 1);
@@ -320,7 +324,8 @@ FailureOr<SoftmaxStage::State> SoftmaxStage::visitAll(const State &state, const 
   return State{forOp.getResult(0), forOp.getResult(1), forOp.getResult(2)};
 }
 
-/// out = o / l (0 for a row without keys), lse = m + ln(l) in natural units (-inf without keys or sink).
+/// out = o / l (0 for a row without keys), lse = m + ln(l) in natural units (-inf without keys or
+/// sink).
 LogicalResult SoftmaxStage::finish(const State &state, Value out, Value lse) {
   Value zeroIndex = context.i32(loc, 0), queries = context.sizes["q"];
   auto inverse = [&](ValueRange args) -> FailureOr<Value> {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Emits the key ranges of a query tile as scalar code at the head of a kernel: bounds are computed in
-// 64 bits (a window of 2^31 - 1 must not wrap), clamped to the keys there are, and rounded to key tiles.
-// Several ranges are sorted and clipped against each other, so that no tile is visited twice.
+// Emits the key ranges of a query tile as scalar code at the head of a kernel: bounds are computed
+// in 64 bits (a window of 2^31 - 1 must not wrap), clamped to the keys there are, and rounded to
+// key tiles. Several ranges are sorted and clipped against each other, so that no tile is visited
+// twice.
 #include "KernelContext.h"
 
 using namespace mlir;
@@ -118,7 +119,8 @@ private:
     return arith::ExtSIOp::create(builder, loc, builder.getI64Type(), value);
   }
   Value within(Value value, Value lo, Value hi) {
-    return arith::MinSIOp::create(builder, loc, arith::MaxSIOp::create(builder, loc, value, lo), hi);
+    return arith::MinSIOp::create(builder, loc, arith::MaxSIOp::create(builder, loc, value, lo),
+                                  hi);
   }
   Value clamp(Value value) { return within(value, i64(0), keys); }
   Value roundDown(Value value) {
@@ -161,9 +163,8 @@ FailureOr<TileRanges> attnc::emitTileRanges(KernelContext &context, attn::Attend
   Emitter emitter(context, attend.getLoc());
   TileRanges result;
   result.hasFull = llvm::any_of(ranges.ranges, [](const KeyRange &r) { return r.hasMust(); });
-  result.hasLeadingPartial = llvm::any_of(ranges.ranges, [](const KeyRange &r) {
-    return !r.hasMust() || !r.mustLo->isConstant(0);
-  });
+  result.hasLeadingPartial = llvm::any_of(
+      ranges.ranges, [](const KeyRange &r) { return !r.hasMust() || !r.mustLo->isConstant(0); });
   for (const KeyRange &range : ranges.ranges) {
     FailureOr<TileRange> emitted = emitter.emit(range);
     if (failed(emitted))

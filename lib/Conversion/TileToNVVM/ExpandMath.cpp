@@ -2,8 +2,8 @@
 //
 // expand-math-for-ptx: functions that PTX has no instruction for, in terms of those it has.
 //
-// PTX offers ex2, lg2, rcp, rsqrt, sin and cos as approximations of 1 to 2 ulp (PTX ISA, "Floating Point
-// Instructions"); NVPTX would otherwise call a library that is not linked. Errors, for f32:
+// PTX offers ex2, lg2, rcp, rsqrt, sin and cos as approximations of 1 to 2 ulp (PTX ISA, "Floating
+// Point Instructions"); NVPTX would otherwise call a library that is not linked. Errors, for f32:
 //
 //   exp(x)  = ex2(x log2 e)                  2 ulp, plus |x| 2^-24 from the product
 //   tanh(x) = 1 - 2 / (ex2(2x log2 e) + 1)   absolute error below 2e-7 (not relative, near 0)
@@ -50,9 +50,7 @@ public:
   }
 
 private:
-  Value constant(double v) {
-    return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v));
-  }
+  Value constant(double v) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v)); }
   Value add(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
   Value sub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
   Value mul(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y); }

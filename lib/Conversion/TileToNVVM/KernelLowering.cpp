@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Structure of a kernel in NVVM: the function and its arguments, loops with fragments as loop-carried
-// scalars, element-wise maps, row reductions. KernelLowering.h says how tiles are represented.
+// Structure of a kernel in NVVM: the function and its arguments, loops with fragments as
+// loop-carried scalars, element-wise maps, row reductions. KernelLowering.h says how tiles are
+// represented.
 #include "KernelLowering.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -24,8 +25,8 @@ Value KernelLowering::integer(Location loc, int64_t value, unsigned width) {
   if (!cached) {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(&function.getBody().front());
-    cached = arith::ConstantOp::create(builder, loc,
-                                       builder.getIntegerAttr(builder.getIntegerType(width), value));
+    cached = arith::ConstantOp::create(
+        builder, loc, builder.getIntegerAttr(builder.getIntegerType(width), value));
   }
   return cached;
 }
@@ -63,7 +64,8 @@ static Value combineBits(OpBuilder &b, Location loc, Value id, ArrayRef<Coord> b
     Value bits = i == 0 ? id : Value(arith::ShRUIOp::create(b, loc, id, constant(i)));
     if (end < bases.size())
       bits = arith::AndIOp::create(b, loc, bits, constant((1 << (end - i)) - 1));
-    Value term = part(i) == 1 ? bits : Value(arith::MulIOp::create(b, loc, bits, constant(part(i))));
+    Value term =
+        part(i) == 1 ? bits : Value(arith::MulIOp::create(b, loc, bits, constant(part(i))));
     sum = sum ? Value(arith::AddIOp::create(b, loc, sum, term)) : term;
     i = end;
   }
@@ -256,9 +258,10 @@ static bool decidesSkip(Operation &op) {
   return map && map->hasAttr("tile.skip_hidden");
 }
 
-/// Lowers the body and returns what it yields. Where scores may all be hidden, the rest of the body is in a
-/// branch that a warp takes only if one of its rows sees a key: rows belong to warps, and barriers are at
-/// the head of the body, so that warps may differ. What the branch would compute then stays as carried.
+/// Lowers the body and returns what it yields. Where scores may all be hidden, the rest of the body
+/// is in a branch that a warp takes only if one of its rows sees a key: rows belong to warps, and
+/// barriers are at the head of the body, so that warps may differ. What the branch would compute
+/// then stays as carried.
 FailureOr<SmallVector<Value>> KernelLowering::lowerLoopBody(scf::ForOp loop) {
   Block &body = *loop.getBody();
   auto yielded = body.getTerminator()->getOperands();
@@ -404,7 +407,8 @@ void KernelLowering::lowerWait(tile::WaitOp wait) {
   }
 }
 
-/// Registers of a row are combined in the thread, then lanes that share the row by butterfly shuffles.
+/// Registers of a row are combined in the thread, then lanes that share the row by butterfly
+/// shuffles.
 void KernelLowering::lowerReduce(tile::ReduceOp reduce) {
   Location loc = reduce.getLoc();
   TileType type = reduce.getInput().getType();
@@ -424,8 +428,8 @@ void KernelLowering::lowerReduce(tile::ReduceOp reduce) {
   Value everyone = i32(loc, -1), clamp = i32(loc, 31);
   for (int64_t mask : layout.columnLaneMasks())
     for (Value &row : rows) {
-      Value other = NVVM::ShflOp::create(builder, loc, row.getType(), everyone, row,
-                                         i32(loc, mask), clamp, NVVM::ShflKind::bfly, UnitAttr());
+      Value other = NVVM::ShflOp::create(builder, loc, row.getType(), everyone, row, i32(loc, mask),
+                                         clamp, NVVM::ShflKind::bfly, UnitAttr());
       row = combine(row, other);
     }
   fragments[reduce.getResult()] = rows;

@@ -2,11 +2,11 @@
 //
 // The state of lowering one scheduled kernel to NVVM, shared by the files of this folder.
 //
-// A tile value becomes a *fragment*: the list of the elements that one thread holds, in the order of the
-// live registers of its linear layout. f32 and i32 elements are scalars; 16-bit elements are pairs,
-// vector<2xf16> or vector<2xbf16>, because register bit 0 of the layouts moves one column and matrix
-// instructions take such pairs in one 32-bit register. What an op does to a fragment follows from the
-// layout alone.
+// A tile value becomes a *fragment*: the list of the elements that one thread holds, in the order
+// of the live registers of its linear layout. f32 and i32 elements are scalars; 16-bit elements are
+// pairs, vector<2xf16> or vector<2xbf16>, because register bit 0 of the layouts moves one column
+// and matrix instructions take such pairs in one 32-bit register. What an op does to a fragment
+// follows from the layout alone.
 #ifndef ATTNC_LIB_CONVERSION_TILETONVVM_KERNELLOWERING_H
 #define ATTNC_LIB_CONVERSION_TILETONVVM_KERNELLOWERING_H
 
@@ -26,10 +26,10 @@ struct ViewArgs {
   llvm::SmallVector<mlir::Value> strides;
 };
 
-/// Where ldmatrix finds 16x16 blocks in a stage of a buffer. With `rowsFirst` the four 8x8 matrices of a
-/// block are ordered (0,0), (8,0), (0,8), (8,8) in (row, column), else (0,0), (0,8), (8,0), (8,8). The
-/// swizzle makes the lane's address depend on the block's column in at most eight ways: one pointer each,
-/// from which all blocks are at constant offsets.
+/// Where ldmatrix finds 16x16 blocks in a stage of a buffer. With `rowsFirst` the four 8x8 matrices
+/// of a block are ordered (0,0), (8,0), (0,8), (8,8) in (row, column), else (0,0), (0,8), (8,0),
+/// (8,8). The swizzle makes the lane's address depend on the block's column in at most eight ways:
+/// one pointer each, from which all blocks are at constant offsets.
 struct MatrixSource {
   tile::SharedLayoutAttr layout;
   bool transpose = false;
@@ -70,7 +70,8 @@ private:
   void storeRows(tile::StoreOp store, mlir::Value base, mlir::Value rowStride);
   mlir::FailureOr<mlir::Value> lowerElement(tile::ElementOp element, mlir::IRMapping &mapping);
   /// Byte address of view[indices..., row * rowStride], without the column.
-  mlir::Value addressOf(mlir::Location loc, mlir::Value view, mlir::ValueRange indices, int64_t rowDim);
+  mlir::Value addressOf(mlir::Location loc, mlir::Value view, mlir::ValueRange indices,
+                        int64_t rowDim);
 
   // Products.cpp: matrix instructions.
   mlir::LogicalResult lowerDot(tile::DotOp dot);
@@ -84,8 +85,8 @@ private:
   /// Pointers for reading 16x16 blocks of `buffer` at `slotBase`; see MatrixSource.
   MatrixSource matrixSource(mlir::Location loc, mlir::Value slotBase, tile::BufferType buffer,
                             bool rowsFirst, bool transpose);
-  /// Byte offset of this lane's row in a 16x16 block at column 0 of a row of blocks whose chunk index is
-  /// `turned` modulo the swizzle. Emitted once, at the head of the kernel.
+  /// Byte offset of this lane's row in a 16x16 block at column 0 of a row of blocks whose chunk
+  /// index is `turned` modulo the swizzle. Emitted once, at the head of the kernel.
   mlir::Value laneMatrixOffset(mlir::Location loc, tile::SharedLayoutAttr layout, bool rowsFirst,
                                int64_t turned);
 
@@ -125,8 +126,8 @@ private:
   int64_t numThreads = 0;
 };
 
-/// True if `op` may appear in a map region and is cloned as it is; math functions that the target has
-/// no instruction for are expanded by a later pass.
+/// True if `op` may appear in a map region and is cloned as it is; math functions that the target
+/// has no instruction for are expanded by a later pass.
 bool isScalarOp(mlir::Operation *op);
 
 } // namespace attnc

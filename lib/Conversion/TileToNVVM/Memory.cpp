@@ -2,8 +2,9 @@
 //
 // Copies from global to shared memory, stores, and reads of captured tensors.
 //
-// All address arithmetic on tensors is in 64 bits. Rows beyond a limit are never accessed: a copy of such
-// a row has source size 0 (cp.async then writes zeros and does not touch its source), a store is skipped.
+// All address arithmetic on tensors is in 64 bits. Rows beyond a limit are never accessed: a copy
+// of such a row has source size 0 (cp.async then writes zeros and does not touch its source), a
+// store is skipped.
 #include "KernelLowering.h"
 
 using namespace mlir;
@@ -14,8 +15,8 @@ using tile::TileType;
 
 Value KernelLowering::addressOf(Location loc, Value view, ValueRange indices, int64_t rowDim) {
   const ViewArgs &args = views[view];
-  int64_t bytes =
-      std::max<int64_t>(1, cast<tile::ViewType>(view.getType()).getElementType().getIntOrFloatBitWidth() / 8);
+  int64_t bytes = std::max<int64_t>(
+      1, cast<tile::ViewType>(view.getType()).getElementType().getIntOrFloatBitWidth() / 8);
   Value offset;
   int64_t dim = 0;
   for (Value index : indices) {
@@ -33,8 +34,8 @@ Value KernelLowering::addressOf(Location loc, Value view, ValueRange indices, in
 // Global to shared
 //===----------------------------------------------------------------------===//
 
-/// A row is copied in units of `vector_bytes`; the units of a row are split into powers of two, so that
-/// for each part a thread has one column and rows at a constant distance.
+/// A row is copied in units of `vector_bytes`; the units of a row are split into powers of two, so
+/// that for each part a thread has one column and rows at a constant distance.
 LogicalResult KernelLowering::lowerAsyncCopy(tile::AsyncCopyOp copy) {
   Location loc = copy.getLoc();
   tile::BufferType buffer = copy.getBuffer().getType();
@@ -76,15 +77,16 @@ void KernelLowering::copyColumns(tile::AsyncCopyOp copy, Value source, Value row
     Value column = arith::AndIOp::create(builder, loc, threadId, i32(loc, width - 1));
     column = add(loc, column, i32(loc, firstUnit));
     Value columnBytes = mul(loc, column, i32(loc, unit));
-    // A unit is copied if its row and its column are inside: if neither (rows left - 1) nor (columns left
-    // - 1) is negative. Sign bits instead of comparisons keep compare and select out of the key loops.
+    // A unit is copied if its row and its column are inside: if neither (rows left - 1) nor
+    // (columns left
+    // - 1) is negative. Sign bits instead of comparisons keep compare and select out of the key
+    // loops.
     Value columnsLeft;
     if (firstUnit + width > validUnits)
       columnsLeft = arith::SubIOp::create(builder, loc, i32(loc, validUnits - 1), column);
     Value globalRow = add(loc, scalars.lookup(copy.getRow()), row);
     Value pointer = offsetPointer(
-        loc, source,
-        add(loc, mul(loc, widen(loc, globalRow), rowStride), widen(loc, columnBytes)));
+        loc, source, add(loc, mul(loc, widen(loc, globalRow), rowStride), widen(loc, columnBytes)));
     Value step = mul(loc, rowStride, i64(loc, rowsAtOnce));
     Value rowsLeft =
         arith::SubIOp::create(builder, loc, scalars.lookup(copy.getLimit()), globalRow);
@@ -103,8 +105,8 @@ void KernelLowering::copyColumns(tile::AsyncCopyOp copy, Value source, Value row
         inRow = arith::XOrIOp::create(builder, loc, columnBytes, turn);
       }
       Value offset = add(loc, mul(loc, tileRow, i32(loc, layout.getPitch())), inRow);
-      Value destination = offsetPointer(loc, sharedBase,
-                                        add(loc, fragments[copy.getToken()].front(), offset));
+      Value destination =
+          offsetPointer(loc, sharedBase, add(loc, fragments[copy.getToken()].front(), offset));
       Value outside = arith::SubIOp::create(builder, loc, rowsLeft, i32(loc, 1));
       if (columnsLeft)
         outside = arith::OrIOp::create(builder, loc, outside, columnsLeft);
@@ -138,7 +140,8 @@ void KernelLowering::copyUnit(tile::AsyncCopyOp copy, Value source, Value destin
   }
   // cp.async moves at least 4 bytes: rows of odd 16-bit alignment go through registers.
   Type type = builder.getI16Type();
-  Value valid = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, validBytes, i32(loc, 0));
+  Value valid =
+      arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, validBytes, i32(loc, 0));
   auto ifOp = scf::IfOp::create(builder, loc, TypeRange(type), valid, /*withElseRegion=*/true);
   {
     OpBuilder::InsertionGuard guard(builder);
@@ -181,7 +184,8 @@ void KernelLowering::storeMatrix(tile::StoreOp store, Value base, Value rowStrid
   int64_t bytes = element.getIntOrFloatBitWidth() / 8;
   auto argument = cast<BlockArgument>(store.getView());
   int64_t alignment = bytes;
-  if (auto given = kernel.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), "tile.row_alignment"))
+  if (auto given =
+          kernel.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), "tile.row_alignment"))
     alignment = given.getInt();
   int64_t width = alignment >= 2 * bytes ? 2 : 1;
   const Fragment &values = fragments[store.getValue()];
@@ -213,11 +217,11 @@ void KernelLowering::storeMatrix(tile::StoreOp store, Value base, Value rowStrid
       if (width == 2) {
         Value pair = LLVM::UndefOp::create(builder, loc, VectorType::get({2}, element));
         pair = LLVM::InsertElementOp::create(builder, loc, pair, stored, i32(loc, 0));
-        stored = LLVM::InsertElementOp::create(builder, loc, pair,
-                                               narrow(values[positions[i + 1]]), i32(loc, 1));
+        stored = LLVM::InsertElementOp::create(builder, loc, pair, narrow(values[positions[i + 1]]),
+                                               i32(loc, 1));
       }
-      LLVM::StoreOp::create(builder, loc, stored, offsetPointer(loc, pointer, i64(loc, col * bytes)),
-                            width * bytes);
+      LLVM::StoreOp::create(builder, loc, stored,
+                            offsetPointer(loc, pointer, i64(loc, col * bytes)), width * bytes);
     }
   }
 }

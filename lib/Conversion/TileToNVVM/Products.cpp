@@ -3,14 +3,15 @@
 // Matrix products by mma.sync.
 //
 // 16-bit operands: m16n8k16. Left operands are fragments in registers; right operands are read from
-// shared memory by ldmatrix as they are used, two column tiles and one depth tile (16x16) at a time.
+// shared memory by ldmatrix as they are used, two column tiles and one depth tile (16x16) at a
+// time.
 //
-// f32 operands: m16n8k8 on tf32. A tf32 has 11 significant bits, so f32-grade results need each operand
-// split into a high and a low part, x = hi + lo, and three products: lo*hi + hi*lo + hi*hi (the lo*lo
-// term is below 2^-22 of the product). Operands are read from shared memory at each use: their fragments
-// do not fit in registers. Depth is permuted: the instruction's depth indices (t, t + 4) stand for
-// columns (2t, 2t + 1), so that a pair is one 8-byte read, and so that accumulator fragments, which hold
-// columns (2t, 2t + 1), are left operands as they are.
+// f32 operands: m16n8k8 on tf32. A tf32 has 11 significant bits, so f32-grade results need each
+// operand split into a high and a low part, x = hi + lo, and three products: lo*hi + hi*lo + hi*hi
+// (the lo*lo term is below 2^-22 of the product). Operands are read from shared memory at each use:
+// their fragments do not fit in registers. Depth is permuted: the instruction's depth indices (t, t
+// + 4) stand for columns (2t, 2t + 1), so that a pair is one 8-byte read, and so that accumulator
+// fragments, which hold columns (2t, 2t + 1), are left operands as they are.
 #include "KernelLowering.h"
 
 using namespace mlir;
@@ -42,8 +43,7 @@ static int64_t rowTiles(TileType type, int64_t numThreads) {
 static bool isMmaFragment(TileType type, int64_t numThreads) {
   if (!type.getLayout())
     return false;
-  LinearLayout wanted =
-      LinearLayout::mmaFragment(type.getRows(), type.getCols(), numThreads / 32);
+  LinearLayout wanted = LinearLayout::mmaFragment(type.getRows(), type.getCols(), numThreads / 32);
   return wanted.toAttr(type.getContext()) == type.getLayout();
 }
 
@@ -62,13 +62,15 @@ Value KernelLowering::laneMatrixOffset(Location loc, tile::SharedLayoutAttr layo
   Value rowHalf = rowsFirst ? low : high, chunk = rowsFirst ? high : low;
   Value row = add(loc, inMatrix, mul(loc, rowHalf, i32(loc, 8)));
   if (layout.getMask()) {
-    // Blocks start at multiples of 16 rows, and the turn repeats every 8: it depends on the lane alone.
+    // Blocks start at multiples of 16 rows, and the turn repeats every 8: it depends on the lane
+    // alone.
     Value turn = arith::ShRUIOp::create(builder, loc, inMatrix, i32(loc, layout.getShift()));
     turn = arith::AndIOp::create(builder, loc, turn, i32(loc, layout.getMask()));
     chunk = arith::XOrIOp::create(builder, loc, chunk, turn);
     chunk = arith::XOrIOp::create(builder, loc, chunk, i32(loc, turned));
   }
-  return cached = add(loc, mul(loc, row, i32(loc, layout.getPitch())), mul(loc, chunk, i32(loc, 16)));
+  return cached =
+             add(loc, mul(loc, row, i32(loc, layout.getPitch())), mul(loc, chunk, i32(loc, 16)));
 }
 
 MatrixSource KernelLowering::matrixSource(Location loc, Value slotBase, tile::BufferType buffer,
@@ -82,8 +84,8 @@ MatrixSource KernelLowering::matrixSource(Location loc, Value slotBase, tile::Bu
   return source;
 }
 
-SmallVector<Value> KernelLowering::loadMatrices(Location loc, const MatrixSource &source, int64_t row0,
-                                                int64_t col0) {
+SmallVector<Value> KernelLowering::loadMatrices(Location loc, const MatrixSource &source,
+                                                int64_t row0, int64_t col0) {
   int64_t chunk = col0 / 8, turned = chunk & source.layout.getMask();
   int64_t constant = row0 * source.layout.getPitch() + 16 * (chunk - turned);
   Value pointer = source.pointers[turned / 2];
@@ -92,7 +94,8 @@ SmallVector<Value> KernelLowering::loadMatrices(Location loc, const MatrixSource
   SmallVector<Type> four(4, builder.getI32Type());
   auto type = LLVM::LLVMStructType::getLiteral(builder.getContext(), four);
   Value loaded = NVVM::LdMatrixOp::create(
-      builder, loc, type, pointer, 4, source.transpose ? NVVM::MMALayout::col : NVVM::MMALayout::row,
+      builder, loc, type, pointer, 4,
+      source.transpose ? NVVM::MMALayout::col : NVVM::MMALayout::row,
       NVVM::LdStMatrixShapeAttr::get(builder.getContext(), 8, 8), NVVM::LdStMatrixEltType::B16);
   SmallVector<Value> registers;
   for (int64_t i = 0; i < 4; ++i)
@@ -112,7 +115,8 @@ LogicalResult KernelLowering::lowerRead(tile::ReadOp read) {
   bool dotOnly = llvm::all_of(read.getResult().getUses(),
                               [](OpOperand &use) { return isa<tile::DotOp>(use.getOwner()); });
   // Left operands are worth keeping in registers while they are few.
-  bool keepInShared = rightOnly || (dotOnly && (!isPacked(type.getElementType()) || type.getCols() > 128));
+  bool keepInShared =
+      rightOnly || (dotOnly && (!isPacked(type.getElementType()) || type.getCols() > 128));
   if (keepInShared) {
     sharedReads[read.getResult()] = read;
     return success();
@@ -180,10 +184,13 @@ void KernelLowering::dot16(tile::DotOp dot, Fragment &acc) {
   Type f32 = builder.getF32Type();
   auto resultType =
       LLVM::LLVMStructType::getLiteral(builder.getContext(), SmallVector<Type>(4, f32));
-  Type operandType = bf16 ? Type(builder.getI32Type()) : Type(VectorType::get({2}, builder.getF16Type()));
+  Type operandType =
+      bf16 ? Type(builder.getI32Type()) : Type(VectorType::get({2}, builder.getF16Type()));
   auto mmaType = bf16 ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16;
   auto asOperand = [&](Value v) -> Value {
-    return v.getType() == operandType ? v : Value(LLVM::BitcastOp::create(builder, loc, operandType, v));
+    return v.getType() == operandType
+               ? v
+               : Value(LLVM::BitcastOp::create(builder, loc, operandType, v));
   };
   int64_t depthTiles = lhs.getCols() / 16, colTiles = accType.getCols() / 8;
   int64_t numRowTiles = rowTiles(accType, numThreads);
@@ -234,7 +241,8 @@ static SplitTF32 split(OpBuilder &b, Location loc, Value x, bool exact) {
   }
   Value mask = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0xffffe000));
   Value high = arith::AndIOp::create(b, loc, bits, mask);
-  Value rest = arith::SubFOp::create(b, loc, x, arith::BitcastOp::create(b, loc, b.getF32Type(), high));
+  Value rest =
+      arith::SubFOp::create(b, loc, x, arith::BitcastOp::create(b, loc, b.getF32Type(), high));
   return {high, arith::BitcastOp::create(b, loc, b.getI32Type(), rest)};
 }
 
@@ -275,7 +283,8 @@ void KernelLowering::dotF32(tile::DotOp dot, Fragment &acc) {
     int64_t warpRows = lhs.getRows() / (numThreads / 32);
     leftOffset = add(loc, fragments[left.getSlot()].front(),
                      mul(loc, warpId, i32(loc, warpRows * leftPitch)));
-    leftOffset = add(loc, leftOffset, add(loc, mul(loc, g, i32(loc, leftPitch)), mul(loc, t, i32(loc, 8))));
+    leftOffset =
+        add(loc, leftOffset, add(loc, mul(loc, g, i32(loc, leftPitch)), mul(loc, t, i32(loc, 8))));
   }
   auto leftOperand = [&](int64_t m, int64_t k) {
     SmallVector<Value> values(4); // (row half, depth half) = (0,0), (1,0), (0,1), (1,1)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Loading the driver, and the thin layer over it. Every CUDA error becomes an llvm::Error that carries the
-// call, the error's name and its text.
+// Loading the driver, and the thin layer over it. Every CUDA error becomes an llvm::Error that
+// carries the call, the error's name and its text.
 #include "attnc/Runtime/CUDA/Driver.h"
 #include "llvm/Support/DynamicLibrary.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -103,10 +103,10 @@ Error Device::Impl::load() {
   library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     const char *reason = dlerror();
-    return createStringError(
-        formatv("no CUDA driver: cannot open `{0}` ({1}). Install the NVIDIA driver, name a driver library "
-                "in ATTNC_CUDA_DRIVER, or use --device=host",
-                path, reason ? reason : "unknown reason"));
+    return createStringError(formatv(
+        "no CUDA driver: cannot open `{0}` ({1}). Install the NVIDIA driver, name a driver library "
+        "in ATTNC_CUDA_DRIVER, or use --device=host",
+        path, reason ? reason : "unknown reason"));
   }
   const char *missing = nullptr;
   auto resolve = [&](auto &slot, const char *name) {
@@ -157,7 +157,8 @@ Error Device::Impl::load() {
 std::string DeviceInfo::targetName() const {
   std::string target = formatv("sm_{0}{1}", major, minor);
   // Architecture-specific targets are a superset for the device they name.
-  bool specific = (major == 9 && minor == 0) || (major == 10 && minor == 0) || (major == 12 && minor == 0);
+  bool specific =
+      (major == 9 && minor == 0) || (major == 10 && minor == 0) || (major == 12 && minor == 0);
   return specific ? target + "a" : target;
 }
 
@@ -183,8 +184,8 @@ Expected<std::shared_ptr<Device>> Device::open(int ordinal) {
     return createStringError(formatv("no CUDA device {0}: the driver reports {1}", ordinal, count));
   if (Error error = d.check(d.api.cuDeviceGet(&d.device, ordinal), "cuDeviceGet"))
     return std::move(error);
-  if (Error error = d.check(d.api.cuDevicePrimaryCtxRetain(&d.context, d.device),
-                            "cuDevicePrimaryCtxRetain"))
+  if (Error error =
+          d.check(d.api.cuDevicePrimaryCtxRetain(&d.context, d.device), "cuDevicePrimaryCtxRetain"))
     return std::move(error);
 
   char name[256] = {};
@@ -249,16 +250,16 @@ Error Device::synchronize() {
 // Kernel
 //===----------------------------------------------------------------------===//
 
-Expected<std::unique_ptr<Kernel>> Kernel::load(std::shared_ptr<Device> device, llvm::StringRef image,
-                                               KernelABI abi) {
+Expected<std::unique_ptr<Kernel>> Kernel::load(std::shared_ptr<Device> device,
+                                               llvm::StringRef image, KernelABI abi) {
   Device::Impl &d = device->impl();
   if (Error error = d.makeCurrent())
     return std::move(error);
   if (abi.sharedBytes > d.info.sharedMemoryLimit)
-    return createStringError(
-        formatv("kernel `{0}` needs {1} bytes of shared memory, {2} has {3}: compile with fewer stages or "
-                "smaller tiles",
-                abi.symbol, abi.sharedBytes, d.info.name, d.info.sharedMemoryLimit));
+    return createStringError(formatv(
+        "kernel `{0}` needs {1} bytes of shared memory, {2} has {3}: compile with fewer stages or "
+        "smaller tiles",
+        abi.symbol, abi.sharedBytes, d.info.name, d.info.sharedMemoryLimit));
   auto kernel = std::unique_ptr<Kernel>(new Kernel());
   kernel->device = device;
   std::string text = image.str(); // the driver wants a terminator
@@ -271,9 +272,9 @@ Expected<std::unique_ptr<Kernel>> Kernel::load(std::shared_ptr<Device> device, l
     log.resize(std::strlen(log.c_str()));
     return createStringError(formatv("{0}{1}{2}", reason, log.empty() ? "" : "\n", log));
   }
-  if (Error error = d.check(d.api.cuModuleGetFunction(&kernel->function, kernel->module,
-                                                      abi.symbol.c_str()),
-                            "cuModuleGetFunction"))
+  if (Error error =
+          d.check(d.api.cuModuleGetFunction(&kernel->function, kernel->module, abi.symbol.c_str()),
+                  "cuModuleGetFunction"))
     return std::move(error);
   // More than 48 KiB needs an explicit request.
   if (abi.sharedBytes > 48 * 1024)
@@ -299,17 +300,18 @@ Error Kernel::launch(llvm::ArrayRef<uint64_t> slots, std::array<uint32_t, 3> gri
   if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0)
     return Error::success(); // no rows: nothing to write
   if (grid[1] > 65535 || grid[2] > 65535)
-    return createStringError(formatv("the grid {0} x {1} x {2} exceeds the limit of 65535 heads and batch "
-                                     "entries in one launch",
-                                     grid[0], grid[1], grid[2]));
+    return createStringError(
+        formatv("the grid {0} x {1} x {2} exceeds the limit of 65535 heads and batch "
+                "entries in one launch",
+                grid[0], grid[1], grid[2]));
   Device::Impl &d = device->impl();
   if (Error error = d.makeCurrent())
     return error;
   llvm::SmallVector<void *> arguments;
   for (const uint64_t &slot : slots)
     arguments.push_back(const_cast<uint64_t *>(&slot));
-  return d.check(d.api.cuLaunchKernel(function, grid[0], grid[1], grid[2], 32 * kernelABI.numWarps, 1,
-                                      1, static_cast<unsigned>(kernelABI.sharedBytes), stream,
+  return d.check(d.api.cuLaunchKernel(function, grid[0], grid[1], grid[2], 32 * kernelABI.numWarps,
+                                      1, 1, static_cast<unsigned>(kernelABI.sharedBytes), stream,
                                       arguments.data(), nullptr),
                  "cuLaunchKernel");
 }
@@ -320,8 +322,8 @@ Expected<std::pair<int, int>> Kernel::registersAndLocalBytes() const {
   if (Error error = d.check(d.api.cuFuncGetAttribute(&registers, kFuncRegisters, function),
                             "cuFuncGetAttribute"))
     return std::move(error);
-  if (Error error =
-          d.check(d.api.cuFuncGetAttribute(&local, kFuncLocalBytes, function), "cuFuncGetAttribute"))
+  if (Error error = d.check(d.api.cuFuncGetAttribute(&local, kFuncLocalBytes, function),
+                            "cuFuncGetAttribute"))
     return std::move(error);
   return std::make_pair(registers, local);
 }
@@ -332,7 +334,8 @@ Expected<std::pair<int, int>> Kernel::registersAndLocalBytes() const {
 
 Expected<std::unique_ptr<Timer>> Timer::create(std::shared_ptr<Device> device) {
   if (device->info().emulated())
-    return createStringError(formatv("`{0}` emulates PTX: times on it mean nothing", device->info().name));
+    return createStringError(
+        formatv("`{0}` emulates PTX: times on it mean nothing", device->info().name));
   Device::Impl &d = device->impl();
   if (Error error = d.makeCurrent())
     return std::move(error);
@@ -364,7 +367,8 @@ Expected<double> Timer::stop(Stream stream) {
     return std::move(error);
   if (Error error = d.check(d.api.cuEventSynchronize(end), "cuEventSynchronize"))
     return std::move(error);
-  if (Error error = d.check(d.api.cuEventElapsedTime(&milliseconds, begin, end), "cuEventElapsedTime"))
+  if (Error error =
+          d.check(d.api.cuEventElapsedTime(&milliseconds, begin, end), "cuEventElapsedTime"))
     return std::move(error);
   return static_cast<double>(milliseconds);
 }

@@ -2,8 +2,8 @@
 //
 // The code cache: entry format, atomic writes, and the JSON form of a kernel's ABI.
 //
-// Entry: "ATTNCC01", then for each of key, target, abi, code a 64-bit little-endian length and the bytes,
-// then the SHA-256 of all that.
+// Entry: "ATTNCC01", then for each of key, target, abi, code a 64-bit little-endian length and the
+// bytes, then the SHA-256 of all that.
 #include "attnc/Runtime/CodeCache.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Endian.h"
@@ -51,9 +51,8 @@ static const char *const kDTypes[] = {"f32", "f16", "bf16", "i32", "bool"};
 std::string attnc::serializeABI(const KernelABI &abi) {
   json::Array args, tensors;
   for (const KernelArg &arg : abi.args)
-    args.push_back(json::Object{{"kind", kKinds[static_cast<int>(arg.kind)]},
-                                {"name", arg.name},
-                                {"dim", arg.dim}});
+    args.push_back(json::Object{
+        {"kind", kKinds[static_cast<int>(arg.kind)]}, {"name", arg.name}, {"dim", arg.dim}});
   for (const KernelTensor &tensor : abi.tensors)
     tensors.push_back(json::Object{{"name", tensor.name},
                                    {"dtype", kDTypes[static_cast<int>(tensor.dtype)]},
@@ -138,10 +137,11 @@ llvm::Expected<KernelABI> attnc::parseABI(llvm::StringRef text) {
   auto warps = object->getInteger("num_warps"), shared = object->getInteger("shared_bytes"),
        scratch = object->getInteger("scratch_bytes");
   const json::Array *args = object->getArray("args"), *tensors = object->getArray("tensors"),
-                    *spaces = object->getArray("grid_spaces"), *tiles = object->getArray("grid_tiles");
+                    *spaces = object->getArray("grid_spaces"),
+                    *tiles = object->getArray("grid_tiles");
   const json::Object *defaults = object->getObject("param_defaults");
-  if (!symbol || !warps || !shared || !scratch || !args || !tensors || !spaces || !tiles || !defaults ||
-      spaces->size() != 3 || tiles->size() != 3)
+  if (!symbol || !warps || !shared || !scratch || !args || !tensors || !spaces || !tiles ||
+      !defaults || spaces->size() != 3 || tiles->size() != 3)
     return malformed("a field is missing");
   abi.symbol = symbol->str();
   abi.numWarps = *warps;
@@ -212,7 +212,8 @@ static std::optional<CompiledCode> decodeEntry(llvm::StringRef bytes, llvm::Stri
   return CompiledCode{std::move(*abi), parts[1].str(), parts[3].str()};
 }
 
-llvm::Error attnc::writeCodeFile(llvm::StringRef path, llvm::StringRef key, const CompiledCode &code) {
+llvm::Error attnc::writeCodeFile(llvm::StringRef path, llvm::StringRef key,
+                                 const CompiledCode &code) {
   // In the same directory, so that the rename stays on one file system.
   llvm::Expected<fs::TempFile> file = fs::TempFile::create(path + ".%%%%%%%%.tmp");
   if (!file)
@@ -232,13 +233,15 @@ llvm::Error attnc::writeCodeFile(llvm::StringRef path, llvm::StringRef key, cons
 }
 
 llvm::Expected<CompiledCode> attnc::readCodeFile(llvm::StringRef path, llvm::StringRef key) {
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto buffer =
+      llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!buffer)
     return llvm::createStringError(
         llvm::formatv("cannot read `{0}`: {1}", path, buffer.getError().message()));
   std::optional<CompiledCode> code = decodeEntry((*buffer)->getBuffer(), key);
   if (!code)
-    return llvm::createStringError(llvm::formatv("`{0}` is not compiled code, or is damaged", path));
+    return llvm::createStringError(
+        llvm::formatv("`{0}` is not compiled code, or is damaged", path));
   return std::move(*code);
 }
 
@@ -280,7 +283,8 @@ std::optional<CompiledCode> CodeCache::lookup(llvm::StringRef key) {
   if (directory.empty())
     return std::nullopt;
   std::string path = pathOf(key);
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto buffer =
+      llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!buffer) {
     if (buffer.getError() != std::errc::no_such_file_or_directory)
       warn("cannot read cache entry " + path + ": " + buffer.getError().message());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// LLVM dialect to PTX. The optimisation pipeline is a short list of function passes: the kernels are
-// straight-line code in simple loops, unrolled and scheduled by us, so that the full -O3 pipeline costs
-// four times as much and makes the code larger.
+// LLVM dialect to PTX. The optimisation pipeline is a short list of function passes: the kernels
+// are straight-line code in simple loops, unrolled and scheduled by us, so that the full -O3
+// pipeline costs four times as much and makes the code larger.
 #include "attnc/Target/PTX/PTX.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -45,8 +45,9 @@ static void setOption(llvm::StringRef name, llvm::StringRef value) {
     found->second->addOccurrence(/*pos=*/1, name, value);
 }
 
-/// Registers the target once. 32-bit pointers to shared memory take half the registers. Multiplications and
-/// additions are fused at every level of optimisation (see translateToPTX for the level).
+/// Registers the target once. 32-bit pointers to shared memory take half the registers.
+/// Multiplications and additions are fused at every level of optimisation (see translateToPTX for
+/// the level).
 static void initialiseNVPTX() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -124,9 +125,9 @@ llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::S
     return llvm::createStringError(error);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
-  // The passes that NVPTX adds at higher levels (strength reduction, reassociation, register coalescing) take
-  // as long as all of the rest and change nothing that survives ptxas: the machine code has the same
-  // instructions, one for one.
+  // The passes that NVPTX adds at higher levels (strength reduction, reassociation, register
+  // coalescing) take as long as all of the rest and change nothing that survives ptxas: the machine
+  // code has the same instructions, one for one.
   std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
       triple, arch, *feature, options, std::nullopt, std::nullopt, llvm::CodeGenOptLevel::None));
   llvmModule->setTargetTriple(triple);

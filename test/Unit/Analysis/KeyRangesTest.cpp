@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Key ranges against brute force: masks of the gallery and random masks, on random lengths, tiles, parameters
-// and tensor contents. For each tile of rows and each key,
+// Key ranges against brute force: masks of the gallery and random masks, on random lengths, tiles,
+// parameters and tensor contents. For each tile of rows and each key,
 //
 //   a key that some row attends to lies inside `may` of some range;
 //   a key inside `must` of some range is attended to by every row;
-//   where the analysis calls itself exact, `may` of a one-row tile holds only keys that the row attends to
-//   (gallery, positive parameters: a divisor that is not positive makes it visit every key).
+//   where the analysis calls itself exact, `may` of a one-row tile holds only keys that the row
+//   attends to (gallery, positive parameters: a divisor that is not positive makes it visit every
+//   key).
 //
 // The mask is evaluated by a small interpreter of its own, in 32-bit arithmetic that wraps.
 #include "attnc/Analysis/KeyRanges.h"
@@ -60,7 +61,8 @@ public:
     return llvm::TypeSwitch<Operation *, int64_t>(op)
         .Case<arith::ConstantOp>([](auto o) {
           auto number = cast<IntegerAttr>(o.getValue());
-          return number.getType().isInteger(1) ? int64_t(number.getValue().isOne()) : number.getInt();
+          return number.getType().isInteger(1) ? int64_t(number.getValue().isOne())
+                                               : number.getInt();
         })
         .Case<attn::ParamOp>([&](auto o) {
           auto bound = launch.params.find(o.getName().str());
@@ -69,7 +71,8 @@ public:
         })
         .Case<attn::SizeOp>([&](auto o) { return sizeOf(o.getSpace()); })
         .Case<attn::PositionOp>([&](auto o) {
-          return o.getAlign() == attn::Align::BottomRight ? x[0] + launch.keys - launch.queries : x[0];
+          return o.getAlign() == attn::Align::BottomRight ? x[0] + launch.keys - launch.queries
+                                                          : x[0];
         })
         .Case<arith::AddIOp>([&](auto) { return wrap(x[0] + x[1]); })
         .Case<arith::SubIOp>([&](auto) { return wrap(x[0] - x[1]); })
@@ -140,7 +143,8 @@ ParsedMask parse(const std::string &text) {
   result.context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
   result.context->loadAllAvailableDialects();
   llvm::SourceMgr sources;
-  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(text, "test.attn"), llvm::SMLoc());
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(text, "test.attn"),
+                             llvm::SMLoc());
   frontend::SpecDiagnosticPrinter printer(sources, result.context.get());
   result.module = frontend::parseSpec(sources, result.context.get());
   if (result.module)
@@ -153,8 +157,8 @@ struct Counts {
 };
 
 /// Checks all tiles of one launch.
-void check(ParsedMask &mask, const KeyRanges &ranges, const Launch &launch, int64_t tileQ, const Point &program,
-           const std::string &what, bool checkExact, Counts &counts) {
+void check(ParsedMask &mask, const KeyRanges &ranges, const Launch &launch, int64_t tileQ,
+           const Point &program, const std::string &what, bool checkExact, Counts &counts) {
   Interpreter interpreter(mask.attend, launch);
   auto uniform = [&](Value value) { return interpreter.evaluate(value, program); };
   auto visible = [&](int64_t row, int64_t kv) {
@@ -166,7 +170,8 @@ void check(ParsedMask &mask, const KeyRanges &ranges, const Launch &launch, int6
   for (int64_t first = 0; first < launch.queries; first += tileQ) {
     int64_t last = std::min(first + tileQ, launch.queries) - 1;
     auto bound = [&](const RowExpr::Ref &e) {
-      return std::clamp<int64_t>(e->evaluate(first, last, launch.queries, launch.keys, uniform), 0, launch.keys);
+      return std::clamp<int64_t>(e->evaluate(first, last, launch.queries, launch.keys, uniform), 0,
+                                 launch.keys);
     };
     std::vector<char> may(launch.keys, 0), must(launch.keys, 0);
     for (const KeyRange &range : ranges.ranges) {
@@ -186,8 +191,9 @@ void check(ParsedMask &mask, const KeyRanges &ranges, const Launch &launch, int6
       ++counts.cases;
       counts.full += must[kv];
       counts.empty += !may[kv];
-      std::string where = llvm::formatv("rows {0}..{1}, key {2} of {3}, {4} queries, b {5}, h {6}\n", first, last, kv,
-                                        launch.keys, launch.queries, program.b, program.h);
+      std::string where =
+          llvm::formatv("rows {0}..{1}, key {2} of {3}, {4} queries, b {5}, h {6}\n", first, last,
+                        kv, launch.keys, launch.queries, program.b, program.h);
       ASSERT_TRUE(!some || may[kv]) << "a visible key is not visited: " << where << what;
       ASSERT_TRUE(!must[kv] || all) << "a hidden key counts as FULL: " << where << what;
       if (checkExact && ranges.exact && first == last)
@@ -200,9 +206,12 @@ class KeyRangesTest : public testing::Test {
 protected:
   std::mt19937 random{7};
   Counts counts;
-  int64_t pick(std::initializer_list<int64_t> values) { return values.begin()[random() % values.size()]; }
+  int64_t pick(std::initializer_list<int64_t> values) {
+    return values.begin()[random() % values.size()];
+  }
 
-  void tryLaunches(const std::string &text, int trials, llvm::ArrayRef<std::string> params, bool checkExact = false) {
+  void tryLaunches(const std::string &text, int trials, llvm::ArrayRef<std::string> params,
+                   bool checkExact = false) {
     ParsedMask mask = parse(text);
     ASSERT_TRUE(mask.attend) << text;
     for (unsigned maxRanges : {4u, 1u, 2u}) {
@@ -224,7 +233,8 @@ protected:
         Point program;
         program.b = random() % kBatch;
         program.h = random() % kHeads;
-        check(mask, ranges, launch, pick({1, 1, 2, 4, 7, 16}), program, what, checkExact && positive, counts);
+        check(mask, ranges, launch, pick({1, 1, 2, 4, 7, 16}), program, what,
+              checkExact && positive, counts);
         if (HasFatalFailure())
           return;
       }
@@ -238,25 +248,31 @@ public:
   explicit MaskWriter(std::mt19937 &random) : random(random) {}
 
   std::string spec() {
-    return std::string("attention random(n: int = 3, m: int = -2) {\n  align ") + one({"bottom_right", "top_left"}) +
-           "\n  input per_head: i32[h], u: i32[b, kv], w: i32[q], c: bool[b, h]\n  mask " + condition(3) + "\n}\n";
+    return std::string("attention random(n: int = 3, m: int = -2) {\n  align ") +
+           one({"bottom_right", "top_left"}) +
+           "\n  input per_head: i32[h], u: i32[b, kv], w: i32[q], c: bool[b, h]\n  mask " +
+           condition(3) + "\n}\n";
   }
 
 private:
-  std::string one(std::initializer_list<const char *> values) { return values.begin()[random() % values.size()]; }
+  std::string one(std::initializer_list<const char *> values) {
+    return values.begin()[random() % values.size()];
+  }
   int chance() { return random() % 100; }
 
   /// An int that does not depend on kv.
   std::string row(int depth) {
     int c = chance();
     if (depth == 0 || c < 35)
-      return one({"q", "q", "q", "h", "b", "n", "m", "0", "1", "3", "8", "per_head[h]", "size(kv)", "size(q)", "w[q]"});
+      return one({"q", "q", "q", "h", "b", "n", "m", "0", "1", "3", "8", "per_head[h]", "size(kv)",
+                  "size(q)", "w[q]"});
     if (c < 65)
       return "(" + row(depth - 1) + one({" + ", " - "}) + row(depth - 1) + ")";
     if (c < 75)
       return "(" + row(depth - 1) + " * " + one({"2", "-1", "3", "n"}) + ")";
     if (c < 88)
-      return "(" + row(depth - 1) + one({" / ", " / ", " % "}) + one({"2", "4", "5", "-3", "n", "per_head[h]"}) + ")";
+      return "(" + row(depth - 1) + one({" / ", " / ", " % "}) +
+             one({"2", "4", "5", "-3", "n", "per_head[h]"}) + ")";
     return one({"min(", "max("}) + row(depth - 1) + ", " + row(depth - 1) + ")";
   }
   /// An int that depends on kv.
@@ -338,12 +354,15 @@ TEST_F(KeyRangesTest, RandomMasks) {
 /// The closed forms that KeyRanges.h promises.
 TEST_F(KeyRangesTest, ClosedForms) {
   auto formOf = [&](const std::string &mask) {
-    ParsedMask parsed = parse("attention form(w: int = 4) {\n align top_left\n mask " + mask + "\n}\n");
+    ParsedMask parsed =
+        parse("attention form(w: int = 4) {\n align top_left\n mask " + mask + "\n}\n");
     EXPECT_TRUE(parsed.attend);
     std::string text;
     for (const KeyRange &r : computeKeyRanges(parsed.attend).ranges)
       text += "[" + r.mayLo->str() + ", " + r.mayHi->str() + ") " +
-              (r.hasMust() ? "[" + r.mustLo->str() + ", " + r.mustHi->str() + ")" : std::string("none")) + " ";
+              (r.hasMust() ? "[" + r.mustLo->str() + ", " + r.mustHi->str() + ")"
+                           : std::string("none")) +
+              " ";
     return text;
   };
   EXPECT_EQ(formOf("kv % 2 == 0"), "[0, size(kv)) none ");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The C API from outside: what a host program may pass, right and wrong. Everything runs on the host device.
+// The C API from outside: what a host program may pass, right and wrong. Everything runs on the
+// host device.
 #include "attnc/attnc.h"
 #include "gtest/gtest.h"
 #include <cmath>
@@ -14,7 +15,8 @@
 
 namespace {
 
-const char *const kCausal = "attention causal {\n  align bottom_right\n  mask kv <= q\n  output lse\n}\n";
+const char *const kCausal =
+    "attention causal {\n  align bottom_right\n  mask kv <= q\n  output lse\n}\n";
 
 /// A float tensor with its DLPack description. Strides are in elements.
 struct Tensor {
@@ -53,7 +55,8 @@ protected:
   }
   void TearDown() override { attnc_kernel_destroy(kernel); }
   void compile() {
-    ASSERT_EQ(attnc_kernel_compile(kCausal, "causal.attn", &options, &kernel), ATTNC_OK) << attnc_last_error();
+    ASSERT_EQ(attnc_kernel_compile(kCausal, "causal.attn", &options, &kernel), ATTNC_OK)
+        << attnc_last_error();
   }
 
   attnc_compile_options options = {};
@@ -64,7 +67,8 @@ protected:
 struct Problem {
   Tensor q{{2, 2, 9, 16}}, k{{2, 2, 13, 16}}, v{{2, 2, 13, 16}};
   Tensor out{{2, 2, 9, 16}, {}, NAN}, lse{{2, 2, 9}, {}, NAN};
-  std::vector<attnc_tensor> named{{"Q", &q.dl}, {"K", &k.dl}, {"V", &v.dl}, {"out", &out.dl}, {"lse", &lse.dl}};
+  std::vector<attnc_tensor> named{
+      {"Q", &q.dl}, {"K", &k.dl}, {"V", &v.dl}, {"out", &out.dl}, {"lse", &lse.dl}};
 
   Problem() {
     q.randomise(1);
@@ -125,10 +129,12 @@ TEST_F(CAPI, NullPointersAreArguments) {
   EXPECT_EQ(attnc_kernel_launch(kernel, nullptr, 0, nullptr, 0, nullptr), ATTNC_INVALID_ARGUMENT);
   Problem p;
   for (size_t i = 0; i < p.named.size(); ++i) {
-    for (attnc_tensor broken : {attnc_tensor{nullptr, p.named[i].tensor}, {p.named[i].name, nullptr}}) {
+    for (attnc_tensor broken :
+         {attnc_tensor{nullptr, p.named[i].tensor}, {p.named[i].name, nullptr}}) {
       auto tensors = p.named;
       tensors[i] = broken;
-      EXPECT_EQ(attnc_kernel_launch(kernel, tensors.data(), tensors.size(), nullptr, 0, nullptr), ATTNC_INVALID_ARGUMENT);
+      EXPECT_EQ(attnc_kernel_launch(kernel, tensors.data(), tensors.size(), nullptr, 0, nullptr),
+                ATTNC_INVALID_ARGUMENT);
     }
     void *data = const_cast<DLTensor *>(p.named[i].tensor)->data;
     const_cast<DLTensor *>(p.named[i].tensor)->data = nullptr;
@@ -139,8 +145,10 @@ TEST_F(CAPI, NullPointersAreArguments) {
 }
 
 TEST_F(CAPI, BadSpecsAndOptions) {
-  EXPECT_EQ(attnc_kernel_compile("attention x {\n  mask q <\n}\n", "bad.attn", &options, &kernel), ATTNC_INVALID_SPEC);
-  EXPECT_NE(std::string(attnc_last_error()).find("bad.attn:3:1: error: "), std::string::npos) << attnc_last_error();
+  EXPECT_EQ(attnc_kernel_compile("attention x {\n  mask q <\n}\n", "bad.attn", &options, &kernel),
+            ATTNC_INVALID_SPEC);
+  EXPECT_NE(std::string(attnc_last_error()).find("bad.attn:3:1: error: "), std::string::npos)
+      << attnc_last_error();
   EXPECT_EQ(kernel, nullptr);
   EXPECT_EQ(attnc_kernel_compile("", "empty", &options, &kernel), ATTNC_INVALID_SPEC);
   EXPECT_EQ(attnc_kernel_compile_file("/nonexistent.attn", &options, &kernel), ATTNC_IO_ERROR);
@@ -179,12 +187,12 @@ TEST_F(CAPI, TensorsThatDoNotFit) {
   EXPECT_TRUE(refused([](Problem &p) { p.q.dl.ndim = 3; }));
   EXPECT_TRUE(refused([](Problem &p) { p.q.dl.ndim = -1; }));
   EXPECT_TRUE(refused([](Problem &p) { p.q.dl.shape = nullptr; }));
-  EXPECT_TRUE(refused([](Problem &p) { p.k.shape[2] = 12; }));       // V has 13
-  EXPECT_TRUE(refused([](Problem &p) { p.q.shape[3] = 8; }));        // compiled for 16
+  EXPECT_TRUE(refused([](Problem &p) { p.k.shape[2] = 12; })); // V has 13
+  EXPECT_TRUE(refused([](Problem &p) { p.q.shape[3] = 8; }));  // compiled for 16
   EXPECT_TRUE(refused([](Problem &p) { p.q.shape[2] = -9; }));
   EXPECT_TRUE(refused([](Problem &p) { p.out.shape[2] = 8; }));
   EXPECT_TRUE(refused([](Problem &p) { p.k.shape[1] = p.v.shape[1] = 3; })); // 2 heads, 3 kv heads
-  EXPECT_TRUE(refused([](Problem &p) { p.named.pop_back(); }));      // no lse
+  EXPECT_TRUE(refused([](Problem &p) { p.named.pop_back(); }));              // no lse
   EXPECT_TRUE(refused([](Problem &p) { p.named[4].name = "LSE"; }));
   EXPECT_TRUE(refused([](Problem &p) {
     p.q.strides = {288, 144, 1, 9}; // rows that are not contiguous
@@ -192,15 +200,19 @@ TEST_F(CAPI, TensorsThatDoNotFit) {
   }));
   Problem p;
   attnc_param unknown{"window", 3}, unnamed{nullptr, 3};
-  EXPECT_EQ(attnc_kernel_launch(kernel, p.named.data(), p.named.size(), &unknown, 1, nullptr), ATTNC_INVALID_ARGUMENT);
-  EXPECT_EQ(attnc_kernel_launch(kernel, p.named.data(), p.named.size(), &unnamed, 1, nullptr), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_launch(kernel, p.named.data(), p.named.size(), &unknown, 1, nullptr),
+            ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_kernel_launch(kernel, p.named.data(), p.named.size(), &unnamed, 1, nullptr),
+            ATTNC_INVALID_ARGUMENT);
 }
 
 /// Parameters have defaults, launches change them, and unknown ones are refused.
 TEST_F(CAPI, Parameters) {
-  const char *text = "attention w(window: int = 1000, unused: int = 3, c: const int = 2) {\n  align bottom_right\n"
-                     "  mask kv <= q and q - kv < window\n}\n";
-  ASSERT_EQ(attnc_kernel_compile(text, "w.attn", &options, &kernel), ATTNC_OK) << attnc_last_error();
+  const char *text =
+      "attention w(window: int = 1000, unused: int = 3, c: const int = 2) {\n  align bottom_right\n"
+      "  mask kv <= q and q - kv < window\n}\n";
+  ASSERT_EQ(attnc_kernel_compile(text, "w.attn", &options, &kernel), ATTNC_OK)
+      << attnc_last_error();
   Problem p;
   auto launch = [&](std::vector<attnc_param> params) {
     return attnc_kernel_launch(kernel, p.named.data(), 4, params.data(), params.size(), nullptr);
@@ -259,7 +271,8 @@ TEST_F(CAPI, SaveLoadAndDamage) {
   auto refused = [&](const std::string &content) {
     std::ofstream(path, std::ios::binary) << content;
     loaded = nullptr;
-    bool io = attnc_kernel_load(path.c_str(), "host", &loaded) == ATTNC_IO_ERROR && !loaded && *attnc_last_error();
+    bool io = attnc_kernel_load(path.c_str(), "host", &loaded) == ATTNC_IO_ERROR && !loaded &&
+              *attnc_last_error();
     attnc_kernel_destroy(loaded);
     return io;
   };
@@ -290,7 +303,8 @@ TEST_F(CAPI, ThreadsLaunchOneKernel) {
       for (int i = 0; i < 50; ++i) {
         Problem p;
         if (i % 5 == 4) // the last error is the thread's own
-          wrong[t] += attnc_kernel_launch(kernel, nullptr, 1, nullptr, 0, nullptr) != ATTNC_INVALID_ARGUMENT;
+          wrong[t] += attnc_kernel_launch(kernel, nullptr, 1, nullptr, 0, nullptr) !=
+                      ATTNC_INVALID_ARGUMENT;
         wrong[t] += p.launch(kernel) != ATTNC_OK || p.out.data != expected.out.data;
       }
     });

@@ -210,7 +210,8 @@ TEST_F(Thorough, ClustersShareClocks) {
 TEST_F(Thorough, CopiesOfOtherLanes) {
   // Each lane copies its sixteen bytes and reads those of its neighbour.
   auto body = [](const std::string &before, const std::string &after) {
-    return "shl.b32 %r5, %r0, 4; cvt.u64.u32 %rd6, %r5; add.u64 %rd6, %rd6, %rd0; add.u32 %r6, %r2, "
+    return "shl.b32 %r5, %r0, 4; cvt.u64.u32 %rd6, %r5; add.u64 %rd6, %rd6, %rd0; add.u32 %r6, "
+           "%r2, "
            "%r5; xor.b32 %r7, %r5, 16; add.u32 %r7, %r7, %r2;\ncp.async.cg.shared.global [%r6], "
            "[%rd6], 16; cp.async.commit_group; " +
            before + "cp.async.wait_group 0; " + after +
@@ -233,11 +234,13 @@ TEST_F(Thorough, CopiesOfOtherLanes) {
 TEST_F(Thorough, CopiesThatArriveAtAnMbarrier) {
   // Warp 0 copies and tells the mbarrier, warp 1 waits there and reads. Nobody waits for a group.
   auto body = [](const std::string &wait) {
-    return "@%p0 mbarrier.init.shared.b64 [%r2+2048], 32; add.u32 %r8, %r2, 2048; bar.sync 0; and.b32 "
+    return "@%p0 mbarrier.init.shared.b64 [%r2+2048], 32; add.u32 %r8, %r2, 2048; bar.sync 0; "
+           "and.b32 "
            "%r10, %r0, 31; shl.b32 %r5, %r10, 4; cvt.u64.u32 %rd6, %r5; add.u64 %rd6, %rd6, %rd0; "
            "add.u32 %r6, %r2, %r5;\n@%p2 cp.async.cg.shared.global [%r6], [%rd6], 16; @%p2 "
            "cp.async.mbarrier.arrive.noinc.shared.b64 [%r8]; @%p2 bra E;\n" +
-           wait + "xor.b32 %r7, %r6, 16; ld.shared.u32 %r9, [%r7]; st.global.u32 [%rd1+1024], %r9;\n" +
+           wait +
+           "xor.b32 %r7, %r6, 16; ld.shared.u32 %r9, [%r7]; st.global.u32 [%rd1+1024], %r9;\n" +
            "E: cp.async.wait_all;";
   };
   expectClean(body("L: mbarrier.try_wait.parity.shared.b64 %p6, [%r8], 0; @!%p6 bra L;\n"));
@@ -256,8 +259,9 @@ protected:
   const std::string init = "@%p0 mbarrier.init.shared.b64 [%r2+2048], 1; add.u32 %r8, %r2, 2048;\n";
   /// Thread 0 asks for `out` or `out + 128` into the tile and everybody waits for it.
   std::string load(const char *from = "%rd0") {
-    return std::string("@%p0 mbarrier.arrive.expect_tx.shared.b64 %rd10, [%r8], 256;\n@%p0 "
-                       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r2], [") +
+    return std::string(
+               "@%p0 mbarrier.arrive.expect_tx.shared.b64 %rd10, [%r8], 256;\n@%p0 "
+               "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r2], [") +
            from +
            "], 256, [%r8];\nL: mbarrier.try_wait.parity.shared.b64 %p6, [%r8], 0; @!%p6 bra L;\n"
            "ld.shared.u32 %r9, [%r3]; st.global.u32 [%rd1+1024], %r9;\n";
@@ -364,8 +368,8 @@ TEST_F(ProxyFence, EachMbarrierIsItsOwn) {
                     "@%p0 mbarrier.arrive.expect_tx.shared.b64 %rd10, [%r8], 256;\n"
                     "@%p0 mbarrier.arrive.expect_tx.shared.b64 %rd10, [%r8+8], 256;\n";
   std::string load = "@%p0 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes ";
-  std::string loads = two + load + "[%r2], [%rd0], 256, [%r8];\n" + load +
-                      "[%r2+256], [%rd0+256], 256, [%r8+8];\n";
+  std::string loads =
+      two + load + "[%r2], [%rd0], 256, [%r8];\n" + load + "[%r2+256], [%rd0+256], 256, [%r8+8];\n";
   auto wait = [](const std::string &offset) {
     return "L" + offset + ": mbarrier.try_wait.parity.shared.b64 %p6, [%r8+" + offset +
            "], 0; @!%p6 bra L" + offset + ";\n";
@@ -388,8 +392,8 @@ TEST_F(ProxyFence, EachMbarrierIsItsOwn) {
     std::string end = "st.shared.u32 [%r3+512], %r0; cp.async.bulk.wait_group 0;\n";
     expectClean(store + loads + wait("0") + wait("8") + first +
                 "cp.async.bulk.wait_group.read 0; bar.sync 0;" + end);
-    LaunchResult r = execute(store + loads + wait("0") + wait("8") + first + "bar.sync 0;" + end,
-                             1, 64);
+    LaunchResult r =
+        execute(store + loads + wait("0") + wait("8") + first + "bar.sync 0;" + end, 1, 64);
     EXPECT_NE(r.report.find("write after read"), std::string::npos) << r.report;
   }
 }

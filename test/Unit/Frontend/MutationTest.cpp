@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The gallery with random edits: whatever the text, the frontend yields a module that verifies or at least one
-// error, and never crashes; what formats, formats to a fixed point that means the same. The entry below is also
-// that of libFuzzer (build this file with -fsanitize=fuzzer and -DATTNC_FUZZ).
+// The gallery with random edits: whatever the text, the frontend yields a module that verifies or
+// at least one error, and never crashes; what formats, formats to a fixed point that means the
+// same. The entry below is also that of libFuzzer (build this file with -fsanitize=fuzzer and
+// -DATTNC_FUZZ).
 #include "attnc/Frontend/Frontend.h"
 #include "mlir/IR/Verifier.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -47,7 +48,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!outcome.formatted)
     return 0;
   Outcome again = process(*outcome.formatted);
-  if (again.formatted != outcome.formatted || again.parsed != outcome.parsed || again.text != outcome.text)
+  if (again.formatted != outcome.formatted || again.parsed != outcome.parsed ||
+      again.text != outcome.text)
     std::abort();
   return 0;
 }
@@ -67,9 +69,15 @@ TEST(Mutation, GallerySurvivesEdits) {
   std::sort(specs.begin(), specs.end());
   std::mt19937 random(1);
   auto pick = [&](size_t n) { return static_cast<size_t>(random() % std::max<size_t>(n, 1)); };
-  const char *const pieces[] = {"(", ")", "{", "}", "[", "]", "if ", " then ", " else ", " not ", "-", "/ 0", "q", "kv", "size(kv)",
-                                "mask ", "score ", "let x = ", "def f(x) = ", "f(", ",", "//", "\n", "1e9", "99999999999", "\xff",
-                                "attention ", "branch b { ", "sample ", "%", "<", "=", ".", "'", "\"", "input x: f32[h] "};
+  const char *const pieces[] = {"(",           ")",        "{",           "}",
+                                "[",           "]",        "if ",         " then ",
+                                " else ",      " not ",    "-",           "/ 0",
+                                "q",           "kv",       "size(kv)",    "mask ",
+                                "score ",      "let x = ", "def f(x) = ", "f(",
+                                ",",           "//",       "\n",          "1e9",
+                                "99999999999", "\xff",     "attention ",  "branch b { ",
+                                "sample ",     "%",        "<",           "=",
+                                ".",           "'",        "\"",          "input x: f32[h] "};
   for (int round = 0; round < 3000; ++round) {
     std::string spec = specs[pick(specs.size())];
     for (size_t edits = 1 + pick(4); edits-- > 0;) {

@@ -15,11 +15,12 @@ TensorDecl operand(const char *name, const char *head, const char *row, const ch
 }
 
 struct Binding : testing::Test {
-  Signature signature{"probe",
-                      {{"n", true, false, 4}, {"cap", false, false, 0.1}},
-                      {},
-                      {operand("Q", "h", "q", "d"), operand("K", "g", "kv", "d"), operand("V", "g", "kv", "e")},
-                      {operand("out", "h", "q", "e")}};
+  Signature signature{
+      "probe",
+      {{"n", true, false, 4}, {"cap", false, false, 0.1}},
+      {},
+      {operand("Q", "h", "q", "d"), operand("K", "g", "kv", "d"), operand("V", "g", "kv", "e")},
+      {operand("out", "h", "q", "e")}};
   std::vector<float> memory = std::vector<float>(1024);
   std::map<std::string, TensorView> inputs, outputs;
   BoundSizes sizes;
@@ -89,7 +90,8 @@ TEST_F(Binding, ChecksParameters) {
 
 TEST_F(Binding, SamplesAreSeededAndHaveTheirShape) {
   sizes.spaces = {{"b", 3}, {"kv", 200}};
-  TensorDecl decl{"doc", DType::I32, {{"b"}, {"kv"}}, SampleDecl{SampleDecl::Sorted, {{0, ""}, {5, ""}}}};
+  TensorDecl decl{
+      "doc", DType::I32, {{"b"}, {"kv"}}, SampleDecl{SampleDecl::Sorted, {{0, ""}, {5, ""}}}};
   auto draw = [&](uint64_t seed) {
     std::vector<int32_t> values(600, -1);
     fillSample(decl, sizes, seed, {values.data(), DType::I32, {3, 200}, {200, 1}});
@@ -107,7 +109,8 @@ TEST_F(Binding, SamplesAreSeededAndHaveTheirShape) {
   for (int32_t value : draw(3))
     EXPECT_TRUE(value >= 0 && value < 200);
   std::vector<float> slopes(4);
-  TensorDecl slope{"slope", DType::F32, {{"", 4}}, SampleDecl{SampleDecl::Geometric, {{0.5, ""}, {0.5, ""}}}};
+  TensorDecl slope{
+      "slope", DType::F32, {{"", 4}}, SampleDecl{SampleDecl::Geometric, {{0.5, ""}, {0.5, ""}}}};
   fillSample(slope, sizes, 1, {slopes.data(), DType::F32, {4}, {1}});
   EXPECT_EQ(slopes, (std::vector<float>{0.5f, 0.25f, 0.125f, 0.0625f}));
 }
@@ -116,7 +119,8 @@ TEST_F(Binding, SamplesAreSeededAndHaveTheirShape) {
 static std::vector<SizeExpr> number(double value) { return {{SizeExpr::Number, value, ""}}; }
 
 TEST_F(Binding, SizesBlocksOfASpace) {
-  // 5 keys: blocks of 2 cover them in 3, of which 2 are whole; windows of 3 every 2 are 2, both whole.
+  // 5 keys: blocks of 2 cover them in 3, of which 2 are whole; windows of 3 every 2 are 2, both
+  // whole.
   signature.spaces = {{"p", "kv", number(2), {}, false},
                       {"w", "kv", number(2), {}, true},
                       {"c", "kv", number(3), number(2), false},
@@ -133,7 +137,8 @@ TEST_F(Binding, SizesBlocksOfASpace) {
 
 TEST_F(Binding, SizesSpacesByArithmetic) {
   // max(n, size(kv) / 2 - 1), with n = 4 unless it is bound.
-  signature.spaces = {{"m", "",
+  signature.spaces = {{"m",
+                       "",
                        {{SizeExpr::Param, 0, "n"},
                         {SizeExpr::Size, 0, "kv"},
                         {SizeExpr::Number, 2, ""},
@@ -141,7 +146,8 @@ TEST_F(Binding, SizesSpacesByArithmetic) {
                         {SizeExpr::Number, 1, ""},
                         {SizeExpr::Sub, 0, ""},
                         {SizeExpr::Max, 0, ""}},
-                       {}, false}};
+                       {},
+                       false}};
   ASSERT_EQ(check(), "");
   EXPECT_EQ(sizes.spaces["m"], 4);
   ASSERT_EQ(checkBindings(signature, inputs, outputs, sizes, {{"n", -3}}), "");

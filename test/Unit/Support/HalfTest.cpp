@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Conversions of f16 and bf16 against the compiler's own, for every bit pattern and around every tie.
+// Conversions of f16 and bf16 against the compiler's own, for every bit pattern and around every
+// tie.
 #include "attnc/Support/Half.h"
 
 #include <cmath>
@@ -38,7 +39,8 @@ TEST(Half, F16RoundsToNearestEven) {
     float middle = static_cast<float>((low + high) / 2);
     for (float value : {middle, std::nextafterf(middle, INFINITY), std::nextafterf(middle, 0.0f)})
       for (float sign : {1.0f, -1.0f})
-        EXPECT_EQ(floatToF16(sign * value), bitsOfHalf(static_cast<_Float16>(sign * value))) << value;
+        EXPECT_EQ(floatToF16(sign * value), bitsOfHalf(static_cast<_Float16>(sign * value)))
+            << value;
   }
   EXPECT_EQ(floatToF16(INFINITY), 0x7C00);
   EXPECT_EQ(floatToF16(3e38f), 0x7C00);
@@ -55,5 +57,6 @@ TEST(Half, BF16RoundsToNearestEven) {
     EXPECT_EQ(floatToBF16(floatOf(middle - 1)), bits);
   }
   EXPECT_EQ(floatToBF16(-INFINITY), 0xFF80);
-  EXPECT_TRUE(std::isnan(bf16ToFloat(floatToBF16(floatOf(0x7F800001u))))); // a NaN whose payload is cut off
+  EXPECT_TRUE(
+      std::isnan(bf16ToFloat(floatToBF16(floatOf(0x7F800001u))))); // a NaN whose payload is cut off
 }

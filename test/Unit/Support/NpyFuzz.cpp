@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Any bytes decode to an array that its storage holds and that encodes again, or to a message. The entry is that of
-// libFuzzer; the test feeds it random edits of good files.
+// Any bytes decode to an array that its storage holds and that encodes again, or to a message. The
+// entry is that of libFuzzer; the test feeds it random edits of good files.
 #include "attnc/Support/Npy.h"
 
 #include <cstdlib>
@@ -10,7 +10,8 @@
 #include <string>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  for (std::optional<attnc::DType> expected : {std::optional<attnc::DType>(), {attnc::DType::BF16}}) {
+  for (std::optional<attnc::DType> expected :
+       {std::optional<attnc::DType>(), {attnc::DType::BF16}}) {
     attnc::NpyArray array;
     if (!attnc::decodeNpy(data, size, expected, array).empty())
       continue;
@@ -36,7 +37,8 @@ TEST(Npy, SurvivesRandomEdits) {
   for (std::vector<int64_t> shape : {std::vector<int64_t>{}, {6}, {2, 3}, {1, 0, 4}})
     for (attnc::DType dtype : {attnc::DType::F32, attnc::DType::BF16, attnc::DType::Bool})
       good.push_back(attnc::encodeNpy({values, dtype, shape, attnc::rowMajorStrides(shape)}));
-  const std::string pieces[] = {"(", ")", ",", "'", "99999999999", "0", "True", "<i8", "{", "}", "shape", "-", "L"};
+  const std::string pieces[] = {"(",   ")", ",", "'",     "99999999999", "0", "True",
+                                "<i8", "{", "}", "shape", "-",           "L"};
   for (int round = 0; round < 50000; ++round) {
     std::vector<uint8_t> bytes = good[random() % good.size()];
     for (unsigned edits = 1 + random() % 3; edits-- > 0 && !bytes.empty();) {

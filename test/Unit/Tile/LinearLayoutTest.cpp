@@ -7,7 +7,8 @@
 
 using namespace attnc::tile;
 
-// PTX ISA, "Matrix Fragments for mma.m16n8k16": c_i is at row g + 8 * (i >= 2), column 2t + (i & 1).
+// PTX ISA, "Matrix Fragments for mma.m16n8k16": c_i is at row g + 8 * (i >= 2), column 2t + (i &
+// 1).
 TEST(LinearLayout, AccumulatorMatchesTheIsa) {
   LinearLayout layout = LinearLayout::mmaFragment(16, 8, 1);
   ASSERT_EQ(layout.registerCount(), 4);
@@ -19,7 +20,8 @@ TEST(LinearLayout, AccumulatorMatchesTheIsa) {
     }
 }
 
-// Element i of the 16-bit A operand: row g if i in {0,1,4,5} else g + 8; k = 2t + (i & 1) + 8 * (i >= 4).
+// Element i of the 16-bit A operand: row g if i in {0,1,4,5} else g + 8; k = 2t + (i & 1) + 8 * (i
+// >= 4).
 TEST(LinearLayout, OperandAMatchesTheIsa) {
   LinearLayout layout = LinearLayout::mmaFragment(16, 16, 1);
   ASSERT_EQ(layout.registerCount(), 8);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The CUDA Driver API, opened at run time. attnc links against no CUDA library: the driver is
-// `libcuda.so.1`, or the library that the environment variable ATTNC_CUDA_DRIVER names (the PTX emulator
-// is one). Declarations of the few entry points we use are our own, so no CUDA toolkit is needed to build.
+// `libcuda.so.1`, or the library that the environment variable ATTNC_CUDA_DRIVER names (the PTX
+// emulator is one). Declarations of the few entry points we use are our own, so no CUDA toolkit is
+// needed to build.
 #ifndef ATTNC_RUNTIME_CUDA_DRIVER_H
 #define ATTNC_RUNTIME_CUDA_DRIVER_H
 
@@ -24,8 +25,8 @@ using Stream = void *;
 /// What a device says about itself.
 struct DeviceInfo {
   std::string name;
-  int major = 0, minor = 0;     ///< compute capability
-  int driverVersion = 0;        ///< 13000 for 13.0
+  int major = 0, minor = 0; ///< compute capability
+  int driverVersion = 0;    ///< 13000 for 13.0
   int multiprocessors = 0;
   int64_t memoryBytes = 0;
   int64_t sharedMemoryLimit = 0; ///< opt-in maximum for one thread block, bytes
@@ -35,12 +36,12 @@ struct DeviceInfo {
   std::string targetName() const;
 };
 
-/// One device with its primary context. All calls are safe from several threads; each makes the context
-/// current on the calling thread.
+/// One device with its primary context. All calls are safe from several threads; each makes the
+/// context current on the calling thread.
 class Device {
 public:
-  /// Opens the driver and device `ordinal`. Errors: no driver library, a library without a needed entry
-  /// point, no device, or a driver error with its CUDA name and text.
+  /// Opens the driver and device `ordinal`. Errors: no driver library, a library without a needed
+  /// entry point, no device, or a driver error with its CUDA name and text.
   static llvm::Expected<std::shared_ptr<Device>> open(int ordinal = 0);
   ~Device();
 
@@ -66,8 +67,8 @@ private:
 /// synchronises.
 class Kernel {
 public:
-  /// Loads PTX (or a cubin) and finds `abi.symbol`; opts in to its shared memory. A rejected module's
-  /// error carries the driver's log.
+  /// Loads PTX (or a cubin) and finds `abi.symbol`; opts in to its shared memory. A rejected
+  /// module's error carries the driver's log.
   static llvm::Expected<std::unique_ptr<Kernel>> load(std::shared_ptr<Device> device,
                                                       llvm::StringRef image, KernelABI abi);
   ~Kernel();
