@@ -380,23 +380,27 @@ template <class T> Handler forInt(const AluKey &k) {
   switch (k.op) {
 #define UNARY(X)                                                                                   \
   case Alu::X:                                                                                     \
-    return unary<Alu::X, T>;
+    return unary<Alu::X, T>
 #define BINARY(X)                                                                                  \
   case Alu::X:                                                                                     \
-    return binary<Alu::X, T>;
-    UNARY(Neg)
-    UNARY(Abs)
-    UNARY(Not)
-    UNARY(Cnot)
-    UNARY(Mov)
-    BINARY(MulLo)
-    BINARY(MulHi)
-    BINARY(Min)
-  BINARY(Max)
-  BINARY(And) BINARY(Or) BINARY(Xor) BINARY(Div) BINARY(Rem)
+    return binary<Alu::X, T>
+    UNARY(Neg);
+    UNARY(Abs);
+    UNARY(Not);
+    UNARY(Cnot);
+    UNARY(Mov);
+    BINARY(MulLo);
+    BINARY(MulHi);
+    BINARY(Min);
+    BINARY(Max);
+    BINARY(And);
+    BINARY(Or);
+    BINARY(Xor);
+    BINARY(Div);
+    BINARY(Rem);
 #undef UNARY
 #undef BINARY
-      case Alu::Add:
+  case Alu::Add:
   case Alu::Sub:
     if (k.sat) {
       if constexpr (__is_same(T, int32_t))
