@@ -224,6 +224,8 @@ bool sharedChecks(Warp &w, const Rec *r, Access &a) {
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
+    if (!checkNoMbarrier(w, r, l, cta, p, a.bytes, verb(a)))
+      return false;
     ShadowRange s(cta.sharedInit.data() + (p >> 2), p, a.bytes);
     if (a.mode != Mode::Store && !s.initialized()) {
       // A pending asynchronous copy explains itself better than "uninitialized".

@@ -116,6 +116,9 @@ static bool quickCopy(Warp &w, const Rec *r, CopyOp &op) {
   if (bad)
     return false;
   if (L.options.checks) {
+    if (cta.mbarriersEnd)
+      eachLane(w.exec,
+               [&](int l) ATTNC_INLINE { bad |= nearMbarriers(cta, op.destination[l], 16); });
     const uint8_t *shadow = L.memory->shadow(begin);
     eachLane(w.exec, [&](int l) ATTNC_INLINE {
       uint32_t init = 0x0f0f0f0f;

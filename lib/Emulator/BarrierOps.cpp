@@ -84,6 +84,13 @@ const Rec *barrierOp(Warp &w, const Rec *r) {
     return fault(w, r, lane, "barrier-mismatch",
                  "barrier %u is used with %u threads here and with %u at\n    %s", id, threads,
                  b.expectedThreads, describe(*cta.launch->kernel, b.first).c_str());
+  uint32_t reduction = r->aux >> barReduceShift & 0xf;
+  if (b.arrivedWarps && b.reduction != reduction)
+    return fault(w, r, lane, "barrier-mismatch",
+                 "barrier %u meets with another kind of barrier, which was there first\n    %s\n"
+                 "  only .sync and .arrive go together",
+                 id, describe(*cta.launch->kernel, b.first).c_str());
+  b.reduction = reduction;
   if (!b.first)
     b.first = r;
   b.expectedThreads = threads;
@@ -93,11 +100,10 @@ const Rec *barrierOp(Warp &w, const Rec *r) {
     return fault(w, r, lane, "barrier-overflow",
                  "barrier %u expects %u threads but %u have arrived", id, threads,
                  b.arrivedThreads);
-  if (unsigned kind = r->aux >> barReduceShift & 0xf) {
+  if (reduction) {
     uint32_t p = (*place<uint32_t>(w, r->o[2]) ^ (r->aux & barNegated ? ~0u : 0u)) & w.exec;
     b.reducePopc += static_cast<uint64_t>(__builtin_popcount(p));
     b.reduceAll = b.reduceAll && p == w.exec;
-    (void)kind;
   }
   cta.cluster->clocks.release(w.member, b.clock);
   ++cta.launch->barrierWaits;

@@ -68,6 +68,8 @@ bool checkSource(Warp &w, const Rec *r, int lane, uint32_t begin, uint32_t bytes
     const uint8_t *init = cta.sharedInit.data() + (at >> 2);
     for (uint32_t i = 0; i < 4; ++i)
       if ((init[i] & 0xf) != 0xf) {
+        if (!checkNoMbarrier(w, r, lane, cta, at + 4 * i, 4, "bulk copy"))
+          return false;
         fault(w, r, lane, "uninitialized-read", "bulk copy reads %s, which nothing has written",
               describeShared(cta, w, at + 4 * i).c_str());
         return false;
@@ -83,7 +85,8 @@ bool checkDestination(Warp &w, const Rec *r, int lane, Cta &cta, uint32_t begin,
   if (!cta.launch->options.checks)
     return true;
   return forChunks(cta, lane, begin, bytes, [&](Access &a, uint32_t at) {
-    if (!cta.races->asyncWrite(w, r, a, agent))
+    if (!checkNoMbarrier(w, r, lane, cta, at, 16, "bulk copy") ||
+        !cta.races->asyncWrite(w, r, a, agent))
       return false;
     memset(cta.sharedInit.data() + (at >> 2), 0, 4);
     memset(cta.shared + at, 0xff, 16);
@@ -96,7 +99,8 @@ bool quickSharedWrite(Warp &w, int lane, const BulkOp &op) {
   Cta &cta = *op.target;
   uint32_t span = cta.sharedEnd - cta.sharedBegin - 16, bad = op.kind != BulkOp::Load;
   for (const BulkPiece &p : op.pieces)
-    bad |= (p.bytes ^ 16) | (p.shared & 15) | (p.shared - cta.sharedBegin > span);
+    bad |= (p.bytes ^ 16) | (p.shared & 15) | (p.shared - cta.sharedBegin > span) |
+           nearMbarriers(cta, p.shared, 16);
   if (bad)
     return false;
   if (!cta.launch->options.checks)

@@ -56,6 +56,13 @@ constexpr uint32_t clusterRankShift = 24;
 Cta *ownerOf(Warp &w, const Rec *r, int lane, uint64_t address, uint32_t &offset);
 /// Notes for the end of that block that `agent` uses its memory at its present time.
 void noteUse(Warp &w, const Rec *r, Cta &owner, unsigned agent);
+/// Mbarriers are opaque: false after a report when an access by anything but their own operations
+/// touches a live one.
+bool checkNoMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint64_t begin,
+                     uint32_t bytes, const char *verb);
+inline bool nearMbarriers(const Cta &owner, uint64_t begin, uint32_t bytes) {
+  return begin < owner.mbarriersEnd && begin + bytes > owner.mbarriersBegin;
+}
 /// An access to shared::cluster addresses, resolved block by block.
 bool resolveCluster(Warp &w, const Rec *r, Access &a);
 /// Makes a generic address one of shared memory. False after a report: it is none.

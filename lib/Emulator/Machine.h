@@ -153,7 +153,8 @@ struct Warp {
 struct NamedBarrier {
   uint32_t expectedThreads = 0; ///< 0: every warp that has not exited
   uint32_t arrivedThreads = 0, arrivedWarps = 0;
-  uint64_t waiters = 0; ///< warps blocked here
+  uint64_t waiters = 0;   ///< warps blocked here
+  uint32_t reduction = 0; ///< as barReduceShift has it
   bool reduceAll = true;
   uint64_t reducePopc = 0;
   const Rec *first = nullptr;  ///< the first arrival of this phase
@@ -172,6 +173,7 @@ struct Cta {
   uint32_t liveWarps = 0;
   char *shared = nullptr; ///< so that shared + offset is the byte at that shared address
   uint32_t sharedBegin = 0, sharedEnd = 0;
+  uint32_t mbarriersBegin = ~0u, mbarriersEnd = 0; ///< live mbarriers lie in between
   std::vector<uint8_t> sharedInit; ///< one bit mask of four bytes per word, from address 0
   std::vector<std::unique_ptr<Warp>> warps;
   NamedBarrier barriers[16];

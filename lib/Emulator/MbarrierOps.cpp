@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <cstring>
 
 namespace attnc::emu {
 namespace {
@@ -124,6 +125,25 @@ unsigned mbarrierAgent(Cta &owner, uint32_t offset, AgentKind kind) {
                                                        static_cast<unsigned>(b.number));
 }
 
+bool checkNoMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint64_t begin,
+                     uint32_t bytes, const char *verb) {
+  if (!nearMbarriers(owner, begin, bytes))
+    return true;
+  for (uint64_t at = begin & ~7ull; at < begin + bytes; at += 8) {
+    auto it = owner.hopper->mbarriers.find(static_cast<uint32_t>(at));
+    if (it == owner.hopper->mbarriers.end())
+      continue;
+    fault(
+        w, r, lane, "mbarrier-access",
+        "%s of %u bytes at %s\n  touches the mbarrier at shared address 0x%x, initialized at\n    "
+        "%s\n  whose bytes are opaque until mbarrier.inval",
+        verb, bytes, describeShared(owner, w, begin).c_str(), static_cast<unsigned>(at),
+        describe(*w.cta->launch->kernel, it->second.initRec).c_str());
+    return false;
+  }
+  return true;
+}
+
 void completeTx(Cta &cta, Mbarrier &b, int64_t bytes) {
   b.tx -= bytes;
   completeIfDone(cta, b);
@@ -141,14 +161,10 @@ const Rec *mbarrierInit(Warp &w, const Rec *r) {
     if (count == 0 || count >= (1u << 20))
       return fault(w, r, l, "invalid-operand", "mbarrier count must be 1 to 2^20 - 1, is %u",
                    count);
-    auto [it, isNew] = w.cta->hopper->mbarriers.try_emplace(a);
-    if (!isNew)
+    Cta &cta = *w.cta;
+    if (cta.hopper->mbarriers.count(a))
       return fault(w, r, l, "mbarrier-reinitialized",
                    "mbarrier.init on shared address 0x%x, which holds a live mbarrier", a);
-    it->second.expected = it->second.pending = static_cast<int32_t>(count);
-    it->second.initMember = w.member;
-    it->second.initTime = w.cta->cluster->clocks.now(warpAgent(w.member));
-    it->second.initRec = r;
     Access access;
     access.address[l] = a;
     access.lanes = 1u << l;
@@ -157,6 +173,14 @@ const Rec *mbarrierInit(Warp &w, const Rec *r) {
     access.space = Space::Shared;
     if (!resolve(w, r, access)) // an ordinary write, which others must be ordered after
       return nullptr;
+    memset(cta.sharedInit.data() + (a >> 2), 0, 2); // so that the quick ways of reading stop here
+    cta.mbarriersBegin = std::min(cta.mbarriersBegin, a);
+    cta.mbarriersEnd = std::max(cta.mbarriersEnd, a + 8);
+    Mbarrier &b = cta.hopper->mbarriers[a];
+    b.expected = b.pending = static_cast<int32_t>(count);
+    b.initMember = w.member;
+    b.initTime = cta.cluster->clocks.now(warpAgent(w.member));
+    b.initRec = r;
   }
   return r + 1;
 }

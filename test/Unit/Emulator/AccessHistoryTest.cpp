@@ -398,4 +398,15 @@ TEST_F(ProxyFence, EachMbarrierIsItsOwn) {
   }
 }
 
+// An mbarrier inside of what a bulk copy writes or reads.
+TEST_F(ProxyFence, MbarriersAreOpaque) {
+  machine.options().thorough = false;
+  std::string second = "@%p0 mbarrier.init.shared.b64 [%r2+64], 1; fence.proxy.async; bar.sync 0;";
+  LaunchResult in = execute(init + second + load(), 1, 64);
+  EXPECT_EQ(in.kind, "mbarrier-access") << in.report;
+  LaunchResult from =
+      execute("st.shared.u32 [%r3], %r0; bar.sync 0;" + second + "@!%p0 ret;" + store, 1, 64);
+  EXPECT_EQ(from.kind, "mbarrier-access") << from.report;
+}
+
 } // namespace attnc::emu::test

@@ -314,6 +314,28 @@ TEST_F(Check, AsyncCopiesCanArriveOnAnMbarrier) {
   }
 }
 
+TEST_F(Check, MbarriersAreOpaque) {
+  std::string init = "setp.eq.u32 %p0, %r0, 0; add.u32 %r3, %r2, 1024;\n@%p0 "
+                     "mbarrier.init.shared.b64 [%r3], 64; bar.sync 0;\n";
+  for (const char *access :
+       {"ld.shared.u32 %r5, [%r3];", "ld.shared.v4.u32 {%r5,%r6,%r7,%r8}, [%r3];",
+        "@%p0 st.shared.u8 [%r3+7], %r0;", "@%p0 st.shared.v2.u64 [%r3], {%rd2, %rd2};",
+        "atom.shared.add.u32 %r5, [%r3+4], 1;", "ld.shared.u16 %h1, [%r3+6];",
+        "@%p0 cp.async.cg.shared.global [%r3], [%rd0], 16; cp.async.wait_all;",
+        "@%p0 cp.async.ca.shared.global [%r3+4], [%rd0], 4; cp.async.wait_all;"})
+    expectKind(init + access, "mbarrier-access", "touches the mbarrier at shared address");
+  // Next to it, and after its end.
+  std::string next =
+      "@%p0 st.shared.u32 [%r3+8], %r0; @%p0 st.shared.u32 [%r3+-4], %r0; bar.sync 0; "
+      "ld.shared.u32 %r5, [%r3+8]; ld.shared.u32 %r6, [%r3+-4];\n";
+  expectClean(init + next);
+  expectClean(init +
+              "@%p0 mbarrier.inval.shared.b64 [%r3]; @%p0 st.shared.u32 [%r3], %r0; bar.sync 0; "
+              "ld.shared.u32 %r5, [%r3];");
+  expectKind(init + "@%p0 mbarrier.inval.shared.b64 [%r3]; bar.sync 0; ld.shared.u32 %r5, [%r3];",
+             "uninitialized-read");
+}
+
 TEST_F(Check, DivergentCollectives) {
   expectKind("setp.lt.u32 %p0, %r0, 16; @%p0 bra L; bra.uni M; L: shfl.sync.bfly.b32 %r3, %r0, 1, "
              "31, -1; M:",
@@ -346,6 +368,15 @@ TEST_F(Check, BarrierMisuse) {
   expectKind("mov.u32 %r3, 48; bar.sync 1, %r3;", "invalid-operand", "multiple of 32");
   expectKind("setp.lt.u32 %p0, %r0, 32; @%p0 bar.sync 1, 64; @!%p0 bar.sync 1, 32;",
              "barrier-mismatch");
+}
+
+TEST_F(Check, BarriersThatReduceKeepToThemselves) {
+  std::string begin = "setp.lt.u32 %p0, %r0, 32; setp.eq.u32 %p1, %r0, 3; @%p0 bra A;\n",
+              red = "bar.red.popc.u32 %r5, 1, %p1;";
+  expectClean(begin + red + "bra B; A:" + red + "B:");
+  expectKind(begin + "bar.sync 1; bra B; A:" + red + "B:", "barrier-mismatch",
+             "only .sync and .arrive");
+  expectKind(begin + "bar.red.or.pred %p2, 1, %p1; bra B; A:" + red + "B:", "barrier-mismatch");
 }
 
 TEST_F(Check, DeadlockNamesWhoWaits) {
