@@ -68,6 +68,12 @@ const Rec *barrierOp(Warp &w, const Rec *r) {
         w, r, lane, "divergent-barrier",
         "barrier %u is executed by lanes 0x%08x of the warp only; lanes 0x%08x are elsewhere", id,
         w.exec, w.live & ~w.exec);
+  const uint32_t *ids = place<uint32_t>(w, r->o[0]),
+                 *counts = r->aux & barCounted ? place<uint32_t>(w, r->o[1]) : ids;
+  for (uint32_t m = w.exec; m; m &= m - 1)
+    if (int l = __builtin_ctz(m); ids[l] != id || counts[l] != counts[lane])
+      return fault(w, r, l, "invalid-operand",
+                   "the lanes of a warp name different barriers or thread counts");
   if (id >= 16)
     return fault(w, r, lane, "invalid-operand", "barrier %u does not exist; there are 16", id);
   uint32_t threads = 0;

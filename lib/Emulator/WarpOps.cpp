@@ -3,10 +3,11 @@
 // Instructions in which the lanes of a warp talk to each other: shfl, vote, match, redux, elect,
 // ldmatrix, stmatrix, movmatrix.
 //
-// A `.sync` instruction names the lanes that take part. If some of them are at another place of the
-// program the hardware waits for them; here the split steps aside until its partners have come to
-// the same instruction. Reading the value of a lane that does not take part is undefined in PTX and
-// an error here. `.aligned` instructions need the whole warp at once, always.
+// A `.sync` instruction names the lanes that take part. Lanes with different masks may execute it
+// together: each mask is a group of its own, as those of cooperative groups are. A lane has to name
+// itself, and all that it names have to be here with the same mask; hardware would wait for those
+// that are elsewhere, here that is an error, as is reading the value of a lane outside the group.
+// `.aligned` instructions need the whole warp at once, always.
 #include "WarpOps.h"
 #include "Cluster.h"
 
@@ -16,19 +17,39 @@
 namespace attnc::emu {
 namespace {
 
-/// True when every lane the member mask names executes this instruction now.
-bool converged(Warp &w, const Rec *r, uint32_t members, const char *what) {
-  members &= w.live;
-  if ((members & ~w.exec) == 0)
+/// Whether the lanes with this mask, `group`, are those that it names and that have not exited.
+bool checkGroup(Warp &w, const Rec *r, uint32_t members, uint32_t group, const char *what) {
+  uint32_t named = members & w.live;
+  int lane = __builtin_ctz(group);
+  if (named & ~w.exec)
+    fault(w, r, lane, "divergent-collective",
+          "%s names lanes 0x%08x, but only lanes 0x%08x execute it; lanes 0x%08x are elsewhere",
+          what, named, w.exec, named & ~w.exec);
+  else if (group & ~members)
+    fault(w, r, __builtin_ctz(group & ~members), "divergent-collective",
+          "%s names lanes 0x%08x, not the lane that executes it", what, members);
+  else if (named & ~group)
+    fault(w, r, lane, "divergent-collective",
+          "%s names lanes 0x%08x, of which lanes 0x%08x execute it with another mask", what, named,
+          named & ~group);
+  else
     return true;
-  fault(w, r, __builtin_ctz(w.exec), "divergent-collective",
-        "%s names lanes 0x%08x, but only lanes 0x%08x execute it; lanes 0x%08x are elsewhere", what,
-        members, w.exec, members & ~w.exec);
   return false;
 }
 
-uint32_t memberMask(Warp &w, uint32_t operand) {
-  return place<uint32_t>(w, operand)[__builtin_ctz(w.exec)];
+/// Calls f(group) for the lanes of each mask, until it returns false. False after a report.
+template <class F> bool forGroups(Warp &w, const Rec *r, uint32_t operand, const char *what, F f) {
+  uint32_t mask[32]; // a copy: the result may go where the masks are
+  memcpy(mask, place<uint32_t>(w, operand), sizeof mask);
+  for (uint32_t left = w.exec; left;) {
+    uint32_t members = mask[__builtin_ctz(left)], group = 0;
+    for (uint32_t m = left; m; m &= m - 1)
+      group |= mask[__builtin_ctz(m)] == members ? m & -m : 0;
+    if (!checkGroup(w, r, members, group, what) || !f(group))
+      return false;
+    left &= ~group;
+  }
+  return true;
 }
 
 bool wholeWarp(Warp &w, const Rec *r, const char *what) {
@@ -44,21 +65,22 @@ bool wholeWarp(Warp &w, const Rec *r, const char *what) {
 /// o: d, a, b, c, mask, predicate (aux bit 2 when wanted); aux bits 0-1: 0 up, 1 down, 2 bfly, 3
 /// idx.
 const Rec *shuffle(Warp &w, const Rec *r) {
-  if (!converged(w, r, memberMask(w, r->o[4]), "shfl.sync"))
-    return nullptr;
   const uint32_t *a = place<uint32_t>(w, r->o[1]), *b = place<uint32_t>(w, r->o[2]),
-                 *c = place<uint32_t>(w, r->o[3]);
+                 *c = place<uint32_t>(w, r->o[3]), *mask = place<uint32_t>(w, r->o[4]);
   uint32_t out[32], inRange = 0;
   // The shuffle of every reduction: exchange over the whole warp by one constant.
   uint32_t different = 0;
   for (int l = 0; l < 32; ++l)
-    different |= (b[l] ^ b[0]) | (c[l] ^ 31);
+    different |= (b[l] ^ b[0]) | (c[l] ^ 31) | ~mask[l];
   if (w.exec == allLanes && (r->aux & 7) == 2 && !different) {
     for (uint32_t l = 0, by = b[0] & 31; l < 32; ++l)
       out[l] = a[l ^ by];
     memcpy(place<uint32_t>(w, r->o[0]), out, sizeof out);
     return r + 1;
   }
+  auto all = [](uint32_t) { return true; };
+  if (!forGroups(w, r, r->o[4], "shfl.sync", all))
+    return nullptr;
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int lane = __builtin_ctz(m);
     int bval = b[lane] & 31, clamp = c[lane] & 31, segment = (c[lane] >> 8) & 31;
@@ -84,10 +106,10 @@ const Rec *shuffle(Warp &w, const Rec *r) {
     }
     if (!ok)
       j = lane;
-    if (!(w.exec >> j & 1))
+    if (!((mask[lane] & w.exec) >> j & 1))
       return fault(w, r, lane, "inactive-lane",
                    "shfl.sync reads lane %d, which does not take part (lanes 0x%08x do)", j,
-                   w.exec);
+                   mask[lane] & w.exec);
     out[lane] = a[j];
     inRange |= uint32_t(ok) << lane;
   }
@@ -103,58 +125,61 @@ const Rec *shuffle(Warp &w, const Rec *r) {
 
 /// o: d, predicate, mask; aux bits 0-1: 0 all, 1 any, 2 uni, 3 ballot; bit 2: predicate negated.
 const Rec *vote(Warp &w, const Rec *r) {
-  if (!converged(w, r, memberMask(w, r->o[2]), "vote.sync"))
-    return nullptr;
-  uint32_t p = *place<uint32_t>(w, r->o[1]) ^ (r->aux & 4 ? ~0u : 0u);
-  p &= w.exec;
-  unsigned kind = r->aux & 3;
-  if (kind == 3) {
-    uint32_t *d = place<uint32_t>(w, r->o[0]);
-    for (uint32_t m = w.exec; m; m &= m - 1)
-      d[__builtin_ctz(m)] = p;
-    return r + 1;
-  }
-  bool yes = kind == 0 ? p == w.exec : kind == 1 ? p != 0 : p == 0 || p == w.exec;
+  const uint32_t predicate = *place<uint32_t>(w, r->o[1]) ^ (r->aux & 4 ? ~0u : 0u);
   uint32_t *d = place<uint32_t>(w, r->o[0]);
-  *d = yes ? *d | w.exec : *d & ~w.exec;
-  return r + 1;
+  bool good = forGroups(w, r, r->o[2], "vote.sync", [&](uint32_t group) {
+    uint32_t p = predicate & group;
+    unsigned kind = r->aux & 3;
+    if (kind == 3) {
+      for (uint32_t m = group; m; m &= m - 1)
+        d[__builtin_ctz(m)] = p;
+      return true;
+    }
+    bool yes = kind == 0 ? p == group : kind == 1 ? p != 0 : p == 0 || p == group;
+    *d = yes ? *d | group : *d & ~group;
+    return true;
+  });
+  return good ? r + 1 : nullptr;
 }
 
 /// o: d, a, mask, predicate; aux bit 0: all (else any), bit 1: 64-bit, bit 2: predicate wanted.
 const Rec *match(Warp &w, const Rec *r) {
-  if (!converged(w, r, memberMask(w, r->o[2]), "match.sync"))
-    return nullptr;
   auto value = [&](int l) -> uint64_t {
     return r->aux & 2 ? place<uint64_t>(w, r->o[1])[l] : place<uint32_t>(w, r->o[1])[l];
   };
-  uint32_t out[32], allEqual = w.exec;
-  for (uint32_t m = w.exec; m; m &= m - 1) {
-    int l = __builtin_ctz(m);
-    out[l] = 0;
-    for (uint32_t n = w.exec; n; n &= n - 1)
-      out[l] |= value(__builtin_ctz(n)) == value(l) ? 1u << __builtin_ctz(n) : 0u;
-    if (out[l] != w.exec)
-      allEqual = 0;
-  }
+  uint32_t out[32], equal = 0; // equal: lanes of groups that hold one value
+  bool good = forGroups(w, r, r->o[2], "match.sync", [&](uint32_t group) {
+    bool allEqual = true;
+    for (uint32_t m = group; m; m &= m - 1) {
+      int l = __builtin_ctz(m);
+      out[l] = 0;
+      for (uint32_t n = group; n; n &= n - 1)
+        out[l] |= value(__builtin_ctz(n)) == value(l) ? n & -n : 0u;
+      allEqual &= out[l] == group;
+    }
+    for (uint32_t m = r->aux & 1 ? group : 0; m; m &= m - 1)
+      out[__builtin_ctz(m)] = allEqual ? group : 0;
+    equal |= allEqual ? group : 0;
+    return true;
+  });
+  if (!good)
+    return nullptr;
   uint32_t *d = place<uint32_t>(w, r->o[0]);
   for (uint32_t m = w.exec; m; m &= m - 1)
-    d[__builtin_ctz(m)] = r->aux & 1 ? allEqual : out[__builtin_ctz(m)];
+    d[__builtin_ctz(m)] = out[__builtin_ctz(m)];
   if (r->aux & 4) {
     uint32_t *p = place<uint32_t>(w, r->o[3]);
-    *p = (*p & ~w.exec) | (allEqual ? w.exec : 0u);
+    *p = (*p & ~w.exec) | equal;
   }
   return r + 1;
 }
 
-/// o: d, a, mask; aux: 0 add, 1 min.u, 2 max.u, 3 min.s, 4 max.s, 5 and, 6 or, 7 xor.
-const Rec *redux(Warp &w, const Rec *r) {
-  if (!converged(w, r, memberMask(w, r->o[2]), "redux.sync"))
-    return nullptr;
-  const uint32_t *a = place<uint32_t>(w, r->o[1]);
-  uint32_t x = a[__builtin_ctz(w.exec)];
-  for (uint32_t m = w.exec & (w.exec - 1); m; m &= m - 1) {
+/// The reduction of a register over some lanes; `op` as in `redux`.
+static uint32_t reduceLanes(const uint32_t *a, uint32_t lanes, uint32_t op) {
+  uint32_t x = a[__builtin_ctz(lanes)];
+  for (uint32_t m = lanes & (lanes - 1); m; m &= m - 1) {
     uint32_t y = a[__builtin_ctz(m)];
-    switch (r->aux) {
+    switch (op) {
     case 0:
       x += y;
       break;
@@ -181,27 +206,40 @@ const Rec *redux(Warp &w, const Rec *r) {
       break;
     }
   }
-  uint32_t *d = place<uint32_t>(w, r->o[0]);
+  return x;
+}
+
+/// o: d, a, mask; aux: 0 add, 1 min.u, 2 max.u, 3 min.s, 4 max.s, 5 and, 6 or, 7 xor.
+const Rec *redux(Warp &w, const Rec *r) {
+  const uint32_t *a = place<uint32_t>(w, r->o[1]);
+  uint32_t out[32], *d = place<uint32_t>(w, r->o[0]);
+  bool good = forGroups(w, r, r->o[2], "redux.sync", [&](uint32_t group) {
+    uint32_t x = reduceLanes(a, group, r->aux);
+    for (uint32_t m = group; m; m &= m - 1)
+      out[__builtin_ctz(m)] = x;
+    return true;
+  });
+  if (!good)
+    return nullptr;
   for (uint32_t m = w.exec; m; m &= m - 1)
-    d[__builtin_ctz(m)] = x;
+    d[__builtin_ctz(m)] = out[__builtin_ctz(m)];
   return r + 1;
 }
 
 /// o: d (or dummy), predicate, mask. The leader is the lowest lane of the mask; with `shuffle` set
 /// it is the highest, to catch kernels that assume lane 0.
 const Rec *elect(Warp &w, const Rec *r) {
-  uint32_t members = memberMask(w, r->o[2]);
-  if (!converged(w, r, members, "elect.sync"))
-    return nullptr;
-  members &= w.exec;
-  uint32_t leader = w.cta->launch->options.shuffle
-                        ? 31 - static_cast<uint32_t>(__builtin_clz(members))
-                        : static_cast<uint32_t>(__builtin_ctz(members));
   uint32_t *d = place<uint32_t>(w, r->o[0]), *p = place<uint32_t>(w, r->o[1]);
-  for (uint32_t m = w.exec; m; m &= m - 1)
-    d[__builtin_ctz(m)] = leader;
-  *p = (*p & ~w.exec) | (w.exec & (1u << leader));
-  return r + 1;
+  bool good = forGroups(w, r, r->o[2], "elect.sync", [&](uint32_t group) {
+    uint32_t leader = w.cta->launch->options.shuffle
+                          ? 31 - static_cast<uint32_t>(__builtin_clz(group))
+                          : static_cast<uint32_t>(__builtin_ctz(group));
+    for (uint32_t m = group; m; m &= m - 1)
+      d[__builtin_ctz(m)] = leader;
+    *p = (*p & ~group) | 1u << leader;
+    return true;
+  });
+  return good ? r + 1 : nullptr;
 }
 
 const Rec *activeMask(Warp &w, const Rec *r) {
@@ -212,7 +250,7 @@ const Rec *activeMask(Warp &w, const Rec *r) {
 }
 
 const Rec *warpSync(Warp &w, const Rec *r) {
-  if (!converged(w, r, memberMask(w, r->o[0]), "bar.warp.sync"))
+  if (!forGroups(w, r, r->o[0], "bar.warp.sync", [](uint32_t) { return true; }))
     return nullptr;
   w.cta->cluster->clocks.tickWarp(w.member); // what came before is ordered for all lanes
   return r + 1;

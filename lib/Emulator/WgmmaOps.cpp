@@ -398,7 +398,13 @@ const Rec *wgmmaMma(Warp &w, const Rec *r) {
   Type td = static_cast<Type>(r->o[4] & 0xff), ta = static_cast<Type>(r->o[4] >> 8 & 0xff),
        tb = static_cast<Type>(r->o[4] >> 16 & 0xff);
   bool registersA = flags & 1, transA = flags & 8, transB = flags & 16;
-  bool zero = !((*place<uint32_t>(w, r->o[0]) ^ (r->o[1] ? ~0u : 0u)) & 1);
+  uint32_t accumulate = *place<uint32_t>(w, r->o[0]) ^ (r->o[1] ? ~0u : 0u);
+  if (accumulate && ~accumulate)
+    return fault(
+        w, r, -1, "divergent-collective",
+        "lanes 0x%08x of the warp add to the accumulators of this wgmma, the others do not",
+        accumulate);
+  bool zero = !accumulate;
   const uint32_t *operands = r->ext + count;
   alignas(64) float a[32 * 16], b[32 * 256]; // the largest shapes
   uint64_t descriptorA = 0, descriptorB;

@@ -353,6 +353,40 @@ TEST_F(Check, DivergentCollectives) {
   expectKind("shfl.sync.idx.b32 %r3, %r0, 20, 31, 65535;", "inactive-lane", "", 16);
 }
 
+TEST_F(Check, GroupsOfLanes) {
+  // Each half of the warp names itself, as tiles of cooperative groups do.
+  std::string halves = "and.b32 %r3, %r0, 16; setp.eq.u32 %p0, %r3, 0; and.b32 %r4, %r0, 3; "
+                       "setp.eq.u32 %p1, %r4, 1; selp.b32 %r5, 0xffff, 0xffff0000, %p0;\n"
+                       "add.u64 %rd3, %rd1, %rd2;\n",
+              end = "\nst.global.u32 [%rd3], %r6;";
+  auto expect = [&](const char *text, auto want) {
+    expectClean(halves + text + end, 32);
+    auto got = download<uint32_t>(output, 32);
+    for (uint32_t l = 0; l < 32; ++l)
+      EXPECT_EQ(got[l], want(l)) << text << " lane " << l;
+  };
+  expect("redux.sync.add.u32 %r6, %r0, %r5;", [](uint32_t l) { return l < 16 ? 120u : 376u; });
+  expect("vote.sync.ballot.b32 %r6, %p1, %r5;",
+         [](uint32_t l) { return l < 16 ? 0x2222u : 0x22220000u; });
+  expect("vote.sync.all.pred %p2, %p0, %r5; selp.u32 %r6, 1, 0, %p2;",
+         [](uint32_t l) { return l < 16 ? 1u : 0u; });
+  expect("match.any.sync.b32 %r6, %r4, %r5;",
+         [](uint32_t l) { return 0x1111u << (l & 3) << (l & 16); });
+  expect("match.all.sync.b32 %r6|%p2, %r3, %r5; @!%p2 trap;",
+         [](uint32_t l) { return l < 16 ? 0xffffu : 0xffff0000u; });
+  expect("shfl.sync.bfly.b32 %r6, %r0, 5, 0x101f, %r5;", [](uint32_t l) { return l ^ 5; });
+  expect("bar.warp.sync %r5; mov.u32 %r6, %r0;", [](uint32_t l) { return l; });
+  expect("mov.u32 %r6, %r5; vote.sync.ballot.b32 %r6, %p1, %r6;", // over its own mask
+         [](uint32_t l) { return l < 16 ? 0x2222u : 0x22220000u; });
+  const char *kind = "divergent-collective";
+  expectKind(halves + "shfl.sync.bfly.b32 %r6, %r0, 16, 31, %r5;" + end, "inactive-lane",
+             "reads lane 16", 32);
+  expectKind("redux.sync.add.u32 %r6, %r0, 0xffff;", kind, "not the lane that executes it", 32);
+  expectKind(halves + "selp.b32 %r5, %r5, -1, %p0; vote.sync.ballot.b32 %r6, %p1, %r5;", kind,
+             "with another mask", 32);
+  expectKind("and.b32 %r3, %r0, 1; bar.sync %r3;", "invalid-operand", "different barriers");
+}
+
 TEST_F(Check, ReconvergenceAfterABranch) {
   // Both sides of the branch meet again, so the full-mask shuffle is legal.
   expectClean("setp.lt.u32 %p0, %r0, 16; mov.u32 %r3, 1; @%p0 bra L; mov.u32 %r3, 2; L: "
