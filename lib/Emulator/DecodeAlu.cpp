@@ -236,9 +236,19 @@ void madc(Decoder &d) {
   withCarry(d, Alu::MadLoCC, hi ? Alu::MadHiC : Alu::MadLoC, 3, true);
 }
 
-void dp4a(Decoder &d) {
+/// bmsk and szext
+template <Alu Wrap, Alu Clamp> void bitWidth(Decoder &d) {
   AluKey k;
-  k.op = Alu::Dp4a;
+  k.op = d.mods->take("clamp") ? Clamp : Wrap;
+  d.mods->take("wrap");
+  k.type = needType(d);
+  emitUniform(d, k, 2);
+}
+
+/// dp4a and dp2a.{lo,hi}
+void dotProduct(Decoder &d) {
+  AluKey k;
+  k.op = d.mods->take("lo") ? Alu::Dp2aLo : d.mods->take("hi") ? Alu::Dp2aHi : Alu::Dp4a;
   k.type = needType(d);
   k.source = needType(d);
   d.expectOperands(4, 4);
@@ -662,7 +672,9 @@ void addAluOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["addc"] = addc;
   t["subc"] = subc;
   t["madc"] = madc;
-  t["dp4a"] = dp4a;
+  t["dp4a"] = t["dp2a"] = dotProduct;
+  t["bmsk"] = bitWidth<Alu::BmskWrap, Alu::BmskClamp>;
+  t["szext"] = bitWidth<Alu::SzextWrap, Alu::SzextClamp>;
   t["mov"] = mov;
   t["selp"] = selp;
   t["setp"] = setp;

@@ -57,6 +57,9 @@ const char *const table[] = {
     "bfi.{b32|b64}",
     "prmt.b32[.{f4e|b4e|rc8|ecl|ecr|rc16}]",
     "dp4a.{u32|s32}.{u32|s32}",
+    "dp2a.{lo|hi}.{u32|s32}.{u32|s32}",
+    "bmsk.{wrap|clamp}.b32",
+    "szext.{wrap|clamp}.{u32|s32}",
     // Floats.
     "{add|sub|mul}[.R][.ftz][.sat].f32",
     "{add|sub|mul}[.R].f64",

@@ -320,6 +320,45 @@ template <bool SignedA, bool SignedB> const Rec *dp4a(Warp &w, const Rec *r) {
   return r + 1;
 }
 
+/// Two halves of a by two bytes of b, the upper or the lower ones.
+template <bool SignedA, bool SignedB, bool High> const Rec *dp2a(Warp &w, const Rec *r) {
+  Column<uint32_t> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]), c(w, r->o[3]);
+  forLanes(w.exec, [&](int l) {
+    uint32_t sum = c[l];
+    for (int i = 0; i < 2; ++i) {
+      uint32_t x = a[l] >> (16 * i) & 0xffff, y = b[l] >> (8 * i + (High ? 16 : 0)) & 0xff;
+      int32_t xs = SignedA ? static_cast<int16_t>(x) : static_cast<int32_t>(x);
+      int32_t ys = SignedB ? static_cast<int8_t>(y) : static_cast<int32_t>(y);
+      sum += static_cast<uint32_t>(xs) * static_cast<uint32_t>(ys);
+    }
+    d.set(l, sum);
+  });
+  return r + 1;
+}
+
+/// b ones from bit a on (PTX ISA 9.7.1.22).
+template <bool Clamp> const Rec *bmsk(Warp &w, const Rec *r) {
+  Column<uint32_t> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]);
+  forLanes(w.exec, [&](int l) {
+    uint32_t width = Clamp ? std::min(b[l], 32u) : b[l] & 31;
+    uint32_t ones = static_cast<uint32_t>((1ull << width) - 1);
+    d.set(l, Clamp && a[l] > 31 ? 0 : ones << (a[l] & 31));
+  });
+  return r + 1;
+}
+
+/// The lowest b bits of a, extended (PTX ISA 9.7.1.21).
+template <bool Clamp, bool Signed> const Rec *szext(Warp &w, const Rec *r) {
+  Column<uint32_t> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]);
+  forLanes(w.exec, [&](int l) {
+    uint32_t bits = Clamp ? std::min(b[l], 32u) : b[l] & 31, unused = bits ? 32 - bits : 0;
+    uint32_t up = a[l] << unused;
+    uint32_t x = Signed ? static_cast<uint32_t>(static_cast<int32_t>(up) >> unused) : up >> unused;
+    d.set(l, bits ? x : 0);
+  });
+  return r + 1;
+}
+
 /// o = d, a, b, predicate.
 template <class T> const Rec *selp(Warp &w, const Rec *r) {
   Column<T> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]);
@@ -497,6 +536,20 @@ Handler for32(const AluKey &k) {
   case Alu::Dp4a:
     return sa ? (sb ? dp4a<true, true> : dp4a<true, false>)
               : (sb ? dp4a<false, true> : dp4a<false, false>);
+  case Alu::Dp2aLo:
+    return sa ? (sb ? dp2a<true, true, false> : dp2a<true, false, false>)
+              : (sb ? dp2a<false, true, false> : dp2a<false, false, false>);
+  case Alu::Dp2aHi:
+    return sa ? (sb ? dp2a<true, true, true> : dp2a<true, false, true>)
+              : (sb ? dp2a<false, true, true> : dp2a<false, false, true>);
+  case Alu::BmskWrap:
+    return bmsk<false>;
+  case Alu::BmskClamp:
+    return bmsk<true>;
+  case Alu::SzextWrap:
+    return sa ? szext<false, true> : szext<false, false>;
+  case Alu::SzextClamp:
+    return sa ? szext<true, true> : szext<true, false>;
   case Alu::Mul24:
     return sa ? binary<Alu::Mul24, int32_t> : binary<Alu::Mul24, uint32_t>;
   case Alu::Mad24:

@@ -41,7 +41,7 @@ def close(got, want, tolerance):
 
 class Sm80:
     """Each test takes the module of its source and a generator, and returns None or what is wrong."""
-    profile, sources = "sm_80", ("basics", "gemm", "flash")
+    profile, sources = "sm_80", ("basics", "gemm", "flash", "groups")
 
     def saxpy(self, d, m, rng):
         x, y = rng.standard_normal((2, 1000)).astype(np.float32)
@@ -90,6 +90,28 @@ class Sm80:
         s = qv.astype(np.float64) @ kv.swapaxes(1, 2) * 0.125
         p = np.where(np.tri(n, dtype=bool), np.exp(s - s.max(-1, keepdims=True)), 0)
         return close(bf16_value(out.numpy()), p @ vv / p.sum(-1, keepdims=True), 5e-3)
+
+
+    def cooperative_groups(self, d, m, rng):
+        x = rng.integers(0, 50, 128).astype(np.int32)
+        sums, prefixes, alike = (d.empty((128,), np.int32) for _ in range(3))
+        m["groups"].launch("tilesOfSixteen", (1,), (128,), [d.array(x), sums, prefixes, alike])
+        tiles = x.reshape(8, 16)
+        same = (tiles[:, :, None] % 4 == tiles[:, None, :] % 4).sum(-1)
+        for name, got, want in (("sum", sums, tiles.sum(1, keepdims=True).repeat(16, 1)), ("prefix", prefixes, tiles.cumsum(1)), ("label", alike, same)):
+            if (got.numpy() != want.ravel()).any():
+                return f"wrong {name} over tiles"
+        odd = d.empty((128,), np.int32)
+        m["groups"].launch("greatestOdd", (1,), (128,), [d.array(x), odd])
+        warps = x.reshape(4, 32)
+        want = np.where(warps % 2, np.where(warps % 2, warps, 0).max(1, keepdims=True), 0)
+        return None if (odd.numpy() == want.ravel()).all() else "wrong maximum over coalesced threads"
+
+    def radix_sort(self, d, m, rng):
+        x = rng.integers(0, 2**32, 512, dtype=np.uint32)
+        out = d.empty((512,), np.uint32)
+        m["groups"].launch("sortedKeys", (1,), (128,), [d.array(x), out])
+        return None if (out.numpy() == np.sort(x)).all() else "not sorted"
 
 
 class Sm90a:

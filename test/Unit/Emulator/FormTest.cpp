@@ -96,7 +96,8 @@ protected:
 };
 
 /// Tested with operands that a scalar oracle cannot see: predicates, carries, several results.
-static const std::set<std::string> specialForms = {"addc", "subc", "madc", "lop3", "prmt", "shf"};
+static const std::set<std::string> specialForms = {"addc", "subc", "madc",  "lop3", "prmt",
+                                                   "shf",  "bmsk", "szext", "dp2a"};
 
 static const FormType *typeOf(const std::string &name) {
   for (const FormType &t : formTypes())

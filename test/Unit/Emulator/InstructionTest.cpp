@@ -158,6 +158,39 @@ TEST_F(Instructions, Bits) {
   w3("shf.l.clamp.b32 $d, $a, $b, $c;", shf(true, false));
   w3("shf.r.wrap.b32 $d, $a, $b, $c;", shf(false, true));
   w3("shf.r.clamp.b32 $d, $a, $b, $c;", shf(false, false));
+  // Bit by bit, from the manual's words: positions and widths of 32 and more have no bits.
+  for (bool clamp : {false, true}) {
+    std::string mode = clamp ? ".clamp" : ".wrap";
+    w3(("bmsk" + mode + ".b32 $d, $a, $b;").c_str(), [=](uint32_t a, uint32_t b, uint32_t) {
+      uint64_t from = clamp ? a : a & 31, width = clamp ? b : b & 31;
+      uint32_t d = 0;
+      for (uint64_t i = 0; i < 32; ++i)
+        d |= uint32_t(i >= from && i < from + width) << i;
+      return d;
+    });
+    for (bool isSigned : {false, true})
+      w3(("szext" + mode + (isSigned ? ".s32" : ".u32") + " $d, $a, $b;").c_str(),
+         [=](uint32_t a, uint32_t b, uint32_t) {
+           uint32_t n = clamp ? b : b & 31, d = 0;
+           for (uint32_t i = 0; i < 32; ++i)
+             d |= (i < n ? a >> i & 1 : n && isSigned ? a >> (n - 1) & 1 : 0) << i;
+           return d;
+         });
+  }
+  for (bool high : {false, true})
+    for (bool sa : {false, true})
+      for (bool sb : {false, true})
+        w3((std::string("dp2a.") + (high ? "hi" : "lo") + (sa ? ".s32" : ".u32") +
+            (sb ? ".s32" : ".u32") + " $d, $a, $b, $c;")
+               .c_str(),
+           [=](uint32_t a, uint32_t b, uint32_t c) {
+             int64_t sum = c;
+             for (int i = 0; i < 2; ++i) {
+               int64_t x = a >> 16 * i & 0xffff, y = b >> (8 * i + 16 * high) & 0xff;
+               sum += (sa && x > 32767 ? x - 65536 : x) * (sb && y > 127 ? y - 256 : y);
+             }
+             return uint32_t(sum);
+           });
   // prmt modes by the table of the manual: bytes d.b3 d.b2 d.b1 d.b0 for c[1:0] = 0..3.
   struct Mode {
     const char *name;
