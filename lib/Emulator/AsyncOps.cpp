@@ -116,7 +116,7 @@ static bool quickCopy(Warp &w, const Rec *r, CopyOp &op) {
   if (bad)
     return false;
   if (L.options.checks) {
-    if (cta.mbarriersEnd)
+    if (!cta.mbarrierChunks.empty())
       eachLane(w.exec,
                [&](int l) ATTNC_INLINE { bad |= nearMbarriers(cta, op.destination[l], 16); });
     const uint8_t *shadow = L.memory->shadow(begin);

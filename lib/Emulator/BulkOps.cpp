@@ -99,12 +99,15 @@ bool quickSharedWrite(Warp &w, int lane, const BulkOp &op) {
   Cta &cta = *op.target;
   uint32_t span = cta.sharedEnd - cta.sharedBegin - 16, bad = op.kind != BulkOp::Load;
   for (const BulkPiece &p : op.pieces)
-    bad |= (p.bytes ^ 16) | (p.shared & 15) | (p.shared - cta.sharedBegin > span) |
-           nearMbarriers(cta, p.shared, 16);
+    bad |= (p.bytes ^ 16) | (p.shared & 15) | (p.shared - cta.sharedBegin > span);
   if (bad)
     return false;
   if (!cta.launch->options.checks)
     return true;
+  for (const BulkPiece &p : op.pieces)
+    bad |= nearMbarriers(cta, p.shared, 16);
+  if (bad)
+    return false;
   for (size_t done = 0; done < op.pieces.size(); done += 32) {
     uint32_t addresses[32], n = 0;
     for (; n < 32 && done + n < op.pieces.size(); ++n)

@@ -60,8 +60,13 @@ void noteUse(Warp &w, const Rec *r, Cta &owner, unsigned agent);
 /// touches a live one.
 bool checkNoMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint64_t begin,
                      uint32_t bytes, const char *verb);
+/// Whether there may be one: false is certain. The bytes are in bounds.
 inline bool nearMbarriers(const Cta &owner, uint64_t begin, uint32_t bytes) {
-  return begin < owner.mbarriersEnd && begin + bytes > owner.mbarriersBegin;
+  bool near = false;
+  if (!owner.mbarrierChunks.empty())
+    for (uint64_t chunk = begin / 16; chunk <= (begin + bytes - 1) / 16; ++chunk)
+      near |= owner.mbarrierChunks[chunk];
+  return near;
 }
 /// An access to shared::cluster addresses, resolved block by block.
 bool resolveCluster(Warp &w, const Rec *r, Access &a);

@@ -191,8 +191,7 @@ void initCta(Launch &L, Cluster &cluster, Cta &cta, uint32_t rank, uint64_t line
   cta.nextWarp = 0;
   cta.progressed = false;
   cta.sharedBegin = systemShared;
-  cta.mbarriersBegin = ~0u;
-  cta.mbarriersEnd = 0;
+  cta.mbarrierChunks.clear();
   cta.sharedEnd = systemShared + k.staticSharedBytes + L.config.dynamicSharedBytes;
   cta.shared = aligned(cta.sharedStore, cta.sharedEnd + 16);
   if (L.options.arbitraryShared)

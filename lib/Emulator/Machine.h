@@ -173,8 +173,8 @@ struct Cta {
   uint32_t liveWarps = 0;
   char *shared = nullptr; ///< so that shared + offset is the byte at that shared address
   uint32_t sharedBegin = 0, sharedEnd = 0;
-  uint32_t mbarriersBegin = ~0u, mbarriersEnd = 0; ///< live mbarriers lie in between
-  std::vector<uint8_t> sharedInit; ///< one bit mask of four bytes per word, from address 0
+  std::vector<uint8_t> mbarrierChunks; ///< 16-byte chunks that have held one; empty: none has
+  std::vector<uint8_t> sharedInit;     ///< one bit mask of four bytes per word, from address 0
   std::vector<std::unique_ptr<Warp>> warps;
   NamedBarrier barriers[16];
   std::unique_ptr<RaceDetector> races;

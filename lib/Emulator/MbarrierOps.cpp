@@ -174,8 +174,9 @@ const Rec *mbarrierInit(Warp &w, const Rec *r) {
     if (!resolve(w, r, access)) // an ordinary write, which others must be ordered after
       return nullptr;
     memset(cta.sharedInit.data() + (a >> 2), 0, 2); // so that the quick ways of reading stop here
-    cta.mbarriersBegin = std::min(cta.mbarriersBegin, a);
-    cta.mbarriersEnd = std::max(cta.mbarriersEnd, a + 8);
+    if (cta.mbarrierChunks.empty())
+      cta.mbarrierChunks.assign(cta.sharedEnd / 16 + 1, 0);
+    cta.mbarrierChunks[a / 16] = 1;
     Mbarrier &b = cta.hopper->mbarriers[a];
     b.expected = b.pending = static_cast<int32_t>(count);
     b.initMember = w.member;
