@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Verifiers and custom syntax of the tile ops. Each check names the constraint that it enforces.
+#include "dialects/Tile/LinearLayout.h"
 #include "dialects/Tile/Tile.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/PatternMatch.h"
@@ -136,10 +137,31 @@ LogicalResult DotOp::verify() {
     return emitOpError("expects shapes that agree, found ")
            << lhs << " times " << rhs << (getTransposeRhs() ? " transposed" : "") << " into "
            << acc;
-  if (lhs.getElementType() != rhs.getElementType() || !acc.getElementType().isF32() ||
-      !getResult().getType().getElementType().isF32()) // tile.dot C2
-    return emitOpError("expects operands of one element type and an f32 accumulator");
+  Type element = lhs.getElementType(), sum = acc.getElementType();
+  if (element != rhs.getElementType() ||
+      !(element.isF16() || element.isBF16() || element.isF32()) || !sum.isF32() ||
+      getResult().getType().getElementType() != sum) // tile.dot C2
+    return emitOpError("expects operands of one element type among f16, bf16 and f32, and an f32 "
+                       "accumulator and result, found ")
+           << lhs << " times " << rhs << " into " << acc << " to " << getResult().getType();
+  if (acc.getLayout() != getResult().getType().getLayout()) // tile.dot C3
+    return emitOpError("expects a result with the accumulator's layout, found ")
+           << acc << " and " << getResult().getType();
+  if (!getMask())
+    return success();
+  TileType mask = getMask().getType();
+  if (!mask.getElementType().isInteger(32) || mask.getShape() != lhs.getShape() ||
+      (lhs.getLayout() && mask.getLayout() != lhs.getLayout())) // tile.dot C4
+    return emitOpError("expects a mask of i32 that lies where the left operand does, found ")
+           << mask << " for " << lhs;
+  if (getTransposeRhs()) // tile.dot C4
+    return emitOpError("expects a right operand that is not transposed with a mask");
   return success();
+}
+
+/// The layout of one value for each row of a tile with layout `layout`; null for null.
+static LinearLayoutAttr layoutOfRows(LinearLayoutAttr layout) {
+  return layout ? LinearLayout(layout).rowSlice().toAttr(layout.getContext()) : layout;
 }
 
 LogicalResult MapOp::verify() {
@@ -149,6 +171,11 @@ LogicalResult MapOp::verify() {
     if (type.getRows() != result.getRows() || type.getRank() > result.getRank() ||
         (type.getRank() == 2 && type.getCols() != result.getCols())) // tile.map C1
       return emitOpError("expects an operand with the result's rows and columns, found ") << type;
+    LinearLayoutAttr wanted =
+        type.getRank() == result.getRank() ? result.getLayout() : layoutOfRows(result.getLayout());
+    if (type.getLayout() != wanted) // tile.map C4
+      return emitOpError("expects operands that lie where the result does, found ")
+             << type << " for " << result;
   }
   return success();
 }
@@ -179,6 +206,9 @@ LogicalResult ReduceOp::verify() {
       input.getElementType() != result.getElementType()) // tile.reduce C1
     return emitOpError("expects a matrix reduced to one value for each row, found ")
            << input << " to " << result;
+  if (result.getLayout() != layoutOfRows(input.getLayout())) // tile.reduce C2
+    return emitOpError("expects a result that lies where the input's rows do, found ")
+           << input << " to " << result;
   return success();
 }
 
@@ -186,6 +216,15 @@ LogicalResult CastOp::verify() {
   if (getInput().getType().getShape() != getResult().getType().getShape()) // tile.cast C1
     return emitOpError("expects equal shapes, found ")
            << getInput().getType() << " and " << getResult().getType();
+  if (getInput().getType().getLayout() != getResult().getType().getLayout()) // tile.cast C2
+    return emitOpError("expects equal layouts, found ")
+           << getInput().getType() << " and " << getResult().getType();
+  return success();
+}
+
+LogicalResult AnyOp::verify() {
+  if (!getInput().getType().getElementType().isInteger(32)) // tile.any C1
+    return emitOpError("expects elements of type i32, found ") << getInput().getType();
   return success();
 }
 

@@ -35,6 +35,23 @@ class Tile_ExampleOp<string mnemonic, list<Trait> traits = []> : Tile_Op<mnemoni
       %m = tile.reduce max %x : <64x64xf32> -> <64xf32>
       tile.store %m, %lse[%b, %h] rows 2 from %zero to %n cols 1 : <64xf32>, <3xf32>
       %p = tile.cast %x : <64x64xf32> -> <64x64xf16>
+      %hidden = tile.map(%m) at(%zero, %zero) {
+      ^bb0(%e: f32, %row: i32):
+        %is = arith.cmpf olt, %e, %none : f32
+        %flag = arith.extui %is : i1 to i32
+        tile.yield %flag : i32
+      } : (!tile.tile<64xf32>) -> !tile.tile<64xi32>
+      %some = tile.any %hidden : <64xi32>
+      %seen = tile.map(%x) at(%zero, %zero) {
+      ^bb0(%e: f32, %row: i32, %col: i32):
+        %is = arith.cmpf oge, %e, %none : f32
+        %flag = arith.extui %is : i1 to i32
+        tile.yield %flag : i32
+      } : (!tile.tile<64x64xf32>) -> !tile.tile<64x64xi32>
+      %v = tile.load %Q[%b, %h] rows 2 from %zero to %n cols 40 : <4xf16, unit> -> <64x48xf16>
+      %o = tile.fill %none : f32 -> <64x48xf32>
+      %sum = tile.dot %p, %v, %o where %seen
+          : <64x64xf16>, <64x48xf16>, <64x48xf32>, !tile.tile<64x64xi32> -> <64x48xf32>
       tile.return
     }
   }]];
@@ -167,18 +184,22 @@ def Tile_DotOp : Tile_ExampleOp<"dot", [Pure]> {
   let description = [{
     `result[i, j] = acc[i, j] + sum(lhs[i, k] * rhs[k, j] for k)`, with `rhs[j, k]` when `transpose_rhs`
     is set. Products are exact or better than f32; sums are in f32. The order of the sum is not specified.
+    With a `mask` only the terms with `mask[i, k] != 0` are added. The others are left out, which 0 in `lhs` does not do
+    where `rhs` is inf or NaN.
 
     Constraints:
     - C1: shapes agree.
     - C2: lhs and rhs have one element type among f16, bf16, f32; acc and result are f32.
+    - C3: where layouts are assigned, acc and result have the same.
+    - C4: a mask is i32, lies where lhs does, and needs `rhs` not transposed.
   }];
   let arguments = (ins Tile_TileType:$lhs, Tile_TileType:$rhs, Tile_TileType:$acc,
-                       UnitAttr:$transpose_rhs,
+                       Optional<Tile_TileType>:$mask, UnitAttr:$transpose_rhs,
                        DefaultValuedAttr<Tile_PrecisionAttr, "::attnc::tile::Precision::F32">:$precision);
   let results = (outs Tile_TileType:$result);
   let assemblyFormat = [{
-    $lhs `,` $rhs (`transposed` $transpose_rhs^)? `,` $acc attr-dict
-    `:` type($lhs) `,` type($rhs) `,` type($acc) `->` type($result)
+    $lhs `,` $rhs (`transposed` $transpose_rhs^)? `,` $acc (`where` $mask^)? attr-dict
+    `:` type($lhs) `,` type($rhs) `,` type($acc) (`,` type($mask)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -200,6 +221,8 @@ def Tile_MapOp : Tile_ExampleOp<"map", [RecursiveMemoryEffects, SingleBlock]> {
       only rank-1 operands.
     - C2: region arguments are the operands' element types and the coordinates.
     - C3: the region yields the result's element type.
+    - C4: where layouts are assigned, a matrix operand of a matrix has the result's, and a rank-1 operand that of the
+      result's rows: a thread that computes an element holds all that it is computed from.
   }];
   let arguments = (ins Variadic<Tile_TileType>:$inputs, I32:$row0, I32:$col0);
   let results = (outs Tile_TileType:$result);
@@ -231,6 +254,7 @@ def Tile_ReduceOp : Tile_ExampleOp<"reduce", [Pure]> {
 
     Constraints:
     - C1: the input is a matrix, the result has one value of the same type for each row.
+    - C2: where layouts are assigned, the result has that of the input's rows.
   }];
   let arguments = (ins Tile_ReduceKindAttr:$kind, Tile_TileType:$input);
   let results = (outs Tile_TileType:$result);
@@ -243,10 +267,26 @@ def Tile_CastOp : Tile_ExampleOp<"cast", [Pure]> {
   let description = [{
     Constraints:
     - C1: both tiles have the same shape.
+    - C2: both have the same layout, or none.
   }];
   let arguments = (ins Tile_TileType:$input);
   let results = (outs Tile_TileType:$result);
   let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_AnyOp : Tile_ExampleOp<"any", [Pure]> {
+  let summary = "whether an element of a tile is not 0";
+  let description = [{
+    The answer is the same for the whole program, and so may decide an `scf.if` that holds loads, products and loops.
+    On a GPU all threads of the block wait for each other: it belongs where all of them come by.
+
+    Constraints:
+    - C1: the elements are i32.
+  }];
+  let arguments = (ins Tile_TileType:$input);
+  let results = (outs I1:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input)";
   let hasVerifier = 1;
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Structure of a kernel in NVVM: the function and its arguments, loops with fragments as
-// loop-carried scalars, element-wise maps, row reductions. KernelLowering.h says how tiles are
-// represented.
+// Structure of a kernel in NVVM: the function and its arguments, element-wise maps, row reductions.
+// KernelLowering.h says how tiles are represented.
 #include "KernelLowering.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -222,10 +221,7 @@ LogicalResult KernelLowering::lowerOp(Operation *op) {
       })
       .Case<tile::DotOp>([&](auto dot) { return lowerDot(dot); })
       .Case<tile::MapOp>([&](auto map) { return lowerMap(map); })
-      .Case<tile::ReduceOp>([&](auto reduce) {
-        lowerReduce(reduce);
-        return success();
-      })
+      .Case<tile::ReduceOp>([&](auto reduce) { return lowerReduce(reduce); })
       .Case<tile::CastOp>([&](auto cast) { return lowerCast(cast); })
       .Case<tile::StoreOp>([&](auto store) { return lowerStore(store); })
       .Case<tile::ElementOp>([&](tile::ElementOp element) -> LogicalResult {
@@ -235,130 +231,18 @@ LogicalResult KernelLowering::lowerOp(Operation *op) {
         scalars.map(element.getResult(), *value);
         return success();
       })
+      .Case<tile::AnyOp>([&](auto any) {
+        lowerAny(any);
+        return success();
+      })
       .Case<scf::ForOp>([&](auto loop) { return lowerFor(loop); })
+      .Case<scf::IfOp>([&](auto branch) { return lowerIf(branch); })
       .Default([&](Operation *other) -> LogicalResult {
         if (!isScalarOp(other))
           return other->emitOpError("is not supported by the PTX back end");
         builder.clone(*other, scalars);
         return success();
       });
-}
-
-SmallVector<Value> KernelLowering::valuesOf(Value value) {
-  auto it = fragments.find(value);
-  return it != fragments.end() ? it->second : Fragment{scalars.lookup(value)};
-}
-
-/// The row maxima of scores that a mask may have hidden entirely.
-static bool decidesSkip(Operation &op) {
-  auto reduce = dyn_cast<tile::ReduceOp>(op);
-  if (!reduce || reduce.getKind() != tile::ReduceKind::Max)
-    return false;
-  auto map = reduce.getInput().getDefiningOp<tile::MapOp>();
-  return map && map->hasAttr("tile.skip_hidden");
-}
-
-/// Lowers the body and returns what it yields. Where scores may all be hidden, the rest of the body
-/// is in a branch that a warp takes only if one of its rows sees a key: rows belong to warps, and
-/// barriers are at the head of the body, so that warps may differ. What the branch would compute
-/// then stays as carried.
-FailureOr<SmallVector<Value>> KernelLowering::lowerLoopBody(scf::ForOp loop) {
-  Block &body = *loop.getBody();
-  auto yielded = body.getTerminator()->getOperands();
-  auto flatten = [&]() {
-    SmallVector<Value> values;
-    for (Value value : yielded)
-      llvm::append_range(values, valuesOf(value));
-    return values;
-  };
-  auto op = body.begin();
-  for (; !op->hasTrait<OpTrait::IsTerminator>(); ++op) {
-    if (failed(lowerOp(&*op)))
-      return failure();
-    if (decidesSkip(*op))
-      break;
-  }
-  if (op->hasTrait<OpTrait::IsTerminator>())
-    return flatten();
-
-  Location loc = op->getLoc();
-  Value some; // one of this thread's rows sees a key; a NaN is seen
-  Value hidden = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(-INFINITY));
-  for (Value maximum : fragments[op->getResult(0)]) {
-    Value seen = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::UNE, maximum, hidden);
-    some = some ? Value(arith::OrIOp::create(builder, loc, some, seen)) : seen;
-  }
-  Value warpSees = NVVM::VoteSyncOp::create(builder, loc, builder.getI1Type(), i32(loc, -1), some,
-                                            NVVM::VoteSyncKind::any);
-  // Values yielded from behind the branch; for the rest there is nothing to choose.
-  SmallVector<unsigned> chosen;
-  SmallVector<Type> types;
-  SmallVector<Value> kept;
-  for (auto [i, value] : llvm::enumerate(yielded)) {
-    Operation *producer = value.getDefiningOp();
-    if (!producer || producer->getBlock() != &body || !op->isBeforeInBlock(producer))
-      continue;
-    chosen.push_back(i);
-    llvm::append_range(types, this->flatten(value.getType()));
-    llvm::append_range(kept, valuesOf(loop.getRegionIterArgs()[i]));
-  }
-  auto branch = scf::IfOp::create(builder, loc, types, warpSees, /*withElseRegion=*/true);
-  {
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(branch.thenBlock());
-    for (++op; !op->hasTrait<OpTrait::IsTerminator>(); ++op)
-      if (failed(lowerOp(&*op)))
-        return failure();
-    SmallVector<Value> computed;
-    for (unsigned i : chosen)
-      llvm::append_range(computed, valuesOf(yielded[i]));
-    scf::YieldOp::create(builder, loc, computed);
-    builder.setInsertionPointToStart(branch.elseBlock());
-    scf::YieldOp::create(builder, loc, kept);
-  }
-  ValueRange results = branch.getResults();
-  for (unsigned i : chosen) {
-    size_t count = this->flatten(yielded[i].getType()).size();
-    fragments[yielded[i]] = Fragment(results.take_front(count));
-    results = results.drop_front(count);
-  }
-  return flatten();
-}
-
-LogicalResult KernelLowering::lowerFor(scf::ForOp loop) {
-  Location loc = loop.getLoc();
-  SmallVector<Value> inits;
-  for (Value init : loop.getInitArgs())
-    llvm::append_range(inits, valuesOf(init));
-  auto next = scf::ForOp::create(builder, loc, scalars.lookup(loop.getLowerBound()),
-                                 scalars.lookup(loop.getUpperBound()),
-                                 scalars.lookup(loop.getStep()), inits);
-  // Carried values, split by the value they stand for.
-  auto distribute = [&](ValueRange originals, ValueRange flat) {
-    for (Value original : originals) {
-      size_t count = flatten(original.getType()).size();
-      if (isa<TileType, tile::TokenType, tile::SlotType>(original.getType()))
-        fragments[original] = Fragment(flat.take_front(count));
-      else
-        scalars.map(original, flat.front());
-      flat = flat.drop_front(count);
-    }
-  };
-  scalars.map(loop.getInductionVar(), next.getInductionVar());
-  distribute(loop.getRegionIterArgs(), next.getRegionIterArgs());
-  {
-    OpBuilder::InsertionGuard guard(builder);
-    Block *body = next.getBody();
-    if (!body->empty())
-      body->back().erase();
-    builder.setInsertionPointToEnd(body);
-    FailureOr<SmallVector<Value>> yielded = lowerLoopBody(loop);
-    if (failed(yielded))
-      return failure();
-    scf::YieldOp::create(builder, loc, *yielded);
-  }
-  distribute(loop.getResults(), next.getResults());
-  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -409,10 +293,13 @@ void KernelLowering::lowerWait(tile::WaitOp wait) {
 
 /// Registers of a row are combined in the thread, then lanes that share the row by butterfly
 /// shuffles.
-void KernelLowering::lowerReduce(tile::ReduceOp reduce) {
+LogicalResult KernelLowering::lowerReduce(tile::ReduceOp reduce) {
   Location loc = reduce.getLoc();
   TileType type = reduce.getInput().getType();
   LinearLayout layout(type.getLayout());
+  if (llvm::any_of(layout.warpBases(),
+                   [](Coord basis) { return basis.col != 0 || basis.isZero(); }))
+    return reduce.emitOpError("expects rows that one warp holds, found ") << type;
   const Fragment &input = fragments[reduce.getInput()];
   auto combine = [&](Value a, Value b) -> Value {
     if (reduce.getKind() == tile::ReduceKind::Max)
@@ -433,6 +320,7 @@ void KernelLowering::lowerReduce(tile::ReduceOp reduce) {
       row = combine(row, other);
     }
   fragments[reduce.getResult()] = rows;
+  return success();
 }
 
 LogicalResult KernelLowering::lowerMap(tile::MapOp map) {

@@ -49,15 +49,21 @@ private:
   mlir::LogicalResult createFunction();
   mlir::LogicalResult lowerBlock(mlir::Block &block);
   mlir::LogicalResult lowerOp(mlir::Operation *op);
-  mlir::LogicalResult lowerFor(mlir::scf::ForOp loop);
-  mlir::FailureOr<llvm::SmallVector<mlir::Value>> lowerLoopBody(mlir::scf::ForOp loop);
-  /// The flat values that stand for a lowered value.
-  llvm::SmallVector<mlir::Value> valuesOf(mlir::Value value);
   void lowerFill(tile::FillOp fill);
   mlir::LogicalResult lowerCast(tile::CastOp cast);
   void lowerWait(tile::WaitOp wait);
-  void lowerReduce(tile::ReduceOp reduce);
+  mlir::LogicalResult lowerReduce(tile::ReduceOp reduce);
   mlir::LogicalResult lowerMap(tile::MapOp map);
+
+  // Control.cpp: loops and branches.
+  mlir::LogicalResult lowerFor(mlir::scf::ForOp loop);
+  mlir::FailureOr<llvm::SmallVector<mlir::Value>> lowerLoopBody(mlir::scf::ForOp loop);
+  mlir::LogicalResult lowerIf(mlir::scf::IfOp branch);
+  void lowerAny(tile::AnyOp any);
+  /// The flat values that stand for a lowered value.
+  llvm::SmallVector<mlir::Value> valuesOf(mlir::Value value);
+  /// Lets the flat values `flat` stand for `originals`, one after another.
+  void distribute(mlir::ValueRange originals, mlir::ValueRange flat);
 
   // Memory.cpp: global and shared memory.
   mlir::LogicalResult lowerAsyncCopy(tile::AsyncCopyOp copy);
@@ -77,6 +83,8 @@ private:
   mlir::LogicalResult lowerDot(tile::DotOp dot);
   void dot16(tile::DotOp dot, Fragment &acc);
   void dotF32(tile::DotOp dot, Fragment &acc);
+  // MaskedProduct.cpp
+  mlir::LogicalResult lowerMaskedDot(tile::DotOp dot);
   mlir::LogicalResult lowerRead(tile::ReadOp read);
   Fragment readFragment16(tile::ReadOp read);
   /// One 16x16 block of 16-bit elements read by ldmatrix.x4: four 32-bit registers.

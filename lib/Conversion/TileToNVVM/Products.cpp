@@ -12,32 +12,13 @@
 // their fragments do not fit in registers. Depth is permuted: the instruction's depth indices (t, t
 // + 4) stand for columns (2t, 2t + 1), so that a pair is one 8-byte read, and so that accumulator
 // fragments, which hold columns (2t, 2t + 1), are left operands as they are.
+#include "Products.h"
 #include "KernelLowering.h"
 
 using namespace mlir;
 using namespace attnc;
 using tile::LinearLayout;
 using tile::TileType;
-
-namespace {
-/// Position in a fragment of the register (row tile m, column tile n, half h: row + 8h, parity c).
-struct FragmentIndex {
-  int64_t columnTiles;
-  int64_t colTileStride, rowTileStride;
-  explicit FragmentIndex(TileType type) {
-    columnTiles = type.getCols() / 8;
-    colTileStride = 4;
-    rowTileStride = 4 * columnTiles;
-  }
-  int64_t operator()(int64_t m, int64_t n, int64_t h, int64_t c) const {
-    return m * rowTileStride + n * colTileStride + 2 * h + c;
-  }
-};
-} // namespace
-
-static int64_t rowTiles(TileType type, int64_t numThreads) {
-  return type.getRows() / (numThreads / 32) / 16;
-}
 
 /// True if the fragment order is that of LinearLayout::mmaFragment, which the instructions need.
 static bool isMmaFragment(TileType type, int64_t numThreads) {
@@ -162,6 +143,8 @@ LogicalResult KernelLowering::lowerDot(tile::DotOp dot) {
   if (!sharedReads.count(dot.getLhs()) && !isMmaFragment(dot.getLhs().getType(), numThreads))
     return dot.emitOpError("expects a left operand in mma fragments, found ")
            << dot.getLhs().getType();
+  if (dot.getMask())
+    return lowerMaskedDot(dot);
   Fragment result = fragments[dot.getAcc()];
   if (isPacked(dot.getLhs().getType().getElementType()))
     dot16(dot, result);
@@ -171,27 +154,38 @@ LogicalResult KernelLowering::lowerDot(tile::DotOp dot) {
   return success();
 }
 
+Value attnc::asMmaOperand(OpBuilder &b, Location loc, Value pair, Type element) {
+  Type type = element.isBF16() ? Type(b.getI32Type()) : Type(VectorType::get({2}, element));
+  return pair.getType() == type ? pair : Value(LLVM::BitcastOp::create(b, loc, type, pair));
+}
+
+void attnc::multiply(OpBuilder &builder, Location loc, Type element, ArrayRef<Value> a,
+                     ArrayRef<Value> b, MutableArrayRef<Value> c) {
+  auto type = element.isBF16()  ? NVVM::MMATypes::bf16
+              : element.isF16() ? NVVM::MMATypes::f16
+                                : NVVM::MMATypes::tf32;
+  int64_t depth = element.isF32() ? 8 : 16;
+  auto resultType = LLVM::LLVMStructType::getLiteral(builder.getContext(),
+                                                     SmallVector<Type>(4, builder.getF32Type()));
+  Value d = NVVM::MmaOp::create(
+      builder, loc, resultType, a, b, c, ArrayRef<int64_t>{16, 8, depth}, std::nullopt,
+      std::nullopt, std::array<NVVM::MMATypes, 2>{type, type},
+      std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
+  for (int64_t i = 0; i < 4; ++i)
+    c[i] = LLVM::ExtractValueOp::create(builder, loc, d, i);
+}
+
 void KernelLowering::dot16(tile::DotOp dot, Fragment &acc) {
   Location loc = dot.getLoc();
   TileType lhs = dot.getLhs().getType(), accType = dot.getAcc().getType();
   tile::ReadOp right = sharedReads[dot.getRhs()];
   tile::BufferType buffer = right.getSlot().getType().getBuffer();
   Value slot = fragments[right.getSlot()].front();
-  bool bf16 = lhs.getElementType().isBF16();
   Fragment left = sharedReads.count(dot.getLhs()) ? readFragment16(sharedReads[dot.getLhs()])
                                                   : fragments[dot.getLhs()];
   FragmentIndex leftIndex(lhs), accIndex(accType);
-  Type f32 = builder.getF32Type();
-  auto resultType =
-      LLVM::LLVMStructType::getLiteral(builder.getContext(), SmallVector<Type>(4, f32));
-  Type operandType =
-      bf16 ? Type(builder.getI32Type()) : Type(VectorType::get({2}, builder.getF16Type()));
-  auto mmaType = bf16 ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16;
-  auto asOperand = [&](Value v) -> Value {
-    return v.getType() == operandType
-               ? v
-               : Value(LLVM::BitcastOp::create(builder, loc, operandType, v));
-  };
+  Type element = lhs.getElementType();
+  auto asOperand = [&](Value v) { return asMmaOperand(builder, loc, v, element); };
   int64_t depthTiles = lhs.getCols() / 16, colTiles = accType.getCols() / 8;
   int64_t numRowTiles = rowTiles(accType, numThreads);
   // B of m16n8k16: register r holds depth half r. Transposed operands lie as [column][depth].
@@ -212,27 +206,16 @@ void KernelLowering::dot16(tile::DotOp dot, Fragment &acc) {
           SmallVector<Value> c;
           for (int64_t i = 0; i < 4; ++i)
             c.push_back(acc[accIndex(m, n + half, i / 2, i % 2)]);
-          SmallVector<Value> bs = {asOperand(b[2 * half]), asOperand(b[2 * half + 1])};
-          Value d = NVVM::MmaOp::create(
-              builder, loc, resultType, a[m], bs, c, ArrayRef<int64_t>{16, 8, 16}, std::nullopt,
-              std::nullopt, std::array<NVVM::MMATypes, 2>{mmaType, mmaType},
-              std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
+          multiply(builder, loc, element, a[m],
+                   {asOperand(b[2 * half]), asOperand(b[2 * half + 1])}, c);
           for (int64_t i = 0; i < 4; ++i)
-            acc[accIndex(m, n + half, i / 2, i % 2)] =
-                LLVM::ExtractValueOp::create(builder, loc, d, i);
+            acc[accIndex(m, n + half, i / 2, i % 2)] = c[i];
         }
     }
   }
 }
 
-namespace {
-/// x as a sum of two tf32 values, as bit patterns; the low part is null for a single product.
-struct SplitTF32 {
-  Value high, low;
-};
-} // namespace
-
-static SplitTF32 split(OpBuilder &b, Location loc, Value x, bool exact) {
+SplitTF32 attnc::splitTF32(OpBuilder &b, Location loc, Value x, bool exact) {
   Value bits = arith::BitcastOp::create(b, loc, b.getI32Type(), x);
   if (!exact) {
     // Round to nearest: the instruction itself would truncate.
@@ -257,8 +240,6 @@ void KernelLowering::dotF32(tile::DotOp dot, Fragment &acc) {
   FragmentIndex accIndex(accType), leftIndex(lhs);
   Type f32 = builder.getF32Type();
   Type pair = VectorType::get({2}, f32);
-  auto resultType =
-      LLVM::LLVMStructType::getLiteral(builder.getContext(), SmallVector<Type>(4, f32));
   Value g = arith::ShRUIOp::create(builder, loc, laneId, i32(loc, 2));
   Value t = arith::AndIOp::create(builder, loc, laneId, i32(loc, 3));
   auto sharedAt = [&](Value laneOffset, int64_t constant) {
@@ -311,39 +292,41 @@ void KernelLowering::dotF32(tile::DotOp dot, Fragment &acc) {
     return {loadOne(rightOffset, 8 * k * pitch + 32 * n),
             loadOne(rightOffset, (8 * k + 1) * pitch + 32 * n)};
   };
-  auto multiply = [&](ArrayRef<Value> a, ArrayRef<Value> b, SmallVector<Value> &c) {
-    Value d = NVVM::MmaOp::create(
-        builder, loc, resultType, a, b, c, ArrayRef<int64_t>{16, 8, 8}, std::nullopt, std::nullopt,
-        std::array<NVVM::MMATypes, 2>{NVVM::MMATypes::tf32, NVVM::MMATypes::tf32},
-        std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
-    for (int64_t i = 0; i < 4; ++i)
-      c[i] = LLVM::ExtractValueOp::create(builder, loc, d, i);
-  };
-
+  // The terms of one product are added up before they meet the accumulator: in a chain of their
+  // own, so that the error does not grow with the number of products. A start at 0 is no operation.
+  Fragment start = acc;
+  Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0.0f));
+  auto fill = dot.getAcc().getDefiningOp<tile::FillOp>();
+  bool fromZero = fill && matchPattern(fill.getValue(), m_AnyZeroFloat());
+  if (!fromZero)
+    acc.assign(acc.size(), zero);
   int64_t numRowTiles = rowTiles(accType, numThreads);
   for (int64_t k = 0; k < lhs.getCols() / 8; ++k) {
     SmallVector<SmallVector<Value>> aHigh(numRowTiles), aLow(numRowTiles);
     for (int64_t m = 0; m < numRowTiles; ++m)
       for (Value x : leftOperand(m, k)) {
-        SplitTF32 s = split(builder, loc, x, exact);
+        SplitTF32 s = splitTF32(builder, loc, x, exact);
         aHigh[m].push_back(s.high);
         aLow[m].push_back(s.low);
       }
     for (int64_t n = 0; n < accType.getCols() / 8; ++n) {
       auto [even, odd] = rightOperand(k, n);
-      SplitTF32 b0 = split(builder, loc, even, exact), b1 = split(builder, loc, odd, exact);
+      SplitTF32 b0 = splitTF32(builder, loc, even, exact), b1 = splitTF32(builder, loc, odd, exact);
       for (int64_t m = 0; m < numRowTiles; ++m) {
         SmallVector<Value> c;
         for (int64_t i = 0; i < 4; ++i)
           c.push_back(acc[accIndex(m, n, i / 2, i % 2)]);
         if (exact) { // small terms first
-          multiply(aLow[m], {b0.high, b1.high}, c);
-          multiply(aHigh[m], {b0.low, b1.low}, c);
+          multiply(builder, loc, f32, aLow[m], {b0.high, b1.high}, c);
+          multiply(builder, loc, f32, aHigh[m], {b0.low, b1.low}, c);
         }
-        multiply(aHigh[m], {b0.high, b1.high}, c);
+        multiply(builder, loc, f32, aHigh[m], {b0.high, b1.high}, c);
         for (int64_t i = 0; i < 4; ++i)
           acc[accIndex(m, n, i / 2, i % 2)] = c[i];
       }
     }
   }
+  if (!fromZero)
+    for (auto [sum, before] : llvm::zip(acc, start))
+      sum = arith::AddFOp::create(builder, loc, before, sum);
 }

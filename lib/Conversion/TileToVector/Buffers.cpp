@@ -77,7 +77,8 @@ bool KernelEmitter::isOnlyPacked(tile::LoadOp op) const {
   if (!op->hasOneUse())
     return false;
   auto dot = dyn_cast<tile::DotOp>(*op->user_begin());
-  return dot && dot.getRhs() == op.getResult() && dot->getBlock() == op->getBlock();
+  return dot && dot.getRhs() == op.getResult() && !dot.getMask() &&
+         dot->getBlock() == op->getBlock();
 }
 
 void KernelEmitter::forEachUser(Value v, llvm::function_ref<void(Operation *)> fn) const {

@@ -6,7 +6,9 @@
 //   for k: b0, b1 = panel[k]; for each row i: a = broadcast(lhs[row + i][k]); sum[i][j] += a * b[j]
 //
 // which is one load for every multiply-add at most, and as many independent sums as hide the
-// latency. The accumulator is read (through a deferred map, if it has one) when the sums start.
+// latency. The sums start at 0 and the accumulator is added at the end (read through a deferred
+// map, if it has one): the terms of one product form a chain of their own, so that errors do not
+// grow with the number of products.
 #include "KernelEmitter.h"
 
 using namespace mlir;
@@ -33,6 +35,8 @@ LogicalResult KernelEmitter::emitDot(tile::DotOp dot) {
   if (fillOf(dot.getLhs()) || fillOf(dot.getRhs()))
     return dot.emitOpError("expects operands that are not constant");
 
+  if (dot.getMask())
+    return emitMaskedDot(dot);
   PackedOperand packed = pack(dot);
   auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
   bool deferred = map && deferredTo(map) == dot;
@@ -63,7 +67,13 @@ LogicalResult KernelEmitter::emitDot(tile::DotOp dot) {
   return success(ok);
 }
 
-Value KernelEmitter::accumulatorInit(tile::DotOp dot, Value row, Value col) {
+/// Whether `acc` is a fill with the constant 0.
+static bool isZero(Value acc) {
+  auto fill = acc.getDefiningOp<tile::FillOp>();
+  return fill && matchPattern(fill.getValue(), m_AnyZeroFloat());
+}
+
+Value KernelEmitter::accumulator(tile::DotOp dot, Value row, Value col) {
   auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
   if (!map || deferredTo(map) != dot)
     return e.asVector(readVector(dot.getAcc(), row, col));
@@ -79,17 +89,9 @@ LogicalResult KernelEmitter::emitMicroKernel(tile::DotOp dot, const PackedOperan
                                              int64_t vectors) {
   const Buffer lhs = bufferOf(dot.getLhs()), result = bufferOf(dot.getResult());
   int64_t vectorBytes = e.lanes * 4, panelRow = vectors * vectorBytes;
-  SmallVector<Value> init;
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < vectors; ++j) {
-      Value start = accumulatorInit(dot, e.addc(row, i), e.addc(col, j * e.lanes));
-      if (!start)
-        return failure();
-      init.push_back(start);
-    }
-  // Sums of chain c follow those of chain c - 1; all but the first start at 0.
+  // Sums of chain c follow those of chain c - 1.
   int64_t chains = numChains(dot, packed), elements = rows * vectors;
-  init.append((chains - 1) * elements, e.zero(e.vf32));
+  SmallVector<Value> init(chains * elements, e.zero(e.vf32));
 
   Value left = address(lhs, row, e.constI64(0));
   Type word = packed.pairs ? e.i32 : e.f32;
@@ -126,8 +128,15 @@ LogicalResult KernelEmitter::emitMicroKernel(tile::DotOp dot, const PackedOperan
     for (int64_t i = 0; i < elements; ++i)
       sums[i] = e.fadd(sums[i], sums[c * elements + i]);
   for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < vectors; ++j)
-      e.store(sums[i * vectors + j], address(result, e.addc(row, i), e.addc(col, j * e.lanes)),
-              vectorBytes);
+    for (int64_t j = 0; j < vectors; ++j) {
+      Value atRow = e.addc(row, i), atCol = e.addc(col, j * e.lanes), sum = sums[i * vectors + j];
+      if (!isZero(dot.getAcc())) {
+        Value start = accumulator(dot, atRow, atCol);
+        if (!start)
+          return failure();
+        sum = e.fadd(start, sum);
+      }
+      e.store(sum, address(result, atRow, atCol), vectorBytes);
+    }
   return success();
 }

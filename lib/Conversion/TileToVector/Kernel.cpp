@@ -108,7 +108,7 @@ LogicalResult KernelEmitter::emitOp(Operation &op) {
       emitLoad(load);
     return success();
   }
-  if (!isa<tile::DotOp, tile::StoreOp, scf::ForOp, scf::IfOp>(op))
+  if (!isa<tile::DotOp, tile::StoreOp, tile::AnyOp, scf::ForOp, scf::IfOp>(op))
     return emitScalar(op);
   if (failed(flushGroup()))
     return failure();
@@ -116,6 +116,10 @@ LogicalResult KernelEmitter::emitOp(Operation &op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<tile::DotOp>([&](tile::DotOp dot) { return emitDot(dot); })
       .Case<tile::StoreOp>([&](tile::StoreOp store) { return emitStore(store); })
+      .Case<tile::AnyOp>([&](tile::AnyOp any) {
+        emitAny(any);
+        return success();
+      })
       .Case<scf::ForOp>([&](scf::ForOp loop) { return emitFor(loop); })
       .Case<scf::IfOp>([&](scf::IfOp branch) { return emitIf(branch); });
 }
@@ -263,14 +267,23 @@ LogicalResult KernelEmitter::emitFor(scf::ForOp loop) {
 
 LogicalResult KernelEmitter::emitIf(scf::IfOp branch) {
   SmallVector<Buffer> targets;
+  SmallVector<Value> taken;
   SmallVector<Type> scalarTypes;
-  for (Value result : branch.getResults()) {
+  for (OpResult result : branch.getResults()) {
     auto type = dyn_cast<tile::TileType>(result.getType());
     if (!type) {
       scalarTypes.push_back(result.getType());
       continue;
     }
-    targets.push_back(newBuffer(type));
+    // Where one side yields what was there before, and nobody else needs it, the result takes over
+    // its buffer.
+    Value kept = resolve(branch.elseYield().getOperand(result.getResultNumber()));
+    bool takeOver = buffers.count(kept) && diesAt(kept, branch) && !llvm::is_contained(taken, kept);
+    forEachUser(kept, [&](Operation *user) {
+      takeOver &= !branch.getThenRegion().isAncestor(user->getParentRegion());
+    });
+    taken.push_back(takeOver ? kept : Value());
+    targets.push_back(takeOver ? bufferOf(kept) : newBuffer(type));
     buffers[result] = targets.back();
   }
   auto lowered = scf::IfOp::create(e.b, branch.getLoc(), scalarTypes,

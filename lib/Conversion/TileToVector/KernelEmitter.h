@@ -15,7 +15,7 @@
 //
 // The parts: Kernel.cpp (function, blocks, loops), Buffers.cpp (who lives where), Memory.cpp (load,
 // store), Rows.cpp (groups), Dot.cpp and Pack.cpp (products), Skip.cpp (iterations that change
-// nothing), RowBound.cpp (rows that nobody stores).
+// nothing), RowBound.cpp (rows that nobody stores), Any.cpp (conditions on tiles).
 #ifndef ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
 #define ATTNC_LIB_CONVERSION_TILETOVECTOR_KERNELEMITTER_H
 
@@ -146,6 +146,9 @@ private:
   /// Rows of `tile` that matter: all, or those that are stored.
   mlir::Value rowsOf(mlir::Value tile);
 
+  // Any.cpp
+  void emitAny(tile::AnyOp any);
+
   // Skip.cpp
   /// The condition under which an iteration of `loop` changes anything; null if none is known.
   mlir::FailureOr<mlir::Value> iterationIsVisible(mlir::scf::ForOp loop);
@@ -167,7 +170,11 @@ private:
   mlir::LogicalResult emitMicroKernel(tile::DotOp dot, const PackedOperand &packed,
                                       mlir::Value panel, mlir::Value row, mlir::Value col,
                                       int64_t rows, int64_t vectors);
-  mlir::Value accumulatorInit(tile::DotOp dot, mlir::Value row, mlir::Value col);
+  // MaskedDot.cpp
+  mlir::LogicalResult emitMaskedDot(tile::DotOp dot);
+  /// The accumulator's vector at (row, col), computed here if its map was deferred; null after an
+  /// error.
+  mlir::Value accumulator(tile::DotOp dot, mlir::Value row, mlir::Value col);
 
   Emitter e;
   tile::KernelOp kernel;

@@ -16,15 +16,16 @@ using namespace attnc;
 /// number.
 static bool keepsRows(OpOperand &use, const llvm::DenseSet<Value> &tiles) {
   Operation *owner = use.getOwner();
-  if (isa<tile::StoreOp>(owner))
+  if (isa<tile::StoreOp, tile::AnyOp>(owner)) // which looks at rows that are stored only
     return true;
   if (auto loop = dyn_cast<scf::ForOp>(owner)) {
     BlockArgument arg = loop.getTiedLoopRegionIterArg(&use);
     return arg && tiles.contains(arg);
   }
   if (isa<scf::YieldOp>(owner)) {
-    auto loop = dyn_cast<scf::ForOp>(owner->getParentOp());
-    return loop && tiles.contains(loop.getRegionIterArg(use.getOperandNumber()));
+    if (auto loop = dyn_cast<scf::ForOp>(owner->getParentOp()))
+      return tiles.contains(loop.getRegionIterArg(use.getOperandNumber()));
+    return tiles.contains(owner->getParentOp()->getResult(use.getOperandNumber()));
   }
   if (auto dot = dyn_cast<tile::DotOp>(owner); dot && &use == &dot.getRhsMutable())
     return false;
@@ -60,8 +61,11 @@ void KernelEmitter::findStoredRows() {
     Operation *op = v.getDefiningOp();
     if (auto loop = dyn_cast<scf::ForOp>(op))
       add(loop.getRegionIterArg(cast<OpResult>(v).getResultNumber()));
+    else if (auto branch = dyn_cast<scf::IfOp>(op))
+      for (scf::YieldOp yield : {branch.thenYield(), branch.elseYield()})
+        add(yield.getOperand(cast<OpResult>(v).getResultNumber()));
     else if (auto dot = dyn_cast<tile::DotOp>(op))
-      add(dot.getLhs()), add(dot.getAcc());
+      add(dot.getLhs()), add(dot.getAcc()), dot.getMask() ? add(dot.getMask()) : void();
     else if (isa<tile::MapOp, tile::ReduceOp, tile::CastOp>(op))
       llvm::for_each(op->getOperands(), add);
     else

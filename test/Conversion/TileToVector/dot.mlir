@@ -26,15 +26,17 @@ tile.kernel @bf16(%v: !tile.view<2xbf16, unit> {tile.binding = "tensor:v"},
   tile.return
 }
 
-// The rescale is computed where the accumulator is loaded, before the depth loop; there is no pass of its own
-// over the accumulator, and the result overwrites it.
+// The sums of a product start at 0. The rescale is computed where the accumulator is loaded, behind the depth loop; there is
+// no pass of its own over the accumulator, and the result overwrites it.
 // CHECK-LABEL: llvm.func @deferred
+// CHECK: %[[ZERO:.*]] = arith.constant dense<0.000000e+00> : vector
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[ZERO]]
+// CHECK: llvm.intr.fma
+// CHECK: scf.yield
 // CHECK: %[[ALPHA:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr -> f32
 // CHECK: %[[WIDE:.*]] = llvm.shufflevector
-// CHECK: %[[START:.*]] = arith.mulf %{{.*}}, %[[WIDE]]
-// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[START]]
-// CHECK: llvm.intr.fma
-// CHECK-NOT: arith.mulf {{.*}} : vector
+// CHECK: %[[OLD:.*]] = arith.mulf %{{.*}}, %[[WIDE]]
+// CHECK: arith.addf %[[OLD]], %{{.*}} : vector
 // CHECK: llvm.return
 tile.kernel @deferred(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:v"},
                       %w: !tile.view<2xf32, unit> {tile.binding = "tensor:w"}, %n: i32 {tile.binding = "size:q"})

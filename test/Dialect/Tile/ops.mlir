@@ -43,6 +43,13 @@ tile.kernel @forms(%v: !tile.view<4xbf16, unit> {tile.binding = "tensor:K"}, %c:
     %y = arith.mulf %a, %b : f32
     tile.yield %y : f32
   } : (!tile.tile<64x64xf32>, !tile.tile<64xf32>) -> !tile.tile<64x64xf32>
+  // A product that leaves terms out, and a condition for the whole program.
+  // CHECK: %[[MASK:.*]] = tile.fill %{{.*}} : i32 -> <64x64xi32>
+  %mask = tile.fill %n : i32 -> <64x64xi32>
+  // CHECK: tile.dot %[[P:.*]], %[[P]], %[[P]] where %[[MASK]] : <64x64xf32>, <64x64xf32>, <64x64xf32>, !tile.tile<64x64xi32> -> <64x64xf32>
+  %10 = tile.dot %5, %5, %5 where %mask : <64x64xf32>, <64x64xf32>, <64x64xf32>, !tile.tile<64x64xi32> -> <64x64xf32>
+  // CHECK: tile.any %[[MASK]] : <64x64xi32>
+  %11 = tile.any %mask : <64x64xi32>
   // Two copies in one group; a wait for both, with a younger group in flight.
   // CHECK: %[[S:.*]] = tile.alloc : <3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>
   %s = tile.alloc : <3x64x48xbf16, #tile.shared<pitch = 112, shift = 0, mask = 0>>

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Products that leave terms out: `tile.dot ... where %mask`. Rows of the right operand are read
+// where they lie, a few vectors of columns at a time, and a term is selected before it counts: 0 *
+// NaN never enters a sum.
+#include "KernelEmitter.h"
+
+using namespace mlir;
+using namespace attnc;
+
+LogicalResult KernelEmitter::emitMaskedDot(tile::DotOp dot) {
+  if (fillOf(dot.getLhs()) || fillOf(dot.getRhs()) || fillOf(dot.getMask()))
+    return dot.emitOpError("expects operands that are not constant");
+  tile::TileType type = dot.getResult().getType();
+  auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
+  bool deferred = map && deferredTo(map) == dot;
+  SmallVector<Value> candidates{dot.getAcc()};
+  if (deferred)
+    candidates.assign(map.getInputs().begin(), map.getInputs().end());
+  buffers[dot.getResult()] = resultBuffer(dot.getResult(), dot, candidates);
+  const Buffer lhs = bufferOf(dot.getLhs()), mask = bufferOf(dot.getMask());
+  const Buffer rhs = bufferOf(dot.getRhs()), result = bufferOf(dot.getResult());
+  auto element = [&](const Buffer &buffer, Value row, Value col) {
+    return e.load(buffer.storage, address(buffer, row, col), byteSize(buffer.storage));
+  };
+
+  bool ok = true;
+  int64_t vectors = llvm::divideCeil(type.getCols(), e.lanes);
+  int64_t atOnce = vectors % 4 == 0 ? 4 : vectors % 3 == 0 ? 3 : vectors % 2 == 0 ? 2 : 1;
+  e.forLoop(e.constI64(0), rowsOf(dot.getResult()), 1, [&](Value row) {
+    e.forRange(0, vectors, atOnce, [&](Value first) {
+      SmallVector<Value> cols;
+      for (int64_t j = 0; j < atOnce; ++j)
+        cols.push_back(e.mulc(e.addc(first, j), e.lanes));
+      SmallVector<Value> sums =
+          e.forLoop(e.constI64(0), e.constI64(lhs.cols), 1,
+                    SmallVector<Value>(atOnce, e.zero(e.vf32)), [&](Value k, ValueRange carried) {
+                      Value seen = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne,
+                                                         element(mask, row, k), e.constI32(0));
+                      Value weight = e.splat(e.toF32(element(lhs, row, k)));
+                      SmallVector<Value> next;
+                      for (auto [col, sum] : llvm::zip(cols, carried)) {
+                        Value x = e.toF32(e.load(e.vec(rhs.storage), address(rhs, k, col),
+                                                 vectorAlign(rhs.storage)));
+                        next.push_back(e.select(seen, e.fma(weight, x, sum), sum));
+                      }
+                      return next;
+                    });
+      for (auto [col, sum] : llvm::zip(cols, sums)) {
+        Value start = accumulator(dot, row, col);
+        ok &= start != nullptr;
+        if (ok)
+          e.store(e.fadd(start, sum), address(result, row, col), vectorAlign(result.storage));
+      }
+    });
+  });
+  return success(ok);
+}

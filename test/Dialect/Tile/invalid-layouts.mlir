@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: attnc-opt %s --split-input-file --verify-diagnostics
+// Where the operands of an op lie: a wrong layout was a silent miscompile. Masks and conditions of tiles.
+
+// tile.map C4: an identity between two layouts would permute columns without a word.
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 4, 0, 2, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  // expected-error@below {{expects operands that lie where the result does, found}}
+  %0 = tile.map(%t) at(%n, %n) {
+  ^bb0(%e: f32, %i: i32, %j: i32):
+    tile.yield %e : f32
+  } : (!tile.tile<64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 4, 0, 2, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>)
+      -> !tile.tile<64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  tile.return
+}
+
+// -----
+
+// tile.map C4: a row value that other lanes hold.
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %m = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  %t = tile.fill %f : f32 -> <64xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  // expected-error@below {{expects operands that lie where the result does, found}}
+  %0 = tile.map(%m, %t) at(%n, %n) {
+  ^bb0(%e: f32, %r: f32, %i: i32, %j: i32):
+    tile.yield %e : f32
+  } : (!tile.tile<64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>,
+       !tile.tile<64xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>)
+      -> !tile.tile<64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  tile.return
+}
+
+// -----
+
+// tile.map C4: a layout on one side only.
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32>
+  // expected-error@below {{expects operands that lie where the result does, found}}
+  %0 = tile.map(%t) at(%n, %n) {
+  ^bb0(%e: f32, %i: i32, %j: i32):
+    tile.yield %e : f32
+  } : (!tile.tile<64x16xf32>)
+      -> !tile.tile<64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  tile.return
+}
+
+// -----
+
+// tile.reduce C2: the result has the layout of other rows.
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  // expected-error@below {{expects a result that lies where the input's rows do, found}}
+  %0 = tile.reduce max %t : <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+      -> <64xf32, #tile.linear<register = [4, 0], lane = [0, 0, 0, 0, 1, 0, 2, 0, 8, 0], warp = [16, 0, 32, 0]>>
+  tile.return
+}
+
+// -----
+
+// tile.cast C2
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 4, 0, 2, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  // expected-error@below {{expects equal layouts, found}}
+  %0 = tile.cast %t : <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 4, 0, 2, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+      -> <64x16xf16, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  tile.return
+}
+
+// -----
+
+// tile.dot C3
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  %u = tile.fill %f : f32 -> <16x16xf32>
+  // expected-error@below {{expects a result with the accumulator's layout, found}}
+  %0 = tile.dot %t, %u, %t : <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>,
+      <16x16xf32>, <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+      -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 4, 0, 2, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  tile.return
+}
+
+// -----
+
+// tile.dot C2: integers have no product yet.
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %i = tile.fill %n : i32 -> <64x16xi32>
+  %u = tile.fill %n : i32 -> <16x16xi32>
+  %t = tile.fill %f : f32 -> <64x16xf32>
+  // expected-error@below {{expects operands of one element type among f16, bf16 and f32, and an f32 accumulator and result, found}}
+  %0 = tile.dot %i, %u, %t : <64x16xi32>, <16x16xi32>, <64x16xf32> -> <64x16xf32>
+  tile.return
+}
+
+// -----
+
+// tile.dot C4: a mask of the wrong type.
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32>
+  %u = tile.fill %f : f32 -> <16x16xf32>
+  // expected-error@below {{expects a mask of i32 that lies where the left operand does, found}}
+  %0 = tile.dot %t, %u, %t where %t : <64x16xf32>, <16x16xf32>, <64x16xf32>, !tile.tile<64x16xf32> -> <64x16xf32>
+  tile.return
+}
+
+// -----
+
+// tile.dot C4: a mask of another shape.
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32>
+  %u = tile.fill %f : f32 -> <16x16xf32>
+  %m = tile.fill %n : i32 -> <64x32xi32>
+  // expected-error@below {{expects a mask of i32 that lies where the left operand does, found}}
+  %0 = tile.dot %t, %u, %t where %m : <64x16xf32>, <16x16xf32>, <64x16xf32>, !tile.tile<64x32xi32> -> <64x16xf32>
+  tile.return
+}
+
+// -----
+
+// tile.dot C4
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32>
+  %u = tile.fill %f : f32 -> <16x16xf32>
+  %m = tile.fill %n : i32 -> <64x16xi32>
+  // expected-error@below {{expects a right operand that is not transposed with a mask}}
+  %0 = tile.dot %t, %u transposed, %t where %m : <64x16xf32>, <16x16xf32>, <64x16xf32>, !tile.tile<64x16xi32> -> <64x16xf32>
+  tile.return
+}
+
+// -----
+
+// tile.any C1
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32>
+  // expected-error@below {{expects elements of type i32, found}}
+  %0 = tile.any %t : <64x16xf32>
+  tile.return
+}
