@@ -75,8 +75,9 @@ struct TilePipelineLoads : impl::TilePipelineLoadsBase<TilePipelineLoads> {
       kernel.emitOpError("expects at least 2 pipeline stages, found ") << plan.stages;
       return signalPassFailure();
     }
-    for (Chain &chain : findChains())
-      if (failed(pipeline(chain)))
+    SmallVector<Chain> chains = findChains();
+    for (auto [i, chain] : llvm::enumerate(chains))
+      if (failed(pipeline(chain, /*last=*/i + 1 == chains.size())))
         return signalPassFailure();
     SmallVector<tile::LoadOp> rest;
     kernel.walk([&](tile::LoadOp load) { rest.push_back(load); });
@@ -157,7 +158,7 @@ private:
     return types;
   }
 
-  LogicalResult pipeline(const Chain &chain) {
+  LogicalResult pipeline(const Chain &chain, bool last) {
     if (failed(check(chain)))
       return failure();
     SmallVector<tile::LoadOp> loads = loadsOf(chain.front());
@@ -170,10 +171,11 @@ private:
     SmallVector<Value> buffers;
     for (tile::LoadOp load : loads)
       buffers.push_back(createBuffer(load, plan.stages));
+    chainBuffers.push_back(buffers);
     // Rows at or beyond the chain's end are not needed: they are limited away. The end is known
     // only after the loops' bounds are computed, which is before the first loop.
-    scf::ForOp last = chain.back();
-    Value end = last.getUpperBound();
+    scf::ForOp lastLoop = chain.back();
+    Value end = lastLoop.getUpperBound();
     SmallVector<Value> limits;
     for (tile::LoadOp load : loads)
       limits.push_back(arith::MinSIOp::create(b, loc, load.getLimit(), end));
@@ -194,8 +196,9 @@ private:
     // Nothing may be in flight when the buffers are filled anew or the block exits.
     b.setInsertionPointAfterValue(carried.back());
     carried.pop_back();
-    bool repeats = isa<scf::ForOp>(carried.front().getParentBlock()->getParentOp());
-    tile::WaitOp::create(b, loc, slotTypes(carried), carried, 0, repeats);
+    Operation *parent = carried.front().getParentBlock()->getParentOp();
+    bool repeats = isa<scf::ForOp>(parent) || parent->getParentOfType<scf::ForOp>();
+    tile::WaitOp::create(b, loc, slotTypes(carried), carried, 0, /*barrier=*/repeats || !last);
     return success();
   }
 
@@ -303,19 +306,33 @@ private:
     load.erase();
   }
 
+  /// Chains run one after another, each leaving its buffers behind a barrier: they share one place.
   void assignOffsets() {
-    int64_t offset = 0;
-    kernel.walk([&](tile::AllocOp alloc) {
+    int64_t end = 0;
+    auto place = [](tile::AllocOp alloc, int64_t &offset) {
       alloc.setOffset(offset);
       BufferType type = alloc.getBuffer().getType();
       offset += llvm::alignTo(type.getStages() * type.getStageBytes(), 128);
+    };
+    kernel.walk([&](tile::AllocOp alloc) {
+      if (llvm::none_of(chainBuffers,
+                        [&](auto &chain) { return llvm::is_contained(chain, alloc.getBuffer()); }))
+        place(alloc, end);
     });
+    int64_t start = end;
+    for (ArrayRef<Value> chain : chainBuffers) {
+      int64_t offset = start;
+      for (Value buffer : chain)
+        place(buffer.getDefiningOp<tile::AllocOp>(), offset);
+      end = std::max(end, offset);
+    }
     Builder b(&getContext());
-    kernel->setAttr("tile.shared_bytes", b.getI64IntegerAttr(offset));
+    kernel->setAttr("tile.shared_bytes", b.getI64IntegerAttr(end));
   }
 
   tile::KernelOp kernel;
   KernelPlan plan;
+  SmallVector<SmallVector<Value>> chainBuffers; ///< of each chain
 };
 
 } // namespace

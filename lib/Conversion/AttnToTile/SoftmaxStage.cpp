@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The online softmax over key tiles (Milakov and Gimelshein, arXiv 1805.02867; Dao et al.,
-// 2205.14135).
+// An attention over key tiles: which tiles are visited, how their scores come about, and what
+// leaves the kernel. What is carried from tile to tile is in OnlineSoftmax.h; the kernel walks its
+// tiles in the FAST form, and again in the EXACT one if what came out is in doubt:
 //
-// State for each row: m, the running maximum of the scores x; l, the sum of exp(x - m); o, the sum
-// of exp(x - m) * V. Exponentials are exp2 with a factor c, so that exp(score) = exp2(c * x):
-//
-//   m' = max(m, rowmax(x));  alpha = exp2(c*m - c*m');  p = exp2(c*x - c*m')
-//   l' = l * alpha + rowsum(p);  o' = o * alpha + p V
-//
-// m starts at a finite floor instead of -inf: a row that has not seen a key keeps l = 0 without any
-// test, as exp2(-inf - floor) = 0 and exp2(floor - floor) = 1 multiplies zeros.
+//   m, l, o, M = for key tiles: FAST                  (PARTIAL, FULL and PARTIAL tiles: three
+//   loops) m, l, o, excess = if any suspect: for key tiles: EXACT  (one loop, every tile is
+//   PARTIAL) out = o / l;  lse = m + ln l
 #include "KernelContext.h"
-#include "mlir/Dialect/Math/IR/Math.h"
+#include "OnlineSoftmax.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include <cmath>
 
@@ -22,7 +18,6 @@ using tile::TileType;
 
 namespace {
 
-constexpr double kFloor = -1.0e38;
 constexpr double kLog2E = 1.4426950408889634;
 constexpr double kLn2 = 0.6931471805599453;
 
@@ -30,52 +25,54 @@ class SoftmaxStage {
 public:
   SoftmaxStage(KernelContext &context, attn::AttendOp attend)
       : context(context), builder(context.builder), attend(attend), loc(attend.getLoc()),
-        plan(context.plan) {
-    MLIRContext *mlir = builder.getContext();
+        plan(context.plan), tiles(context, attend.getLoc()) {
     Type f32 = builder.getF32Type();
     operandType = plan.dtype == "f32"   ? f32
                   : plan.dtype == "f16" ? Type(builder.getF16Type())
                                         : Type(builder.getBF16Type());
-    int64_t d = llvm::alignTo(plan.headDim, 16), e = llvm::alignTo(plan.vHeadDim, 16);
-    auto tileOf = [&](ArrayRef<int64_t> shape, Type type) {
-      return TileType::get(mlir, shape, type, tile::LinearLayoutAttr());
-    };
-    queryTile = tileOf({plan.tileQ, d}, operandType);
-    keyTile = tileOf({plan.tileKV, d}, operandType);
-    valueTile = tileOf({plan.tileKV, e}, operandType);
-    scoreTile = tileOf({plan.tileQ, plan.tileKV}, f32);
-    probabilityTile = tileOf({plan.tileQ, plan.tileKV}, operandType);
-    outTile = tileOf({plan.tileQ, e}, f32);
-    rowTile = tileOf({plan.tileQ}, f32);
+    paddedD = llvm::alignTo(plan.headDim, 16);
+    paddedE = llvm::alignTo(plan.vHeadDim, 16);
+    queryTile = tiles.type({plan.tileQ, paddedD}, operandType);
+    outTile = tiles.type({plan.tileQ, paddedE}, f32);
+    rowTile = tiles.type({plan.tileQ}, f32);
+    use(Form::Fast);
   }
 
   LogicalResult emit(const KeyRanges &keyRanges, Value out, Value lse);
 
 private:
-  struct State {
-    Value m, l, o;
-    SmallVector<Value> values() const { return {m, l, o}; }
-  };
-  using ElementFn = llvm::function_ref<FailureOr<Value>(ValueRange)>;
+  using Form = OnlineSoftmax::Form;
+  using State = OnlineSoftmax::State;
 
+  /// From here on, loops are emitted in this form.
+  void use(Form form);
   LogicalResult chooseFactor();
-  FailureOr<State> initialState();
-  FailureOr<State> visit(const State &state, Value key0, bool partial);
-  FailureOr<State> loop(const State &state, Value from, Value to, bool partial);
-  FailureOr<State> visitRange(const State &state, const TileRange &range, const TileRanges &ranges);
-  FailureOr<State> visitAll(const State &state, const TileRanges &ranges);
+  FailureOr<Value> sinks();
   FailureOr<Value> modifiedScores(Value dots, Value key0, bool partial);
-  LogicalResult finish(const State &state, Value out, Value lse);
+  FailureOr<Value> product(OnlineSoftmax &softmax, const OnlineSoftmax::Step &step, Value scores,
+                           Value key0);
+  FailureOr<State> visit(OnlineSoftmax &softmax, const State &state, Value key0, bool partial);
+  FailureOr<State> loop(OnlineSoftmax &softmax, const State &state, Value from, Value to,
+                        bool partial);
+  FailureOr<State> visitRange(OnlineSoftmax &softmax, const State &state, const TileRange &range,
+                              const TileRanges &ranges);
+  FailureOr<State> visitAll(OnlineSoftmax &softmax, const State &state, const TileRanges &ranges);
+  FailureOr<State> walk(OnlineSoftmax &softmax, Value sink, const TileRanges &ranges);
+  /// The FAST result, or the EXACT one where that is in doubt; `excess` becomes that of the chosen
+  /// one.
+  FailureOr<State> walkAndCheck(Value sink, const TileRanges &ranges, Value &excess);
+  LogicalResult finish(const State &state, Value excess, Value out, Value lse);
 
-  /// A map whose region is built by `element` from the operands' elements and the coordinates.
-  FailureOr<Value> map(TileType type, ValueRange inputs, Value col0, ElementFn element);
-  Value fill(TileType type, double value) {
-    return tile::FillOp::create(builder, loc, type, context.f32(loc, value));
-  }
   Value load(TileType type, Value view, Value outer, Value inner, Value row, Value limit,
              int64_t validCols) {
     return tile::LoadOp::create(builder, loc, type, view, ValueRange{outer, inner}, row, limit,
                                 /*row_dim=*/2, validCols);
+  }
+  tile::Precision precision() const {
+    return plan.precision == "tf32" ? tile::Precision::TF32 : tile::Precision::F32;
+  }
+  OnlineSoftmax softmax(Form form) {
+    return {tiles, rowTile, outTile, factor, form, /*compensated=*/operandType.isF32()};
   }
 
   KernelContext &context;
@@ -83,32 +80,31 @@ private:
   attn::AttendOp attend;
   Location loc;
   const KernelPlan &plan;
+  TileBuilder tiles;
   Type operandType;
-  TileType queryTile, keyTile, valueTile, scoreTile, probabilityTile, outTile, rowTile;
+  int64_t paddedD, paddedE; ///< columns of Q and K, and of V, in tiles
+  TileType queryTile, keyTile, valueTile, scoreTile, outTile, rowTile;
   Value query;
   Value scale;            ///< multiplies dots before the score region; null if folded into `factor`
   double foldedScale = 1; ///< what a unit of x is worth in natural score units
   Value factor;           ///< c
+  Form form;              ///< of the loops that are being emitted
+  int64_t keys;           ///< of their key tiles
   bool mayHideTiles = false; ///< the mask may hide all of a visited key tile
 };
 
 } // namespace
 
-FailureOr<Value> SoftmaxStage::map(TileType type, ValueRange inputs, Value col0,
-                                   ElementFn element) {
-  auto op = tile::MapOp::create(builder, loc, type, inputs, context.row0, col0);
-  OpBuilder::InsertionGuard guard(builder);
-  Block *block = builder.createBlock(&op.getBody());
-  for (Value input : inputs)
-    block->addArgument(cast<TileType>(input.getType()).getElementType(), loc);
-  for (unsigned i = 0; i < type.getRank(); ++i)
-    block->addArgument(builder.getI32Type(), loc);
-  SmallVector<Value> args(block->args_begin(), block->args_end());
-  FailureOr<Value> value = element(args);
-  if (failed(value))
-    return failure();
-  tile::YieldOp::create(builder, loc, *value);
-  return op.getResult();
+/// The EXACT form is seldom run. Narrow tiles keep its code short, and its registers and shared
+/// memory below what the FAST loops need.
+constexpr int64_t kExactKeys = 16;
+
+void SoftmaxStage::use(Form next) {
+  form = next;
+  keys = form == Form::Fast ? plan.tileKV : std::min(plan.tileKV, kExactKeys);
+  keyTile = tiles.type({keys, paddedD}, operandType);
+  valueTile = tiles.type({keys, paddedE}, operandType);
+  scoreTile = tiles.type({plan.tileQ, keys}, builder.getF32Type());
 }
 
 /// Decides where the scale goes. Folding it into the exponential's factor needs that nothing else
@@ -134,40 +130,14 @@ LogicalResult SoftmaxStage::chooseFactor() {
   return success();
 }
 
-FailureOr<SoftmaxStage::State> SoftmaxStage::initialState() {
-  State state;
-  state.o = fill(outTile, 0.0);
-  if (attend.getSink().empty()) {
-    state.m = fill(rowTile, kFloor);
-    state.l = fill(rowTile, 0.0);
-    return state;
-  }
-  // A sink is a key without a value that every row has seen already: m = max(sink, floor),
-  // l = exp(sink - m), which is 1, or 0 for a sink of -inf.
-  Value zero = context.i32(loc, 0);
-  Value floor = context.f32(loc, kFloor);
-  auto sinkOf = [&](ValueRange args) {
+/// The sink of each row, a score; null without one.
+FailureOr<Value> SoftmaxStage::sinks() {
+  if (attend.getSink().empty())
+    return Value();
+  return tiles.map(rowTile, {}, [&](ValueRange args) {
     Coordinates at{context.b, context.h, args.back(), {}, false};
     return context.cloneRegion(attend.getSink(), {context.b, context.h, args.back()}, at);
-  };
-  FailureOr<Value> sink = map(rowTile, {}, zero, sinkOf);
-  if (failed(sink))
-    return failure();
-  auto larger = [&](ValueRange args) -> FailureOr<Value> {
-    return arith::MaxNumFOp::create(builder, loc, args[0], floor).getResult();
-  };
-  FailureOr<Value> m = map(rowTile, *sink, zero, larger);
-  auto mass = [&](ValueRange args) -> FailureOr<Value> {
-    Value difference = arith::SubFOp::create(builder, loc, args[0], args[1]);
-    Value scaled = arith::MulFOp::create(builder, loc, difference, factor);
-    return math::Exp2Op::create(builder, loc, scaled).getResult();
-  };
-  FailureOr<Value> l = map(rowTile, {*sink, *m}, zero, mass);
-  if (failed(m) || failed(l))
-    return failure();
-  state.m = *m;
-  state.l = *l;
-  return state;
+  });
 }
 
 /// Scale, score region and, in PARTIAL tiles, mask. Nothing to do is no op.
@@ -178,7 +148,7 @@ FailureOr<Value> SoftmaxStage::modifiedScores(Value dots, Value key0, bool parti
     Value x = args[0], row = args[1], key = args[2];
     Coordinates at{context.b, context.h, row, key, partial};
     if (scale)
-      x = arith::MulFOp::create(builder, loc, x, scale);
+      x = tiles.mul(x, scale);
     if (!attend.getScore().empty()) {
       FailureOr<Value> y =
           context.cloneRegion(attend.getScore(), {x, context.b, context.h, row, key}, at);
@@ -195,12 +165,11 @@ FailureOr<Value> SoftmaxStage::modifiedScores(Value dots, Value key0, bool parti
           context.cloneRegion(attend.getMask(), {context.b, context.h, row, key}, at);
       if (failed(mask))
         return failure();
-      keep = arith::AndIOp::create(builder, loc, *mask, keep);
+      keep = tiles.both(*mask, keep);
     }
-    Value hidden = context.f32(loc, -INFINITY);
-    return arith::SelectOp::create(builder, loc, keep, x, hidden).getResult();
+    return tiles.select(keep, x, context.f32(loc, -INFINITY));
   };
-  FailureOr<Value> scores = map(scoreTile, dots, key0, modify);
+  FailureOr<Value> scores = tiles.map(scoreTile, dots, modify, key0);
   // m, l and o stay as they are where every score is hidden: a back end may skip the rest of such a
   // tile. Where the ranges are exact there is none, and no need to look.
   if (succeeded(scores) && partial && mayHideTiles)
@@ -208,99 +177,84 @@ FailureOr<Value> SoftmaxStage::modifiedScores(Value dots, Value key0, bool parti
   return scores;
 }
 
+/// The weights' product with V, added to the rescaled accumulator.
+FailureOr<Value> SoftmaxStage::product(OnlineSoftmax &softmax, const OnlineSoftmax::Step &step,
+                                       Value scores, Value key0) {
+  Value weights = step.weights;
+  if (!operandType.isF32())
+    weights =
+        tile::CastOp::create(builder, loc, tiles.type(scoreTile.getShape(), operandType), weights);
+  Value value = load(valueTile, context.inputViews[attend.getValue()], context.b, context.g, key0,
+                     context.sizes["kv"], plan.vHeadDim);
+  if (form == Form::Fast)
+    return tile::DotOp::create(builder, loc, outTile, weights, value, step.next.o, /*mask=*/Value(),
+                               /*transpose_rhs=*/false, precision())
+        .getResult();
+  FailureOr<Value> visible = softmax.visible(scores, key0);
+  if (failed(visible))
+    return failure();
+  return tile::DotOp::create(builder, loc, outTile, weights, value, step.next.o, *visible,
+                             /*transpose_rhs=*/false, precision())
+      .getResult();
+}
+
 /// One key tile.
-FailureOr<SoftmaxStage::State> SoftmaxStage::visit(const State &state, Value key0, bool partial) {
-  Value zero = context.i32(loc, 0), keys = context.sizes["kv"];
-  auto precision = plan.precision == "tf32" ? tile::Precision::TF32 : tile::Precision::F32;
-  Value key = load(keyTile, context.inputViews[attend.getKey()], context.b, context.g, key0, keys,
-                   plan.headDim);
-  Value dots = tile::DotOp::create(builder, loc, scoreTile, query, key, fill(scoreTile, 0.0),
-                                   /*transpose_rhs=*/true, precision);
+FailureOr<SoftmaxStage::State> SoftmaxStage::visit(OnlineSoftmax &softmax, const State &state,
+                                                   Value key0, bool partial) {
+  Value key = load(keyTile, context.inputViews[attend.getKey()], context.b, context.g, key0,
+                   context.sizes["kv"], plan.headDim);
+  Value dots = tile::DotOp::create(builder, loc, scoreTile, query, key, tiles.fill(scoreTile, 0.0),
+                                   /*mask=*/Value(), /*transpose_rhs=*/true, precision());
   FailureOr<Value> x = modifiedScores(dots, key0, partial);
   if (failed(x))
     return failure();
-
-  Value rowMax = tile::ReduceOp::create(builder, loc, rowTile, tile::ReduceKind::Max, *x);
-  auto larger = [&](ValueRange args) -> FailureOr<Value> {
-    return arith::MaxNumFOp::create(builder, loc, args[0], args[1]).getResult();
-  };
-  FailureOr<Value> m = map(rowTile, {state.m, rowMax}, zero, larger);
-  auto decay = [&](ValueRange args) -> FailureOr<Value> {
-    Value difference = arith::SubFOp::create(builder, loc, args[0], args[1]);
-    Value scaled = arith::MulFOp::create(builder, loc, difference, factor);
-    return math::Exp2Op::create(builder, loc, scaled).getResult();
-  };
-  FailureOr<Value> alpha = map(rowTile, {state.m, *m}, zero, decay);
-  // -c*m once for each row, so that each probability costs one fused multiply-add and one exp2.
-  auto offset = [&](ValueRange args) -> FailureOr<Value> {
-    Value scaled = arith::MulFOp::create(builder, loc, args[0], factor);
-    return arith::NegFOp::create(builder, loc, scaled).getResult();
-  };
-  FailureOr<Value> negated = map(rowTile, *m, zero, offset);
-  auto weight = [&](ValueRange args) -> FailureOr<Value> {
-    Value exponent = math::FmaOp::create(builder, loc, args[0], factor, args[1]);
-    return math::Exp2Op::create(builder, loc, exponent).getResult();
-  };
-  FailureOr<Value> p = map(scoreTile, {*x, *negated}, key0, weight);
-  Value mass = tile::ReduceOp::create(builder, loc, rowTile, tile::ReduceKind::Sum, *p);
-  auto accumulate = [&](ValueRange args) -> FailureOr<Value> {
-    return math::FmaOp::create(builder, loc, args[0], args[1], args[2]).getResult();
-  };
-  FailureOr<Value> l = map(rowTile, {state.l, *alpha, mass}, zero, accumulate);
-  auto rescale = [&](ValueRange args) -> FailureOr<Value> {
-    return arith::MulFOp::create(builder, loc, args[0], args[1]).getResult();
-  };
-  FailureOr<Value> o = map(outTile, {state.o, *alpha}, zero, rescale);
-  if (failed(m) || failed(alpha) || failed(negated) || failed(p) || failed(l) || failed(o))
+  FailureOr<OnlineSoftmax::Step> step = softmax.step(state, *x, key0);
+  if (failed(step))
     return failure();
-
-  Value weights = *p;
-  if (!operandType.isF32())
-    weights = tile::CastOp::create(builder, loc, probabilityTile, *p);
-  Value value = load(valueTile, context.inputViews[attend.getValue()], context.b, context.g, key0,
-                     keys, plan.vHeadDim);
-  Value next = tile::DotOp::create(builder, loc, outTile, weights, value, *o,
-                                   /*transpose_rhs=*/false, precision);
-  return State{*m, *l, next};
+  FailureOr<Value> o = product(softmax, *step, *x, key0);
+  if (failed(o))
+    return failure();
+  State next = step->next;
+  next.o = *o;
+  return next;
 }
 
-FailureOr<SoftmaxStage::State> SoftmaxStage::loop(const State &state, Value from, Value to,
-                                                  bool partial) {
-  auto forOp =
-      scf::ForOp::create(builder, loc, from, to, context.i32(loc, plan.tileKV), state.values());
+FailureOr<SoftmaxStage::State> SoftmaxStage::loop(OnlineSoftmax &softmax, const State &state,
+                                                  Value from, Value to, bool partial) {
+  auto forOp = scf::ForOp::create(builder, loc, from, to, context.i32(loc, keys), state.values());
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(forOp.getBody());
-  ValueRange carried = forOp.getRegionIterArgs();
   FailureOr<State> next =
-      visit({carried[0], carried[1], carried[2]}, forOp.getInductionVar(), partial);
+      visit(softmax, state.with(forOp.getRegionIterArgs()), forOp.getInductionVar(), partial);
   if (failed(next))
     return failure();
   scf::YieldOp::create(builder, loc, next->values());
-  return State{forOp.getResult(0), forOp.getResult(1), forOp.getResult(2)};
+  return state.with(forOp.getResults());
 }
 
-FailureOr<SoftmaxStage::State> SoftmaxStage::visitRange(const State &state, const TileRange &range,
+FailureOr<SoftmaxStage::State> SoftmaxStage::visitRange(OnlineSoftmax &softmax, const State &state,
+                                                        const TileRange &range,
                                                         const TileRanges &ranges) {
-  if (!ranges.hasFull)
-    return loop(state, range.start, range.end, /*partial=*/true);
+  if (!ranges.hasFull || form == Form::Exact)
+    return loop(softmax, state, range.start, range.end, /*partial=*/true);
   FailureOr<State> current = state;
   Value from = range.start;
   if (ranges.hasLeadingPartial) {
-    current = loop(*current, from, range.fullStart, /*partial=*/true);
+    current = loop(softmax, *current, from, range.fullStart, /*partial=*/true);
     from = range.fullStart;
   }
   if (succeeded(current))
-    current = loop(*current, from, range.fullEnd, /*partial=*/false);
+    current = loop(softmax, *current, from, range.fullEnd, /*partial=*/false);
   if (succeeded(current))
-    current = loop(*current, range.fullEnd, range.end, /*partial=*/true);
+    current = loop(softmax, *current, range.fullEnd, range.end, /*partial=*/true);
   return current;
 }
 
 /// Several ranges share one copy of the code: an outer loop picks the bounds of each.
-FailureOr<SoftmaxStage::State> SoftmaxStage::visitAll(const State &state,
+FailureOr<SoftmaxStage::State> SoftmaxStage::visitAll(OnlineSoftmax &softmax, const State &state,
                                                       const TileRanges &ranges) {
   if (ranges.ranges.size() == 1)
-    return visitRange(state, ranges.ranges.front(), ranges);
+    return visitRange(softmax, state, ranges.ranges.front(), ranges);
   Value zero = context.i32(loc, 0), one = context.i32(loc, 1);
   Value count = context.i32(loc, ranges.ranges.size());
   auto forOp = scf::ForOp::create(builder, loc, zero, count, one, state.values());
@@ -316,45 +270,83 @@ FailureOr<SoftmaxStage::State> SoftmaxStage::visitAll(const State &state,
     picked = {pick(range.start, picked.start), pick(range.fullStart, picked.fullStart),
               pick(range.fullEnd, picked.fullEnd), pick(range.end, picked.end)};
   }
-  ValueRange carried = forOp.getRegionIterArgs();
-  FailureOr<State> next = visitRange({carried[0], carried[1], carried[2]}, picked, ranges);
+  FailureOr<State> next =
+      visitRange(softmax, state.with(forOp.getRegionIterArgs()), picked, ranges);
   if (failed(next))
     return failure();
   scf::YieldOp::create(builder, loc, next->values());
-  return State{forOp.getResult(0), forOp.getResult(1), forOp.getResult(2)};
+  return state.with(forOp.getResults());
+}
+
+FailureOr<SoftmaxStage::State> SoftmaxStage::walk(OnlineSoftmax &softmax, Value sink,
+                                                  const TileRanges &ranges) {
+  FailureOr<State> state = softmax.begin(sink);
+  if (succeeded(state))
+    state = visitAll(softmax, *state, ranges);
+  return failed(state) ? state : softmax.finish(*state);
+}
+
+FailureOr<SoftmaxStage::State> SoftmaxStage::walkAndCheck(Value sink, const TileRanges &ranges,
+                                                          Value &excess) {
+  OnlineSoftmax fast = softmax(Form::Fast), exact = softmax(Form::Exact);
+  FailureOr<State> result = walk(fast, sink, ranges);
+  if (failed(result))
+    return failure();
+  FailureOr<Value> suspects = fast.suspects(*result);
+  if (failed(suspects))
+    return failure();
+  Value some = tile::AnyOp::create(builder, loc, builder.getI1Type(), *suspects);
+  auto branch = scf::IfOp::create(builder, loc, TypeRange{rowTile, rowTile, outTile, rowTile}, some,
+                                  /*withElseRegion=*/true);
+  auto yield = [&](OnlineSoftmax &softmax, const FailureOr<State> &state) -> LogicalResult {
+    if (failed(state))
+      return failure();
+    FailureOr<Value> own = softmax.excess(*state);
+    if (failed(own))
+      return failure();
+    scf::YieldOp::create(builder, loc, ValueRange{state->m, state->l, state->o, *own});
+    return success();
+  };
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  use(Form::Exact);
+  if (failed(yield(exact, walk(exact, sink, ranges))))
+    return failure();
+  builder.setInsertionPointToStart(branch.elseBlock());
+  if (failed(yield(fast, result)))
+    return failure();
+  excess = branch.getResult(3);
+  return State{branch.getResult(0), branch.getResult(1), branch.getResult(2), Value(), Value()};
 }
 
 /// out = o / l (0 for a row without keys), lse = m + ln(l) in natural units (-inf without keys or
 /// sink).
-LogicalResult SoftmaxStage::finish(const State &state, Value out, Value lse) {
-  Value zeroIndex = context.i32(loc, 0), queries = context.sizes["q"];
-  auto inverse = [&](ValueRange args) -> FailureOr<Value> {
-    Value zero = context.f32(loc, 0.0), one = context.f32(loc, 1.0);
+LogicalResult SoftmaxStage::finish(const State &state, Value excess, Value out, Value lse) {
+  Value queries = context.sizes["q"];
+  using Predicate = arith::CmpFPredicate;
+  FailureOr<Value> r = tiles.map(rowTile, state.l, [&](ValueRange a) -> FailureOr<Value> {
     // Not equal, or unordered: a NaN must reach the output.
-    Value some = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::UNE, args[0], zero);
-    Value reciprocal = arith::DivFOp::create(builder, loc, one, args[0]);
-    return arith::SelectOp::create(builder, loc, some, reciprocal, zero).getResult();
-  };
-  auto normalise = [&](ValueRange args) -> FailureOr<Value> {
-    return arith::MulFOp::create(builder, loc, args[0], args[1]).getResult();
-  };
-  FailureOr<Value> r = map(rowTile, state.l, zeroIndex, inverse);
-  FailureOr<Value> result = failed(r) ? r : map(outTile, {state.o, *r}, zeroIndex, normalise);
+    Value some = tiles.compare(Predicate::UNE, a[0], tiles.f32(0.0));
+    return tiles.select(some, tiles.div(tiles.f32(1.0), a[0]), tiles.f32(0.0));
+  });
+  if (failed(r))
+    return failure();
+  FailureOr<Value> result =
+      tiles.map(outTile, {state.o, *r},
+                [&](ValueRange a) -> FailureOr<Value> { return tiles.mul(a[0], a[1]); });
   if (failed(result))
     return failure();
   tile::StoreOp::create(builder, loc, *result, out, ValueRange{context.b, context.h}, context.row0,
                         queries, /*row_dim=*/2, plan.vHeadDim);
   if (!lse)
     return success();
-  auto logSumExp = [&](ValueRange args) -> FailureOr<Value> {
-    Value zero = context.f32(loc, 0.0), none = context.f32(loc, -INFINITY);
-    Value log2 = math::Log2Op::create(builder, loc, args[1]);
-    Value ln = arith::MulFOp::create(builder, loc, log2, context.f32(loc, kLn2));
-    Value value = math::FmaOp::create(builder, loc, args[0], context.f32(loc, foldedScale), ln);
-    Value some = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::UNE, args[1], zero);
-    return arith::SelectOp::create(builder, loc, some, value, none).getResult();
-  };
-  FailureOr<Value> value = map(rowTile, {state.m, state.l}, zeroIndex, logSumExp);
+  FailureOr<Value> value =
+      tiles.map(rowTile, {state.m, state.l, excess}, [&](ValueRange a) -> FailureOr<Value> {
+        Value ln = tiles.mul(tiles.sub(tiles.log2(a[1]), a[2]), tiles.f32(kLn2));
+        Value sum = tiles.fma(a[0], tiles.f32(foldedScale), ln);
+        Value some = tiles.compare(Predicate::UNE, a[1], tiles.f32(0.0));
+        return tiles.select(some, sum, tiles.f32(-INFINITY));
+      });
   if (failed(value))
     return failure();
   tile::StoreOp::create(builder, loc, *value, lse, ValueRange{context.b, context.h}, context.row0,
@@ -374,10 +366,12 @@ LogicalResult SoftmaxStage::emit(const KeyRanges &keyRanges, Value out, Value ls
     return failure();
   query = load(queryTile, context.inputViews[attend.getQuery()], context.b, context.h, context.row0,
                context.sizes["q"], plan.headDim);
-  FailureOr<State> state = initialState();
-  if (succeeded(state))
-    state = visitAll(*state, *ranges);
-  return failed(state) ? failure() : finish(*state, out, lse);
+  FailureOr<Value> sink = sinks();
+  if (failed(sink))
+    return failure();
+  Value excess;
+  FailureOr<State> state = walkAndCheck(*sink, *ranges, excess);
+  return failed(state) ? failure() : finish(*state, excess, out, lse);
 }
 
 LogicalResult attnc::emitSoftmaxStage(KernelContext &context, attn::AttendOp attend,

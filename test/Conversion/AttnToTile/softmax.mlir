@@ -1,13 +1,15 @@
 // RUN: attnc-opt %s --split-input-file --pass-pipeline='builtin.module(cse,attn-plan{target=sm_80 dtype=f16 head-dim=64},convert-attn-to-tile,canonicalize,cse)' | FileCheck %s
 
 // Without a mask: FULL tiles first, then the tail, whose only condition is the number of keys. The default scale is
-// folded into the exponential: 0.125 * log2(e) = 0.180336878. The floor of the running maximum is finite.
+// folded into the exponential: 0.125 * log2(e) = 0.180336878. What is subtracted from a row without a key is finite.
 // CHECK-LABEL: tile.kernel @full(
-// CHECK-DAG: %[[FLOOR:.*]] = arith.constant -9.99999968E+37 : f32
+// CHECK-DAG: %[[NONE:.*]] = arith.constant -3.000000e+38 : f32
+// CHECK-DAG: %[[HIDDEN:.*]] = arith.constant 0xFF800000 : f32
 // CHECK-DAG: %[[FACTOR:.*]] = arith.constant 0.180336878 : f32
 // CHECK: %[[Q:.*]] = tile.load %{{.*}} rows 2 from %{{.*}} to %{{.*}} cols 64
-// CHECK: %[[M0:.*]] = tile.fill %[[FLOOR]] : f32 -> <64xf32>
-// CHECK: %[[FULL:.*]]:3 = scf.for %[[KEY:.*]] = %{{.*}} to %[[MID:.*]] step %{{.*}} iter_args(%{{.*}} = %[[M0]],
+// CHECK-DAG: %[[M0:.*]] = tile.fill %[[HIDDEN]] : f32 -> <64xf32>
+// CHECK-DAG: %[[S0:.*]] = tile.fill %[[NONE]] : f32 -> <64xf32>
+// CHECK: %[[FULL:.*]]:4 = scf.for %[[KEY:.*]] = %{{.*}} to %[[MID:.*]] step %{{.*}} iter_args(%{{.*}} = %[[M0]], {{.*}} = %[[S0]])
 // CHECK: %[[K:.*]] = tile.load %{{.*}} rows 2 from %[[KEY]]
 // CHECK: %[[S:.*]] = tile.dot %[[Q]], %[[K]] transposed
 // CHECK-NEXT: tile.reduce max %[[S]]
@@ -15,10 +17,22 @@
 // CHECK: math.fma %{{.*}}, %[[FACTOR]], %{{.*}} : f32
 // CHECK-NOT: arith.cmpi
 // CHECK: scf.yield
-// CHECK: scf.for %[[KEY2:.*]] = %[[MID]] to %{{.*}} iter_args(%{{.*}} = %[[FULL]]#0, %{{.*}} = %[[FULL]]#1, %{{.*}} = %[[FULL]]#2)
+// CHECK: %[[FAST:.*]]:4 = scf.for %[[KEY2:.*]] = %[[MID]] to %{{.*}} iter_args(%{{.*}} = %[[FULL]]#0, %{{.*}} = %[[FULL]]#1, %{{.*}} = %[[FULL]]#2, %{{.*}} = %[[FULL]]#3)
 // CHECK: tile.map(%{{.*}}) at(%{{.*}}, %[[KEY2]])
 // CHECK-COUNT-1: arith.cmpi slt
 // CHECK: arith.select
+// What came out is looked at once, and computed again where it may be wrong: over tiles of 16 keys, all of them PARTIAL,
+// by exact differences, and by products that leave hidden keys out.
+// CHECK: tile.map(%[[FAST]]#0, %[[FAST]]#1)
+// CHECK: %[[SUSPECTS:.*]] = tile.map(%[[FAST]]#2, %{{.*}}) at(
+// CHECK: %[[SOME:.*]] = tile.any %[[SUSPECTS]] : <64x64xi32>
+// CHECK: scf.if %[[SOME]]
+// CHECK: scf.for {{.*}} step %c16_i32
+// CHECK: %[[SCORES:.*]] = tile.map
+// CHECK: arith.select
+// CHECK: %[[SEEN:.*]] = tile.map(%[[SCORES]])
+// CHECK: arith.cmpf une, %{{.*}}, %[[HIDDEN]]
+// CHECK: tile.dot %{{.*}}, %{{.*}}, %{{.*}} where %[[SEEN]] : <64x16xf16>, <16x64xf16>, <64x64xf32>, !tile.tile<64x16xi32>
 // CHECK-NOT: scf.for
 // CHECK: tile.return
 attn.variant @full {
@@ -49,6 +63,10 @@ attn.variant @full {
 // CHECK: arith.addi %[[FIRST]], %[[SHIFT]] : i64
 // CHECK-COUNT-2: scf.for
 // CHECK-NOT: scf.for
+// CHECK: scf.if
+// CHECK-COUNT-1: scf.for
+// CHECK-NOT: scf.for
+// CHECK: } else {
 // CHECK: tile.return
 attn.variant @causal {
   %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
@@ -70,6 +88,10 @@ attn.variant @causal {
 // CHECK: tile.element
 // CHECK: scf.yield
 // CHECK-NOT: scf.for
+// CHECK: scf.if
+// CHECK-COUNT-1: scf.for
+// CHECK-NOT: scf.for
+// CHECK: } else {
 // CHECK: tile.return
 attn.variant @unsolvable {
   %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
@@ -92,6 +114,9 @@ attn.variant @unsolvable {
 // CHECK-COUNT-4: arith.select
 // CHECK-COUNT-3: scf.for
 // CHECK-NOT: scf.for
+// CHECK: scf.if
+// CHECK-COUNT-2: scf.for
+// CHECK-NOT: scf.for
 // CHECK: tile.return
 attn.variant @two {
   %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
@@ -110,18 +135,25 @@ attn.variant @two {
 
 // -----
 
-// A sink is a key that every row has seen: m starts at max(sink, floor), l at exp(sink - m); the scale is not folded.
+// A sink is a key that every row has seen: m starts there, l at exp(sink - m); the scale is not folded.
 // CHECK-LABEL: tile.kernel @sink(
 // CHECK: %[[SINK:.*]] = tile.map() at(
 // CHECK: tile.element
-// CHECK: %[[M:.*]] = tile.map(%[[SINK]]) at(
+// CHECK: %[[SHIFT:.*]] = tile.map(%[[SINK]]) at(
 // CHECK: arith.maxnumf
-// CHECK: %[[L:.*]] = tile.map(%[[SINK]], %[[M]]) at(
+// CHECK: %[[L:.*]] = tile.map(%[[SINK]], %[[SHIFT]]) at(
 // CHECK: math.exp2
-// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[M]], %{{.*}} = %[[L]],
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[SINK]], %{{.*}} = %[[L]], {{.*}} = %[[SHIFT]])
 // CHECK: tile.dot
 // CHECK-NEXT: tile.map
 // CHECK: arith.mulf %{{.*}}, %cst{{.*}} : f32
+// In the exact form a sink of +inf is what all of a row's weight goes to: m is the sink, l is 1.
+// CHECK: scf.if
+// CHECK: %[[M:.*]] = tile.map(%[[SINK]]) at(
+// CHECK: %[[L1:.*]] = tile.map(%[[SINK]], %[[M]]) at(
+// CHECK: arith.cmpf oeq
+// CHECK: arith.select
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[M]], %{{.*}} = %[[L1]],
 attn.variant @sink {
   %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
   %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>

@@ -10,6 +10,8 @@ the program (F = FULL tiles, P = PARTIAL tiles):
   FULL         has one comparison, which is the loop's own condition, and no select;
   S            FULL tiles of a spec whose score itself selects: held to neither rule
   PARTIAL      has selects: the mask. (Otherwise the check of FULL loops would prove nothing.)
+  EXACT        the loop that runs where the others' result is in doubt, over fewer keys at once: at most as many
+               matrix instructions as a loop before it. Every kernel ends in one.
 
 Nowhere in the kernel is local memory used. Prints one line for each loop and closes with `loops: ok`.
 """
@@ -116,6 +118,9 @@ def main():
         print(f"loop {number}: {kind}, {len(lines)} instructions, {count('mma.sync')} mma, {compares} setp, {selects} selp")
         if kind == "F" and (compares != 1 or selects or count(r"\b(slct|set)\.")):
             problems.append(f"loop {number}: a FULL loop with {compares} comparisons and {selects} selects")
+        products = [sum("mma.sync" in line for line in loop) for loop in found]
+        if kind == "E" and products[number] > max(products[:number], default=0):
+            problems.append(f"loop {number}: an EXACT loop with {products[number]} matrix instructions")
         if kind == "P" and not selects:
             problems.append(f"loop {number}: a PARTIAL loop without a select")
     for problem in problems:
