@@ -226,17 +226,26 @@ void AttendStage::scoreRow(const Memory &memory, Scratch &scratch, int64_t row,
       scores[i] = scratch.attended[static_cast<size_t>(first + i)]
                       ? factor * dot(q, k + (first + i) * dim, dim)
                       : 0;
-    if (!score)
-      continue;
-    std::copy_n(scores, lanes, score->argument(scratch.score, 0));
-    double *keys = score->argument(scratch.score, static_cast<unsigned>(spaces.size()) + 1);
+    if (score) {
+      std::copy_n(scores, lanes, score->argument(scratch.score, 0));
+      double *keys = score->argument(scratch.score, static_cast<unsigned>(spaces.size()) + 1);
+      for (unsigned i = 0; i < lanes; ++i)
+        keys[i] = static_cast<double>(first + i);
+      score->run(scratch.score, lanes);
+      const double *result = score->result(scratch.score);
+      for (unsigned i = 0; i < lanes; ++i)
+        scores[i] = result[i * score->resultStep()];
+    }
+    // A score of -inf leaves its key out, as an additive mask means it: the value is not looked at.
     for (unsigned i = 0; i < lanes; ++i)
-      keys[i] = static_cast<double>(first + i);
-    score->run(scratch.score, lanes);
-    const double *result = score->result(scratch.score);
-    for (unsigned i = 0; i < lanes; ++i)
-      scores[i] = result[i * score->resultStep()];
+      scratch.attended[static_cast<size_t>(first + i)] &= scores[i] != -infinity;
   }
+}
+
+/// The sink's part of a sum whose largest term has the logit `maximum`: 1 if it is the sink's own,
+/// also where that is inf and takes all of the weight.
+static double sinkWeight(double logit, double maximum) {
+  return logit == maximum ? 1 : std::exp(logit - maximum);
 }
 
 /// The softmax of a row at once. A row without a key is 0 with an lse of -inf.
@@ -250,7 +259,7 @@ void AttendStage::softmaxRow(Scratch &scratch, double logit, const double *v, do
       raise(maximum, scratch.scores[i]);
   if (maximum == -infinity)
     return;
-  double sum = std::isnan(logit) ? logit : std::exp(logit - maximum);
+  double sum = std::isnan(logit) ? logit : sinkWeight(logit, maximum);
   for (size_t i = 0; i < scratch.scores.size(); ++i) {
     if (!scratch.attended[i])
       continue;
@@ -306,7 +315,7 @@ double AttendStage::finish(TiledRow &row) const {
   if (row.logit > row.running)
     rescale(row, row.logit);
   if (row.logit != -infinity)
-    row.sum += std::exp(row.logit - row.running);
+    row.sum += sinkWeight(row.logit, row.running);
   for (int64_t e = 0; e < valueDim; ++e)
     row.out[e] = row.sum == 0 ? 0 : row.out[e] / row.sum;
   return row.sum == 0 ? -infinity : row.running + std::log(row.sum);
