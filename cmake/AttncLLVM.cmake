@@ -45,15 +45,15 @@ endforeach()
 
 set(ATTNC_MLIR_LIBS
   MLIRIR MLIRParser MLIRPass MLIRTransforms MLIRSupport MLIRAnalysis
-  MLIRAffineDialect MLIRArithDialect MLIRArithTransforms MLIRMathDialect MLIRMathTransforms
+  MLIRArithDialect MLIRArithTransforms MLIRMathDialect MLIRMathTransforms
   MLIRSCFDialect MLIRControlFlowDialect MLIRFuncDialect
-  MLIRFunctionInterfaces MLIRLLVMDialect MLIRNVVMDialect MLIRVectorDialect MLIRMemRefDialect
+  MLIRFunctionInterfaces MLIRLLVMDialect MLIRNVVMDialect MLIRVectorDialect
   MLIRUBDialect MLIRX86VectorDialect
   MLIRConvertToLLVMPass MLIRArithToLLVM MLIRMathToLLVM MLIRSCFToControlFlow MLIRControlFlowToLLVM
-  MLIRFuncToLLVM MLIRNVVMToLLVM MLIRVectorToLLVMPass MLIRVectorToSCF MLIRMemRefToLLVM MLIRIndexToLLVM
-  MLIRUBToLLVM MLIRAffineToStandard MLIRX86VectorTransforms MLIRReconcileUnrealizedCasts
+  MLIRFuncToLLVM MLIRNVVMToLLVM MLIRVectorToLLVMPass MLIRIndexToLLVM
+  MLIRUBToLLVM MLIRReconcileUnrealizedCasts
   MLIRTargetLLVMIRExport MLIRBuiltinToLLVMIRTranslation MLIRLLVMToLLVMIRTranslation
-  MLIRNVVMToLLVMIRTranslation MLIRPresburger)
+  MLIRNVVMToLLVMIRTranslation)
 llvm_map_components_to_libnames(ATTNC_LLVM_LIBS
   NVPTXCodeGen NVPTXDesc NVPTXInfo X86CodeGen X86AsmParser X86Desc X86Info
   Passes OrcJIT FrontendOpenMP IRReader Core Support TargetParser)

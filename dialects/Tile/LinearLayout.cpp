@@ -104,21 +104,3 @@ llvm::SmallVector<int64_t> LinearLayout::columnLaneMasks() const {
       masks.push_back(int64_t(1) << i);
   return masks;
 }
-
-std::optional<llvm::SmallVector<int64_t>>
-LinearLayout::registerPermutationFrom(const LinearLayout &source) const {
-  if (lanes != source.lanes || warps != source.warps)
-    return std::nullopt;
-  llvm::SmallVector<int64_t> permutation;
-  for (int64_t reg = 0; reg < registerCount(); ++reg) {
-    Coord wanted = combine(registers, reg);
-    int64_t found = -1;
-    for (int64_t candidate = 0; candidate < source.registerCount() && found < 0; ++candidate)
-      if (combine(source.registers, candidate) == wanted)
-        found = candidate;
-    if (found < 0)
-      return std::nullopt;
-    permutation.push_back(found);
-  }
-  return permutation;
-}

@@ -21,9 +21,9 @@
 // What this buys: a wider tile is more basis vectors; a row reduction must combine exactly the bits
 // whose basis vector has no row part (registers by arithmetic, lanes by butterfly shuffles); a
 // basis vector (0, 0) means the element is replicated over that bit; and whether two layouts are
-// "the same up to renaming registers" is a comparison of tables, not a case analysis. In all
-// layouts that we build the basis vectors have disjoint bits, so XOR is addition and coordinates
-// are base + constant.
+// "the same up to renaming registers" is a comparison of tables, not a case analysis. Where the
+// basis vectors have disjoint bits, XOR is addition and coordinates are base + constant; the
+// lowering relies on it, and the verifier of #tile.linear asks for it.
 //
 // (Known from the literature as linear layouts, arXiv 2505.23819.)
 #ifndef ATTNC_DIALECTS_TILE_LINEARLAYOUT_H
@@ -32,7 +32,6 @@
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 #include <cstdint>
-#include <optional>
 
 namespace mlir {
 class MLIRContext;
@@ -84,12 +83,6 @@ public:
   llvm::SmallVector<int64_t> rowSliceRegisters() const;
   /// Lane masks to combine with butterfly shuffles to reduce over columns.
   llvm::SmallVector<int64_t> columnLaneMasks() const;
-
-  /// If both layouts put the same elements in the same thread, for each register of this layout the
-  /// register of `source` that holds the same element; otherwise nothing (data would have to move
-  /// between threads).
-  std::optional<llvm::SmallVector<int64_t>>
-  registerPermutationFrom(const LinearLayout &source) const;
 
   const Bases &registerBases() const { return registers; }
   const Bases &laneBases() const { return lanes; }

@@ -20,7 +20,12 @@ def Tile_LinearLayoutAttr : Tile_Attr<"LinearLayout", "linear"> {
 
     `#tile.linear<register = [0, 1, 8, 0], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0]>`
     is the accumulator of one `mma.m16n8` in each of two warps.
+
+    Constraints:
+    - C1: each array has pairs of numbers that are not negative.
+    - C2: no two basis vectors share a bit of a coordinate, so that coordinates are sums of basis vectors.
   }];
+  let genVerifyDecl = 1;
   let parameters = (ins OptionalArrayRefParameter<"int32_t">:$registerBases,
                         OptionalArrayRefParameter<"int32_t">:$laneBases,
                         OptionalArrayRefParameter<"int32_t">:$warpBases);

@@ -62,6 +62,27 @@ void ViewType::print(AsmPrinter &printer) const {
   printer << ">";
 }
 
+LogicalResult LinearLayoutAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError,
+                                       llvm::ArrayRef<int32_t> registerBases,
+                                       llvm::ArrayRef<int32_t> laneBases,
+                                       llvm::ArrayRef<int32_t> warpBases) {
+  int32_t seen[2] = {0, 0}; // bits of rows and of columns
+  for (llvm::ArrayRef<int32_t> bases : {registerBases, laneBases, warpBases}) {
+    if (bases.size() % 2 != 0)
+      return emitError() << "expects a row and a column for each bit, found " << bases.size()
+                         << " numbers";
+    for (auto [i, value] : llvm::enumerate(bases)) {
+      if (value < 0)
+        return emitError() << "expects basis vectors that are not negative, found " << value;
+      if (seen[i % 2] & value)
+        return emitError()
+               << "expects basis vectors without common bits, found another with bits of " << value;
+      seen[i % 2] |= value;
+    }
+  }
+  return success();
+}
+
 // `<` dims `x` type (`,` layout)? `>`
 Type TileType::parse(AsmParser &parser) {
   SmallVector<int64_t> dims;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // tile-assign-layouts: every tile value that lives in registers gets a #tile.linear layout. With
-// one family of kernels there is one choice for each rank; what matters is that the lowering reads
-// layouts from types and knows no fragment formula of its own.
+// one family of kernels there is one choice for each rank: that of mma fragments, whose positions
+// Products.h of the lowering counts off. What is no product takes its layout from the type alone.
 #include "attnc/Transforms/Passes.h"
 #include "dialects/Tile/LinearLayout.h"
 #include "mlir/IR/Visitors.h"

@@ -148,10 +148,9 @@ LogicalResult KernelLowering::createFunction() {
   {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPoint(function);
-    auto global = LLVM::GlobalOp::create(
-        builder, loc, LLVM::LLVMArrayType::get(builder.getI8Type(), 0), /*isConstant=*/false,
-        LLVM::Linkage::External, name, Attribute(), /*alignment=*/1024, /*addrSpace=*/3);
-    (void)global;
+    LLVM::GlobalOp::create(builder, loc, LLVM::LLVMArrayType::get(builder.getI8Type(), 0),
+                           /*isConstant=*/false, LLVM::Linkage::External, name, Attribute(),
+                           /*alignment=*/1024, /*addrSpace=*/3);
   }
   sharedBase = LLVM::AddressOfOp::create(builder, loc, shared, name);
   auto range = LLVM::ConstantRangeAttr::get(context, 32, 0, numThreads);

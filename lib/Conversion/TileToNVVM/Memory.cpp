@@ -77,10 +77,9 @@ void KernelLowering::copyColumns(tile::AsyncCopyOp copy, Value source, Value row
     Value column = arith::AndIOp::create(builder, loc, threadId, i32(loc, width - 1));
     column = add(loc, column, i32(loc, firstUnit));
     Value columnBytes = mul(loc, column, i32(loc, unit));
-    // A unit is copied if its row and its column are inside: if neither (rows left - 1) nor
-    // (columns left
-    // - 1) is negative. Sign bits instead of comparisons keep compare and select out of the key
-    // loops.
+    // A unit is copied if its row and its column are inside: if neither what is left of the rows,
+    // less one, nor what is left of the columns, less one, is negative. Sign bits instead of
+    // comparisons keep compare and select out of the key loops.
     Value columnsLeft;
     if (firstUnit + width > validUnits)
       columnsLeft = arith::SubIOp::create(builder, loc, i32(loc, validUnits - 1), column);

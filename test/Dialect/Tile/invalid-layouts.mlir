@@ -146,3 +146,21 @@ tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size
   %0 = tile.any %t : <64x16xf32>
   tile.return
 }
+
+// -----
+
+// #tile.linear C1
+// expected-error@below {{expects a row and a column for each bit, found 3 numbers}}
+func.func private @odd(!tile.tile<16x8xf32, #tile.linear<register = [0, 1, 8], lane = [], warp = []>>)
+
+// -----
+
+// #tile.linear C1
+// expected-error@below {{expects basis vectors that are not negative, found -8}}
+func.func private @negative(!tile.tile<16x8xf32, #tile.linear<register = [0, 1, -8, 0], lane = [], warp = []>>)
+
+// -----
+
+// #tile.linear C2
+// expected-error@below {{expects basis vectors without common bits, found another with bits of 3}}
+func.func private @overlapping(!tile.tile<16x8xf32, #tile.linear<register = [0, 1], lane = [0, 3], warp = []>>)

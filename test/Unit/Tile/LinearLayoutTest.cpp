@@ -75,14 +75,3 @@ TEST(LinearLayout, ColumnLaneMasksJoinTheLanesOfARow) {
   EXPECT_EQ(masks[0], 1);
   EXPECT_EQ(masks[1], 2);
 }
-
-TEST(LinearLayout, PermutationExistsOnlyWithinAThread) {
-  LinearLayout layout = LinearLayout::mmaFragment(16, 16, 1);
-  LinearLayout swapped({{8, 0}, {0, 1}, {0, 8}}, layout.laneBases(), layout.warpBases());
-  auto permutation = layout.registerPermutationFrom(swapped);
-  ASSERT_TRUE(permutation.has_value());
-  for (int64_t reg = 0; reg < 8; ++reg)
-    EXPECT_EQ(layout.apply(reg, 5, 0), swapped.apply((*permutation)[reg], 5, 0));
-  LinearLayout otherLanes(layout.registerBases(), {{1, 0}, {2, 0}, {4, 0}, {0, 2}, {0, 4}}, {});
-  EXPECT_FALSE(layout.registerPermutationFrom(otherLanes).has_value());
-}
