@@ -68,13 +68,13 @@ LogicalResult LinearLayoutAttr::verify(llvm::function_ref<InFlightDiagnostic()> 
                                        llvm::ArrayRef<int32_t> warpBases) {
   int32_t seen[2] = {0, 0}; // bits of rows and of columns
   for (llvm::ArrayRef<int32_t> bases : {registerBases, laneBases, warpBases}) {
-    if (bases.size() % 2 != 0)
+    if (bases.size() % 2 != 0) // #tile.linear C1
       return emitError() << "expects a row and a column for each bit, found " << bases.size()
                          << " numbers";
     for (auto [i, value] : llvm::enumerate(bases)) {
-      if (value < 0)
+      if (value < 0) // #tile.linear C1
         return emitError() << "expects basis vectors that are not negative, found " << value;
-      if (seen[i % 2] & value)
+      if (seen[i % 2] & value) // #tile.linear C2
         return emitError()
                << "expects basis vectors without common bits, found another with bits of " << value;
       seen[i % 2] |= value;
