@@ -43,7 +43,7 @@ def ConvertTileToNVVM : Pass<"convert-tile-to-nvvm", "::mlir::ModuleOp"> {
 def ExpandMathForPTX : Pass<"expand-math-for-ptx", "::mlir::ModuleOp"> {
   let summary = "express math functions by those that PTX has instructions for";
   let description = [{
-    Not bit-exact: each function has the error stated in lib/Conversion/TileToNVVM/ExpandMath.cpp.
+    Not bit-exact: each function has the error stated in lib/Conversion/TileToNVVM/ExpandMathForPTX.cpp.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
                            "::mlir::math::MathDialect"];

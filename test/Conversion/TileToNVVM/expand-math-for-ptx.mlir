@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: attnc-opt %s --expand-math-for-ptx | FileCheck %s
+// Functions without an instruction, in terms of those that PTX has; what has one stays.
+
+// CHECK-LABEL: func.func @exponentials
+// CHECK: %[[T:.*]] = arith.mulf %[[X:.*]], %cst
+// CHECK: math.exp2 %[[T]]
+// CHECK: %[[LG:.*]] = llvm.call_intrinsic "llvm.nvvm.lg2.approx.ftz.f"(%[[X]])
+// CHECK: %[[LN2:.*]] = arith.constant 0.693147182 : f32
+// CHECK: arith.mulf %[[LG]], %[[LN2]]
+// CHECK: llvm.call_intrinsic "llvm.nvvm.lg2.approx.ftz.f"(%[[X]])
+// CHECK-NOT: math.{{exp |log}}
+func.func @exponentials(%x: f32) -> (f32, f32, f32) {
+  %0 = math.exp %x : f32
+  %1 = math.log %x : f32
+  %2 = math.log2 %x : f32
+  return %0, %1, %2 : f32, f32, f32
+}
+
+// tanh(x) = 1 - 2 / (exp2(2 x log2 e) + 1): right at both infinities, where the exponential is inf or 0.
+// CHECK-LABEL: func.func @tanh
+// CHECK: %[[E:.*]] = math.exp2
+// CHECK: %[[D:.*]] = arith.addf %[[E]], %cst
+// CHECK: %[[R:.*]] = llvm.call_intrinsic "llvm.nvvm.rcp.approx.ftz.f"(%[[D]])
+// CHECK: math.fma %[[R]], %{{.*}}, %{{.*}} : f32
+// CHECK-NOT: math.tanh
+func.func @tanh(%x: f32) -> f32 {
+  %0 = math.tanh %x : f32
+  return %0 : f32
+}
+
+// The argument is reduced by 2 pi in two parts.
+// CHECK-LABEL: func.func @waves
+// CHECK: %[[TURNS:.*]] = math.roundeven
+// CHECK: %[[HIGH:.*]] = math.fma %[[TURNS]], %{{.*}}, %{{.*}}
+// CHECK: %[[LOW:.*]] = math.fma %[[TURNS]], %{{.*}}, %[[HIGH]]
+// CHECK: llvm.call_intrinsic "llvm.nvvm.sin.approx.ftz.f"(%[[LOW]])
+// CHECK: llvm.call_intrinsic "llvm.nvvm.cos.approx.ftz.f"
+func.func @waves(%x: f32) -> (f32, f32) {
+  %0 = math.sin %x : f32
+  %1 = math.cos %x : f32
+  return %0, %1 : f32, f32
+}
+
+// pow of a negative base: the sign of an odd integral exponent, NaN for others; 1 for exponent 0.
+// CHECK-LABEL: func.func @pow
+// CHECK: math.absf
+// CHECK: "llvm.nvvm.lg2.approx.ftz.f"
+// CHECK: math.exp2
+// CHECK: arith.constant 0x7FC00000 : f32
+// CHECK: arith.cmpf olt
+// CHECK: arith.select
+// CHECK: arith.cmpf oeq
+// CHECK: arith.select
+// CHECK-NOT: math.powf
+func.func @pow(%x: f32, %y: f32) -> f32 {
+  %0 = math.powf %x, %y : f32
+  return %0 : f32
+}
+
+// CHECK-LABEL: func.func @quotients
+// CHECK: %[[INVERSE:.*]] = llvm.call_intrinsic "llvm.nvvm.rcp.approx.ftz.f"(%[[Y:.*]])
+// CHECK: arith.mulf %{{.*}}, %[[INVERSE]]
+// CHECK: llvm.call_intrinsic "llvm.nvvm.rsqrt.approx.ftz.f"
+// CHECK-NOT: arith.divf
+func.func @quotients(%x: f32, %y: f32) -> (f32, f32) {
+  %0 = arith.divf %x, %y : f32
+  %1 = math.rsqrt %x : f32
+  return %0, %1 : f32, f32
+}
+
+// What PTX has an instruction for.
+// CHECK-LABEL: func.func @kept
+// CHECK-NEXT: math.exp2
+// CHECK-NEXT: math.fma
+// CHECK-NEXT: math.floor
+// CHECK-NEXT: math.absf
+// CHECK-NEXT: return
+func.func @kept(%x: f32) -> (f32, f32, f32, f32) {
+  %0 = math.exp2 %x : f32
+  %1 = math.fma %x, %x, %x : f32
+  %2 = math.floor %x : f32
+  %3 = math.absf %x : f32
+  return %0, %1, %2, %3 : f32, f32, f32, f32
+}
