@@ -158,6 +158,18 @@ private:
     return types;
   }
 
+  /// Whether all threads meet between `op` and the next loop or branch behind it, so that a barrier
+  /// at `op` would be one too many.
+  static bool meetsBefore(Block::iterator op) {
+    for (Block *block = op->getBlock(); op != block->end(); ++op) {
+      if (isa<tile::AnyOp, tile::BarrierOp>(*op))
+        return true;
+      if (op->getNumRegions() != 0 && !isa<tile::MapOp>(*op))
+        return false;
+    }
+    return false;
+  }
+
   LogicalResult pipeline(const Chain &chain, bool last) {
     if (failed(check(chain)))
       return failure();
@@ -198,7 +210,8 @@ private:
     carried.pop_back();
     Operation *parent = carried.front().getParentBlock()->getParentOp();
     bool repeats = isa<scf::ForOp>(parent) || parent->getParentOfType<scf::ForOp>();
-    tile::WaitOp::create(b, loc, slotTypes(carried), carried, 0, /*barrier=*/repeats || !last);
+    bool barrier = repeats || (!last && !meetsBefore(b.getInsertionPoint()));
+    tile::WaitOp::create(b, loc, slotTypes(carried), carried, 0, barrier);
     return success();
   }
 

@@ -193,21 +193,48 @@ class AttncKernel:
               # Fewer keys than queries: with a causal mask rows and whole tiles of rows see none. More: several whole tiles.
               *(f"--q-len {q} --kv-len {kv} --heads 1" for q, kv in ((200, 100), (130, 1), (192, 64), (64, 256), (128, 192)))]
 
+    # Query rows, keys and a factor for Q and K: runs that end in the EXACT form, because V holds inf, -inf and NaN, or because the
+    # scores are beyond what the FAST form can hold.
+    SPECIAL = [(100, 300, 1), (64, 64, 1), (33, 65, 1), (70, 72, 1), (128, 77, 1), (90, 80, 1), (130, 200, 2e4), (64, 70, 2e4), (1, 1, 2e4)]
+
+    def special(self, folder, case):
+        """Arguments of a special run. Columns of V differ in what they hold besides numbers, and keys in whether they hold any."""
+        import numpy as np
+        q, kv, factor = self.SPECIAL[case]
+        rng = np.random.default_rng(case)
+        tensors = {"Q": factor * rng.standard_normal((1, 1, q, 64)), "K": factor * rng.standard_normal((1, 1, kv, 64)), "V": rng.standard_normal((1, 1, kv, 64))}
+        if factor == 1:
+            kinds = [(), (np.inf,), (-np.inf,), (np.nan,), (np.inf, -np.inf), (np.inf, np.nan), (-np.inf, np.nan)]
+            for column in range(64):
+                for kind in kinds[column % len(kinds)]:
+                    tensors["V"][0, 0, rng.integers(kv, size=1 + column // 16), column] = kind
+        arguments = [f"--q-len={q}", f"--kv-len={kv}", "--heads=1"]
+        for name, values in tensors.items():
+            path = os.path.join(folder, f"{name}.npy")
+            values = values.astype(np.float16 if self.dtype == "f16" else np.float32)
+            np.save(path, (values.view(np.uint32) >> 16).astype(np.uint16).view("V2") if self.dtype == "bf16" else values)
+            arguments.append(f"--input={name}={path}")
+        return arguments
+
     def __init__(self, attnc, name):
         spec, dtype, target, *parameters = name.split(":")
+        self.dtype = dtype
         self.name, self.attnc, self.target, self.entry = name, attnc, target, None
         self.command = [str(ROOT / "specs" / f"{spec}.attn"), f"--dtype={dtype}", *(f"--param={p}" for p in parameters)]
         done = subprocess.run([attnc, "compile", *self.command, f"--target={target}"], capture_output=True, text=True, check=True)
         self.ptx = done.stdout
         checked = subprocess.run([attnc, "run", *self.command, "--device=emulator", "--check", "--q-len=16"], capture_output=True, text=True)
         self.outputs = re.findall(r"^(\w+) +[0-9.e+-]+ \(", checked.stdout, re.M)
-        self.cases = range(len(self.SHAPES) + 1) # the last is the first with all checks
+        # The last two are the first ones of both kinds, with all checks.
+        self.cases = range(len(self.SHAPES) + len(self.SPECIAL) + 2)
 
     def run(self, path, folder, case):
         outputs = {name: os.path.join(folder, f"{name}.npy") for name in self.outputs}
-        thorough, case = case == len(self.SHAPES), case % len(self.SHAPES)
+        ordinary, count = len(self.SHAPES), len(self.SHAPES) + len(self.SPECIAL)
+        thorough, case = case >= count, {count: 0, count + 1: ordinary}.get(case, case)
         schedule = f"random:{case}" if case else "rr" # the order of the warps, at no cost
-        command = [self.attnc, "run", *self.command, "--device=emulator", *self.SHAPES[case].split(), "--seed=5",
+        shape = self.SHAPES[case].split() if case < ordinary else self.special(folder, case - ordinary)
+        command = [self.attnc, "run", *self.command, "--device=emulator", *shape, "--seed=5",
                    *(f"--output={name}={file}" for name, file in outputs.items())]
         environment = {"ATTNC_EMU_PTX": path, "ATTNC_EMU_DEVICE": self.target, "ATTNC_EMU_DELIVERY": "all", "ATTNC_EMU_SCHEDULE": schedule,
                        "ATTNC_EMU_CHECKS": "2" if thorough else "1"}
