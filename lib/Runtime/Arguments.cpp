@@ -36,6 +36,7 @@ public:
       : abi(abi), inputs(inputs), error(error) {}
 
   std::optional<PackedArguments> run() {
+    memory.reserve(abi.tensors.size());
     if (!checkNames())
       return std::nullopt;
     for (const KernelTensor &tensor : abi.tensors)
@@ -85,18 +86,29 @@ private:
     return true;
   }
 
-  /// The kernel may have no use for a parameter of its spec.
+  bool isParam(const std::string &name) const {
+    // The kernel may have no use for a parameter of its spec.
+    return abi.paramDefaults.count(name) ||
+           std::any_of(abi.args.begin(), abi.args.end(), [&](const KernelArg &arg) {
+             return (arg.kind == KernelArg::Kind::ParamI32 ||
+                     arg.kind == KernelArg::Kind::ParamF32) &&
+                    arg.name == name;
+           });
+  }
+
   bool checkParamNames() {
-    std::vector<std::string> known;
-    for (const auto &entry : abi.paramDefaults)
-      known.push_back(entry.first);
-    for (const KernelArg &arg : abi.args)
-      if (arg.kind == KernelArg::Kind::ParamI32 || arg.kind == KernelArg::Kind::ParamF32)
-        known.push_back(arg.name);
-    for (const auto &entry : inputs.params)
-      if (std::find(known.begin(), known.end(), entry.first) == known.end())
-        return fail("`" + entry.first + "` is not a launch parameter of `" + abi.symbol + "`" +
-                    didYouMean(entry.first, known));
+    for (const auto &entry : inputs.params) {
+      if (isParam(entry.first))
+        continue;
+      std::vector<std::string> known;
+      for (const auto &param : abi.paramDefaults)
+        known.push_back(param.first);
+      for (const KernelArg &arg : abi.args)
+        if (isParam(arg.name))
+          known.push_back(arg.name);
+      return fail("`" + entry.first + "` is not a launch parameter of `" + abi.symbol + "`" +
+                  didYouMean(entry.first, known));
+    }
     return true;
   }
 

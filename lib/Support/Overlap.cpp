@@ -124,6 +124,7 @@ std::string attnc::checkSelfOverlap(const StridedMemory &output) {
   if (isEmpty(output))
     return "";
   std::vector<Term> terms;
+  terms.reserve(output.rank);
   for (size_t i = 0; i < output.rank; ++i) {
     Wide step = output.strides[i];
     if (output.shape[i] <= 1)
@@ -165,19 +166,17 @@ std::string attnc::checkSelfOverlap(const StridedMemory &output) {
 }
 
 std::string attnc::checkOverlaps(const std::vector<StridedMemory> &tensors) {
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    if (!tensors[i].isOutput)
-      continue;
-    const std::string who = "output `" + std::string(tensors[i].name) + "` lies on ";
-    for (size_t j = 0; j < tensors.size(); ++j) {
-      if (i == j || (tensors[j].isOutput && j > i) || !shareMemory(tensors[i], tensors[j]))
+  for (size_t i = 0; i < tensors.size(); ++i)
+    for (size_t j = 0; tensors[i].isOutput && j < tensors.size(); ++j) {
+      bool bothWritten = tensors[j].isOutput;
+      if (i == j || (bothWritten && j > i) || !shareMemory(tensors[i], tensors[j]))
         continue;
-      if (tensors[j].isOutput)
-        return who + "output `" + std::string(tensors[j].name) +
-               "`: each would overwrite the other; give it memory of its own";
-      return who + "`" + std::string(tensors[j].name) +
-             "`: a kernel would overwrite what it reads; give it memory of its own";
+      std::string who = "output `" + std::string(tensors[i].name) + "` lies on ";
+      std::string other = "`" + std::string(tensors[j].name) + "`: ";
+      return bothWritten ? who + "output " + other +
+                               "each would overwrite the other; give it memory of its own"
+                         : who + other +
+                               "a kernel would overwrite what it reads; give it memory of its own";
     }
-  }
   return "";
 }
