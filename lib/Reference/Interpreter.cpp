@@ -100,7 +100,8 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
           checkBindings(*signature, bindings.inputs, {}, environment.sizes, environment.params);
       !message.empty())
     return llvm::createStringError(message);
-  std::string tooLarge;
+  // One that no machine has memory for is a mistake of the sizes; what this one lacks is its own.
+  std::string tooLarge, tooLargeHere;
   long double bytes = 0;
   variant.walk([&](Operation *op) {
     for (Value result : op->getResults())
@@ -113,15 +114,18 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
           tooLarge =
               llvm::formatv("a tensor over {0} would have {1:e2} elements, more than memory holds",
                             axesText(type), static_cast<double>(elements));
-        else if (tooLarge.empty())
-          tooLarge = checkMemory("the reference's float64 tensor over " + axesText(type),
-                                 elements * sizeof(double));
+        else if (tooLargeHere.empty())
+          tooLargeHere = checkMemory("the reference's float64 tensor over " + axesText(type),
+                                     elements * sizeof(double));
       }
   });
-  if (tooLarge.empty())
-    tooLarge = checkMemory("the reference, which keeps every tensor in float64,", bytes);
   if (!tooLarge.empty())
-    return llvm::createStringError(std::make_error_code(std::errc::not_enough_memory), tooLarge);
+    return llvm::createStringError(tooLarge);
+  if (tooLargeHere.empty())
+    tooLargeHere = checkMemory("the reference, which keeps every tensor in float64,", bytes);
+  if (!tooLargeHere.empty())
+    return llvm::createStringError(std::make_error_code(std::errc::not_enough_memory),
+                                   tooLargeHere);
   for (auto input : variant.getBody().getOps<attn::InputOp>()) {
     const TensorView &view = bindings.inputs.at(input.getName().str());
     load(view, memory.allocate(input.getResult(), view.shape));

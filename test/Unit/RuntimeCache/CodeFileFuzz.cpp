@@ -84,7 +84,7 @@ TEST(CodeFile, SurvivesRandomEdits) {
   abi.paramDefaults = {{"cap", 50}};
   abi.gridSpaces = {"q", "h", "b"};
   const std::string good[] = {serializeABI(abi), encodeCode("key", {abi, "sm_80", "text", {}})};
-  const std::string pieces[] = {"[",  "]",     "{", "}",   "\"", ",",    "-1", "4294967296",
+  const std::string pieces[] = {"[",     "]",    "{", "}",  "\"", ",",    "-1", "4294967296",
                                 "1e999", "null", ":", "64", "\\", "true", "0",  "q"};
   std::mt19937 random(1);
   for (int round = 0; round < 20000; ++round) {
