@@ -176,6 +176,10 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
   if (!code)
     return diagnostics.wrap(code.takeError());
   code->abi.paramDefaults = spec.defaultParams();
+  for (attn::InputOp input : spec.variant().getBody().getOps<attn::InputOp>())
+    if (std::string name = input.getName().str(); !llvm::any_of(
+            code->abi.tensors, [&](const KernelTensor &tensor) { return tensor.name == name; }))
+      code->abi.unusedInputs.push_back(name);
   if (cache)
     cache->store(key, *code);
   return code;

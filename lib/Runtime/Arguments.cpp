@@ -79,6 +79,7 @@ private:
     std::vector<std::string> known;
     for (const KernelTensor &tensor : abi.tensors)
       known.push_back(tensor.name);
+    known.insert(known.end(), abi.unusedInputs.begin(), abi.unusedInputs.end());
     for (const auto &entry : inputs.tensors)
       if (std::find(known.begin(), known.end(), entry.first) == known.end())
         return fail("`" + entry.first + "` is not a tensor of `" + abi.symbol + "`, which has " +

@@ -50,6 +50,8 @@ struct KernelABI {
   std::string symbol;
   std::vector<KernelArg> args;
   std::vector<KernelTensor> tensors;
+  /// Inputs of the spec that the kernel has no use for: a caller may pass them.
+  std::vector<std::string> unusedInputs;
   /// Values of launch parameters that the caller does not bind.
   std::map<std::string, double> paramDefaults;
   /// Dimension i of the grid has ceil(size(gridSpaces[i]) / gridTiles[i]) points.

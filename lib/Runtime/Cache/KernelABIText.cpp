@@ -37,6 +37,7 @@ std::string attnc::serializeABI(const KernelABI &abi) {
                       {"param_defaults", std::move(defaults)},
                       {"args", std::move(args)},
                       {"tensors", std::move(tensors)},
+                      {"unused_inputs", json::Array(abi.unusedInputs)},
                       {"grid_spaces", json::Array(abi.gridSpaces)},
                       {"grid_tiles", json::Array(abi.gridTiles)},
                       {"num_warps", abi.numWarps},
@@ -151,11 +152,12 @@ llvm::Expected<KernelABI> attnc::parseABI(llvm::StringRef text) {
   auto warps = object->getInteger("num_warps"), shared = object->getInteger("shared_bytes"),
        scratch = object->getInteger("scratch_bytes");
   const json::Array *args = object->getArray("args"), *tensors = object->getArray("tensors"),
+                    *unused = object->getArray("unused_inputs"),
                     *spaces = object->getArray("grid_spaces"),
                     *tiles = object->getArray("grid_tiles");
   const json::Object *defaults = object->getObject("param_defaults");
-  if (!symbol || !warps || !shared || !scratch || !args || !tensors || !spaces || !tiles ||
-      !defaults || spaces->size() != 3 || tiles->size() != 3)
+  if (!symbol || !warps || !shared || !scratch || !args || !tensors || !unused || !spaces ||
+      !tiles || !defaults || spaces->size() != 3 || tiles->size() != 3)
     return malformed("a field is missing");
   if (symbol->empty() || *warps < 1 || *warps > 32 || *shared < 0 || *shared > INT32_MAX ||
       *scratch < 0 || *scratch > int64_t(1) << 40)
@@ -187,6 +189,12 @@ llvm::Expected<KernelABI> attnc::parseABI(llvm::StringRef text) {
   for (const json::Value &tensor : *tensors)
     if (!parseTensor(tensor, abi.tensors.emplace_back()))
       return malformed("a tensor");
+  for (const json::Value &name : *unused) {
+    auto text = name.getAsString();
+    if (!text)
+      return malformed("an unused input");
+    abi.unusedInputs.push_back(text->str());
+  }
   if (!isConsistent(abi))
     return malformed("an argument of no tensor, or two tensors of one name");
   return abi;

@@ -276,6 +276,16 @@ TEST_F(CAPI, UnknownTensorNames) {
   EXPECT_STREQ(attnc_last_error(), "`LSE` is not a tensor of `causal`, which has (Q, K, V, out, "
                                    "lse); did you mean `lse`?");
   EXPECT_TRUE(std::isnan(p.out.data[0]));
+  // An input that the spec declares and does not use is no unknown one.
+  attnc_kernel_destroy(kernel);
+  kernel = nullptr;
+  ASSERT_EQ(
+      attnc_kernel_compile("attention x { input doc: f32[b, h, q] }", "x.attn", &options, &kernel),
+      ATTNC_OK)
+      << attnc_last_error();
+  p.named[4].name = "doc";
+  p.named.pop_back();
+  EXPECT_EQ(p.launch(kernel), ATTNC_OK) << attnc_last_error();
 }
 
 TEST_F(CAPI, OutputsThatLieOnOtherTensors) {

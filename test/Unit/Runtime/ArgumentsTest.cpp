@@ -148,6 +148,11 @@ TEST(PackArguments, RefusesUnknownNames) {
   f = Fixture();
   f.inputs.tensors["k"] = f.inputs.tensors["K"];
   EXPECT_EQ(f.message(), "`k` is not a tensor of `k`, which has (Q, K, out); did you mean `K`?");
+  // One that the spec declares and the kernel does not read.
+  f = Fixture();
+  f.abi.unusedInputs = {"doc"};
+  f.inputs.tensors["doc"] = f.inputs.tensors["Q"];
+  EXPECT_EQ(f.message(), "");
   f = Fixture();
   f.inputs.params["windows"] = 1;
   EXPECT_EQ(f.message(), "`windows` is not a launch parameter of `k`; did you mean `window`?");

@@ -28,6 +28,7 @@ CompiledCode sample(const std::string &text) {
                    {KernelArg::Kind::Size, "kv", 0},
                    {KernelArg::Kind::ParamF32, "cap", 0}};
   code.abi.tensors = {{"Q", DType::BF16, {"b", "h", "q", "64"}, true, false, 16}};
+  code.abi.unusedInputs = {"doc"};
   code.abi.gridSpaces = {"q", "h", "b"};
   code.abi.gridTiles = {64, 1, 1};
   code.abi.sharedBytes = 40960;

@@ -81,6 +81,7 @@ TEST(CodeFile, SurvivesRandomEdits) {
   }
   abi.args.push_back({KernelArg::Kind::Size, "q", 0});
   abi.args.push_back({KernelArg::Kind::ParamF32, "cap", 0});
+  abi.unusedInputs = {"doc"};
   abi.paramDefaults = {{"cap", 50}};
   abi.gridSpaces = {"q", "h", "b"};
   const std::string good[] = {serializeABI(abi), encodeCode("key", {abi, "sm_80", "text", {}})};
