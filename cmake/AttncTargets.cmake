@@ -51,7 +51,8 @@ function(attnc_add_library name)
   target_link_libraries(${name} PUBLIC ${ARG_LINK})
 endfunction()
 
-set(ATTNC_LINK_OPTIONS -fuse-ld=lld -Wl,--as-needed -Wl,--gc-sections)
+# The build-id is part of every key of the code cache.
+set(ATTNC_LINK_OPTIONS -fuse-ld=lld -Wl,--as-needed -Wl,--gc-sections -Wl,--build-id=sha1)
 
 # attnc_link_static(target lib...): our libraries, then MLIR, then LLVM.
 function(attnc_link_static target)

@@ -4,12 +4,14 @@
  *
  * Handles are opaque. Every function that can fail returns a status; the text of the last failure
  * on the calling thread is attnc_last_error(). No exception crosses this boundary. Kernels may be
- * launched from several threads at once. A launch neither allocates device memory nor synchronises.
+ * launched from several threads at once, and in a child that is forked from a process that has
+ * launched some (on the host; a CUDA driver does not survive a fork). A launch neither allocates
+ * device memory nor synchronises.
  *
  * Tensors are DLPack tensors (https://dmlc.github.io/dlpack): Q [b, h, q, d], K [b, g, kv, d],
  * V [b, g, kv, e] and out [b, h, q, e] in the operand dtype, lse [b, h, q] in f32 if the spec
  * outputs it, and the spec's inputs by name. Any strides with a unit last stride for Q, K, V and
- * out.
+ * out; elements of an output share no memory with each other, with another output or with an input.
  */
 #ifndef ATTNC_ATTNC_H
 #define ATTNC_ATTNC_H
@@ -34,7 +36,9 @@ typedef enum attnc_status {
   ATTNC_INVALID_SPEC = 2,     /* the spec has errors; the text has file:line:column and a caret */
   ATTNC_COMPILE_ERROR = 3,    /* a correct spec that this version cannot compile for the target */
   ATTNC_DEVICE_ERROR = 4,     /* no driver, no device, or an error of the driver */
-  ATTNC_IO_ERROR = 5          /* a file that cannot be read or written, or is damaged */
+  ATTNC_IO_ERROR = 5,         /* a file that cannot be read or written, or is damaged */
+  ATTNC_OUT_OF_MEMORY = 6,    /* what a call needs is more than the memory that is left */
+  ATTNC_INTERNAL_ERROR = 7    /* a fault of this library; please report it */
 } attnc_status;
 
 /* A compiled variant, loaded on a device. */
@@ -43,7 +47,8 @@ typedef struct attnc_kernel attnc_kernel;
 /* A parsed and checked variant. May be used from several threads at once. */
 typedef struct attnc_spec attnc_spec;
 
-/* A named number: a parameter of the spec. */
+/* A named number: a parameter of the spec. For an int it is a whole number of 32 bits, for an f32
+ * one of its range, an infinity or NaN. */
 typedef struct attnc_param {
   const char *name;
   double value;
@@ -67,7 +72,8 @@ typedef struct attnc_compile_options {
   const attnc_param *const_params; /* values of const parameters */
   size_t num_const_params;
   int32_t no_cache;    /* 1: neither read nor write the code cache on disk */
-  int32_t num_threads; /* host: threads; default: ATTNC_NUM_THREADS or one for each CPU */
+  int32_t num_threads; /* host: threads, at most 4096; default: ATTNC_NUM_THREADS or one for each
+                          CPU */
 } attnc_compile_options;
 
 /* "attnc 0.1.0 (LLVM 22.1.8)". */
@@ -95,8 +101,9 @@ ATTNC_API const char *attnc_spec_signature_json(const attnc_spec *spec);
 /* Computes outputs of the variant in float64 from its definition: slow, and what compiled code is
  * held against. `tensors` are the inputs, in any strides; `outputs` are float64 tensors, in any
  * strides, for any of the variant's outputs; all are in host memory. Parameters, const ones too,
- * that are not given have their defaults. `num_threads` 0 takes all CPUs. Nothing is written if
- * something does not fit. */
+ * that are not given have their defaults. `num_threads` 0 takes all CPUs, 4096 is the most. Nothing
+ * is written if something does not fit; tensors that are larger than the memory that is left are
+ * ATTNC_OUT_OF_MEMORY, before any of it is taken. */
 ATTNC_API attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *tensors,
                                             size_t num_tensors, const attnc_param *params,
                                             size_t num_params, const attnc_tensor *outputs,
@@ -125,8 +132,9 @@ ATTNC_API attnc_status attnc_kernel_compile_file(const char *path,
                                                  attnc_kernel **kernel);
 
 /* Launches on `stream` (a CUstream; ignored on the host, where the call returns when the result is
- * there). All tensors are on the kernel's device. Parameters that are not given have their
- * defaults. Nothing is written if the tensors do not fit. */
+ * there; launches from several threads run at once). All tensors are on the kernel's device, and
+ * each is one that the spec names: an unknown name is an error. Parameters that are not given have
+ * their defaults. Nothing is written if the tensors do not fit. */
 ATTNC_API attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tensors,
                                            size_t num_tensors, const attnc_param *params,
                                            size_t num_params, void *stream);
@@ -135,7 +143,8 @@ ATTNC_API attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_ten
 ATTNC_API size_t attnc_kernel_workspace_size(const attnc_kernel *kernel);
 
 /* Writes the compiled code to a file (whole or not at all), and loads it again without a compiler.
- * Host code runs on the kind of CPU it was compiled on. */
+ * Host code says which features of a CPU it needs, and is refused where they are missing. Loaded
+ * code is executed: load only files that you trust. */
 ATTNC_API attnc_status attnc_kernel_save(const attnc_kernel *kernel, const char *path);
 ATTNC_API attnc_status attnc_kernel_load(const char *path, const char *device,
                                          attnc_kernel **kernel);

@@ -10,29 +10,12 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include <chrono>
 
 using namespace attnc;
 using namespace attnc::driver;
 using llvm::createStringError;
 using llvm::formatv;
-
-/// Writes whole or not at all: to a temporary file that is renamed.
-static llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef data) {
-  if (path.empty() || path == "-") {
-    llvm::outs() << data;
-    return llvm::Error::success();
-  }
-  llvm::Error error = llvm::writeToOutput(path, [&](llvm::raw_ostream &os) {
-    os << data;
-    return llvm::Error::success();
-  });
-  if (error)
-    return createStringError(
-        formatv("cannot write `{0}`: {1}", path, llvm::toString(std::move(error))));
-  return llvm::Error::success();
-}
 
 static llvm::Error assemble(llvm::StringRef ptx, llvm::StringRef arch, std::string &cubin) {
   llvm::ErrorOr<std::string> ptxas = llvm::sys::findProgramByName("ptxas");
@@ -116,11 +99,12 @@ static void printJson(const Options &options, const Target &target, llvm::String
 /// A module at any phase, for --compile-from.
 static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 parsePhaseFile(llvm::StringRef path, mlir::MLIRContext &context) {
+  llvm::Expected<SpecSource> source = SpecSource::fromFile(path);
+  if (!source)
+    return source.takeError();
   llvm::SourceMgr sources;
-  auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(path);
-  if (!buffer)
-    return createStringError(formatv("cannot read `{0}`: {1}", path, buffer.getError().message()));
-  sources.AddNewSourceBuffer(std::move(*buffer), llvm::SMLoc());
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(source->text, source->name),
+                             llvm::SMLoc());
   std::string text;
   llvm::raw_string_ostream os(text);
   mlir::SourceMgrDiagnosticHandler handler(sources, &context, os);

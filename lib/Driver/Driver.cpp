@@ -3,10 +3,25 @@
 // Entry of the driver: dispatch and error reporting.
 #include "attnc/Driver/Driver.h"
 #include "Options.h"
+#include "attnc/Support/FileWriter.h"
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/WithColor.h"
+#include <csignal>
+#include <new>
 
 using namespace attnc;
 using namespace attnc::driver;
+
+llvm::Error driver::writeOutput(llvm::StringRef path, llvm::StringRef data) {
+  if (path.empty() || path == "-") {
+    llvm::outs() << data;
+    return llvm::Error::success();
+  }
+  llvm::outs().flush(); // the path may be that of standard output
+  if (std::string message = writeFile(path.str(), data); !message.empty())
+    return llvm::createStringError(message);
+  return llvm::Error::success();
+}
 
 static llvm::Error dispatch(const Options &options) {
   switch (options.command) {
@@ -38,15 +53,39 @@ static void report(llvm::Error error) {
   llvm::errs() << text << "\n";
 }
 
-int attnc::driverMain(int argc, char **argv) {
+/// What was printed is there, or the program says that it is not: a full disk is an error as any.
+static llvm::Error finishOutput() {
+  llvm::raw_fd_ostream &out = llvm::outs();
+  out.flush();
+  std::error_code code = out.error();
+  out.clear_error();
+  return code ? llvm::createStringError("cannot write standard output: " + code.message())
+              : llvm::Error::success();
+}
+
+static int run(int argc, char **argv) {
   llvm::Expected<Options> options = parseOptions(argc, argv);
   if (!options) {
     report(options.takeError());
     return 2;
   }
-  if (llvm::Error error = dispatch(*options)) {
-    report(std::move(error));
+  llvm::Error error = dispatch(*options);
+  error = llvm::joinErrors(std::move(error), finishOutput());
+  if (!error)
+    return 0;
+  report(std::move(error));
+  return 1;
+}
+
+int attnc::driverMain(int argc, char **argv) {
+  // Beyond `ulimit -f` a write fails, and the file's old contents stay; a signal would end us.
+  std::signal(SIGXFSZ, SIG_IGN);
+  // LLVM's own allocations end the process otherwise.
+  llvm::install_bad_alloc_error_handler([](void *, const char *, bool) { throw std::bad_alloc(); });
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc &) {
+    report(llvm::createStringError("out of memory: use smaller sizes"));
     return 1;
   }
-  return 0;
 }

@@ -3,6 +3,7 @@
 // Binding of tensors, choice of a device, and execution.
 #include "Execute.h"
 #include "attnc/Support/Half.h"
+#include "attnc/Support/MemoryLimit.h"
 #include "attnc/Support/Npy.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/Support/FileSystem.h"
@@ -21,7 +22,10 @@ LaunchInputs BoundSpec::launchInputs() {
   for (auto *tensors : {&inputs, &outputs})
     for (auto &[name, tensor] : *tensors)
       launch.tensors[name] = tensor.view;
-  launch.params = params;
+  // Const parameters are in the code.
+  for (const ParamDecl &param : signature.params)
+    if (auto it = params.find(param.name); !param.isConst && it != params.end())
+      launch.params.insert(*it);
   return launch;
 }
 
@@ -126,6 +130,31 @@ static const TensorDecl *findDecl(const std::vector<TensorDecl> &decls, const st
   return nullptr;
 }
 
+/// Checks that the tensors that are not read from files fit into memory, before any is allocated.
+static llvm::Error checkTensorMemory(const BoundSpec &bound) {
+  long double total = 0;
+  auto check = [&](const char *kind, const TensorDecl &decl) -> std::string {
+    if (bound.inputs.count(decl.name))
+      return "";
+    std::vector<int64_t> shape = shapeOf(decl, bound.sizes);
+    long double bytes = bytesOf(shape, dtypeSize(decl.dtype.value_or(bound.sizes.operandDType)));
+    total += bytes;
+    return checkMemory(formatv("{0} `{1}` of shape [{2:$[, ]}]", kind, decl.name,
+                               llvm::make_range(shape.begin(), shape.end())),
+                       bytes);
+  };
+  for (const TensorDecl &decl : bound.signature.inputs)
+    if (std::string message = check("input", decl); !message.empty())
+      return createStringError(message);
+  for (const TensorDecl &decl : bound.signature.outputs)
+    if (std::string message = check("output", decl); !message.empty())
+      return createStringError(message);
+  if (std::string message = checkMemory("inputs and outputs together: this", total);
+      !message.empty())
+    return createStringError(message);
+  return llvm::Error::success();
+}
+
 /// Reads the --input files and takes the sizes that they fix.
 static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
   for (auto &[name, path] : options.inputs) {
@@ -210,6 +239,9 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   problem = sizeDeclaredSpaces(bound.signature, bound.params, bound.sizes);
   if (!problem.empty())
     return createStringError(problem);
+
+  if (llvm::Error error = checkTensorMemory(bound))
+    return std::move(error);
 
   uint64_t seed = options.seed;
   for (const TensorDecl &decl : bound.signature.inputs) {

@@ -2,6 +2,7 @@
 //
 // The command line: LLVM's option parser fills one Options struct.
 #include "Options.h"
+#include "attnc/Reference/Reference.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/WithColor.h"
@@ -154,13 +155,15 @@ static llvm::Error validate(Options &options) {
     const char *name;
     int64_t value, low, high;
   };
-  for (const Range &r : {Range{"batch", options.batch, 1, 65535},
-                         {"heads", options.heads, 1, 65535},
-                         {"kv-heads", options.effectiveKVHeads(), 1, 65535},
+  for (const Range &r : {Range{"batch", options.batch, 0, INT32_MAX},
+                         {"heads", options.heads, 1, INT32_MAX},
+                         {"kv-heads", options.effectiveKVHeads(), 1, INT32_MAX},
                          {"q-len", options.qLen, 0, INT32_MAX},
                          {"kv-len", options.effectiveKVLen(), 0, INT32_MAX},
+                         {"head-dim", options.headDim, 1, INT32_MAX},
+                         {"v-head-dim", options.effectiveVHeadDim(), 1, INT32_MAX},
                          {"repeat", options.repeat, 1, 1000000},
-                         {"threads", options.threads, 0, 4096}})
+                         {"threads", options.threads, 0, HostLauncher::maxThreads}})
     if (auto error = checkRange(r.name, r.value, r.low, r.high))
       return error;
   if (options.heads % options.effectiveKVHeads() != 0)
@@ -287,24 +290,18 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
   result.vHeadDim = options.vHeadDim;
   result.tileQ = options.tileQ;
   result.tileKV = options.tileKV;
-  result.stages = static_cast<int32_t>(options.stages);
-  result.numWarps = static_cast<int32_t>(options.numWarps);
-  for (auto &[name, value] : options.params) {
-    bool known = false;
-    for (auto param : spec.variant().getBody().getOps<attn::ParamOp>())
-      if (param.getName() == name) {
-        known = true;
-        if (param.getIsConst())
-          result.constParams[name] = value;
-        if (param.getType().isInteger() &&
-            value != static_cast<double>(static_cast<int32_t>(value)))
-          return llvm::createStringError(
-              llvm::formatv("--param={0}: `{0}` is an int, {1} is not", name, value));
-      }
-    if (!known)
-      return llvm::createStringError(llvm::formatv("--param={0}: `{1}` has no such parameter", name,
-                                                   spec.variant().getSymName()));
-  }
+  result.stages = options.stages;
+  result.numWarps = options.numWarps;
+  llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());
+  if (!signature)
+    return signature.takeError();
+  std::vector<double> values;
+  if (std::string message = checkParams(*signature, options.params, values); !message.empty())
+    return llvm::createStringError(message);
+  for (const ParamDecl &param : signature->params)
+    if (auto bound = options.params.find(param.name);
+        param.isConst && bound != options.params.end())
+      result.constParams.insert(*bound);
   return result;
 }
 

@@ -46,6 +46,10 @@ std::unique_ptr<CodeCache> openCache(const Options &options);
 /// Parses --spec (exits through the error on failure).
 llvm::Expected<std::unique_ptr<Spec>> openSpec(const Options &options);
 
+/// Writes a file as attnc::writeFile does: whole or not at all. An empty path and "-" are standard
+/// output.
+llvm::Error writeOutput(llvm::StringRef path, llvm::StringRef data);
+
 // The subcommands. Each prints its result to standard output and returns an error for the driver to
 // report.
 llvm::Error runCompile(const Options &options);

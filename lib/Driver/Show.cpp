@@ -139,15 +139,9 @@ llvm::Error driver::runShow(const Options &options) {
   double visible = picture.density(0, rows, 0, cols);
 
   std::string file = options.svg.empty() ? options.output : options.svg;
-  if (!file.empty()) {
-    llvm::Error error = llvm::writeToOutput(file, [&](llvm::raw_ostream &os) {
-      os << picture.svg((*spec)->variant().getSymName());
-      return llvm::Error::success();
-    });
-    if (error)
-      return createStringError(
-          formatv("cannot write `{0}`: {1}", file, llvm::toString(std::move(error))));
-  }
+  if (!file.empty())
+    if (llvm::Error error = writeOutput(file, picture.svg((*spec)->variant().getSymName())))
+      return error;
   if (options.json) {
     llvm::outs() << formatv(
         "{0:2}\n", llvm::json::Value(llvm::json::Object{{"spec", (*spec)->variant().getSymName()},

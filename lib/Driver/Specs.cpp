@@ -122,8 +122,5 @@ llvm::Error driver::runFmt(const Options &options) {
   }
   if (*text == source->text)
     return llvm::Error::success();
-  return llvm::writeToOutput(options.spec, [&](llvm::raw_ostream &out) {
-    out << *text;
-    return llvm::Error::success();
-  });
+  return writeOutput(options.spec, *text);
 }

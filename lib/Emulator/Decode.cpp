@@ -370,6 +370,11 @@ void Decoder::layoutVariables() {
   shared = (shared + align - 1) / align * align;
   for (const Variable *v : dynamic) // all dynamic arrays start at the same place
     sharedOffsets[v->name] = shared;
+  // A launch has a smaller limit; these are the numbers that fit into its fields.
+  for (auto [what, bytes] : {std::pair("shared", shared - 1024), {"local", local}})
+    if (bytes > INT32_MAX)
+      fail("kernel '" + function.name + "' has " + std::to_string(bytes) + " bytes of " + what +
+           " variables, more than 2147483647");
   out.dynamicSharedAlign = align;
   out.staticSharedBytes = static_cast<uint32_t>(shared - 1024);
   out.localBytes = static_cast<uint32_t>((local + 15) / 16 * 16);

@@ -144,13 +144,15 @@ Variable Parser::parseVariable(Space space) {
   while (accept('[')) {
     if (lex.peek().is(']'))
       open = true;
-    else
-      count *= static_cast<uint64_t>(expectInt("an array size"));
+    else if (__builtin_mul_overflow(count, static_cast<uint64_t>(expectInt("an array size")),
+                                    &count))
+      count = ~uint64_t(0);
     expect(']');
   }
   v.isExtern = open;
-  v.size = open ? 0 : count * bytes;
-  if (v.size > (1ull << 32))
+  if (open)
+    v.size = 0;
+  else if (__builtin_mul_overflow(count, bytes, &v.size) || v.size > (1ull << 32))
     fail(name, "variable '" + v.name + "' is larger than 4 GiB");
   if (accept('=')) {
     parseInitializer(v, bytes);

@@ -2,32 +2,30 @@
 //
 // Compilation through the cache, and loading of compiled code.
 #include "attnc/JIT/Compiler.h"
+#include "BuildIdentity.h"
 #include "attnc/Conversion/KernelABIExtraction.h"
+#include "attnc/Support/Checks.h"
 #include "attnc/Target/Host/HostJIT.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/TargetParser/Host.h"
 #include <chrono>
-#include <dlfcn.h>
 
 using namespace mlir;
 using namespace attnc;
 
-/// Size and time of the file that this code was loaded from: a rebuilt compiler must not find the
-/// code of the one before it.
-static std::string buildIdentity() {
-  Dl_info info;
-  if (!dladdr(reinterpret_cast<void *>(&buildIdentity), &info) || !info.dli_fname)
-    return {};
-  llvm::sys::fs::file_status status;
-  if (llvm::sys::fs::status(info.dli_fname, status))
-    return {};
-  return std::to_string(status.getSize()) + "@" +
-         std::to_string(status.getLastModificationTime().time_since_epoch().count());
-}
-
 std::string attnc::compilerVersion() { return "attnc 0.1.0 (LLVM " LLVM_VERSION_STRING ")"; }
+
+/// Features of this CPU by LLVM's names, sorted.
+static std::vector<std::string> hostFeatures() {
+  std::vector<std::string> features;
+  for (auto &feature : llvm::sys::getHostCPUFeatures())
+    if (feature.second)
+      features.push_back(feature.first().str());
+  llvm::sort(features);
+  return features;
+}
 
 /// Every option that changes the code, as text.
 static std::string describeOptions(const CompileOptions &options) {
@@ -40,9 +38,8 @@ static std::string describeOptions(const CompileOptions &options) {
   if (options.target.kind == attnc::Target::Kind::Host) {
     // Native code is for this CPU and no other.
     text += ";" + llvm::sys::getHostCPUName().str();
-    for (auto &feature : llvm::sys::getHostCPUFeatures())
-      if (feature.second)
-        text += "+" + feature.first().str();
+    for (const std::string &feature : hostFeatures())
+      text += "+" + feature;
   }
   return text;
 }
@@ -93,6 +90,8 @@ static llvm::Expected<CompiledCode> compileForGPU(ModuleOp module, const Compile
     return llvm::createStringError("the kernel's signature is malformed");
   if (auto bytes = kernel->getAttrOfType<IntegerAttr>("tile.shared_bytes"))
     abi->sharedBytes = bytes.getInt();
+  for (int32_t dim : {1, 2}) // what convert-tile-to-nvvm adds to the signature
+    abi->args.push_back({KernelArg::Kind::GridStart, "", dim});
   request.from = Phase::Scheduled;
   request.to = Phase::PTX;
   llvm::Expected<CompileResult> lowered = runPhases(module, request);
@@ -104,7 +103,7 @@ static llvm::Expected<CompiledCode> compileForGPU(ModuleOp module, const Compile
         report.phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
   for (auto &[name, milliseconds] : lowered->ptxSteps)
     report.phases.emplace_back("ptx." + name, milliseconds);
-  return CompiledCode{std::move(*abi), options.target.name, std::move(lowered->ptx)};
+  return CompiledCode{std::move(*abi), options.target.name, std::move(lowered->ptx), {}};
 }
 
 static llvm::Expected<CompiledCode> compileForCPU(ModuleOp module, const CompileOptions &options,
@@ -125,23 +124,41 @@ static llvm::Expected<CompiledCode> compileForCPU(ModuleOp module, const Compile
   report.phases.emplace_back("host.translate", object->times.translate);
   report.phases.emplace_back("host.optimise", object->times.optimize);
   report.phases.emplace_back("host.codegen", object->times.codegen);
+  // The code generator may have used whatever this CPU has.
   return CompiledCode{object->kernels.front(), options.target.name,
-                      object->object->getBuffer().str()};
+                      object->object->getBuffer().str(), hostFeatures()};
+}
+
+llvm::Error attnc::checkConstParams(Spec &spec, const std::map<std::string, double> &values) {
+  auto invalid = [](const std::string &message) {
+    return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), message);
+  };
+  std::vector<std::string> known;
+  for (attn::ParamOp param : spec.variant().getBody().getOps<attn::ParamOp>()) {
+    if (!param.getIsConst())
+      continue;
+    known.push_back(param.getName().str());
+    auto value = values.find(known.back());
+    if (value == values.end())
+      continue;
+    bool isInteger = param.getType().isInteger();
+    if (std::string message = checkParamValue(value->first, isInteger, value->second);
+        !message.empty())
+      return invalid(message);
+  }
+  for (auto &entry : values)
+    if (!llvm::is_contained(known, entry.first))
+      return invalid(llvm::formatv("`{0}` is not a const parameter of `{1}`{2}", entry.first,
+                                   spec.variant().getSymName(), didYouMean(entry.first, known)));
+  return llvm::Error::success();
 }
 
 llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions &options,
                                                 CodeCache *cache, CompileReport *report) {
   CompileReport ignored;
   CompileReport &out = report ? *report : ignored;
-  for (auto &entry : options.constParams) {
-    const std::string &name = entry.first;
-    bool known =
-        llvm::any_of(spec.variant().getBody().getOps<attn::ParamOp>(),
-                     [&](attn::ParamOp p) { return p.getIsConst() && p.getName() == name; });
-    if (!known)
-      return llvm::createStringError(llvm::formatv("`{0}` is not a const parameter of `{1}`", name,
-                                                   spec.variant().getSymName()));
-  }
+  if (llvm::Error error = checkConstParams(spec, options.constParams))
+    return std::move(error);
   std::string key;
   if (cache) {
     key = cacheKey(
@@ -159,6 +176,10 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
   if (!code)
     return diagnostics.wrap(code.takeError());
   code->abi.paramDefaults = spec.defaultParams();
+  for (attn::InputOp input : spec.variant().getBody().getOps<attn::InputOp>())
+    if (std::string name = input.getName().str(); !llvm::any_of(
+            code->abi.tensors, [&](const KernelTensor &tensor) { return tensor.name == name; }))
+      code->abi.unusedInputs.push_back(name);
   if (cache)
     cache->store(key, *code);
   return code;
@@ -167,6 +188,23 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
 //===----------------------------------------------------------------------===//
 // Executable
 //===----------------------------------------------------------------------===//
+
+/// An instruction that a CPU lacks would end the process.
+static llvm::Error checkCPU(const CompiledCode &code) {
+  std::vector<std::string> present = hostFeatures(), missing;
+  for (const std::string &feature : code.cpuFeatures)
+    if (!std::binary_search(present.begin(), present.end(), feature))
+      missing.push_back(feature);
+  if (missing.empty())
+    return llvm::Error::success();
+  size_t count = missing.size();
+  if (count > 8)
+    missing.resize(8);
+  return llvm::createStringError(llvm::formatv(
+      "the code was compiled for another CPU: this one lacks {0}{1}; compile the spec here",
+      llvm::join(missing, ", "),
+      count > 8 ? llvm::formatv(" and {0} more features", count - 8).str() : ""));
+}
 
 struct Executable::HostPart {
   std::unique_ptr<HostCode> code;
@@ -178,6 +216,8 @@ Executable::~Executable() = default;
 
 llvm::Expected<std::unique_ptr<Executable>>
 Executable::loadHost(CompiledCode code, std::shared_ptr<HostLauncher> launcher) {
+  if (llvm::Error error = checkCPU(code))
+    return std::move(error);
   auto executable = std::unique_ptr<Executable>(new Executable());
   executable->host = std::make_unique<HostPart>();
   auto buffer = llvm::MemoryBuffer::getMemBufferCopy(code.code, code.abi.symbol);

@@ -8,6 +8,8 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/SourceMgr.h"
@@ -16,11 +18,32 @@ using namespace mlir;
 using namespace attnc;
 
 llvm::Expected<SpecSource> SpecSource::fromFile(llvm::StringRef path) {
-  auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(path);
-  if (!buffer)
-    return llvm::createStringError(
-        llvm::formatv("cannot read `{0}`: {1}", path, buffer.getError().message()));
-  return SpecSource{path == "-" ? "<stdin>" : path.str(), (*buffer)->getBuffer().str()};
+  auto fail = [&](const std::string &reason) {
+    return llvm::createStringError(llvm::formatv("cannot read `{0}`: {1}", path, reason));
+  };
+  namespace fs = llvm::sys::fs;
+  llvm::Expected<fs::file_t> file = path == "-" ? llvm::Expected<fs::file_t>(fs::getStdinHandle())
+                                                : fs::openNativeFileForRead(path);
+  if (!file)
+    return fail(llvm::errorToErrorCode(file.takeError()).message());
+  auto close = llvm::make_scope_exit([&] {
+    if (path != "-")
+      fs::closeFile(*file);
+  });
+  // Read piece by piece, as a pipe or a device does not say how long it is.
+  SpecSource source{path == "-" ? "<stdin>" : path.str(), {}};
+  std::vector<char> piece(1 << 16);
+  while (true) {
+    llvm::Expected<size_t> read = fs::readNativeFile(*file, piece);
+    if (!read)
+      return fail(llvm::errorToErrorCode(read.takeError()).message());
+    if (*read == 0)
+      return source;
+    source.text.append(piece.data(), *read);
+    if (source.text.size() > maxBytes)
+      return fail(llvm::formatv("it is larger than {0} MB, the most that a spec may have",
+                                maxBytes / 1000000));
+  }
 }
 
 /// True for MLIR text; `.attn` source starts with a declaration keyword.
@@ -48,8 +71,6 @@ llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
   registerAllDialects(registry);
   // One kernel at a time: threads would cost more than they save.
   spec->mlirContext = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
-  // Diagnostics speak about the spec; the text of the op says nothing to its author.
-  spec->mlirContext->printOpOnDiagnostic(false);
   // Diagnostics speak about the spec, not about the IR.
   spec->mlirContext->printOpOnDiagnostic(false);
   spec->mlirContext->loadDialect<attn::AttnDialect, arith::ArithDialect, math::MathDialect>();

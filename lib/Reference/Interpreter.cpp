@@ -3,6 +3,7 @@
 // Runs a variant: binds it, copies the inputs, and runs the stages in order.
 #include "Attend.h"
 #include "attnc/Reference/Reference.h"
+#include "attnc/Support/MemoryLimit.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/ThreadPool.h"
@@ -18,9 +19,21 @@ void attnc::reference::parallelFor(int64_t count, unsigned numThreads,
   if (workers <= 1)
     return body(0, count);
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(static_cast<unsigned>(workers)));
+  // An exception, as one for want of memory, is the caller's: here it would end the process.
+  std::mutex mutex;
+  std::exception_ptr failure;
   for (int64_t worker = 0; worker < workers; ++worker)
-    pool.async([=] { body(count * worker / workers, count * (worker + 1) / workers); });
+    pool.async([=, &mutex, &failure] {
+      try {
+        body(count * worker / workers, count * (worker + 1) / workers);
+      } catch (...) {
+        std::lock_guard<std::mutex> lock(mutex);
+        failure = std::current_exception();
+      }
+    });
   pool.wait();
+  if (failure)
+    std::rethrow_exception(failure);
 }
 
 llvm::Expected<std::vector<std::unique_ptr<Stage>>>
@@ -63,6 +76,15 @@ static void load(const TensorView &view, Tensor64 &into) {
   }
 }
 
+/// "[b, h, 64]".
+static std::string axesText(attn::AttnTensorType type) {
+  std::string text = "[";
+  for (unsigned i = 0; i < type.getRank(); ++i)
+    text += (i ? ", " : "") + (type.getAxisName(i).empty() ? std::to_string(type.getAxisSize(i))
+                                                           : type.getAxisName(i).str());
+  return text + "]";
+}
+
 /// Checks `bindings`, fills in sizes and parameters, and copies the inputs.
 static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bindings,
                                    Environment &environment, Memory &memory) {
@@ -78,21 +100,32 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
           checkBindings(*signature, bindings.inputs, {}, environment.sizes, environment.params);
       !message.empty())
     return llvm::createStringError(message);
-  std::string tooLarge;
+  // One that no machine has memory for is a mistake of the sizes; what this one lacks is its own.
+  std::string tooLarge, tooLargeHere;
+  long double bytes = 0;
   variant.walk([&](Operation *op) {
     for (Value result : op->getResults())
       if (auto type = dyn_cast<attn::AttnTensorType>(result.getType()); type && tooLarge.empty()) {
         long double elements = 1;
         for (int64_t size : environment.shapeOf(type))
           elements *= static_cast<long double>(size);
+        bytes += elements * sizeof(double);
         if (elements > static_cast<long double>(maxTensorElements))
           tooLarge =
               llvm::formatv("a tensor over {0} would have {1:e2} elements, more than memory holds",
-                            type, static_cast<double>(elements));
+                            axesText(type), static_cast<double>(elements));
+        else if (tooLargeHere.empty())
+          tooLargeHere = checkMemory("the reference's float64 tensor over " + axesText(type),
+                                     elements * sizeof(double));
       }
   });
   if (!tooLarge.empty())
     return llvm::createStringError(tooLarge);
+  if (tooLargeHere.empty())
+    tooLargeHere = checkMemory("the reference, which keeps every tensor in float64,", bytes);
+  if (!tooLargeHere.empty())
+    return llvm::createStringError(std::make_error_code(std::errc::not_enough_memory),
+                                   tooLargeHere);
   for (auto input : variant.getBody().getOps<attn::InputOp>()) {
     const TensorView &view = bindings.inputs.at(input.getName().str());
     load(view, memory.allocate(input.getResult(), view.shape));

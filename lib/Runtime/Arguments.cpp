@@ -2,27 +2,13 @@
 //
 // Checks the tensors of a launch against a kernel's ABI and packs its argument slots.
 #include "attnc/Runtime/Arguments.h"
+#include "attnc/Support/Binding.h"
+#include "attnc/Support/Checks.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
 using namespace attnc;
-
-static const char *nameOf(DType dtype) {
-  switch (dtype) {
-  case DType::F32:
-    return "f32";
-  case DType::F16:
-    return "f16";
-  case DType::BF16:
-    return "bf16";
-  case DType::I32:
-    return "i32";
-  case DType::Bool:
-    return "bool";
-  }
-  return "?";
-}
 
 static std::string list(const std::vector<int64_t> &values) {
   std::string text = "(";
@@ -50,9 +36,16 @@ public:
       : abi(abi), inputs(inputs), error(error) {}
 
   std::optional<PackedArguments> run() {
+    memory.reserve(abi.tensors.size());
+    if (!checkNames())
+      return std::nullopt;
     for (const KernelTensor &tensor : abi.tensors)
       if (!checkTensor(tensor))
         return std::nullopt;
+    if (std::string message = checkOverlaps(memory); !message.empty())
+      return fail(message), std::nullopt;
+    if (!checkParamNames())
+      return std::nullopt;
     for (const KernelArg &arg : abi.args)
       if (!packArg(arg))
         return std::nullopt;
@@ -76,16 +69,60 @@ private:
     return false;
   }
 
+  /// A name that the kernel does not know is a typing error, or a tensor that the caller believes
+  /// to be read.
+  bool checkNames() {
+    if (inputs.tensors.size() == abi.tensors.size() &&
+        std::all_of(abi.tensors.begin(), abi.tensors.end(),
+                    [&](const KernelTensor &t) { return inputs.tensors.count(t.name); }))
+      return true;
+    std::vector<std::string> known;
+    for (const KernelTensor &tensor : abi.tensors)
+      known.push_back(tensor.name);
+    known.insert(known.end(), abi.unusedInputs.begin(), abi.unusedInputs.end());
+    for (const auto &entry : inputs.tensors)
+      if (std::find(known.begin(), known.end(), entry.first) == known.end())
+        return fail("`" + entry.first + "` is not a tensor of `" + abi.symbol + "`, which has " +
+                    list(known) + didYouMean(entry.first, known));
+    return true;
+  }
+
+  bool isParam(const std::string &name) const {
+    // The kernel may have no use for a parameter of its spec.
+    return abi.paramDefaults.count(name) ||
+           std::any_of(abi.args.begin(), abi.args.end(), [&](const KernelArg &arg) {
+             return (arg.kind == KernelArg::Kind::ParamI32 ||
+                     arg.kind == KernelArg::Kind::ParamF32) &&
+                    arg.name == name;
+           });
+  }
+
+  bool checkParamNames() {
+    for (const auto &entry : inputs.params) {
+      if (isParam(entry.first))
+        continue;
+      std::vector<std::string> known;
+      for (const auto &param : abi.paramDefaults)
+        known.push_back(param.first);
+      for (const KernelArg &arg : abi.args)
+        if (isParam(arg.name))
+          known.push_back(arg.name);
+      return fail("`" + entry.first + "` is not a launch parameter of `" + abi.symbol + "`" +
+                  didYouMean(entry.first, known));
+    }
+    return true;
+  }
+
   bool checkTensor(const KernelTensor &tensor) {
     auto found = inputs.tensors.find(tensor.name);
     if (found == inputs.tensors.end())
       return fail("tensor '" + tensor.name + "' is missing: pass one with axes " +
-                  list(tensor.axes) + " and dtype " + nameOf(tensor.dtype));
+                  list(tensor.axes) + " and dtype " + dtypeName(tensor.dtype));
     const TensorView &view = found->second;
     std::string what = "tensor '" + tensor.name + "'";
     if (view.dtype != tensor.dtype)
-      return fail(what + ": expected dtype " + nameOf(tensor.dtype) + ", found " +
-                  nameOf(view.dtype) + "; convert it, or compile for that dtype");
+      return fail(what + ": expected dtype " + dtypeName(tensor.dtype) + ", found " +
+                  dtypeName(view.dtype) + "; convert it, or compile for that dtype");
     if (view.shape.size() != tensor.axes.size())
       return fail(what + ": expected " + std::to_string(tensor.axes.size()) + " dimensions " +
                   list(tensor.axes) + ", found shape " + list(view.shape));
@@ -95,19 +132,25 @@ private:
     for (size_t dim = 0; dim < tensor.axes.size(); ++dim)
       if (!checkAxis(tensor, view, dim))
         return false;
-    bool empty = view.numElements() == 0;
+    bool empty = std::find(view.shape.begin(), view.shape.end(), 0) != view.shape.end();
     if (!view.data && !empty)
       return fail(what + ": the data pointer is null but the shape is " + list(view.shape));
     if (empty)
       return true;
-    if (tensor.unitLastStride && view.shape.back() > 1 && view.strides.back() != 1)
+    if (!fitsAddressSpace(view))
+      return fail(what + ": strides " + list(view.strides) + " reach beyond the address space");
+    if (tensor.unitLastStride && !view.shape.empty() && view.shape.back() > 1 &&
+        view.strides.back() != 1)
       return fail(what + ": expected a last stride of 1, found " +
                   std::to_string(view.strides.back()) + "; make the rows contiguous");
     if (reinterpret_cast<uintptr_t>(view.data) % dtypeSize(view.dtype))
       return fail(what + ": the data pointer is not a multiple of the element size, " +
                   std::to_string(dtypeSize(view.dtype)) + " bytes");
-    if (tensor.isOutput && !checkOutput(tensor, view))
-      return false;
+    memory.push_back({tensor.name, reinterpret_cast<uintptr_t>(view.data), dtypeSize(view.dtype),
+                      view.shape.data(), view.strides.data(), view.shape.size(), tensor.isOutput});
+    if (tensor.isOutput)
+      if (std::string message = checkSelfOverlap(memory.back()); !message.empty())
+        return fail(message);
     return checkAlignment(tensor, view);
   }
 
@@ -136,14 +179,13 @@ private:
     return true;
   }
 
-  /// Two elements of an output must not share memory: threads write them independently.
-  bool checkOutput(const KernelTensor &tensor, const TensorView &view) {
+  /// With room for the size of an element.
+  static bool fitsAddressSpace(const TensorView &view) {
+    long double span = 0;
     for (size_t dim = 0; dim < view.shape.size(); ++dim)
-      if (view.strides[dim] == 0 && view.shape[dim] > 1)
-        return fail("tensor '" + tensor.name +
-                    "' is an output: expected a stride other than 0 in dimension " +
-                    std::to_string(dim) + "; pass a tensor whose elements do not overlap");
-    return true;
+      span += static_cast<long double>(view.shape[dim]) *
+              std::fabs(static_cast<long double>(view.strides[dim]));
+    return span <= 1e18L;
   }
 
   bool checkAlignment(const KernelTensor &tensor, const TensorView &view) {
@@ -184,22 +226,24 @@ private:
       slot = static_cast<uint32_t>(size->second);
       break;
     }
+    case KernelArg::Kind::GridStart:
+      break; // the launch knows
     case KernelArg::Kind::ParamI32:
     case KernelArg::Kind::ParamF32: {
       auto param = inputs.params.find(arg.name);
       if (param == inputs.params.end())
         return fail("parameter '" + arg.name + "' is missing: pass a value for it");
       double value = param->second;
-      if (arg.kind == KernelArg::Kind::ParamF32) {
+      bool isInteger = arg.kind == KernelArg::Kind::ParamI32;
+      if (std::string message = checkParamValue(arg.name, isInteger, value); !message.empty())
+        return fail(message);
+      if (!isInteger) {
         float narrow = static_cast<float>(value);
         uint32_t bits;
         std::memcpy(&bits, &narrow, sizeof bits);
         slot = bits;
         break;
       }
-      if (value != std::floor(value) || value < INT32_MIN || value > INT32_MAX)
-        return fail("parameter '" + arg.name + "': expected a 32-bit integer, found " +
-                    std::to_string(value));
       slot = static_cast<uint32_t>(static_cast<int32_t>(value));
       break;
     }
@@ -225,6 +269,7 @@ private:
   const LaunchInputs &inputs;
   std::string &error;
   PackedArguments packed;
+  std::vector<StridedMemory> memory; ///< of the tensors that have elements
   std::map<std::string, std::string> saidBy;
 };
 } // namespace

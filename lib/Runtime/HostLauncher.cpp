@@ -4,14 +4,19 @@
 // that the query tiles of a head find its keys in the cache. Kernels whose programs differ in
 // length number them longest first (see convert-attn-to-tile), so the last points are short and
 // threads end together.
+//
+// Launches that run at once share the helpers. A helper takes points of one launch until there are
+// none left, or until another launch comes: then it looks again for the one with the fewest
+// helpers.
 #include "attnc/Runtime/HostLauncher.h"
-#include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/Threading.h"
-#include <atomic>
+#include <algorithm>
+#include <condition_variable>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
-#include <new>
 #include <thread>
+#include <unistd.h>
 
 using namespace attnc;
 
@@ -23,11 +28,12 @@ public:
   Scratch(const Scratch &) = delete;
   ~Scratch() { std::free(memory); }
 
-  bool reserve(size_t bytes) {
-    if (bytes <= size)
+  bool reserve(int64_t bytes) {
+    size_t wanted = static_cast<size_t>(std::max<int64_t>(bytes, 64));
+    if (wanted <= size)
       return true;
     std::free(memory);
-    size = (bytes + 63) / 64 * 64;
+    size = (wanted + 63) / 64 * 64;
     memory = std::aligned_alloc(64, size);
     if (!memory)
       size = 0;
@@ -39,34 +45,184 @@ private:
   void *memory = nullptr;
   size_t size = 0;
 };
+
+/// One launch. Lives on the stack of the calling thread.
+struct Launch {
+  HostKernelFn kernel;
+  const uint64_t *slots;
+  int64_t n0, n1, points;
+  int64_t scratchBytes;
+  std::atomic<int64_t> next{0};
+  unsigned helpers = 0; ///< threads besides the caller's that are at work; under the pool's mutex
+  std::condition_variable left; ///< a helper has gone
+
+  bool hasPoints() const { return next.load(std::memory_order_relaxed) < points; }
+  /// Runs the next point; false if there is none.
+  bool runOne(void *scratch) {
+    int64_t point = next++;
+    if (point >= points)
+      return false;
+    kernel(slots, static_cast<int32_t>(point % n0), static_cast<int32_t>(point / n0 % n1),
+           static_cast<int32_t>(point / n0 / n1), scratch);
+    return true;
+  }
+};
 } // namespace
 
-struct HostLauncher::State {
-  explicit State(unsigned threads) : threads(threads), scratch(threads) {
-    if (threads > 1)
-      pool = std::make_unique<llvm::StdThreadPool>(llvm::hardware_concurrency(threads - 1));
+/// Helpers of one process, and the launches that they may work on.
+class HostLauncher::Pool {
+public:
+  explicit Pool(unsigned helpers) : numHelpers(helpers) {}
+  ~Pool() {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      stopping = true;
+    }
+    wake.notify_all();
+    for (std::thread &thread : threads)
+      thread.join();
   }
-  unsigned threads;
-  std::vector<Scratch> scratch;
-  std::unique_ptr<llvm::StdThreadPool> pool;
-  std::mutex inUse;
+
+  bool belongsToThisProcess() const { return process == getpid(); }
+
+  /// Runs `launch` on this thread and the helpers, and returns when all of its points are done.
+  /// False if there is no scratch memory for this thread: then no point was run.
+  bool run(Launch &launch) {
+    std::unique_ptr<Scratch> scratch = takeScratch();
+    if (!scratch->reserve(launch.scratchBytes))
+      return false;
+    bool shared = launch.points > 1 && numHelpers > 0;
+    if (shared)
+      offer(launch);
+    while (launch.runOne(scratch->get()))
+      ;
+    if (shared)
+      withdraw(launch);
+    giveBack(std::move(scratch));
+    return true;
+  }
+
+private:
+  void offer(Launch &launch) {
+    unsigned wanted = static_cast<unsigned>(std::min<int64_t>(numHelpers, launch.points - 1));
+    std::unique_lock<std::mutex> lock(mutex);
+    startThreads();
+    launches.push_back(&launch);
+    arrivals.fetch_add(1, std::memory_order_relaxed);
+    lock.unlock();
+    if (wanted == numHelpers)
+      wake.notify_all();
+    else
+      for (unsigned i = 0; i < wanted; ++i)
+        wake.notify_one();
+  }
+
+  void withdraw(Launch &launch) {
+    std::unique_lock<std::mutex> lock(mutex);
+    launches.erase(std::find(launches.begin(), launches.end(), &launch));
+    launch.left.wait(lock, [&] { return launch.helpers == 0; });
+  }
+
+  /// As many as the system gives: a launch is complete without any.
+  void startThreads() {
+    try {
+      while (!startedAll && threads.size() < numHelpers)
+        threads.emplace_back([this] { help(); });
+    } catch (const std::exception &) {
+    }
+    startedAll = true;
+  }
+
+  /// The launch with points left that has the fewest helpers, or null. Under the mutex.
+  Launch *choose() const {
+    Launch *best = nullptr;
+    for (Launch *launch : launches)
+      if (launch->hasPoints() && (!best || launch->helpers < best->helpers))
+        best = launch;
+    return best;
+  }
+
+  void help() {
+    Scratch scratch;
+    std::unique_lock<std::mutex> lock(mutex);
+    while (true) {
+      Launch *launch = nullptr;
+      wake.wait(lock, [&] { return stopping || (launch = choose()); });
+      if (stopping)
+        return;
+      ++launch->helpers;
+      uint64_t seen = arrivals.load(std::memory_order_relaxed);
+      lock.unlock();
+      // Without memory this launch is left to the others, and so is every other one for a moment.
+      bool able = scratch.reserve(launch->scratchBytes);
+      while (able && seen == arrivals.load(std::memory_order_relaxed) &&
+             launch->runOne(scratch.get()))
+        ;
+      if (!able)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      lock.lock();
+      if (--launch->helpers == 0)
+        launch->left.notify_one();
+    }
+  }
+
+  std::unique_ptr<Scratch> takeScratch() {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (spare.empty())
+      return std::make_unique<Scratch>();
+    std::unique_ptr<Scratch> scratch = std::move(spare.back());
+    spare.pop_back();
+    return scratch;
+  }
+  void giveBack(std::unique_ptr<Scratch> scratch) {
+    std::lock_guard<std::mutex> lock(mutex);
+    spare.push_back(std::move(scratch));
+  }
+
+  const unsigned numHelpers;
+  const pid_t process = getpid();
+  std::mutex mutex;
+  std::condition_variable wake; ///< a launch has come, or it is time to stop
+  std::vector<Launch *> launches;
+  std::vector<std::unique_ptr<Scratch>> spare; ///< of callers; as many as have launched at once
+  std::vector<std::thread> threads;
+  std::atomic<uint64_t> arrivals{0}; ///< launches that were offered so far
+  bool startedAll = false, stopping = false;
 };
 
 static unsigned defaultThreads() {
   if (const char *text = std::getenv("ATTNC_NUM_THREADS")) {
     char *end = nullptr;
     long value = std::strtol(text, &end, 10);
-    if (end != text && *end == 0 && value >= 1 && value <= 4096)
+    if (end != text && *end == 0 && value >= 1 && value <= long(HostLauncher::maxThreads))
       return static_cast<unsigned>(value);
   }
   return std::max(1u, llvm::hardware_concurrency().compute_thread_count());
 }
 
-HostLauncher::HostLauncher(unsigned threads)
-    : state(std::make_unique<State>(threads ? threads : defaultThreads())) {}
-HostLauncher::~HostLauncher() = default;
+HostLauncher::HostLauncher(unsigned given)
+    : threads(std::min(given ? given : defaultThreads(), maxThreads)),
+      current(new Pool(threads - 1)) {}
 
-unsigned HostLauncher::numThreads() const { return state->threads; }
+HostLauncher::~HostLauncher() {
+  // A parent's threads are not here to be joined: its pool is given up.
+  if (Pool *last = current.load(); last->belongsToThisProcess())
+    delete last;
+}
+
+HostLauncher::Pool &HostLauncher::pool() {
+  Pool *found = current.load(std::memory_order_acquire);
+  if (found->belongsToThisProcess())
+    return *found;
+  // This is a forked child: the parent's threads are gone, and its mutex may be locked for ever.
+  auto *mine = new Pool(threads - 1);
+  if (current.compare_exchange_strong(found, mine))
+    return *mine;
+  delete mine; // another thread was first
+  return *found;
+}
+
+unsigned HostLauncher::numThreads() const { return threads; }
 
 bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel, const LaunchInputs &inputs,
                           std::string &error) {
@@ -77,30 +233,19 @@ bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel, const Launc
 bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel,
                           const PackedArguments &arguments, std::string &error) {
   const auto [n0, n1, n2] = arguments.grid;
-  const int64_t points = n0 * n1 * n2;
-  if (points == 0)
+  int64_t points;
+  if (n0 == 0 || n1 == 0 || n2 == 0)
     return true;
-  std::lock_guard<std::mutex> lock(state->inUse);
-  unsigned workers = static_cast<unsigned>(std::min<int64_t>(state->threads, points));
-  for (unsigned i = 0; i < workers; ++i)
-    if (!state->scratch[i].reserve(std::max<int64_t>(abi.scratchBytes, 64))) {
-      error = "out of memory: kernel '" + abi.symbol + "' needs " +
-              std::to_string(abi.scratchBytes) + " bytes of scratch memory for each of " +
-              std::to_string(workers) + " threads; set ATTNC_NUM_THREADS to a smaller number";
-      return false;
-    }
-
-  std::atomic<int64_t> next{0};
-  auto work = [&, n0 = n0, n1 = n1](unsigned worker) {
-    for (int64_t point = next++; point < points; point = next++)
-      kernel(arguments.slots.data(), static_cast<int32_t>(point % n0),
-             static_cast<int32_t>(point / n0 % n1), static_cast<int32_t>(point / n0 / n1),
-             state->scratch[worker].get());
-  };
-  for (unsigned i = 1; i < workers; ++i)
-    state->pool->async([&work, i] { work(i); });
-  work(0);
-  if (workers > 1)
-    state->pool->wait();
-  return true;
+  if (__builtin_mul_overflow(n0, n1, &points) || __builtin_mul_overflow(points, n2, &points)) {
+    error = "a grid of " + std::to_string(n0) + " x " + std::to_string(n1) + " x " +
+            std::to_string(n2) + " programs is beyond 2^63";
+    return false;
+  }
+  Launch launch{kernel, arguments.slots.data(), n0, n1, points, abi.scratchBytes};
+  if (pool().run(launch))
+    return true;
+  error = "out of memory: kernel '" + abi.symbol + "' needs " + std::to_string(abi.scratchBytes) +
+          " bytes of scratch memory for each of " + std::to_string(threads) +
+          " threads; set ATTNC_NUM_THREADS to a smaller number";
+  return false;
 }

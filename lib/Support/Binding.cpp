@@ -2,7 +2,9 @@
 //
 // Checks of tensors and parameters against a signature.
 #include "attnc/Support/Binding.h"
+#include "attnc/Support/Checks.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -47,8 +49,11 @@ public:
     for (size_t i = 0; i < decl.axes.size(); ++i)
       if (std::string message = checkAxis(decl, view, i, who); !message.empty())
         return message;
-    return checkMemory(view, who, isOutput);
+    return checkMemory(decl, view, who, isOutput);
   }
+
+  /// Call when all tensors are checked.
+  std::string checkSharing() const { return checkOverlaps(memory); }
 
 private:
   std::string checkDType(const TensorDecl &decl, const TensorView &view, const std::string &who) {
@@ -96,7 +101,8 @@ private:
            " as in " + from[axis.space] + ", found " + std::to_string(size);
   }
 
-  std::string checkMemory(const TensorView &view, const std::string &who, bool isOutput) {
+  std::string checkMemory(const TensorDecl &decl, const TensorView &view, const std::string &who,
+                          bool isOutput) {
     // The span of the offsets must fit into 64 bits with room for the element size.
     long double span = 0;
     bool isEmpty = false;
@@ -111,18 +117,34 @@ private:
       return who + " has strides " + text(view.strides) + " that reach beyond the address space";
     if (!view.data)
       return who + " has elements, but no memory is bound";
-    if (isOutput)
-      for (size_t i = 0; i < view.shape.size(); ++i)
-        if (view.strides[i] == 0 && view.shape[i] > 1)
-          return who + " is an output and cannot have stride 0 on axis " + std::to_string(i);
-    return "";
+    memory.push_back({decl.name, reinterpret_cast<uintptr_t>(view.data), dtypeSize(view.dtype),
+                      view.shape.data(), view.strides.data(), view.shape.size(), isOutput});
+    return isOutput ? checkSelfOverlap(memory.back()) : "";
   }
 
   BoundSizes &sizes;
+  std::vector<StridedMemory> memory; ///< of the tensors that have elements
   std::map<std::string, std::string> from;
   std::string operandFrom;
 };
 } // namespace
+
+/// A tensor under a name that no input has is a typing error, or one that the caller believes to be
+/// read.
+static std::string checkNames(const Signature &signature,
+                              const std::map<std::string, TensorView> &inputs) {
+  std::vector<std::string> known;
+  std::string list;
+  for (const TensorDecl &decl : signature.inputs) {
+    known.push_back(decl.name);
+    list += (list.empty() ? "" : ", ") + decl.name;
+  }
+  for (const auto &entry : inputs)
+    if (std::find(known.begin(), known.end(), entry.first) == known.end())
+      return "`" + entry.first + "` is not an input of `" + signature.name + "`; its inputs are " +
+             list + didYouMean(entry.first, known);
+  return "";
+}
 
 std::string attnc::checkBindings(const Signature &signature,
                                  const std::map<std::string, TensorView> &inputs,
@@ -130,22 +152,14 @@ std::string attnc::checkBindings(const Signature &signature,
                                  BoundSizes &sizes, const std::map<std::string, double> &params) {
   sizes = BoundSizes();
   Checker checker(sizes);
-  std::string known;
+  if (std::string message = checkNames(signature, inputs); !message.empty())
+    return message;
   for (const TensorDecl &decl : signature.inputs) {
-    known += (known.empty() ? "" : ", ") + decl.name;
     auto it = inputs.find(decl.name);
     if (it == inputs.end())
       return "input `" + decl.name + "` over " + axesText(decl) + " is not bound";
     if (std::string message = checker.check(decl, it->second, /*isOutput=*/false); !message.empty())
       return message;
-  }
-  for (const auto &entry : inputs) {
-    bool found = false;
-    for (const TensorDecl &decl : signature.inputs)
-      found |= decl.name == entry.first;
-    if (!found)
-      return "`" + entry.first + "` is not an input of `" + signature.name + "`; its inputs are " +
-             known;
   }
   auto h = sizes.spaces.find("h"), g = sizes.spaces.find("g");
   if (h != sizes.spaces.end() && g != sizes.spaces.end() && h->second % g->second != 0)
@@ -178,7 +192,7 @@ std::string attnc::checkBindings(const Signature &signature,
         !message.empty())
       return message;
   }
-  return "";
+  return checker.checkSharing();
 }
 
 namespace {
@@ -298,17 +312,18 @@ std::string attnc::checkParams(const Signature &signature,
                                std::vector<double> &values) {
   values.clear();
   for (const auto &entry : bound) {
-    bool found = false;
+    std::vector<std::string> known;
     for (const ParamDecl &decl : signature.params)
-      found |= decl.name == entry.first;
-    if (!found)
-      return "`" + entry.first + "` is not a parameter of `" + signature.name + "`";
+      known.push_back(decl.name);
+    if (std::find(known.begin(), known.end(), entry.first) == known.end())
+      return "`" + entry.first + "` is not a parameter of `" + signature.name + "`" +
+             didYouMean(entry.first, known);
   }
   for (const ParamDecl &decl : signature.params) {
     auto it = bound.find(decl.name);
     double value = it == bound.end() ? decl.defaultValue : it->second;
-    if (decl.isInteger && (value != std::floor(value) || std::fabs(value) > 2147483647.0))
-      return "parameter `" + decl.name + "` is an int of 32 bits, found " + std::to_string(value);
+    if (std::string message = checkParamValue(decl.name, decl.isInteger, value); !message.empty())
+      return message;
     values.push_back(decl.isInteger ? value : static_cast<double>(static_cast<float>(value)));
   }
   return "";

@@ -5,16 +5,18 @@
 // parsed as exactly that, nothing more.
 #include "attnc/Support/Npy.h"
 #include "attnc/Support/Binding.h"
+#include "attnc/Support/FileWriter.h"
+#include "attnc/Support/MemoryLimit.h"
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <sys/stat.h>
-#include <unistd.h>
 
 using namespace attnc;
+
+static constexpr char kMagic[] = {'\x93', 'N', 'U', 'M', 'P', 'Y'};
 
 namespace {
 /// The three fields of a header.
@@ -175,7 +177,7 @@ std::string elementOf(const std::string &descr, std::optional<DType> expected, E
 std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DType> expected,
                              NpyArray &array) {
   array = NpyArray();
-  if (size < 10 || std::memcmp(bytes, "\x93NUMPY", 6) != 0)
+  if (size < 10 || std::memcmp(bytes, kMagic, sizeof kMagic) != 0)
     return "it is not a .npy file";
   unsigned major = bytes[6];
   if (major < 1 || major > 3)
@@ -264,10 +266,15 @@ std::string attnc::readNpy(const std::string &path, std::optional<DType> expecte
   size_t used = 0;
   for (;;) {
     // Grows with what is read: the size of a pipe or of a damaged file system is not known before.
-    bytes.resize(std::max<size_t>(1 << 16, used * 2));
+    size_t wanted = std::max<size_t>(1 << 16, used * 2);
+    // The bytes and the elements that are made of them are in memory at once.
+    if (std::string message = checkMemory("reading on", 2.0L * static_cast<long double>(wanted));
+        !message.empty())
+      return fail("it has more than " + bytesText(static_cast<long double>(used)) + ": " + message);
+    bytes.resize(wanted);
     size_t got = std::fread(bytes.data() + used, 1, bytes.size() - used, file.get());
     used += got;
-    if (used < bytes.size())
+    if (used < bytes.size() || std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0)
       break;
   }
   if (std::ferror(file.get()))
@@ -326,34 +333,12 @@ std::vector<uint8_t> attnc::encodeNpy(const TensorView &tensor) {
   return bytes;
 }
 
-static std::string writeFile(const std::string &path, const std::vector<uint8_t> &bytes) {
-  std::string temporary = path + ".XXXXXX";
-  auto fail = [&](const std::string &message) { return "cannot write `" + path + "`: " + message; };
-  int descriptor = mkstemp(temporary.data());
-  if (descriptor < 0)
-    return fail(std::strerror(errno));
-  std::string message;
-  for (size_t done = 0; done < bytes.size() && message.empty();) {
-    ssize_t n = ::write(descriptor, bytes.data() + done, bytes.size() - done);
-    if (n > 0)
-      done += static_cast<size_t>(n);
-    else if (n < 0 && errno != EINTR)
-      message = std::strerror(errno);
-  }
-  if (::fchmod(descriptor, 0644) != 0 && message.empty())
-    message = std::strerror(errno);
-  if (::close(descriptor) != 0 && message.empty())
-    message = std::strerror(errno);
-  if (message.empty() && std::rename(temporary.c_str(), path.c_str()) != 0)
-    message = std::strerror(errno);
-  if (message.empty())
-    return "";
-  ::unlink(temporary.c_str());
-  return fail(message);
+static std::string_view asText(const std::vector<uint8_t> &bytes) {
+  return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
 std::string attnc::writeNpy(const std::string &path, const TensorView &tensor) {
-  return writeFile(path, encodeNpy(tensor));
+  return writeFile(path, asText(encodeNpy(tensor)));
 }
 
 std::string attnc::writeNpy(const std::string &path, const std::vector<int64_t> &shape,
@@ -363,5 +348,5 @@ std::string attnc::writeNpy(const std::string &path, const std::vector<int64_t> 
   bytes.resize(start + values.size() * sizeof(double));
   if (!values.empty())
     std::memcpy(bytes.data() + start, values.data(), values.size() * sizeof(double));
-  return writeFile(path, bytes);
+  return writeFile(path, asText(bytes));
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 import weakref
 from collections.abc import Mapping
@@ -14,18 +13,16 @@ import numpy as np
 from . import _library
 from ._signature import Signature, device_text, shape_of, sizes_of, split, views_of
 from ._tensors import BYTES, FROM_NUMPY, View, allocate, is_torch, view
-from .errors import ArgumentError, DeviceError
+from .errors import ArgumentError
 
-_host_launched = False
-_lost_threads = False
-
-
-def _after_fork() -> None:
-    global _lost_threads
-    _lost_threads = _host_launched
+MAX_THREADS = 4096
 
 
-os.register_at_fork(after_in_child=_after_fork)
+def checked_threads(num_threads: int) -> int:
+    """A number of threads that the C API can be given: ctypes would cut off what does not fit."""
+    if not 0 <= num_threads <= MAX_THREADS:
+        raise ArgumentError(f"num_threads is {num_threads}: expected a number from 0, the default, to {MAX_THREADS}")
+    return int(num_threads)
 
 
 def dtype_name(dtype: Any) -> str:
@@ -45,6 +42,8 @@ def dtype_name(dtype: Any) -> str:
 def device_name(device: Any) -> str:
     """"host" or "cuda:N" from a string or a torch.device; "cuda" is PyTorch's current device where it has one."""
     text = str(device)
+    if "\0" in text:
+        raise ArgumentError(f"unknown device {text!r}: expected host, cuda or cuda:N")
     if text in ("host", "cpu"):
         return "host"
     if text == "cuda":
@@ -101,9 +100,6 @@ def output_views(signature: Signature, views: Mapping[str, View], out: Any, lse:
             raise ArgumentError(f"output `{name}` is on {device_text(found)}, the inputs on {device_text(first)}")
         if not found.writable:
             raise ArgumentError(f"output `{name}` is read-only")
-        for other, used in {**views, **{n: r for n, r in result.items() if n != name}}.items():
-            if found.pointer + found.byte_offset == used.pointer + used.byte_offset and 0 not in found.shape + used.shape:
-                raise ArgumentError(f"output `{name}` lies on `{other}`: a kernel would overwrite what it reads")
     return result
 
 
@@ -116,7 +112,7 @@ def row_alignment_of(views: Mapping[str, View]) -> int:
 
 class Kernel:
     """A spec compiled for a dtype, head dimensions and a device. Made by `Spec.compile`; may be called from several
-    threads at once, which on the host take turns."""
+    threads at once, and on the host in a forked process."""
 
     def __init__(self, signature: Signature, source: tuple[bytes, bytes, bytes], *, dtype: str, head_dim: int,
                  v_head_dim: int, device: str, row_alignment: int, const_params: Mapping[str, float], cache: bool = True,
@@ -126,7 +122,7 @@ class Kernel:
         options = _library.CompileOptions(
             device=device.encode(), dtype=dtype.encode(), variant=variant, head_dim=head_dim, v_head_dim=v_head_dim,
             row_alignment=row_alignment, const_params=consts, num_const_params=count, no_cache=not cache,
-            num_threads=num_threads)
+            num_threads=checked_threads(num_threads))
         handle = ctypes.c_void_p()
         library = _library.load()
         _library.check(library.attnc_kernel_compile(text, name, ctypes.byref(options), ctypes.byref(handle)))
@@ -161,12 +157,6 @@ class Kernel:
         found = device_text(next(iter(views.values())))
         if found != self.device:
             raise ArgumentError(f"the tensors are on {found}, the kernel on {self.device}")
-        if self.device == "host":
-            global _host_launched
-            _host_launched = True
-            if _lost_threads:
-                raise DeviceError("this process was forked from one that had run kernels on the host, and threads do "
-                                  "not survive a fork: start processes with the method `spawn` or `forkserver`")
         tensors, count = pack_tensors(views)
         numbers, num_params = pack_params(params)
         _library.check(_library.load().attnc_kernel_launch(self._handle, tensors, count, numbers, num_params, stream))

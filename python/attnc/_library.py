@@ -12,11 +12,12 @@ import functools
 import os
 import pathlib
 
-from .errors import ArgumentError, AttncError, CompileError, DeviceError, LibraryError, SpecError
+from .errors import (ArgumentError, AttncError, CompileError, DeviceError, LibraryError, OutOfMemoryError,
+                     SpecError)
 
 VERSION = "0.1.0"
 
-STATUS = {1: ArgumentError, 2: SpecError, 3: CompileError, 4: DeviceError}
+STATUS = {1: ArgumentError, 2: SpecError, 3: CompileError, 4: DeviceError, 6: OutOfMemoryError}
 
 
 class DLDevice(ctypes.Structure):

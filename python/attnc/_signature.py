@@ -60,6 +60,14 @@ class Signature:
         return Signature(data["name"], MappingProxyType(params), tensors("inputs"), tensors("outputs"))
 
 
+def number(value: Any) -> float:
+    """A parameter as the C API takes it; what no float can hold is an infinity, which no int parameter takes."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
 def split(signature: Signature, qkv: tuple[Any, Any, Any], named: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
     """The tensors and the parameters of a call, by name; every tensor that the spec takes is there."""
     tensors: dict[str, Any] = dict(zip("QKV", qkv))
@@ -72,7 +80,7 @@ def split(signature: Signature, qkv: tuple[Any, Any, Any], named: Mapping[str, A
         elif name in signature.params:
             if not isinstance(value, numbers.Real) or isinstance(value, bool):
                 raise ArgumentError(f"parameter `{name}` is a number, found {type(value).__name__}")
-            params[name] = float(value)
+            params[name] = number(value)
         else:
             known = [n for n in signature.inputs if n not in "QKV"] + list(signature.params)
             raise ArgumentError(f"`{name}` is neither an input nor a parameter of `{signature.name}`; it has " +

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from . import _library
-from ._kernel import (Kernel, device_name, dtype_name, output_views, pack_params, pack_tensors, results,
+from ._kernel import (Kernel, checked_threads, device_name, dtype_name, output_views, pack_params, pack_tensors, results,
                       row_alignment_of, stream_handle)
-from ._signature import Param, Signature, TensorDecl, device_text, shape_of, sizes_of, split, views_of
+from ._signature import Param, Signature, TensorDecl, device_text, number, shape_of, sizes_of, split, views_of
 from ._tensors import CPU, view
 from .errors import ArgumentError, SpecError
 
@@ -35,6 +35,8 @@ class Spec:
         source = text.encode("utf-8", "surrogateescape")
         if b"\0" in source:
             raise SpecError(f"{name}: error: the text has a NUL character")
+        if "\0" in name or "\0" in (variant or ""):
+            raise SpecError("the name of a spec or variant has a NUL character")
         self._source = (source, os.fsencode(name), (variant or "").encode())
         self._text, self._variant = text, variant
         library = _library.load()
@@ -89,18 +91,21 @@ class Spec:
         row_alignment: bytes that every row of Q, K, V and out starts at a multiple of: a power of two from
                        the size of an element to 16
         cache:         False neither reads nor writes the code cache on disk
-        num_threads:   host threads; 0 is ATTNC_NUM_THREADS, or one for each CPU
+        num_threads:   host threads, at most 4096; 0 is ATTNC_NUM_THREADS, or one for each CPU
         const_params:  values of const parameters
 
         Raises ArgumentError, CompileError (cannot be compiled for the target) or DeviceError.
         """
         if head_dim < 1 or (v_head_dim is not None and v_head_dim < 1):
             raise ArgumentError(f"head dimensions must be at least 1, found {head_dim} and {v_head_dim}")
+        if max(head_dim, v_head_dim or 0) > 2 ** 31 - 1:
+            raise ArgumentError(f"head dimensions must be at most 2147483647, found {head_dim} and {v_head_dim}")
         if row_alignment not in (2, 4, 8, 16):
             raise ArgumentError(f"row_alignment must be 2, 4, 8 or 16, found {row_alignment}")
         for name in const_params:
             if name not in self.params or not self.params[name].const:
                 raise ArgumentError(f"`{name}` is not a const parameter of `{self.name}`")
+        const_params = {name: number(value) for name, value in const_params.items()}
         return Kernel(self._signature, self._source, dtype=dtype_name(dtype), head_dim=head_dim,
                       v_head_dim=v_head_dim or head_dim, device=device_name(device), row_alignment=row_alignment,
                       const_params=const_params, cache=cache, num_threads=num_threads)
@@ -115,7 +120,8 @@ class Spec:
 
         inputs_and_params: the spec's inputs as tensors and its parameters as numbers, by name. Parameters that are
             not given have their defaults. `named` is for names that Python or this call has taken.
-        out: [b, h, q, e] in q's dtype, lse: [b, h, q] in float32: where to write; else they are allocated like q.
+        out: [b, h, q, e] in q's dtype, lse: [b, h, q] in float32: where to write; else they are allocated like q. Their
+            elements share no memory with each other or with an input.
         return_lse: return (out, lse), if the spec says `output lse`: natural logarithm, -inf for a row without a key.
         stream: a CUDA stream (its handle, or a torch.cuda.Stream); PyTorch's current one if not given. The call does
             not wait for the GPU. On the host it returns when the result is there.
@@ -154,7 +160,7 @@ class Spec:
         """The definition of the variant, in float64: slow, and what kernels are held against.
 
         Takes what `__call__` takes, in host memory and in any strides. Returns `out`, or `(out, lse)`, as float64 NumPy
-        arrays. Raises ArgumentError.
+        arrays. Raises ArgumentError, and OutOfMemoryError for tensors that are larger than the memory that is left.
         """
         signature = self._signature
         tensors, params = split(signature, (q, k, v), {**(named or {}), **inputs_and_params})
@@ -168,7 +174,7 @@ class Spec:
         arrays = {name: np.empty(shape_of(decl, sizes)) for name, decl in signature.outputs.items()}
         _library.check(_library.load().attnc_spec_reference(
             self._handle, *pack_tensors(views), *pack_params(params),
-            *pack_tensors({name: view(name, array) for name, array in arrays.items()}), num_threads))
+            *pack_tensors({name: view(name, array) for name, array in arrays.items()}), checked_threads(num_threads)))
         return (arrays["out"], arrays["lse"]) if return_lse else arrays["out"]
 
 
@@ -178,7 +184,7 @@ class Spec:
 
         inputs: a tensor in host memory for each of `Spec.inputs`, in any strides; params: numbers by name, the rest have
         their defaults; num_threads 0 takes all CPUs. Ints and conditions are whole numbers in the result.
-        Raises ArgumentError.
+        Raises ArgumentError, and OutOfMemoryError for tensors that are larger than the memory that is left.
         """
         signature, given = self._signature, dict(params or {})
         for name in inputs:
@@ -195,12 +201,12 @@ class Spec:
             if found.device[0] != CPU:
                 raise ArgumentError(f"`{name}` is on {device_text(found)}, the reference runs on the host")
         library, text = _library.load(), ctypes.c_char_p()
-        arguments = (*pack_tensors(views), *pack_params({name: float(value) for name, value in given.items()}))
+        arguments = (*pack_tensors(views), *pack_params({name: number(value) for name, value in given.items()}))
         _library.check(library.attnc_spec_output_shapes_json(self._handle, *arguments, ctypes.byref(text)))
         arrays = {name: np.empty(shape) for name, shape in json.loads(text.value.decode()).items()}
         _library.check(library.attnc_spec_reference(
             self._handle, *arguments, *pack_tensors({name: view(name, array) for name, array in arrays.items()}),
-            num_threads))
+            checked_threads(num_threads)))
         return arrays
 
 

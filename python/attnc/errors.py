@@ -2,7 +2,8 @@
 """What can go wrong. The text of an error is the C API's wherever it found the fault."""
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "LibraryError", "SpecError"]
+__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "LibraryError", "OutOfMemoryError",
+           "SpecError"]
 
 
 class AttncError(Exception):
@@ -23,6 +24,10 @@ class CompileError(AttncError, RuntimeError):
 
 class DeviceError(AttncError, RuntimeError):
     """No driver, no device, or an error of the driver."""
+
+
+class OutOfMemoryError(AttncError, MemoryError):
+    """What a call needs is more than the memory that is left. It was found out before any was taken."""
 
 
 class LibraryError(AttncError, ImportError):

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Errors: the exception, its text, and that nothing is written."""
+import os
+import re
+import subprocess
+import sys
+
 import attnc
 import numpy as np
 import pytest
+from conftest import ROOT
 
 
 def text_of(error, call):
@@ -40,7 +46,7 @@ BAD = {
     "dtype of out": (dict(out=np.zeros((2, 4, 9, 8), np.float16)), "`out` must have dtype f32, found f16"),
     "stride of out": (dict(out=np.zeros((2, 4, 9, 16), np.float32)[..., ::2]), "tensor 'out': expected a last stride of 1"),
     "overlapping out": (dict(out=np.lib.stride_tricks.as_strided(np.zeros((1, 1, 1, 8), np.float32), (2, 4, 9, 8),
-                                                                 (0, 0, 0, 4))), "'out' is an output: expected a stride"),
+                                                                 (0, 0, 0, 4))), "output `out` cannot have stride 0 on axis 0"),
 }
 
 
@@ -59,9 +65,10 @@ def test_bad_argument(document, qkv, change, message):
 
 
 @pytest.mark.parametrize("value, message", [
-    (1.5, "parameter 'window': expected a 32-bit integer, found 1.5"), (2 ** 40, "expected a 32-bit integer"),
+    (1.5, "parameter `window` is an int of 32 bits, found 1.5"), (2 ** 40, "is an int of 32 bits, found 1099511627776"),
+    (2 ** 31, "is an int of 32 bits, found 2147483648"), (10 ** 400, "is an int of 32 bits, found inf"),
     ("3", "parameter `window` is a number, found str"), (True, "parameter `window` is a number, found bool"),
-    (np.ones(1), "parameter `window` is a number, found ndarray"), (float("nan"), "expected a 32-bit integer"),
+    (np.ones(1), "parameter `window` is a number, found ndarray"), (float("nan"), "is an int of 32 bits, found nan"),
 ])
 def test_bad_parameter(qkv, value, message):
     assert message in text_of(attnc.ArgumentError, lambda: attnc.load("sliding_window")(*qkv, window=value))
@@ -133,3 +140,57 @@ def test_what_cannot_be_compiled(rng):
 def test_no_gpu_is_a_device_error(monkeypatch):
     monkeypatch.setenv("ATTNC_CUDA_DRIVER", "/no/such/driver.so")
     assert "no CUDA driver" in text_of(attnc.DeviceError, lambda: attnc.load("full").compile(device="cuda"))
+
+
+def test_numbers_are_not_cut_off():
+    """ctypes takes 2 ** 32 + 1 for 1: numbers are checked before."""
+    spec = attnc.Spec("attention x(n: const int = 2, w: int = 3) { mask kv < n + w }")
+    for threads in (2 ** 32 + 1, 2 * 10 ** 9, -1):
+        for call in (lambda: spec.compile(num_threads=threads),
+                     lambda: spec.reference(*[np.ones((1, 1, 2, 8), np.float32)] * 3, num_threads=threads)):
+            assert f"num_threads is {threads}: expected a number from 0, the default, to 4096" in text_of(attnc.ArgumentError, call)
+    assert "at most 2147483647" in text_of(attnc.ArgumentError, lambda: spec.compile(head_dim=2 ** 64 + 64))
+    for value in (float("nan"), 2.5, 2 ** 31, -2 ** 31 - 1, 10 ** 400):
+        message = text_of(attnc.ArgumentError, lambda: spec.compile(n=value))
+        assert message.startswith("parameter `n` is an int of 32 bits, found ")
+    q = np.ones((1, 1, 2, 8), np.float32)
+    for value in (-2 ** 31, 2 ** 31 - 4):
+        np.testing.assert_allclose(spec(q, q, q, w=value, n=1), spec.reference(q, q, q, w=value, n=1), rtol=1e-6)
+
+
+def test_partly_aliased_output():
+    """Any byte counts, not only the first; slices of one buffer that are apart are fine."""
+    spec = attnc.load("causal")
+    buffer = np.random.default_rng(0).standard_normal((2, 9, 4, 3, 16)).astype(np.float32)
+    q, k, out = (buffer[..., i, :].transpose(0, 2, 1, 3) for i in range(3))
+    want = spec.reference(q, k, k)
+    np.testing.assert_allclose(spec(q, k, k, out=out), want, rtol=1e-5, atol=1e-6)
+    message = text_of(attnc.ArgumentError, lambda: spec(q[:, :, :8], k, k, out=q[:, :, 1:]))
+    assert message == "output `out` lies on `Q`: a kernel would overwrite what it reads; give it memory of its own"
+    lse = out.base.reshape(-1)[: 2 * 4 * 9].reshape(2, 4, 9)
+    assert "`lse` lies on" in text_of(attnc.ArgumentError, lambda: spec(q, k, k, out=out, lse=lse))
+
+
+MEMORY = """
+import attnc, numpy as np, resource
+spec = attnc.Spec("attention x { let a[b, h, q, kv] = sum(Q * K for d)\\n score s + a[b, h, q, kv] }")
+small = np.ones((1, 1, 8, 4), np.float32)
+spec.reference(small, small, small)
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 10 ** 9, -1))
+q = np.broadcast_to(small[:, :, :1], (1, 1, 40000, 4))
+try:
+    spec.reference(q, q, q)
+except attnc.OutOfMemoryError as error:
+    print(error)
+spec.reference(small, small, small)
+"""
+
+
+def test_memory_that_is_not_there():
+    """A tensor of 40000 x 40000 ended the interpreter."""
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, timeout=100,
+                          env=os.environ | {"PYTHONPATH": str(ROOT / "python")})
+    assert done.returncode == 0 and re.fullmatch(
+        r"the reference's float64 tensor over \[b, h, q, kv\] needs 12.8 GB, but .* GB of memory are left\n", done.stdout), done

@@ -33,6 +33,10 @@ def ConvertTileToNVVM : Pass<"convert-tile-to-nvvm", "::mlir::ModuleOp"> {
     operands by ldmatrix, copies cp.async, row reductions butterfly shuffles. Loops stay `scf.for` and
     scalar arithmetic stays `arith` and `math`.
 
+    Two i32 parameters follow those of the kernel: the first points of grid dimensions 1 and 2, which are
+    added to the block's. A GPU takes at most 65535 blocks in each of them, and larger grids are launched
+    in slices.
+
     Numerics: f32 products use tf32 matrix instructions, three for each product (relative error of an
     operand about 2^-22) or one when the precision is tf32.
   }];

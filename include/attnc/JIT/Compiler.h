@@ -27,7 +27,10 @@ struct SpecSource {
   std::string name; ///< file name for messages
   std::string text;
 
-  /// Reads a file; "-" is standard input. The error names the file.
+  /// Most bytes of a spec.
+  static constexpr size_t maxBytes = 64000000;
+
+  /// Reads a file of at most maxBytes; "-" is standard input. The error names the file.
   static llvm::Expected<SpecSource> fromFile(llvm::StringRef path);
 };
 
@@ -69,7 +72,12 @@ struct CompileReport {
   std::vector<std::pair<std::string, double>> phases; ///< name, milliseconds
 };
 
-/// Compiles `spec` for `options.target`. `cache` may be null. Errors carry the diagnostics' text.
+/// Checks that each of `values` is of a const parameter of the variant, and one that its type can
+/// hold. The error's code is invalid_argument.
+llvm::Error checkConstParams(Spec &spec, const std::map<std::string, double> &values);
+
+/// Compiles `spec` for `options.target`. `cache` may be null. Errors carry the diagnostics' text;
+/// the code of one about a const parameter is invalid_argument.
 llvm::Expected<CompiledCode> compileSpec(Spec &spec, const CompileOptions &options,
                                          CodeCache *cache, CompileReport *report = nullptr);
 

@@ -42,7 +42,7 @@ struct CompileOptions {
   int32_t vectorBytes = 16; ///< alignment of every row of Q, K, V and out in bytes: 16, 8, 4 or 2
   // Overrides of the planner's choice; 0 = choose.
   int64_t tileQ = 0, tileKV = 0;
-  int32_t stages = 0, numWarps = 0;
+  int64_t stages = 0, numWarps = 0;
 };
 
 /// The decisions for one forward kernel.
@@ -51,8 +51,8 @@ struct KernelPlan {
   std::string dtype;
   int64_t headDim = 0, vHeadDim = 0;
   int64_t tileQ = 0, tileKV = 0; ///< rows of a query tile, keys of a key tile
-  int32_t stages = 1;            ///< key tiles in shared memory at once (GPU)
-  int32_t numWarps = 4;          ///< warps of a thread block (GPU)
+  int64_t stages = 1;            ///< key tiles in shared memory at once (GPU)
+  int64_t numWarps = 4;          ///< warps of a thread block (GPU)
   int32_t vectorBytes = 16;
   std::string precision = "f32"; ///< products of f32 operands: f32 or tf32
   std::map<std::string, double> constParams;

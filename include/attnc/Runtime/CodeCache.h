@@ -3,10 +3,14 @@
 // A cache of compiled code: in memory, and on disk across processes.
 //
 // Entries are content-addressed: the key is a hash of everything the code depends on (spec,
-// options, target, compiler version), so an entry is never out of date. On disk an entry is one
-// file with a magic number, its key, and a checksum; a file that does not check is ignored and
-// written anew. Writers create a temporary file and rename it, so that readers see a whole entry or
-// none, from any number of processes.
+// options, target, the build of the compiler), so an entry is never out of date. On disk an entry
+// is one file with a magic number, its key, and a checksum; a file that does not check is ignored
+// and written anew. Writers rename a finished file, so that readers see a whole entry or none, from
+// any number of processes.
+//
+// What is in the cache is executed. So directories (0700) and files (0600) must belong to this user
+// and be writable by nobody else, links among them are not followed, and a directory or entry that
+// is not so is left alone, with a warning.
 #ifndef ATTNC_RUNTIME_CODECACHE_H
 #define ATTNC_RUNTIME_CODECACHE_H
 
@@ -26,17 +30,24 @@ struct CompiledCode {
   KernelABI abi;
   std::string target; ///< "host" or "sm_90a"
   std::string code;   ///< PTX text, or a host object file
+  /// Features of a CPU, by LLVM's names, that host code needs.
+  std::vector<std::string> cpuFeatures;
 };
 
-/// Text form of an ABI (JSON) and back. The error says what is malformed.
+/// Text form of an ABI (JSON) and back. The text is not trusted: an ABI that is returned is one
+/// that packArguments can work with, whatever the tensors are. The error says what is malformed.
 std::string serializeABI(const KernelABI &abi);
 llvm::Expected<KernelABI> parseABI(llvm::StringRef text);
 
 /// SHA-256 of the parts, in hexadecimal; parts cannot run into each other.
 std::string cacheKey(llvm::ArrayRef<llvm::StringRef> parts);
 
-/// One entry as a file of its own: written whole or not at all, checked when read. `key` must
-/// agree.
+/// Compiled code as bytes, and back. The error says why the bytes are none, or damaged.
+std::string encodeCode(llvm::StringRef key, const CompiledCode &code);
+llvm::Expected<CompiledCode> decodeCode(llvm::StringRef bytes, llvm::StringRef key);
+
+/// Compiled code as a file of its own: written whole or not at all, checked when read. `key` must
+/// agree. Errors name the file.
 llvm::Error writeCodeFile(llvm::StringRef path, llvm::StringRef key, const CompiledCode &code);
 llvm::Expected<CompiledCode> readCodeFile(llvm::StringRef path, llvm::StringRef key);
 
@@ -48,7 +59,8 @@ public:
   /// $ATTNC_CACHE_DIR, else $XDG_CACHE_HOME/attnc, else ~/.cache/attnc; empty if none is set.
   static std::string defaultDirectory();
 
-  /// The entry, from memory or disk. A damaged file counts as absent; `onWarning` is told.
+  /// The entry, from memory or disk. A damaged file, and one that others could have written, counts
+  /// as absent; `onWarning` is told.
   std::optional<CompiledCode> lookup(llvm::StringRef key);
   /// Stores in memory and on disk. A directory that cannot be written is a warning, not an error:
   /// the code is there.
@@ -58,10 +70,13 @@ public:
   std::function<void(llvm::StringRef)> onWarning;
 
 private:
-  std::string pathOf(llvm::StringRef key) const;
+  class Shelf;
+  /// The open directory that holds an entry's file; creates it if asked to.
+  std::optional<Shelf> open(llvm::StringRef key, bool create);
   void warn(const llvm::Twine &message) const;
 
   std::string directory;
+  bool isRefused = false; ///< the directory is not ours alone: neither read nor written, told once
   std::mutex mutex;
   std::unordered_map<std::string, CompiledCode> memory;
 };

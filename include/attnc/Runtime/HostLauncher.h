@@ -5,16 +5,24 @@
 #define ATTNC_RUNTIME_HOSTLAUNCHER_H
 
 #include "attnc/Runtime/Arguments.h"
-#include <memory>
+#include <atomic>
 
 namespace attnc {
 
-/// Threads and their scratch memory, kept between launches. The calling thread works too. Launches
-/// on one launcher from several threads take turns.
+/// Threads and their scratch memory, kept between launches.
+///
+/// The calling thread always works on its own launch, and the kept threads help where points are
+/// left, those of the launch with the fewest helpers first. So launches from several threads run at
+/// once, and a short one never waits for a long one. In a forked child, where the threads of the
+/// parent are not, new ones are started.
 class HostLauncher {
 public:
+  /// Most threads that a launcher takes.
+  static constexpr unsigned maxThreads = 4096;
+
   /// `threads` 0: the environment variable ATTNC_NUM_THREADS, else one for each CPU of this
-  /// process.
+  /// process. At most maxThreads. The threads are started by the first launch that has use for
+  /// them.
   explicit HostLauncher(unsigned threads = 0);
   ~HostLauncher();
 
@@ -30,8 +38,11 @@ public:
               std::string &error);
 
 private:
-  struct State;
-  std::unique_ptr<State> state;
+  class Pool;
+  Pool &pool();
+  const unsigned threads;
+  /// The pool of this process. After a fork it is the parent's until the first launch.
+  std::atomic<Pool *> current;
 };
 
 } // namespace attnc

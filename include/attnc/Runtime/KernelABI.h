@@ -24,6 +24,9 @@ struct KernelArg {
     Size,     ///< size of index space `name`, i32 in the low half of the slot
     ParamI32, ///< launch parameter `name`
     ParamF32, ///< launch parameter `name`, f32 bits in the low half of the slot
+    /// First point of dimension `dim` of the grid, i32. A GPU takes at most 65535 thread blocks in
+    /// dimensions 1 and 2, so larger grids are launched in slices, each with its first point.
+    GridStart,
   };
   Kind kind;
   std::string name;
@@ -47,6 +50,8 @@ struct KernelABI {
   std::string symbol;
   std::vector<KernelArg> args;
   std::vector<KernelTensor> tensors;
+  /// Inputs of the spec that the kernel has no use for: a caller may pass them.
+  std::vector<std::string> unusedInputs;
   /// Values of launch parameters that the caller does not bind.
   std::map<std::string, double> paramDefaults;
   /// Dimension i of the grid has ceil(size(gridSpaces[i]) / gridTiles[i]) points.

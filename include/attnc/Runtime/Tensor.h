@@ -37,19 +37,24 @@ struct TensorView {
   std::vector<int64_t> strides;
 
   int64_t rank() const { return static_cast<int64_t>(shape.size()); }
+  /// INT64_MAX if there are more than that.
   int64_t numElements() const {
     int64_t n = 1;
     for (int64_t size : shape)
-      n *= size;
+      if (size == 0)
+        return 0;
+      else if (__builtin_mul_overflow(n, size, &n))
+        n = INT64_MAX;
     return n;
   }
 };
 
-/// Strides of a dense row-major tensor.
+/// Strides of a dense row-major tensor. One that does not fit is INT64_MAX.
 inline std::vector<int64_t> rowMajorStrides(const std::vector<int64_t> &shape) {
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;)
-    strides[i - 1] = strides[i] * shape[i];
+    if (__builtin_mul_overflow(strides[i], shape[i], &strides[i - 1]))
+      strides[i - 1] = INT64_MAX;
   return strides;
 }
 

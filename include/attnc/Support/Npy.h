@@ -34,8 +34,8 @@ std::string readNpy(const std::string &path, std::optional<DType> expected, NpyA
 /// Encodes a tensor of any strides as a version 1.0 .npy file in C order; bf16 is written as V2.
 std::vector<uint8_t> encodeNpy(const TensorView &tensor);
 
-/// Writes a .npy file in one step: a temporary file in the same directory, then a rename, so that a
-/// reader sees the old file or the new one. Returns an empty string, or a message.
+/// Writes a .npy file as writeFile does: whole or not at all. Returns an empty string, or a message
+/// that names the file.
 std::string writeNpy(const std::string &path, const TensorView &tensor);
 
 /// The same for dense row-major float64, which is what the reference yields.

@@ -117,6 +117,7 @@ LogicalResult KernelLowering::createFunction() {
       types.push_back(type);
     }
   }
+  types.append(2, builder.getI32Type()); // the first points of grid dimensions 1 and 2
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), types);
   function = LLVM::LLVMFuncOp::create(builder, loc, kernel.getSymName(), type);
   function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), builder.getUnitAttr());
@@ -142,6 +143,7 @@ LogicalResult KernelLowering::createFunction() {
       scalars.map(arg, entry->getArgument(next++));
     }
   }
+  gridStarts = {entry->getArgument(next), entry->getArgument(next + 1)};
 
   std::string name = (kernel.getSymName() + "_shared").str();
   auto shared = LLVM::LLVMPointerType::get(context, 3);
@@ -191,6 +193,8 @@ LogicalResult KernelLowering::lowerOp(Operation *op) {
         Value value = id.getDim() == 0   ? Value(NVVM::BlockIdXOp::create(builder, loc, type))
                       : id.getDim() == 1 ? Value(NVVM::BlockIdYOp::create(builder, loc, type))
                                          : Value(NVVM::BlockIdZOp::create(builder, loc, type));
+        if (id.getDim() > 0) // the grid may be a slice of the kernel's
+          value = add(loc, value, gridStarts[id.getDim() - 1]);
         scalars.map(id.getResult(), value);
         return success();
       })

@@ -17,6 +17,7 @@
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
+#include <array>
 
 namespace attnc {
 
@@ -126,6 +127,7 @@ private:
   llvm::DenseMap<mlir::Value, tile::ReadOp> sharedReads;
   mlir::Value sharedBase; ///< ptr<3>
   mlir::Value threadId, laneId, warpId;
+  std::array<mlir::Value, 2> gridStarts; ///< i32: first points of grid dimensions 1 and 2
   llvm::DenseMap<std::pair<mlir::Attribute, unsigned>, mlir::Value> laneCoordinates;
   llvm::DenseMap<std::pair<mlir::Attribute, unsigned>, mlir::Value> laneMatrixOffsets;
   /// Constants live once in the entry block: emission would otherwise be a third constants.

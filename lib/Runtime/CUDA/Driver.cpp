@@ -3,6 +3,7 @@
 // Loading the driver, and the thin layer over it. Every CUDA error becomes an llvm::Error that
 // carries the call, the error's name and its text.
 #include "attnc/Runtime/CUDA/Driver.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/DynamicLibrary.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <cstdlib>
@@ -296,24 +297,40 @@ Kernel::~Kernel() {
     d.api.cuModuleUnload(module);
 }
 
+/// Most thread blocks in grid dimensions 1 and 2 (CUDA programming guide, compute capabilities).
+static constexpr uint32_t maxGridYZ = 65535;
+
 Error Kernel::launch(llvm::ArrayRef<uint64_t> slots, std::array<uint32_t, 3> grid, Stream stream) {
   if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0)
     return Error::success(); // no rows: nothing to write
-  if (grid[1] > 65535 || grid[2] > 65535)
-    return createStringError(
-        formatv("the grid {0} x {1} x {2} exceeds the limit of 65535 heads and batch "
-                "entries in one launch",
-                grid[0], grid[1], grid[2]));
+  bool isLarge = grid[1] > maxGridYZ || grid[2] > maxGridYZ;
+  if (isLarge && llvm::none_of(kernelABI.args, [](const KernelArg &arg) {
+        return arg.kind == KernelArg::Kind::GridStart;
+      }))
+    return createStringError(formatv("kernel `{0}` has no parameters for a grid of {1} x {2} x {3}",
+                                     kernelABI.symbol, grid[0], grid[1], grid[2]));
   Device::Impl &d = device->impl();
   if (Error error = d.makeCurrent())
     return error;
-  llvm::SmallVector<void *> arguments;
-  for (const uint64_t &slot : slots)
-    arguments.push_back(const_cast<uint64_t *>(&slot));
-  return d.check(d.api.cuLaunchKernel(function, grid[0], grid[1], grid[2], 32 * kernelABI.numWarps,
-                                      1, 1, static_cast<unsigned>(kernelABI.sharedBytes), stream,
-                                      arguments.data(), nullptr),
-                 "cuLaunchKernel");
+  llvm::SmallVector<uint64_t, 64> values(slots);
+  llvm::SmallVector<void *, 64> arguments;
+  for (uint64_t &value : values)
+    arguments.push_back(&value);
+  // Nearly always one slice. The driver copies the arguments of each launch.
+  for (uint32_t z = 0; z < grid[2]; z += std::min(grid[2] - z, maxGridYZ))
+    for (uint32_t y = 0; y < grid[1]; y += std::min(grid[1] - y, maxGridYZ)) {
+      for (auto [value, arg] : llvm::zip_equal(values, kernelABI.args))
+        if (arg.kind == KernelArg::Kind::GridStart)
+          value = arg.dim == 1 ? y : arg.dim == 2 ? z : 0;
+      if (Error error = d.check(
+              d.api.cuLaunchKernel(function, grid[0], std::min(grid[1] - y, maxGridYZ),
+                                   std::min(grid[2] - z, maxGridYZ), 32 * kernelABI.numWarps, 1, 1,
+                                   static_cast<unsigned>(kernelABI.sharedBytes), stream,
+                                   arguments.data(), nullptr),
+              "cuLaunchKernel"))
+        return error;
+    }
+  return Error::success();
 }
 
 Expected<std::pair<int, int>> Kernel::registersAndLocalBytes() const {

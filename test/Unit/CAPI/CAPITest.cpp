@@ -2,6 +2,7 @@
 //
 // The C API from outside: what a host program may pass, right and wrong. Everything runs on the
 // host device.
+#include "attnc/Runtime/CodeCache.h"
 #include "attnc/attnc.h"
 #include "gtest/gtest.h"
 #include <cmath>
@@ -10,7 +11,9 @@
 #include <fstream>
 #include <random>
 #include <string>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -226,6 +229,182 @@ TEST_F(CAPI, Parameters) {
   EXPECT_EQ(p.out.data, wide);
   EXPECT_EQ(launch({{"size", 1}}), ATTNC_INVALID_ARGUMENT);
   EXPECT_EQ(launch({{"c", 1}}), ATTNC_INVALID_ARGUMENT);
+}
+
+/// Each front door asks the same checks: what C passes is refused in the words of the command line.
+TEST_F(CAPI, NumbersThatParametersCannotHold) {
+  const char *text =
+      "attention w(window: int = 9, c: const int = 2, cap: f32 = 1) {\n"
+      "  align bottom_right\n  score s * cap\n  mask q - kv < window and kv > c\n}\n";
+  for (double value : {double(NAN), 2.5, 2147483648.0, -2147483649.0, HUGE_VAL}) {
+    attnc_param constant = {"c", value};
+    options.const_params = &constant;
+    options.num_const_params = 1;
+    EXPECT_EQ(attnc_kernel_compile(text, "w.attn", &options, &kernel), ATTNC_INVALID_ARGUMENT);
+    EXPECT_EQ(std::string(attnc_last_error()).find("parameter `c` is an int of 32 bits, found "),
+              0u)
+        << attnc_last_error();
+  }
+  attnc_param constant = {"c", -2147483648.0};
+  options.const_params = &constant;
+  ASSERT_EQ(attnc_kernel_compile(text, "w.attn", &options, &kernel), ATTNC_OK)
+      << attnc_last_error();
+  Problem p;
+  auto launch = [&](std::vector<attnc_param> params) {
+    return attnc_kernel_launch(kernel, p.named.data(), 4, params.data(), params.size(), nullptr);
+  };
+  for (double value : {double(NAN), 2.5, 2147483648.0, -2147483649.0, HUGE_VAL}) {
+    EXPECT_EQ(launch({{"window", value}}), ATTNC_INVALID_ARGUMENT);
+    EXPECT_EQ(
+        std::string(attnc_last_error()).find("parameter `window` is an int of 32 bits, found "), 0u)
+        << attnc_last_error();
+  }
+  EXPECT_EQ(launch({{"cap", 1e39}}), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(launch({{"windows", 3}}), ATTNC_INVALID_ARGUMENT);
+  EXPECT_STREQ(attnc_last_error(),
+               "`windows` is not a launch parameter of `w`; did you mean `window`?");
+  EXPECT_TRUE(std::isnan(p.out.data[0])); // nothing was written
+  EXPECT_EQ(launch({{"window", -2147483648.0}, {"cap", INFINITY}}), ATTNC_OK) << attnc_last_error();
+}
+
+TEST_F(CAPI, UnknownTensorNames) {
+  compile();
+  Problem p;
+  Tensor extra({2, 2, 9});
+  p.named.push_back({"LSE", &extra.dl});
+  EXPECT_EQ(p.launch(kernel), ATTNC_INVALID_ARGUMENT);
+  EXPECT_STREQ(attnc_last_error(), "`LSE` is not a tensor of `causal`, which has (Q, K, V, out, "
+                                   "lse); did you mean `lse`?");
+  EXPECT_TRUE(std::isnan(p.out.data[0]));
+  // An input that the spec declares and does not use is no unknown one.
+  attnc_kernel_destroy(kernel);
+  kernel = nullptr;
+  ASSERT_EQ(
+      attnc_kernel_compile("attention x { input doc: f32[b, h, q] }", "x.attn", &options, &kernel),
+      ATTNC_OK)
+      << attnc_last_error();
+  p.named[4].name = "doc";
+  p.named.pop_back();
+  EXPECT_EQ(p.launch(kernel), ATTNC_OK) << attnc_last_error();
+}
+
+TEST_F(CAPI, OutputsThatLieOnOtherTensors) {
+  compile();
+  Problem p;
+  float *own = p.out.data.data();
+  auto message = [&] {
+    EXPECT_EQ(p.launch(kernel), ATTNC_INVALID_ARGUMENT);
+    return std::string(attnc_last_error());
+  };
+  p.out.dl.data = p.q.data.data();
+  EXPECT_EQ(message().find("output `out` lies on `Q`: "), 0u);
+  // A part of it: one float of the last row.
+  p.q.data.resize(2 * 576);
+  p.q.dl.data = p.q.data.data();
+  p.out.dl.data = p.q.data.data() + 575;
+  EXPECT_EQ(message().find("output `out` lies on `Q`: "), 0u);
+  p.out.dl.data = p.q.data.data() + 576;
+  EXPECT_EQ(p.launch(kernel), ATTNC_OK) << attnc_last_error();
+  p.out.dl.data = own;
+  p.lse.dl.data = own + 100;
+  EXPECT_EQ(message().find("output `lse` lies on output `out`: "), 0u);
+  // Elements of one output.
+  p.lse.dl.data = p.lse.data.data();
+  p.lse.strides = {18, 9, 0};
+  p.lse.dl.strides = p.lse.strides.data();
+  EXPECT_EQ(message(), "output `lse` cannot have stride 0 on axis 2: its elements would overlap");
+  p.lse.strides = {18, 5, 1};
+  EXPECT_EQ(message(), "output `lse` of shape [2, 2, 9] cannot have strides [18, 5, 1]: its "
+                       "elements would overlap");
+  // A broadcast input is fine.
+  p.lse.strides = {18, 9, 1};
+  p.k.strides = {0, 0, 16, 1};
+  p.k.dl.strides = p.k.strides.data();
+  EXPECT_EQ(p.launch(kernel), ATTNC_OK) << attnc_last_error();
+}
+
+TEST_F(CAPI, AnOffsetFromNothingIsNoMemory) {
+  compile();
+  Problem p;
+  p.v.dl.data = nullptr;
+  p.v.dl.byte_offset = 4096;
+  EXPECT_EQ(p.launch(kernel), ATTNC_INVALID_ARGUMENT);
+  EXPECT_STREQ(attnc_last_error(),
+               "tensor 'V': the data pointer is null but the shape is (2, 2, 13, 16)");
+}
+
+TEST_F(CAPI, FilesAreReadBehindANul) {
+  std::string file = testing::TempDir() + "attnc-nul.attn";
+  std::ofstream(file, std::ios::binary) << kCausal << '\0' << "more";
+  EXPECT_EQ(attnc_kernel_compile_file(file.c_str(), &options, &kernel), ATTNC_INVALID_SPEC);
+  EXPECT_NE(std::string(attnc_last_error()).find(":6:1: error: unexpected character"),
+            std::string::npos)
+      << attnc_last_error();
+  std::filesystem::remove(file);
+  EXPECT_EQ(attnc_kernel_compile_file("/dev/zero", &options, &kernel), ATTNC_IO_ERROR);
+  EXPECT_STREQ(attnc_last_error(), "cannot read `/dev/zero`: it is larger than 64 MB, the most "
+                                   "that a spec may have");
+}
+
+TEST_F(CAPI, MoreThreadsOrMemoryThanThereAre) {
+  for (int threads : {2000000000, -1, 4097}) {
+    options.num_threads = threads;
+    EXPECT_EQ(attnc_kernel_compile(kCausal, "causal.attn", &options, &kernel),
+              ATTNC_INVALID_ARGUMENT);
+    EXPECT_EQ(attnc_last_error(), "num_threads is " + std::to_string(threads) +
+                                      ": expected a number from 0, the default, to 4096");
+  }
+  // One row, broadcast: the reference would take 1.1 TB for its copies.
+  attnc_spec *spec = nullptr;
+  ASSERT_EQ(attnc_spec_parse("attention plain {}", nullptr, nullptr, &spec), ATTNC_OK);
+  Tensor row({1}, {}, 1);
+  std::vector<int64_t> shape = {1, 1, 2147483647, 16}, strides = {0, 0, 0, 0};
+  row.dl.ndim = 4;
+  row.dl.shape = shape.data();
+  row.dl.strides = strides.data();
+  std::vector<attnc_tensor> tensors = {{"Q", &row.dl}, {"K", &row.dl}, {"V", &row.dl}};
+  EXPECT_EQ(attnc_spec_reference(spec, tensors.data(), 3, nullptr, 0, nullptr, 0, 0),
+            ATTNC_OUT_OF_MEMORY);
+  EXPECT_NE(std::string(attnc_last_error()).find("of memory are left"), std::string::npos)
+      << attnc_last_error();
+  EXPECT_EQ(attnc_spec_reference(spec, tensors.data(), 3, nullptr, 0, nullptr, 0, -1),
+            ATTNC_INVALID_ARGUMENT);
+  attnc_spec_destroy(spec);
+}
+
+TEST_F(CAPI, CodeOfAnotherCPUIsRefused) {
+  compile();
+  std::string file = testing::TempDir() + "attnc-cpu.bin";
+  ASSERT_EQ(attnc_kernel_save(kernel, file.c_str()), ATTNC_OK) << attnc_last_error();
+  llvm::Expected<attnc::CompiledCode> code = attnc::readCodeFile(file, "saved");
+  ASSERT_TRUE(static_cast<bool>(code));
+  EXPECT_FALSE(code->cpuFeatures.empty());
+  code->cpuFeatures.push_back("of-the-next-century");
+  ASSERT_FALSE(attnc::writeCodeFile(file, "saved", *code));
+  attnc_kernel *loaded = nullptr;
+  EXPECT_EQ(attnc_kernel_load(file.c_str(), "host", &loaded), ATTNC_DEVICE_ERROR);
+  EXPECT_STREQ(attnc_last_error(), "the code was compiled for another CPU: this one lacks "
+                                   "of-the-next-century; compile the spec here");
+  EXPECT_EQ(loaded, nullptr);
+  std::filesystem::remove(file);
+}
+
+/// A child of a program that has launched kernels launches them too; it hung once.
+TEST_F(CAPI, AForkedChildLaunches) {
+  options.num_threads = 3;
+  compile();
+  Problem p;
+  ASSERT_EQ(p.launch(kernel), ATTNC_OK) << attnc_last_error();
+  std::vector<float> wanted = p.out.data;
+  std::fill(p.out.data.begin(), p.out.data.end(), NAN);
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    _exit(p.launch(kernel) == ATTNC_OK && p.out.data == wanted ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 /// [b, q, h, d] in memory, and rows with a gap behind them, that must stay as they were.

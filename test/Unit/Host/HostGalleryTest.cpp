@@ -172,8 +172,10 @@ TEST_P(HostGallery, MatchesDefinitions) {
         for (const KernelTensor &wanted : executable->abi().tensors)
           if (wanted.name == name)
             inputs.tensors[name] = tensor->view;
-      inputs.params = {
-          {"cap", 50.0}, {"window", 256}, {"chunk", 128}, {"sinks", 4}, {"dilation", 4}};
+      for (auto &[name, value] : std::map<std::string, double>{
+               {"cap", 50.0}, {"window", 256}, {"chunk", 128}, {"sinks", 4}, {"dilation", 4}})
+        if (executable->abi().paramDefaults.count(name))
+          inputs.params[name] = value;
       if (std::string(entry.name) == "dilated_window")
         inputs.params["window"] = 64;
       llvm::Error error = executable->launch(inputs);

@@ -3,6 +3,7 @@
 // packArguments: what it packs, and what it says about tensors that do not fit.
 #include "attnc/Runtime/Arguments.h"
 #include "gtest/gtest.h"
+#include <cmath>
 #include <cstring>
 
 using namespace attnc;
@@ -32,7 +33,8 @@ struct Fixture {
   Fixture() {
     auto add = [&](const char *name, std::vector<int64_t> shape) {
       TensorView view;
-      view.data = memory;
+      // Only addresses matter here; each tensor has a range of its own.
+      view.data = reinterpret_cast<char *>(memory) + (int64_t(inputs.tensors.size()) << 50);
       view.shape = shape;
       view.strides = rowMajorStrides(shape);
       inputs.tensors[name] = view;
@@ -127,9 +129,7 @@ TEST(PackArguments, SaysExpectedAndFound) {
             }),
             "tensor 'K': the data pointer is not a multiple of the element size, 4 bytes");
   EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["out"].strides[0] = 0; }),
-            "tensor 'out' is an output: expected a stride other than 0 in dimension 0; pass a "
-            "tensor whose "
-            "elements do not overlap");
+            "output `out` cannot have stride 0 on axis 0: its elements would overlap");
   EXPECT_EQ(after([](Fixture &f) { f.inputs.tensors["K"].shape[1] = 3; }),
             "expected the number of query heads (h = 4, tensor 'Q') to be a multiple of the number "
             "of key "
@@ -138,7 +138,66 @@ TEST(PackArguments, SaysExpectedAndFound) {
       after([](Fixture &f) { f.inputs.tensors["K"].shape[2] = int64_t(1) << 31; }),
       "tensor 'K', dimension 2: size 2147483648 does not fit the kernel's 32-bit coordinates");
   EXPECT_EQ(after([](Fixture &f) { f.inputs.params["window"] = 2.5; }),
-            "parameter 'window': expected a 32-bit integer, found 2.500000");
+            "parameter `window` is an int of 32 bits, found 2.5");
+}
+
+TEST(PackArguments, RefusesUnknownNames) {
+  Fixture f;
+  f.inputs.tensors["lse"] = f.inputs.tensors["Q"];
+  EXPECT_EQ(f.message(), "`lse` is not a tensor of `k`, which has (Q, K, out)");
+  f = Fixture();
+  f.inputs.tensors["k"] = f.inputs.tensors["K"];
+  EXPECT_EQ(f.message(), "`k` is not a tensor of `k`, which has (Q, K, out); did you mean `K`?");
+  // One that the spec declares and the kernel does not read.
+  f = Fixture();
+  f.abi.unusedInputs = {"doc"};
+  f.inputs.tensors["doc"] = f.inputs.tensors["Q"];
+  EXPECT_EQ(f.message(), "");
+  f = Fixture();
+  f.inputs.params["windows"] = 1;
+  EXPECT_EQ(f.message(), "`windows` is not a launch parameter of `k`; did you mean `window`?");
+}
+
+TEST(PackArguments, RefusesNumbersThatParametersCannotHold) {
+  for (double value : {std::nan(""), 2.5, 2147483648.0, -2147483649.0, HUGE_VAL}) {
+    Fixture f;
+    f.inputs.params["window"] = value;
+    EXPECT_NE(f.message().find("parameter `window` is an int of 32 bits, found "),
+              std::string::npos);
+  }
+  for (double value : {-2147483648.0, 2147483647.0}) {
+    Fixture f;
+    f.inputs.params["window"] = value;
+    EXPECT_EQ(f.message(), "");
+  }
+  Fixture f;
+  f.inputs.params["cap"] = -1e300;
+  EXPECT_EQ(f.message(),
+            "parameter `cap` is an f32, at most 3.4028234663852886e+38 in size, found -1e+300");
+}
+
+TEST(PackArguments, RefusesOutputsThatLieOnOtherTensors) {
+  Fixture f;
+  TensorView &out = f.inputs.tensors["out"], &q = f.inputs.tensors["Q"];
+  out.data = static_cast<float *>(q.data) + 2 * 4 * 65 * 8 - 1; // the last element
+  EXPECT_EQ(f.message(), "output `out` lies on `Q`: a kernel would overwrite what it reads; give "
+                         "it memory of its own");
+  out.data = static_cast<float *>(q.data) + 2 * 4 * 65 * 8;
+  EXPECT_EQ(f.message(), "");
+  // Two halves of the rows of one buffer.
+  q.strides = out.strides = {4 * 65 * 16, 65 * 16, 16, 1};
+  out.data = static_cast<float *>(q.data) + 8;
+  EXPECT_EQ(f.message(), "");
+  out.data = static_cast<float *>(q.data) + 7;
+  EXPECT_NE(f.message(), "");
+  out.strides[2] = -7;
+  EXPECT_NE(f.message().find("output `out` of shape [2, 4, 65, 8] cannot have strides"),
+            std::string::npos);
+  // Inputs may be the same memory, and broadcast.
+  f = Fixture();
+  f.inputs.tensors["K"].data = f.inputs.tensors["Q"].data;
+  f.inputs.tensors["K"].strides = {0, 0, 8, 1};
+  EXPECT_EQ(f.message(), "");
 }
 
 TEST(PackArguments, ChecksRowAlignment) {

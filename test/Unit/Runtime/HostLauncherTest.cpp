@@ -5,8 +5,11 @@
 #include "attnc/Runtime/HostLauncher.h"
 #include "gtest/gtest.h"
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 using namespace attnc;
 
@@ -84,6 +87,106 @@ TEST(HostLauncher, ReportsMissingMemory) {
   EXPECT_FALSE(launcher.launch(abi, countingKernel, arguments, error));
   EXPECT_NE(error.find("kernel 'huge' needs 1152921504606846976 bytes"), std::string::npos)
       << error;
+}
+
+/// Slot 0: a flag that the program waits for. Slot 1: counts the programs that wait.
+void waitingKernel(const uint64_t *slots, int32_t, int32_t, int32_t, void *) {
+  ++*reinterpret_cast<std::atomic<int> *>(slots[1]);
+  while (!*reinterpret_cast<std::atomic<bool> *>(slots[0]))
+    std::this_thread::yield();
+}
+
+TEST(HostLauncher, AShortLaunchDoesNotWaitForALongOne) {
+  using Clock = std::chrono::steady_clock;
+  for (unsigned threads : {1u, 3u}) {
+    HostLauncher launcher(threads);
+    std::atomic<bool> release{false};
+    std::atomic<int> waiting{0};
+    std::thread longOne([&] {
+      KernelABI abi;
+      PackedArguments arguments;
+      arguments.slots = {reinterpret_cast<uintptr_t>(&release),
+                         reinterpret_cast<uintptr_t>(&waiting)};
+      arguments.grid = {100, 1, 1};
+      std::string error;
+      EXPECT_TRUE(launcher.launch(abi, waitingKernel, arguments, error)) << error;
+    });
+    // Every thread of the launcher is in the long launch.
+    auto deadline = Clock::now() + std::chrono::seconds(20);
+    while (waiting < static_cast<int>(threads) && Clock::now() < deadline)
+      std::this_thread::yield();
+    EXPECT_EQ(waiting, static_cast<int>(threads));
+    // These return although it does not; if they waited for it, this test would not end.
+    std::thread watchdog([&] {
+      while (!release && Clock::now() < deadline)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (!release) {
+        ADD_FAILURE() << "a short launch waits for a long one";
+        release = true;
+      }
+    });
+    expectEveryPointOnce(launcher, {1, 1, 1});
+    expectEveryPointOnce(launcher, {13, 2, 2});
+    release = true;
+    longOne.join();
+    watchdog.join();
+  }
+}
+
+TEST(HostLauncher, LaunchesShareTheHelpers) {
+  // Three callers and one helper, which goes from one launch to the other.
+  HostLauncher launcher(2);
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i)
+    callers.emplace_back([&] {
+      for (int n = 0; n < 50; ++n)
+        expectEveryPointOnce(launcher, {40, 3, 1});
+    });
+  for (std::thread &caller : callers)
+    caller.join();
+}
+
+/// Runs `body` in a forked child; true if it ends in time and all of its expectations hold.
+template <typename Body> bool goodInChild(Body body) {
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20); // a hang is a death by SIGALRM
+    body();
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST(HostLauncher, AForkedChildLaunches) {
+  HostLauncher launcher(4);
+  EXPECT_TRUE(goodInChild([&] { expectEveryPointOnce(launcher, {50, 2, 1}); }));
+  expectEveryPointOnce(launcher, {50, 2, 1});
+  EXPECT_TRUE(goodInChild([&] {
+    // From two threads, and in a grandchild.
+    std::thread other([&] { expectEveryPointOnce(launcher, {50, 2, 1}); });
+    expectEveryPointOnce(launcher, {50, 2, 1});
+    other.join();
+    EXPECT_TRUE(goodInChild([&] { expectEveryPointOnce(launcher, {50, 2, 1}); }));
+  }));
+  // While the parent's threads are at work, and hold whatever locks there are.
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    while (!stop)
+      expectEveryPointOnce(launcher, {20, 1, 1});
+  });
+  for (int i = 0; i < 30; ++i)
+    EXPECT_TRUE(goodInChild([&] { expectEveryPointOnce(launcher, {50, 2, 1}); }));
+  stop = true;
+  busy.join();
+}
+
+TEST(HostLauncher, NoMoreThreadsThanAMachineHas) {
+  HostLauncher launcher(2000000000);
+  EXPECT_EQ(launcher.numThreads(), HostLauncher::maxThreads);
+  // They are started when there is something to do, and not for a single program.
+  expectEveryPointOnce(launcher, {1, 1, 1});
 }
 
 } // namespace

@@ -28,6 +28,9 @@ struct Binding : testing::Test {
   TensorView view(std::vector<int64_t> shape) {
     return {memory.data(), DType::F32, shape, rowMajorStrides(shape)};
   }
+  TensorView outputView(std::vector<int64_t> shape) {
+    return {memory.data() + 512, DType::F32, shape, rowMajorStrides(shape)};
+  }
   void SetUp() override {
     inputs = {{"Q", view({1, 4, 3, 2})}, {"K", view({1, 2, 5, 2})}, {"V", view({1, 2, 5, 6})}};
   }
@@ -68,13 +71,20 @@ TEST_F(Binding, RejectsMemoryThatCannotBe) {
 }
 
 TEST_F(Binding, ChecksOutputs) {
-  outputs["out"] = view({1, 4, 3, 6});
+  outputs["out"] = outputView({1, 4, 3, 6});
   EXPECT_EQ(check(), "");
   outputs["out"].strides[2] = 0;
-  EXPECT_EQ(check(), "`out` is an output and cannot have stride 0 on axis 2");
-  outputs["out"] = view({1, 4, 3, 5});
+  EXPECT_EQ(check(), "output `out` cannot have stride 0 on axis 2: its elements would overlap");
+  outputs["out"] = outputView({1, 4, 3, 6});
+  outputs["out"].strides[2] = 5;
+  EXPECT_EQ(check(), "output `out` of shape [1, 4, 3, 6] cannot have strides [72, 18, 5, 1]: its "
+                     "elements would overlap");
+  outputs["out"] = view({1, 4, 3, 6});
+  EXPECT_EQ(check(), "output `out` lies on `Q`: a kernel would overwrite what it reads; give it "
+                     "memory of its own");
+  outputs["out"] = outputView({1, 4, 3, 5});
   EXPECT_EQ(check(), "axis 3 of `out` (e) must have size 6 as in `V`, found 5");
-  outputs = {{"lse", view({1, 4, 3})}};
+  outputs = {{"lse", outputView({1, 4, 3})}};
   EXPECT_EQ(check(), "`lse` is not an output of `probe`");
 }
 
@@ -85,6 +95,16 @@ TEST_F(Binding, ChecksParameters) {
   EXPECT_NE(checkParams(signature, {{"n", 1.5}}, values), "");
   EXPECT_NE(checkParams(signature, {{"n", 3e9}}, values), "");
   EXPECT_NE(checkParams(signature, {{"n", NAN}}, values), "");
+  EXPECT_EQ(checkParams(signature, {{"n", -2147483648.0}}, values), "");
+  EXPECT_EQ(values[0], -2147483648.0);
+  EXPECT_EQ(checkParams(signature, {{"n", 2147483648.0}}, values),
+            "parameter `n` is an int of 32 bits, found 2147483648");
+  EXPECT_EQ(checkParams(signature, {{"cap", 1e39}}, values),
+            "parameter `cap` is an f32, at most 3.4028234663852886e+38 in size, found 1e+39");
+  EXPECT_EQ(checkParams(signature, {{"cap", INFINITY}}, values), "");
+  EXPECT_EQ(checkParams(signature, {{"cpa", 1}}, values), "`cpa` is not a parameter of `probe`");
+  EXPECT_EQ(checkParams(signature, {{"Cap", 1}}, values),
+            "`Cap` is not a parameter of `probe`; did you mean `cap`?");
   EXPECT_EQ(checkParams(signature, {{"m", 1}}, values), "`m` is not a parameter of `probe`");
 }
 

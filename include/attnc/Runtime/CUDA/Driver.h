@@ -73,7 +73,9 @@ public:
                                                       llvm::StringRef image, KernelABI abi);
   ~Kernel();
 
-  /// Launches on `stream` with packed argument slots (see packArguments) and the grid's size.
+  /// Launches on `stream` with packed argument slots (see packArguments), one for each of the ABI's
+  /// arguments, and the grid's size: as one grid, or in slices where a device has no grid that
+  /// large.
   llvm::Error launch(llvm::ArrayRef<uint64_t> slots, std::array<uint32_t, 3> grid, Stream stream);
 
   const KernelABI &abi() const { return kernelABI; }

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The C API of specs: their signature as JSON, and their definition in float64.
+#include "Common.h"
+#include "attnc/JIT/Compiler.h"
+#include "attnc/Reference/Reference.h"
+#include "attnc/Support/Checks.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+#include <mutex>
+
+using namespace attnc;
+using namespace attnc::capi;
+using llvm::formatv;
+
+struct attnc_spec {
+  std::unique_ptr<Spec> spec;
+  Signature signature;
+  std::string json;
+  /// The context of the IR is made for one thread at a time.
+  mutable std::mutex mutex;
+};
+
+static void writeTensor(llvm::json::OStream &json, const TensorDecl &decl) {
+  json.object([&] {
+    json.attribute("name", decl.name);
+    json.attribute("dtype", decl.dtype ? llvm::json::Value(dtypeName(*decl.dtype))
+                                       : llvm::json::Value(nullptr));
+    json.attributeArray("axes", [&] {
+      for (const AxisDecl &axis : decl.axes)
+        json.value(axis.space.empty() ? llvm::json::Value(axis.size)
+                                      : llvm::json::Value(axis.space));
+    });
+  });
+}
+
+static std::string signatureJSON(const Signature &signature) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  llvm::json::OStream json(os);
+  json.object([&] {
+    json.attribute("name", signature.name);
+    json.attributeArray("params", [&] {
+      for (const ParamDecl &param : signature.params)
+        json.object([&] {
+          json.attribute("name", param.name);
+          json.attribute("type", param.isInteger ? "int" : "f32");
+          json.attribute("const", param.isConst);
+          json.attributeBegin("default");
+          if (param.isInteger)
+            json.value(static_cast<int64_t>(param.defaultValue));
+          else if (std::isinf(param.defaultValue)) // JSON has no infinity; a number this large
+                                                   // reads as one
+            json.rawValue(param.defaultValue < 0 ? "-1e999" : "1e999");
+          else
+            json.value(param.defaultValue);
+          json.attributeEnd();
+        });
+    });
+    json.attributeArray("inputs", [&] {
+      for (const TensorDecl &decl : signature.inputs)
+        writeTensor(json, decl);
+    });
+    json.attributeArray("outputs", [&] {
+      for (const TensorDecl &decl : signature.outputs)
+        writeTensor(json, decl);
+    });
+  });
+  return text;
+}
+
+static attnc_status parse(const char *text, const char *name, const char *variant,
+                          attnc_spec **spec) {
+  if (!text || !spec)
+    return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_parse: text and spec must not be null");
+  *spec = nullptr;
+  llvm::Expected<std::unique_ptr<Spec>> parsed =
+      Spec::parse({name ? name : "<spec>", text}, variant ? variant : "");
+  if (!parsed)
+    return fail(ATTNC_INVALID_SPEC, parsed.takeError());
+  llvm::Expected<Signature> signature = reference::signatureOf((*parsed)->variant());
+  if (!signature)
+    return fail(ATTNC_INVALID_SPEC, signature.takeError());
+  auto result = std::make_unique<attnc_spec>();
+  result->spec = std::move(*parsed);
+  result->json = signatureJSON(*signature);
+  result->signature = std::move(*signature);
+  *spec = result.release();
+  return ATTNC_OK;
+}
+
+attnc_status attnc_spec_parse(const char *text, const char *name, const char *variant,
+                              attnc_spec **spec) {
+  return guarded([&] { return parse(text, name, variant, spec); });
+}
+
+const char *attnc_spec_signature_json(const attnc_spec *spec) {
+  return spec ? spec->json.c_str() : nullptr;
+}
+
+/// Checks a float64 output against the shape that it must have; an empty string, or what is wrong.
+static std::string checkOutput64(const attnc_tensor &named, const std::vector<int64_t> &shape) {
+  const DLTensor &t = *named.tensor;
+  if (t.device.device_type != kDLCPU && t.device.device_type != kDLCUDAHost)
+    return formatv("output `{0}` is on DLPack device {1}, the reference runs on the host",
+                   named.name, static_cast<int>(t.device.device_type));
+  if (t.dtype.code != kDLFloat || t.dtype.bits != 64 || t.dtype.lanes != 1)
+    return formatv(
+        "output `{0}` of the reference must be float64, found DLPack type code {1} with {2} bits",
+        named.name, t.dtype.code, t.dtype.bits);
+  if (t.ndim < 0 || (t.ndim > 0 && !t.shape) ||
+      llvm::ArrayRef(t.shape, t.ndim) != llvm::ArrayRef(shape)) {
+    auto found =
+        t.ndim > 0 && t.shape ? llvm::ArrayRef(t.shape, t.ndim) : llvm::ArrayRef<int64_t>();
+    return formatv("output `{0}` must have shape [{1:$[, ]}], found [{2:$[, ]}]", named.name,
+                   llvm::make_range(shape.begin(), shape.end()),
+                   llvm::make_range(found.begin(), found.end()));
+  }
+  int64_t elements = 1;
+  for (int64_t size : shape)
+    elements *= size;
+  if (elements && !t.data)
+    return formatv("output `{0}` has elements, but no memory", named.name);
+  return "";
+}
+
+/// Checks that no output shares memory with itself, with another one or with an input.
+static std::string checkOutputMemory(const std::map<std::string, TensorView> &inputs,
+                                     llvm::ArrayRef<attnc_tensor> outputs) {
+  std::vector<StridedMemory> memory;
+  for (const auto &[name, view] : inputs)
+    memory.push_back({name, reinterpret_cast<uintptr_t>(view.data), dtypeSize(view.dtype),
+                      view.shape.data(), view.strides.data(), view.shape.size(), false});
+  std::vector<std::vector<int64_t>> dense(outputs.size());
+  for (auto [output, strides] : llvm::zip_equal(outputs, dense)) {
+    const DLTensor &t = *output.tensor;
+    size_t rank = static_cast<size_t>(t.ndim);
+    if (!t.strides)
+      strides = rowMajorStrides(std::vector<int64_t>(t.shape, t.shape + rank));
+    memory.push_back({output.name, reinterpret_cast<uintptr_t>(t.data) + t.byte_offset,
+                      sizeof(double), t.shape, t.strides ? t.strides : strides.data(), rank, true});
+    if (std::string message = checkSelfOverlap(memory.back()); !message.empty())
+      return message;
+  }
+  return checkOverlaps(memory);
+}
+
+/// Copies a dense tensor into one with strides.
+static void store64(const reference::Tensor64 &from, const DLTensor &to) {
+  std::vector<int64_t> strides = rowMajorStrides(from.shape);
+  if (to.strides)
+    strides.assign(to.strides, to.strides + to.ndim);
+  auto *base = reinterpret_cast<double *>(static_cast<char *>(to.data) + to.byte_offset);
+  std::vector<int64_t> index(from.shape.size());
+  for (double value : from.data) {
+    int64_t offset = 0;
+    for (size_t i = 0; i < index.size(); ++i)
+      offset += index[i] * strides[i];
+    base[offset] = value;
+    for (size_t i = index.size(); i-- > 0 && ++index[i] == from.shape[i];)
+      index[i] = 0;
+  }
+}
+
+/// Binds what a caller names, and checks it against the signature; on failure the status is set.
+static bool bindArguments(const Signature &signature, const attnc_tensor *tensors,
+                          size_t numTensors, const attnc_param *params, size_t numParams,
+                          reference::Bindings &bindings, BoundSizes &sizes, attnc_status &status) {
+  std::string error;
+  for (size_t i = 0; i < numTensors; ++i) {
+    if (!tensors[i].name || !tensors[i].tensor) {
+      status = fail(ATTNC_INVALID_ARGUMENT, "a tensor without a name, or a null tensor");
+      return false;
+    }
+    if (!toView(tensors[i], kDLCPU, bindings.inputs[tensors[i].name], error)) {
+      status = fail(ATTNC_INVALID_ARGUMENT, error);
+      return false;
+    }
+  }
+  for (size_t i = 0; i < numParams; ++i) {
+    if (!params[i].name) {
+      status = fail(ATTNC_INVALID_ARGUMENT, "a parameter without a name");
+      return false;
+    }
+    bindings.params[params[i].name] = params[i].value;
+  }
+  if (std::string message = checkBindings(signature, bindings.inputs, {}, sizes, bindings.params);
+      !message.empty()) {
+    status = fail(ATTNC_INVALID_ARGUMENT, message);
+    return false;
+  }
+  return true;
+}
+
+static attnc_status outputShapes(const attnc_spec *spec, const attnc_tensor *tensors,
+                                 size_t numTensors, const attnc_param *params, size_t numParams,
+                                 const char **json) {
+  if (!spec || (numTensors && !tensors) || (numParams && !params) || !json)
+    return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_output_shapes_json: a null pointer");
+  reference::Bindings bindings;
+  BoundSizes sizes;
+  attnc_status status = ATTNC_OK;
+  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes,
+                     status))
+    return status;
+  static thread_local std::string text;
+  text.clear();
+  llvm::raw_string_ostream os(text);
+  llvm::json::OStream out(os);
+  out.object([&] {
+    for (const TensorDecl &decl : spec->signature.outputs)
+      out.attributeArray(decl.name, [&] {
+        for (int64_t size : shapeOf(decl, sizes))
+          out.value(size);
+      });
+  });
+  *json = text.c_str();
+  return ATTNC_OK;
+}
+
+attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_tensor *tensors,
+                                           size_t numTensors, const attnc_param *params,
+                                           size_t numParams, const char **json) {
+  return guarded([&] { return outputShapes(spec, tensors, numTensors, params, numParams, json); });
+}
+
+static attnc_status runReference(const attnc_spec *spec, const attnc_tensor *tensors,
+                                 size_t numTensors, const attnc_param *params, size_t numParams,
+                                 const attnc_tensor *outputs, size_t numOutputs,
+                                 int32_t numThreads) {
+  if (!spec || (numTensors && !tensors) || (numParams && !params) || (numOutputs && !outputs))
+    return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_reference: a null pointer");
+  if (attnc_status status = checkThreads(numThreads))
+    return status;
+  reference::Bindings bindings;
+  BoundSizes sizes;
+  attnc_status status = ATTNC_OK;
+  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes,
+                     status))
+    return status;
+  // The outputs are checked before anything is computed.
+  std::string message;
+  for (size_t i = 0; message.empty() && i < numOutputs; ++i) {
+    if (!outputs[i].name || !outputs[i].tensor)
+      return fail(ATTNC_INVALID_ARGUMENT, "an output without a name, or a null tensor");
+    auto decl = llvm::find_if(spec->signature.outputs,
+                              [&](const TensorDecl &d) { return d.name == outputs[i].name; });
+    message =
+        decl == spec->signature.outputs.end()
+            ? formatv("`{0}` is not an output of `{1}`", outputs[i].name, spec->signature.name)
+                  .str()
+            : checkOutput64(outputs[i], shapeOf(*decl, sizes));
+  }
+  if (message.empty())
+    message = checkOutputMemory(bindings.inputs, llvm::ArrayRef(outputs, numOutputs));
+  if (!message.empty())
+    return fail(ATTNC_INVALID_ARGUMENT, message);
+  std::lock_guard<std::mutex> lock(spec->mutex);
+  auto results = reference::run(spec->spec->variant(), bindings, static_cast<unsigned>(numThreads));
+  if (!results)
+    return fail(ATTNC_INVALID_ARGUMENT, results.takeError());
+  for (size_t i = 0; i < numOutputs; ++i)
+    store64(results->at(outputs[i].name), *outputs[i].tensor);
+  return ATTNC_OK;
+}
+
+attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *tensors,
+                                  size_t numTensors, const attnc_param *params, size_t numParams,
+                                  const attnc_tensor *outputs, size_t numOutputs,
+                                  int32_t numThreads) {
+  return guarded([&] {
+    return runReference(spec, tensors, numTensors, params, numParams, outputs, numOutputs,
+                        numThreads);
+  });
+}
+
+void attnc_spec_destroy(attnc_spec *spec) { delete spec; }
