@@ -186,9 +186,11 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name,
     }
 
   stages = &step;
+  closeScratch();
   inRecurrence = true;
   for (const Statement *statement : steps)
     emitStep(*statement);
+  closeScratch();
   inRecurrence = false;
   stages = outer;
   if (reporter.hasErrors())

@@ -194,6 +194,7 @@ void Emitter::emit(const Attention &attention) {
     for (const Statement &statement : attention.statements)
       emitStatement(statement);
   }
+  closeScratch();
   if (!reporter.hasErrors())
     emitReturn(attention);
   if (!reporter.hasErrors())

@@ -96,6 +96,8 @@ private:
 
   // EmitStage.cpp
   void emitSpace(const Statement &statement);
+  EmitContext &openScratch(llvm::SMRange range);
+  void closeScratch();
   void emitLet(const Statement &statement);
   void emitTransform(const Statement &statement);
   void emitQuantize(const Statement &statement);
@@ -246,6 +248,11 @@ private:
   unsigned numVersions = 0;
   std::vector<Frame> frames;
   unsigned numOperations = 0;
+  /// Where formulas are checked, and the coordinates it was opened with.
+  EmitContext scratch;
+  std::unique_ptr<mlir::Region> scratchRegion;
+  bool scratchIsStep = false;
+  size_t scratchSpaces = 0;
   bool isInvalid = false;
 };
 
