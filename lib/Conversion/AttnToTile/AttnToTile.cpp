@@ -161,13 +161,6 @@ private:
     context.sizes["e"] = context.i32(variant.getLoc(), plan.vHeadDim);
   }
 
-  static bool dependsOnRow(const RowExpr::Ref &e) {
-    if (!e)
-      return false;
-    return e->kind == RowExpr::Kind::LastRow || e->kind == RowExpr::Kind::FirstRow ||
-           dependsOnRow(e->lhs) || dependsOnRow(e->rhs);
-  }
-
   void emitProgramCoordinates(KernelContext &context, const KeyRanges &ranges) {
     Location loc = variant.getLoc();
     Value queryTile = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 0);
@@ -175,9 +168,8 @@ private:
     context.b = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 2);
     // Where later rows see more keys, start with the last tile: long programs first, short ones
     // fill the machine at the end.
-    bool later = llvm::any_of(ranges.ranges, [](const KeyRange &r) {
-      return dependsOnRow(r.mayHi) && !dependsOnRow(r.mayLo);
-    });
+    bool later = llvm::any_of(
+        ranges.ranges, [](const KeyRange &r) { return r.mayHi->hasRow && !r.mayLo->hasRow; });
     if (later) {
       Value round =
           arith::AddIOp::create(builder, loc, context.sizes["q"], context.i32(loc, plan.tileQ - 1));

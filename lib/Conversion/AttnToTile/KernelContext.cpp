@@ -114,20 +114,39 @@ FailureOr<Value> KernelContext::lowerOp(Operation *op, IRMapping &mapping, const
       });
 }
 
-FailureOr<Value> KernelContext::materialize(Value value) {
-  if (Value known = globals.lookupOrNull(value))
-    return known;
-  Operation *op = value.getDefiningOp();
-  if (!op || isa<attn::InputOp, attn::AttendOp>(op))
-    return emitError(value.getLoc(), "a tensor is used where a scalar is needed");
-  for (Value operand : op->getOperands())
-    if (!isa<attn::AttnTensorType>(operand.getType()) && failed(materialize(operand)))
+/// Emits `root` after what it is computed from, each value once and without recursion: values are
+/// shared, and can be computed through as many ops as a spec has.
+FailureOr<Value> KernelContext::emitInOrder(Value root, llvm::function_ref<Value(Value)> known,
+                                            llvm::function_ref<LogicalResult(Operation *)> emit) {
+  SmallVector<Value> open{root};
+  while (!open.empty()) {
+    Value value = open.back();
+    if (known(value)) {
+      open.pop_back();
+      continue;
+    }
+    Operation *op = value.getDefiningOp();
+    if (!op || isa<attn::InputOp, attn::AttendOp>(op))
+      return emitError(value.getLoc(), "a tensor is used where a scalar is needed");
+    size_t waiting = open.size();
+    for (Value operand : op->getOperands())
+      if (!isa<attn::AttnTensorType>(operand.getType()) && !known(operand))
+        open.push_back(operand);
+    if (open.size() == waiting && failed(emit(op)))
       return failure();
-  Coordinates at{b, h, {}, {}, false};
-  FailureOr<Value> result = lowerOp(op, globals, at);
-  if (succeeded(result))
-    globals.map(value, *result);
-  return result;
+  }
+  return known(root);
+}
+
+FailureOr<Value> KernelContext::materialize(Value value) {
+  auto known = [&](Value v) { return globals.lookupOrNull(v); };
+  return emitInOrder(value, known, [&](Operation *op) -> LogicalResult {
+    FailureOr<Value> result = lowerOp(op, globals, Coordinates{b, h, {}, {}, false});
+    if (failed(result))
+      return failure();
+    globals.map(op->getResult(0), *result);
+    return success();
+  });
 }
 
 LogicalResult KernelContext::materializeCaptures(Region &region) {
@@ -159,23 +178,21 @@ FailureOr<Value> KernelContext::cloneRegion(Region &region, ValueRange arguments
 }
 
 FailureOr<Value> KernelContext::materializeUniform(Value value) {
-  if (Value known = uniforms.lookupOrNull(value))
-    return known;
-  if (auto arg = dyn_cast<BlockArgument>(value)) // of the mask: (b, h, q, kv)
-    return arg.getArgNumber() == 0 ? b : h;
-  Operation *op = value.getDefiningOp();
-  if (isa<attn::VariantOp>(op->getParentOp()))
-    return materialize(value);
-  for (Value operand : op->getOperands()) {
-    if (isa<attn::AttnTensorType>(operand.getType()))
-      continue;
-    FailureOr<Value> emitted = materializeUniform(operand);
-    if (failed(emitted))
+  auto known = [&](Value v) -> Value {
+    if (auto arg = dyn_cast<BlockArgument>(v)) // of the mask: (b, h, q, kv)
+      return arg.getArgNumber() == 0 ? b : h;
+    return uniforms.lookupOrNull(v);
+  };
+  return emitInOrder(value, known, [&](Operation *op) -> LogicalResult {
+    bool isGlobal = isa<attn::VariantOp>(op->getParentOp());
+    for (Value operand : op->getOperands()) // block arguments are not in the mapping
+      if (!isGlobal && !isa<attn::AttnTensorType>(operand.getType()))
+        uniforms.map(operand, known(operand));
+    FailureOr<Value> result = isGlobal ? materialize(op->getResult(0))
+                                       : lowerOp(op, uniforms, Coordinates{b, h, {}, {}, false});
+    if (failed(result))
       return failure();
-    uniforms.map(operand, *emitted);
-  }
-  FailureOr<Value> result = lowerOp(op, uniforms, Coordinates{b, h, {}, {}, false});
-  if (succeeded(result))
-    uniforms.map(value, *result);
-  return result;
+    uniforms.map(op->getResult(0), *result);
+    return success();
+  });
 }
