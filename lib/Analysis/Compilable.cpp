@@ -51,6 +51,23 @@ static llvm::StringRef attendReason(attn::AttendOp attend) {
   return attend.isPlain() ? "" : "queries, keys or values over other axes than those of Q, K and V";
 }
 
+/// The first op whose value is computed through more than `most` others, one from another. Code
+/// generators recurse along such chains.
+static Operation *findDeep(attn::VariantOp variant, unsigned most) {
+  llvm::DenseMap<Operation *, unsigned> depths;
+  WalkResult walk = variant.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    unsigned depth = 0;
+    for (Value operand : op->getOperands())
+      if (Operation *definition = operand.getDefiningOp())
+        depth = std::max(depth, depths.lookup(definition) + 1);
+    depths[op] = depth;
+    return depth > most ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  if (!walk.wasInterrupted())
+    return nullptr;
+  return llvm::find_if(depths, [&](auto &entry) { return entry.second > most; })->first;
+}
+
 std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
   auto because = [](Operation *op, llvm::StringRef what) {
     return Uncompilable{
@@ -59,6 +76,12 @@ std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
             "code is not generated for {0} yet; the reference runs it (`--device=reference`)", what)
             .str()};
   };
+  constexpr unsigned maxDepth = 1000;
+  if (Operation *deep = findDeep(variant, maxDepth))
+    return because(deep, llvm::formatv("values that follow from each other through more than {0} "
+                                       "operations",
+                                       maxDepth)
+                             .str());
   attn::AttendOp only;
   for (Operation &op : variant.getBody().front()) {
     if (llvm::StringRef name = stageName(op); !name.empty())

@@ -100,7 +100,7 @@ private:
     for (const KeyRange &x : a)
       for (const KeyRange &y : b)
         result.push_back(intersect(x, y));
-    result = limit(std::move(result));
+    result = limit(result);
     if (!isTooLarge(result))
       return result;
     Ranges x = coarse(a), y = coarse(b), both = {intersect(x.front(), y.front())};
@@ -108,11 +108,15 @@ private:
   }
   Ranges unite(Ranges a, const Ranges &b) {
     a.append(b.begin(), b.end());
-    a = limit(std::move(a));
+    a = limit(a);
     return isTooLarge(a) ? coarse(a) : a;
   }
   /// Merges the last ranges into their hull until at most `maxRanges` are left.
-  Ranges limit(Ranges ranges) {
+  Ranges limit(const Ranges &all) {
+    Ranges ranges;
+    for (const KeyRange &range : all)
+      if (!llvm::is_contained(ranges, range))
+        ranges.push_back(range);
     while (ranges.size() > maxRanges) {
       KeyRange last = ranges.pop_back_val();
       ranges.back() = hull(ranges.back(), last);

@@ -154,13 +154,13 @@ void MaskValues::guardAgainstWrapping(MaskValue &value) {
     return emit(sum);
   };
   if (intervalOf(value.max).second > INT32_MAX)
-    value.guard = both(value.guard,
-                       expressions.sub(expressions.constant(INT32_MAX - value.max.constant),
-                                       withoutConstant(value.max)));
+    value.guard =
+        both(value.guard, expressions.sub(expressions.constant(INT32_MAX - value.max.constant),
+                                          withoutConstant(value.max)));
   if (intervalOf(value.min).first < INT32_MIN)
-    value.guard = both(value.guard,
-                       expressions.add(withoutConstant(value.min),
-                                       expressions.constant(value.min.constant - INT32_MIN)));
+    value.guard =
+        both(value.guard, expressions.add(withoutConstant(value.min),
+                                          expressions.constant(value.min.constant - INT32_MIN)));
 }
 
 bool MaskValues::derive(Operation &op, MaskValue &into) {
@@ -206,8 +206,8 @@ bool MaskValues::derive(Operation &op, MaskValue &into) {
     into.sum = LinearSum::of(expressions.atom(abs));
     if (operand.row)
       into.row = expressions.max(operand.row, expressions.sub(zero, operand.row));
-    into.max = LinearSum::of(
-        expressions.max(emit(operand.max), expressions.sub(zero, emit(operand.min))));
+    into.max =
+        LinearSum::of(expressions.max(emit(operand.max), expressions.sub(zero, emit(operand.min))));
     into.guard = operand.guard;
     guardAgainstWrapping(into);
     return true;

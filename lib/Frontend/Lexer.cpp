@@ -69,7 +69,8 @@ std::vector<Token> attnc::frontend::tokenize(StringRef source, Reporter &reporte
     tokens.push_back({kind, source.substr(i, length)});
     i += length;
   };
-  while (i < source.size()) {
+  // What follows more errors than are shown is not looked at.
+  while (i < source.size() && reporter.getNumErrors() <= Reporter::maxErrors) {
     char c = source[i];
     StringRef rest = source.drop_front(i);
     if (llvm::isSpace(c)) {

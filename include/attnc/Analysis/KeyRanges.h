@@ -54,6 +54,7 @@ struct KeyRange {
   /// Null if nothing is guaranteed.
   RowExpr::Ref mustLo = nullptr, mustHi = nullptr;
   bool hasMust() const { return mustLo != nullptr; }
+  bool operator==(const KeyRange &) const = default;
 };
 
 struct KeyRanges {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Integer expressions over launch-time scalars and the first and last row of a query tile, which the
-// bounds of key ranges are made of. They are evaluated, and emitted, in 64-bit arithmetic.
+// Integer expressions over launch-time scalars and the first and last row of a query tile, which
+// the bounds of key ranges are made of. They are evaluated, and emitted, in 64-bit arithmetic.
 //
-// Nodes are hash-consed: equal expressions are one node, so that a bound is a DAG whose size is that
-// of what it was derived from, however often its parts occur. Each node carries the interval that its
-// value lies in whatever is launched. An expression whose interval leaves 64 bits is not made, so no
-// evaluation can overflow; one that is too deep, or one too many, is not made either, which bounds the
-// time and the stack of all that walk it. `RowExprs::gaveUp` then tells the caller, who has to do
-// with less.
+// Nodes are hash-consed: equal expressions are one node, so that a bound is a DAG whose size is
+// that of what it was derived from, however often its parts occur. Each node carries the interval
+// that its value lies in whatever is launched. An expression whose interval leaves 64 bits is not
+// made, so no evaluation can overflow; one that is too deep, or one too many, is not made either,
+// which bounds the time and the stack of all that walk it. `RowExprs::gaveUp` then tells the
+// caller, who has to do with less.
 #ifndef ATTNC_ANALYSIS_ROWEXPR_H
 #define ATTNC_ANALYSIS_ROWEXPR_H
 
@@ -31,10 +31,10 @@ class RowExpr {
 public:
   enum class Kind {
     Constant,
-    Uniform,  ///< an i32 of the mask region or the variant that is the same for all q and kv
-    FirstRow, ///< index of the tile's first row
-    LastRow,  ///< index of the tile's last row
-    KeyCount, ///< size(kv)
+    Uniform,    ///< an i32 of the mask region or the variant that is the same for all q and kv
+    FirstRow,   ///< index of the tile's first row
+    LastRow,    ///< index of the tile's last row
+    KeyCount,   ///< size(kv)
     QueryCount, ///< size(q)
     Key,        ///< a key, within the analysis only
     Atom,       ///< an i32 that is no sum, within the analysis only
@@ -121,7 +121,8 @@ private:
   llvm::DenseMap<RowExpr::Ref, int64_t> known;
 };
 
-/// Calls `visit` once for each node that the given expressions (null ones are left out) are made of.
+/// Calls `visit` once for each node that the given expressions (null ones are left out) are made
+/// of.
 void forEachNode(llvm::ArrayRef<RowExpr::Ref> roots, llvm::function_ref<void(RowExpr::Ref)> visit);
 
 } // namespace attnc
