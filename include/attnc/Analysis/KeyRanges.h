@@ -54,7 +54,10 @@ struct KeyRange {
   /// Null if nothing is guaranteed.
   RowExpr::Ref mustLo = nullptr, mustHi = nullptr;
   bool hasMust() const { return mustLo != nullptr; }
-  bool operator==(const KeyRange &) const = default;
+  bool operator==(const KeyRange &other) const {
+    return mayLo == other.mayLo && mayHi == other.mayHi && mustLo == other.mustLo &&
+           mustHi == other.mustHi;
+  }
 };
 
 struct KeyRanges {
