@@ -110,7 +110,7 @@ Value Emitter::emitTensor(const Expr *expr, ArrayRef<StringRef> axes, Type eleme
 EmitContext &Emitter::openScratch(SMRange range) {
   SmallVector<StringRef> spaces{"b", "h", "q", "kv"};
   for (StringRef space : attn::indexSpaces())
-    if (space != "g" && !llvm::is_contained(spaces, space))
+    if (space != "g" && (space != "t" || hasSteps) && !llvm::is_contained(spaces, space))
       spaces.push_back(space);
   for (auto space : variant.getBody().getOps<attn::SpaceOp>())
     spaces.push_back(space.getName());

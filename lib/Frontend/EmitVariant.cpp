@@ -143,6 +143,13 @@ void Emitter::emit(const Attention &attention) {
   usedBranches.clear();
   namesOfStep.clear();
   numOperations = 0;
+  attentionRange = attention.name.range;
+  hasSteps =
+      attention.isRecurrence || llvm::any_of(attention.statements, [](const Statement &s) {
+        return llvm::any_of(s.inputs, [](const Input &input) {
+          return llvm::any_of(input.axes, [](const Token &axis) { return axis.text == "t"; });
+        });
+      });
 
   builder.setInsertionPointToEnd(module.getBody());
   Location loc = reporter.location(attention.name.range);

@@ -128,6 +128,7 @@ private:
   void emitOut(const Statement &statement);
   /// The output and the log-sum-exp of `merge(...)`; null after an error.
   std::pair<mlir::Value, mlir::Value> emitMerge(const Expr *expr);
+  bool checkOperands(const BranchState &branch);
   attn::AttendOp emitAttend(BranchState &branch, mlir::Location loc, bool hasWeights);
   void openBranchRegion(BranchState &branch, mlir::Region &region, EmitContext &context,
                         llvm::StringRef what, bool hasScore, bool hasKey, llvm::SMRange range);
@@ -248,6 +249,8 @@ private:
   unsigned numVersions = 0;
   std::vector<Frame> frames;
   unsigned numOperations = 0;
+  llvm::SMRange attentionRange; ///< the attention's name
+  bool hasSteps = false;        ///< something is over `t`
   /// Where formulas are checked, and the coordinates it was opened with.
   EmitContext scratch;
   std::unique_ptr<mlir::Region> scratchRegion;
