@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attnc/Analysis/Compilable.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
@@ -23,19 +24,48 @@ static llvm::StringRef stageName(Operation &op) {
       .Default([](Operation *) { return ""; });
 }
 
+bool attnc::isSizedAtLaunch(attn::VariantOp variant, llvm::StringRef space) {
+  if ((attn::isIndexSpace(space) && space != "t") || fixedExtent(variant, space))
+    return true;
+  attn::SpaceOp declared = attn::findSpace(variant, space);
+  if (declared && (declared.getParent() || declared.getExtent()))
+    return false;
+  return llvm::any_of(variant.getBody().getOps<attn::InputOp>(), [&](attn::InputOp input) {
+    attn::AttnTensorType type = input.getResult().getType();
+    for (unsigned i = 0; i < type.getRank(); ++i)
+      if (type.getAxisName(i) == space)
+        return true;
+    return false;
+  });
+}
+
+std::optional<int64_t> attnc::fixedExtent(attn::VariantOp variant, llvm::StringRef space) {
+  attn::SpaceOp declared = attn::findSpace(variant, space);
+  IntegerAttr extent;
+  if (declared && !declared.getParent() && declared.getExtent() &&
+      matchPattern(declared.getExtent(), m_Constant(&extent)))
+    return extent.getInt();
+  return std::nullopt;
+}
+
 /// Why an attention stage is not one that code is generated for.
 static llvm::StringRef attendReason(attn::AttendOp attend) {
   bool hasReduction = false, readsOperand = false, usesSpace = false;
+  auto variant = attend->getParentOfType<attn::VariantOp>();
   attend.walk([&](Operation *op) {
     hasReduction |= isa<attn::ReduceOp, attn::UniformOp>(op);
     if (auto size = dyn_cast<attn::SizeOp>(op))
-      usesSpace |= !attn::isIndexSpace(size.getSpace()) || size.getSpace() == "t";
-    if (auto read = dyn_cast<attn::ReadOp>(op))
-      readsOperand |=
-          cast<attn::AttnTensorType>(read.getTensor().getType()).hasOperandElementType();
+      usesSpace |= !isSizedAtLaunch(variant, size.getSpace());
+    if (auto read = dyn_cast<attn::ReadOp>(op)) {
+      readsOperand |= llvm::is_contained({attend.getQuery(), attend.getKey(), attend.getValue()},
+                                         read.getTensor());
+      attn::AttnTensorType type = read.getTensor().getType();
+      for (unsigned i = 0; i < type.getRank(); ++i)
+        usesSpace |= !type.getAxisName(i).empty() && !isSizedAtLaunch(variant, type.getAxisName(i));
+    }
   });
   if (usesSpace)
-    return "a declared index space in a score, mask or sink";
+    return "blocks, and slots whose number is computed, in a score, mask or sink";
   if (hasReduction)
     return "a reduction or a random number in a score, mask or sink";
   if (readsOperand)

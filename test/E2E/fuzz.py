@@ -53,11 +53,14 @@ class Spec:
 
     def make_inputs(self):
         spaces = ["b", "h", "g", "q", "kv"]
+        self.slots = self.rng.choice(["", "", "slots r", "slots r = 5"])
+        if self.slots:
+            spaces.append("r")
         for i in range(self.rng.randint(0, 3)):
             axes = self.rng.sample(spaces, self.rng.randint(1, 3))
             if self.rng.random() < 0.2:
                 axes[self.rng.randrange(len(axes))] = str(self.rng.choice([1, 7, 32]))
-            kind = self.rng.choice(["i32", "bool", "f32", "f16", "bf16"])
+            kind = self.rng.choice(["i32", "bool", "f32", "f16", "bf16", "dtype"])
             name = f"t{i}"
             sample = ""
             if kind == "i32":
@@ -69,6 +72,10 @@ class Spec:
                 self.real_inputs.append((name, axes))
                 sample = self.rng.choice(["", " sample uniform(-1, 1)"])
             self.inputs.append(f"  input {name}: {kind}[{', '.join(axes)}]{sample}")
+        if self.slots and not any("r" in line.split("[")[1].split("]")[0].split(", ") for line in self.inputs):
+            self.slots = ""  # their number would follow from nothing
+        if self.slots:
+            self.inputs.insert(0, f"  {self.slots}")
 
     def read(self, entry, coords):
         name, axes = entry
@@ -95,7 +102,7 @@ class Spec:
             if leaves and self.rng.random() < 0.75:
                 return self.rng.choice(leaves)
             if self.rng.random() < 0.2:
-                return f"size({self.rng.choice(['q', 'kv', 'h', 'g', 'b', 'd'])})"
+                return f"size({self.rng.choice(['q', 'kv', 'h', 'g', 'b', 'd', *(['r'] if '=' in self.slots else [])])})"
             return str(self.rng.choice([0, 1, 2, 3, 7, 16, 33, 64, 100, 255]))
         sub = lambda: self.integer(depth - 1, coords, reads)
         if pick < 0.40 and reads and self.int_inputs and "kv" in coords:
