@@ -10,6 +10,10 @@ using namespace mlir;
 
 /// What `op` is called in a spec, or nothing if code is generated for it.
 static llvm::StringRef stageName(Operation &op) {
+  // The values that a state starts with are part of its recurrence.
+  if (isa<attn::ComputeOp>(op) && !op.use_empty() &&
+      llvm::all_of(op.getUsers(), llvm::IsaPred<attn::RecurOp>))
+    return "";
   return llvm::TypeSwitch<Operation *, llvm::StringRef>(&op)
       .Case<attn::ComputeOp>(
           [](auto) { return "a stage that computes a tensor (`let`, `transform`, `out`)"; })
@@ -48,37 +52,50 @@ std::optional<int64_t> attnc::fixedExtent(attn::VariantOp variant, llvm::StringR
   return std::nullopt;
 }
 
-/// Why an attention stage is not one that code is generated for.
-static llvm::StringRef attendReason(attn::AttendOp attend) {
-  bool hasReduction = false, readsOperand = false, usesSpace = false;
+/// Why an attention stage is not one that code is generated for, and the op that it is because of.
+static std::pair<Operation *, llvm::StringRef> attendReason(attn::AttendOp attend) {
+  Operation *reduction = nullptr, *operandRead = nullptr, *space = nullptr;
   auto variant = attend->getParentOfType<attn::VariantOp>();
+  auto note = [](Operation *&first, Operation *op, bool isIt) {
+    if (isIt && !first)
+      first = op;
+  };
   attend.walk([&](Operation *op) {
-    hasReduction |= isa<attn::ReduceOp, attn::UniformOp>(op);
+    note(reduction, op, isa<attn::ReduceOp, attn::UniformOp>(op));
     if (auto size = dyn_cast<attn::SizeOp>(op))
-      usesSpace |= !isSizedAtLaunch(variant, size.getSpace());
+      note(space, op, !isSizedAtLaunch(variant, size.getSpace()));
     if (auto read = dyn_cast<attn::ReadOp>(op)) {
-      readsOperand |= llvm::is_contained({attend.getQuery(), attend.getKey(), attend.getValue()},
-                                         read.getTensor());
+      note(operandRead, op,
+           llvm::is_contained({attend.getQuery(), attend.getKey(), attend.getValue()},
+                              read.getTensor()));
       attn::AttnTensorType type = read.getTensor().getType();
       for (unsigned i = 0; i < type.getRank(); ++i)
-        usesSpace |= !type.getAxisName(i).empty() && !isSizedAtLaunch(variant, type.getAxisName(i));
+        note(space, op,
+             !type.getAxisName(i).empty() && !isSizedAtLaunch(variant, type.getAxisName(i)));
     }
   });
-  if (usesSpace)
-    return "blocks, and slots whose number is computed, in a score, mask or sink";
-  if (hasReduction)
-    return "a reduction or a random number in a score, mask or sink";
-  if (readsOperand)
-    return "a score, mask or sink that reads Q, K or V";
-  if (attend.getSet())
-    return "a set of keys (`over`)";
+  if (space)
+    return {space, "blocks, and slots whose number is computed, in a score, mask or sink"};
+  if (reduction)
+    return {reduction, "a reduction or a random number in a score, mask or sink"};
+  if (operandRead)
+    return {operandRead, "a score, mask or sink that reads Q, K or V"};
+  if (Value set = attend.getSet())
+    return {set.getDefiningOp() ? set.getDefiningOp() : attend, "a set of keys (`over`)"};
   if (attend.getWeightFormat())
-    return "quantized weights";
+    return {attend, "quantized weights"};
   if (!attend.getSkip().empty())
-    return "`skip`";
+    return {attend.getSkip().front().getTerminator(), "`skip`"};
   if (attend.getWeights())
-    return "the weights as a tensor (`.p`)";
-  return attend.isPlain() ? "" : "queries, keys or values over other axes than those of Q, K and V";
+    return {attend, "the weights as a tensor (`.p`)"};
+  if (attend.isPlain())
+    return {attend, ""};
+  for (Value operand : {attend.getQuery(), attend.getKey(), attend.getValue()})
+    if (Operation *input = operand.getDefiningOp(); input && isa<attn::InputOp>(input))
+      if (auto loc = input->getLoc()->findInstanceOf<FileLineColLoc>();
+          loc && loc != variant.getLoc()->findInstanceOf<FileLineColLoc>())
+        return {input, "queries, keys or values over other axes than those of Q, K and V"};
+  return {attend, "queries, keys or values over other axes than those of Q, K and V"};
 }
 
 /// The first op whose value is computed through more than `most` others, one from another. Code
@@ -122,8 +139,8 @@ std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
     if (only)
       return because(&op, "a second attention stage");
     only = attend;
-    if (llvm::StringRef reason = attendReason(attend); !reason.empty())
-      return because(&op, reason);
+    if (auto [place, reason] = attendReason(attend); !reason.empty())
+      return because(place, reason);
   }
   if (!only)
     return because(variant, "a spec without an attention stage");

@@ -10,10 +10,13 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MathExtras.h"
+#include <set>
 
 using namespace attnc;
 using namespace attnc::driver;
@@ -25,6 +28,7 @@ namespace {
 struct TileCounts {
   int64_t full = 0, partial = 0, empty = 0;
   bool known = true;
+  std::string unknown; ///< why they are not
 };
 
 } // namespace
@@ -58,6 +62,34 @@ public:
         open.pop_back();
     }
     return known.lookup(root);
+  }
+
+  /// Adds what keeps `root` from being known: tensors that it reads, `b`, `h`, sizes that tensors
+  /// bring.
+  void explain(mlir::Value root, std::set<std::string> &reasons) {
+    llvm::SmallVector<mlir::Value> open{root};
+    llvm::DenseSet<mlir::Value> seen;
+    while (!open.empty()) {
+      mlir::Value value = open.pop_back_val();
+      if (!seen.insert(value).second || get(value))
+        continue;
+      mlir::Operation *op = value.getDefiningOp();
+      if (auto argument = mlir::dyn_cast<mlir::BlockArgument>(value))
+        reasons.insert(argument.getArgNumber() == 0 ? "`b`" : "`h`");
+      else if (auto size = mlir::dyn_cast<attn::SizeOp>(op))
+        reasons.insert(("the size of `" + size.getSpace() + "`").str());
+      else if (auto read = mlir::dyn_cast<attn::ReadOp>(op);
+               read && read.getTensor().getDefiningOp<attn::InputOp>())
+        reasons.insert(("the tensor `" + read.getTensor().getDefiningOp<attn::InputOp>().getName() +
+                        "`, which is bound at launch")
+                           .str());
+      else if (op->getNumOperands() == 0)
+        reasons.insert("a parameter that is no int");
+      else
+        for (mlir::Value operand : op->getOperands())
+          if (!mlir::isa<attn::AttnTensorType>(operand.getType()))
+            open.push_back(operand);
+    }
   }
 
 private:
@@ -135,10 +167,13 @@ static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan,
   llvm::SmallVector<RowExpr::Ref> bounds;
   for (const KeyRange &range : ranges.ranges)
     bounds.append({range.mayLo, range.mayHi, range.mustLo, range.mustHi});
+  std::set<std::string> reasons;
   forEachNode(bounds, [&](RowExpr::Ref e) {
-    if (e->uniform)
-      counts.known &= uniforms.get(e->uniform).has_value();
+    if (e->uniform && !uniforms.get(e->uniform))
+      uniforms.explain(e->uniform, reasons);
   });
+  counts.known = reasons.empty();
+  counts.unknown = "differs with " + llvm::join(reasons, ", ");
   if (!counts.known)
     return counts;
   int64_t queries = options.qLen, keys = options.effectiveKVLen();
@@ -148,6 +183,7 @@ static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan,
   constexpr int64_t most = int64_t(1) << 28;
   if (tiles > most || tiles * int64_t(llvm::divideCeil(queries, plan.tileQ)) > most) {
     counts.known = false;
+    counts.unknown = "of more tiles than are counted";
     return counts;
   }
   auto value = [&](mlir::Value v) { return *uniforms.get(v); };
@@ -311,7 +347,7 @@ llvm::Error driver::runExplain(const Options &options) {
                   (plan->headDim + plan->vHeadDim) / 2 * options.batch * options.heads;
     line("work", formatv("{0:F2} GFLOP in products at this shape", work / 1e9).str());
   } else {
-    line("sparsity", "depends on tensors that are bound at launch");
+    line("sparsity", counts.unknown);
   }
   return llvm::Error::success();
 }

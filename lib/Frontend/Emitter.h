@@ -11,6 +11,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace attnc::frontend {
 
@@ -249,6 +250,7 @@ private:
   unsigned numVersions = 0;
   std::vector<Frame> frames;
   unsigned numOperations = 0;
+  llvm::StringSet<> refused;    ///< names that cannot be declared and were
   llvm::SMRange attentionRange; ///< the attention's name
   bool hasSteps = false;        ///< something is over `t`
   /// Where formulas are checked, and the coordinates it was opened with.

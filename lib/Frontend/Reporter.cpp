@@ -70,6 +70,12 @@ Reporter::Error Reporter::error(SMRange range, const Twine &message) {
   return Error(*this, std::move(diagnostic));
 }
 
+void Reporter::warn(SMRange range, const Twine &message) {
+  InFlightDiagnostic diagnostic = emitWarning(location(range), clipQuotations(message));
+  diagnostic.getUnderlyingDiagnostic()->getMetadata().push_back(
+      DiagnosticArgument(Attribute(rangeLocation(range))));
+}
+
 Reporter::Error &Reporter::Error::note(SMRange range, const Twine &message) {
   // What is declared by itself (Q, K, V) has no place that a note could show.
   if (!diagnostic.getUnderlyingDiagnostic() || reporter->numErrors > maxErrors || !range.isValid())
@@ -178,7 +184,9 @@ void SpecDiagnosticPrinter::printClipped(const llvm::SMDiagnostic &message, SMRa
     marks.append(length > 1 ? length - 1 : 0, '~');
   }
   os << message.getFilename() << ':' << message.getLineNo() << ':' << caret + 1 << ": "
-     << (message.getKind() == llvm::SourceMgr::DK_Note ? "note: " : "error: ")
+     << (message.getKind() == llvm::SourceMgr::DK_Note      ? "note: "
+         : message.getKind() == llvm::SourceMgr::DK_Warning ? "warning: "
+                                                            : "error: ")
      << message.getMessage() << '\n'
      << (from ? ellipsis : "") << shown << (to < line.size() ? ellipsis : "") << '\n'
      << marks << '\n';

@@ -40,9 +40,9 @@ FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
   SmallVector<Value> indices;
   for (unsigned axis = 0; axis < type.getRank() && !at.key; ++axis)
     if (type.getAxisName(axis) == "kv")
-      return read.emitOpError(
-          "reads a tensor over kv where there may be no key (in a sink or a scale), "
-          "which has no code yet: read it in score or mask");
+      return emitError(loc,
+                       "code is not generated for reads of a tensor over kv where there may be no "
+                       "key (in a sink or a scale) yet: read it in score or mask");
   for (auto [axis, index] : llvm::enumerate(read.getIndices())) {
     Value value = mapping.lookup(index);
     llvm::StringRef space = type.getAxisName(axis);
@@ -51,7 +51,7 @@ FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
     if (!own) {
       Value size = space.empty() ? i32(loc, type.getAxisSize(axis)) : sizes.lookup(space);
       if (!size)
-        return read.emitOpError("has an axis over an index space without a size: ") << space;
+        return emitError(loc, "no input says the size of the index space `") << space << "`";
       Value last = arith::SubIOp::create(builder, loc, size, i32(loc, 1));
       // A row or a key of the tile can only overrun; anything else is clamped on both sides.
       bool onlyOverruns = (space == "q" && value == at.row) || (space == "kv" && value == at.key);
@@ -94,7 +94,8 @@ FailureOr<Value> KernelContext::lowerOp(Operation *op, IRMapping &mapping, const
       .Case<attn::SizeOp>([&](attn::SizeOp size) -> FailureOr<Value> {
         if (Value known = sizes.lookup(size.getSpace()))
           return known;
-        return size.emitOpError("names an index space without a size: ") << size.getSpace();
+        return emitError(loc, "no input says the size of the index space `")
+               << size.getSpace() << "`";
       })
       .Case<attn::PositionOp>([&](attn::PositionOp position) -> FailureOr<Value> {
         Value row = mapping.lookup(position.getRow());
