@@ -230,8 +230,8 @@ void Emitter::emitParam(const Param &param) {
   if (param.negative)
     number = -number;
   float rounded = static_cast<float>(number);
-  if (isReal && (!std::isfinite(rounded) || (rounded == 0 && number != 0) ||
-                 (isWhole && static_cast<double>(rounded) != number)))
+  if (isReal &&
+      ((rounded == 0 && number != 0) || (isWhole && static_cast<double>(rounded) != number)))
     error(param.value.range(), "`" + param.value.text + "` is not an f32 number")
         .note(param.value.range(), "parameters of type f32 are rounded to the nearest one; whole "
                                    "numbers up to 16777216 are kept");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The gallery as IR, of the attn and the plan phase, with random edits: whatever the text, it is
-// refused with a message or compiles to the tile phase, and never crashes or hangs. The entry below is
-// also that of libFuzzer, as in MutationTest.cpp.
+// refused with a message or compiles to the tile phase, and never crashes or hangs. The entry below
+// is also that of libFuzzer, as in MutationTest.cpp.
 #include "attnc/Analysis/Compilable.h"
 #include "attnc/Frontend/Frontend.h"
 #include "attnc/Pipelines/Phases.h"
@@ -98,9 +98,16 @@ TEST(IrMutation, GallerySurvivesEdits) {
       std::ofstream(std::string(folder) + "/" + std::to_string(i) + ".mlir") << seeds[i];
   std::mt19937 random(1);
   auto pick = [&](size_t n) { return static_cast<size_t>(random() % std::max<size_t>(n, 1)); };
-  const char *const pieces[] = {"%0", "%arg3", "i32", "i1", "f32", "attn.read", "arith.divsi",
-                                "arith.floordivsi", "-2147483648", "9223372036854775807", "0", "[",
-                                ")", "<[b, h]>", "{", "tile_q = 0 : i64", "-1 : i64", "kv", "\"Q\""};
+  const char *const pieces[] = {"%0",          "%arg3",
+                                "i32",         "i1",
+                                "f32",         "attn.read",
+                                "arith.divsi", "arith.floordivsi",
+                                "-2147483648", "9223372036854775807",
+                                "0",           "[",
+                                ")",           "<[b, h]>",
+                                "{",           "tile_q = 0 : i64",
+                                "-1 : i64",    "kv",
+                                "\"Q\""};
   for (int round = 0; round < 1500; ++round) {
     std::string text = seeds[pick(seeds.size())];
     for (size_t edits = 1 + pick(2); edits-- > 0;) {
@@ -119,7 +126,8 @@ TEST(IrMutation, GallerySurvivesEdits) {
         break;
       }
       case 3: { // a line is repeated, or left out
-        size_t end = text.find('\n', at), next = end == std::string::npos ? end : text.find('\n', end + 1);
+        size_t end = text.find('\n', at),
+               next = end == std::string::npos ? end : text.find('\n', end + 1);
         if (next == std::string::npos)
           break;
         std::string line = text.substr(end, next - end);
