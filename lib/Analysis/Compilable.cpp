@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attnc/Analysis/Compilable.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
@@ -9,6 +10,10 @@ using namespace mlir;
 
 /// What `op` is called in a spec, or nothing if code is generated for it.
 static llvm::StringRef stageName(Operation &op) {
+  // The values that a state starts with are part of its recurrence.
+  if (isa<attn::ComputeOp>(op) && !op.use_empty() &&
+      llvm::all_of(op.getUsers(), llvm::IsaPred<attn::RecurOp>))
+    return "";
   return llvm::TypeSwitch<Operation *, llvm::StringRef>(&op)
       .Case<attn::ComputeOp>(
           [](auto) { return "a stage that computes a tensor (`let`, `transform`, `out`)"; })
@@ -23,32 +28,91 @@ static llvm::StringRef stageName(Operation &op) {
       .Default([](Operation *) { return ""; });
 }
 
-/// Why an attention stage is not one that code is generated for.
-static llvm::StringRef attendReason(attn::AttendOp attend) {
-  bool hasReduction = false, readsOperand = false, usesSpace = false;
-  attend.walk([&](Operation *op) {
-    hasReduction |= isa<attn::ReduceOp, attn::UniformOp>(op);
-    if (auto size = dyn_cast<attn::SizeOp>(op))
-      usesSpace |= !attn::isIndexSpace(size.getSpace()) || size.getSpace() == "t";
-    if (auto read = dyn_cast<attn::ReadOp>(op))
-      readsOperand |=
-          cast<attn::AttnTensorType>(read.getTensor().getType()).hasOperandElementType();
+bool attnc::isSizedAtLaunch(attn::VariantOp variant, llvm::StringRef space) {
+  if ((attn::isIndexSpace(space) && space != "t") || fixedExtent(variant, space))
+    return true;
+  attn::SpaceOp declared = attn::findSpace(variant, space);
+  if (declared && (declared.getParent() || declared.getExtent()))
+    return false;
+  return llvm::any_of(variant.getBody().getOps<attn::InputOp>(), [&](attn::InputOp input) {
+    attn::AttnTensorType type = input.getResult().getType();
+    for (unsigned i = 0; i < type.getRank(); ++i)
+      if (type.getAxisName(i) == space)
+        return true;
+    return false;
   });
-  if (usesSpace)
-    return "a declared index space in a score, mask or sink";
-  if (hasReduction)
-    return "a reduction or a random number in a score, mask or sink";
-  if (readsOperand)
-    return "a score, mask or sink that reads Q, K or V";
-  if (attend.getSet())
-    return "a set of keys (`over`)";
+}
+
+std::optional<int64_t> attnc::fixedExtent(attn::VariantOp variant, llvm::StringRef space) {
+  attn::SpaceOp declared = attn::findSpace(variant, space);
+  IntegerAttr extent;
+  if (declared && !declared.getParent() && declared.getExtent() &&
+      matchPattern(declared.getExtent(), m_Constant(&extent)))
+    return extent.getInt();
+  return std::nullopt;
+}
+
+/// Why an attention stage is not one that code is generated for, and the op that it is because of.
+static std::pair<Operation *, llvm::StringRef> attendReason(attn::AttendOp attend) {
+  Operation *reduction = nullptr, *operandRead = nullptr, *space = nullptr;
+  auto variant = attend->getParentOfType<attn::VariantOp>();
+  auto note = [](Operation *&first, Operation *op, bool isIt) {
+    if (isIt && !first)
+      first = op;
+  };
+  attend.walk([&](Operation *op) {
+    note(reduction, op, isa<attn::ReduceOp, attn::UniformOp>(op));
+    if (auto size = dyn_cast<attn::SizeOp>(op))
+      note(space, op, !isSizedAtLaunch(variant, size.getSpace()));
+    if (auto read = dyn_cast<attn::ReadOp>(op)) {
+      note(operandRead, op,
+           llvm::is_contained({attend.getQuery(), attend.getKey(), attend.getValue()},
+                              read.getTensor()));
+      attn::AttnTensorType type = read.getTensor().getType();
+      for (unsigned i = 0; i < type.getRank(); ++i)
+        note(space, op,
+             !type.getAxisName(i).empty() && !isSizedAtLaunch(variant, type.getAxisName(i)));
+    }
+  });
+  if (space)
+    return {space, "blocks, and slots whose number is computed, in a score, mask or sink"};
+  if (reduction)
+    return {reduction, "a reduction or a random number in a score, mask or sink"};
+  if (operandRead)
+    return {operandRead, "a score, mask or sink that reads Q, K or V"};
+  if (Value set = attend.getSet())
+    return {set.getDefiningOp() ? set.getDefiningOp() : attend, "a set of keys (`over`)"};
   if (attend.getWeightFormat())
-    return "quantized weights";
+    return {attend, "quantized weights"};
   if (!attend.getSkip().empty())
-    return "`skip`";
+    return {attend.getSkip().front().getTerminator(), "`skip`"};
   if (attend.getWeights())
-    return "the weights as a tensor (`.p`)";
-  return attend.isPlain() ? "" : "queries, keys or values over other axes than those of Q, K and V";
+    return {attend, "the weights as a tensor (`.p`)"};
+  if (attend.isPlain())
+    return {attend, ""};
+  for (Value operand : {attend.getQuery(), attend.getKey(), attend.getValue()})
+    if (Operation *input = operand.getDefiningOp(); input && isa<attn::InputOp>(input))
+      if (auto loc = input->getLoc()->findInstanceOf<FileLineColLoc>();
+          loc && loc != variant.getLoc()->findInstanceOf<FileLineColLoc>())
+        return {input, "queries, keys or values over other axes than those of Q, K and V"};
+  return {attend, "queries, keys or values over other axes than those of Q, K and V"};
+}
+
+/// The first op whose value is computed through more than `most` others, one from another. Code
+/// generators recurse along such chains.
+static Operation *findDeep(attn::VariantOp variant, unsigned most) {
+  llvm::DenseMap<Operation *, unsigned> depths;
+  WalkResult walk = variant.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    unsigned depth = 0;
+    for (Value operand : op->getOperands())
+      if (Operation *definition = operand.getDefiningOp())
+        depth = std::max(depth, depths.lookup(definition) + 1);
+    depths[op] = depth;
+    return depth > most ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  if (!walk.wasInterrupted())
+    return nullptr;
+  return llvm::find_if(depths, [&](auto &entry) { return entry.second > most; })->first;
 }
 
 std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
@@ -59,6 +123,12 @@ std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
             "code is not generated for {0} yet; the reference runs it (`--device=reference`)", what)
             .str()};
   };
+  constexpr unsigned maxDepth = 1000;
+  if (Operation *deep = findDeep(variant, maxDepth))
+    return because(deep, llvm::formatv("values that follow from each other through more than {0} "
+                                       "operations",
+                                       maxDepth)
+                             .str());
   attn::AttendOp only;
   for (Operation &op : variant.getBody().front()) {
     if (llvm::StringRef name = stageName(op); !name.empty())
@@ -69,8 +139,8 @@ std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
     if (only)
       return because(&op, "a second attention stage");
     only = attend;
-    if (llvm::StringRef reason = attendReason(attend); !reason.empty())
-      return because(&op, reason);
+    if (auto [place, reason] = attendReason(attend); !reason.empty())
+      return because(place, reason);
   }
   if (!only)
     return because(variant, "a spec without an attention stage");

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Solves mask predicates for kv; KeyRanges.h explains what is computed and why it is sound.
-//
-// Intermediate objects: a `Linear` is sum(coefficient * atom) + constant, where an atom is an SSA
-// value that is not a sum; a `Bounds` is the pair (minimum, maximum) of an expression over the
-// tile's rows.
 #include "attnc/Analysis/KeyRanges.h"
+#include "MaskValues.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
-#include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/ADT/DenseSet.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -19,17 +15,11 @@ using Ref = RowExpr::Ref;
 
 namespace {
 
-struct Linear {
-  llvm::MapVector<Value, int64_t> terms;
-  int64_t constant = 0;
-
-  void add(const Linear &other, int64_t factor) {
-    for (auto [atom, coefficient] : other.terms)
-      terms[atom] += factor * coefficient;
-    terms.remove_if([](auto &entry) { return entry.second == 0; });
-    constant += factor * other.constant;
-  }
-};
+/// Operations that one comparison is solved through. Each `abs`, `min` and `max` solves two, so
+/// that a few dozen of them nested are more than any budget.
+constexpr unsigned kMaxSteps = 64;
+/// Nodes that the bounds of a mask are made of: what a kernel computes before its first key.
+constexpr unsigned kMaxResultNodes = 160;
 
 /// Minimum and maximum over the rows of a tile.
 struct Bounds {
@@ -38,7 +28,8 @@ struct Bounds {
 
 class Solver {
 public:
-  Solver(attn::AttendOp attend, unsigned maxRanges) : attend(attend), maxRanges(maxRanges) {}
+  Solver(attn::AttendOp attend, unsigned maxRanges, RowExprs &expressions)
+      : attend(attend), maxRanges(maxRanges), expressions(expressions) {}
 
   KeyRanges run() {
     KeyRanges result;
@@ -47,27 +38,33 @@ public:
       return result;
     }
     Block &block = attend.getMask().front();
-    rowArg = block.getArgument(2);
     keyArg = block.getArgument(3);
-    result.ranges = solve(cast<attn::YieldOp>(block.getTerminator()).getValue(), /*negated=*/false);
+    values.emplace(attend, expressions);
+    Value mask = cast<attn::YieldOp>(block.getTerminator()).getValue();
+    markNeeded(block, mask);
+    for (Operation &op : block.without_terminator())
+      for (bool negated : {false, true})
+        if (op.getNumResults() == 1 && needed[negated].contains(op.getResult(0)))
+          solved[negated][op.getResult(0)] = solve(op, negated);
+    result.ranges = rangesOf(mask, /*negated=*/false);
     result.exact = exact;
     return result;
   }
 
 private:
-  using Ranges = llvm::SmallVector<KeyRange>;
+  using Ranges = llvm::SmallVector<KeyRange, 4>;
 
-  static Ref constant(int64_t value) { return RowExpr::makeConstant(value); }
-  static Ref keyCount() { return RowExpr::makeLeaf(Kind::KeyCount); }
+  Ref constant(int64_t value) { return expressions.constant(value); }
+  Ref keyCount() { return expressions.leaf(Kind::KeyCount); }
 
-  static KeyRange everything() { return {constant(0), keyCount(), constant(0), keyCount()}; }
+  KeyRange everything() { return {constant(0), keyCount(), constant(0), keyCount()}; }
   /// Restricts nothing, guarantees nothing.
   Ranges unknown() {
     exact = false;
     return {KeyRange{constant(0), keyCount(), nullptr, nullptr}};
   }
 
-  static KeyRange intersect(const KeyRange &a, const KeyRange &b) {
+  KeyRange intersect(const KeyRange &a, const KeyRange &b) {
     KeyRange r;
     r.mayLo = maxOf(a.mayLo, b.mayLo);
     r.mayHi = minOf(a.mayHi, b.mayHi);
@@ -78,15 +75,24 @@ private:
     return r;
   }
   // 0 and size(kv) are the neutral elements, as every bound is clamped to them in the end.
-  static Ref maxOf(Ref a, Ref b) {
+  Ref maxOf(Ref a, Ref b) {
     if (a->isConstant(0))
       return b;
-    return b->isConstant(0) ? a : RowExpr::make(Kind::Max, a, b);
+    return b->isConstant(0) ? a : expressions.max(a, b);
   }
-  static Ref minOf(Ref a, Ref b) {
+  Ref minOf(Ref a, Ref b) {
     if (a->kind == Kind::KeyCount)
       return b;
-    return b->kind == Kind::KeyCount ? a : RowExpr::make(Kind::Min, a, b);
+    return b->kind == Kind::KeyCount ? a : expressions.min(a, b);
+  }
+  /// Of what some keys of either may be visible; the guarantee of `a`, which still holds.
+  KeyRange hull(const KeyRange &a, const KeyRange &b) {
+    KeyRange r = a;
+    bool fromStart = a.mayLo->isConstant(0) || b.mayLo->isConstant(0);
+    bool toEnd = a.mayHi->kind == Kind::KeyCount || b.mayHi->kind == Kind::KeyCount;
+    r.mayLo = fromStart ? constant(0) : expressions.min(a.mayLo, b.mayLo);
+    r.mayHi = toEnd ? keyCount() : expressions.max(a.mayHi, b.mayHi);
+    return r;
   }
 
   Ranges intersectAll(const Ranges &a, const Ranges &b) {
@@ -94,78 +100,118 @@ private:
     for (const KeyRange &x : a)
       for (const KeyRange &y : b)
         result.push_back(intersect(x, y));
-    return limit(std::move(result));
+    result = limit(result);
+    if (!isTooLarge(result))
+      return result;
+    Ranges x = coarse(a), y = coarse(b), both = {intersect(x.front(), y.front())};
+    return !isTooLarge(both) ? both : isTooLarge(x) ? y : x;
   }
   Ranges unite(Ranges a, const Ranges &b) {
     a.append(b.begin(), b.end());
-    return limit(std::move(a));
+    a = limit(a);
+    return isTooLarge(a) ? coarse(a) : a;
   }
-  /// Merges the last ranges into their hull until at most `maxRanges` are left. The hull keeps one
-  /// of the guarantees, which still holds.
-  Ranges limit(Ranges ranges) {
+  /// Merges the last ranges into their hull until at most `maxRanges` are left.
+  Ranges limit(const Ranges &all) {
+    Ranges ranges;
+    for (const KeyRange &range : all)
+      if (!llvm::is_contained(ranges, range))
+        ranges.push_back(range);
     while (ranges.size() > maxRanges) {
       KeyRange last = ranges.pop_back_val();
-      KeyRange &into = ranges.back();
-      into.mayLo = RowExpr::make(Kind::Min, into.mayLo, last.mayLo);
-      into.mayHi = RowExpr::make(Kind::Max, into.mayHi, last.mayHi);
+      ranges.back() = hull(ranges.back(), last);
       exact = false;
     }
     return ranges;
   }
-
-  bool dependsOn(Value value, Value argument) {
-    if (value == argument)
-      return true;
-    Operation *op = value.getDefiningOp();
-    if (!op || !attend->isProperAncestor(op))
-      return false;
-    // Bounds are computed before any key is known to exist: a read over kv may have nothing to
-    // read.
-    if (auto read = dyn_cast<attn::ReadOp>(op); read && argument == keyArg)
-      for (unsigned i = 0; i < read.getTensor().getType().getRank(); ++i)
-        if (read.getTensor().getType().getAxisName(i) == "kv")
-          return true;
-    return llvm::any_of(op->getOperands(), [&](Value v) { return dependsOn(v, argument); });
+  /// One range that guarantees nothing, or no restriction if even that is large.
+  Ranges coarse(const Ranges &ranges) {
+    exact = false;
+    KeyRange all = ranges.front();
+    for (const KeyRange &range : llvm::drop_begin(ranges))
+      all = hull(all, range);
+    all.mustLo = all.mustHi = nullptr;
+    return isTooLarge({all}) ? unknown() : Ranges{all};
   }
-  bool uniform(Value value) { return !dependsOn(value, keyArg) && !dependsOn(value, rowArg); }
+  static bool isTooLarge(const Ranges &ranges) {
+    SmallVector<Ref> roots;
+    for (const KeyRange &r : ranges)
+      roots.append({r.mayLo, r.mayHi, r.mustLo, r.mustHi});
+    unsigned nodes = 0;
+    forEachNode(roots, [&](Ref) { ++nodes; });
+    return nodes > kMaxResultNodes;
+  }
 
-  Ranges solve(Value condition, bool negated) {
-    if (uniform(condition)) {
-      IntegerAttr known;
-      if (matchPattern(condition, m_Constant(&known)))
-        return known.getValue().isOne() != negated
-                   ? Ranges{everything()}
-                   : Ranges{KeyRange{constant(0), constant(0), constant(0), constant(0)}};
-      Ref some = negated ? constant(0) : keyCount(), none = negated ? keyCount() : constant(0);
-      Ref hi = RowExpr::makeSelect(condition, some, none);
-      return {KeyRange{constant(0), hi, constant(0), hi}};
+  static bool isNot(arith::XOrIOp op, Value &operand) {
+    bool right = matchPattern(op.getRhs(), m_One());
+    operand = right ? op.getLhs() : op.getRhs();
+    return right || matchPattern(op.getLhs(), m_One());
+  }
+
+  /// Which conditions have to be solved, and which negated, for `mask` to be.
+  void markNeeded(Block &block, Value mask) {
+    needed[0].insert(mask);
+    for (Operation &op : llvm::reverse(block.without_terminator()))
+      for (bool negated : {false, true}) {
+        if (op.getNumResults() != 1 || !needed[negated].contains(op.getResult(0)))
+          continue;
+        Value operand;
+        if (isa<arith::AndIOp, arith::OrIOp>(op))
+          needed[negated].insert(op.operand_begin(), op.operand_end());
+        else if (auto flip = dyn_cast<arith::XOrIOp>(op); flip && isNot(flip, operand))
+          needed[!negated].insert(operand);
+      }
+  }
+
+  Ranges rangesOf(Value condition, bool negated) {
+    if (!values->isUniform(condition))
+      return solved[negated].lookup(condition);
+    IntegerAttr known;
+    if (matchPattern(condition, m_Constant(&known)))
+      return known.getValue().isOne() != negated
+                 ? Ranges{everything()}
+                 : Ranges{KeyRange{constant(0), constant(0), constant(0), constant(0)}};
+    Ref some = negated ? constant(0) : keyCount(), none = negated ? keyCount() : constant(0);
+    Ref hi = expressions.select(condition, some, none);
+    return {KeyRange{constant(0), hi, constant(0), hi}};
+  }
+
+  Ranges solve(Operation &op, bool negated) {
+    if (values->isUniform(op.getResult(0)))
+      return rangesOf(op.getResult(0), negated);
+    Value operand;
+    Ranges result;
+    if (isa<arith::AndIOp, arith::OrIOp>(op)) {
+      Ranges a = rangesOf(op.getOperand(0), negated), b = rangesOf(op.getOperand(1), negated);
+      result = isa<arith::AndIOp>(op) != negated ? intersectAll(a, b) : unite(std::move(a), b);
+    } else if (auto flip = dyn_cast<arith::XOrIOp>(op); flip && isNot(flip, operand)) {
+      result = rangesOf(operand, !negated);
+    } else if (auto cmp = dyn_cast<arith::CmpIOp>(op);
+               cmp && cmp.getLhs().getType().isInteger(32)) {
+      result = solveComparison(cmp, negated);
+    } else {
+      return unknown();
     }
-    Operation *op = condition.getDefiningOp();
-    if (auto both = dyn_cast_or_null<arith::AndIOp>(op)) {
-      Ranges a = solve(both.getLhs(), negated), b = solve(both.getRhs(), negated);
-      return negated ? unite(std::move(a), b) : intersectAll(a, b);
-    }
-    if (auto either = dyn_cast_or_null<arith::OrIOp>(op)) {
-      Ranges a = solve(either.getLhs(), negated), b = solve(either.getRhs(), negated);
-      return negated ? intersectAll(a, b) : unite(std::move(a), b);
-    }
-    if (auto flip = dyn_cast_or_null<arith::XOrIOp>(op)) {
-      if (matchPattern(flip.getRhs(), m_One()))
-        return solve(flip.getLhs(), !negated);
-      if (matchPattern(flip.getLhs(), m_One()))
-        return solve(flip.getRhs(), !negated);
-    }
-    if (auto cmp = dyn_cast_or_null<arith::CmpIOp>(op))
-      if (cmp.getLhs().getType().isInteger(32))
-        return solveComparison(cmp, negated);
-    return unknown();
+    return expressions.gaveUp() || isTooLarge(result) ? unknown() : result;
   }
 
   Ranges solveComparison(arith::CmpIOp cmp, bool negated) {
-    arith::CmpIPredicate predicate =
-        negated ? arith::invertPredicate(cmp.getPredicate()) : cmp.getPredicate();
-    Linear difference = linearize(cmp.getLhs()); // lhs - rhs, compared with 0
-    difference.add(linearize(cmp.getRhs()), -1);
+    const MaskValue lhs = (*values)[cmp.getLhs()], rhs = (*values)[cmp.getRhs()];
+    LinearSum difference = lhs.sum; // lhs - rhs, compared with 0
+    if (!difference.add(rhs.sum, -1))
+      return unknown();
+    stepsLeft = kMaxSteps;
+    positive.clear();
+    rowBounds.clear();
+    Ranges ranges = solveDifference(
+        negated ? arith::invertPredicate(cmp.getPredicate()) : cmp.getPredicate(), difference);
+    if (Ref guard = values->both(lhs.guard, rhs.guard))
+      for (KeyRange &range : ranges)
+        range = guarded(guard, range);
+    return ranges;
+  }
+
+  Ranges solveDifference(arith::CmpIPredicate predicate, const LinearSum &difference) {
     switch (predicate) {
     case arith::CmpIPredicate::sle:
       return atMost(difference, 0);
@@ -185,108 +231,108 @@ private:
   }
 
   /// expression <= bound.
-  Ranges atMost(const Linear &expression, int64_t bound) {
+  Ranges atMost(const LinearSum &expression, int64_t bound) {
     return solveFor(expression, constant(bound), /*upper=*/true);
   }
-  Ranges atLeast(const Linear &expression, int64_t bound) {
+  Ranges atLeast(const LinearSum &expression, int64_t bound) {
     return solveFor(expression, constant(bound), /*upper=*/false);
   }
 
   /// expression <= bound (upper) or expression >= bound, solved for kv. `bound` is a function of
   /// the row whose row leaves are `FirstRow`; `boundsOf` replaces them by extremes in the end.
-  Ranges solveFor(const Linear &expression, Ref bound, bool upper) {
-    Value keyAtom;
+  Ranges solveFor(const LinearSum &expression, Ref bound, bool upper) {
+    if (stepsLeft == 0)
+      return unknown();
+    --stepsLeft;
+    Ref keyTerm = nullptr;
     int64_t coefficient = 0;
     Ref rest = constant(expression.constant);
-    for (auto [atom, factor] : expression.terms) {
-      if (dependsOn(atom, keyArg)) {
-        if (keyAtom)
-          return unknown(); // kv occurs in two atoms, as in kv % n
-        keyAtom = atom;
+    for (auto [term, factor] : expression.terms) {
+      bool isAtom = term->kind == Kind::Atom;
+      if (term->kind == Kind::Key || (isAtom && values->dependsOnKey(term->uniform))) {
+        if (keyTerm)
+          return unknown(); // kv occurs in two terms, as in kv % n
+        keyTerm = term;
         coefficient = factor;
         continue;
       }
-      std::optional<Ref> value = rowFunction(atom);
+      Ref value = isAtom ? (*values)[term->uniform].row : term;
       if (!value)
         return unknown();
-      rest = RowExpr::make(Kind::Add, rest, RowExpr::make(Kind::Mul, *value, constant(factor)));
+      rest = expressions.add(rest, expressions.mul(value, constant(factor)));
     }
-    if (!keyAtom)
+    if (!keyTerm)
       return unknown(); // a condition on rows alone
-    // coefficient * atom <= bound - rest, divided by the coefficient (rounding inwards).
-    Ref target = RowExpr::make(Kind::Sub, bound, rest);
+    // coefficient * term <= bound - rest, divided by the coefficient (rounding inwards).
+    Ref target = expressions.sub(bound, rest);
     if (coefficient < 0) {
-      target = RowExpr::make(Kind::Sub, constant(0), target);
+      target = expressions.sub(constant(0), target);
       coefficient = -coefficient;
       upper = !upper;
     }
     if (!upper)
-      target = RowExpr::make(Kind::Add, target, constant(coefficient - 1)); // ceiling
-    target = RowExpr::make(Kind::FloorDiv, target, constant(coefficient));
-    return solveAtom(keyAtom, target, upper);
+      target = expressions.add(target, constant(coefficient - 1)); // ceiling
+    target = expressions.make(Kind::FloorDiv, target, constant(coefficient));
+    return keyTerm->kind == Kind::Key ? rangeFromBound(target, upper)
+                                      : solveAtom(keyTerm->uniform, target, upper);
   }
 
   /// atom <= target (upper) or atom >= target.
   Ranges solveAtom(Value atom, Ref target, bool upper) {
-    if (atom == keyArg)
-      return rangeFromBound(target, upper);
     Operation *op = atom.getDefiningOp();
-    if (auto div = dyn_cast_or_null<arith::FloorDivSIOp>(op)) {
-      // floor(y / c) <= t  <=>  y <= c*t + c - 1, and floor(y / c) >= t  <=>  y >= c*t, for c > 0.
-      std::optional<Ref> divisor = rowFunction(div.getRhs());
-      if (!divisor || !uniform(div.getRhs()))
+    if (auto div = dyn_cast<arith::FloorDivSIOp>(op)) {
+      // floor(y / c) <= t  <=>  y <= c*t + c - 1, and floor(y / c) >= t  <=>  y >= c*t, for c > 0,
+      // which the guard of the comparison says of a divisor that is not known.
+      Ref divisor = (*values)[div.getRhs()].row;
+      if (!values->isUniform(div.getRhs()) || divisor->high <= 0 ||
+          (divisor->kind == Kind::Constant && divisor->constant <= 0))
         return unknown();
-      if ((*divisor)->kind == Kind::Constant && (*divisor)->constant <= 0)
-        return unknown();
-      Ref scaled = RowExpr::make(Kind::Mul, target, *divisor);
+      positive.insert(divisor);
+      Ref scaled = expressions.mul(clampToInt(target), divisor);
       if (upper)
-        scaled = RowExpr::make(Kind::Add, scaled, RowExpr::make(Kind::Sub, *divisor, constant(1)));
-      // The range is guarded below, so that inside it the divisor is positive.
-      bool assumed = positive.insert(div.getRhs()).second;
-      Ranges ranges = solveFor(linearize(div.getLhs()), scaled, upper);
-      if (assumed)
-        positive.erase(div.getRhs());
-      for (KeyRange &range : ranges)
-        range = ifPositive(*divisor, range);
-      return ranges;
+        scaled = expressions.add(scaled, expressions.sub(divisor, constant(1)));
+      return solveFor((*values)[div.getLhs()].sum, scaled, upper);
     }
-    if (auto abs = dyn_cast_or_null<math::AbsIOp>(op)) {
-      Ref negative = RowExpr::make(Kind::Sub, constant(0), target);
-      Linear inner = linearize(abs.getOperand());
+    if (auto abs = dyn_cast<math::AbsIOp>(op)) {
+      Ref negative = expressions.sub(constant(0), target);
+      LinearSum inner = (*values)[abs.getOperand()].sum;
       Ranges a = solveFor(inner, target, upper), b = solveFor(inner, negative, !upper);
       return upper ? intersectAll(a, b) : unite(std::move(a), b);
     }
-    if (auto min = dyn_cast_or_null<arith::MinSIOp>(op)) {
-      Ranges a = solveFor(linearize(min.getLhs()), target, upper);
-      Ranges b = solveFor(linearize(min.getRhs()), target, upper);
-      return upper ? unite(std::move(a), b) : intersectAll(a, b);
-    }
-    if (auto max = dyn_cast_or_null<arith::MaxSIOp>(op)) {
-      Ranges a = solveFor(linearize(max.getLhs()), target, upper);
-      Ranges b = solveFor(linearize(max.getRhs()), target, upper);
-      return upper ? intersectAll(a, b) : unite(std::move(a), b);
+    if (isa<arith::MinSIOp, arith::MaxSIOp>(op)) {
+      LinearSum lhs = (*values)[op->getOperand(0)].sum, rhs = (*values)[op->getOperand(1)].sum;
+      Ranges a = solveFor(lhs, target, upper), b = solveFor(rhs, target, upper);
+      return isa<arith::MinSIOp>(op) == upper ? unite(std::move(a), b) : intersectAll(a, b);
     }
     return unknown();
   }
 
-  /// `range` where `condition` > 0, which is known at launch only; elsewhere nothing is known.
-  static KeyRange ifPositive(Ref condition, const KeyRange &range) {
-    KeyRange guarded;
-    guarded.mayLo = RowExpr::makeIfPositive(condition, range.mayLo, constant(0));
-    guarded.mayHi = RowExpr::makeIfPositive(condition, range.mayHi, keyCount());
-    if (range.hasMust()) {
-      guarded.mustLo = RowExpr::makeIfPositive(condition, range.mustLo, keyCount());
-      guarded.mustHi = RowExpr::makeIfPositive(condition, range.mustHi, constant(0));
+  /// A bound of an int, which says the same when it is cut to just outside of what an int can be.
+  Ref clampToInt(Ref target) {
+    constexpr int64_t outside = int64_t(1) << 32;
+    if (target->low >= -outside && target->high <= outside)
+      return target;
+    return expressions.max(expressions.min(target, constant(outside)), constant(-outside));
+  }
+
+  /// `range` where `guard` >= 0, which is known at launch only; elsewhere nothing is known.
+  KeyRange guarded(Ref guard, const KeyRange &range) {
+    KeyRange result;
+    result.mayLo = expressions.ifNonNegative(guard, range.mayLo, constant(0));
+    result.mayHi = expressions.ifNonNegative(guard, range.mayHi, keyCount());
+    if (range.hasMust()) { // one end is enough for nothing to lie between
+      result.mustLo = range.mustLo;
+      result.mustHi = expressions.ifNonNegative(guard, range.mustHi, constant(0));
     }
-    return guarded;
+    return result;
   }
 
   Ranges rangeFromBound(Ref target, bool upper) {
     Bounds bounds = boundsOf(target);
     KeyRange range = everything();
     if (upper) { // kv <= target, so kv < target + 1
-      range.mayHi = RowExpr::make(Kind::Add, bounds.max, constant(1));
-      range.mustHi = RowExpr::make(Kind::Add, bounds.min, constant(1));
+      range.mayHi = expressions.add(bounds.max, constant(1));
+      range.mustHi = expressions.add(bounds.min, constant(1));
     } else {
       range.mayLo = bounds.min;
       range.mustLo = bounds.max;
@@ -294,137 +340,71 @@ private:
     return {range};
   }
 
-  /// Splits a value into a sum of atoms.
-  Linear linearize(Value value) {
-    Linear result;
-    IntegerAttr known;
-    if (matchPattern(value, m_Constant(&known))) {
-      result.constant = known.getInt();
-      return result;
-    }
-    Operation *op = value.getDefiningOp();
-    if (auto add = dyn_cast_or_null<arith::AddIOp>(op)) {
-      result = linearize(add.getLhs());
-      result.add(linearize(add.getRhs()), 1);
-      return result;
-    }
-    if (auto sub = dyn_cast_or_null<arith::SubIOp>(op)) {
-      result = linearize(sub.getLhs());
-      result.add(linearize(sub.getRhs()), -1);
-      return result;
-    }
-    if (auto mul = dyn_cast_or_null<arith::MulIOp>(op)) {
-      if (matchPattern(mul.getRhs(), m_Constant(&known))) {
-        result.add(linearize(mul.getLhs()), known.getInt());
-        return result;
-      }
-      if (matchPattern(mul.getLhs(), m_Constant(&known))) {
-        result.add(linearize(mul.getRhs()), known.getInt());
-        return result;
-      }
-    }
-    result.terms[value] = 1;
-    return result;
-  }
-
-  /// `value`, which does not depend on kv, as an expression whose row is `FirstRow`; nothing if it
-  /// has an operation whose range over rows is not known.
-  std::optional<Ref> rowFunction(Value value) {
-    IntegerAttr known;
-    if (matchPattern(value, m_Constant(&known)))
-      return constant(known.getInt());
-    if (value == rowArg)
-      return RowExpr::makeLeaf(Kind::FirstRow);
-    Operation *op = value.getDefiningOp();
-    if (auto position = dyn_cast_or_null<attn::PositionOp>(op)) {
-      std::optional<Ref> row = rowFunction(position.getRow());
-      if (!row || position.getAlign() != attn::Align::BottomRight)
-        return row;
-      return RowExpr::make(
-          Kind::Add, *row,
-          RowExpr::make(Kind::Sub, keyCount(), RowExpr::makeLeaf(Kind::QueryCount)));
-    }
-    if (auto size = dyn_cast_or_null<attn::SizeOp>(op)) {
-      if (size.getSpace() == "kv")
-        return keyCount();
-      if (size.getSpace() == "q")
-        return RowExpr::makeLeaf(Kind::QueryCount);
-    }
-    if (uniform(value))
-      return value.getType().isInteger(32) ? std::optional<Ref>(RowExpr::makeUniform(value))
-                                           : std::nullopt;
-    std::optional<Kind> kind = llvm::TypeSwitch<Operation *, std::optional<Kind>>(op)
-                                   .Case<arith::AddIOp>([](auto) { return Kind::Add; })
-                                   .Case<arith::SubIOp>([](auto) { return Kind::Sub; })
-                                   .Case<arith::MulIOp>([](auto) { return Kind::Mul; })
-                                   .Case<arith::FloorDivSIOp>([](auto) { return Kind::FloorDiv; })
-                                   .Case<arith::MinSIOp>([](auto) { return Kind::Min; })
-                                   .Case<arith::MaxSIOp>([](auto) { return Kind::Max; })
-                                   .Default([](auto) { return std::nullopt; });
-    if (!kind)
-      return std::nullopt;
-    std::optional<Ref> lhs = rowFunction(op->getOperand(0)), rhs = rowFunction(op->getOperand(1));
-    if (!lhs || !rhs || (*kind == Kind::FloorDiv && hasRow(*rhs))) // a divisor may cross zero
-      return std::nullopt;
-    return RowExpr::make(*kind, *lhs, *rhs);
-  }
-
-  static bool hasRow(const Ref &e) {
-    if (e->kind == Kind::FirstRow)
-      return true;
-    if (e->condition && hasRow(e->condition))
-      return true;
-    return (e->lhs && hasRow(e->lhs)) || (e->rhs && hasRow(e->rhs));
-  }
-
   /// Interval arithmetic over rows in [FirstRow, LastRow].
-  Bounds boundsOf(const Ref &e) {
+  Bounds boundsOf(Ref e) {
     if (e->kind == Kind::FirstRow)
-      return {e, RowExpr::makeLeaf(Kind::LastRow)};
-    if (!hasRow(e))
+      return {e, expressions.leaf(Kind::LastRow)};
+    if (!e->hasRow)
       return {e, e};
-    Bounds a = boundsOf(e->lhs), b = boundsOf(e->rhs);
+    if (auto it = rowBounds.find(e); it != rowBounds.end())
+      return it->second;
+    Bounds a = boundsOf(e->lhs), b = boundsOf(e->rhs), result;
     switch (e->kind) {
     case Kind::Add:
     case Kind::Min:
     case Kind::Max:
-      return {RowExpr::make(e->kind, a.min, b.min), RowExpr::make(e->kind, a.max, b.max)};
+      result = {expressions.make(e->kind, a.min, b.min), expressions.make(e->kind, a.max, b.max)};
+      break;
     case Kind::Sub:
-      return {RowExpr::make(Kind::Sub, a.min, b.max), RowExpr::make(Kind::Sub, a.max, b.min)};
+      result = {expressions.sub(a.min, b.max), expressions.sub(a.max, b.min)};
+      break;
+    case Kind::FloorDiv: // the divisor is the same for all rows, and counts as positive
+      result = {expressions.make(Kind::FloorDiv, a.min, b.min),
+                expressions.make(Kind::FloorDiv, a.max, b.min)};
+      break;
     default:
-      return cornersOf(e->kind, a, b);
+      result = cornersOf(a, b);
+      break;
     }
+    return rowBounds[e] = result;
   }
-  /// Products and quotients are monotone in each operand: the extremes are at corners.
-  Bounds cornersOf(Kind kind, const Bounds &a, const Bounds &b) const {
-    if (b.min == b.max) {
-      Ref x = RowExpr::make(kind, a.min, b.min), y = RowExpr::make(kind, a.max, b.min);
-      if (b.min->kind == Kind::Constant)
-        return b.min->constant >= 0 ? Bounds{x, y} : Bounds{y, x};
-      if (b.min->kind == Kind::Uniform && positive.contains(b.min->uniform))
-        return {x, y};
-      return {RowExpr::make(Kind::Min, x, y), RowExpr::make(Kind::Max, x, y)};
-    }
-    Ref corners[4] = {RowExpr::make(kind, a.min, b.min), RowExpr::make(kind, a.min, b.max),
-                      RowExpr::make(kind, a.max, b.min), RowExpr::make(kind, a.max, b.max)};
+  /// Products are monotone in each operand: the extremes are at corners.
+  Bounds cornersOf(const Bounds &a, const Bounds &b) {
+    Ref corners[4] = {expressions.mul(a.min, b.min), expressions.mul(a.max, b.min),
+                      expressions.mul(a.min, b.max), expressions.mul(a.max, b.max)};
+    if (b.min == b.max && (b.min->low >= 0 || positive.contains(b.min)))
+      return {corners[0], corners[1]};
+    if (b.min == b.max && b.min->high <= 0)
+      return {corners[1], corners[0]};
     Bounds result = {corners[0], corners[0]};
-    for (const Ref &corner : llvm::drop_begin(corners)) {
-      result.min = RowExpr::make(Kind::Min, result.min, corner);
-      result.max = RowExpr::make(Kind::Max, result.max, corner);
+    for (Ref corner : llvm::drop_begin(corners)) {
+      result.min = expressions.min(result.min, corner);
+      result.max = expressions.max(result.max, corner);
     }
     return result;
   }
 
   attn::AttendOp attend;
   unsigned maxRanges;
-  Value rowArg, keyArg;
+  RowExprs &expressions;
+  Value keyArg;
+  std::optional<MaskValues> values;
+  /// By whether they are negated: conditions to be solved, and those that are.
+  llvm::DenseSet<Value> needed[2];
+  llvm::DenseMap<Value, Ranges> solved[2];
+  /// Of the comparison that is being solved: divisors that its guard says are positive, bounds of
+  /// expressions, and what is left of kMaxSteps.
+  llvm::DenseSet<Ref> positive;
+  llvm::DenseMap<Ref, Bounds> rowBounds;
+  unsigned stepsLeft = 0;
   bool exact = true;
-  /// Uniform values that the range being solved is guarded to be positive for.
-  llvm::DenseSet<Value> positive;
 };
 
 } // namespace
 
 KeyRanges attnc::computeKeyRanges(attn::AttendOp attend, unsigned maxRanges) {
-  return Solver(attend, maxRanges).run();
+  auto expressions = std::make_shared<RowExprs>();
+  KeyRanges result = Solver(attend, maxRanges, *expressions).run();
+  result.expressions = std::move(expressions);
+  return result;
 }

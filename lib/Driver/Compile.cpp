@@ -114,6 +114,16 @@ parsePhaseFile(llvm::StringRef path, mlir::MLIRContext &context) {
   return module;
 }
 
+/// The target that a module's plan is for; empty if it has none.
+static std::string plannedTarget(mlir::ModuleOp module) {
+  std::string target;
+  for (mlir::Operation &op : *module.getBody())
+    if (auto plan = op.getAttrOfType<mlir::DictionaryAttr>(kPlanAttrName))
+      if (auto name = plan.getAs<mlir::StringAttr>("target"))
+        target = name.getValue().str();
+  return target;
+}
+
 llvm::Error driver::runCompile(const Options &options) {
   using Clock = std::chrono::steady_clock;
   auto start = Clock::now();
@@ -155,6 +165,10 @@ llvm::Error driver::runCompile(const Options &options) {
     if (!parsed)
       return parsed.takeError();
     module = std::move(*parsed);
+    if (std::string planned = plannedTarget(*module); !planned.empty() && planned != target->name)
+      return createStringError(formatv("`{0}` is planned for {1}, and the target is {2}: pass "
+                                       "--target={1}, or plan the spec again",
+                                       options.spec, planned, target->name));
   }
   std::chrono::duration<double, std::milli> frontend = Clock::now() - start;
 

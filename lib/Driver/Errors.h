@@ -32,6 +32,11 @@ struct OutputError {
 std::vector<OutputError> compareOutputs(BoundSpec &bound, bool onGPU, bool tf32,
                                         const std::map<std::string, reference::Tensor64> &expected);
 
+/// Compares every output with the reference's value rounded to the output's type, which the
+/// reference itself must have: both bounds are 0.
+std::vector<OutputError> compareExactly(BoundSpec &bound,
+                                        const std::map<std::string, reference::Tensor64> &expected);
+
 } // namespace attnc::driver
 
 #endif // ATTNC_LIB_DRIVER_ERRORS_H

@@ -290,7 +290,10 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
 //===----------------------------------------------------------------------===//
 
 /// The emulator's driver library: ATTNC_CUDA_DRIVER, or the one that was built beside this program.
-static llvm::Error selectEmulator() {
+static llvm::Error selectEmulator(const Options &options) {
+  // The emulated device is the one that is compiled for, unless the environment names another.
+  if (llvm::StringRef(options.target).starts_with("sm_"))
+    setenv("ATTNC_EMU_DEVICE", options.target.c_str(), /*overwrite=*/0);
   if (std::getenv("ATTNC_CUDA_DRIVER"))
     return llvm::Error::success();
   llvm::SmallString<256> path(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
@@ -325,7 +328,7 @@ llvm::Expected<driver::Device> driver::openDevice(const Options &options) {
     return createStringError(
         formatv("--device={0}: expected auto, cuda, emulator, host or reference", options.device));
   if (options.device == "emulator")
-    if (llvm::Error error = selectEmulator())
+    if (llvm::Error error = selectEmulator(options))
       return std::move(error);
   llvm::Expected<std::shared_ptr<cuda::Device>> opened = cuda::Device::open();
   if (!opened) {

@@ -6,13 +6,17 @@
 #include "attnc/Analysis/KeyRanges.h"
 #include "attnc/Conversion/KernelABIExtraction.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MathExtras.h"
+#include <set>
 
 using namespace attnc;
 using namespace attnc::driver;
@@ -24,19 +28,88 @@ namespace {
 struct TileCounts {
   int64_t full = 0, partial = 0, empty = 0;
   bool known = true;
+  std::string unknown; ///< why they are not
 };
 
 } // namespace
 
+namespace {
+
 /// Values of launch-time scalars as the options bind them. Tensor contents are not known here.
-static std::optional<int64_t> uniformValue(mlir::Value value, const Options &options, Spec &spec) {
+class UniformValues {
+public:
+  explicit UniformValues(const Options &options) : options(options) {}
+
+  /// An i32, or an i1 as 0 or 1; nothing if it is not the same for all programs or not known.
+  /// Computes operands first, each once, without recursion: they can be deep and are shared.
+  std::optional<int64_t> get(mlir::Value root) {
+    llvm::SmallVector<mlir::Value> open{root};
+    while (!open.empty()) {
+      mlir::Value value = open.back();
+      bool isReady = known.contains(value);
+      if (!isReady) {
+        isReady = true;
+        if (mlir::Operation *op = value.getDefiningOp())
+          for (mlir::Value operand : op->getOperands())
+            if (!mlir::isa<attn::AttnTensorType>(operand.getType()) && !known.contains(operand)) {
+              open.push_back(operand);
+              isReady = false;
+            }
+        if (isReady)
+          known[value] = compute(value);
+      }
+      if (isReady)
+        open.pop_back();
+    }
+    return known.lookup(root);
+  }
+
+  /// Adds what keeps `root` from being known: tensors that it reads, `b`, `h`, sizes that tensors
+  /// bring.
+  void explain(mlir::Value root, std::set<std::string> &reasons) {
+    llvm::SmallVector<mlir::Value> open{root};
+    llvm::DenseSet<mlir::Value> seen;
+    while (!open.empty()) {
+      mlir::Value value = open.pop_back_val();
+      if (!seen.insert(value).second || get(value))
+        continue;
+      mlir::Operation *op = value.getDefiningOp();
+      if (auto argument = mlir::dyn_cast<mlir::BlockArgument>(value))
+        reasons.insert(argument.getArgNumber() == 0 ? "`b`" : "`h`");
+      else if (auto size = mlir::dyn_cast<attn::SizeOp>(op))
+        reasons.insert(("the size of `" + size.getSpace() + "`").str());
+      else if (auto read = mlir::dyn_cast<attn::ReadOp>(op);
+               read && read.getTensor().getDefiningOp<attn::InputOp>())
+        reasons.insert(("the tensor `" + read.getTensor().getDefiningOp<attn::InputOp>().getName() +
+                        "`, which is bound at launch")
+                           .str());
+      else if (op->getNumOperands() == 0)
+        reasons.insert("a parameter that is no int");
+      else
+        for (mlir::Value operand : op->getOperands())
+          if (!mlir::isa<attn::AttnTensorType>(operand.getType()))
+            open.push_back(operand);
+    }
+  }
+
+private:
+  std::optional<int64_t> compute(mlir::Value value);
+
+  const Options &options;
+  llvm::DenseMap<mlir::Value, std::optional<int64_t>> known;
+};
+
+} // namespace
+
+std::optional<int64_t> UniformValues::compute(mlir::Value value) {
   using namespace mlir;
   Operation *op = value.getDefiningOp();
   IntegerAttr constant;
   if (!op)
     return std::nullopt; // b or h: not the same for all programs
   if (matchPattern(value, m_Constant(&constant)))
-    return constant.getInt();
+    return constant.getType().isInteger(1) ? int64_t(constant.getValue().isOne())
+                                           : constant.getInt();
   if (auto param = dyn_cast<attn::ParamOp>(op)) {
     auto bound = options.params.find(param.getName().str());
     if (bound != options.params.end())
@@ -53,48 +126,54 @@ static std::optional<int64_t> uniformValue(mlir::Value value, const Options &opt
                                                       {"kv", options.effectiveKVLen()},
                                                       {"d", options.headDim},
                                                       {"e", options.effectiveVHeadDim()}};
-    return sizes.at(size.getSpace());
+    auto it = sizes.find(size.getSpace());
+    return it == sizes.end() ? std::nullopt : std::optional<int64_t>(it->second);
   }
-  SmallVector<int64_t> operands;
+  SmallVector<int64_t> x;
   for (Value operand : op->getOperands()) {
-    if (isa<attn::AttnTensorType>(operand.getType()))
+    std::optional<int64_t> bound = known.lookup(operand);
+    if (!bound)
       return std::nullopt;
-    std::optional<int64_t> known = uniformValue(operand, options, spec);
-    if (!known)
-      return std::nullopt;
-    operands.push_back(*known);
+    x.push_back(*bound);
   }
   using Result = std::optional<int64_t>;
+  // Ints of a spec wrap around at 32 bits.
+  auto wrap = [](int64_t v) { return Result(static_cast<int32_t>(static_cast<uint32_t>(v))); };
   return llvm::TypeSwitch<Operation *, Result>(op)
-      .Case<arith::AddIOp>([&](auto) { return Result(operands[0] + operands[1]); })
-      .Case<arith::SubIOp>([&](auto) { return Result(operands[0] - operands[1]); })
-      .Case<arith::MulIOp>([&](auto) { return Result(operands[0] * operands[1]); })
-      .Case<arith::MinSIOp>([&](auto) { return Result(std::min(operands[0], operands[1])); })
-      .Case<arith::MaxSIOp>([&](auto) { return Result(std::max(operands[0], operands[1])); })
-      .Case<arith::SelectOp>([&](auto) { return Result(operands[0] ? operands[1] : operands[2]); })
-      .Case<arith::CmpIOp>([&](arith::CmpIOp cmp) {
-        APInt a(64, operands[0], true), b(64, operands[1], true);
+      .Case([&](arith::AddIOp) { return wrap(x[0] + x[1]); })
+      .Case([&](arith::SubIOp) { return wrap(x[0] - x[1]); })
+      .Case([&](arith::MulIOp) { return wrap(x[0] * x[1]); })
+      .Case([&](arith::FloorDivSIOp) {
+        return x[1] == 0 ? Result(0) : wrap(llvm::divideFloorSigned(x[0], x[1]));
+      })
+      .Case([&](mlir::math::AbsIOp) { return wrap(std::abs(x[0])); })
+      .Case([&](arith::MinSIOp) { return Result(std::min(x[0], x[1])); })
+      .Case([&](arith::MaxSIOp) { return Result(std::max(x[0], x[1])); })
+      .Case([&](arith::AndIOp) { return Result(x[0] & x[1]); })
+      .Case([&](arith::OrIOp) { return Result(x[0] | x[1]); })
+      .Case([&](arith::XOrIOp) { return Result(x[0] ^ x[1]); })
+      .Case([&](arith::SelectOp) { return Result(x[0] ? x[1] : x[2]); })
+      .Case([&](arith::CmpIOp cmp) {
+        APInt a(64, x[0], true), b(64, x[1], true);
         return Result(arith::applyCmpPredicate(cmp.getPredicate(), a, b));
       })
-      .Default([](auto) { return Result(); });
-}
-
-static bool uniformsKnown(const RowExpr::Ref &e, const Options &options, Spec &spec) {
-  if (!e)
-    return true;
-  if ((e->kind == RowExpr::Kind::Uniform || e->kind == RowExpr::Kind::Select) &&
-      !uniformValue(e->uniform, options, spec))
-    return false;
-  return uniformsKnown(e->condition, options, spec) && uniformsKnown(e->lhs, options, spec) &&
-         uniformsKnown(e->rhs, options, spec);
+      .Default([](Operation *) { return Result(); });
 }
 
 static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan,
-                             const Options &options, Spec &spec) {
+                             const Options &options) {
   TileCounts counts;
+  UniformValues uniforms(options);
+  llvm::SmallVector<RowExpr::Ref> bounds;
   for (const KeyRange &range : ranges.ranges)
-    for (const RowExpr::Ref &e : {range.mayLo, range.mayHi, range.mustLo, range.mustHi})
-      counts.known &= uniformsKnown(e, options, spec);
+    bounds.append({range.mayLo, range.mayHi, range.mustLo, range.mustHi});
+  std::set<std::string> reasons;
+  forEachNode(bounds, [&](RowExpr::Ref e) {
+    if (e->uniform && !uniforms.get(e->uniform))
+      uniforms.explain(e->uniform, reasons);
+  });
+  counts.known = reasons.empty();
+  counts.unknown = "differs with " + llvm::join(reasons, ", ");
   if (!counts.known)
     return counts;
   int64_t queries = options.qLen, keys = options.effectiveKVLen();
@@ -104,14 +183,14 @@ static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan,
   constexpr int64_t most = int64_t(1) << 28;
   if (tiles > most || tiles * int64_t(llvm::divideCeil(queries, plan.tileQ)) > most) {
     counts.known = false;
+    counts.unknown = "of more tiles than are counted";
     return counts;
   }
-  auto value = [&](mlir::Value v) { return *uniformValue(v, options, spec); };
+  auto value = [&](mlir::Value v) { return *uniforms.get(v); };
   for (int64_t first = 0; first < queries; first += plan.tileQ) {
     int64_t last = std::min(first + plan.tileQ, queries) - 1;
-    auto bound = [&](const RowExpr::Ref &e) {
-      return std::clamp<int64_t>(e->evaluate(first, last, queries, keys, value), 0, keys);
-    };
+    RowExprValues values(first, last, queries, keys, value);
+    auto bound = [&](RowExpr::Ref e) { return std::clamp<int64_t>(values.evaluate(e), 0, keys); };
     std::vector<char> kind(tiles, 0); // 0 empty, 1 partial, 2 full
     for (const KeyRange &range : ranges.ranges) {
       int64_t lo = bound(range.mayLo), hi = bound(range.mayHi);
@@ -189,7 +268,7 @@ llvm::Error driver::runExplain(const Options &options) {
   if (mlir::failed(simplify.run(spec.module())))
     return llvm::createStringError("cannot simplify the spec");
   KeyRanges ranges = computeKeyRanges(attend);
-  TileCounts counts = countTiles(ranges, *plan, options, spec);
+  TileCounts counts = countTiles(ranges, *plan, options);
 
   int64_t sharedBytes = 0;
   if (target->kind == Target::Kind::NVPTX) {
@@ -268,7 +347,7 @@ llvm::Error driver::runExplain(const Options &options) {
                   (plan->headDim + plan->vHeadDim) / 2 * options.batch * options.heads;
     line("work", formatv("{0:F2} GFLOP in products at this shape", work / 1e9).str());
   } else {
-    line("sparsity", "depends on tensors that are bound at launch");
+    line("sparsity", counts.unknown);
   }
   return llvm::Error::success();
 }

@@ -278,7 +278,10 @@ llvm::Expected<std::unique_ptr<Spec>> driver::openSpec(const Options &options) {
   llvm::Expected<SpecSource> source = SpecSource::fromFile(options.spec);
   if (!source)
     return source.takeError();
-  return Spec::parse(*source, options.variant);
+  llvm::Expected<std::unique_ptr<Spec>> spec = Spec::parse(*source, options.variant);
+  if (spec)
+    llvm::errs() << (*spec)->warnings();
+  return spec;
 }
 
 llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options, Spec &spec,

@@ -8,18 +8,36 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/WithColor.h"
 #include <chrono>
+#include <set>
 
 using namespace attnc;
 using namespace attnc::driver;
 using llvm::createStringError;
 using llvm::formatv;
 
+/// The sizes of the index spaces that the tensors of the spec have.
 static std::string shapeText(const BoundSpec &bound) {
-  auto &s = bound.sizes.spaces;
-  return formatv("batch {0}, heads {1}, kv heads {2}, q-len {3}, kv-len {4}, head dim {5}{6}, {7}",
-                 s.at("b"), s.at("h"), s.at("g"), s.at("q"), s.at("kv"), s.at("d"),
-                 s.at("e") != s.at("d") ? formatv(" / {0}", s.at("e")).str() : "",
-                 dtypeName(bound.sizes.operandDType));
+  std::set<std::string> used;
+  for (auto *decls : {&bound.signature.inputs, &bound.signature.outputs})
+    for (const TensorDecl &decl : *decls)
+      for (const AxisDecl &axis : decl.axes)
+        used.insert(axis.space);
+  std::string text;
+  auto sizeOf = [&](const char *space) { return bound.sizes.spaces.at(space); };
+  for (auto [space, name] : {std::pair("b", "batch"),
+                             {"h", "heads"},
+                             {"g", "kv heads"},
+                             {"q", "q-len"},
+                             {"kv", "kv-len"},
+                             {"t", "steps"},
+                             {"d", "head dim"}})
+    if (used.count(space))
+      text += formatv("{0} {1}, ", name, sizeOf(space));
+  if (used.count("e") && !used.count("d"))
+    text += formatv("value dim {0}, ", sizeOf("e"));
+  else if (used.count("e") && sizeOf("e") != sizeOf("d"))
+    text = formatv("{0} / {1}, ", llvm::StringRef(text).drop_back(2), sizeOf("e"));
+  return text + dtypeName(bound.sizes.operandDType);
 }
 
 /// Stores the reference's float64 outputs, rounded to the outputs' dtypes.
@@ -60,7 +78,7 @@ static llvm::json::Object errorsAsJson(const std::vector<OutputError> &errors) {
       return std::isfinite(v) ? llvm::json::Value(v) : llvm::json::Value(std::to_string(v));
     };
     object[e.name] = llvm::json::Object{{"relative_frobenius", number(e.relativeFrobenius)},
-                                        {"relative_frobenius_bound", e.frobeniusBound},
+                                        {"relative_frobenius_bound", number(e.frobeniusBound)},
                                         {"maximum", number(e.maximum)},
                                         {"maximum_bound", number(e.maximumBound)},
                                         {"ok", e.ok()}};
@@ -128,8 +146,10 @@ llvm::Error driver::runRun(const Options &options) {
         return results.takeError();
       expected = std::move(*results);
     }
-    errors =
-        compareOutputs(*bound, device->kind == Device::Kind::CUDA, wantsTF32(**spec), expected);
+    errors = device->kind == Device::Kind::Reference
+                 ? compareExactly(*bound, expected)
+                 : compareOutputs(*bound, device->kind == Device::Kind::CUDA, wantsTF32(**spec),
+                                  expected);
   }
   bool good = llvm::all_of(errors, [](const OutputError &e) { return e.ok(); });
   if (options.json) {

@@ -103,7 +103,19 @@ std::string Picture::svg(llvm::StringRef title) const {
   return text + "</svg>\n";
 }
 
+static bool isTooLarge(int64_t rows, int64_t cols) {
+  constexpr int64_t most = 8192;
+  return rows > most || cols > most;
+}
+
 llvm::Error driver::runShow(const Options &options) {
+  auto tooLarge = [] {
+    return createStringError("show draws masks of at most 8192 x 8192: use a smaller --q-len and "
+                             "--kv-len");
+  };
+  // Before tensors of that size are drawn; files that are bound may have others.
+  if (isTooLarge(options.qLen, options.effectiveKVLen()))
+    return tooLarge();
   llvm::Expected<std::unique_ptr<Spec>> spec = openSpec(options);
   if (!spec)
     return spec.takeError();
@@ -111,9 +123,8 @@ llvm::Error driver::runShow(const Options &options) {
   if (!bound)
     return bound.takeError();
   int64_t rows = bound->sizes.spaces["q"], cols = bound->sizes.spaces["kv"];
-  if (rows > 8192 || cols > 8192)
-    return createStringError(
-        "show draws masks of at most 8192 x 8192: use a smaller --q-len and --kv-len");
+  if (isTooLarge(rows, cols))
+    return tooLarge();
   llvm::Expected<Target> target = Target::parse(options.target.empty() ? "sm_80" : options.target);
   if (!target)
     return target.takeError();

@@ -81,6 +81,8 @@ llvm::Error driver::runCheck(const Options &options) {
   if (!source)
     return source.takeError();
   llvm::Expected<std::unique_ptr<Spec>> spec = Spec::parse(*source);
+  if (spec)
+    llvm::errs() << (*spec)->warnings();
   // Several variants in one file are fine here.
   std::string problem = spec ? std::string() : llvm::toString(spec.takeError());
   bool good = problem.empty() || problem.find("several variants") != std::string::npos;

@@ -255,6 +255,73 @@ void Emitter::emitScore(BranchState &branch, const Statement &statement) {
   branch.lastScore = statement.keyword;
 }
 
+/// That queries, keys and values fit together, in the words of the spec.
+bool Emitter::checkOperands(const BranchState &branch) {
+  struct Operand {
+    std::string name;
+    SMRange range;
+    attn::AttnTensorType type;
+    std::string axes; ///< `[b, g, kv, d]`
+    std::string axis(unsigned fromEnd) const {
+      StringRef space = type.getAxisName(type.getRank() - fromEnd);
+      return space.empty() ? std::to_string(type.getAxisSize(type.getRank() - fromEnd))
+                           : space.str();
+    }
+  };
+  auto describe = [&](StringRef name, Value value) {
+    Operand operand{name.str(), {}, cast<attn::AttnTensorType>(value.getType()), "["};
+    for (auto &entry : scope)
+      if (entry.second.value == value && entry.second.range.isValid()) {
+        operand.name = entry.getKey().str();
+        operand.range = entry.second.range;
+      }
+    if (!operand.range.isValid())
+      operand.range = branch.firstStatement.isValid() ? branch.firstStatement : attentionRange;
+    for (unsigned i = operand.type.getRank(); i > 0; --i)
+      operand.axes += (operand.axes.size() > 1 ? ", " : "") + operand.axis(i);
+    operand.axes += "]";
+    return operand;
+  };
+  const Operand query = describe("Q", branch.query), key = describe("K", branch.key),
+                value = describe("V", branch.value);
+  for (const Operand *operand : {&query, &key, &value}) {
+    unsigned rank = operand->type.getRank();
+    if (rank < 2 || operand->type.getAxisName(rank - 2).empty()) {
+      error(branch.firstStatement.isValid() ? branch.firstStatement : operand->range,
+            "queries, keys and values end with an axis of rows and a dimension");
+      return false;
+    }
+    if (isa<IntegerType>(operand->type.getElementType())) {
+      error(operand->range, formatv("`{0}` takes part in products and must be real, found {1}",
+                                    operand->name, nameOf(operand->type.getElementType()))
+                                .str());
+      return false;
+    }
+  }
+  if (key.axis(2) != value.axis(2)) {
+    error(key.range, formatv("`{0}` over {1} has its keys over `{2}`, `{3}` over {4} over `{5}`",
+                             key.name, key.axes, key.axis(2), value.name, value.axes, value.axis(2))
+                         .str())
+        .note(key.range, "keys are [..., keys, d] and values [..., keys, e]");
+    return false;
+  }
+  if (key.axis(1) != query.axis(1)) {
+    error(key.range, formatv("`{0}` ends with the dimension `{1}`, `{2}` with `{3}`", key.name,
+                             key.axis(1), query.name, query.axis(1))
+                         .str())
+        .note(key.range, "a score is a sum over the dimension that both have");
+    return false;
+  }
+  for (unsigned i = 0; i < query.type.getRank(); ++i)
+    if (query.type.getAxisName(i) == key.axis(2)) {
+      error(key.range, formatv("`{0}` has its keys over `{1}`, which is an axis of `{2}` over {3}",
+                               key.name, key.axis(2), query.name, query.axes)
+                           .str());
+      return false;
+    }
+  return true;
+}
+
 attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWeights) {
   if (!branch.scoreRegion.empty())
     closeRegion(branch.score, branch.score.words["s"], branch.lastScore);
@@ -273,11 +340,8 @@ attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWe
   auto query = cast<attn::AttnTensorType>(branch.query.getType()),
        key = cast<attn::AttnTensorType>(branch.key.getType());
   auto value = cast<attn::AttnTensorType>(branch.value.getType());
-  if (query.getRank() < 2 || key.getRank() < 2 || value.getRank() < 2) {
-    error(branch.firstStatement,
-          "queries, keys and values end with an axis of rows and a dimension");
+  if (!checkOperands(branch))
     return {};
-  }
   SmallVector<Attribute> rows(query.getAxes().drop_back()), outAxes(rows), weightAxes(rows);
   outAxes.push_back(value.getAxes().back());
   weightAxes.push_back(key.getAxes()[key.getRank() - 2]);

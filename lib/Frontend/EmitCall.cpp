@@ -60,6 +60,10 @@ void Emitter::reportUnknownName(const Expr *expr, bool isFunction) {
     e.note(expr->anchor, "put the attention stage into `branch name { ... }` and use `name.out`");
     return;
   }
+  if ((name == "len" || name == "length" || name == "shape") && isFunction) {
+    e.note(expr->anchor, "`size(kv)` is the number of indices of a space");
+    return;
+  }
   bool fixIsFunction = llvm::is_contained(builtinNames(), fix);
   if (!fix.empty() && fixIsFunction == isFunction)
     e.fix(expr->anchor, fix, "did you mean `" + fix + "`?");

@@ -148,6 +148,8 @@ Value Emitter::emitName(const Expr *expr) {
     return constant(locationOf(expr), std::numeric_limits<double>::infinity());
   if (auto it = context->words.find(name); it != context->words.end())
     return it->second;
+  if (refused.contains(name))
+    return {};
   bool isCoordinate = false;
   if (Value v = emitCoordinate(expr, isCoordinate); v || isCoordinate)
     return v;

@@ -186,13 +186,39 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name,
     }
 
   stages = &step;
+  closeScratch();
   inRecurrence = true;
   for (const Statement *statement : steps)
     emitStep(*statement);
+  closeScratch();
   inRecurrence = false;
   stages = outer;
   if (reporter.hasErrors())
     return;
+
+  // What stages behind the recurrence read of its step is put out for them.
+  auto isPutOut = [&](StringRef name) {
+    return llvm::any_of(stepOuts, [&](auto &entry) { return entry.first == name; });
+  };
+  llvm::StringSet<> seenBehind;
+  SmallVector<const Expr *> readBehind;
+  for (const Statement *statement : behind)
+    readBehind.append({statement->expr, statement->definition.body});
+  while (!readBehind.empty()) {
+    const Expr *expr = readBehind.pop_back_val();
+    if (!expr)
+      continue;
+    readBehind.push_back(expr->condition);
+    readBehind.append(expr->operands.begin(), expr->operands.end());
+    Symbol *symbol = lookup(expr->text);
+    if (!symbol || !seenBehind.insert(expr->text).second)
+      continue;
+    if (symbol->kind == Symbol::Let || symbol->kind == Symbol::Helper)
+      readBehind.push_back(symbol->definition->body);
+    else if (symbol->value && !symbol->isState && symbol->value.getParentBlock() == &step &&
+             !isPutOut(expr->text))
+      stepOuts.emplace_back(expr->text.str(), symbol->value);
+  }
 
   SmallVector<Value> yielded;
   SmallVector<Type> results;
@@ -231,6 +257,14 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name,
   op.getBody().takeBody(region);
   isComplete = true;
 
+  // What else belongs to the step has no value behind it.
+  for (auto it = scope.begin(); it != scope.end();) {
+    auto entry = it++;
+    Value value = entry->second.value;
+    if (value && value.getParentBlock() == &op.getBody().front() && !entry->second.isState &&
+        !isPutOut(entry->getKey()))
+      scope.erase(entry);
+  }
   // Behind the recurrence a state's name stands for its last value.
   auto bind = [&](StringRef result, Value value) {
     scope[isTopLevel ? result.str() : (name.text + "." + result).str()] =

@@ -105,23 +105,38 @@ Value Emitter::emitTensor(const Expr *expr, ArrayRef<StringRef> axes, Type eleme
       stored);
 }
 
+/// The place where formulas are checked. It stays open for the next ones, so that what they share
+/// is emitted once, until there are other coordinates.
+EmitContext &Emitter::openScratch(SMRange range) {
+  SmallVector<StringRef> spaces{"b", "h", "q", "kv"};
+  for (StringRef space : attn::indexSpaces())
+    if (space != "g" && (space != "t" || hasSteps) && !llvm::is_contained(spaces, space))
+      spaces.push_back(space);
+  for (auto space : variant.getBody().getOps<attn::SpaceOp>())
+    spaces.push_back(space.getName());
+  if (scratchRegion && scratchIsStep == inRecurrence && scratchSpaces == spaces.size())
+    return scratch;
+  closeScratch();
+  scratchRegion = std::make_unique<Region>();
+  scratchIsStep = inRecurrence;
+  scratchSpaces = spaces.size();
+  openRegion(*scratchRegion, scratch, "a `let`", {}, spaces, range);
+  scratch.isScratch = true;
+  return scratch;
+}
+
+void Emitter::closeScratch() {
+  scratch = EmitContext();
+  scratchRegion.reset();
+}
+
 void Emitter::emitLet(const Statement &statement) {
   const Definition &definition = statement.definition;
   Symbol symbol{Symbol::Let, {}, {}, &definition};
   if (!definition.axes) {
     // A formula is checked here and emitted again where it is used, since each region has its own
     // coordinates.
-    EmitContext scratch;
-    Region region;
-    SmallVector<StringRef> spaces{"b", "h", "q", "kv"};
-    for (StringRef space : attn::indexSpaces())
-      if (space != "g" && !llvm::is_contained(spaces, space))
-        spaces.push_back(space);
-    for (auto space : variant.getBody().getOps<attn::SpaceOp>())
-      spaces.push_back(space.getName());
-    openRegion(region, scratch, "a `let`", {}, spaces, statement.keyword);
-    scratch.isScratch = true;
-    symbol.isBroken = !emitIn(scratch, definition.body);
+    symbol.isBroken = !emitIn(openScratch(statement.keyword), definition.body);
     declare(definition.name, symbol);
     return;
   }

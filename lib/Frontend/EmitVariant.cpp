@@ -10,6 +10,7 @@
 #include "mlir/IR/Verifier.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
+#include <cmath>
 
 using namespace attnc;
 using namespace attnc::frontend;
@@ -51,6 +52,7 @@ bool Emitter::declare(const Name &name, Symbol symbol) {
   symbol.range = name.range;
   if (isPredefined(name.text) || attn::findSpace(variant, name.text)) {
     error(name.range, "`" + name.text + "` has a meaning in the language and cannot be declared");
+    refused.insert(name.text); // its uses mean what was refused
     return false;
   }
   auto [it, isNew] = scope.try_emplace(name.text, symbol);
@@ -142,7 +144,15 @@ void Emitter::emit(const Attention &attention) {
   branches.clear();
   usedBranches.clear();
   namesOfStep.clear();
+  refused.clear();
   numOperations = 0;
+  attentionRange = attention.name.range;
+  hasSteps =
+      attention.isRecurrence || llvm::any_of(attention.statements, [](const Statement &s) {
+        return llvm::any_of(s.inputs, [](const Input &input) {
+          return llvm::any_of(input.axes, [](const Token &axis) { return axis.text == "t"; });
+        });
+      });
 
   builder.setInsertionPointToEnd(module.getBody());
   Location loc = reporter.location(attention.name.range);
@@ -194,6 +204,7 @@ void Emitter::emit(const Attention &attention) {
     for (const Statement &statement : attention.statements)
       emitStatement(statement);
   }
+  closeScratch();
   if (!reporter.hasErrors())
     emitReturn(attention);
   if (!reporter.hasErrors())
@@ -207,28 +218,32 @@ void Emitter::emit(const Attention &attention) {
 }
 
 void Emitter::emitParam(const Param &param) {
-  bool isReal = param.type.text == "f32";
+  bool isWhole = param.value.is(TokenKind::Integer), isReal = param.type.text == "f32";
+  // After an error the parameter stays declared: its uses are none.
   if (!isReal && param.type.text != "int") {
     auto e = error(param.type.range, "`" + param.type.text + "` is not a type of a parameter");
-    bool whole = param.value.is(TokenKind::Integer);
-    e.fix(param.type.range, whole ? "int" : "f32", "parameters are int or f32");
-    return;
+    e.fix(param.type.range, isWhole ? "int" : "f32", "parameters are int or f32");
+    isReal = !isWhole;
   }
   double number = 0;
   param.value.text.getAsDouble(number);
   if (param.negative)
     number = -number;
-  TypedAttr attr = builder.getF32FloatAttr(static_cast<float>(number));
-  if (!isReal) {
-    if (!param.value.is(TokenKind::Integer) || number < -2147483648.0 || number > 2147483647.0) {
-      error(param.value.range(),
-            "expected a whole number of 32 bits as the default of an int, found " +
-                describe(param.value))
-          .note(param.type.range, "declared `int` here");
-      return;
-    }
-    attr = builder.getI32IntegerAttr(static_cast<int32_t>(number));
+  float rounded = static_cast<float>(number);
+  if (isReal &&
+      ((rounded == 0 && number != 0) || (isWhole && static_cast<double>(rounded) != number)))
+    error(param.value.range(), "`" + param.value.text + "` is not an f32 number")
+        .note(param.value.range(), "parameters of type f32 are rounded to the nearest one; whole "
+                                   "numbers up to 16777216 are kept");
+  if (!isReal && (!isWhole || number < -2147483648.0 || number > 2147483647.0)) {
+    error(param.value.range(),
+          "expected a whole number of 32 bits as the default of an int, found " +
+              describe(param.value))
+        .note(param.type.range, "declared `int` here");
+    number = 0;
   }
+  TypedAttr attr = isReal ? TypedAttr(builder.getF32FloatAttr(rounded))
+                          : builder.getI32IntegerAttr(static_cast<int32_t>(number));
   Location loc =
       NameLoc::get(builder.getStringAttr(param.name.text), reporter.location(param.name.range));
   Value value =
@@ -483,7 +498,8 @@ void Emitter::emitInput(const Input &input) {
     StringRef fix = llvm::StringSwitch<StringRef>(input.type.text)
                         .Cases({"int", "i64", "int32", "int64"}, "i32")
                         .Cases({"float", "f64", "float32", "double"}, "f32")
-                        .Cases({"i1", "i8", "u8"}, "bool")
+                        .Cases({"i1"}, "bool")
+                        .Cases({"i8", "u8", "i16", "u16", "u32", "int8", "int16"}, "i32")
                         .Default("");
     if (!fix.empty())
       e.fix(input.type.range, fix, "did you mean `" + fix + "`?");
@@ -505,6 +521,9 @@ void Emitter::emitInput(const Input &input) {
     }
     if (!isSpace(axis.text)) {
       error(axis.range(), describe(axis) + " is not an index space")
+          .note(axis.range(), "`slots " + axis.text +
+                                  "` declares it, with as many indices as the "
+                                  "tensor has there")
           .note(axis.range(), "index spaces are " + spaceNames() + "; a number is a fixed size");
       continue;
     }

@@ -11,6 +11,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace attnc::frontend {
 
@@ -96,6 +97,8 @@ private:
 
   // EmitStage.cpp
   void emitSpace(const Statement &statement);
+  EmitContext &openScratch(llvm::SMRange range);
+  void closeScratch();
   void emitLet(const Statement &statement);
   void emitTransform(const Statement &statement);
   void emitQuantize(const Statement &statement);
@@ -126,6 +129,7 @@ private:
   void emitOut(const Statement &statement);
   /// The output and the log-sum-exp of `merge(...)`; null after an error.
   std::pair<mlir::Value, mlir::Value> emitMerge(const Expr *expr);
+  bool checkOperands(const BranchState &branch);
   attn::AttendOp emitAttend(BranchState &branch, mlir::Location loc, bool hasWeights);
   void openBranchRegion(BranchState &branch, mlir::Region &region, EmitContext &context,
                         llvm::StringRef what, bool hasScore, bool hasKey, llvm::SMRange range);
@@ -246,6 +250,14 @@ private:
   unsigned numVersions = 0;
   std::vector<Frame> frames;
   unsigned numOperations = 0;
+  llvm::StringSet<> refused;    ///< names that cannot be declared and were
+  llvm::SMRange attentionRange; ///< the attention's name
+  bool hasSteps = false;        ///< something is over `t`
+  /// Where formulas are checked, and the coordinates it was opened with.
+  EmitContext scratch;
+  std::unique_ptr<mlir::Region> scratchRegion;
+  bool scratchIsStep = false;
+  size_t scratchSpaces = 0;
   bool isInvalid = false;
 };
 

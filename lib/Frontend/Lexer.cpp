@@ -54,6 +54,26 @@ static size_t scanNumber(StringRef text, TokenKind &kind) {
   return n;
 }
 
+/// Whether the comment at the start of `rest` reads as the divisor of what stands before it on its
+/// line, as in `q // 4 and kv > 2`.
+static bool looksLikeDivision(llvm::ArrayRef<Token> tokens, StringRef rest) {
+  if (tokens.empty())
+    return false;
+  const Token &last = tokens.back();
+  StringRef between(last.text.end(), rest.data() - last.text.end());
+  bool isOperand = last.is(TokenKind::Identifier) || last.is(TokenKind::Integer) ||
+                   last.is(TokenKind::RParen) || last.is(TokenKind::RSquare);
+  StringRef text = rest.drop_front(2).take_until([](char x) { return x == '\n' || x == '\r'; });
+  text = text.trim();
+  StringRef number = text.take_while(llvm::isDigit),
+            behind = text.drop_front(number.size()).ltrim();
+  if (!isOperand || between.contains('\n') || number.empty())
+    return false;
+  StringRef word = behind.take_while(continuesWord);
+  return behind.empty() || StringRef(")]+*/%<>=!").contains(behind.front()) ||
+         llvm::is_contained<StringRef>({"and", "or", "then", "else"}, word);
+}
+
 /// Words of other languages that people write for an operator.
 static StringRef spellingOf(StringRef rest) {
   return rest.starts_with("&&")   ? "and"
@@ -69,7 +89,8 @@ std::vector<Token> attnc::frontend::tokenize(StringRef source, Reporter &reporte
     tokens.push_back({kind, source.substr(i, length)});
     i += length;
   };
-  while (i < source.size()) {
+  // What follows more errors than are shown is not looked at.
+  while (i < source.size() && reporter.getNumErrors() <= Reporter::maxErrors) {
     char c = source[i];
     StringRef rest = source.drop_front(i);
     if (llvm::isSpace(c)) {
@@ -77,6 +98,10 @@ std::vector<Token> attnc::frontend::tokenize(StringRef source, Reporter &reporte
       continue;
     }
     if (rest.starts_with("//")) {
+      if (looksLikeDivision(tokens, rest))
+        reporter.warn({llvm::SMLoc::getFromPointer(rest.data()),
+                       llvm::SMLoc::getFromPointer(rest.data() + 2)},
+                      "`//` starts a comment; `/` of two ints is floor division");
       push(TokenKind::Comment,
            rest.take_until([](char x) { return x == '\n' || x == '\r'; }).size());
       continue;

@@ -236,6 +236,11 @@ Expr *Parser::parseNumber() {
           .note(token.range(), "the largest f32 is 3.4028235e38; `inf` is infinity");
       return nullptr;
     }
+    if (node->real != 0 && static_cast<float>(node->real) == 0) {
+      reporter.error(token.range(), "this number is 0 as an f32")
+          .note(token.range(), "the smallest f32 above 0 is 1.4e-45");
+      return nullptr;
+    }
   }
   return node;
 }

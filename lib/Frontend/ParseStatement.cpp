@@ -160,6 +160,7 @@ void Parser::parseFile() {
 bool Parser::parseAttention() {
   bool isRecurrence = take().text == "recurrence";
   Attention &attention = file.attentions.emplace_back();
+  numDeclarations = 0;
   attention.isRecurrence = isRecurrence;
   bool ok = expectName(attention.name,
                        isRecurrence ? "the name of the recurrence" : "the name of the attention");
@@ -214,6 +215,15 @@ bool Parser::parseBody(std::vector<Statement> &statements) {
       return false;
     }
     nesting = 0;
+    const llvm::SMRange start = peek().range();
+    if (++numDeclarations > maxDeclarations) {
+      reporter.error(
+          start,
+          formatv("this attention has more than {0} statements and inputs", maxDeclarations).str());
+      while (!peek().is(TokenKind::EndOfFile))
+        take();
+      return false;
+    }
     if (!parseStatement(statements))
       skipToStatement();
   }
@@ -409,6 +419,7 @@ bool Parser::parseInput(Statement &statement) {
     if (takeWord("sample") && !parseSample(input))
       return false;
     statement.inputs.push_back(std::move(input));
+    ++numDeclarations;
   } while (takeIf(TokenKind::Comma));
   return true;
 }

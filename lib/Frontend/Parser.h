@@ -72,12 +72,14 @@ private:
 
   static constexpr unsigned maxNesting = 200;
   static constexpr unsigned maxDepth = 1000;
+  static constexpr unsigned maxDeclarations = 10000;
 
   Reporter &reporter;
   SpecFile &file;
   const Token *current;
   llvm::SMLoc previousEnd;
   unsigned nesting = 0;
+  unsigned numDeclarations = 0; ///< statements of the attention so far, each input as one
 };
 
 } // namespace attnc::frontend

@@ -32,6 +32,31 @@ FileLineColRange Reporter::rangeLocation(SMRange range) const {
   return FileLineColRange::get(fileName, line, column, endLine, endColumn);
 }
 
+/// A message may quote what was written, which can be megabytes long: the middle of a long
+/// quotation is left out.
+static std::string clipQuotations(const Twine &message) {
+  constexpr size_t most = 80;
+  std::string whole = message.str(), text;
+  if (whole.size() <= most)
+    return whole;
+  StringRef rest = whole;
+  while (!rest.empty()) {
+    auto [before, behind] = rest.split('`');
+    text += before;
+    bool isQuoted = before.size() < rest.size() && behind.contains('`');
+    if (!isQuoted) {
+      text += rest.drop_front(before.size());
+      break;
+    }
+    auto [quoted, after] = behind.split('`');
+    text += quoted.size() <= most
+                ? ("`" + quoted + "`").str()
+                : ("`" + quoted.take_front(most / 2) + "..." + quoted.take_back(20) + "`").str();
+    rest = after;
+  }
+  return text;
+}
+
 Reporter::Error Reporter::error(SMRange range, const Twine &message) {
   ++numErrors;
   if (numErrors > maxErrors) {
@@ -39,17 +64,23 @@ Reporter::Error Reporter::error(SMRange range, const Twine &message) {
       emitError(location(range), "too many errors; the rest is not shown");
     return Error(*this, InFlightDiagnostic()); // inactive: notes are ignored
   }
-  InFlightDiagnostic diagnostic = emitError(location(range), message);
+  InFlightDiagnostic diagnostic = emitError(location(range), clipQuotations(message));
   diagnostic.getUnderlyingDiagnostic()->getMetadata().push_back(
       DiagnosticArgument(Attribute(rangeLocation(range))));
   return Error(*this, std::move(diagnostic));
+}
+
+void Reporter::warn(SMRange range, const Twine &message) {
+  InFlightDiagnostic diagnostic = emitWarning(location(range), clipQuotations(message));
+  diagnostic.getUnderlyingDiagnostic()->getMetadata().push_back(
+      DiagnosticArgument(Attribute(rangeLocation(range))));
 }
 
 Reporter::Error &Reporter::Error::note(SMRange range, const Twine &message) {
   // What is declared by itself (Q, K, V) has no place that a note could show.
   if (!diagnostic.getUnderlyingDiagnostic() || reporter->numErrors > maxErrors || !range.isValid())
     return *this;
-  Diagnostic &note = diagnostic.attachNote(reporter->location(range)) << message;
+  Diagnostic &note = diagnostic.attachNote(reporter->location(range)) << clipQuotations(message);
   note.getMetadata().push_back(DiagnosticArgument(Attribute(reporter->rangeLocation(range))));
   return *this;
 }
@@ -57,7 +88,7 @@ Reporter::Error &Reporter::Error::note(SMRange range, const Twine &message) {
 Reporter::Error &Reporter::Error::fix(SMRange range, StringRef replacement, const Twine &message) {
   if (!diagnostic.getUnderlyingDiagnostic() || reporter->numErrors > maxErrors)
     return *this;
-  Diagnostic &note = diagnostic.attachNote(reporter->location(range)) << message;
+  Diagnostic &note = diagnostic.attachNote(reporter->location(range)) << clipQuotations(message);
   note.getMetadata().push_back(DiagnosticArgument(Attribute(reporter->rangeLocation(range))));
   note.getMetadata().push_back(
       DiagnosticArgument(Attribute(StringAttr::get(reporter->context, replacement))));
@@ -128,6 +159,37 @@ void SpecDiagnosticPrinter::print(Diagnostic &diagnostic) {
         fixes.emplace_back(range, text.getValue());
     }
   }
-  sources.PrintMessage(os, toPointer(at.getLine(), at.getColumn()), kind, diagnostic.str(), ranges,
-                       fixes, /*ShowColors=*/false);
+  llvm::SMDiagnostic message = sources.GetMessage(toPointer(at.getLine(), at.getColumn()), kind,
+                                                  diagnostic.str(), ranges, fixes);
+  if (message.getLineContents().size() <= kLongestLine)
+    message.print(nullptr, os, /*ShowColors=*/false);
+  else
+    printClipped(message, range);
+}
+
+/// A message about a line that is too long to be shown: what stands around the caret.
+void SpecDiagnosticPrinter::printClipped(const llvm::SMDiagnostic &message, SMRange range) {
+  StringRef line = message.getLineContents(), ellipsis = "...";
+  size_t caret = std::min<size_t>(message.getColumnNo(), line.size());
+  size_t from = caret - std::min<size_t>(caret, kLongestLine / 2);
+  size_t to = std::min(line.size(), from + kLongestLine);
+  std::string shown = line.slice(from, to).str();
+  for (char &c : shown)
+    c = static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  size_t indent = from ? ellipsis.size() : 0;
+  std::string marks(indent + (caret - from), ' ');
+  marks += '^';
+  if (range.isValid()) {
+    size_t length = std::min<size_t>(range.End.getPointer() - range.Start.getPointer(), to - caret);
+    marks.append(length > 1 ? length - 1 : 0, '~');
+  }
+  os << message.getFilename() << ':' << message.getLineNo() << ':' << caret + 1 << ": "
+     << (message.getKind() == llvm::SourceMgr::DK_Note      ? "note: "
+         : message.getKind() == llvm::SourceMgr::DK_Warning ? "warning: "
+                                                            : "error: ")
+     << message.getMessage() << '\n'
+     << (from ? ellipsis : "") << shown << (to < line.size() ? ellipsis : "") << '\n'
+     << marks << '\n';
+  for (const llvm::SMFixIt &fix : message.getFixIts())
+    os << std::string(indent + (caret - from), ' ') << fix.getText() << '\n';
 }

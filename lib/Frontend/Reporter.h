@@ -42,6 +42,8 @@ public:
   Reporter(llvm::SourceMgr &sources, mlir::MLIRContext *context);
 
   Error error(llvm::SMRange range, const llvm::Twine &message);
+  /// Says what is allowed and probably not meant; no error.
+  void warn(llvm::SMRange range, const llvm::Twine &message);
   unsigned getNumErrors() const { return numErrors; }
   bool hasErrors() const { return numErrors != 0; }
 

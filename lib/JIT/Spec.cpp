@@ -97,6 +97,7 @@ llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
   }
   if (!spec->ownedModule)
     return llvm::createStringError(llvm::StringRef(diagnostics).rtrim());
+  spec->warningText = diagnostics;
 
   SmallVector<attn::VariantOp> variants(spec->ownedModule->getOps<attn::VariantOp>());
   std::string names;

@@ -321,7 +321,7 @@ llvm::Error Program::appendLoop(attn::ReduceOp op, const Environment &environmen
     } else {
       const SpaceSize &size = environment.sizes.declared.at(op.getBlock()->str());
       loop->stride = size.stride;
-      loop->count = size.extent;
+      loop->count = std::min(size.extent, loop->limit); // a block can be longer than its space
     }
   }
   Block &body = op.getBody().front();

@@ -170,6 +170,10 @@ private:
     if (size > INT32_MAX - 65536)
       return fail(what + ": size " + std::to_string(size) +
                   " does not fit the kernel's 32-bit coordinates");
+    // Kernels clamp indices to the tensor, so there must be one where rows and keys do not see to
+    // it.
+    if (size == 0 && axis != "b" && axis != "h" && axis != "g" && axis != "q" && axis != "kv")
+      return fail(what + ": expected at least one index of the space '" + axis + "', found none");
     auto [known, isNew] = packed.sizes.emplace(axis, size);
     if (isNew)
       saidBy[axis] = tensor.name;

@@ -46,7 +46,7 @@ struct AttnPlan : impl::AttnPlanBase<AttnPlan> {
       }
       llvm::Expected<KernelPlan> plan = planVariant(variant, options);
       if (!plan) {
-        variant.emitOpError() << llvm::toString(plan.takeError());
+        emitError(variant.getLoc()) << llvm::toString(plan.takeError());
         return signalPassFailure();
       }
       variant->setAttr(kPlanAttrName, plan->toAttr(&getContext()));

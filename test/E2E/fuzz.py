@@ -6,8 +6,9 @@ A case is determined by its number alone: `fuzz.py --first 17 --count 1` repeats
 spec in the folder of `--keep` and prints the command that repeats it. Closes with `fuzz: N passed, N failed`.
 
 What is generated stays away from where rounding decides: comparisons and `i32(...)` see ints only, functions with
-poles get arguments away from them, and scores stay moderate, so that the bounds of `--check` apply. Parameters stay
-below what would wrap 32-bit integers, which key ranges do not model; `erf` is left to test/E2E/functions.test.
+poles get arguments away from them, and scores stay moderate, so that the bounds of `--check` apply. Some parameters
+and factors lie at the ends of 32 bits, so that ints wrap around; some masks nest deeply or chain many conditions.
+`erf` is left to test/E2E/functions.test.
 """
 import argparse
 import concurrent.futures
@@ -18,6 +19,12 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def extreme(rng):
+    """An int that 32-bit arithmetic with positions wraps around at."""
+    return rng.choice([1, 1, -1]) * rng.choice([2147483647, 2147483647 - rng.randint(0, 300), 1073741824 + rng.randint(-40, 40), 65536])
+
 
 
 class Spec:
@@ -38,17 +45,22 @@ class Spec:
         for i in range(self.rng.randint(0, 3)):
             const = self.rng.choice(["", "const "])
             if self.rng.random() < 0.7:
-                self.params.append((f"n{i}", f"{const}int", self.rng.choice([-3, -1, 0, 1, 2, 5, 16, 64, 100, 1000])))
+                values = [-3, -1, 0, 1, 2, 5, 16, 64, 100, 1000]
+                value = extreme(self.rng) if self.rng.random() < 0.15 else self.rng.choice(values)
+                self.params.append((f"n{i}", f"{const}int", value))
             else:
                 self.params.append((f"c{i}", f"{const}f32", self.rng.choice([0.25, 1.0, 30.0])))
 
     def make_inputs(self):
         spaces = ["b", "h", "g", "q", "kv"]
+        self.slots = self.rng.choice(["", "", "slots r", "slots r = 5"])
+        if self.slots:
+            spaces.append("r")
         for i in range(self.rng.randint(0, 3)):
             axes = self.rng.sample(spaces, self.rng.randint(1, 3))
             if self.rng.random() < 0.2:
                 axes[self.rng.randrange(len(axes))] = str(self.rng.choice([1, 7, 32]))
-            kind = self.rng.choice(["i32", "bool", "f32", "f16", "bf16"])
+            kind = self.rng.choice(["i32", "bool", "f32", "f16", "bf16", "dtype"])
             name = f"t{i}"
             sample = ""
             if kind == "i32":
@@ -60,6 +72,10 @@ class Spec:
                 self.real_inputs.append((name, axes))
                 sample = self.rng.choice(["", " sample uniform(-1, 1)"])
             self.inputs.append(f"  input {name}: {kind}[{', '.join(axes)}]{sample}")
+        if self.slots and not any("r" in line.split("[")[1].split("]")[0].split(", ") for line in self.inputs):
+            self.slots = ""  # their number would follow from nothing
+        if self.slots:
+            self.inputs.insert(0, f"  {self.slots}")
 
     def read(self, entry, coords):
         name, axes = entry
@@ -86,7 +102,7 @@ class Spec:
             if leaves and self.rng.random() < 0.75:
                 return self.rng.choice(leaves)
             if self.rng.random() < 0.2:
-                return f"size({self.rng.choice(['q', 'kv', 'h', 'g', 'b', 'd'])})"
+                return f"size({self.rng.choice(['q', 'kv', 'h', 'g', 'b', 'd', *(['r'] if '=' in self.slots else [])])})"
             return str(self.rng.choice([0, 1, 2, 3, 7, 16, 33, 64, 100, 255]))
         sub = lambda: self.integer(depth - 1, coords, reads)
         if pick < 0.40 and reads and self.int_inputs and "kv" in coords:
@@ -94,18 +110,52 @@ class Spec:
         if pick < 0.62:
             return f"({sub()} {self.rng.choice(['+', '-'])} {sub()})"
         if pick < 0.70:
-            return f"({sub()} * {self.rng.choice([-2, -1, 2, 3])})".replace("* -", "* -")
+            names = [name for name, kind, _ in self.params if kind.endswith("int")]
+            return f"({sub()} * {self.rng.choice([-2, -1, 2, 3, *names, 1073741824 if self.rng.random() < 0.1 else 4])})"
         if pick < 0.80:
             divisor = self.rng.choice(["2", "7", "16", "64", "-3"] + [n for n, k, _ in self.params if k.endswith("int")])
             return f"({sub()} {self.rng.choice(['/', '/', '%'])} {divisor})"
+        if pick < 0.815:
+            return self.nested(coords, reads)
         if pick < 0.86:
             return f"abs({sub()})"
         if pick < 0.94:
             return f"{self.rng.choice(['min', 'max'])}({sub()}, {sub()})"
         return f"(if {self.condition(depth - 1, coords, reads)} then {sub()} else {sub()})"
 
+    def nested(self, coords, reads):
+        """An int within up to 16 others: what solves masks must not take time that doubles with each."""
+        text = self.integer(0, coords, reads)
+        for _ in range(self.rng.randint(4, 16)):
+            leaf = self.integer(0, coords, reads)
+            text = self.rng.choice([f"abs({text} - {leaf})", f"min({text}, {leaf})", f"max({leaf}, {text})", f"({text} + {leaf})",
+                                    f"(if {text} < {leaf} then {leaf} else {text})" if len(text) < 400 else text])
+        return text
+
+    def chain(self, coords, reads):
+        """Up to 20 conditions, most of which leave one key out."""
+        left = "kv" if "kv" in coords else self.integer(0, coords, reads)
+        word = self.rng.choice([" and ", " or "])
+        sign = self.rng.choice(["!=", "!=", "==", "<", ">="])
+        return "(" + word.join(f"{left} {sign} {self.integer(1, coords, reads)}" for _ in range(self.rng.randint(5, 20))) + ")"
+
+    def wrapping(self, coords, reads):
+        """A comparison whose sides wrap around for some keys or rows."""
+        names = [name for name, kind, _ in self.params if kind.endswith("int")]
+        far = self.rng.choice([*names, str(extreme(self.rng)), str(extreme(self.rng))])
+        left = "kv" if "kv" in coords else self.integer(0, coords, reads)
+        right = self.integer(1, coords, reads)
+        sign = self.rng.choice(["<", "<=", ">", ">=", "==", "!="])
+        return self.rng.choice([f"{left} + {far} {sign} {right}", f"{right} - {far} {sign} {left}", f"{left} * {far} {sign} {right}",
+                                f"abs({left} + {far}) {sign} {far}", f"({left} + {far}) / 16 {sign} ({right} + {far}) / 16",
+                                f"{left} {sign} {right} * {far} / -1", f"min({left} + {far}, {right}) {sign} {right}"])
+
     def condition(self, depth, coords, reads=True):
         pick = self.rng.random()
+        if 0.57 <= pick < 0.64:
+            return f"({self.wrapping(coords, reads)})"
+        if depth > 0 and 0.53 <= pick < 0.57:
+            return self.chain(coords, reads)
         if depth > 0:
             sub = lambda: self.condition(depth - 1, coords, reads)
             if pick < 0.22:
@@ -195,7 +245,8 @@ def options(rng, spec):
         result.append(f"--v-head-dim={rng.choice([8, 24, 64, 112])}")
     for name, kind, _ in spec.params:
         if kind.endswith("int") and rng.random() < 0.5:
-            result.append(f"--param={name}={rng.choice([-7, 0, 1, 4, 31, 64, 129, 1000000, -1000000])}")
+            values = [-7, 0, 1, 4, 31, 64, 129, 1000000, -1000000]
+            result.append(f"--param={name}={extreme(rng) if rng.random() < 0.2 else rng.choice(values)}")
     return result
 
 

@@ -18,6 +18,12 @@ class Statements(Expressions):
             kind = rng.choice(["int", "real"])
             self.params.append((self.fresh("n"), kind))
 
+    def default(self, kind):
+        """The default of a parameter; now and then of an int at the ends of its range."""
+        if kind == "int" and self.chance(0.15):
+            return self.rng.choice(["2147483646", "-2147483646", "1073741824", "65536", "-1", "0"])
+        return self.literal(kind)
+
     def add(self, line):
         self.lines.append(f"  {line}")
 
@@ -25,7 +31,7 @@ class Statements(Expressions):
         return self.rng.random() < share
 
     def header(self, word):
-        params = ", ".join(f"{name}: {self.rng.choice(['', 'const '])}{dict(int='int', real='f32')[kind]} = {self.literal(kind)}"
+        params = ", ".join(f"{name}: {self.rng.choice(['', 'const '])}{dict(int='int', real='f32')[kind]} = {self.default(kind)}"
                            for name, kind in self.params)
         return f"{word} {self.name}({params})" if params else f"{word} {self.name}"
 

@@ -44,6 +44,8 @@ class Expressions:
 
     def literal(self, kind):
         if kind == "int":
+            if self.rng.random() < 0.04:  # ints wrap around at 32 bits
+                return str(self.rng.choice([65536, 1073741824, 2147483600, 2147483647]))
             return str(self.rng.choice([0, 1, 2, 3, 5, 8, 17]))
         if kind == "real":
             return self.rng.choice(["0.5", "1.0", "2.0", "0.125", "3.0", "1.0e-3"])
@@ -99,7 +101,17 @@ class Expressions:
             return f"(if {c} then {x} else {y})"
         return {"int": self.int, "real": self.real, "condition": self.condition}[kind](coordinates, depth - 1)
 
+    def nested(self, coordinates):
+        """An int within up to 16 others."""
+        text = self.leaf("int", coordinates)
+        for _ in range(self.rng.randint(4, 16)):
+            leaf = self.leaf("int", coordinates)
+            text = self.rng.choice([f"abs({text} - {leaf})", f"min({text}, {leaf})", f"max({leaf}, {text})", f"({text} + {leaf})"])
+        return text
+
     def int(self, coordinates, depth):
+        if self.rng.random() < 0.03:
+            return self.nested(coordinates)
         x, y = self.expr("int", coordinates, depth), self.expr("int", coordinates, depth)
         divisor = self.rng.choice(["2", "3", "-4", f"(1 + abs({y}))", f"size({self.rng.choice(self.spaces)})"])
         return self.rng.choice([

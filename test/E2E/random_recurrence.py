@@ -61,7 +61,7 @@ class RecurrenceSpec(Statements):
         grouped = self.chance(0.6)
         if grouped:
             ints = [name for name, kind in self.params if kind == "int"]
-            self.add(f"every {self.rng.choice(['1', '2', '3', *[f'(1 + abs({n}))' for n in ints]])}")
+            self.add(f"every {self.rng.choice(['1', '2', '3', *[f'max(1, {n})' for n in ints]])}")
         states = []
         for _ in range(self.rng.randint(1, 3)):
             axes = self.rng.sample(inner, self.rng.randint(0, min(2, len(inner))))

@@ -23,6 +23,13 @@ struct Uncompilable {
 /// what code is generated for today.
 std::optional<Uncompilable> findUncompilable(attn::VariantOp variant);
 
+/// Whether a kernel learns the size of `space` from the tensors that it is launched with: b, h, g,
+/// q, kv, d and e, and what an input is over and nothing else says the size of (`slots n`), or a
+/// number.
+bool isSizedAtLaunch(attn::VariantOp variant, llvm::StringRef space);
+/// The number of a declared space's slots, if it is written (`slots n = 4`).
+std::optional<int64_t> fixedExtent(attn::VariantOp variant, llvm::StringRef space);
+
 } // namespace attnc
 
 #endif // ATTNC_ANALYSIS_COMPILABLE_H

@@ -24,78 +24,50 @@
 // that cannot be solved (modular conditions, reads of tensors at kv) restricts nothing and
 // guarantees nothing, which is sound: tiles become PARTIAL, never wrongly FULL or EMPTY.
 //
+// Ints of a spec wrap around at 32 bits, and peeling is right only where they do not. So the range
+// of a comparison holds under a condition on launch-time scalars: that nothing it was solved
+// through leaves 32 bits at any row and key, and that divisors are positive. Most often sizes alone
+// show it and there is no condition (`q - kv < window` cannot wrap before its comparison);
+// otherwise it is part of the bounds, and where it fails the comparison restricts and guarantees
+// nothing: its tiles evaluate the mask as it is written, wrapping.
+//
+// Time is linear in the size of the mask: each value is looked at once, and budgets bound what is
+// derived from it (RowExprs, kMaxSteps, kMaxResultNodes in KeyRanges.cpp). Beyond them a comparison
+// counts as one that cannot be solved.
+//
 // The result is symbolic: bounds are expressions over launch-time scalars, to be emitted as code by
 // the lowering, or evaluated for `explain`. A solver over Presburger sets can replace this file
 // behind the same interface.
 #ifndef ATTNC_ANALYSIS_KEYRANGES_H
 #define ATTNC_ANALYSIS_KEYRANGES_H
 
+#include "attnc/Analysis/RowExpr.h"
 #include "dialects/Attn/Attn.h"
-#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include <memory>
-#include <optional>
-#include <string>
 
 namespace attnc {
 
-/// An integer expression over launch-time scalars and the first and last row of a query tile.
-class RowExpr {
-public:
-  enum class Kind {
-    Constant,
-    Uniform,  ///< an SSA value of the mask region or the variant that is the same for all q and kv
-    FirstRow, ///< index of the tile's first row
-    LastRow,  ///< index of the tile's last row
-    KeyCount, ///< size(kv)
-    QueryCount, ///< size(q)
-    Add,
-    Sub,
-    Mul,
-    FloorDiv,
-    Min,
-    Max,
-    Select,     ///< uniform condition, then, else
-    IfPositive, ///< `condition` > 0, then, else
-  };
-  using Ref = std::shared_ptr<const RowExpr>;
-
-  Kind kind;
-  int64_t constant = 0;
-  mlir::Value uniform; ///< Uniform: an i32; Select: the i1 condition
-  Ref lhs, rhs;
-  Ref condition; ///< IfPositive
-
-  static Ref makeConstant(int64_t value);
-  static Ref makeLeaf(Kind kind);
-  static Ref makeUniform(mlir::Value value);
-  /// Builds with the obvious simplifications (constants, neutral elements).
-  static Ref make(Kind kind, Ref lhs, Ref rhs);
-  static Ref makeSelect(mlir::Value condition, Ref thenValue, Ref elseValue);
-  static Ref makeIfPositive(Ref condition, Ref thenValue, Ref elseValue);
-
-  bool isConstant(int64_t value) const { return kind == Kind::Constant && constant == value; }
-  /// Evaluates in 64-bit arithmetic; `uniformValue` gives the leaves' values (i1 as 0 or 1).
-  int64_t evaluate(int64_t firstRow, int64_t lastRow, int64_t queryCount, int64_t keyCount,
-                   llvm::function_ref<int64_t(mlir::Value)> uniformValue) const;
-  /// For people: `last - window + 1`.
-  std::string str() const;
-};
-
 /// See the head of this file.
 struct KeyRange {
-  RowExpr::Ref mayLo, mayHi;
+  RowExpr::Ref mayLo = nullptr, mayHi = nullptr;
   /// Null if nothing is guaranteed.
-  RowExpr::Ref mustLo, mustHi;
+  RowExpr::Ref mustLo = nullptr, mustHi = nullptr;
   bool hasMust() const { return mustLo != nullptr; }
+  bool operator==(const KeyRange &other) const {
+    return mayLo == other.mayLo && mayHi == other.mayHi && mustLo == other.mustLo &&
+           mustHi == other.mustHi;
+  }
 };
 
 struct KeyRanges {
   /// The union of these may overlap and is in no particular order.
   llvm::SmallVector<KeyRange> ranges;
   /// True if the ranges say all there is to know: in a PARTIAL tile the mask is still evaluated,
-  /// but `may` is exact for a tile of one row.
+  /// but `may` is exact for a tile of one row, provided that the conditions in the bounds hold.
   bool exact = true;
+  /// Owns the expressions.
+  std::shared_ptr<RowExprs> expressions;
 };
 
 /// Derives the key ranges of `attend`; at most `maxRanges` of them (more are merged into their

@@ -26,15 +26,19 @@ mlir::OwningOpRef<mlir::ModuleOp> parseSpec(llvm::SourceMgr &sources, mlir::MLIR
 std::optional<std::string> formatSpec(llvm::SourceMgr &sources, mlir::MLIRContext *context);
 
 /// While it lives, prints the diagnostics of `context` with the source line, a caret, the
-/// underlined range and a suggested replacement where one is known. Diagnostics about other files
-/// print without source.
+/// underlined range and a suggested replacement where one is known. Of a line that is longer than
+/// kLongestLine characters, only what stands around the caret is shown. Diagnostics about other
+/// files print without source.
 class SpecDiagnosticPrinter : public mlir::ScopedDiagnosticHandler {
 public:
   SpecDiagnosticPrinter(llvm::SourceMgr &sources, mlir::MLIRContext *context,
                         llvm::raw_ostream &os = llvm::errs());
 
+  static constexpr size_t kLongestLine = 240;
+
 private:
   void print(mlir::Diagnostic &diagnostic);
+  void printClipped(const llvm::SMDiagnostic &message, llvm::SMRange range);
 
   llvm::SourceMgr &sources;
   llvm::raw_ostream &os;

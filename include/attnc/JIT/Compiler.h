@@ -43,6 +43,9 @@ public:
   static llvm::Expected<std::unique_ptr<Spec>> parse(const SpecSource &source,
                                                      llvm::StringRef variantName = {});
 
+  /// What is allowed and was probably not meant, as it would be printed; often empty.
+  const std::string &warnings() const { return warningText; }
+
   mlir::MLIRContext &context() { return *mlirContext; }
   mlir::ModuleOp module() { return *ownedModule; }
   attn::VariantOp variant() { return selected; }
@@ -58,6 +61,7 @@ private:
   std::unique_ptr<mlir::MLIRContext> mlirContext;
   mlir::OwningOpRef<mlir::ModuleOp> ownedModule;
   attn::VariantOp selected;
+  std::string warningText;
 };
 
 /// Registers every dialect and translation that specs and compilation need.

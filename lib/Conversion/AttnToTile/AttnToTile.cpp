@@ -20,7 +20,8 @@ namespace {
 /// Collects the arguments of a kernel with what they bind.
 class Signature {
 public:
-  explicit Signature(Builder &builder, const KernelPlan &plan) : builder(builder), plan(plan) {}
+  Signature(Builder &builder, attn::VariantOp variant, const KernelPlan &plan)
+      : builder(builder), variant(variant), plan(plan) {}
 
   void addTensor(llvm::StringRef name, attn::AttnTensorType type, bool isOperand, bool isOutput) {
     Type elementType = type.getElementType();
@@ -63,9 +64,13 @@ private:
       return std::to_string(type.getAxisSize(i));
     if (name == "d")
       return std::to_string(plan.headDim);
-    return name == "e" ? std::to_string(plan.vHeadDim) : name.str();
+    if (name == "e")
+      return std::to_string(plan.vHeadDim);
+    std::optional<int64_t> extent = fixedExtent(variant, name);
+    return extent ? std::to_string(*extent) : name.str();
   }
   Builder &builder;
+  attn::VariantOp variant;
   const KernelPlan &plan;
 };
 
@@ -108,7 +113,7 @@ private:
   }
 
   tile::KernelOp createKernel() {
-    Signature signature(builder, plan);
+    Signature signature(builder, variant, plan);
     for (auto input : variant.getBody().getOps<attn::InputOp>()) {
       inputs.push_back(input);
       Value value = input.getResult();
@@ -140,8 +145,19 @@ private:
     return kernel;
   }
 
-  static ArrayRef<llvm::StringRef> spaces() {
-    static const llvm::StringRef names[] = {"b", "h", "g", "q", "kv"};
+  /// Index spaces whose sizes are arguments: those of an attention, and others that inputs are
+  /// over.
+  SmallVector<llvm::StringRef> spaces() {
+    SmallVector<llvm::StringRef> names = {"b", "h", "g", "q", "kv"};
+    for (attn::InputOp input : inputs) {
+      attn::AttnTensorType type = input.getResult().getType();
+      for (unsigned i = 0; i < type.getRank(); ++i) {
+        llvm::StringRef name = type.getAxisName(i);
+        if (!name.empty() && name != "d" && name != "e" && !llvm::is_contained(names, name) &&
+            isSizedAtLaunch(variant, name) && !fixedExtent(variant, name))
+          names.push_back(name);
+      }
+    }
     return names;
   }
 
@@ -159,13 +175,9 @@ private:
       context.globals.map(param.getResult(), take());
     context.sizes["d"] = context.i32(variant.getLoc(), plan.headDim);
     context.sizes["e"] = context.i32(variant.getLoc(), plan.vHeadDim);
-  }
-
-  static bool dependsOnRow(const RowExpr::Ref &e) {
-    if (!e)
-      return false;
-    return e->kind == RowExpr::Kind::LastRow || e->kind == RowExpr::Kind::FirstRow ||
-           dependsOnRow(e->lhs) || dependsOnRow(e->rhs);
+    for (auto space : variant.getBody().getOps<attn::SpaceOp>())
+      if (std::optional<int64_t> extent = fixedExtent(variant, space.getName()))
+        context.sizes[space.getName()] = context.i32(variant.getLoc(), *extent);
   }
 
   void emitProgramCoordinates(KernelContext &context, const KeyRanges &ranges) {
@@ -175,9 +187,8 @@ private:
     context.b = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 2);
     // Where later rows see more keys, start with the last tile: long programs first, short ones
     // fill the machine at the end.
-    bool later = llvm::any_of(ranges.ranges, [](const KeyRange &r) {
-      return dependsOnRow(r.mayHi) && !dependsOnRow(r.mayLo);
-    });
+    bool later = llvm::any_of(
+        ranges.ranges, [](const KeyRange &r) { return r.mayHi->hasRow && !r.mayLo->hasRow; });
     if (later) {
       Value round =
           arith::AddIOp::create(builder, loc, context.sizes["q"], context.i32(loc, plan.tileQ - 1));

@@ -40,9 +40,9 @@ FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
   SmallVector<Value> indices;
   for (unsigned axis = 0; axis < type.getRank() && !at.key; ++axis)
     if (type.getAxisName(axis) == "kv")
-      return read.emitOpError(
-          "reads a tensor over kv where there may be no key (in a sink or a scale), "
-          "which has no code yet: read it in score or mask");
+      return emitError(loc,
+                       "code is not generated for reads of a tensor over kv where there may be no "
+                       "key (in a sink or a scale) yet: read it in score or mask");
   for (auto [axis, index] : llvm::enumerate(read.getIndices())) {
     Value value = mapping.lookup(index);
     llvm::StringRef space = type.getAxisName(axis);
@@ -51,7 +51,7 @@ FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
     if (!own) {
       Value size = space.empty() ? i32(loc, type.getAxisSize(axis)) : sizes.lookup(space);
       if (!size)
-        return read.emitOpError("has an axis over an index space without a size: ") << space;
+        return emitError(loc, "no input says the size of the index space `") << space << "`";
       Value last = arith::SubIOp::create(builder, loc, size, i32(loc, 1));
       // A row or a key of the tile can only overrun; anything else is clamped on both sides.
       bool onlyOverruns = (space == "q" && value == at.row) || (space == "kv" && value == at.key);
@@ -94,7 +94,8 @@ FailureOr<Value> KernelContext::lowerOp(Operation *op, IRMapping &mapping, const
       .Case<attn::SizeOp>([&](attn::SizeOp size) -> FailureOr<Value> {
         if (Value known = sizes.lookup(size.getSpace()))
           return known;
-        return size.emitOpError("names an index space without a size: ") << size.getSpace();
+        return emitError(loc, "no input says the size of the index space `")
+               << size.getSpace() << "`";
       })
       .Case<attn::PositionOp>([&](attn::PositionOp position) -> FailureOr<Value> {
         Value row = mapping.lookup(position.getRow());
@@ -114,20 +115,39 @@ FailureOr<Value> KernelContext::lowerOp(Operation *op, IRMapping &mapping, const
       });
 }
 
-FailureOr<Value> KernelContext::materialize(Value value) {
-  if (Value known = globals.lookupOrNull(value))
-    return known;
-  Operation *op = value.getDefiningOp();
-  if (!op || isa<attn::InputOp, attn::AttendOp>(op))
-    return emitError(value.getLoc(), "a tensor is used where a scalar is needed");
-  for (Value operand : op->getOperands())
-    if (!isa<attn::AttnTensorType>(operand.getType()) && failed(materialize(operand)))
+/// Emits `root` after what it is computed from, each value once and without recursion: values are
+/// shared, and can be computed through as many ops as a spec has.
+FailureOr<Value> KernelContext::emitInOrder(Value root, llvm::function_ref<Value(Value)> known,
+                                            llvm::function_ref<LogicalResult(Operation *)> emit) {
+  SmallVector<Value> open{root};
+  while (!open.empty()) {
+    Value value = open.back();
+    if (known(value)) {
+      open.pop_back();
+      continue;
+    }
+    Operation *op = value.getDefiningOp();
+    if (!op || isa<attn::InputOp, attn::AttendOp>(op))
+      return emitError(value.getLoc(), "a tensor is used where a scalar is needed");
+    size_t waiting = open.size();
+    for (Value operand : op->getOperands())
+      if (!isa<attn::AttnTensorType>(operand.getType()) && !known(operand))
+        open.push_back(operand);
+    if (open.size() == waiting && failed(emit(op)))
       return failure();
-  Coordinates at{b, h, {}, {}, false};
-  FailureOr<Value> result = lowerOp(op, globals, at);
-  if (succeeded(result))
-    globals.map(value, *result);
-  return result;
+  }
+  return known(root);
+}
+
+FailureOr<Value> KernelContext::materialize(Value value) {
+  auto known = [&](Value v) { return globals.lookupOrNull(v); };
+  return emitInOrder(value, known, [&](Operation *op) -> LogicalResult {
+    FailureOr<Value> result = lowerOp(op, globals, Coordinates{b, h, {}, {}, false});
+    if (failed(result))
+      return failure();
+    globals.map(op->getResult(0), *result);
+    return success();
+  });
 }
 
 LogicalResult KernelContext::materializeCaptures(Region &region) {
@@ -159,23 +179,21 @@ FailureOr<Value> KernelContext::cloneRegion(Region &region, ValueRange arguments
 }
 
 FailureOr<Value> KernelContext::materializeUniform(Value value) {
-  if (Value known = uniforms.lookupOrNull(value))
-    return known;
-  if (auto arg = dyn_cast<BlockArgument>(value)) // of the mask: (b, h, q, kv)
-    return arg.getArgNumber() == 0 ? b : h;
-  Operation *op = value.getDefiningOp();
-  if (isa<attn::VariantOp>(op->getParentOp()))
-    return materialize(value);
-  for (Value operand : op->getOperands()) {
-    if (isa<attn::AttnTensorType>(operand.getType()))
-      continue;
-    FailureOr<Value> emitted = materializeUniform(operand);
-    if (failed(emitted))
+  auto known = [&](Value v) -> Value {
+    if (auto arg = dyn_cast<BlockArgument>(v)) // of the mask: (b, h, q, kv)
+      return arg.getArgNumber() == 0 ? b : h;
+    return uniforms.lookupOrNull(v);
+  };
+  return emitInOrder(value, known, [&](Operation *op) -> LogicalResult {
+    bool isGlobal = isa<attn::VariantOp>(op->getParentOp());
+    for (Value operand : op->getOperands()) // block arguments are not in the mapping
+      if (!isGlobal && !isa<attn::AttnTensorType>(operand.getType()))
+        uniforms.map(operand, known(operand));
+    FailureOr<Value> result = isGlobal ? materialize(op->getResult(0))
+                                       : lowerOp(op, uniforms, Coordinates{b, h, {}, {}, false});
+    if (failed(result))
       return failure();
-    uniforms.map(operand, *emitted);
-  }
-  FailureOr<Value> result = lowerOp(op, uniforms, Coordinates{b, h, {}, {}, false});
-  if (succeeded(result))
-    uniforms.map(value, *result);
-  return result;
+    uniforms.map(op->getResult(0), *result);
+    return success();
+  });
 }

@@ -57,6 +57,9 @@ public:
   mlir::FailureOr<mlir::Value> materializeUniform(mlir::Value value);
 
 private:
+  mlir::FailureOr<mlir::Value>
+  emitInOrder(mlir::Value root, llvm::function_ref<mlir::Value(mlir::Value)> known,
+              llvm::function_ref<mlir::LogicalResult(mlir::Operation *)> emit);
   mlir::FailureOr<mlir::Value> lowerOp(mlir::Operation *op, mlir::IRMapping &mapping,
                                        const Coordinates &at);
   mlir::FailureOr<mlir::Value> lowerRead(attn::ReadOp read, mlir::IRMapping &mapping,

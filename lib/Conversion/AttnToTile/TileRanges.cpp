@@ -23,60 +23,18 @@ public:
                                  i64(1));
   }
 
-  FailureOr<Value> emit(const RowExpr &e) {
-    switch (e.kind) {
-    case RowExpr::Kind::Constant:
-      return i64(e.constant);
-    case RowExpr::Kind::FirstRow:
-      return first;
-    case RowExpr::Kind::LastRow:
-      return last;
-    case RowExpr::Kind::KeyCount:
-      return keys;
-    case RowExpr::Kind::QueryCount:
-      return queries;
-    case RowExpr::Kind::Uniform: {
-      FailureOr<Value> value = context.materializeUniform(e.uniform);
-      return failed(value) ? value : FailureOr<Value>(widen(*value));
-    }
-    default:
-      break;
-    }
-    FailureOr<Value> lhs = emit(*e.lhs), rhs = emit(*e.rhs);
-    if (failed(lhs) || failed(rhs))
-      return failure();
-    switch (e.kind) {
-    case RowExpr::Kind::Add:
-      return arith::AddIOp::create(builder, loc, *lhs, *rhs).getResult();
-    case RowExpr::Kind::Sub:
-      return arith::SubIOp::create(builder, loc, *lhs, *rhs).getResult();
-    case RowExpr::Kind::Mul:
-      return arith::MulIOp::create(builder, loc, *lhs, *rhs).getResult();
-    case RowExpr::Kind::FloorDiv:
-      return arith::FloorDivSIOp::create(builder, loc, *lhs, *rhs).getResult();
-    case RowExpr::Kind::Min:
-      return arith::MinSIOp::create(builder, loc, *lhs, *rhs).getResult();
-    case RowExpr::Kind::Max:
-      return arith::MaxSIOp::create(builder, loc, *lhs, *rhs).getResult();
-    case RowExpr::Kind::IfPositive: {
-      FailureOr<Value> condition = emit(*e.condition);
-      if (failed(condition))
-        return failure();
-      Value positive =
-          arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, *condition, i64(0));
-      return arith::SelectOp::create(builder, loc, positive, *lhs, *rhs).getResult();
-    }
-    default: {
-      FailureOr<Value> condition = context.materializeUniform(e.uniform);
-      if (failed(condition))
-        return failure();
-      return arith::SelectOp::create(builder, loc, *condition, *lhs, *rhs).getResult();
-    }
-    }
+  /// Each node is emitted once. None of this arithmetic overflows or traps (RowExpr.h).
+  FailureOr<Value> emit(RowExpr::Ref e) {
+    if (Value known = emitted.lookup(e))
+      return known;
+    FailureOr<Value> value = emitNew(*e);
+    if (succeeded(value))
+      emitted[e] = *value;
+    return value;
   }
 
   FailureOr<TileRange> emit(const KeyRange &range) {
-    FailureOr<Value> mayLo = emit(*range.mayLo), mayHi = emit(*range.mayHi);
+    FailureOr<Value> mayLo = emit(range.mayLo), mayHi = emit(range.mayHi);
     if (failed(mayLo) || failed(mayHi))
       return failure();
     Value lo = clamp(*mayLo), hi = clamp(*mayHi);
@@ -88,7 +46,7 @@ public:
       result.fullStart = result.fullEnd = result.end;
       return narrow(result);
     }
-    FailureOr<Value> mustLo = emit(*range.mustLo), mustHi = emit(*range.mustHi);
+    FailureOr<Value> mustLo = emit(range.mustLo), mustHi = emit(range.mustHi);
     if (failed(mustLo) || failed(mustHi))
       return failure();
     result.fullStart = within(roundUp(clamp(*mustLo)), result.start, result.end);
@@ -112,6 +70,65 @@ public:
   }
 
 private:
+  FailureOr<Value> emitNew(const RowExpr &e) {
+    switch (e.kind) {
+    case RowExpr::Kind::Constant:
+      return i64(e.constant);
+    case RowExpr::Kind::FirstRow:
+      return first;
+    case RowExpr::Kind::LastRow:
+      return last;
+    case RowExpr::Kind::KeyCount:
+      return keys;
+    case RowExpr::Kind::QueryCount:
+      return queries;
+    case RowExpr::Kind::Uniform: {
+      FailureOr<Value> value = context.materializeUniform(e.uniform);
+      return failed(value) ? value : FailureOr<Value>(widen(*value));
+    }
+    case RowExpr::Kind::Key:
+    case RowExpr::Kind::Atom:
+      llvm_unreachable("bounds are in terms of rows");
+    default:
+      break;
+    }
+    FailureOr<Value> lhs = emit(e.lhs), rhs = emit(e.rhs);
+    if (failed(lhs) || failed(rhs))
+      return failure();
+    switch (e.kind) {
+    case RowExpr::Kind::Add:
+      return arith::AddIOp::create(builder, loc, *lhs, *rhs).getResult();
+    case RowExpr::Kind::Sub:
+      return arith::SubIOp::create(builder, loc, *lhs, *rhs).getResult();
+    case RowExpr::Kind::Mul:
+      return arith::MulIOp::create(builder, loc, *lhs, *rhs).getResult();
+    case RowExpr::Kind::FloorDiv: {
+      Value divisor = *rhs;
+      if (e.rhs->low < 1)
+        divisor = arith::MaxSIOp::create(builder, loc, divisor, i64(1));
+      return arith::FloorDivSIOp::create(builder, loc, *lhs, divisor).getResult();
+    }
+    case RowExpr::Kind::Min:
+      return arith::MinSIOp::create(builder, loc, *lhs, *rhs).getResult();
+    case RowExpr::Kind::Max:
+      return arith::MaxSIOp::create(builder, loc, *lhs, *rhs).getResult();
+    case RowExpr::Kind::IfNonNegative: {
+      FailureOr<Value> condition = emit(e.condition);
+      if (failed(condition))
+        return failure();
+      Value holds =
+          arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, *condition, i64(0));
+      return arith::SelectOp::create(builder, loc, holds, *lhs, *rhs).getResult();
+    }
+    default: {
+      FailureOr<Value> condition = context.materializeUniform(e.uniform);
+      if (failed(condition))
+        return failure();
+      return arith::SelectOp::create(builder, loc, *condition, *lhs, *rhs).getResult();
+    }
+    }
+  }
+
   Value i64(int64_t value) {
     return arith::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(value));
   }
@@ -154,6 +171,7 @@ private:
   Location loc;
   int64_t tile;
   Value first, last, queries, keys;
+  llvm::DenseMap<RowExpr::Ref, Value> emitted;
 };
 
 } // namespace

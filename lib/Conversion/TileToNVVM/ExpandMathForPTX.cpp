@@ -97,13 +97,26 @@ private:
     IntegerAttr known;
     if (matchPattern(y, m_Constant(&known)) && known.getValue().isPowerOf2())
       return arith::ShRSIOp::create(b, loc, x, integer(known.getValue().logBase2()));
+    // Divisors that the op leaves undefined have a value here: x / 0 is 0, and x / -1 wraps around.
+    // Both divide by 1 instead and multiply the result.
+    Value factor;
+    if (!matchPattern(y, m_Constant(&known)) || known.getValue().isZero() ||
+        known.getValue().isAllOnes()) {
+      auto equals = [&](int64_t value) -> Value {
+        return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, y, integer(value));
+      };
+      Value isZero = equals(0), isNegation = equals(-1);
+      factor = select(isZero, integer(0), select(isNegation, integer(-1), integer(1)));
+      y = select(arith::OrIOp::create(b, loc, isZero, isNegation), integer(1), y);
+    }
     Value quotient = arith::DivSIOp::create(b, loc, x, y);
     Value rest = arith::SubIOp::create(b, loc, x, arith::MulIOp::create(b, loc, quotient, y));
     Value inexact = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, rest, integer(0));
     Value signs = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
                                         arith::XOrIOp::create(b, loc, rest, y), integer(0));
     Value down = arith::AndIOp::create(b, loc, inexact, signs);
-    return arith::SubIOp::create(b, loc, quotient, arith::ExtUIOp::create(b, loc, type, down));
+    quotient = arith::SubIOp::create(b, loc, quotient, arith::ExtUIOp::create(b, loc, type, down));
+    return factor ? arith::MulIOp::create(b, loc, quotient, factor).getResult() : quotient;
   }
 
   OpBuilder b;

@@ -146,15 +146,22 @@ Value attnc::emitTanh(Emitter &e, Value x) {
 
 // There is no vector division of integers, and the scalar one traps on a 0 that a user passes.
 // Quotients of 32-bit integers are exact in f64: a/b is an integer or at least 1/|b| away from one,
-// which is more than 2^-32 of it.
+// which is more than 2^-32 of it. Divisors that the ops leave undefined have a value here: a / 0 is
+// 0, and a / -1 wraps around. Both divide by 1 instead and multiply the result, by a factor that
+// seldom varies within a loop.
 Value attnc::emitDivision(Emitter &e, Value lhs, Value rhs, bool floor) {
   Type wide = e.b.getF64Type();
   if (auto vector = dyn_cast<VectorType>(lhs.getType()))
     wide = VectorType::get(vector.getShape(), wide);
   auto toWide = [&](Value x) { return arith::SIToFPOp::create(e.b, e.loc, wide, x); };
-  Value isZero =
-      arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, rhs, e.zero(rhs.getType()));
-  Value divisor = e.select(isZero, e.constInt(rhs.getType(), 1), rhs);
+  Type type = rhs.getType();
+  auto equals = [&](int64_t value) -> Value {
+    return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, rhs,
+                                 e.constInt(type, value));
+  };
+  Value isZero = equals(0), isNegation = equals(-1), one = e.constInt(type, 1);
+  Value factor = e.select(isZero, e.zero(type), e.select(isNegation, rhs, one));
+  Value divisor = e.select(arith::OrIOp::create(e.b, e.loc, isZero, isNegation), one, rhs);
   Value exact = e.fdiv(toWide(lhs), toWide(divisor));
   Value quotient = arith::FPToSIOp::create(e.b, e.loc, lhs.getType(), exact);
   if (floor) {
@@ -162,7 +169,7 @@ Value attnc::emitDivision(Emitter &e, Value lhs, Value rhs, bool floor) {
         arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, toWide(quotient), exact);
     quotient = e.sub(quotient, arith::ExtUIOp::create(e.b, e.loc, lhs.getType(), above));
   }
-  return e.select(isZero, e.zero(lhs.getType()), quotient);
+  return e.mul(quotient, factor);
 }
 
 Value attnc::expandOp(Emitter &e, Operation *op, ArrayRef<Value> args) {

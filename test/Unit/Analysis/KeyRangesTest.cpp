@@ -6,8 +6,8 @@
 //   a key that some row attends to lies inside `may` of some range;
 //   a key inside `must` of some range is attended to by every row;
 //   where the analysis calls itself exact, `may` of a one-row tile holds only keys that the row
-//   attends to (gallery, positive parameters: a divisor that is not positive makes it visit every
-//   key).
+//   attends to (gallery, positive and moderate parameters: a divisor that is not positive, or a sum
+//   that wraps, makes it visit every key).
 //
 // The mask is evaluated by a small interpreter of its own, in 32-bit arithmetic that wraps.
 #include "attnc/Analysis/KeyRanges.h"
@@ -169,9 +169,9 @@ void check(ParsedMask &mask, const KeyRanges &ranges, const Launch &launch, int6
   };
   for (int64_t first = 0; first < launch.queries; first += tileQ) {
     int64_t last = std::min(first + tileQ, launch.queries) - 1;
-    auto bound = [&](const RowExpr::Ref &e) {
-      return std::clamp<int64_t>(e->evaluate(first, last, launch.queries, launch.keys, uniform), 0,
-                                 launch.keys);
+    RowExprValues values(first, last, launch.queries, launch.keys, uniform);
+    auto bound = [&](RowExpr::Ref e) {
+      return std::clamp<int64_t>(values.evaluate(e), 0, launch.keys);
     };
     std::vector<char> may(launch.keys, 0), must(launch.keys, 0);
     for (const KeyRange &range : ranges.ranges) {
@@ -227,7 +227,10 @@ protected:
         bool positive = true;
         for (const std::string &param : params) {
           launch.params[param] = pick({-9, -1, 0, 1, 2, 3, 5, 8, 17, 100, 100000});
-          positive &= launch.params[param] > 0;
+          if (random() % 8 == 0) // where arithmetic wraps
+            launch.params[param] = pick({INT32_MIN, INT32_MIN + 1, INT32_MIN + 30, -(1 << 30),
+                                         1 << 30, INT32_MAX - 30, INT32_MAX - 1, INT32_MAX});
+          positive &= launch.params[param] > 0 && launch.params[param] <= 100000;
           what += llvm::formatv("{0} = {1}\n", param, launch.params[param]);
         }
         Point program;
@@ -269,7 +272,10 @@ private:
     if (c < 65)
       return "(" + row(depth - 1) + one({" + ", " - "}) + row(depth - 1) + ")";
     if (c < 75)
-      return "(" + row(depth - 1) + " * " + one({"2", "-1", "3", "n"}) + ")";
+      return "(" + row(depth - 1) + " * " +
+             one({"2", "-1", "3", "n", "m", "65536", row(1).c_str()}) + ")";
+    if (c < 78)
+      return "abs(" + row(depth - 1) + ")";
     if (c < 88)
       return "(" + row(depth - 1) + one({" / ", " / ", " % "}) +
              one({"2", "4", "5", "-3", "n", "per_head[h]"}) + ")";
@@ -285,7 +291,7 @@ private:
     if (c < 60)
       return "(" + row(depth - 1) + " - " + key(depth - 1) + ")";
     if (c < 68)
-      return "(" + key(depth - 1) + " * " + one({"2", "-1", "3", "-2"}) + ")";
+      return "(" + key(depth - 1) + " * " + one({"2", "-1", "3", "-2", "1073741824", "n"}) + ")";
     if (c < 78)
       return "(" + key(depth - 1) + " / " + one({"2", "4", "7", "-3", "n", "per_head[h]"}) + ")";
     if (c < 82)
@@ -370,6 +376,82 @@ TEST_F(KeyRangesTest, ClosedForms) {
   EXPECT_EQ(formOf("false"), "[0, 0) [0, 0) ");
   EXPECT_EQ(formOf("true"), "[0, size(kv)) [0, size(kv)) ");
   EXPECT_EQ(formOf("not (kv > 7)"), "[0, 8) [0, 8) ");
+  EXPECT_EQ(formOf("kv != 3 and kv <= 5"), "[0, 3) [0, 3) [4, 6) [4, 6) ");
+}
+
+/// Where sizes alone say that nothing wraps, bounds have no condition; elsewhere they have the one
+/// that is needed, and none more.
+TEST_F(KeyRangesTest, ConditionsOfBounds) {
+  auto upperOf = [&](const std::string &mask) {
+    ParsedMask parsed =
+        parse("attention form(w: int = 4) {\n align bottom_right\n mask " + mask + "\n}\n");
+    EXPECT_TRUE(parsed.attend);
+    return computeKeyRanges(parsed.attend).ranges.front().mayHi->str();
+  };
+  EXPECT_EQ(upperOf("kv - q < w"), "(w + (last + (size(kv) - size(q))))");
+  EXPECT_EQ(upperOf("abs(q - kv) <= 65535"), "((last + (size(kv) - size(q))) + 65536)");
+  EXPECT_EQ(upperOf("kv + 65000 <= 70000"), "5001");
+  EXPECT_EQ(upperOf("kv / w <= 3"), "(if w > 0 then (((3 * w) + (w - 1)) + 1) else size(kv))");
+  EXPECT_EQ(upperOf("kv <= q + w"),
+            "(if (size(kv) + w) <= 2147483648 and ((size(kv) - size(q)) + w) >= -2147483648 then "
+            "((w + (last + (size(kv) - size(q)))) + 1) else size(kv))");
+  EXPECT_EQ(upperOf("kv + 70000 <= 80000"), "(if size(kv) <= 2147413648 then 10001 else size(kv))");
+}
+
+/// Masks that had taken time exponential in their size (shared values, nested functions, chains of
+/// exclusions), or that are long. Bounds stay small, and so does all that is derived on the way.
+TEST_F(KeyRangesTest, Budgets) {
+  auto repeat = [](int times, const std::string &prefix, const std::string &middle,
+                   const std::string &suffix) {
+    std::string text = middle;
+    for (int i = 0; i < times; ++i)
+      text = prefix + text + suffix;
+    return text;
+  };
+  auto lets = [](int count, const char *first, const char *next) {
+    std::string text = llvm::formatv("let a0 = {0}\n", first);
+    for (int i = 1; i <= count; ++i)
+      text += llvm::formatv("let a{0} = {1}\n", i,
+                            llvm::formatv(next, llvm::formatv("a{0}", i - 1).str()).str());
+    return text;
+  };
+  std::string exclusions = "kv <= q";
+  for (int i = 0; i < 150; ++i)
+    exclusions += llvm::formatv(" and kv != q - {0}", 2 * i + 1);
+  std::string parameters = "kv <= q";
+  for (int i = 0; i < 150; ++i)
+    parameters += llvm::formatv(" and kv != n * {0} and kv < q + m * {1}", 2 * i + 3, i + 2);
+  const std::string bodies[] = {
+      "mask " + repeat(60, "abs(", "kv - q", " - n)") + " <= 5",
+      "mask " + exclusions,
+      "mask " + parameters,
+      "mask not (" + exclusions + ")",
+      lets(60, "kv - q", "min({0}, {0} + 1)") + "mask a60 <= 0",
+      lets(2000, "kv - q", "min({0}, {0} + n)") + "mask a2000 <= 0",
+      lets(2000, "q", "{0} * {0} + n") + "mask kv <= a2000",
+      lets(2000, "q", "max({0} + n, {0} * m)") + "mask kv <= a2000",
+      lets(2000, "q", "{0} / n") + "mask kv <= a2000",
+      lets(2000, "kv", "{0} / n + {0} / m") + "mask a2000 <= q",
+      lets(2000, "n", "{0} * {0} + m") + "mask kv <= q + a2000",
+      lets(2000, "kv <= q", "({0} and kv + n != q) or {0}") + "mask a2000",
+  };
+  for (const std::string &body : bodies) {
+    std::string text =
+        "attention deep(n: int = 3, m: int = 2) {\n align top_left\n" + body + "\n}\n";
+    ParsedMask mask = parse(text);
+    ASSERT_TRUE(mask.attend) << body.substr(0, 200);
+    KeyRanges ranges = computeKeyRanges(mask.attend);
+    EXPECT_LE(ranges.expressions->size(), 2 * RowExprs::kMaxNodes) << body.substr(0, 200);
+    std::vector<RowExpr::Ref> bounds;
+    for (const KeyRange &r : ranges.ranges)
+      bounds.insert(bounds.end(), {r.mayLo, r.mayHi, r.mustLo, r.mustHi});
+    unsigned nodes = 0;
+    forEachNode(bounds, [&](RowExpr::Ref) { ++nodes; });
+    EXPECT_LE(nodes, 160u) << body.substr(0, 200);
+    for (RowExpr::Ref bound : bounds)
+      if (bound)
+        EXPECT_LE(bound->str().size(), 500u);
+  }
 }
 
 } // namespace

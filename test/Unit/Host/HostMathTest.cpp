@@ -176,11 +176,11 @@ TEST(HostMathSpecial, Values) {
 
 TEST(HostMathSpecial, IntegerDivision) {
   std::vector<float> values;
-  for (int a : {0, 1, -1, 7, -7, 8, -8, 1000003, -1000003})
-    values.push_back(a);
+  for (int a : {0, 1, -1, 7, -7, 8, -8, 1000003, -1000003, INT32_MIN})
+    values.push_back(float(a));
   for (HostISA isa : levels()) {
     SCOPED_TRACE(stringifyHostISA(isa).str());
-    for (int b : {1, 3, -3, 4, 0}) {
+    for (int b : {1, 3, -3, 4, 0, -1, 65536, INT32_MIN}) {
       auto run = [&](const char *op) {
         return apply(substitute("%a = arith.fptosi %x : f32 to i32\n %b = arith.constant $B : i32\n"
                                 "%q = arith.$OP %a, %b : i32\n %y = arith.sitofp %q : i32 to f32",
@@ -189,10 +189,12 @@ TEST(HostMathSpecial, IntegerDivision) {
       };
       std::vector<float> truncated = run("divsi"), floored = run("floordivsi"), rest = run("remsi");
       for (size_t i = 0; i < values.size(); ++i) {
-        int a = int(values[i]), q = b ? a / b : 0;
-        EXPECT_EQ(truncated[i], q) << a << " / " << b;
-        EXPECT_EQ(rest[i], a - q * b) << a << " % " << b;
-        EXPECT_EQ(floored[i], b ? std::floor(double(a) / b) : 0) << a << " // " << b;
+        // In 64 bits, and then wrapped around: the smallest int by -1.
+        auto wrap = [](int64_t v) { return float(int32_t(uint32_t(uint64_t(v)))); };
+        int64_t a = int64_t(values[i]), q = b ? a / b : 0;
+        EXPECT_EQ(truncated[i], wrap(q)) << a << " / " << b;
+        EXPECT_EQ(rest[i], wrap(a - q * b)) << a << " % " << b;
+        EXPECT_EQ(floored[i], b ? wrap(int64_t(std::floor(double(a) / b))) : 0) << a << " // " << b;
       }
     }
   }

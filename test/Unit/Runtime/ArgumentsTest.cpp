@@ -92,6 +92,18 @@ TEST(PackArguments, EmptyTensorsNeedNoMemory) {
   EXPECT_EQ(packArguments(f.abi, f.inputs, error)->grid[0], 0);
 }
 
+/// An index into a table is clamped to it, which needs an entry.
+TEST(PackArguments, TablesHaveAnEntry) {
+  Fixture f;
+  f.abi.tensors[1].axes[2] = "n";
+  f.abi.args[15].name = "n";
+  EXPECT_EQ(f.message(), "");
+  f.inputs.tensors["K"].shape[2] = 0;
+  EXPECT_NE(f.message().find("expected at least one index of the space 'n', found none"),
+            std::string::npos)
+      << f.message();
+}
+
 TEST(PackArguments, SaysWhatIsMissing) {
   Fixture f;
   f.inputs.tensors.erase("K");

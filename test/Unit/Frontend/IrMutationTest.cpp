@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The gallery as IR, of the attn and the plan phase, with random edits: whatever the text, it is
+// refused with a message or compiles to the tile phase, and never crashes or hangs. The entry below
+// is also that of libFuzzer, as in MutationTest.cpp.
+#include "attnc/Analysis/Compilable.h"
+#include "attnc/Frontend/Frontend.h"
+#include "attnc/Pipelines/Phases.h"
+#include "attnc/Plan/Plan.h"
+#include "dialects/Attn/Attn.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+using namespace attnc;
+
+namespace {
+/// The options that edited IR is compiled with.
+CompileRequest requestFor(mlir::ModuleOp module) {
+  CompileRequest request;
+  request.options.target = llvm::cantFail(Target::parse("sm_80"));
+  request.from = Phase::Attn;
+  for (auto variant : module.getOps<attn::VariantOp>())
+    if (variant->hasAttr(kPlanAttrName))
+      request.from = Phase::Plan;
+  request.to = Phase::Tile;
+  return request;
+}
+
+std::unique_ptr<mlir::MLIRContext> makeContext() {
+  mlir::DialectRegistry registry;
+  registerCompilerDialects(registry);
+  return std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
+}
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  std::unique_ptr<mlir::MLIRContext> context = makeContext();
+  unsigned errors = 0;
+  mlir::ScopedDiagnosticHandler handler(context.get(), [&](mlir::Diagnostic &) { ++errors; });
+  llvm::StringRef text(reinterpret_cast<const char *>(data), size);
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(text, context.get());
+  if (!module) {
+    if (errors == 0)
+      std::abort();
+    return 0;
+  }
+  for (auto variant : module->getOps<attn::VariantOp>())
+    findUncompilable(variant);
+  llvm::Expected<CompileResult> result = runPhases(*module, requestFor(*module));
+  if (!result && llvm::toString(result.takeError()).empty())
+    std::abort();
+  return 0;
+}
+
+#ifndef ATTNC_FUZZ
+#include <gtest/gtest.h>
+
+namespace {
+/// The IR of a spec at the attn and, if code is generated for it, the plan phase.
+std::vector<std::string> irOf(const std::string &spec) {
+  std::vector<std::string> texts;
+  std::unique_ptr<mlir::MLIRContext> context = makeContext();
+  mlir::ScopedDiagnosticHandler handler(context.get(), [](mlir::Diagnostic &) {});
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(spec, "spec"), llvm::SMLoc());
+  mlir::OwningOpRef<mlir::ModuleOp> module = frontend::parseSpec(sources, context.get());
+  if (!module)
+    return texts;
+  llvm::raw_string_ostream(texts.emplace_back()) << *module;
+  CompileRequest request = requestFor(*module);
+  request.to = Phase::Plan;
+  request.dump = [&](Phase, llvm::StringRef text) { texts.push_back(text.str()); };
+  llvm::Expected<CompileResult> result = runPhases(*module, request);
+  llvm::consumeError(result.takeError());
+  return texts;
+}
+} // namespace
+
+TEST(IrMutation, GallerySurvivesEdits) {
+  std::vector<std::string> seeds;
+  for (const auto &entry : std::filesystem::recursive_directory_iterator(ATTNC_SPECS))
+    if (entry.path().extension() == ".attn") {
+      std::ifstream in(entry.path());
+      std::stringstream text;
+      text << in.rdbuf();
+      for (std::string &ir : irOf(text.str()))
+        seeds.push_back(std::move(ir));
+    }
+  ASSERT_GE(seeds.size(), 100u);
+  std::sort(seeds.begin(), seeds.end());
+  if (const char *folder = std::getenv("ATTNC_FUZZ_SEEDS")) // a corpus for libFuzzer
+    for (size_t i = 0; i < seeds.size(); ++i)
+      std::ofstream(std::string(folder) + "/" + std::to_string(i) + ".mlir") << seeds[i];
+  std::mt19937 random(1);
+  auto pick = [&](size_t n) { return static_cast<size_t>(random() % std::max<size_t>(n, 1)); };
+  const char *const pieces[] = {"%0",          "%arg3",
+                                "i32",         "i1",
+                                "f32",         "attn.read",
+                                "arith.divsi", "arith.floordivsi",
+                                "-2147483648", "9223372036854775807",
+                                "0",           "[",
+                                ")",           "<[b, h]>",
+                                "{",           "tile_q = 0 : i64",
+                                "-1 : i64",    "kv",
+                                "\"Q\""};
+  for (int round = 0; round < 1500; ++round) {
+    std::string text = seeds[pick(seeds.size())];
+    for (size_t edits = 1 + pick(2); edits-- > 0;) {
+      size_t at = pick(text.size()), length = pick(12);
+      switch (pick(5)) {
+      case 0:
+        text.erase(at, length);
+        break;
+      case 1:
+        text.insert(at, pieces[pick(std::size(pieces))]);
+        break;
+      case 2: { // a number becomes another
+        at = text.find_first_of("0123456789", at);
+        if (at != std::string::npos)
+          text[at] = static_cast<char>('0' + pick(10));
+        break;
+      }
+      case 3: { // a line is repeated, or left out
+        size_t end = text.find('\n', at),
+               next = end == std::string::npos ? end : text.find('\n', end + 1);
+        if (next == std::string::npos)
+          break;
+        std::string line = text.substr(end, next - end);
+        pick(2) ? void(text.insert(next, line)) : void(text.erase(end, next - end));
+        break;
+      }
+      default:
+        if (!text.empty())
+          text[at] = static_cast<char>(random());
+      }
+    }
+    LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t *>(text.data()), text.size());
+  }
+}
+#endif
