@@ -137,6 +137,8 @@ private:
 bool isFloatType(Type t);
 Rnd takeRounding(Decoder &d);
 Type needType(Decoder &d);
+/// Fails where the device lacks the packed and clamped integers of sm_90.
+void needPacked16(Decoder &d);
 void emitUniform(Decoder &d, const AluKey &k, unsigned sources);
 void integerAddSub(Decoder &d, bool add, Type type, bool carryOut);
 void integerMul(Decoder &d, bool add, Type type);
