@@ -7,6 +7,8 @@
 #include "Hopper.h"
 #include "Launch.h"
 
+#include <algorithm>
+
 namespace attnc::emu {
 namespace {
 
@@ -283,6 +285,7 @@ void wgmma(Decoder &d) {
   }
   if (d.mods->take("commit_group")) {
     d.expectOperands(0, 0);
+    d.flowInstr().role = FlowInstr::WgmmaCommit;
     d.emit(wgmmaCommit);
     return;
   }
@@ -290,8 +293,8 @@ void wgmma(Decoder &d) {
     d.expectOperands(1, 1);
     if (d.operand(0).kind != Operand::Imm)
       d.fail("expects a constant number of groups");
-    if (d.operand(0).imm == 0)
-      d.flowInstr().role = FlowInstr::WgmmaWaitAll;
+    d.flowInstr().role = FlowInstr::WgmmaWait;
+    d.flowInstr().pendingGroups = static_cast<uint64_t>(d.operand(0).imm);
     d.emit(wgmmaWait).imm = static_cast<uint64_t>(d.operand(0).imm);
     return;
   }
@@ -369,6 +372,10 @@ void wgmma(Decoder &d) {
   r.o[6] = static_cast<uint32_t>(acc.size());
   r.aux = 64 * n * k * 2 / 4; // FLOPs per warp; four warps share the instruction
   r.aux2 = tensorMark;
+  std::vector<uint32_t> sorted(places.begin(), places.begin() + static_cast<long>(acc.size()));
+  std::sort(sorted.begin(), sorted.end());
+  places.insert(places.end(), sorted.begin(), sorted.end());
+  r.o[7] = static_cast<uint32_t>(places.size() - acc.size());
   d.ext(r, places);
 }
 

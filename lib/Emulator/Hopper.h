@@ -60,6 +60,7 @@ struct BulkOp {
 /// takes the values over, and this one has nothing left to deliver.
 struct WgmmaOp {
   const uint32_t *places = nullptr;
+  const uint32_t *sorted = nullptr; ///< the same places in rising order
   uint32_t count = 0;
   std::vector<uint32_t> values;  ///< `count` columns of 32
   std::vector<uint32_t> tracked; ///< registers that RegisterChecks asks about
