@@ -71,6 +71,7 @@ Counters collectCounters(const Launch &L) {
   out.sharedBytes = k.staticSharedBytes + L.config.dynamicSharedBytes;
   out.divergentBranches = L.divergentBranches;
   out.barrierWaits = L.barrierWaits;
+  out.sameValueStores = L.sameValueStores;
   out.ctas = L.config.grid.count();
   std::map<uint32_t, LineCounters> lines;
   for (size_t b = 0; b < k.blocks.size(); ++b)
@@ -162,6 +163,7 @@ std::string toJson(const Kernel &k, const Counters &c) {
          number("tensor_flops", c.tensorFlops) + ",\n  " +
          number("divergent_branches", c.divergentBranches) + ",\n  " +
          number("barrier_waits", c.barrierWaits) + ",\n  " +
+         number("same_value_stores", c.sameValueStores) + ",\n  " +
          number("max_live_registers", c.maxLive32) + ",\n  " +
          number("shared_bytes", c.sharedBytes) + ",\n  \"classes\": {";
   bool first = true;

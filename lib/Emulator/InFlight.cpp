@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A forward "may" problem over the registers that wgmma instructions name. wgmma.wait_group N leaves
-// the latest N groups running, so the state counts commits: a register whose wgmma is in the c-th
-// latest group (0: not committed yet) has landed after a wait for c - 1 groups or fewer. Where paths
-// meet, the smaller count is the longer flight.
+// A forward "may" problem over the registers that wgmma instructions name. wgmma.wait_group N
+// leaves the latest N groups running, so the state counts commits: a register whose wgmma is in the
+// c-th latest group (0: not committed yet) has landed after a wait for c - 1 groups or fewer. Where
+// paths meet, the smaller count is the longer flight.
 #include "InFlight.h"
 
 #include <algorithm>

@@ -36,6 +36,7 @@ struct Launch {
   std::vector<std::pair<uint64_t, uint64_t>> lastBlock;
   std::unordered_map<uint64_t, ReadOnlyUse> readOnly; ///< by start of the allocation
   uint64_t divergentBranches = 0, barrierWaits = 0;
+  uint64_t sameValueStores = 0; ///< unordered after a store of the same value
   std::mt19937_64 random;
   std::unique_ptr<ThoroughState> thorough; ///< null unless Options::thorough
   bool failed = false;

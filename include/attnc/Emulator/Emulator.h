@@ -94,6 +94,8 @@ struct Counters {
   std::vector<LineCounters> lines;
   uint64_t warpInstructions = 0, threadInstructions = 0;
   uint64_t divergentBranches = 0, barrierWaits = 0, ctas = 0;
+  /// Stores of a thread to shared memory that are not ordered after a store of the same value.
+  uint64_t sameValueStores = 0;
   uint64_t tensorFlops = 0;
   uint32_t maxLive32 = 0, sharedBytes = 0;
 };

@@ -111,9 +111,7 @@ static std::string randomProgram(uint32_t seed) {
   std::deque<std::vector<int>> groups; ///< committed, oldest first
   std::vector<int> open, idle = {0, 1, 2, 3, 4, 5, 6, 7}, values;
   int next = 11;
-  auto fold = [&](const std::string &reg) {
-    text += "mad.lo.u32 %r10, %r10, 31, " + reg + ";\n";
-  };
+  auto fold = [&](const std::string &reg) { text += "mad.lo.u32 %r10, %r10, 31, " + reg + ";\n"; };
   auto waitFor = [&](size_t left) {
     text += wait(static_cast<int>(left));
     for (; groups.size() > left; groups.pop_front())
@@ -121,8 +119,8 @@ static std::string randomProgram(uint32_t seed) {
         idle.push_back(set);
         if (rng() % 3 == 0) { // read some of what has landed
           std::string n = std::to_string(next++);
-          text += "cvt.rzi.u32.f32 %r" + n + ", %f" + std::to_string(4 * set + int(rng() % 4)) +
-                  ";\n";
+          text +=
+              "cvt.rzi.u32.f32 %r" + n + ", %f" + std::to_string(4 * set + int(rng() % 4)) + ";\n";
           fold("%r" + n);
         }
       }
