@@ -194,7 +194,7 @@ bool globalChecks(Warp &w, const Rec *r, Access &a) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
     ShadowRange s(L.memory->shadow(p), p, a.bytes);
-    if (a.mode != Mode::Store && !s.initialized()) {
+    if (a.mode != Mode::Store && !L.options.arbitraryGlobal && !s.initialized()) {
       fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written",
             a.bytes, describeAddress(w, Space::Global, p).c_str());
       return false;
@@ -366,8 +366,14 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
     return false;
   if (L.options.counters)
     countAccess(w, r, a);
-  if (!L.options.checks)
+  if (!L.options.checks) {
+    // What deliveries are compared by needs to know what has been written.
+    for (uint32_t m = a.lanes;
+         m && L.options.arbitraryGlobal && a.space == Space::Global && a.mode != Mode::Load;
+         m &= m - 1)
+      L.memory->markInitialized(a.address[__builtin_ctz(m)], a.bytes);
     return true;
+  }
   bool good = true;
   if (a.space == Space::Shared)
     good = sharedChecks(w, r, a);

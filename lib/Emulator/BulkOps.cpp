@@ -160,7 +160,8 @@ bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
     if (w.cta->launch->thorough && !checkBulkThoroughly(w, r, lane, op.agent, p.global, p.bytes,
                                                         op.kind != BulkOp::Load, op.reduction >= 0))
       return false;
-    if (w.cta->launch->options.checks && op.kind == BulkOp::Load) {
+    const Options &options = w.cta->launch->options;
+    if (options.checks && !options.arbitraryGlobal && op.kind == BulkOp::Load) {
       uint32_t written = 0;
       if (p.bytes == 16 && !(p.global & 3))
         memcpy(&written, m.shadow(p.global), 4);

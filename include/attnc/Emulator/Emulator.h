@@ -54,10 +54,13 @@ struct Options {
   /// Shared memory begins with bytes that depend on the delivery and may be read, instead of
   /// unwritten.
   bool arbitraryShared = false;
+  /// The same of global memory: at each launch what nothing has written gets new bytes.
+  bool arbitraryGlobal = false;
   bool counters = false; ///< collect the memory counters (instruction counts always are)
 };
-/// Reads ATTNC_EMU_CHECKS, ATTNC_EMU_DELIVERY, ATTNC_EMU_SCHEDULE, ATTNC_EMU_SHARED and
-/// ATTNC_EMU_COUNTERS. Throws std::invalid_argument for a value it does not know.
+/// Reads ATTNC_EMU_CHECKS, ATTNC_EMU_DELIVERY, ATTNC_EMU_SCHEDULE, ATTNC_EMU_SHARED,
+/// ATTNC_EMU_GLOBAL and ATTNC_EMU_COUNTERS. Throws std::invalid_argument for a value it does not
+/// know.
 Options optionsFromEnvironment();
 
 struct Dim3 {

@@ -15,7 +15,8 @@ class ValueRace : public Instructions {
 protected:
   ValueRace() : Instructions("sm_90a") {}
   /// %r0 lane, %r1 warp, %r2 a piece of shared memory of this lane's own, 64 bytes apart, of which
-  /// warp 0 has written the first 32 as zeros; %rd0 a word of `in`; %p0, %p1, %p2 the warp is 0, 1, 2.
+  /// warp 0 has written the first 32 as zeros; %rd0 a word of `in`; %p0, %p1, %p2 the warp is 0,
+  /// 1, 2.
   std::string kernel(const std::string &body) {
     std::string ptx =
         ".version 8.7\n.target sm_90a\n.address_size 64\n"
@@ -52,7 +53,8 @@ protected:
 };
 
 TEST_F(ValueRace, TheSameValueIsNoRaceAndADifferentOneNamesBoth) {
-  expectClean("mov.u32 %r5, 7; st.shared.u32 [%r2], %r5; bar.sync 0; ld.shared.u32 %r6, [%r2];", 64);
+  expectClean("mov.u32 %r5, 7; st.shared.u32 [%r2], %r5; bar.sync 0; ld.shared.u32 %r6, [%r2];",
+              64);
   expectRace("add.u32 %r5, %r1, 7; st.shared.u32 [%r2], %r5;",
              "which wrote 0x00000007 there; this writes 0x00000008\n");
   // The difference in one lane of many is enough.
@@ -119,8 +121,9 @@ TEST_F(ValueRace, MatricesAndOtherBlocks) {
            ".reqnctapercluster 2 {\n.reg .b32 %r<9>;\n.shared .align 4 .b32 word;\n"
            "barrier.cluster.arrive; barrier.cluster.wait;\nmov.u32 %r1, word;\n"
            "mov.u32 %r2, %cluster_ctarank;\nmapa.shared::cluster.u32 %r3, %r1, 0;\n" +
-           value + "\nst.shared::cluster.u32 [%r3], %r4;\n"
-                   "barrier.cluster.arrive; barrier.cluster.wait;\nret;\n}\n";
+           value +
+           "\nst.shared::cluster.u32 [%r3], %r4;\n"
+           "barrier.cluster.arrive; barrier.cluster.wait;\nret;\n}\n";
   };
   for (bool same : {true, false}) {
     auto module = machine.load(remote(same ? "mov.u32 %r4, 5;" : "add.u32 %r4, %r2, 5;"));
