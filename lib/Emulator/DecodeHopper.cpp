@@ -212,6 +212,7 @@ void tensorForm(Decoder &d, uint32_t reduction) {
     places.push_back(d.use(c, Type::S32));
   d.out.copiesCompleteOnMbarriers |= kind == bulkLoad;
   Rec &r = d.emit(tensorCopy);
+  r.counter = d.newCounter();
   r.imm = staging.imm;
   r.aux = kind | reduction << 2 | uint32_t(shared.wide) << 8 | uint32_t(bar.wide) << 10 |
           uint32_t(multicast) << 11 | uint32_t(own) << 12;
@@ -266,6 +267,7 @@ void bulkForm(Decoder &d, uint32_t reduction) {
     bar = sharedOperand(d, d.operand(3));
   d.out.copiesCompleteOnMbarriers |= kind != bulkStore;
   Rec &r = d.emit(bulkCopy);
+  r.counter = d.newCounter();
   r.o[4] = bar.offset;
   r.imm = static_cast<uint32_t>(to.imm) | from.imm << 32;
   r.aux = kind | reduction << 2 | (to.aux >> 16 & 1) << 8 | (from.aux >> 16 & 1) << 9 |
@@ -483,21 +485,12 @@ bool decodeProxyFence(Decoder &d) {
   int kind = d.mods->takeOneOf({"async", "alias", "tensormap::generic"});
   if (kind < 0 || (kind != 1 && d.instr().opcode == "membar"))
     d.fail("unsupported proxy");
-  int space = kind == 0 ? d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"}) : -1;
-  bool acquire = false;
   if (kind == 2) {
-    int order = d.mods->takeOneOf({"release", "acquire"});
-    if (order < 0 || d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"}) < 0)
-      d.fail("expects .release or .acquire and a scope");
-    acquire = order == 1;
+    decodeTensorMapFence(d);
+    return true;
   }
-  d.expectOperands(acquire ? 2 : 0, acquire ? 2 : 0);
-  if (acquire) {
-    if (d.operand(1).kind != Operand::Imm || d.operand(1).imm != 128)
-      d.fail("acquires the 128 bytes of a tensor map");
-    Rec unused;
-    d.address(unused, d.operand(0), Space::Generic);
-  }
+  int space = kind == 0 ? d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"}) : -1;
+  d.expectOperands(0, 0);
   Rec &rec = d.emit(kind == 0 ? proxyFence : nothing);
   rec.aux = space < 0 ? proxyShared | proxyGlobal : space == 2 ? proxyGlobal : proxyShared;
   return true;
@@ -565,6 +558,7 @@ bool decodeStoreAsync(Decoder &d) {
 
 void addHopperOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["mbarrier"] = mbarrier;
+  t["tensormap"] = decodeTensorMap;
   t["wgmma"] = wgmma;
   t["setmaxnreg"] = setMaxNReg;
   t["mapa"] = t["getctarank"] = clusterAddress;

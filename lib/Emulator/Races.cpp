@@ -153,7 +153,9 @@ bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, cons
     hint = "no wait for the mbarrier on which that copy completes lies between the two";
     pending = true;
   } else if (kindOf(otherAgent) != AgentKind::Warp && memberOf(otherAgent) == w.member) {
-    hint = "no wait of this warp covers that copy";
+    hint = kindOf(otherAgent) == AgentKind::Wgmma
+               ? "no wgmma.wait_group of this warp covers that wgmma"
+               : "no wait of this warp covers that copy";
     pending = true;
   }
   std::string lane2 = otherLane >= 0 ? " lane " + std::to_string(otherLane) : "";

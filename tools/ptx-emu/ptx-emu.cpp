@@ -43,6 +43,7 @@ options:
   --repeat N           run N times and print the emulator's own speed, which says
                        nothing about the kernel's on a device
   --counters FILE      write counters per kernel and PTX line as JSON ('-': stdout)
+  --totals             print bytes, sectors, wavefronts and bank conflicts of the launch
   --list               list the kernels and their parameters and exit
   --help
 
@@ -67,7 +68,7 @@ struct Command {
   std::string file, kernel, device = "sm_80", counters;
   LaunchConfig config;
   Options options = optionsFromEnvironment();
-  bool list = false;
+  bool list = false, totals = false;
   uint64_t repeat = 1;
   std::vector<std::string> arguments;
   std::vector<char> params;
@@ -153,6 +154,8 @@ Command parseCommand(int argc, char **argv) {
       c.counters = value(), c.options.counters = true;
     else if (a == "--repeat")
       c.repeat = std::max<uint64_t>(1, numbers(value(), a).at(0));
+    else if (a == "--totals")
+      c.totals = c.options.counters = true;
     else if (a == "--list")
       c.list = true;
     else if (a[0] == '-' && a.size() > 1)
@@ -370,6 +373,8 @@ int execute(Command &c) {
            static_cast<unsigned long long>(r.counters.tensorFlops),
            static_cast<unsigned long long>(r.counters.warpInstructions));
   }
+  if (c.totals)
+    fputs(totalsOf(kernel, r.counters).c_str(), stdout);
   if (!c.counters.empty()) {
     std::string json = toJson(kernel, r.counters);
     if (c.counters == "-")

@@ -76,12 +76,19 @@ struct LaunchConfig {
   bool clusterGiven = false;       ///< `cluster` was asked for, even if it is one block
 };
 
-/// What one memory instruction did. Sectors are 32 bytes of global memory, wavefronts are passes
-/// over the 32 banks of shared memory; `min*` is the least any layout could have needed.
+/// What memory instructions did. Sectors are 32 bytes of global memory, wavefronts are passes over
+/// the 32 banks of shared memory; `min*` is the least any layout could have needed. Bulk copies are
+/// in the bytes and sectors; the passes of bulk copies and wgmma over shared memory are not
+/// counted.
 struct MemoryCounters {
   uint64_t requests = 0, lanes = 0, bytes = 0;
+  /// The bytes, by what was done with them; atomics read and write. A bulk copy that goes to
+  /// several blocks writes to each.
+  uint64_t globalRead = 0, globalWritten = 0, sharedRead = 0, sharedWritten = 0;
   uint64_t sectors = 0, minSectors = 0;
   uint64_t wavefronts = 0, minWavefronts = 0;
+  uint64_t bankConflicts() const { return wavefronts - minWavefronts; }
+  void add(const MemoryCounters &other);
 };
 
 /// Counts of one PTX instruction over a launch.
@@ -100,6 +107,7 @@ struct Counters {
   /// Stores of a thread to shared memory that are not ordered after a store of the same value.
   uint64_t sameValueStores = 0;
   uint64_t tensorFlops = 0;
+  MemoryCounters memory; ///< of all lines together
   uint32_t maxLive32 = 0, sharedBytes = 0;
 };
 
@@ -127,6 +135,8 @@ std::vector<std::string> decodedOpcodes();
 std::vector<std::string> scalarForms();
 std::vector<std::string> atomicForms();
 
+/// The totals of a launch in a few lines for people.
+std::string totalsOf(const Kernel &kernel, const Counters &counters);
 /// Writes counters as JSON, per kernel and per PTX line.
 std::string toJson(const Kernel &kernel, const Counters &counters);
 
