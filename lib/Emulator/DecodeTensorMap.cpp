@@ -74,7 +74,8 @@ void replace(Decoder &d) {
 }
 
 void copyAndFence(Decoder &d) {
-  for (const char *m : {"global", "shared::cta", "tensormap::generic", "release", "sync", "aligned"})
+  for (const char *m :
+       {"global", "shared::cta", "tensormap::generic", "release", "sync", "aligned"})
     if (!d.mods->take(m))
       d.fail(std::string("expects .") + m);
   MapScope scope = takeScope(d);

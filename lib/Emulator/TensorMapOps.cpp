@@ -36,7 +36,7 @@ bool moveMap(Warp &w, const Rec *r, int lane, uint64_t address, Space space, Mod
 
 /// How wide a scope has to be to reach this warp's block from the block that changed the map.
 MapScope distance(const Warp &w, const ChangedMap &c) {
-  return c.block == w.cta->linear               ? MapScope::Block
+  return c.block == w.cta->linear              ? MapScope::Block
          : c.cluster == w.cta->cluster->serial ? MapScope::Cluster
                                                : MapScope::Device;
 }
@@ -73,8 +73,8 @@ bool checkProxy(Warp &w, const Rec *r, int lane, uint64_t address) {
   fault(w, r, lane, "missing-proxy-fence",
         "uses the tensor map at %s, which this launch has changed\n    %s\n"
         "  needs a %s%s",
-        describeAddress(w, Space::Global, address).c_str(),
-        describe(*L.kernel, c.rec).c_str(), missing,
+        describeAddress(w, Space::Global, address).c_str(), describe(*L.kernel, c.rec).c_str(),
+        missing,
         needed == MapScope::Block     ? ""
         : needed == MapScope::Cluster ? ", at .cluster scope or wider"
                                       : ", at .gpu scope or wider");
@@ -126,8 +126,8 @@ const Rec *tensorMapReplace(Warp &w, const Rec *r) {
   gatherAddresses(w, r, where);
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
-    uint64_t value = r->aux2 >> 16 & 1 ? place<uint64_t>(w, r->o[1])[l]
-                                       : place<uint32_t>(w, r->o[1])[l];
+    uint64_t value =
+        r->aux2 >> 16 & 1 ? place<uint64_t>(w, r->o[1])[l] : place<uint32_t>(w, r->o[1])[l];
     TensorMap map;
     if (!moveMap(w, r, l, where.address[l], space, Mode::Load, map))
       return nullptr;
@@ -151,9 +151,9 @@ const Rec *tensorMapCopy(Warp &w, const Rec *r) {
   for (uint32_t m = w.exec; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint64_t to = place<uint64_t>(w, r->o[0])[l] + static_cast<uint32_t>(r->imm);
-    uint64_t from = (r->aux2 >> 8 & 1 ? place<uint64_t>(w, r->o[1])[l]
-                                      : place<uint32_t>(w, r->o[1])[l]) +
-                    (r->imm >> 32);
+    uint64_t from =
+        (r->aux2 >> 8 & 1 ? place<uint64_t>(w, r->o[1])[l] : place<uint32_t>(w, r->o[1])[l]) +
+        (r->imm >> 32);
     if (to == last)
       continue; // the lanes of a warp name one map
     TensorMap map;

@@ -45,8 +45,8 @@ const TensorMap *findMap(Warp &w, const Rec *r, int lane, uint64_t address, Tens
 /// o[0], imm, aux: address as for loads; o[1]: value; aux2: MapField in bits 0-7, ordinal in 8-15,
 /// bit 16: the value has 64 bits.
 const Rec *tensorMapReplace(Warp &, const Rec *);
-/// o[0] and the low half of imm: destination; o[1] and the high half: source; aux2: MapScope in bits
-/// 0-7, bit 8: the source address has 64 bits.
+/// o[0] and the low half of imm: destination; o[1] and the high half: source; aux2: MapScope in
+/// bits 0-7, bit 8: the source address has 64 bits.
 const Rec *tensorMapCopy(Warp &, const Rec *);
 /// o[0], imm: address; aux2: MapScope.
 const Rec *tensorMapAcquire(Warp &, const Rec *);

@@ -3,9 +3,9 @@
 // Tensor maps that kernels make: tensormap.replace on every field, in shared and in global memory,
 // must give the map that cuTensorMapEncodeTiled gives; TMA must find what is wrong with one, and
 // the fences of the tensor map proxy must stand between a change and a use.
-#include "attnc/Emulator/TensorMap.h"
 #include "FormGrid.h"
 #include "InstructionTest.h"
+#include "attnc/Emulator/TensorMap.h"
 
 namespace attnc::emu::test {
 namespace {
@@ -61,8 +61,8 @@ TEST_F(TensorMapGrid, FormsOfTheFences) {
       for (std::string size : {"128", "64"}) {
         std::string how = ".tensormap::generic" + order + scope;
         bool good = !scope.empty() && size == "128";
-        grid.push_back("tensormap.cp_fenceproxy.global.shared::cta" + how + ".sync.aligned [%d1], [%r1], " +
-                       size + ";");
+        grid.push_back("tensormap.cp_fenceproxy.global.shared::cta" + how +
+                       ".sync.aligned [%d1], [%r1], " + size + ";");
         if (good && order == ".release")
           tested.insert(grid.back());
         grid.push_back("fence.proxy" + how + " [%d1], " + size + ";");
@@ -141,7 +141,8 @@ protected:
     return "mov.u32 %r10, mbar; mov.u32 %r11, tile; mov.u32 %r12, 0;\n"
            "@%p1 mbarrier.init.shared.b64 [%r10], 1;\nfence.proxy.async;\nbar.sync 0;\n"
            "@%p1 mbarrier.arrive.expect_tx.shared.b64 %rd10, [%r10], 512;\n"
-           "@%p1 cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r11], "
+           "@%p1 cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+           "[%r11], "
            "[%rd1, {%r12, %r12}], [%r10];\n"
            "W: mbarrier.try_wait.parity.shared.b64 %p5, [%r10], 0;\n@!%p5 bra W;\n"
            "add.u32 %r13, %r11, %r4;\ncvt.u64.u32 %rd11, %r4;\nadd.u64 %rd12, %rd2, %rd11;\n"
@@ -194,7 +195,7 @@ TEST_F(TensorMapReplace, EveryFieldIsAsTheDriverEncodesIt) {
                           f.swizzle, f.fill),
               "");
     bool inShared = round & 1;
-    std::string body = inShared ? byThread0(replaces(f, ".shared::cta", "%r1")) + publish()
+    std::string body = inShared    ? byThread0(replaces(f, ".shared::cta", "%r1")) + publish()
                        : round & 2 ? byThread0(replaces(f, ".global", "%rd1"))
                                    : byThread0(replaces(f, "", "%rd1"));
     LaunchResult r = execute(body);
@@ -258,8 +259,8 @@ TEST_F(TensorMapReplace, TheProxyNeedsItsFences) {
 
 TEST_F(TensorMapReplace, TmaFindsWhatIsWrong) {
   auto expect = [&](const Fields &f, const char *words) {
-    LaunchResult r = execute(byThread0(replaces(f, ".shared::cta", "%r1")) + publish() + acquire() +
-                             load());
+    LaunchResult r =
+        execute(byThread0(replaces(f, ".shared::cta", "%r1")) + publish() + acquire() + load());
     EXPECT_EQ(r.kind, "invalid-tensor-map") << r.report;
     EXPECT_NE(r.report.find(words), std::string::npos) << r.report;
   };
@@ -283,7 +284,8 @@ TEST_F(TensorMapReplace, TmaFindsWhatIsWrong) {
 TEST_F(TensorMapReplace, IsAnAccessLikeAnyOther) {
   LaunchResult r = execute("tensormap.replace.tile.rank.shared::cta.b1024.b32 [%r1+32], 1;");
   EXPECT_EQ(r.kind, "misaligned-address") << r.report;
-  r = execute("mov.u32 %r9, tile; @%p1 tensormap.replace.tile.rank.shared::cta.b1024.b32 [%r9], 1;");
+  r = execute(
+      "mov.u32 %r9, tile; @%p1 tensormap.replace.tile.rank.shared::cta.b1024.b32 [%r9], 1;");
   EXPECT_EQ(r.kind, "uninitialized-read") << r.report;
   r = execute("@%p1 tensormap.replace.tile.rank.global.b1024.b32 [%rd1+512], 1;");
   EXPECT_EQ(r.kind, "out-of-bounds") << r.report;
