@@ -6,12 +6,15 @@
 
 The kernels are those of triton_own.py, against PyTorch in double precision, and, where the package is installed, those
 of flash-linear-attention (triton_fla.py), against the naive implementations that it brings. Each runs for sm_80 and for
-sm_90, under every check and late delivery unless `--delivery` says otherwise (`all`: under each). Needs the packages
-triton, torch (the CPU build) and numpy, and no GPU; without them it says "not run" and succeeds.
+sm_90, under every check and late delivery unless `--delivery` says otherwise (`all`: under each); those known to load
+global memory that nothing has written, and to ignore it, with ATTNC_EMU_GLOBAL=arbitrary. Needs the packages triton,
+torch (the CPU build) and numpy, and no GPU; without them it says "not run" and succeeds.
 
 Prints a line with the largest relative error of each case, and last `triton kernels: N passed, N failed`.
 """
 import argparse
+import itertools
+import os
 import re
 import subprocess
 import sys
@@ -28,25 +31,32 @@ def relative_error(got, want):
     return float((got - want).norm() / want.norm().clamp_min(1e-30))
 
 
-def cases(runtime):
+def cases(runtime, arbitrary):
+    """Those that read unwritten memory (`arbitrary`), or the others."""
     import triton_own
-    yield from triton_own.cases(runtime)
+    if not arbitrary:
+        yield from triton_own.cases(runtime)
     try:
         import fla  # noqa: F401
     except ImportError:
-        print("flash-linear-attention is not installed; its kernels are not run")
+        if not arbitrary:
+            print("flash-linear-attention is not installed; its kernels are not run")
         return
     import triton_fla
-    yield from triton_fla.cases(runtime)
+    for case in triton_fla.cases(runtime):
+        if bool(re.match(triton_fla.READS_UNWRITTEN, case[0])) == arbitrary:
+            yield case
 
 
 def run(arguments):
     import torch
     from emulated import EmulatorError
     from triton_driver import install
+    if arguments.arbitrary:
+        os.environ["ATTNC_EMU_GLOBAL"] = "arbitrary"
     runtime = install(arguments.driver, arguments.capability, arguments.delivery)
     passed = failed = 0
-    for name, function, bound in cases(runtime):
+    for name, function, bound in cases(runtime, arguments.arbitrary):
         if not re.search(arguments.only, name):
             continue
         torch.manual_seed(1)
@@ -76,6 +86,7 @@ def main():
     parser.add_argument("--delivery", default="late", help="early, late, random:SEED or all")
     parser.add_argument("--capability", type=int, choices=(80, 90), help="of one device instead of both")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--arbitrary", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         return run(arguments)
@@ -87,9 +98,10 @@ def main():
         return 0
     print(f"triton {triton.__version__}, torch {torch.__version__}")
     passed = failed = 0
-    for capability in [arguments.capability] if arguments.capability else (80, 90):  # a process has one device
+    capabilities = [arguments.capability] if arguments.capability else [80, 90]
+    for capability, setting in itertools.product(capabilities, ([], ["--arbitrary"])):  # a process has one device
         command = [sys.executable, "-W", "ignore", __file__, "--child", "--driver", arguments.driver,
-                   "--only", arguments.only, "--delivery", arguments.delivery, "--capability", str(capability)]
+                   "--only", arguments.only, "--delivery", arguments.delivery, "--capability", str(capability), *setting]
         last = ""
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             for line in child.stdout:
