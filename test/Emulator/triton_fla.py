@@ -6,9 +6,9 @@ import importlib
 import torch
 import torch.nn.functional as F
 
-# Names of cases whose kernels load what nothing has written: the upper triangle of a chunk's matrix, which the kernel
-# before leaves out and this one masks.
-READS_UNWRITTEN = "chunk_gla "
+# Names of cases whose kernels load what nothing has written, such as the upper triangle of a matrix that the kernel
+# before leaves out, and mask it.
+READS_UNWRITTEN = "(chunk_gla|chunk_kda) "
 
 BATCH, HEADS = 1, 2
 # Tensors are [batch, time, head, size]. Lengths: whole chunks, and a ragged end.
