@@ -70,6 +70,28 @@ std::string describeAddress(Warp &w, Space space, uint64_t address) {
   return text;
 }
 
+StoredWord::StoredWord(Warp &w, const Rec *r, int lane, const Access &a, uint64_t wordAddress,
+                       uint8_t mask) {
+  char bytes[32];
+  a.stored(w, r, lane, bytes);
+  int first = __builtin_ctz(mask), last = 31 - __builtin_clz(mask);
+  for (int b = last; b >= first; --b) {
+    // Bytes between those of the mask, which only one of the two wrote, are left out.
+    bool meant = mask >> b & 1;
+    size_t at = static_cast<size_t>(wordAddress + static_cast<uint64_t>(b) - a.address[lane]);
+    before = before << 8 | (meant ? static_cast<uint8_t>(a.host[lane][at]) : 0u);
+    after = after << 8 | (meant ? static_cast<uint8_t>(bytes[at]) : 0u);
+  }
+  digits = 2 * (last - first + 1);
+}
+
+std::string StoredWord::words() const {
+  char text[64];
+  snprintf(text, sizeof text, "which wrote 0x%0*x there; this writes 0x%0*x", digits, before,
+           digits, after);
+  return text;
+}
+
 namespace {
 
 const char *verb(const Access &a) {
@@ -172,7 +194,7 @@ bool globalChecks(Warp &w, const Rec *r, Access &a) {
     int l = __builtin_ctz(m);
     uint64_t p = a.address[l];
     ShadowRange s(L.memory->shadow(p), p, a.bytes);
-    if (a.mode != Mode::Store && !s.initialized()) {
+    if (a.mode != Mode::Store && !L.options.arbitraryGlobal && !s.initialized()) {
       fault(w, r, l, "uninitialized-read", "read of %u bytes at %s, which nothing has written",
             a.bytes, describeAddress(w, Space::Global, p).c_str());
       return false;
@@ -344,8 +366,14 @@ bool resolve(Warp &w, const Rec *r, Access &a) {
     return false;
   if (L.options.counters)
     countAccess(w, r, a);
-  if (!L.options.checks)
+  if (!L.options.checks) {
+    // What deliveries are compared by needs to know what has been written.
+    for (uint32_t m = a.lanes;
+         m && L.options.arbitraryGlobal && a.space == Space::Global && a.mode != Mode::Load;
+         m &= m - 1)
+      L.memory->markInitialized(a.address[__builtin_ctz(m)], a.bytes);
     return true;
+  }
   bool good = true;
   if (a.space == Space::Shared)
     good = sharedChecks(w, r, a);

@@ -39,6 +39,21 @@ struct Access {
   bool asynchronous = false;  ///< not by the warp itself: the caller records it for whoever does it
   Cta *owner = nullptr;       ///< whose shared memory, when not the warp's own block's
   bool collective = false;    ///< ldmatrix and stmatrix: lanes are rows, for the bank model
+  /// The bytes that a plain store writes for a lane, at most 32; null for everything else. Two
+  /// stores of the same value do not race with each other.
+  void (*stored)(Warp &, const Rec *, int lane, char *bytes) = nullptr;
+};
+
+/// The value of a lane's store in the bytes of `mask` of the word at `wordAddress`, and what is
+/// there now: equal, or in words for a report.
+struct StoredWord {
+  StoredWord(Warp &w, const Rec *r, int lane, const Access &a, uint64_t wordAddress, uint8_t mask);
+  bool equal() const { return before == after; }
+  std::string words() const;
+
+private:
+  uint32_t before = 0, after = 0;
+  int digits = 0;
 };
 
 /// Fills `host`. False after a report.

@@ -156,7 +156,7 @@ std::string AccessHistory::nameOf(const Warp &w, const Past &past) const {
 }
 
 bool AccessHistory::report(Warp &w, const Rec *r, int lane, Space space, uint64_t address,
-                           const char *what, const Past &past) {
+                           const char *what, const Past &past, const std::string &values) {
   const Launch &L = *w.cta->launch;
   const Cluster &c = *w.cta->cluster;
   bool sameWarp = past.cluster == c.serial && memberOf(past.agent) == w.member;
@@ -167,11 +167,11 @@ bool AccessHistory::report(Warp &w, const Rec *r, int lane, Space space, uint64_
     hint = "no bar.warp.sync lies between the two accesses of one warp";
   else if (past.cluster != c.serial)
     hint = "no release and acquire orders the two blocks";
-  fault(w, r, lane, "race", "%s at %s\n  is not ordered after %s\n    %s\n  %s", what,
+  fault(w, r, lane, "race", "%s at %s\n  is not ordered after %s\n    %s\n%s  %s", what,
         describeAddress(w, space, address).c_str(), nameOf(w, past).c_str(),
         past.rec == noRecord ? "an unknown instruction"
                              : describe(*L.kernel, &L.kernel->recs[past.rec]).c_str(),
-        hint);
+        values.empty() ? "" : ("  " + values + "\n").c_str(), hint);
   return false;
 }
 
@@ -187,7 +187,8 @@ bool AccessHistory::reportProxy(Warp &w, const Rec *r, int lane, uint64_t addres
 }
 
 bool AccessHistory::access(Warp &w, const Rec *r, int lane, unsigned agent, Space space,
-                           uint64_t address, uint32_t bytes, Mode mode, bool strong) {
+                           uint64_t address, uint32_t bytes, Mode mode, bool strong,
+                           const Access *store, int from) {
   Past now;
   now.cluster = w.cta->cluster->serial;
   now.time = w.cta->cluster->clocks.now(agent);
@@ -196,23 +197,43 @@ bool AccessHistory::access(Warp &w, const Rec *r, int lane, unsigned agent, Spac
   now.lane = static_cast<uint8_t>(lane);
   now.strong = strong;
   for (uint64_t at = address & ~3ull; at < address + bytes; at += 4) {
-    uint64_t from = std::max(at, address), to = std::min(at + 4, address + bytes);
-    now.mask = static_cast<uint8_t>(((1u << (to - from)) - 1) << (from - at));
+    uint64_t begin = std::max(at, address), end = std::min(at + 4, address + bytes);
+    now.mask = static_cast<uint8_t>(((1u << (end - begin)) - 1) << (begin - at));
     Word &word = *wordsAt(at / 4);
-    auto conflicts = [&](const Past &p, bool wrote) {
+    auto unordered = [&](const Past &p, bool wrote) {
       // One instruction may write one place with several lanes; which of them stays is open.
       bool sameInstruction = p.rec == now.rec && p.cluster == now.cluster && p.agent == now.agent &&
                              p.time == now.time;
-      return p.cluster && (p.mask & now.mask) && !(p.strong && strong) && !sameInstruction &&
+      return p.cluster && !(p.strong && strong) && !sameInstruction &&
              !ordered(w, lane, agent, p, wrote);
     };
-    if (conflicts(word.write, true))
-      return report(w, r, lane, space, from, mode == Mode::Load ? "read" : "write after write",
-                    word.write);
+    const bool unorderedWrite = unordered(word.write, true),
+               unorderedOther = unordered(word.other, true);
+    // Both writers of a byte put the same value there, and to come after one of them is enough.
+    const unsigned certain =
+        (unorderedWrite ? 0u : word.write.mask) | (unorderedOther ? 0u : word.other.mask);
+    for (const Past *p : {&word.write, &word.other}) {
+      unsigned both = p->mask & now.mask;
+      if (!(p == &word.write ? unorderedWrite : unorderedOther) || !both)
+        continue;
+      if (mode == Mode::Load) {
+        if (both & ~certain)
+          return report(w, r, lane, space, begin, "read", *p);
+        continue;
+      }
+      std::string values;
+      if (store && store->stored && !p->strong && !strong && kindOf(p->agent) == AgentKind::Warp) {
+        StoredWord value(w, r, from, *store, at, static_cast<uint8_t>(both));
+        if (value.equal())
+          continue;
+        values = value.words();
+      }
+      return report(w, r, lane, space, begin, "write after write", *p, values);
+    }
     const Past &written = word.write;
     if (kindOf(agent) == AgentKind::Bulk && written.cluster && (written.mask & now.mask) &&
         kindOf(written.agent) < AgentKind::Bulk && !visibleToAsync(w, written))
-      return reportProxy(w, r, lane, from, mode == Mode::Load ? "read" : "write", written);
+      return reportProxy(w, r, lane, begin, mode == Mode::Load ? "read" : "write", written);
     if (mode == Mode::Load) {
       auto sameThread = [&](const Past &p) {
         return p.cluster == now.cluster && p.agent == now.agent && p.lane == now.lane;
@@ -224,11 +245,15 @@ bool AccessHistory::access(Warp &w, const Rec *r, int lane, unsigned agent, Spac
       continue;
     }
     for (const Past &p : word.reads)
-      if (conflicts(p, false))
-        return report(w, r, lane, space, from, "write after read", p);
+      if ((p.mask & now.mask) && unordered(p, false))
+        return report(w, r, lane, space, begin, "write after read", p);
     bool same = word.write.cluster == now.cluster && word.write.agent == now.agent &&
                 word.write.time == now.time && word.write.lane == now.lane;
     now.mask |= same ? word.write.mask : 0;
+    if (unorderedWrite)
+      word.other = word.write;
+    else if (!unorderedOther)
+      word.other = Past();
     word.write = now;
     word.reads[0] = word.reads[1] = Past();
   }
@@ -253,7 +278,7 @@ bool checkThoroughly(Warp &w, const Rec *r, const Access &a) {
     // meant.
     int lane = a.collective ? collectiveLane : l;
     if (!history.access(w, r, lane, warpAgent(w.member), a.space, a.address[l], a.bytes, a.mode,
-                        strong))
+                        strong, a.mode == Mode::Store ? &a : nullptr, l))
       return false;
   }
   return true;

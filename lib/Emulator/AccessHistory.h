@@ -11,7 +11,9 @@
 //   different clusters       by a release and an acquire at the same word, as PTX defines them:
 //                            .release/.acquire operations, or relaxed ones with fences around
 // Bulk copies need a fence.proxy.async after the ordinary writes that they read or overwrite.
-// Strong accesses (atomics, volatile, relaxed) do not race with each other.
+// Strong accesses (atomics, volatile, relaxed) do not race with each other, nor do two plain stores
+// of the same value; where a store is not ordered after the last one, of other bytes or of the same
+// value, the word remembers both.
 //
 // It errs on the silent side: what one warp acquires from another block counts for its whole
 // cluster, bar.warp.sync of some lanes counts for all, and a word forgets all but the last
@@ -28,9 +30,10 @@ namespace attnc::emu {
 class AccessHistory {
 public:
   /// Checks and records one access of a lane, or of asynchronous work of its warp. False after a
-  /// report. `agent` is who does it, at its present time.
+  /// report. `agent` is who does it, at its present time. A store that is not asynchronous comes
+  /// with its `store`, of which it is the lane `from`.
   bool access(Warp &w, const Rec *r, int lane, unsigned agent, Space space, uint64_t address,
-              uint32_t bytes, Mode mode, bool strong);
+              uint32_t bytes, Mode mode, bool strong, const Access *store = nullptr, int from = 0);
 
 private:
   struct Past {
@@ -43,14 +46,15 @@ private:
     Past() : mask(0), strong(0) {}
   };
   struct Word {
-    Past write, reads[2];
+    Past write, other; ///< the last, and one that it is not ordered after
+    Past reads[2];
   };
   static constexpr uint64_t pageWords = 1024;
   bool ordered(const Warp &w, int lane, unsigned agent, const Past &past, bool wrote) const;
   /// Whether a bulk copy of the warp that is ordered after the access may rely on it.
   bool visibleToAsync(const Warp &w, const Past &past) const;
   bool report(Warp &w, const Rec *r, int lane, Space space, uint64_t address, const char *what,
-              const Past &past);
+              const Past &past, const std::string &values = "");
   bool reportProxy(Warp &w, const Rec *r, int lane, uint64_t address, const char *what,
                    const Past &past);
   std::string nameOf(const Warp &w, const Past &past) const;

@@ -120,11 +120,12 @@ static bool quickCopy(Warp &w, const Rec *r, CopyOp &op) {
       eachLane(w.exec,
                [&](int l) ATTNC_INLINE { bad |= nearMbarriers(cta, op.destination[l], 16); });
     const uint8_t *shadow = L.memory->shadow(begin);
+    const uint32_t wanted = L.options.arbitraryGlobal ? 0 : 0x0f0f0f0f;
     eachLane(w.exec, [&](int l) ATTNC_INLINE {
       uint32_t init = 0x0f0f0f0f;
       if (op.sourceBytes[l])
         memcpy(&init, shadow + ((op.source[l] - begin) >> 2), 4);
-      bad |= ~init & 0x0f0f0f0f;
+      bad |= ~init & wanted;
     });
     if (bad || !cta.races->quickAsyncWrite(w.member, copyAgent(w.member), r->index, w.exec,
                                            op.destination))

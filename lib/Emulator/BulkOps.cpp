@@ -11,6 +11,7 @@
 #include "AsyncOps.h"
 #include "Cluster.h"
 #include "Hopper.h"
+#include "TensorMapOps.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -160,7 +161,8 @@ bool checkGlobal(Warp &w, const Rec *r, int lane, const BulkOp &op) {
     if (w.cta->launch->thorough && !checkBulkThoroughly(w, r, lane, op.agent, p.global, p.bytes,
                                                         op.kind != BulkOp::Load, op.reduction >= 0))
       return false;
-    if (w.cta->launch->options.checks && op.kind == BulkOp::Load) {
+    const Options &options = w.cta->launch->options;
+    if (options.checks && !options.arbitraryGlobal && op.kind == BulkOp::Load) {
       uint32_t written = 0;
       if (p.bytes == 16 && !(p.global & 3))
         memcpy(&written, m.shadow(p.global), 4);
@@ -214,6 +216,8 @@ bool issue(Warp &w, const Rec *r, int lane, std::shared_ptr<BulkOp> op) {
 bool issueLoad(Warp &w, const Rec *r, int lane, BulkOp &op, uint64_t mbarrier, uint64_t where,
                const uint32_t *mask) {
   Cluster &cluster = *w.cta->cluster;
+  if (w.cta->launch->options.counters)
+    countBulk(*w.cta->launch, r, op, mask ? __builtin_popcount(*mask & 0xffff) : 1);
   uint32_t offset;
   Cta *owner = ownerOf(w, r, lane, where, offset);
   if (owner && owner != w.cta && (r->aux >> 12 & 1)) {
@@ -266,34 +270,6 @@ void reduce(char *to, const char *from, uint32_t bytes, Type type, int op) {
     v = combine(static_cast<AtomicOp>(op), type, old, v, 0, true);
     memcpy(to + i, &v, n);
   }
-}
-
-/// The tensor map behind a generic address: in the parameter buffer or in global memory.
-const TensorMap *findMap(Warp &w, const Rec *r, int lane, uint64_t address, TensorMap &copy) {
-  Launch &L = *w.cta->launch;
-  DeviceMemory &m = *L.memory;
-  const char *from = nullptr;
-  if (address % 64) {
-    fault(w, r, lane, "misaligned-address", "tensor map at 0x%" PRIx64 " is not 64-byte aligned",
-          address);
-    return nullptr;
-  }
-  if (address >= m.paramWindow() && address - m.paramWindow() + 128 <= L.params.size())
-    from = L.params.data() + (address - m.paramWindow());
-  else if (address >= m.localWindow() && address < m.paramWindow()) {
-    fault(w, r, lane, "invalid-tensor-map",
-          "tensor map is in local memory; pass it as a __grid_constant__ parameter");
-    return nullptr;
-  } else if (const DeviceMemory::Block *b = m.find(address); b && b->contains(address, 128))
-    from = reinterpret_cast<const char *>(address);
-  if (from)
-    memcpy(&copy, from, 128);
-  if (!from || copy.magic != TensorMap::magicValue) {
-    fault(w, r, lane, "invalid-tensor-map",
-          "address 0x%" PRIx64 " holds no tensor map made by cuTensorMapEncodeTiled", address);
-    return nullptr;
-  }
-  return &copy;
 }
 
 /// Appends the 16-byte chunks of one box row (dimension 0) whose outer coordinates are fixed.
@@ -587,6 +563,8 @@ const Rec *bulkCopy(Warp &w, const Rec *r) {
     if (kind == bulkStore) {
       if (bytes)
         op.pieces.push_back({sharedAddress(w, s), d, bytes});
+      if (w.cta->launch->options.counters)
+        countBulk(*w.cta->launch, r, op, 1);
       if (!issue(w, r, l, std::make_shared<BulkOp>(op)))
         return nullptr;
       continue;
@@ -645,6 +623,8 @@ const Rec *tensorCopy(Warp &w, const Rec *r) {
                        "coordinate %u of a tensor store is negative: %d", d, c[d]);
     addBox(op, *map, shared & ((1u << clusterRankShift) - 1), c);
     if (kind == bulkStore) {
+      if (w.cta->launch->options.counters)
+        countBulk(*w.cta->launch, r, op, 1);
       if (!issue(w, r, l, std::make_shared<BulkOp>(op)))
         return nullptr;
       continue;

@@ -5,8 +5,10 @@
 // 32 four-byte banks of shared memory. Accesses of 8 and 16 bytes per lane are served a half and a
 // quarter warp at a time; matrix instructions serve eight 16-byte rows per pass.
 #include "Access.h"
+#include "Hopper.h"
 
 #include <algorithm>
+#include <cinttypes>
 #include <map>
 
 namespace attnc::emu {
@@ -32,13 +34,55 @@ static unsigned bankPasses(const Access &a, unsigned from, unsigned to) {
   return most;
 }
 
+void MemoryCounters::add(const MemoryCounters &o) {
+  requests += o.requests, lanes += o.lanes, bytes += o.bytes;
+  globalRead += o.globalRead, globalWritten += o.globalWritten;
+  sharedRead += o.sharedRead, sharedWritten += o.sharedWritten;
+  sectors += o.sectors, minSectors += o.minSectors;
+  wavefronts += o.wavefronts, minWavefronts += o.minWavefronts;
+}
+
+void countBulk(Launch &L, const Rec *r, const BulkOp &op, unsigned targets) {
+  MemoryCounters &c = L.memoryCounters[r->counter];
+  uint64_t sector = 0, inGlobal = 0, inShared = 0; // device memory does not begin at zero
+  for (const BulkPiece &p : op.pieces) {
+    inShared += p.bytes;
+    if (!p.global || op.kind == BulkOp::Peer)
+      continue;
+    inGlobal += p.bytes;
+    for (uint64_t s = p.global / 32; s <= (p.global + p.bytes - 1) / 32; ++s) {
+      c.sectors += s != sector; // the chunks of a row follow each other
+      sector = s;
+    }
+  }
+  ++c.requests;
+  ++c.lanes;
+  c.bytes += inShared;
+  c.minSectors += (inGlobal + 31) / 32;
+  if (op.kind == BulkOp::Load) {
+    c.globalRead += inGlobal;
+    c.sharedWritten += inShared * targets;
+  } else if (op.kind == BulkOp::Peer) {
+    c.sharedRead += inShared;
+    c.sharedWritten += inShared;
+  } else {
+    c.sharedRead += inShared;
+    c.globalWritten += inGlobal;
+    c.globalRead += op.reduction >= 0 ? inGlobal : 0;
+  }
+}
+
 void countAccess(Warp &w, const Rec *r, const Access &a) {
   MemoryCounters &c = w.cta->launch->memoryCounters[r->counter];
   unsigned lanes = static_cast<unsigned>(__builtin_popcount(a.lanes));
   ++c.requests;
   c.lanes += lanes;
-  c.bytes += uint64_t(lanes) * a.bytes;
+  const uint64_t bytes = uint64_t(lanes) * a.bytes;
+  const uint64_t read = a.mode == Mode::Store ? 0 : bytes,
+                 written = a.mode == Mode::Load ? 0 : bytes;
+  c.bytes += bytes;
   if (a.space == Space::Shared) {
+    c.sharedRead += read, c.sharedWritten += written;
     unsigned group = a.bytes <= 4 ? 32 : a.bytes == 8 ? 16 : 8;
     for (unsigned from = 0; from < 32; from += group)
       if (unsigned passes = bankPasses(a, from, from + group)) {
@@ -46,6 +90,7 @@ void countAccess(Warp &w, const Rec *r, const Access &a) {
         ++c.minWavefronts;
       }
   } else if (a.space == Space::Global || a.space == Space::Const) {
+    c.globalRead += read, c.globalWritten += written;
     uint64_t sectors[64];
     unsigned n = 0;
     for (uint32_t m = a.lanes; m; m &= m - 1)
@@ -71,6 +116,7 @@ Counters collectCounters(const Launch &L) {
   out.sharedBytes = k.staticSharedBytes + L.config.dynamicSharedBytes;
   out.divergentBranches = L.divergentBranches;
   out.barrierWaits = L.barrierWaits;
+  out.sameValueStores = L.sameValueStores;
   out.ctas = L.config.grid.count();
   std::map<uint32_t, LineCounters> lines;
   for (size_t b = 0; b < k.blocks.size(); ++b)
@@ -86,9 +132,10 @@ Counters collectCounters(const Launch &L) {
     LineCounters &line = lines[r.instr];
     if (r.aux2 == tensorMark)
       out.tensorFlops += line.warps * r.aux;
-    if (r.counter < L.memoryCounters.size() && L.memoryCounters[r.counter].requests) {
+    if (r.counter && L.memoryCounters[r.counter].requests) {
       line.hasMemory = true;
-      line.memory = L.memoryCounters[r.counter];
+      line.memory.add(L.memoryCounters[r.counter]);
+      out.memory.add(L.memoryCounters[r.counter]);
     }
   }
   for (auto &[index, line] : lines) {
@@ -149,6 +196,22 @@ static const char *classOf(const Instr &i) {
   return "integer";
 }
 
+std::string totalsOf(const Kernel &k, const Counters &c) {
+  char text[1024];
+  const MemoryCounters &m = c.memory;
+  snprintf(text, sizeof text,
+           "kernel '%s' (emulated): %" PRIu64 " blocks, %" PRIu64 " warp instructions, %" PRIu64
+           " FLOP of tensor instructions\n"
+           "  global memory: %" PRIu64 " bytes read, %" PRIu64 " written, %" PRIu64
+           " sectors of 32 bytes (%" PRIu64 " at least)\n"
+           "  shared memory: %" PRIu64 " bytes read, %" PRIu64 " written, %" PRIu64
+           " wavefronts (%" PRIu64 " at least), %" PRIu64 " of them bank conflicts\n",
+           k.function->name.c_str(), c.ctas, c.warpInstructions, c.tensorFlops, m.globalRead,
+           m.globalWritten, m.sectors, m.minSectors, m.sharedRead, m.sharedWritten, m.wavefronts,
+           m.minWavefronts, m.bankConflicts());
+  return text;
+}
+
 std::string toJson(const Kernel &k, const Counters &c) {
   std::map<std::string, uint64_t> classes;
   for (const LineCounters &l : c.lines)
@@ -162,8 +225,17 @@ std::string toJson(const Kernel &k, const Counters &c) {
          number("tensor_flops", c.tensorFlops) + ",\n  " +
          number("divergent_branches", c.divergentBranches) + ",\n  " +
          number("barrier_waits", c.barrierWaits) + ",\n  " +
+         number("same_value_stores", c.sameValueStores) + ",\n  " +
          number("max_live_registers", c.maxLive32) + ",\n  " +
-         number("shared_bytes", c.sharedBytes) + ",\n  \"classes\": {";
+         number("shared_bytes", c.sharedBytes) + ",\n  \"totals\": {" +
+         number("global_read_bytes", c.memory.globalRead) + ", " +
+         number("global_written_bytes", c.memory.globalWritten) + ", " +
+         number("sectors", c.memory.sectors) + ", " + number("min_sectors", c.memory.minSectors) +
+         ",\n    " + number("shared_read_bytes", c.memory.sharedRead) + ", " +
+         number("shared_written_bytes", c.memory.sharedWritten) + ", " +
+         number("wavefronts", c.memory.wavefronts) + ", " +
+         number("min_wavefronts", c.memory.minWavefronts) + ", " +
+         number("bank_conflicts", c.memory.bankConflicts()) + "},\n  \"classes\": {";
   bool first = true;
   for (auto &[name, n] : classes) {
     out += (first ? "" : ", ") + number(name.c_str(), n);

@@ -5,6 +5,7 @@
 #include "Decode.h"
 
 #include "Forms.h"
+#include "InFlight.h"
 
 #include "Launch.h"
 #include "Threaded.h"
@@ -588,9 +589,10 @@ void Decoder::run() {
   decodeAll();
   flow.buildBlocks();
   flow.findPostDominators();
-  SlotAssignment slots = assignSlots(flow, function.registers);
+  InFlight inFlight(flow, function.registers.size());
+  SlotAssignment slots = assignSlots(flow, inFlight, function.registers);
   layoutFile(slots);
-  checks = findRegisterChecks(flow, slots.uninitialized, function.registers.size());
+  checks = findRegisterChecks(flow, inFlight, slots.uninitialized, function.registers.size());
   out.numTracked = checks.numTracked;
   pass = 2;
   out.numMemoryRecs = 0;

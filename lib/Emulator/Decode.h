@@ -80,7 +80,8 @@ public:
   Rec &emit(Handler h);
   Rec &emitAlu(const AluKey &k);
   uint32_t *ext(Rec &r, const std::vector<uint32_t> &places);
-  uint32_t newCounter() { return out.numMemoryRecs++; }
+  /// From one: the counter 0 belongs to the records that touch no memory.
+  uint32_t newCounter() { return ++out.numMemoryRecs; }
   bool collecting() const { return pass == 1; }
   /// What the first pass notes of the current instruction.
   FlowInstr &flowInstr() { return flow.instrs[currentIndex]; }
@@ -137,6 +138,8 @@ private:
 bool isFloatType(Type t);
 Rnd takeRounding(Decoder &d);
 Type needType(Decoder &d);
+/// Fails where the device lacks the packed and clamped integers of sm_90.
+void needPacked16(Decoder &d);
 void emitUniform(Decoder &d, const AluKey &k, unsigned sources);
 void integerAddSub(Decoder &d, bool add, Type type, bool carryOut);
 void integerMul(Decoder &d, bool add, Type type);
@@ -144,6 +147,9 @@ void integerMul(Decoder &d, bool add, Type type);
 bool decodeBulk(Decoder &d);
 bool decodeStoreAsync(Decoder &d);
 bool decodeProxyFence(Decoder &d);
+void decodeTensorMap(Decoder &d);
+/// fence.proxy.tensormap::generic, behind that modifier.
+void decodeTensorMapFence(Decoder &d);
 void decodeClusterBarrier(Decoder &d);
 
 using DecodeFn = void (*)(Decoder &);

@@ -33,6 +33,11 @@ Type needType(Decoder &d) {
   return t;
 }
 
+void needPacked16(Decoder &d) {
+  if (d.profile.major < 9)
+    d.fail(".u16x2, .s16x2 and .relu on integers need sm_90");
+}
+
 namespace {
 const Rec *splitPart(Warp &, const Rec *);
 const Rec *packParts(Warp &, const Rec *);
@@ -72,6 +77,8 @@ void packedSingles(Decoder &d, AluKey k, unsigned sources) {
 void emitUniform(Decoder &d, const AluKey &k, unsigned sources) {
   if (k.type == Type::F32x2)
     return packedSingles(d, k, sources);
+  if (k.type == Type::U16x2 || k.type == Type::S16x2)
+    needPacked16(d);
   d.expectOperands(sources + 1, sources + 1);
   uint32_t places[4] = {};
   for (unsigned i = 1; i <= sources; ++i)

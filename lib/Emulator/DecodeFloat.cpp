@@ -86,7 +86,7 @@ template <Alu Op> void minMax(Decoder &d) {
     d.fail("expects .xorsign.abs together");
   k.xorsignAbs = xorsign;
   if (k.relu)
-    d.fail("'.relu' on min and max is not supported");
+    needPacked16(d);
   emitUniform(d, k, 2);
 }
 

@@ -7,6 +7,8 @@
 #include "Hopper.h"
 #include "Launch.h"
 
+#include <algorithm>
+
 namespace attnc::emu {
 namespace {
 
@@ -210,6 +212,7 @@ void tensorForm(Decoder &d, uint32_t reduction) {
     places.push_back(d.use(c, Type::S32));
   d.out.copiesCompleteOnMbarriers |= kind == bulkLoad;
   Rec &r = d.emit(tensorCopy);
+  r.counter = d.newCounter();
   r.imm = staging.imm;
   r.aux = kind | reduction << 2 | uint32_t(shared.wide) << 8 | uint32_t(bar.wide) << 10 |
           uint32_t(multicast) << 11 | uint32_t(own) << 12;
@@ -264,6 +267,7 @@ void bulkForm(Decoder &d, uint32_t reduction) {
     bar = sharedOperand(d, d.operand(3));
   d.out.copiesCompleteOnMbarriers |= kind != bulkStore;
   Rec &r = d.emit(bulkCopy);
+  r.counter = d.newCounter();
   r.o[4] = bar.offset;
   r.imm = static_cast<uint32_t>(to.imm) | from.imm << 32;
   r.aux = kind | reduction << 2 | (to.aux >> 16 & 1) << 8 | (from.aux >> 16 & 1) << 9 |
@@ -283,6 +287,7 @@ void wgmma(Decoder &d) {
   }
   if (d.mods->take("commit_group")) {
     d.expectOperands(0, 0);
+    d.flowInstr().role = FlowInstr::WgmmaCommit;
     d.emit(wgmmaCommit);
     return;
   }
@@ -290,8 +295,8 @@ void wgmma(Decoder &d) {
     d.expectOperands(1, 1);
     if (d.operand(0).kind != Operand::Imm)
       d.fail("expects a constant number of groups");
-    if (d.operand(0).imm == 0)
-      d.flowInstr().role = FlowInstr::WgmmaWaitAll;
+    d.flowInstr().role = FlowInstr::WgmmaWait;
+    d.flowInstr().pendingGroups = static_cast<uint64_t>(d.operand(0).imm);
     d.emit(wgmmaWait).imm = static_cast<uint64_t>(d.operand(0).imm);
     return;
   }
@@ -369,6 +374,10 @@ void wgmma(Decoder &d) {
   r.o[6] = static_cast<uint32_t>(acc.size());
   r.aux = 64 * n * k * 2 / 4; // FLOPs per warp; four warps share the instruction
   r.aux2 = tensorMark;
+  std::vector<uint32_t> sorted(places.begin(), places.begin() + static_cast<long>(acc.size()));
+  std::sort(sorted.begin(), sorted.end());
+  places.insert(places.end(), sorted.begin(), sorted.end());
+  r.o[7] = static_cast<uint32_t>(places.size() - acc.size());
   d.ext(r, places);
 }
 
@@ -476,21 +485,12 @@ bool decodeProxyFence(Decoder &d) {
   int kind = d.mods->takeOneOf({"async", "alias", "tensormap::generic"});
   if (kind < 0 || (kind != 1 && d.instr().opcode == "membar"))
     d.fail("unsupported proxy");
-  int space = kind == 0 ? d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"}) : -1;
-  bool acquire = false;
   if (kind == 2) {
-    int order = d.mods->takeOneOf({"release", "acquire"});
-    if (order < 0 || d.mods->takeOneOf({"cta", "cluster", "gpu", "sys"}) < 0)
-      d.fail("expects .release or .acquire and a scope");
-    acquire = order == 1;
+    decodeTensorMapFence(d);
+    return true;
   }
-  d.expectOperands(acquire ? 2 : 0, acquire ? 2 : 0);
-  if (acquire) {
-    if (d.operand(1).kind != Operand::Imm || d.operand(1).imm != 128)
-      d.fail("acquires the 128 bytes of a tensor map");
-    Rec unused;
-    d.address(unused, d.operand(0), Space::Generic);
-  }
+  int space = kind == 0 ? d.mods->takeOneOf({"shared::cta", "shared::cluster", "global"}) : -1;
+  d.expectOperands(0, 0);
   Rec &rec = d.emit(kind == 0 ? proxyFence : nothing);
   rec.aux = space < 0 ? proxyShared | proxyGlobal : space == 2 ? proxyGlobal : proxyShared;
   return true;
@@ -558,6 +558,7 @@ bool decodeStoreAsync(Decoder &d) {
 
 void addHopperOpcodes(std::unordered_map<std::string, DecodeFn> &t) {
   t["mbarrier"] = mbarrier;
+  t["tensormap"] = decodeTensorMap;
   t["wgmma"] = wgmma;
   t["setmaxnreg"] = setMaxNReg;
   t["mapa"] = t["getctarank"] = clusterAddress;

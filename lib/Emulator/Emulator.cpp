@@ -68,11 +68,15 @@ Options optionsFromEnvironment() {
   else if (!schedule.empty() && schedule != "rr")
     throw std::invalid_argument("ATTNC_EMU_SCHEDULE must be rr or random:SEED, found '" + schedule +
                                 "'");
-  std::string shared = get("ATTNC_EMU_SHARED");
-  if (!shared.empty() && shared != "unwritten" && shared != "arbitrary")
-    throw std::invalid_argument("ATTNC_EMU_SHARED must be unwritten or arbitrary, found '" +
-                                shared + "'");
-  o.arbitraryShared = shared == "arbitrary";
+  auto arbitrary = [&](const char *name) {
+    std::string v = get(name);
+    if (!v.empty() && v != "unwritten" && v != "arbitrary")
+      throw std::invalid_argument(std::string(name) + " must be unwritten or arbitrary, found '" +
+                                  v + "'");
+    return v == "arbitrary";
+  };
+  o.arbitraryShared = arbitrary("ATTNC_EMU_SHARED");
+  o.arbitraryGlobal = arbitrary("ATTNC_EMU_GLOBAL");
   o.counters = !get("ATTNC_EMU_COUNTERS").empty();
   return o;
 }
@@ -285,7 +289,7 @@ LaunchResult Machine::launchAllDeliveries(const Kernel &kernel, const LaunchConf
       first = mem->save();
       continue;
     }
-    uint64_t at = mem->firstDifference(first);
+    uint64_t at = mem->firstDifference(first, opts.arbitraryGlobal);
     if (!at)
       continue;
     const DeviceMemory::Block *b = mem->find(at);

@@ -4,6 +4,8 @@
 // liveness by backward bit-set iteration, and linear-scan assignment of columns; see Flow.h.
 #include "Flow.h"
 
+#include "InFlight.h"
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -154,8 +156,18 @@ Liveness computeLiveness(const FlowGraph &f, size_t registers) {
   return live;
 }
 
-/// The most 32-bit units live between two instructions.
-uint32_t maximumLive(const FlowGraph &f, const Liveness &live,
+/// The state of registers in flight before each instruction of a block and at its end.
+std::vector<InFlight::State> statesIn(const FlowBlock &block, size_t b, const InFlight &inFlight) {
+  std::vector<InFlight::State> states{inFlight.atBlock(b)};
+  for (uint32_t i = block.begin; i < block.end; ++i) {
+    states.push_back(states.back());
+    inFlight.step(i, states.back());
+  }
+  return states;
+}
+
+/// The most 32-bit units live or in flight between two instructions.
+uint32_t maximumLive(const FlowGraph &f, const Liveness &live, const InFlight &inFlight,
                      const std::vector<Register> &registers) {
   auto units = [&](int32_t r) -> uint32_t {
     switch (registers[r].type) {
@@ -169,13 +181,21 @@ uint32_t maximumLive(const FlowGraph &f, const Liveness &live,
       return 1;
     }
   };
+  auto unitsInFlight = [&](const InFlight::State &state, const BitSet &now) {
+    uint32_t count = 0;
+    for (size_t k = 0; k < state.size(); ++k)
+      if (int32_t r = inFlight.registers()[k]; state[k] != InFlight::landed && !get(now, r))
+        count += units(r);
+    return count;
+  };
   uint32_t most = 0;
   for (size_t b = 0; b < f.blocks.size(); ++b) {
     BitSet now = live.out[b];
+    std::vector<InFlight::State> states = statesIn(f.blocks[b], b, inFlight);
     uint32_t count = 0;
     for (size_t r = 0; r < registers.size(); ++r)
       count += get(now, static_cast<int32_t>(r)) ? units(static_cast<int32_t>(r)) : 0;
-    most = std::max(most, count);
+    most = std::max(most, count + unitsInFlight(states.back(), now));
     for (uint32_t i = f.blocks[b].end; i-- > f.blocks[b].begin;) {
       const FlowInstr &instr = f.instrs[i];
       if (!instr.partial)
@@ -189,7 +209,7 @@ uint32_t maximumLive(const FlowGraph &f, const Liveness &live,
           put(now, u);
           count += units(u);
         }
-      most = std::max(most, count);
+      most = std::max(most, count + unitsInFlight(states[i - f.blocks[b].begin], now));
     }
   }
   return most;
@@ -206,11 +226,12 @@ struct Interval {
 
 } // namespace
 
-SlotAssignment assignSlots(const FlowGraph &f, const std::vector<Register> &registers) {
+SlotAssignment assignSlots(const FlowGraph &f, const InFlight &inFlight,
+                           const std::vector<Register> &registers) {
   SlotAssignment result;
   result.slot.assign(registers.size(), 0);
   Liveness live = computeLiveness(f, registers.size());
-  result.maxLive32 = maximumLive(f, live, registers);
+  result.maxLive32 = maximumLive(f, live, inFlight, registers);
   if (!f.blocks.empty())
     for (size_t r = 0; r < registers.size(); ++r)
       if (get(live.in[0], static_cast<int32_t>(r)))
@@ -235,6 +256,18 @@ SlotAssignment assignSlots(const FlowGraph &f, const std::vector<Register> &regi
       // it is the very same column position; starting at 2*i keeps them apart.
       for (int32_t d : f.instrs[i].defs)
         intervals[d].cover(2 * i), intervals[d].cover(2 * i + 1);
+    }
+    // Until its wait a wgmma may write its accumulators, also those that nothing reads again.
+    InFlight::State state = inFlight.atBlock(b);
+    auto coverInFlight = [&](uint32_t at) {
+      for (size_t k = 0; k < state.size(); ++k)
+        if (state[k] != InFlight::landed)
+          intervals[inFlight.registers()[k]].cover(at);
+    };
+    for (uint32_t i = block.begin; i < block.end && !state.empty(); ++i) {
+      coverInFlight(2 * i);
+      inFlight.step(i, state);
+      coverInFlight(2 * i + 1);
     }
   }
   std::sort(intervals.begin(), intervals.end(), [](const Interval &a, const Interval &b) {

@@ -6,7 +6,8 @@
 // basic blocks, the immediate post-dominator of each (where diverged lanes meet again), and a
 // column for every register. Liveness may be computed per lane, as in a scalar program, because
 // every write in the machine is masked: code that runs for other lanes cannot destroy this lane's
-// value.
+// value. A register that a wgmma may still write keeps its column until the wait that covers it,
+// read or not (InFlight.h): the write arrives for the whole warp, whatever the lanes run meanwhile.
 #pragma once
 
 #include "attnc/Emulator/Ptx.h"
@@ -21,7 +22,8 @@ struct FlowInstr {
   int64_t target = -1; ///< branch target, statement index
   bool fallsThrough = true;
   bool partial = false; ///< guarded: a definition does not end the old value's life
-  enum Role : uint8_t { Ordinary, Copy, WgmmaFence, WgmmaWaitAll } role = Ordinary;
+  enum Role : uint8_t { Ordinary, Copy, WgmmaFence, WgmmaCommit, WgmmaWait } role = Ordinary;
+  uint64_t pendingGroups = 0;    ///< of a WgmmaWait: how many groups it leaves running
   std::vector<int32_t> inFlight; ///< registers that a wgmma uses until it is waited for
   uint32_t accumulators = 0;     ///< how many of them are; the rest are its A fragment
   uint32_t shape = 0;            ///< of the wgmma; any number that tells shapes apart
@@ -50,6 +52,8 @@ struct SlotAssignment {
   std::vector<int32_t> uninitialized; ///< registers that are read before any write on every path
 };
 
-SlotAssignment assignSlots(const FlowGraph &flow, const std::vector<Register> &registers);
+class InFlight;
+SlotAssignment assignSlots(const FlowGraph &flow, const InFlight &inFlight,
+                           const std::vector<Register> &registers);
 
 } // namespace attnc::emu

@@ -44,6 +44,8 @@ const char *const table[] = {
     "mul24.lo.{u32|s32}",
     "mad24.lo.{u32|s32}",
     "{div|rem|sad|min|max}.I",
+    "{add|min|max}.{u16x2|s16x2}",
+    "{min|max}.relu.{s32|s16x2}",
     "{neg|abs}.{s16|s32|s64}",
     "{and|or|xor|not}.{pred|b16|b32|b64}",
     "cnot.B",

@@ -60,6 +60,7 @@ struct BulkOp {
 /// takes the values over, and this one has nothing left to deliver.
 struct WgmmaOp {
   const uint32_t *places = nullptr;
+  const uint32_t *sorted = nullptr; ///< the same places in rising order
   uint32_t count = 0;
   std::vector<uint32_t> values;  ///< `count` columns of 32
   std::vector<uint32_t> tracked; ///< registers that RegisterChecks asks about
@@ -116,6 +117,8 @@ bool requireMbarrier(Warp &w, const Rec *r, int lane, const Cta &owner, uint32_t
 /// The agent for copies that complete on that mbarrier.
 unsigned mbarrierAgent(Cta &owner, uint32_t offset, AgentKind kind);
 void deliverBulk(Cta &cta, BulkOp &op);
+/// Adds a bulk copy to the memory counters; `targets`: how many blocks receive it.
+void countBulk(Launch &L, const Rec *r, const BulkOp &op, unsigned targets);
 /// Delivers one queued load (all of them unless the policy is random). False when there is none.
 bool deliverPending(Cta &cta);
 /// Compares the warp's next step with that of its warpgroup. False after a report.

@@ -170,6 +170,26 @@ template <Alu Op, class T, bool Sat = false> const Rec *binary(Warp &w, const Re
   forLanes(w.exec, [&](int l) { d.set(l, eval2<Op, T, Sat>(a[l], b[l])); });
   return r + 1;
 }
+/// min and max with .relu: what is below zero becomes zero.
+template <Alu Op, class T> [[gnu::always_inline]] inline T clampedExtreme(T a, T b, bool relu) {
+  T r = eval2<Op, T, false>(a, b);
+  return relu && r < T(0) ? T(0) : r;
+}
+template <Alu Op> const Rec *reluExtreme(Warp &w, const Rec *r) {
+  Column<int32_t> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]);
+  forLanes(w.exec, [&](int l) { d.set(l, clampedExtreme<Op>(a[l], b[l], true)); });
+  return r + 1;
+}
+/// Two integers of 16 bits in a word, each on its own.
+template <Alu Op, class T, bool Relu = false> const Rec *packed16(Warp &w, const Rec *r) {
+  Column<uint32_t> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]);
+  auto half = [](uint32_t a, uint32_t b) {
+    T x = static_cast<T>(a), y = static_cast<T>(b);
+    return static_cast<uint32_t>(static_cast<uint16_t>(clampedExtreme<Op>(x, y, Relu)));
+  };
+  forLanes(w.exec, [&](int l) { d.set(l, half(a[l] >> 16, b[l] >> 16) << 16 | half(a[l], b[l])); });
+  return r + 1;
+}
 template <Alu Op, class T, bool Sat = false> const Rec *ternary(Warp &w, const Rec *r) {
   Column<T> d(w, r->o[0]), a(w, r->o[1]), b(w, r->o[2]), c(w, r->o[3]);
   forLanes(w.exec, [&](int l) { d.set(l, eval3<Op, T, Sat>(a[l], b[l], c[l])); });
@@ -414,7 +434,30 @@ template <Alu Op> const Rec *predicate(Warp &w, const Rec *r) {
   return r + 1;
 }
 
+template <class T> Handler forPacked16(const AluKey &k) {
+  constexpr bool isSigned = Traits<T>::isSigned;
+  if (k.sat || (k.relu && !isSigned))
+    return nullptr;
+  switch (k.op) {
+  case Alu::Add:
+    return k.relu ? nullptr : packed16<Alu::Add, T>;
+  case Alu::Min:
+    return k.relu ? packed16<Alu::Min, T, isSigned> : packed16<Alu::Min, T>;
+  case Alu::Max:
+    return k.relu ? packed16<Alu::Max, T, isSigned> : packed16<Alu::Max, T>;
+  default:
+    return nullptr;
+  }
+}
+
 template <class T> Handler forInt(const AluKey &k) {
+  if (k.relu) {
+    if (!__is_same(T, int32_t))
+      return nullptr;
+    return k.op == Alu::Min   ? reluExtreme<Alu::Min>
+           : k.op == Alu::Max ? reluExtreme<Alu::Max>
+                              : nullptr;
+  }
   constexpr bool word = Traits<T>::bits != 16;
   switch (k.op) {
 #define UNARY(X)                                                                                   \
@@ -603,6 +646,10 @@ Handler selectInteger(const AluKey &k) {
     if (Handler h = for32(k))
       return h;
     return k.type == Type::S32 ? forInt<int32_t>(k) : forInt<uint32_t>(k);
+  case Type::U16x2:
+    return forPacked16<uint16_t>(k);
+  case Type::S16x2:
+    return forPacked16<int16_t>(k);
   case Type::B64:
   case Type::U64:
     return forInt<uint64_t>(k);

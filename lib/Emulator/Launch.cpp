@@ -371,6 +371,11 @@ void runLaunch(Launch &L) {
   L.memoryCounters.assign(L.kernel->numMemoryRecs + 1, MemoryCounters());
   L.lastBlock.assign(L.kernel->numMemoryRecs + 1, {~0ull, 0});
   L.random.seed(L.options.seed);
+  if (L.options.arbitraryGlobal)
+    L.memory->fillUnwritten(L.options.delivery == Delivery::Random  ? DeviceMemory::Contents::Random
+                            : L.options.delivery == Delivery::Early ? DeviceMemory::Contents::Ones
+                                                                    : DeviceMemory::Contents::Zeros,
+                            L.options.seed);
   if (L.options.checks && L.options.thorough)
     L.thorough = std::make_unique<ThoroughState>();
   runGrid(L);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "Machine.h"
+#include "TensorMapOps.h"
 #include "attnc/Emulator/Memory.h"
 
 #include <random>
@@ -36,6 +37,9 @@ struct Launch {
   std::vector<std::pair<uint64_t, uint64_t>> lastBlock;
   std::unordered_map<uint64_t, ReadOnlyUse> readOnly; ///< by start of the allocation
   uint64_t divergentBranches = 0, barrierWaits = 0;
+  uint64_t sameValueStores = 0; ///< unordered after a store of the same value
+  ChangedMaps changedMaps;      ///< tensor maps in global memory that this launch has changed
+  uint64_t mapChanges = 0;
   std::mt19937_64 random;
   std::unique_ptr<ThoroughState> thorough; ///< null unless Options::thorough
   bool failed = false;

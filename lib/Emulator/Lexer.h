@@ -37,6 +37,9 @@ private:
   void advance();
   void skipBlanks();
   void lexNumber();
+  void lexFloatBits();
+  void lexInteger();
+  size_t lengthOfDecimalFloat() const;
   void lexWord();
   void lexString();
   void step() {

@@ -166,6 +166,20 @@ bool DeviceMemory::fill(uint64_t address, const void *pattern, unsigned patternB
   return true;
 }
 
+void DeviceMemory::fillUnwritten(Contents contents, uint64_t seed) {
+  auto byteAt = [&](uint64_t address) -> uint8_t {
+    if (contents != Contents::Random)
+      return contents == Contents::Ones ? 0xff : 0;
+    uint64_t h = ((address - base) / 8 + seed * 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ h >> 31) * 0x94d049bb133111ebu;
+    return static_cast<uint8_t>((h ^ h >> 29) >> 8 * (address & 7));
+  };
+  for (auto &[begin, b] : blocks)
+    for (uint64_t a = begin; a < b.end && !b.freed; ++a)
+      if (!(*shadow(a) >> (a & 3) & 1))
+        *reinterpret_cast<uint8_t *>(a) = byteAt(a);
+}
+
 std::vector<DeviceMemory::Image> DeviceMemory::save() const {
   std::vector<Image> images;
   for (auto &[begin, b] : blocks)
@@ -183,14 +197,16 @@ void DeviceMemory::restore(const std::vector<Image> &images) {
   }
 }
 
-uint64_t DeviceMemory::firstDifference(const std::vector<Image> &images) const {
+uint64_t DeviceMemory::firstDifference(const std::vector<Image> &images, bool writtenOnly) const {
   for (const Image &i : images) {
     const char *now = reinterpret_cast<const char *>(i.begin);
     if (!memcmp(now, i.bytes.data(), i.bytes.size()))
       continue;
-    for (size_t k = 0; k < i.bytes.size(); ++k)
-      if (now[k] != i.bytes[k])
+    for (size_t k = 0; k < i.bytes.size(); ++k) {
+      bool written = (*shadow(i.begin + k) | i.shadow[k / 4]) >> (k & 3) & 1;
+      if (now[k] != i.bytes[k] && (written || !writtenOnly))
         return i.begin + k;
+    }
   }
   return 0;
 }

@@ -56,6 +56,17 @@ template <class F> void withTypes(uint32_t aux, F f) {
   }
 }
 
+/// Access::stored of st.
+void storedBytes(Warp &w, const Rec *r, int lane, char *bytes) {
+  unsigned count = (r->aux >> memCountShift) & 0xf;
+  withTypes(r->aux & ~memSigned, [&](auto elem, auto reg) {
+    for (unsigned e = 0; e < count; ++e) {
+      auto v = static_cast<decltype(elem)>(place<decltype(reg)>(w, r->ext[e])[lane]);
+      memcpy(bytes + e * sizeof v, &v, sizeof v);
+    }
+  });
+}
+
 bool prepare(Warp &w, const Rec *r, Access &a, Mode mode) {
   gatherAddresses(w, r, a);
   a.mode = mode;
@@ -102,6 +113,7 @@ const Rec *loadOp(Warp &w, const Rec *r) {
 
 const Rec *storeOp(Warp &w, const Rec *r) {
   Access a;
+  a.stored = storedBytes;
   if (!prepare(w, r, a, Mode::Store))
     return nullptr;
   unsigned count = (r->aux >> memCountShift) & 0xf;

@@ -26,7 +26,8 @@ constexpr TypeInfo typeTable[] = {
     {Type::F16x2, "f16x2", 32},   {Type::BF16x2, "bf16x2", 32}, {Type::F32x2, "f32x2", 64},
     {Type::TF32, "tf32", 32},     {Type::E4M3, "e4m3", 8},      {Type::E5M2, "e5m2", 8},
     {Type::E4M3x2, "e4m3x2", 16}, {Type::E5M2x2, "e5m2x2", 16}, {Type::S4, "s4", 4},
-    {Type::U4, "u4", 4},          {Type::B1, "b1", 1},
+    {Type::U4, "u4", 4},          {Type::B1, "b1", 1},          {Type::U16x2, "u16x2", 32},
+    {Type::S16x2, "s16x2", 32},
 };
 constexpr const char *specialNames[] = {
     "%tid.x",

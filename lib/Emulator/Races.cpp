@@ -115,6 +115,10 @@ void RaceDetector::reset(const Cta &cta, Clocks &shared, bool forget) {
       chunkReads[i].resize(words / 4);
     }
   }
+  for (auto &[word, writers] : contested) // of the block before, which is in the past
+    if (!forget && word < keys.size() && keys[word] == contestedKey())
+      keys[word] = 0;
+  contested.clear();
   for (unsigned i = 0; i < cta.numWarps; ++i)
     addReader(warpAgent(cta.warps[i]->member));
 }
@@ -140,7 +144,8 @@ std::string RaceDetector::agentName(unsigned agent) const {
 }
 
 bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
-                          unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync) {
+                          unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync,
+                          const std::string &values) {
   const Kernel &k = *w.cta->launch->kernel;
   const char *hint = "no barrier or other synchronization lies between the two accesses";
   bool pending = false;
@@ -148,16 +153,18 @@ bool RaceDetector::report(Warp &w, const Rec *r, int lane, const Access &a, cons
     hint = "no wait for the mbarrier on which that copy completes lies between the two";
     pending = true;
   } else if (kindOf(otherAgent) != AgentKind::Warp && memberOf(otherAgent) == w.member) {
-    hint = "no wait of this warp covers that copy";
+    hint = kindOf(otherAgent) == AgentKind::Wgmma
+               ? "no wgmma.wait_group of this warp covers that wgmma"
+               : "no wait of this warp covers that copy";
     pending = true;
   }
   std::string lane2 = otherLane >= 0 ? " lane " + std::to_string(otherLane) : "";
   std::string other =
       otherRec == noRecord ? "an unknown instruction" : describe(k, &k.recs[otherRec]);
   fault(w, r, lane, pending ? "missing-wait" : "race",
-        "%s%s at %s\n  is not ordered after %s%s\n    %s\n  %s", selfAsync ? "asynchronous " : "",
+        "%s%s at %s\n  is not ordered after %s%s\n    %s\n%s  %s", selfAsync ? "asynchronous " : "",
         what, describeShared(*owner, w, a.address[lane]).c_str(), agentName(otherAgent).c_str(),
-        lane2.c_str(), other.c_str(), hint);
+        lane2.c_str(), other.c_str(), values.empty() ? "" : ("  " + values + "\n").c_str(), hint);
   return false;
 }
 
@@ -193,7 +200,8 @@ bool RaceDetector::checkProxy(Warp &w, const Rec *r, int lane, const Access &a, 
 /// lateReaders found. The loop over agents is outside, so that the words of one lane, which are
 /// contiguous, are checked together.
 bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first,
-                              uint32_t count, uint8_t mask, unsigned agent, unsigned numLate) {
+                              uint32_t count, uint8_t mask, unsigned agent, unsigned numLate,
+                              bool &contests) {
   const VectorClock &v = clocks->known(w.member);
   const uint32_t mine = makeKey(clocks->now(agent), agent);
   for (uint32_t word = first; word < first + count; ++word) {
@@ -208,9 +216,9 @@ bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, 
     }
     if (key == mine && infoOf(word).lane == lane)
       continue; // pieces of one operation may share a chunk, but two lanes at one place do race
-    if (infoOf(word).mask & mask)
-      return report(w, r, lane, a, "write after write", agentOf(key), infoOf(word).rec,
-                    infoOf(word).lane, kindOf(agent) != AgentKind::Warp);
+    if (!mayContest(w, r, lane, a, word, mask, agent))
+      return false;
+    contests = true;
   }
   for (unsigned k = 0; k < numLate; ++k) {
     unsigned i = late[k];
@@ -227,6 +235,87 @@ bool RaceDetector::checkWrite(Warp &w, const Rec *r, int lane, const Access &a, 
                       kindOf(agent) != AgentKind::Warp);
   }
   return true;
+}
+
+/// Whether a write that is not ordered after all writers of a word leaves what they left: other
+/// bytes, or the same values. False after a report.
+bool RaceDetector::mayContest(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word,
+                              uint8_t mask, unsigned agent) {
+  const VectorClock &v = clocks->known(w.member);
+  bool good = true, same = false;
+  eachWriter(word, [&](uint32_t key, const WriteInfo &info) {
+    uint8_t both = info.mask & mask;
+    if (!good)
+      return;
+    if (orderedKey(v, key)) {
+      good = kindOf(agent) != AgentKind::Bulk || checkProxy(w, r, lane, a, "write", key, info);
+      return;
+    }
+    if (!both)
+      return;
+    // What an asynchronous copy brings may not have come yet.
+    bool known =
+        a.stored && kindOf(agent) == AgentKind::Warp && kindOf(agentOf(key)) == AgentKind::Warp;
+    std::string values;
+    if (known) {
+      StoredWord value(w, r, lane, a, uint64_t(word) * 4, both);
+      same = value.equal();
+      if (same)
+        return;
+      values = value.words();
+    }
+    good = report(w, r, lane, a, "write after write", agentOf(key), info.rec, info.lane,
+                  kindOf(agent) != AgentKind::Warp, values);
+  });
+  w.cta->launch->sameValueStores += same;
+  return good;
+}
+
+template <class F> void RaceDetector::eachWriter(uint32_t word, F f) const {
+  uint32_t key = keyOf(word);
+  if (key != contestedKey())
+    return f(key, infoOf(word));
+  for (const Writer &writer : contested.at(word))
+    f(writer.key, writer.info);
+}
+
+/// Notes a write among the writers of a word that it is not ordered after.
+void RaceDetector::recordContested(const VectorClock &v, const Rec *r, int lane, uint32_t word,
+                                   uint8_t mask, uint32_t key) {
+  std::vector<Writer> writers;
+  uint8_t mine = mask;
+  eachWriter(word, [&](uint32_t other, const WriteInfo &info) {
+    if (other == key)
+      mine |= info.mask;
+    else if (!orderedKey(v, other))
+      writers.push_back({other, info});
+  });
+  splitChunk(word / 4);
+  infos[word] = {r->index, static_cast<uint16_t>(lane), mine};
+  keys[word] = key;
+  if (writers.empty()) {
+    contested.erase(word);
+    return;
+  }
+  writers.push_back({key, infos[word]});
+  contested[word] = std::move(writers);
+  keys[word] = contestedKey();
+}
+
+/// A contested word whose writers everybody knows of is like any other.
+void RaceDetector::settle(uint32_t word) {
+  const std::vector<Writer> &writers = contested.at(word);
+  uint8_t mask = 0;
+  for (const Writer &writer : writers) {
+    mask |= writer.info.mask;
+    for (unsigned member = 0; member < clocks->members(); ++member)
+      if (!orderedKey(clocks->known(member), writer.key))
+        return;
+  }
+  keys[word] = writers.back().key;
+  infos[word] = writers.back().info;
+  infos[word].mask = mask;
+  contested.erase(word);
 }
 
 /// Before words of a chunk go different ways, each gets what the chunk knew.
@@ -278,9 +367,21 @@ static uint8_t byteMask(uint64_t address, uint32_t bytes) {
 bool RaceDetector::checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word,
                              uint8_t mask) {
   uint32_t key = keyOf(word);
-  const WriteInfo &info = infoOf(word);
-  return orderedKey(clocks->known(w.member), key) || !(info.mask & mask) ||
-         report(w, r, lane, a, "read", agentOf(key), info.rec, info.lane, false);
+  const VectorClock &v = clocks->known(w.member);
+  if (orderedKey(v, key))
+    return true;
+  uint8_t certain = 0; // bytes that a writer put there before, whoever else does so again
+  eachWriter(word, [&](uint32_t writer, const WriteInfo &info) {
+    certain |= orderedKey(v, writer) ? info.mask : 0;
+  });
+  bool good = true;
+  eachWriter(word, [&](uint32_t writer, const WriteInfo &info) {
+    if (good && !orderedKey(v, writer) && (info.mask & mask & ~certain))
+      good = report(w, r, lane, a, "read", agentOf(writer), info.rec, info.lane, false);
+  });
+  if (good && key == contestedKey())
+    settle(word);
+  return good;
 }
 
 template <unsigned Words>
@@ -405,41 +506,52 @@ bool RaceDetector::quickAsyncWrite(unsigned member, unsigned agent, uint32_t rec
   return !bad;
 }
 
+/// The words of one lane's write.
+bool RaceDetector::checkAndRecordWrite(Warp &w, const Rec *r, int lane, const Access &a,
+                                       uint8_t mask, unsigned agent, unsigned numLate) {
+  uint32_t first = static_cast<uint32_t>(a.address[lane] >> 2), count = std::max(1u, a.bytes / 4);
+  uint32_t key = makeKey(clocks->now(agent), agent);
+  bool contests = false;
+  if (!checkWrite(w, r, lane, a, first, count, mask, agent, numLate, contests))
+    return false;
+  if (!contests) {
+    recordWrite(r, lane, first, count, mask, key);
+    return true;
+  }
+  for (uint32_t word = first; word < first + count; ++word)
+    recordContested(clocks->known(w.member), r, lane, word, mask, key);
+  return true;
+}
+
 bool RaceDetector::access(Warp &w, const Rec *r, const Access &a) {
   if (a.synchronizing || a.asynchronous)
     return true; // volatile and atomic accesses are the program's own synchronization
   const unsigned me = warpAgent(w.member);
   addReader(me); // another block's warp may come for the first time
-  uint32_t count = std::max(1u, a.bytes / 4), key = makeKey(clocks->now(me), me);
+  uint32_t count = std::max(1u, a.bytes / 4);
   unsigned numLate = lateReaders(clocks->known(w.member), me);
   for (uint32_t m = a.lanes; m; m &= m - 1) {
     int l = __builtin_ctz(m);
     uint8_t mask = byteMask(a.address[l], a.bytes);
-    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
-    if (a.mode == Mode::Load) {
-      for (uint32_t word = first; word < first + count; ++word)
-        if (!checkRead(w, r, l, a, word, mask))
-          return false;
-      recordRead(me, r, first, count, mask);
-    } else {
-      if (!checkWrite(w, r, l, a, first, count, mask, me, numLate))
+    if (a.mode != Mode::Load) {
+      if (!checkAndRecordWrite(w, r, l, a, mask, me, numLate))
         return false;
-      recordWrite(r, l, first, count, mask, key);
+      continue;
     }
+    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
+    for (uint32_t word = first; word < first + count; ++word)
+      if (!checkRead(w, r, l, a, word, mask))
+        return false;
+    recordRead(me, r, first, count, mask);
   }
   return true;
 }
 
 bool RaceDetector::asyncWrite(Warp &w, const Rec *r, const Access &a, unsigned agent) {
-  uint32_t key = makeKey(clocks->now(agent), agent), count = std::max(1u, a.bytes / 4);
   unsigned numLate = lateReaders(clocks->known(w.member), warpAgent(w.member));
-  for (uint32_t m = a.lanes; m; m &= m - 1) {
-    int l = __builtin_ctz(m);
-    uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
-    if (!checkWrite(w, r, l, a, first, count, 0xf, agent, numLate))
+  for (uint32_t m = a.lanes; m; m &= m - 1)
+    if (!checkAndRecordWrite(w, r, __builtin_ctz(m), a, 0xf, agent, numLate))
       return false;
-    recordWrite(r, l, first, count, 0xf, key);
-  }
   return true;
 }
 
@@ -451,11 +563,13 @@ bool RaceDetector::asyncRead(Warp &w, const Rec *r, const Access &a, unsigned ag
     int l = __builtin_ctz(m);
     uint32_t first = static_cast<uint32_t>(a.address[l] >> 2);
     for (uint32_t word = first; word < first + count; ++word) {
-      const WriteInfo &old = infoOf(word);
-      uint32_t key = keyOf(word);
-      if (old.mask && !orderedKey(v, key))
-        return report(w, r, l, a, "read", agentOf(key), old.rec, old.lane, true);
-      if (!checkProxy(w, r, l, a, "read", key, old))
+      bool good = true;
+      eachWriter(word, [&](uint32_t key, const WriteInfo &old) {
+        if (good && old.mask && !orderedKey(v, key))
+          good = report(w, r, l, a, "read", agentOf(key), old.rec, old.lane, true);
+        good = good && checkProxy(w, r, l, a, "read", key, old);
+      });
+      if (!good)
         return false;
       if (chunkKeys[word / 4])
         word |= 3;

@@ -16,12 +16,20 @@
 // "waits for the barrier of another tile" and "overwrites a tile that another warp still reads"
 // need no special rule.
 //
-// Limits: a word remembers only its last writer. Order between the lanes of one warp is the
-// business of AccessHistory.h.
+// Stores race by value: two that put the same bytes at the same place leave the same memory in
+// either order, and are no race. Such a word, and one in which several agents wrote different
+// bytes, is *contested*: it remembers each of its writers that later ones are not ordered after. A
+// read must be ordered after one writer of each of its bytes, since all wrote the same there; a
+// write must be ordered after all of them or agree with them.
+//
+// Limits: any other word remembers only its last writer. A read must be ordered before every later
+// write of its bytes, whatever the values. Order between the lanes of one warp is the business of
+// AccessHistory.h.
 #pragma once
 
 #include "Access.h"
 
+#include <unordered_map>
 #include <vector>
 
 namespace attnc::emu {
@@ -157,6 +165,10 @@ private:
     uint16_t lane = 0;
     uint8_t mask = 0; ///< bytes of the word
   };
+  struct Writer {
+    uint32_t key;
+    WriteInfo info;
+  };
   struct ChunkRead {
     uint32_t clock = 0, rec = noRecord;
   };
@@ -174,6 +186,16 @@ private:
   bool orderedKey(const VectorClock &v, uint32_t key) const {
     return clockOf(key) <= v[agentOf(key)];
   }
+  /// In the place of a key: the word is contested. No clock gets there, so that to every quick way
+  /// such a word looks like one written by somebody unknown.
+  uint32_t contestedKey() const { return ~0u << agentBits; }
+  /// Calls f(key, info) for the last writer of a word or for each writer of a contested one.
+  template <class F> void eachWriter(uint32_t word, F f) const;
+  bool mayContest(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask,
+                  unsigned agent);
+  void recordContested(const VectorClock &v, const Rec *r, int lane, uint32_t word, uint8_t mask,
+                       uint32_t key);
+  void settle(uint32_t word);
   void splitChunk(uint32_t chunk);
   void recordWrite(const Rec *r, int lane, uint32_t first, uint32_t count, uint8_t mask,
                    uint32_t key);
@@ -182,9 +204,12 @@ private:
   unsigned lateReaders(const VectorClock &v, unsigned self);
   bool checkRead(Warp &w, const Rec *r, int lane, const Access &a, uint32_t word, uint8_t mask);
   bool checkWrite(Warp &w, const Rec *r, int lane, const Access &a, uint32_t first, uint32_t count,
-                  uint8_t mask, unsigned agent, unsigned numLate);
+                  uint8_t mask, unsigned agent, unsigned numLate, bool &contests);
+  bool checkAndRecordWrite(Warp &w, const Rec *r, int lane, const Access &a, uint8_t mask,
+                           unsigned agent, unsigned numLate);
   bool report(Warp &w, const Rec *r, int lane, const Access &a, const char *what,
-              unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync);
+              unsigned otherAgent, uint32_t otherRec, int otherLane, bool selfAsync,
+              const std::string &values = "");
   bool checkProxy(Warp &w, const Rec *r, int lane, const Access &a, const char *what, uint32_t key,
                   const WriteInfo &old);
   bool ordered(const VectorClock &v, unsigned agent, uint32_t time) const {
@@ -203,8 +228,9 @@ private:
   // By word of four bytes.
   std::vector<uint32_t> keys;
   std::vector<WriteInfo> infos;
-  std::vector<uint32_t> readRec;              ///< the last reader's record
-  std::vector<std::vector<uint32_t>> readers; ///< by agent: clock << 4 | byte mask
+  std::vector<uint32_t> readRec;                               ///< the last reader's record
+  std::vector<std::vector<uint32_t>> readers;                  ///< by agent: clock << 4 | byte mask
+  std::unordered_map<uint32_t, std::vector<Writer>> contested; ///< oldest writer first
 
   // By chunk of sixteen bytes, the unit of cp.async, TMA, ldmatrix and wgmma. A chunk that one
   // operation wrote whole has its key here, and `keys` and `infos` of its words are stale; zero

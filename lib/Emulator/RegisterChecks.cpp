@@ -3,8 +3,8 @@
 // The dataflow analyses and the run-time part of the checks on registers; see RegisterChecks.h.
 //
 // Both wgmma analyses are forward "may" problems over the few registers that a wgmma names: a
-// register is in flight from a wgmma to the next wgmma.wait_group 0 (a wait for fewer groups is
-// left to run time), and accessed from an instruction to the next wgmma.fence. The manual
+// register is in flight from a wgmma to the wait that covers it (InFlight.h), and accessed from an
+// instruction to the next wgmma.fence. The manual
 // (9.7.15.7.1) asks for a fence between an access and a wgmma that accesses the same register,
 // unless both are wgmma of one shape with it as an accumulator. Two that only read it, an A
 // fragment, have no order to keep, and compilers share fragments; that is not reported.
@@ -54,20 +54,15 @@ void addOnce(std::vector<int32_t> &list, int32_t r) {
 
 class Analysis {
 public:
-  Analysis(const FlowGraph &flow, size_t numRegisters) : flow(flow), local(numRegisters, -1) {
+  Analysis(const FlowGraph &flow, const InFlight &inFlight, size_t numRegisters)
+      : flow(flow), inFlight(inFlight) {
     checks.at.resize(flow.instrs.size());
     checks.tracked.assign(numRegisters, -1);
-    for (const FlowInstr &i : flow.instrs)
-      for (int32_t r : i.inFlight)
-        if (local[r] < 0) {
-          local[r] = static_cast<int32_t>(wgmmaRegisters.size());
-          wgmmaRegisters.push_back(r);
-        }
   }
 
   RegisterChecks run(const std::vector<int32_t> &uninitialized) {
     findUnwritten(uninitialized);
-    if (!wgmmaRegisters.empty()) {
+    if (!inFlight.registers().empty()) {
       findInFlight();
       findAccessed();
     }
@@ -109,32 +104,25 @@ private:
   }
 
   void findInFlight() {
-    auto transfer = [&](uint32_t i, Set &now) {
-      const FlowInstr &instr = flow.instrs[i];
-      if (instr.role == FlowInstr::WgmmaWaitAll && !instr.partial)
-        now.assign(now.size(), false);
-      for (int32_t r : instr.inFlight)
-        now[local[r]] = true;
-    };
-    auto in = solveForward(flow, wgmmaRegisters.size(), transfer);
-    Set asked(wgmmaRegisters.size());
+    Set asked(inFlight.registers().size());
     for (size_t b = 0; b < flow.blocks.size(); ++b) {
-      Set now = in[b];
+      InFlight::State now = inFlight.atBlock(b);
       for (uint32_t i = flow.blocks[b].begin; i < flow.blocks[b].end; ++i) {
         const FlowInstr &instr = flow.instrs[i];
         for (const std::vector<int32_t> *list : {&instr.uses, &instr.defs})
           for (int32_t r : *list)
-            if (local[r] >= 0 && now[local[r]] && !contains(instr.inFlight, r)) {
+            if (int32_t k = inFlight.indexOf(r);
+                k >= 0 && now[k] != InFlight::landed && !contains(instr.inFlight, r)) {
               track(r);
-              asked[local[r]] = true;
+              asked[k] = true;
               addOnce(checks.at[i].requireLanded, r);
             }
-        transfer(i, now);
+        inFlight.step(i, now);
       }
     }
     for (size_t i = 0; i < flow.instrs.size(); ++i)
       for (int32_t r : flow.instrs[i].inFlight)
-        if (asked[local[r]])
+        if (asked[inFlight.indexOf(r)])
           checks.at[i].enterFlight.push_back(r);
   }
 
@@ -150,10 +138,10 @@ private:
   template <class F> void forAccesses(const FlowInstr &instr, F f) {
     if (instr.inFlight.empty()) {
       for (int32_t r : instr.uses)
-        if (local[r] >= 0)
+        if (inFlight.indexOf(r) >= 0)
           f(r, readBit);
       for (int32_t r : instr.defs)
-        if (local[r] >= 0)
+        if (inFlight.indexOf(r) >= 0)
           f(r, modifiedBit);
       return;
     }
@@ -174,15 +162,17 @@ private:
       if (!i.inFlight.empty())
         shapeBit(i.shape);
     const size_t bits = 3 + std::min<size_t>(shapes.size(), 29);
-    auto index = [&](int32_t r, uint32_t bit) { return local[r] * bits + __builtin_ctz(bit); };
+    auto index = [&](int32_t r, uint32_t bit) {
+      return inFlight.indexOf(r) * bits + __builtin_ctz(bit);
+    };
     auto transfer = [&](uint32_t i, Set &now) {
       const FlowInstr &instr = flow.instrs[i];
       if (instr.role == FlowInstr::WgmmaFence && !instr.partial)
         now.assign(now.size(), false);
       forAccesses(instr, [&](int32_t r, uint32_t bit) { now[index(r, bit)] = true; });
     };
-    auto in = solveForward(flow, wgmmaRegisters.size() * bits, transfer);
-    Set asked(wgmmaRegisters.size() * bits);
+    auto in = solveForward(flow, inFlight.registers().size() * bits, transfer);
+    Set asked(inFlight.registers().size() * bits);
     for (size_t b = 0; b < flow.blocks.size(); ++b) {
       Set now = in[b];
       for (uint32_t i = flow.blocks[b].begin; i < flow.blocks[b].end; ++i) {
@@ -191,9 +181,9 @@ private:
           forAccesses(instr, [&](int32_t r, uint32_t mine) {
             uint32_t harmless = mine == fragmentBit ? fragmentBit | readBit : mine, found = 0;
             for (size_t k = 0; k < bits; ++k)
-              if (now[local[r] * bits + k] && !(harmless >> k & 1)) {
+              if (now[inFlight.indexOf(r) * bits + k] && !(harmless >> k & 1)) {
                 found |= 1u << k;
-                asked[local[r] * bits + k] = true;
+                asked[inFlight.indexOf(r) * bits + k] = true;
               }
             if (found) {
               track(r);
@@ -211,8 +201,7 @@ private:
   }
 
   const FlowGraph &flow;
-  std::vector<int32_t> local; ///< by register: index in wgmmaRegisters or -1
-  std::vector<int32_t> wgmmaRegisters;
+  const InFlight &inFlight;
   std::vector<uint32_t> shapes;
   RegisterChecks checks;
 };
@@ -223,9 +212,9 @@ const std::string &nameOfRegister(const Warp &w, uint32_t reg) {
 
 } // namespace
 
-RegisterChecks findRegisterChecks(const FlowGraph &flow, const std::vector<int32_t> &uninitialized,
-                                  size_t numRegisters) {
-  return Analysis(flow, numRegisters).run(uninitialized);
+RegisterChecks findRegisterChecks(const FlowGraph &flow, const InFlight &inFlight,
+                                  const std::vector<int32_t> &uninitialized, size_t numRegisters) {
+  return Analysis(flow, inFlight, numRegisters).run(uninitialized);
 }
 
 const Rec *requireWritten(Warp &w, const Rec *r) {

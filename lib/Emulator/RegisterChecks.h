@@ -9,7 +9,7 @@
 // written on both sides of a branch nor a read that is predicated off is reported.
 #pragma once
 
-#include "Flow.h"
+#include "InFlight.h"
 #include "Machine.h"
 
 namespace attnc::emu {
@@ -32,8 +32,8 @@ struct RegisterChecks {
   uint32_t numTracked = 0;
 };
 
-RegisterChecks findRegisterChecks(const FlowGraph &flow, const std::vector<int32_t> &uninitialized,
-                                  size_t numRegisters);
+RegisterChecks findRegisterChecks(const FlowGraph &flow, const InFlight &inFlight,
+                                  const std::vector<int32_t> &uninitialized, size_t numRegisters);
 
 /// The state of the tracked registers of a warp.
 struct RegisterState {

@@ -4,14 +4,16 @@
 // CUDA_ERROR_INVALID_VALUE.
 #include "attnc/Emulator/TensorMap.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace attnc::emu {
 
+static constexpr uint8_t bytesOf[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4};
+
 std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t address,
                         const uint64_t *dims, const uint64_t *strides, const uint32_t *box,
                         const uint32_t *elementStrides, int interleave, int swizzle, int fill) {
-  static constexpr uint8_t bytes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4};
   auto n = [](uint64_t v) { return std::to_string(v); };
   if (dataType >= 13 && dataType <= 15)
     return "packed data types of 4 and 6 bits need sm_100 and are not supported by the emulator";
@@ -33,7 +35,7 @@ std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t ad
     return "unknown fill mode " + std::to_string(fill);
   if (address % 16)
     return "global address must be a multiple of 16";
-  uint32_t e = bytes[dataType];
+  uint32_t e = bytesOf[dataType];
   bool isFloat = dataType >= TensorMap::F16;
   if (fill && !isFloat)
     return "NaN fill needs a floating-point type";
@@ -67,6 +69,67 @@ std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t ad
   map.fillNan = fill != 0;
   map.elementBytes = static_cast<uint8_t>(e);
   return "";
+}
+
+void replaceField(TensorMap &map, MapField field, unsigned ordinal, uint64_t value) {
+  // The instruction has its own order of types: singles that flush before doubles.
+  static constexpr uint8_t types[] = {
+      TensorMap::U8,   TensorMap::U16,  TensorMap::U32,    TensorMap::S32,    TensorMap::U64,
+      TensorMap::S64,  TensorMap::F16,  TensorMap::F32,    TensorMap::F32Ftz, TensorMap::F64,
+      TensorMap::BF16, TensorMap::Tf32, TensorMap::Tf32Ftz};
+  map.magic = TensorMap::magicValue;
+  map.replaced = 1;
+  map.elementBytes = bytesOf[map.dataType % sizeof bytesOf];
+  auto small = [&](uint64_t most) { return std::min(value, most); };
+  switch (field) {
+  case MapField::GlobalAddress:
+    map.address = value;
+    break;
+  case MapField::Rank: // one less than the number of dimensions
+    map.rank = static_cast<uint8_t>(small(254) + 1);
+    break;
+  case MapField::BoxDim:
+    map.box[ordinal] = static_cast<uint16_t>(small(0xffff));
+    break;
+  case MapField::GlobalDim:
+    map.dims[ordinal] = static_cast<uint32_t>(value ? value - 1 : 0);
+    map.emptyDims =
+        static_cast<uint8_t>((map.emptyDims & ~(1u << ordinal)) | (value ? 0u : 1u << ordinal));
+    break;
+  case MapField::GlobalStride:
+    if (ordinal < 4) // a map has room for five, and use for four
+      map.strides[ordinal] = value;
+    break;
+  case MapField::ElementStride:
+    map.elementStrides[ordinal] = static_cast<uint8_t>(small(0xff));
+    break;
+  case MapField::ElementType:
+    map.dataType = types[value];
+    map.elementBytes = bytesOf[map.dataType];
+    break;
+  case MapField::InterleaveLayout:
+    map.interleave = static_cast<uint8_t>(value);
+    break;
+  case MapField::SwizzleMode:
+    map.swizzle = static_cast<uint8_t>(value);
+    break;
+  case MapField::FillMode:
+    map.fillNan = static_cast<uint8_t>(value);
+    break;
+  }
+}
+
+std::string checkTiled(const TensorMap &map) {
+  uint64_t dims[5];
+  uint32_t box[5], elementStrides[5];
+  for (unsigned i = 0; i < 5; ++i) {
+    dims[i] = map.emptyDims >> i & 1 ? 0 : uint64_t(map.dims[i]) + 1;
+    box[i] = map.box[i];
+    elementStrides[i] = map.elementStrides[i];
+  }
+  TensorMap same;
+  return encodeTiled(same, map.dataType, map.rank, map.address, dims, map.strides, box,
+                     elementStrides, map.interleave, map.swizzle, map.fillNan);
 }
 
 } // namespace attnc::emu

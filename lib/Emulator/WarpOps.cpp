@@ -313,8 +313,23 @@ const Rec *ldmatrix(Warp &w, const Rec *r) {
   return r + 1;
 }
 
+/// Access::stored of stmatrix: sixteen bytes of the row whose address the lane gives.
+static void storedRow(Warp &w, const Rec *r, int lane, char *bytes) {
+  const uint32_t *s = place<uint32_t>(w, r->ext[lane / 8]);
+  int row = lane % 8;
+  if (!(r->aux2 & 16)) {
+    memcpy(bytes, s + 4 * row, 16);
+    return;
+  }
+  for (int g = 0; g < 8; ++g) {
+    uint16_t v = static_cast<uint16_t>(s[4 * g + row / 2] >> (row & 1 ? 16 : 0));
+    memcpy(bytes + 2 * g, &v, 2);
+  }
+}
+
 const Rec *stmatrix(Warp &w, const Rec *r) {
   Access a;
+  a.stored = storedRow;
   if (!wholeWarp(w, r, "stmatrix") || !resolveRows(w, r, a, Mode::Store))
     return nullptr;
   unsigned matrices = r->aux2 & 0xf;

@@ -203,20 +203,33 @@ void deliverWgmma(Warp &w, HopperWarp &me, WgmmaOp &op) {
   me.spare.push_back(std::move(op.values));
 }
 
-/// The pending operation on the same accumulators, or null. There is at most one.
-WgmmaOp *pendingOn(HopperWarp &me, const uint32_t *places) {
-  auto search = [&](std::vector<WgmmaOp> &ops) -> WgmmaOp * {
-    for (WgmmaOp &op : ops)
-      if (!op.delivered && op.places[0] == places[0])
-        return &op;
-    return nullptr;
+bool intersects(const WgmmaOp &a, const WgmmaOp &b) {
+  for (uint32_t i = 0, k = 0; i < a.count && k < b.count;) {
+    if (a.sorted[i] == b.sorted[k])
+      return true;
+    a.sorted[i] < b.sorted[k] ? ++i : ++k;
+  }
+  return false;
+}
+
+/// The pending operation on the same accumulators in the same order, or null; there is at most one.
+/// Those on some of them, or on all in another order, are delivered: the new one reads registers.
+WgmmaOp *takeOver(Warp &w, HopperWarp &me, const WgmmaOp &next) {
+  WgmmaOp *same = nullptr;
+  auto look = [&](std::vector<WgmmaOp> &ops) {
+    for (WgmmaOp &op : ops) {
+      if (op.delivered)
+        continue;
+      if (op.count == next.count && !memcmp(op.places, next.places, 4 * next.count))
+        same = &op;
+      else if (intersects(op, next))
+        deliverWgmma(w, me, op);
+    }
   };
-  if (WgmmaOp *op = search(me.openWgmma))
-    return op;
   for (auto &g : me.wgmmaGroups)
-    if (WgmmaOp *op = search(g))
-      return op;
-  return nullptr;
+    look(g);
+  look(me.openWgmma);
+  return same;
 }
 
 uint16_t toHalf(float f) {
@@ -383,7 +396,8 @@ const Rec *wgmmaWait(Warp &w, const Rec *r) {
 }
 
 /// Operands as decoded by DecodeHopper.cpp: o = scale-d, its negation, n, k, types, flags, number
-/// of accumulator registers; ext = accumulators, A (four registers or a descriptor), B descriptor.
+/// of accumulator registers, where in ext they are sorted; ext = accumulators, A (four registers or
+/// a descriptor), B descriptor, sorted accumulators.
 const Rec *wgmmaMma(Warp &w, const Rec *r) {
   Cta &cta = *w.cta;
   HopperWarp &me = cta.hopper->warps[w.id];
@@ -426,11 +440,12 @@ const Rec *wgmmaMma(Warp &w, const Rec *r) {
     negate(b, n * k);
   WgmmaOp op;
   op.places = r->ext;
+  op.sorted = r->ext + r->o[7];
   op.count = count;
   op.singles = td == Type::F32;
   bool poisoned = false;
-  if (WgmmaOp *before = pendingOn(me, r->ext)) {
-    if (td == Type::F32 && before->count == count) {
+  if (WgmmaOp *before = takeOver(w, me, op)) {
+    if (td == Type::F32 && before->singles) {
       before->delivered = poisoned = true;
       op.values = std::move(before->values);
     } else {

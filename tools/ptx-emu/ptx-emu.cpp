@@ -37,10 +37,13 @@ options:
                        all (under each; results must be equal)
   --schedule POLICY    of warps: rr (default), random:SEED
   --no-checks          only bounds and alignment
+  --arbitrary MEMORY   let unwritten memory be read; it begins with NaNs (early
+                       delivery), zeros (late) or random bytes: global, shared, both
   --thorough           also races in global memory and between lanes of a warp
   --repeat N           run N times and print the emulator's own speed, which says
                        nothing about the kernel's on a device
   --counters FILE      write counters per kernel and PTX line as JSON ('-': stdout)
+  --totals             print bytes, sectors, wavefronts and bank conflicts of the launch
   --list               list the kernels and their parameters and exit
   --help
 
@@ -65,7 +68,7 @@ struct Command {
   std::string file, kernel, device = "sm_80", counters;
   LaunchConfig config;
   Options options = optionsFromEnvironment();
-  bool list = false;
+  bool list = false, totals = false;
   uint64_t repeat = 1;
   std::vector<std::string> arguments;
   std::vector<char> params;
@@ -96,12 +99,21 @@ Dim3 dimensions(const std::string &text, const std::string &what) {
 
 /// Policies are spelled as in the environment, and go through the same reader.
 void setPolicy(Command &c, const char *variable, const char *value) {
-  bool counters = c.options.counters, checks = c.options.checks, thorough = c.options.thorough;
+  Options before = c.options;
   setenv(variable, value, 1);
   c.options = optionsFromEnvironment();
-  c.options.counters = counters;
-  c.options.checks = checks;
-  c.options.thorough = thorough;
+  c.options.counters = before.counters;
+  c.options.checks = before.checks;
+  c.options.thorough = before.thorough;
+  c.options.arbitraryGlobal = before.arbitraryGlobal;
+  c.options.arbitraryShared = before.arbitraryShared;
+}
+
+void setArbitrary(Command &c, const std::string &memory) {
+  if (memory != "global" && memory != "shared" && memory != "both")
+    bad("--arbitrary needs global, shared or both, found '" + memory + "'");
+  c.options.arbitraryGlobal |= memory != "shared";
+  c.options.arbitraryShared |= memory != "global";
 }
 
 Command parseCommand(int argc, char **argv) {
@@ -134,12 +146,16 @@ Command parseCommand(int argc, char **argv) {
       setPolicy(c, "ATTNC_EMU_SCHEDULE", value());
     else if (a == "--no-checks")
       c.options.checks = false;
+    else if (a == "--arbitrary")
+      setArbitrary(c, value());
     else if (a == "--thorough")
       c.options.thorough = true;
     else if (a == "--counters")
       c.counters = value(), c.options.counters = true;
     else if (a == "--repeat")
       c.repeat = std::max<uint64_t>(1, numbers(value(), a).at(0));
+    else if (a == "--totals")
+      c.totals = c.options.counters = true;
     else if (a == "--list")
       c.list = true;
     else if (a[0] == '-' && a.size() > 1)
@@ -357,6 +373,8 @@ int execute(Command &c) {
            static_cast<unsigned long long>(r.counters.tensorFlops),
            static_cast<unsigned long long>(r.counters.warpInstructions));
   }
+  if (c.totals)
+    fputs(totalsOf(kernel, r.counters).c_str(), stdout);
   if (!c.counters.empty()) {
     std::string json = toJson(kernel, r.counters);
     if (c.counters == "-")

@@ -54,10 +54,13 @@ struct Options {
   /// Shared memory begins with bytes that depend on the delivery and may be read, instead of
   /// unwritten.
   bool arbitraryShared = false;
+  /// The same of global memory: at each launch what nothing has written gets new bytes.
+  bool arbitraryGlobal = false;
   bool counters = false; ///< collect the memory counters (instruction counts always are)
 };
-/// Reads ATTNC_EMU_CHECKS, ATTNC_EMU_DELIVERY, ATTNC_EMU_SCHEDULE, ATTNC_EMU_SHARED and
-/// ATTNC_EMU_COUNTERS. Throws std::invalid_argument for a value it does not know.
+/// Reads ATTNC_EMU_CHECKS, ATTNC_EMU_DELIVERY, ATTNC_EMU_SCHEDULE, ATTNC_EMU_SHARED,
+/// ATTNC_EMU_GLOBAL and ATTNC_EMU_COUNTERS. Throws std::invalid_argument for a value it does not
+/// know.
 Options optionsFromEnvironment();
 
 struct Dim3 {
@@ -73,12 +76,19 @@ struct LaunchConfig {
   bool clusterGiven = false;       ///< `cluster` was asked for, even if it is one block
 };
 
-/// What one memory instruction did. Sectors are 32 bytes of global memory, wavefronts are passes
-/// over the 32 banks of shared memory; `min*` is the least any layout could have needed.
+/// What memory instructions did. Sectors are 32 bytes of global memory, wavefronts are passes over
+/// the 32 banks of shared memory; `min*` is the least any layout could have needed. Bulk copies are
+/// in the bytes and sectors; the passes of bulk copies and wgmma over shared memory are not
+/// counted.
 struct MemoryCounters {
   uint64_t requests = 0, lanes = 0, bytes = 0;
+  /// The bytes, by what was done with them; atomics read and write. A bulk copy that goes to
+  /// several blocks writes to each.
+  uint64_t globalRead = 0, globalWritten = 0, sharedRead = 0, sharedWritten = 0;
   uint64_t sectors = 0, minSectors = 0;
   uint64_t wavefronts = 0, minWavefronts = 0;
+  uint64_t bankConflicts() const { return wavefronts - minWavefronts; }
+  void add(const MemoryCounters &other);
 };
 
 /// Counts of one PTX instruction over a launch.
@@ -94,7 +104,10 @@ struct Counters {
   std::vector<LineCounters> lines;
   uint64_t warpInstructions = 0, threadInstructions = 0;
   uint64_t divergentBranches = 0, barrierWaits = 0, ctas = 0;
+  /// Stores of a thread to shared memory that are not ordered after a store of the same value.
+  uint64_t sameValueStores = 0;
   uint64_t tensorFlops = 0;
+  MemoryCounters memory; ///< of all lines together
   uint32_t maxLive32 = 0, sharedBytes = 0;
 };
 
@@ -122,6 +135,8 @@ std::vector<std::string> decodedOpcodes();
 std::vector<std::string> scalarForms();
 std::vector<std::string> atomicForms();
 
+/// The totals of a launch in a few lines for people.
+std::string totalsOf(const Kernel &kernel, const Counters &counters);
 /// Writes counters as JSON, per kernel and per PTX line.
 std::string toJson(const Kernel &kernel, const Counters &counters);
 

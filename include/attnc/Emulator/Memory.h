@@ -49,6 +49,10 @@ public:
   /// Device-to-device copy; initialisation travels with the bytes.
   bool copy(uint64_t to, uint64_t from, uint64_t bytes);
   bool fill(uint64_t address, const void *pattern, unsigned patternBytes, uint64_t count);
+  /// Bytes of live allocations that nothing has written become ones, zeros or random; they still
+  /// count as unwritten.
+  enum class Contents : uint8_t { Ones, Zeros, Random };
+  void fillUnwritten(Contents contents, uint64_t seed);
 
   /// Four low bits per 4-byte word: bit i says byte i was written.
   uint8_t *shadow(uint64_t address) const { return shadowBase + ((address - base) >> 2); }
@@ -64,8 +68,9 @@ public:
   };
   std::vector<Image> save() const;
   void restore(const std::vector<Image> &images);
-  /// The first byte that differs from the images, or 0.
-  uint64_t firstDifference(const std::vector<Image> &images) const;
+  /// The first byte that differs from the images, or 0; of all bytes, or of those that something
+  /// has written on either side.
+  uint64_t firstDifference(const std::vector<Image> &images, bool writtenOnly) const;
 
   /// Generic addresses: [sharedWindow, +sharedWindowBytes) is shared memory, [localWindow, ..) the
   /// thread's local memory, [paramWindow, ..) its parameters. Bits 24 and up of a shared address

@@ -68,6 +68,8 @@ enum class Type : uint8_t {
   S4,
   U4,
   B1,
+  U16x2,
+  S16x2,
 };
 
 /// The bits of a value of type `t`; 0 for None and Pred.

@@ -26,7 +26,10 @@ struct TensorMap {
   uint8_t elementStrides[5];
   uint8_t dataType, rank, interleave, swizzle, fillNan;
   uint8_t elementBytes;
-  uint8_t reserved[31];
+  /// By tensormap.replace: the map is checked when it is used. `emptyDims` has a bit for each
+  /// dimension of no elements, which `dims` cannot hold.
+  uint8_t replaced, emptyDims;
+  uint8_t reserved[29];
 };
 static_assert(sizeof(TensorMap) == 128);
 
@@ -35,6 +38,27 @@ static_assert(sizeof(TensorMap) == 128);
 std::string encodeTiled(TensorMap &map, int dataType, uint32_t rank, uint64_t address,
                         const uint64_t *dims, const uint64_t *strides, const uint32_t *box,
                         const uint32_t *elementStrides, int interleave, int swizzle, int fill);
+
+/// The fields of tensormap.replace.
+enum class MapField : uint8_t {
+  GlobalAddress,
+  Rank,
+  BoxDim,
+  GlobalDim,
+  GlobalStride,
+  ElementStride,
+  ElementType,
+  InterleaveLayout,
+  SwizzleMode,
+  FillMode,
+};
+
+/// tensormap.replace: any 128 bytes become a map, with `value` in a field (of the dimension
+/// `ordinal`). A value that no map may have is kept, and found by checkTiled.
+void replaceField(TensorMap &map, MapField field, unsigned ordinal, uint64_t value);
+
+/// What is wrong with a map that was made or changed by tensormap.replace, or an empty string.
+std::string checkTiled(const TensorMap &map);
 
 /// XORs address bits as the swizzle mode (0 none, 1 32B, 2 64B, 3 128B) prescribes.
 inline uint32_t swizzleAddress(uint32_t a, unsigned mode) {

@@ -4,6 +4,8 @@
 // program done right. A check that cannot fire is worthless, and so is one that fires on good code.
 #include "EmulatorTest.h"
 
+#include <set>
+
 namespace attnc::emu::test {
 
 class Check : public EmulatorTest {
@@ -240,6 +242,42 @@ TEST_F(Check, ArbitrarySharedMemory) {
   expectKind(read + "st.global.u32 [%rd3], %r4;", "delivery-dependent");
   // The destination of a copy under way is still not to be read.
   expectKind(asyncCopy("cp.async.wait_group 1;"), "race");
+}
+
+// Outputs and workspaces begin with whatever was there; a result must not depend on it.
+TEST_F(Check, ArbitraryGlobalMemory) {
+  const std::string read = "add.u64 %rd3, %rd1, %rd2; ld.global.u32 %r4, [%rd3+256];",
+                    copy =
+                        "add.u32 %r3, %r2, %r1; add.u64 %rd3, %rd1, %rd2; cp.async.ca.shared."
+                        "global [%r3], [%rd3+256], 4; cp.async.wait_all; ld.shared.u32 %r4, [%r3];",
+                    wide = "shl.b32 %r3, %r0, 4; add.u32 %r3, %r3, %r2; cvt.u64.u32 %rd4, %r0; "
+                           "shl.b64 %rd4, %rd4, 4; add.u64 %rd4, %rd4, %rd1; cp.async.cg.shared."
+                           "global [%r3], [%rd4], 16; cp.async.wait_all; ld.shared.u32 %r4, [%r3]; "
+                           "bar.sync 0; add.u64 %rd3, %rd1, %rd2;";
+  for (bool checks : {true, false})
+    for (const std::string &body : {read, copy, wide}) {
+      if (checks)
+        expectKind(body, "uninitialized-read");
+      machine.options().checks = checks;
+      machine.options().delivery = Delivery::All;
+      machine.options().arbitraryGlobal = true;
+      expectClean(body + "and.b32 %r4, %r4, 0; st.global.u32 [%rd3], %r4;");
+      EXPECT_EQ(download<uint32_t>(output, 64), std::vector<uint32_t>(64, 0u));
+      expectKind(body + "st.global.u32 [%rd3], %r4;", "delivery-dependent");
+      machine.options() = Options();
+    }
+  // A word stays arbitrary until it is written, and each delivery has its own bytes.
+  machine.options().arbitraryGlobal = true;
+  auto module = machine.load(kernel(read + "st.global.u32 [%rd3], %r4;"));
+  std::set<uint32_t> seen;
+  for (Delivery d : {Delivery::Early, Delivery::Late, Delivery::Random}) {
+    machine.options().delivery = d;
+    output = reserve<uint32_t>(256);
+    ASSERT_TRUE(run(*module, "k", {{1}, {64}}, Params().add(output).add(output)).ok);
+    seen.insert(download<uint32_t>(output, 1)[0]);
+  }
+  EXPECT_EQ(seen.size(), 3u);
+  EXPECT_TRUE(seen.count(0) && seen.count(~0u));
 }
 
 TEST_F(Check, AsyncCopyReadByItsIssuerBeforeTheWait) {

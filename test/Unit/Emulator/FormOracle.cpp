@@ -24,6 +24,8 @@ const std::vector<FormType> &formTypes() {
                                              {"s16", 's', 16},
                                              {"s32", 's', 32},
                                              {"s64", 's', 64},
+                                             {"u16x2", 'u', 16, 2},
+                                             {"s16x2", 's', 16, 2},
                                              {"f16", 'f', 16, 1, half},
                                              {"f16x2", 'f', 16, 2, half},
                                              {"bf16", 'f', 16, 1, bfloat},
@@ -358,8 +360,14 @@ uint64_t floatPart(const Part &p, const std::string &op, const FormFlags &f, uin
 } // namespace
 
 FormOracle arithmeticOracle(const std::string &op, const FormType &t, const FormFlags &f) {
-  if (t.kind == 's' || t.kind == 'u' || t.kind == 'b')
-    return integerOracle(op, t, f);
+  if (t.kind == 's' || t.kind == 'u' || t.kind == 'b') {
+    FormOracle each = integerOracle(op, t, f);
+    if (!each || t.parts == 1)
+      return each;
+    return [=](uint64_t a, uint64_t b, uint64_t c) {
+      return each(a, b, c) | each(a >> 16, b >> 16, c >> 16) << 16;
+    };
+  }
   if (t.kind != 'f')
     return nullptr;
   bool approximate = f.rounding == "approx" || f.rounding == "full";

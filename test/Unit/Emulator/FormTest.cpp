@@ -303,6 +303,7 @@ TEST(FormTable, EveryOpcodeIsCovered) {
       {"shfl", "WarpForms"},
       {"st", "MemoryOps, MemoryForms, BulkForms"},
       {"stmatrix", "MatrixMove"},
+      {"tensormap", "TensorMapReplace"},
       {"trap", "Check.TrapAndDivision"},
       {"vote", "WarpForms"},
       {"wgmma", "Wgmma"}};

@@ -181,6 +181,43 @@ TEST_F(Traffic, SharedBankConflicts) {
   EXPECT_EQ(c.minWavefronts, 4u);
 }
 
+TEST_F(Traffic, TotalsAddUpAllLines) {
+  LaunchResult r =
+      execute("shl.b32 %r3, %r0, 3;\nadd.u32 %r3, %r3, %r2;\n"
+              "ld.global.u32 %r4, [%rd3];\nst.shared.u32 [%r3], %r4;\nbar.sync 0;\n"
+              "ld.shared.u32 %r5, [%r3];\nst.global.u32 [%rd1], %r5;\n"
+              "red.global.add.u32 [%rd0], %r5;",
+              upload(std::vector<uint32_t>(64, 1)), upload(std::vector<uint32_t>(64, 0)));
+  ASSERT_TRUE(r.ok) << r.report;
+  const MemoryCounters &m = r.counters.memory;
+  EXPECT_EQ(m.globalRead, 128u + 128u); // the load, and each lane's reduction
+  EXPECT_EQ(m.globalWritten, 128u + 128u);
+  EXPECT_EQ(m.sectors, 4u + 1 + 1); // the load; all lanes write one word, and add to one
+  EXPECT_EQ(m.minSectors, 4u + 1 + 1);
+  EXPECT_EQ(m.sharedRead, 128u);
+  EXPECT_EQ(m.sharedWritten, 128u);
+  EXPECT_EQ(m.wavefronts, 4u); // two ways for each
+  EXPECT_EQ(m.bankConflicts(), 2u);
+  MemoryCounters sum;
+  for (const LineCounters &l : r.counters.lines) {
+    std::string text = functionOf(*loaded->kernel("k")).body[l.instr].text;
+    bool memory = text.find("ld.") == 0 || text.find("st.") == 0 || text.find("red.") == 0;
+    EXPECT_EQ(l.hasMemory, memory) << text; // arithmetic moves nothing
+    sum.add(l.memory);
+  }
+  EXPECT_EQ(sum.bytes, m.bytes);
+  EXPECT_EQ(sum.wavefronts, m.wavefronts);
+  const Kernel &k = *loaded->kernel("k");
+  EXPECT_NE(totalsOf(k, r.counters)
+                .find("256 bytes read, 256 written, 6 sectors of 32 bytes (6 at "
+                      "least)"),
+            std::string::npos)
+      << totalsOf(k, r.counters);
+  EXPECT_NE(totalsOf(k, r.counters).find("4 wavefronts (2 at least), 2 of them bank conflicts"),
+            std::string::npos);
+  EXPECT_NE(toJson(k, r.counters).find("\"bank_conflicts\": 2}"), std::string::npos);
+}
+
 TEST_F(Traffic, LdmatrixConflictsAndInstructionCounts) {
   std::string fill = "mov.u32 %r4, 0;\nF: mad.lo.u32 %r5, %r0, 4, %r4;\nadd.u32 %r5, %r5, "
                      "%r2;\nst.shared.u32 [%r5], %r0;\nadd.u32 %r4, %r4, 128;\nsetp.lt.u32 %p1, "

@@ -4,7 +4,11 @@
 // everything unknown must be an error with line, column and the offending text.
 #include "EmulatorTest.h"
 
+#include <cstdlib>
+#include <map>
+#include <optional>
 #include <random>
+#include <unistd.h>
 
 namespace attnc::emu::test {
 
@@ -67,6 +71,85 @@ TEST_F(Reader, UnknownThingsAreErrors) {
   rejectsBody("@%r1 bra L; L:", "'%r1' is not a predicate register", "10:2");
   rejectsBody("mov.f32 %f1, 0f12;", "expected 8 hexadecimal digits", "10:14");
   rejectsBody("wmma.load.a.sync;", "unsupported instruction 'wmma'");
+}
+
+/// Whether ptxas reads a module; no value where it is not installed.
+static std::optional<bool> ptxasReads(const std::string &ptx) {
+  if (std::system("ptxas --version >/dev/null 2>&1") != 0)
+    return {};
+  std::string path = ::testing::TempDir() + "attnc_emu_literal_" + std::to_string(getpid());
+  std::ofstream(path) << ptx;
+  bool reads =
+      std::system(("ptxas -O0 -arch=sm_80 -o /dev/null " + path + " >/dev/null 2>&1").c_str()) == 0;
+  remove(path.c_str());
+  return reads;
+}
+
+/// Literals of PTX and their values; nothing where ptxas and the emulator refuse one.
+template <class T> using Literals = std::map<std::string, std::optional<T>>;
+
+// Compilers print none of the odd ones, but people who write inline assembly do: a `20.` kept every
+// kernel of flash-linear-attention with gates from being loaded.
+TEST_F(Reader, NumbersAreThoseThatPtxasReads) {
+  auto check = [&](const char *type, const auto &literals) {
+    using T = typename std::decay_t<decltype(literals.begin()->second)>::value_type;
+    for (auto &[text, want] : literals) {
+      std::string reg = sizeof(T) == 4 ? "%f1" : "%rd2";
+      std::string ptx = ".version 8.0\n.target sm_80\n.address_size 64\n"
+                        ".visible .entry k(.param .u64 p) {\n.reg .f32 %f<2>;\n"
+                        ".reg .b64 %rd<4>;\nld.param.u64 %rd1, [p];\nmov." +
+                        std::string(type) + " " + reg + ", " + text + ";\nst.global." + type +
+                        " [%rd1], " + reg + ";\nret;\n}\n";
+      if (auto reads = ptxasReads(ptx))
+        EXPECT_EQ(*reads, want.has_value()) << text;
+      if (!want) {
+        EXPECT_THROW(machine.load(ptx), PtxError) << text;
+        continue;
+      }
+      auto module = machine.load(ptx);
+      uint64_t out = reserve<T>(1);
+      ASSERT_TRUE(run(*module, "k", {{1}, {1}}, Params().add(out)).ok);
+      EXPECT_EQ(download<T>(out, 1)[0], *want) << text;
+    }
+  };
+  const std::nullopt_t no = std::nullopt;
+  check("f32", Literals<float>{{"20.", 20.0f},    {".5", 0.5f},
+                               {"1e5", 1e5f},     {"1E5", 1e5f},
+                               {"1.e3", 1e3f},    {"1.5e3", 1.5e3f},
+                               {"1e+5", 1e5f},    {"1e-5", 1e-5f},
+                               {"1.e-3", 1e-3f},  {".5e3", 500.0f},
+                               {"08.5", 8.5f},    {"0.", 0.0f},
+                               {"0e400", 0.0f},   {"09.", 9.0f},
+                               {"-20.", -20.0f},  {"-.5", -0.5f},
+                               {"+1.5", 1.5f},    {"0F3F800000", 1.0f},
+                               {"1.", 1.0f},      {"0f3f800000", 1.0f},
+                               {"0.0e-400", 0.f}, {"0D3FF0000000000000", 1.0f},
+                               {"1.5f", no},      {"0d3ff0000000000000", 1.0f},
+                               {"1.U", no},       {"1e", no},
+                               {"1.5e", no},      {"1.e+", no},
+                               {"1.5.5", no},     {"1e5.", no},
+                               {"1e5U", no},      {"1_0.", no},
+                               {"0x1p3", no},     {"0x1.8", no},
+                               {".", no},         {".e5", no},
+                               {"0f3f8", no},     {"0f3f8000000", no},
+                               {"0d3ff", no},     {"1e400", no},
+                               {"1e-400", no},    {"1e-310", no}});
+  check("u64", Literals<uint64_t>{{"10", 10},    {"10U", 10},
+                                  {"0x1F", 31},  {"0X1f", 31},
+                                  {"0x1FU", 31}, {"0b101", 5},
+                                  {"0B101", 5},  {"0b101U", 5},
+                                  {"017", 15},   {"017U", 15},
+                                  {"0", 0},      {"0U", 0},
+                                  {"-5", ~4ull}, {"0xFFFFFFFFFFFFFFFF", ~0ull},
+                                  {"08", no},    {"18446744073709551615", ~0ull},
+                                  {"10u", no},   {"10UU", no},
+                                  {"10L", no},   {"0x", no},
+                                  {"0b", no},    {"0b12", no},
+                                  {"0xG", no},   {"1_0", no}});
+  rejectsBody("mov.u32 %r1, 0x;", "expected digits after '0x'", "10:14");
+  rejectsBody("mov.u32 %r1, 10L;", "malformed number '10L'", "10:14");
+  rejectsBody("mov.u64 %rd1, 18446744073709551616;", "does not fit 64 bits", "10:15");
+  rejectsBody("mov.f32 %f1, 1e-310;", "float literal '1e-310' is not a normal double", "10:14");
 }
 
 TEST_F(Reader, ModuleLevelErrors) {

@@ -107,6 +107,19 @@ TEST_F(RegisterCheck, AccumulatorsNeedNoValueWithoutScaleD) {
   expectKind(on + fence + wgmma("%p2") + commit + wait0 + use, "uninitialized-register", "'%f0'");
 }
 
+TEST_F(RegisterCheck, StoresBehindAReadOfWgmma) {
+  // Once the report spoke of a copy.
+  std::string begin = std::string(zero) + "setp.eq.u32 %p0, 0, 0;\n" + fence + wgmma() + commit,
+              store = "mov.u32 %r10, 0; mov.u32 %r11, tile; @%p0 st.shared.u32 [%r11], %r10;\n";
+  LaunchResult r = execute(begin + store + wait0);
+  EXPECT_EQ(r.kind, "missing-wait") << r.report;
+  EXPECT_NE(r.report.find("write after read"), std::string::npos) << r.report;
+  EXPECT_NE(r.report.find("is not ordered after the wgmma issued by warp 0"), std::string::npos);
+  EXPECT_NE(r.report.find("no wgmma.wait_group of this warp covers that wgmma"), std::string::npos)
+      << r.report;
+  EXPECT_EQ(r.report.find("copy"), std::string::npos) << r.report;
+}
+
 TEST_F(RegisterCheck, AccumulatorsBeforeTheWait) {
   std::string begin = std::string(zero) + "setp.eq.u32 %p0, 0, 0;\n" + fence + wgmma() + commit;
   expectClean(begin + wait0 + use);

@@ -18,9 +18,10 @@ protected:
   }
   void TearDown() override { EXPECT_EQ(std::system(("rm -r " + folder).c_str()), 0); }
   /// Runs ptx-emu in the test's folder; returns the exit status, and stdout and stderr in `text`.
-  int run(const std::string &arguments) {
-    std::string command =
-        "cd " + folder + " && " + ATTNC_EMU_TOOL + " " + arguments + " > log 2>&1";
+  int run(const std::string &arguments) { return run("", arguments); }
+  int run(const std::string &environment, const std::string &arguments) {
+    std::string command = "cd " + folder + " && " + environment + " " + ATTNC_EMU_TOOL + " " +
+                          arguments + " > log 2>&1";
     int status = std::system(command.c_str());
     std::ifstream in(folder + "/log");
     text.assign(std::istreambuf_iterator<char>(in), {});
@@ -58,6 +59,28 @@ TEST_F(Tool, RunsAKernelOnFiles) {
             std::string::npos);
 }
 
+TEST_F(Tool, PrintsTotals) {
+  writeFloats("x.npy", std::vector<float>(100, 2));
+  ASSERT_EQ(run(basics + " --kernel saxpy --grid 1 --block 128 i32:100 f32:3 in:x.npy "
+                         "inout:x.npy:z.npy --totals"),
+            0)
+      << text;
+  EXPECT_NE(text.find("global memory: 800 bytes read, 400 written, 39 sectors"), std::string::npos)
+      << text;
+}
+
+TEST_F(Tool, ArbitraryMemoryMayBeRead) {
+  writeFloats("x.npy", std::vector<float>(100, 2));
+  std::string command = basics + " --kernel saxpy --grid 1 --block 128 i32:100 f32:3 in:x.npy "
+                                 "out:z.npy:f32:100 ";
+  EXPECT_EQ(run(command), 1);
+  EXPECT_NE(text.find("uninitialized-read"), std::string::npos) << text;
+  EXPECT_EQ(run(command + "--arbitrary global"), 0) << text;
+  EXPECT_EQ(run("ATTNC_EMU_GLOBAL=arbitrary", command), 0) << text;
+  EXPECT_EQ(run(command + "--arbitrary both --delivery all"), 1);
+  EXPECT_NE(text.find("delivery-dependent"), std::string::npos) << text;
+}
+
 TEST_F(Tool, FaultsExitWithOne) {
   writeFloats("x.npy", std::vector<float>(100, 2));
   EXPECT_EQ(
@@ -80,6 +103,11 @@ TEST_F(Tool, MistakesExitWithTwoAndSayWhat) {
   expect(basics + " --frob", "unknown option '--frob'");
   expect(basics + " --device sm_10", "unknown device profile 'sm_10'");
   expect(basics + " --kernel saxpy in:missing.npy", "cannot open 'missing.npy'");
+  expect(basics + " --arbitrary parameters", "--arbitrary needs global, shared or both");
+  EXPECT_EQ(run("ATTNC_EMU_GLOBAL=zero", basics), 2);
+  EXPECT_NE(text.find("ATTNC_EMU_GLOBAL must be unwritten or arbitrary, found 'zero'"),
+            std::string::npos)
+      << text;
   expect(basics + " --delivery sometimes", "must be early, late, random:SEED or all");
   std::ofstream(folder + "/bad.ptx") << ".version 8.0\n.target sm_80\n.frob\n";
   expect("bad.ptx", "bad.ptx:3:1: error: unsupported directive '.frob'");
