@@ -84,7 +84,7 @@ private:
   Type operandType;
   int64_t paddedD, paddedE; ///< columns of Q and K, and of V, in tiles
   TileType queryTile, keyTile, valueTile, scoreTile, outTile, rowTile;
-  Value query;
+  Value query, keyLimit;
   Value scale;            ///< multiplies dots before the score region; null if folded into `factor`
   double foldedScale = 1; ///< what a unit of x is worth in natural score units
   Value factor;           ///< c
@@ -185,7 +185,7 @@ FailureOr<Value> SoftmaxStage::product(OnlineSoftmax &softmax, const OnlineSoftm
     weights =
         tile::CastOp::create(builder, loc, tiles.type(scoreTile.getShape(), operandType), weights);
   Value value = load(valueTile, context.inputViews[attend.getValue()], context.b, context.g, key0,
-                     context.sizes["kv"], plan.vHeadDim);
+                     keyLimit, plan.vHeadDim);
   if (form == Form::Fast)
     return tile::DotOp::create(builder, loc, outTile, weights, value, step.next.o, /*mask=*/Value(),
                                /*transpose_rhs=*/false, precision())
@@ -202,7 +202,7 @@ FailureOr<Value> SoftmaxStage::product(OnlineSoftmax &softmax, const OnlineSoftm
 FailureOr<SoftmaxStage::State> SoftmaxStage::visit(OnlineSoftmax &softmax, const State &state,
                                                    Value key0, bool partial) {
   Value key = load(keyTile, context.inputViews[attend.getKey()], context.b, context.g, key0,
-                   context.sizes["kv"], plan.headDim);
+                   keyLimit, plan.headDim);
   Value dots = tile::DotOp::create(builder, loc, scoreTile, query, key, tiles.fill(scoreTile, 0.0),
                                    /*mask=*/Value(), /*transpose_rhs=*/true, precision());
   FailureOr<Value> x = modifiedScores(dots, key0, partial);
@@ -364,6 +364,7 @@ LogicalResult SoftmaxStage::emit(const KeyRanges &keyRanges, Value out, Value ls
   FailureOr<TileRanges> ranges = emitTileRanges(context, attend, keyRanges);
   if (failed(ranges))
     return failure();
+  keyLimit = ranges->keyLimit;
   query = load(queryTile, context.inputViews[attend.getQuery()], context.b, context.h, context.row0,
                context.sizes["q"], plan.headDim);
   FailureOr<Value> sink = sinks();

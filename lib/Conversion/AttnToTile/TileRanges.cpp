@@ -38,6 +38,7 @@ public:
     if (failed(mayLo) || failed(mayHi))
       return failure();
     Value lo = clamp(*mayLo), hi = clamp(*mayHi);
+    limit = limit ? Value(arith::MaxSIOp::create(builder, loc, limit, hi)) : hi;
     TileRange result;
     result.start = roundDown(lo);
     Value nonEmpty = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, lo, hi);
@@ -68,6 +69,9 @@ public:
       cursor = arith::MaxSIOp::create(builder, loc, cursor, range.end);
     }
   }
+
+  /// The first key, i32, from which on no range that was emitted has any.
+  Value keyLimit() { return arith::TruncIOp::create(builder, loc, builder.getI32Type(), limit); }
 
 private:
   FailureOr<Value> emitNew(const RowExpr &e) {
@@ -139,7 +143,11 @@ private:
     return arith::MinSIOp::create(builder, loc, arith::MaxSIOp::create(builder, loc, value, lo),
                                   hi);
   }
-  Value clamp(Value value) { return within(value, i64(0), keys); }
+  Value clamp(Value value) {
+    if (value == keys || matchPattern(value, m_Zero())) // there are no fewer than 0 keys
+      return value;
+    return within(value, i64(0), keys);
+  }
   Value roundDown(Value value) {
     Value tiles = arith::DivUIOp::create(builder, loc, value, i64(tile));
     return arith::MulIOp::create(builder, loc, tiles, i64(tile));
@@ -170,7 +178,7 @@ private:
   OpBuilder &builder;
   Location loc;
   int64_t tile;
-  Value first, last, queries, keys;
+  Value first, last, queries, keys, limit;
   llvm::DenseMap<RowExpr::Ref, Value> emitted;
 };
 
@@ -189,6 +197,7 @@ FailureOr<TileRanges> attnc::emitTileRanges(KernelContext &context, attn::Attend
       return failure();
     result.ranges.push_back(*emitted);
   }
+  result.keyLimit = emitter.keyLimit();
   if (result.ranges.size() > 1) {
     result.hasLeadingPartial = true; // clipping can leave a full range that starts late
     emitter.sortAndClip(result.ranges);

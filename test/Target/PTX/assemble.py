@@ -5,6 +5,7 @@
 Three lists: every spec on every target (f16 at head dim 64, f32 at 128); every spec at the other head dims up to
 128 and in bf16 on the oldest and one newer target; and every head dim from 16 to 256 for two specs. Above head dim
 128 a spill is reported but is no failure: only the text must assemble. `--all` runs the whole product up to 128.
+KNOWN are exceptions: bytes of spill stores that are outside all loops, as nvdisasm shows.
 Prints one line for each failure, with the command that repeats it, and closes with `assemble: N passed, N failed`.
 """
 import argparse
@@ -17,6 +18,9 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+# (spec, head dim): addresses that only the exact walk (OnlineSoftmax.h) needs are stored before the key loops, which take 246
+# of 255 registers, and loaded behind them: five stores and five loads a thread.
+KNOWN = {("t5_bias", 128): 28}
 TARGETS = ["sm_80", "sm_89", "sm_90a", "sm_100a", "sm_120a"]
 DTYPES = ["f16", "bf16", "f32"]
 HEAD_DIMS = [32, 64, 96, 128]
@@ -61,7 +65,8 @@ def assemble(arguments, folder, job):
         return " ".join(command) + "\n    " + report.strip(), None
     if any(int(n) for n in numbers.groups()):
         text = " ".join(command) + "\n    " + numbers.group(0)
-        return (text, None) if dim <= 128 else (None, text)
+        isKnown = 0 < int(numbers[2]) <= KNOWN.get((spec, dim), 0)
+        return (text, None) if dim <= 128 and not isKnown else (None, text)
     return None, None
 
 
