@@ -7,7 +7,9 @@ spec in the folder of `--keep` and prints the command that repeats it. Closes wi
 
 What is generated stays away from where rounding decides: comparisons and `i32(...)` see ints only, functions with
 poles get arguments away from them, and scores stay moderate, so that the bounds of `--check` apply. Some parameters
-and factors lie at the ends of 32 bits, so that ints wrap around; some masks nest deeply or chain many conditions.
+and factors lie at the ends of 32 bits, so that ints wrap around; some masks nest deeply or chain many conditions. In half
+of the cases V holds NaN at some keys, which must reach the rows that see one and no other. (Scores of every size are
+in test_extremes.py: their errors have no bound unless the scores are exact.)
 `erf` is left to test/E2E/functions.test.
 """
 import argparse
@@ -24,7 +26,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def extreme(rng):
     """An int that 32-bit arithmetic with positions wraps around at."""
     return rng.choice([1, 1, -1]) * rng.choice([2147483647, 2147483647 - rng.randint(0, 300), 1073741824 + rng.randint(-40, 40), 65536])
-
 
 
 class Spec:
@@ -250,6 +251,24 @@ def options(rng, spec):
     return result
 
 
+def unwritten(rng, shape, folder, number):
+    """Arguments that bind a V with NaN at some keys, for half of the cases."""
+    given = dict(option[2:].split("=", 1) for option in shape)
+    keys, columns = int(given["kv-len"]), int(given.get("v-head-dim", given["head-dim"]))
+    if keys == 0 or rng.random() < 0.5:
+        return []
+    import numpy as np
+    draw = np.random.default_rng(number)
+    values = draw.standard_normal((int(given["batch"]), int(given["kv-heads"]), keys, columns)).astype(np.float32)
+    values[:, :, rng.randrange(keys):] = np.nan if rng.random() < 0.5 else 1.0  # behind a length
+    for _ in range(rng.randint(0, 3)):
+        values[rng.randrange(values.shape[0]), :, rng.randrange(keys), rng.randrange(columns):] = np.nan
+    path = folder / f"fuzz-{number}-V.npy"
+    bits = (values.view(np.uint32) >> 16).astype(np.uint16).view("V2")
+    np.save(path, {"f32": values, "f16": values.astype(np.float16), "bf16": bits}[given["dtype"]])
+    return [f"--input=V={path}"]
+
+
 def tiles(rng, device, shape):
     """Overrides of the planner's tiles, sometimes."""
     if rng.random() < 0.6:
@@ -269,6 +288,7 @@ def run(arguments, folder, number):
     shape = options(rng, spec)
     path = folder / f"fuzz-{number}.attn"
     path.write_text(text)
+    shape += unwritten(rng, shape, folder, number)
     failures = []
     for device in arguments.devices:
         extra = tiles(rng, device, shape)
