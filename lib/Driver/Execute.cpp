@@ -2,6 +2,7 @@
 //
 // Binding of tensors, choice of a device, and execution.
 #include "Execute.h"
+#include "attnc/Support/Environment.h"
 #include "attnc/Support/Half.h"
 #include "attnc/Support/MemoryLimit.h"
 #include "attnc/Support/Npy.h"
@@ -294,7 +295,7 @@ static llvm::Error selectEmulator(const Options &options) {
   // The emulated device is the one that is compiled for, unless the environment names another.
   if (llvm::StringRef(options.target).starts_with("sm_"))
     setenv("ATTNC_EMU_DEVICE", options.target.c_str(), /*overwrite=*/0);
-  if (std::getenv("ATTNC_CUDA_DRIVER"))
+  if (readVariable(Variable::CudaDriver))
     return llvm::Error::success();
   llvm::SmallString<256> path(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
   llvm::sys::path::remove_filename(path);
