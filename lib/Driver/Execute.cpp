@@ -141,7 +141,7 @@ static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
 
 /// Scales Q so that scale * q . k has unit variance whatever scale a spec writes: scores of a size
 /// that attention has, and that f32 resolves.
-static void normaliseQuery(Spec &spec, BoundSpec &bound) {
+static void normalizeQuery(Spec &spec, BoundSpec &bound) {
   for (auto attend : spec.variant().getBody().getOps<attn::AttendOp>()) {
     mlir::FloatAttr scale;
     if (!attend.isPlain() || !attend.getScale() ||
@@ -221,7 +221,7 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
       tensor.view.data = tensor.storage.data();
 
   if (!options.inputs.count("Q"))
-    normaliseQuery(spec, bound);
+    normalizeQuery(spec, bound);
 
   std::map<std::string, TensorView> inputs, outputs;
   for (auto &[name, tensor] : bound.inputs)

@@ -54,7 +54,7 @@ struct CompileRequest {
 struct CompileResult {
   std::string ptx; ///< only if the last phase was PTX
   std::vector<PhaseResult> phases;
-  /// Steps inside the PTX phase: translate, optimise, codegen.
+  /// Steps inside the PTX phase: translate, optimize, codegen.
   std::vector<std::pair<std::string, double>> ptxSteps;
 };
 
