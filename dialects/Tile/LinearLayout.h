@@ -41,7 +41,8 @@ namespace attnc::tile {
 
 class LinearLayoutAttr;
 
-/// A row and a column, or a basis vector.
+/// A row and a column of a tile, counted in elements from 0; or a basis vector, whose parts are the
+/// bits of row and column that a hardware bit flips.
 struct Coord {
   int32_t row = 0, col = 0;
   bool operator==(const Coord &o) const { return row == o.row && col == o.col; }
@@ -54,6 +55,8 @@ class LinearLayout {
 public:
   using Bases = llvm::SmallVector<Coord, 8>;
 
+  /// The layout with these basis vectors, entry i for bit i of the register index, the lane and the
+  /// warp. Nothing is checked here: that no two share a bit, the verifier of #tile.linear asks for.
   LinearLayout(Bases registers, Bases lanes, Bases warps)
       : registers(std::move(registers)), lanes(std::move(lanes)), warps(std::move(warps)) {}
   explicit LinearLayout(LinearLayoutAttr attr);
@@ -67,7 +70,9 @@ public:
   /// place. Needs rows = 16 * numWarps * 2^i; columns may be any number (see `liveRegisters`).
   static LinearLayout mmaFragment(int64_t rows, int64_t cols, int64_t numWarps);
 
-  /// The tensor coordinate of a hardware coordinate.
+  /// The element that register `reg` of lane `lane` of warp `warp` holds: each is counted from 0
+  /// and below two to the number of its basis vectors; higher bits are ignored. The element may lie
+  /// outside the tile where the tile's columns are no power of two.
   Coord apply(int64_t reg, int64_t lane, int64_t warp) const;
   /// Registers of the table, a power of two. A tile whose columns are not a power of two uses
   /// fewer.

@@ -124,6 +124,124 @@ static std::string plannedTarget(mlir::ModuleOp module) {
   return target;
 }
 
+namespace {
+/// What is compiled: a module, with what it lives in, and the request for it.
+struct Input {
+  std::unique_ptr<Spec> spec;                 ///< of a spec
+  std::unique_ptr<mlir::MLIRContext> context; ///< of the IR of a later phase
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  CompileRequest request;
+};
+
+/// Collects diagnostics while it lives, with the file that they are about.
+class Diagnostics {
+public:
+  Diagnostics(const Options &options, mlir::MLIRContext *context)
+      : options(options), handler(context, [this](mlir::Diagnostic &d) { return add(d); }) {}
+
+  /// What was reported, or `error` if nothing was.
+  llvm::Error explain(llvm::Error error) const {
+    std::string reason = llvm::toString(std::move(error));
+    return createStringError(text.empty() ? formatv("{0}: error: {1}", options.spec, reason).str()
+                                          : text);
+  }
+
+private:
+  mlir::LogicalResult add(mlir::Diagnostic &diagnostic) {
+    std::string where = options.spec;
+    if (auto loc = diagnostic.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
+      where = formatv("{0}:{1}:{2}", loc.getFilename().getValue(), loc.getLine(), loc.getColumn());
+    text += formatv("{0}{1}: error: {2}", text.empty() ? "" : "\n", where, diagnostic.str());
+    return mlir::success();
+  }
+
+  const Options &options;
+  std::string text;
+  mlir::ScopedDiagnosticHandler handler;
+};
+} // namespace
+
+/// Reads a spec, or a module at the end of phase `--compile-from`.
+static llvm::Expected<Input> openInput(const Options &options, const Target &target) {
+  Input input;
+  input.request.options.target = target;
+  input.request.verify = !options.compileFrom.empty();
+  if (options.compileFrom.empty() || options.compileFrom == "attn") {
+    llvm::Expected<std::unique_ptr<Spec>> opened = openSpec(options);
+    if (!opened)
+      return opened.takeError();
+    input.spec = std::move(*opened);
+    llvm::Expected<CompileOptions> compile = compileOptionsFor(options, *input.spec, target);
+    if (!compile)
+      return compile.takeError();
+    input.request.options = *compile;
+    input.module = input.spec->cloneVariant();
+    return std::move(input);
+  }
+  std::optional<Phase> from = parsePhase(options.compileFrom);
+  if (!from || *from == Phase::PTX)
+    return createStringError(
+        formatv("--compile-from={0}: expected a phase before ptx", options.compileFrom));
+  input.request.from = *from;
+  mlir::DialectRegistry registry;
+  registerAllDialects(registry);
+  input.context =
+      std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
+  input.context->loadAllAvailableDialects();
+  auto parsed = parsePhaseFile(options.spec, *input.context);
+  if (!parsed)
+    return parsed.takeError();
+  input.module = std::move(*parsed);
+  if (std::string planned = plannedTarget(*input.module);
+      !planned.empty() && planned != target.name)
+    return createStringError(formatv("`{0}` is planned for {1}, and the target is {2}: pass "
+                                     "--target={1}, or plan the spec again",
+                                     options.spec, planned, target.name));
+  return std::move(input);
+}
+
+/// Makes the folder of --dump-phases and a callback that writes each phase's IR there; what goes
+/// wrong later is in `problem`, which outlives the callback.
+static llvm::Error prepareDump(const Options &options, CompileRequest &request,
+                               std::string &problem) {
+  if (options.dumpPhases.empty())
+    return llvm::Error::success();
+  if (std::error_code error = llvm::sys::fs::create_directories(options.dumpPhases))
+    return createStringError(
+        formatv("cannot create `{0}`: {1}", options.dumpPhases, error.message()));
+  request.dump = [&](Phase phase, llvm::StringRef text) {
+    llvm::SmallString<128> path(options.dumpPhases);
+    llvm::sys::path::append(path, formatv("{0}.{1}.{2}", static_cast<int>(phase), phaseName(phase),
+                                          phase == Phase::PTX ? "ptx" : "mlir")
+                                      .str());
+    if (llvm::Error error = writeOutput(path, text))
+      problem = llvm::toString(std::move(error));
+  };
+  return llvm::Error::success();
+}
+
+/// The code or the IR that is asked for, from what the phases left.
+static llvm::Expected<std::string> artefactOf(const Options &options, const Target &target,
+                                              Phase last, const CompileResult &result,
+                                              mlir::ModuleOp module,
+                                              const Diagnostics &diagnostics) {
+  std::string text = result.ptx;
+  if (options.emit == "obj") {
+    llvm::Expected<HostObject> object = compileForHost(module);
+    if (!object)
+      return diagnostics.explain(object.takeError());
+    text = object->object->getBuffer().str();
+  } else if (options.emit == "cubin") {
+    if (llvm::Error error = assemble(result.ptx, target.name, text))
+      return std::move(error);
+  } else if (last != Phase::PTX) {
+    llvm::raw_string_ostream os(text);
+    module->print(os);
+    os << "\n";
+  }
+  return text;
+}
+
 llvm::Error driver::runCompile(const Options &options) {
   using Clock = std::chrono::steady_clock;
   auto start = Clock::now();
@@ -133,93 +251,25 @@ llvm::Error driver::runCompile(const Options &options) {
   llvm::Expected<Phase> last = lastPhase(options, *target);
   if (!last)
     return last.takeError();
-
-  CompileRequest request;
-  request.to = *last;
-  request.options.target = *target;
-  std::unique_ptr<Spec> spec;
-  std::unique_ptr<mlir::MLIRContext> ownContext;
-  mlir::OwningOpRef<mlir::ModuleOp> module;
-  if (options.compileFrom.empty() || options.compileFrom == "attn") {
-    llvm::Expected<std::unique_ptr<Spec>> opened = openSpec(options);
-    if (!opened)
-      return opened.takeError();
-    spec = std::move(*opened);
-    llvm::Expected<CompileOptions> compile = compileOptionsFor(options, *spec, *target);
-    if (!compile)
-      return compile.takeError();
-    request.options = *compile;
-    module = spec->cloneVariant();
-  } else {
-    std::optional<Phase> from = parsePhase(options.compileFrom);
-    if (!from || *from == Phase::PTX)
-      return createStringError(
-          formatv("--compile-from={0}: expected a phase before ptx", options.compileFrom));
-    request.from = *from;
-    mlir::DialectRegistry registry;
-    registerAllDialects(registry);
-    ownContext =
-        std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
-    ownContext->loadAllAvailableDialects();
-    auto parsed = parsePhaseFile(options.spec, *ownContext);
-    if (!parsed)
-      return parsed.takeError();
-    module = std::move(*parsed);
-    if (std::string planned = plannedTarget(*module); !planned.empty() && planned != target->name)
-      return createStringError(formatv("`{0}` is planned for {1}, and the target is {2}: pass "
-                                       "--target={1}, or plan the spec again",
-                                       options.spec, planned, target->name));
-  }
+  llvm::Expected<Input> input = openInput(options, *target);
+  if (!input)
+    return input.takeError();
+  input->request.to = *last;
   std::chrono::duration<double, std::milli> frontend = Clock::now() - start;
 
-  std::string dumpError;
-  if (!options.dumpPhases.empty()) {
-    if (std::error_code error = llvm::sys::fs::create_directories(options.dumpPhases))
-      return createStringError(
-          formatv("cannot create `{0}`: {1}", options.dumpPhases, error.message()));
-    request.dump = [&](Phase phase, llvm::StringRef text) {
-      llvm::SmallString<128> path(options.dumpPhases);
-      llvm::sys::path::append(path, formatv("{0}.{1}.{2}", static_cast<int>(phase),
-                                            phaseName(phase), phase == Phase::PTX ? "ptx" : "mlir")
-                                        .str());
-      if (llvm::Error error = writeOutput(path, text))
-        dumpError = llvm::toString(std::move(error));
-    };
-  }
-
-  std::string diagnostics;
-  mlir::ScopedDiagnosticHandler handler(module->getContext(), [&](mlir::Diagnostic &diagnostic) {
-    std::string where = options.spec;
-    if (auto loc = diagnostic.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
-      where = formatv("{0}:{1}:{2}", loc.getFilename().getValue(), loc.getLine(), loc.getColumn());
-    diagnostics +=
-        formatv("{0}{1}: error: {2}", diagnostics.empty() ? "" : "\n", where, diagnostic.str());
-    return mlir::success();
-  });
-  request.verify = !options.compileFrom.empty();
-  llvm::Expected<CompileResult> result = runPhases(*module, request);
-  if (!result) {
-    std::string reason = llvm::toString(result.takeError());
-    return createStringError(
-        diagnostics.empty() ? formatv("{0}: error: {1}", options.spec, reason).str() : diagnostics);
-  }
-  if (!dumpError.empty())
-    return createStringError(dumpError);
-
-  std::string text = result->ptx;
-  if (options.emit == "obj") {
-    llvm::Expected<HostObject> object = compileForHost(*module);
-    if (!object)
-      return object.takeError();
-    text = object->object->getBuffer().str();
-  } else if (options.emit == "cubin") {
-    if (llvm::Error error = assemble(result->ptx, target->name, text))
-      return error;
-  } else if (*last != Phase::PTX) {
-    llvm::raw_string_ostream os(text);
-    module->print(os);
-    os << "\n";
-  }
+  std::string dumpProblem;
+  if (llvm::Error error = prepareDump(options, input->request, dumpProblem))
+    return error;
+  Diagnostics diagnostics(options, input->module->getContext());
+  llvm::Expected<CompileResult> result = runPhases(*input->module, input->request);
+  if (!result)
+    return diagnostics.explain(result.takeError());
+  if (!dumpProblem.empty())
+    return createStringError(dumpProblem);
+  llvm::Expected<std::string> text =
+      artefactOf(options, *target, *last, *result, *input->module, diagnostics);
+  if (!text)
+    return text.takeError();
   std::chrono::duration<double, std::milli> total = Clock::now() - start;
   PhaseTimes phases = {{"parse", frontend.count()}};
   for (const PhaseResult &phase : result->phases)
@@ -230,11 +280,11 @@ llvm::Error driver::runCompile(const Options &options) {
   if (options.timing && !options.json)
     printTiming(phases, total.count());
   if (!options.json)
-    return writeOutput(options.output, text);
+    return writeOutput(options.output, *text);
   if (!options.output.empty() && options.output != "-")
-    if (llvm::Error error = writeOutput(options.output, text))
+    if (llvm::Error error = writeOutput(options.output, *text))
       return error;
   std::string kind = options.emit.empty() ? phaseName(*last).str() : options.emit;
-  printJson(options, *target, kind, text, phases, total.count());
+  printJson(options, *target, kind, *text, phases, total.count());
   return llvm::Error::success();
 }

@@ -3,11 +3,13 @@
 // Entry of the driver: dispatch and error reporting.
 #include "attnc/Driver/Driver.h"
 #include "Options.h"
+#include "attnc/Support/Environment.h"
 #include "attnc/Support/FileWriter.h"
 #include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/WithColor.h"
 #include <csignal>
 #include <new>
+#include <unistd.h>
 
 using namespace attnc;
 using namespace attnc::driver;
@@ -64,6 +66,8 @@ static llvm::Error finishOutput() {
 }
 
 static int run(int argc, char **argv) {
+  for (const std::string &line : unknownVariables(environ))
+    llvm::WithColor::warning(llvm::errs(), "attnc") << line << "\n";
   llvm::Expected<Options> options = parseOptions(argc, argv);
   if (!options) {
     report(options.takeError());

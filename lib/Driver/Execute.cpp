@@ -2,7 +2,8 @@
 //
 // Binding of tensors, choice of a device, and execution.
 #include "Execute.h"
-#include "attnc/Support/Half.h"
+#include "attnc/Support/Element.h"
+#include "attnc/Support/Environment.h"
 #include "attnc/Support/MemoryLimit.h"
 #include "attnc/Support/Npy.h"
 #include "mlir/IR/Matchers.h"
@@ -10,7 +11,6 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include <cmath>
-#include <cstring>
 
 using namespace attnc;
 using namespace attnc::driver;
@@ -33,67 +33,21 @@ LaunchInputs BoundSpec::launchInputs() {
 // Elements
 //===----------------------------------------------------------------------===//
 
-static char *addressOf(const TensorView &view, int64_t index) {
+static int64_t offsetOf(const TensorView &view, int64_t index) {
   int64_t offset = 0;
   for (int64_t dim = view.rank(); dim-- > 0;) {
     offset += index % view.shape[dim] * view.strides[dim];
     index /= view.shape[dim];
   }
-  return static_cast<char *>(view.data) + offset * dtypeSize(view.dtype);
+  return offset;
 }
 
 double driver::elementOf(const TensorView &view, int64_t index) {
-  const char *address = addressOf(view, index);
-  uint16_t half;
-  switch (view.dtype) {
-  case DType::F32: {
-    float value;
-    std::memcpy(&value, address, 4);
-    return value;
-  }
-  case DType::I32: {
-    int32_t value;
-    std::memcpy(&value, address, 4);
-    return value;
-  }
-  case DType::F16:
-    std::memcpy(&half, address, 2);
-    return f16ToFloat(half);
-  case DType::BF16:
-    std::memcpy(&half, address, 2);
-    return bf16ToFloat(half);
-  case DType::Bool:
-    return *address != 0;
-  }
-  return 0;
+  return loadElement(view, offsetOf(view, index));
 }
 
 void driver::setElement(const TensorView &view, int64_t index, double value) {
-  char *address = addressOf(view, index);
-  uint16_t half;
-  switch (view.dtype) {
-  case DType::F32: {
-    float narrow = static_cast<float>(value);
-    std::memcpy(address, &narrow, 4);
-    return;
-  }
-  case DType::I32: {
-    int32_t narrow = static_cast<int32_t>(value);
-    std::memcpy(address, &narrow, 4);
-    return;
-  }
-  case DType::F16:
-    half = floatToF16(static_cast<float>(value));
-    std::memcpy(address, &half, 2);
-    return;
-  case DType::BF16:
-    half = floatToBF16(static_cast<float>(value));
-    std::memcpy(address, &half, 2);
-    return;
-  case DType::Bool:
-    *address = value != 0;
-    return;
-  }
+  storeElement(view, offsetOf(view, index), value);
 }
 
 //===----------------------------------------------------------------------===//
@@ -113,14 +67,10 @@ static OwnedTensor allocate(std::vector<int64_t> shape, DType dtype, llvm::Strin
   return tensor;
 }
 
-static std::optional<DType> parseDType(llvm::StringRef name) {
-  if (name == "f32")
-    return DType::F32;
-  if (name == "f16")
-    return DType::F16;
-  if (name == "bf16")
-    return DType::BF16;
-  return std::nullopt;
+/// A dtype that Q, K and V can have.
+static std::optional<DType> parseOperandDType(llvm::StringRef name) {
+  std::optional<DType> dtype = parseDType(name);
+  return dtype && (*dtype == DType::I32 || *dtype == DType::Bool) ? std::nullopt : dtype;
 }
 
 static const TensorDecl *findDecl(const std::vector<TensorDecl> &decls, const std::string &name) {
@@ -191,7 +141,7 @@ static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
 
 /// Scales Q so that scale * q . k has unit variance whatever scale a spec writes: scores of a size
 /// that attention has, and that f32 resolves.
-static void normaliseQuery(Spec &spec, BoundSpec &bound) {
+static void normalizeQuery(Spec &spec, BoundSpec &bound) {
   for (auto attend : spec.variant().getBody().getOps<attn::AttendOp>()) {
     mlir::FloatAttr scale;
     if (!attend.isPlain() || !attend.getScale() ||
@@ -211,7 +161,7 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   if (!signature)
     return signature.takeError();
   bound.signature = *signature;
-  std::optional<DType> dtype = parseDType(options.dtype);
+  std::optional<DType> dtype = parseOperandDType(options.dtype);
   if (!dtype)
     return createStringError(formatv("--dtype={0}: expected f32, f16 or bf16", options.dtype));
   bound.sizes.operandDType = *dtype;
@@ -271,7 +221,7 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
       tensor.view.data = tensor.storage.data();
 
   if (!options.inputs.count("Q"))
-    normaliseQuery(spec, bound);
+    normalizeQuery(spec, bound);
 
   std::map<std::string, TensorView> inputs, outputs;
   for (auto &[name, tensor] : bound.inputs)
@@ -294,7 +244,7 @@ static llvm::Error selectEmulator(const Options &options) {
   // The emulated device is the one that is compiled for, unless the environment names another.
   if (llvm::StringRef(options.target).starts_with("sm_"))
     setenv("ATTNC_EMU_DEVICE", options.target.c_str(), /*overwrite=*/0);
-  if (std::getenv("ATTNC_CUDA_DRIVER"))
+  if (readVariable(Variable::CudaDriver))
     return llvm::Error::success();
   llvm::SmallString<256> path(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
   llvm::sys::path::remove_filename(path);

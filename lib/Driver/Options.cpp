@@ -3,6 +3,7 @@
 // The command line: LLVM's option parser fills one Options struct.
 #include "Options.h"
 #include "attnc/Reference/Reference.h"
+#include "attnc/Support/Environment.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/WithColor.h"
@@ -211,9 +212,19 @@ static llvm::Error rejectUnknownOptions(int argc, char **argv) {
   return llvm::Error::success();
 }
 
+/// What --help says after the options.
+static std::string environmentHelp() {
+  std::string text = "\nENVIRONMENT:\n\n";
+  for (const VariableInfo &variable : allVariables())
+    text += formatv("  {0,-20} {1}\n", variable.name, variable.meaning);
+  return text;
+}
+
 llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   if (llvm::Error error = rejectUnknownOptions(argc, argv))
     return std::move(error);
+  static const std::string variables = environmentHelp();
+  static cl::extrahelp more(variables);
   cl::HideUnrelatedOptions(category);
   for (cl::SubCommand *command : List WITH_SPEC)
     cl::HideUnrelatedOptions(category, *command);

@@ -50,13 +50,6 @@ static void storeReference(BoundSpec &bound,
   }
 }
 
-static bool wantsTF32(Spec &spec) {
-  bool tf32 = false;
-  spec.variant().walk(
-      [&](attn::AttendOp attend) { tf32 |= attend.getPrecision() == attn::Precision::TF32; });
-  return tf32;
-}
-
 /// Says what is going on when it takes long.
 static void progress(const Options &options, llvm::StringRef text) {
   if (!options.json)
@@ -148,8 +141,8 @@ llvm::Error driver::runRun(const Options &options) {
     }
     errors = device->kind == Device::Kind::Reference
                  ? compareExactly(*bound, expected)
-                 : compareOutputs(*bound, device->kind == Device::Kind::CUDA, wantsTF32(**spec),
-                                  expected);
+                 : compareOutputs(*bound, device->kind == Device::Kind::CUDA,
+                                  precisionOf((*spec)->variant()) == "tf32", expected);
   }
   bool good = llvm::all_of(errors, [](const OutputError &e) { return e.ok(); });
   if (options.json) {

@@ -3,6 +3,7 @@
 // attnc list, check and fmt: what needs only the frontend.
 #include "Options.h"
 #include "attnc/Frontend/Frontend.h"
+#include "attnc/Support/Environment.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -19,7 +20,7 @@ using llvm::formatv;
 static llvm::Expected<std::string> galleryFolder(const Options &options) {
   if (!options.spec.empty())
     return options.spec;
-  if (const char *given = std::getenv("ATTNC_SPECS"))
+  if (const char *given = readVariable(Variable::Specs))
     return std::string(given);
   llvm::SmallString<256> folder(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
   for (int level = 0; level < 4; ++level) {

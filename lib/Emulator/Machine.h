@@ -8,7 +8,7 @@
 //
 // Where registers live. A virtual register of 32 bits or less is a *column* of 32 u32, one per lane
 // (128 bytes); 64-bit registers are 32 u64 (256 bytes); a predicate is one u32 with a bit per lane.
-// Slots.cpp shares columns between registers that are never live at once. Columns of different
+// Flow.cpp shares columns between registers that are never live at once. Columns of different
 // width never share memory: under divergence two lanes may be at different places of the program,
 // and lane 5 of a u64 column would overlap lane 10 of a u32 column. Immediates are columns too, in
 // a pool shared by all warps, so that handlers need no variants: bit 0 of an operand says which

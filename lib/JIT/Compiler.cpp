@@ -122,7 +122,7 @@ static llvm::Expected<CompiledCode> compileForCPU(ModuleOp module, const Compile
     return object.takeError();
   report.phases.emplace_back("host.lower", object->times.lower);
   report.phases.emplace_back("host.translate", object->times.translate);
-  report.phases.emplace_back("host.optimise", object->times.optimize);
+  report.phases.emplace_back("host.optimize", object->times.optimize);
   report.phases.emplace_back("host.codegen", object->times.codegen);
   // The code generator may have used whatever this CPU has.
   return CompiledCode{object->kernels.front(), options.target.name,

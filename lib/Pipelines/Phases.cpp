@@ -102,7 +102,7 @@ llvm::Expected<CompileResult> attnc::runPhases(ModuleOp module, const CompileReq
         return ptx.takeError();
       result.ptx = std::move(*ptx);
       result.ptxSteps = {
-          {"translate", times.translate}, {"optimise", times.optimise}, {"codegen", times.codegen}};
+          {"translate", times.translate}, {"optimize", times.optimize}, {"codegen", times.codegen}};
     } else {
       PassManager passes(module.getContext());
       passes.enableVerifier(request.verify);

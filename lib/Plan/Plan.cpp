@@ -39,8 +39,7 @@ llvm::Expected<Target> Target::parse(llvm::StringRef name) {
       name));
 }
 
-/// The precision that the variant's attend stages ask for.
-static std::string precisionOf(attn::VariantOp variant) {
+std::string attnc::precisionOf(attn::VariantOp variant) {
   std::string precision = "f32";
   variant.walk([&](attn::AttendOp attend) {
     if (attend.getPrecision() == attn::Precision::TF32)

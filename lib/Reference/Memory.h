@@ -14,9 +14,6 @@
 
 namespace attnc::reference {
 
-/// Element `offset` of a tensor as a double.
-double loadElement(const TensorView &tensor, int64_t offset);
-
 /// Numbers that are the same everywhere in a run: sizes and parameters.
 struct Environment {
   BoundSizes sizes;

@@ -3,7 +3,6 @@
 // Compilation of regions. Each scalar op is one line of a table: what it computes in double
 // precision.
 #include "Program.h"
-#include "attnc/Support/Half.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/StringMap.h"
@@ -15,22 +14,6 @@ using namespace attnc;
 using namespace attnc::reference;
 using namespace mlir;
 using Instruction = Program::Instruction;
-
-double attnc::reference::loadElement(const TensorView &tensor, int64_t offset) {
-  switch (tensor.dtype) {
-  case DType::F32:
-    return static_cast<const float *>(tensor.data)[offset];
-  case DType::F16:
-    return f16ToFloat(static_cast<const uint16_t *>(tensor.data)[offset]);
-  case DType::BF16:
-    return bf16ToFloat(static_cast<const uint16_t *>(tensor.data)[offset]);
-  case DType::I32:
-    return static_cast<const int32_t *>(tensor.data)[offset];
-  case DType::Bool:
-    return static_cast<const uint8_t *>(tensor.data)[offset] != 0;
-  }
-  return 0;
-}
 
 static double wrap(int64_t value) { return wrapInt(value); }
 static int64_t whole(double value) { return static_cast<int64_t>(value); }

@@ -82,7 +82,7 @@ public:
     const Tensor64 &tensor = memory.tensor(op.getTensor());
     Tensor64 &result = memory.allocate(op.getResult(), shape);
     size_t count = tensor.data.size();
-    std::vector<double> centred = tensor.data, shift(count, 0.0);
+    std::vector<double> centered = tensor.data, shift(count, 0.0);
     if (smooth) {
       std::vector<size_t> groups = groupsOf(*smooth, memory);
       std::map<size_t, std::pair<double, double>> sums;
@@ -94,14 +94,14 @@ public:
       for (size_t i = 0; i < count; ++i) {
         auto [sum, members] = sums[groups[i]];
         shift[i] = sum / members;
-        centred[i] -= shift[i];
+        centered[i] -= shift[i];
       }
     }
     if (!group) { // no scale, or one that is given
       for (size_t i = 0; i < count; ++i)
         result.data[i] =
-            (op.getStaticScale() ? symmetric(centred[i], 0)
-                                 : roundToFormat(centred[i], op.getFormat(), op.getRounding())) +
+            (op.getStaticScale() ? symmetric(centered[i], 0)
+                                 : roundToFormat(centered[i], op.getFormat(), op.getRounding())) +
             shift[i];
       return;
     }
@@ -112,14 +112,14 @@ public:
     std::map<size_t, Range> ranges;
     for (size_t i = 0; i < count; ++i) {
       Range &range = ranges[groups[i]];
-      range.lowest = std::fmin(range.lowest, centred[i]);
-      range.highest = std::fmax(range.highest, centred[i]);
-      raise(range.largest, std::fabs(centred[i]));
+      range.lowest = std::fmin(range.lowest, centered[i]);
+      range.highest = std::fmax(range.highest, centered[i]);
+      raise(range.largest, std::fabs(centered[i]));
     }
     for (size_t i = 0; i < count; ++i) {
       const Range &range = ranges[groups[i]];
-      result.data[i] = (op.getAsymmetric() ? asymmetric(centred[i], range.lowest, range.highest)
-                                           : symmetric(centred[i], range.largest)) +
+      result.data[i] = (op.getAsymmetric() ? asymmetric(centered[i], range.lowest, range.highest)
+                                           : symmetric(centered[i], range.largest)) +
                        shift[i];
     }
   }

@@ -57,7 +57,7 @@ private:
     }
     auto states = op.getStates();
     for (auto [init, state] : llvm::zip_equal(op.getInit(), states))
-      initialise(memory.tensor(init), cast<attn::AttnTensorType>(init.getType()), indices,
+      initialize(memory.tensor(init), cast<attn::AttnTensorType>(init.getType()), indices,
                  cast<attn::AttnTensorType>(state.getType()), tensorOf(step, state));
     auto yielded = cast<attn::YieldOp>(op.getBody().front().getTerminator()).getValues();
     int64_t steps = environment.sizeOf(op.getTime());
@@ -94,7 +94,7 @@ private:
   }
 
   /// state[axes] = init at the batch indices and the state's own.
-  void initialise(const Tensor64 &init, attn::AttnTensorType from,
+  void initialize(const Tensor64 &init, attn::AttnTensorType from,
                   const std::vector<int64_t> &indices, attn::AttnTensorType to,
                   Tensor64 &state) const {
     int64_t count = elementsOf(state.shape);

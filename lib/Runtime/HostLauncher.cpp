@@ -9,6 +9,7 @@
 // none left, or until another launch comes: then it looks again for the one with the fewest
 // helpers.
 #include "attnc/Runtime/HostLauncher.h"
+#include "attnc/Support/Environment.h"
 #include "llvm/Support/Threading.h"
 #include <algorithm>
 #include <condition_variable>
@@ -191,7 +192,7 @@ private:
 };
 
 static unsigned defaultThreads() {
-  if (const char *text = std::getenv("ATTNC_NUM_THREADS")) {
+  if (const char *text = readVariable(Variable::NumThreads)) {
     char *end = nullptr;
     long value = std::strtol(text, &end, 10);
     if (end != text && *end == 0 && value >= 1 && value <= long(HostLauncher::maxThreads))

@@ -10,11 +10,6 @@
 
 using namespace attnc;
 
-const char *attnc::dtypeName(DType dtype) {
-  static const char *const names[] = {"f32", "f16", "bf16", "i32", "bool"};
-  return static_cast<unsigned>(dtype) < 5 ? names[static_cast<unsigned>(dtype)] : "unknown";
-}
-
 static std::string text(const std::vector<int64_t> &values) {
   std::string result = "[";
   for (size_t i = 0; i < values.size(); ++i)

@@ -53,7 +53,7 @@ bool writeAll(int descriptor, std::string_view bytes) {
 
 /// Forces a file or directory to disk; file systems that have no such thing are as good as they
 /// get.
-bool synchronise(int descriptor) {
+bool synchronize(int descriptor) {
   return ::fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
 }
 
@@ -208,9 +208,9 @@ std::string replace(const std::string &path, std::string_view bytes) {
   if (file.get() < 0)
     return "cannot create a file beside it: " + reason();
   if (!writeAll(file.get(), bytes) || (exists && !takeOver(file.get(), old)) ||
-      !synchronise(file.get()) || !file.publish(place.name))
+      !synchronize(file.get()) || !file.publish(place.name))
     return reason();
-  return synchronise(directory.get()) ? "" : reason();
+  return synchronize(directory.get()) ? "" : reason();
 }
 } // namespace
 

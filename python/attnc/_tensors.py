@@ -30,15 +30,24 @@ DEVICES = {1: CPU, 3: CPU, 2: CUDA, 13: CUDA}
 
 @dataclass(slots=True)
 class View:
-    """Memory that `owner` keeps alive. Strides count elements."""
+    """A tensor in memory that somebody else owns.
+
+    owner: the object that keeps the memory alive, for as long as it is referred to.
+    pointer: address of the memory; element 0 is `byte_offset` bytes behind it. 0 if there are no elements, perhaps.
+    dtype: a key of `DLPACK`, or, for one that no kernel takes, the owner's name of it.
+    shape, strides: one entry for each dimension, at least 0 elements; strides count elements and may be 0 or negative.
+    device: `CPU` or `CUDA`, and the ordinal of the device, 0 for the CPU.
+    kind: "numpy", "torch" or "dlpack": how the owner was read.
+    writable: False for memory that the owner says must not change; no output goes there.
+    """
 
     owner: Any
     pointer: int
-    dtype: str  # one of ours, else the owner's name of it
+    dtype: str
     shape: tuple[int, ...]
     strides: tuple[int, ...]
-    device: tuple[int, int]  # CPU or CUDA, ordinal
-    kind: str  # "numpy", "torch" or "dlpack"
+    device: tuple[int, int]
+    kind: str
     writable: bool = True
     byte_offset: int = 0
 

@@ -24,6 +24,7 @@ public:
   ~DeviceMemory();
   DeviceMemory(const DeviceMemory &) = delete;
 
+  /// An allocation: the bytes at addresses [begin, end).
   struct Block {
     uint64_t begin = 0, end = 0;
     bool freed = false;
@@ -33,7 +34,8 @@ public:
     }
   };
 
-  /// Returns 0 when the reserved range is used up or `bytes` is 0. 256-byte aligned.
+  /// The address of `bytes` new bytes, none of them initialised, at a multiple of 256; 0 when the
+  /// reserved range is used up or `bytes` is 0. Reports call the block `name`.
   uint64_t allocate(uint64_t bytes, std::string name = {});
   /// False when `address` is not the start of a live allocation.
   bool free(uint64_t address);
@@ -41,13 +43,19 @@ public:
   const Block *find(uint64_t address) const;
   /// The nearest block at or below, freed ones included; for reports.
   const Block *nearest(uint64_t address) const;
+  /// Bytes of all live allocations, without red zones and rounding.
   uint64_t bytesInUse() const { return inUse; }
 
-  /// Host copies into and out of a live allocation; false when out of bounds. Writing initialises.
+  /// Copies `bytes` bytes from or to host memory. False, and nothing is copied, unless all of them
+  /// lie in one live allocation; 0 bytes fit at any address. Writing initialises; reading does not
+  /// ask whether bytes are initialised.
   bool write(uint64_t address, const void *from, uint64_t bytes);
   bool read(uint64_t address, void *to, uint64_t bytes) const;
-  /// Device-to-device copy; initialisation travels with the bytes.
+  /// The same within device memory, for ranges that may overlap. Whether a byte is initialised is
+  /// copied with it.
   bool copy(uint64_t to, uint64_t from, uint64_t bytes);
+  /// Writes the `patternBytes` bytes at `pattern` `count` times, one after the other; the product
+  /// must fit 64 bits. Bounds and result as for `write`.
   bool fill(uint64_t address, const void *pattern, unsigned patternBytes, uint64_t count);
   /// Bytes of live allocations that nothing has written become ones, zeros or random; they still
   /// count as unwritten.
@@ -56,20 +64,25 @@ public:
 
   /// Four low bits per 4-byte word: bit i says byte i was written.
   uint8_t *shadow(uint64_t address) const { return shadowBase + ((address - base) >> 2); }
+  /// Marks the bytes [address, address + bytes) as written. The range must lie in the reserved
+  /// range; blocks are not looked up.
   void markInitialized(uint64_t address, uint64_t bytes);
-  /// The first byte of the range that was never written, or 0.
+  /// The address of the first byte of [address, address + bytes) that was never written, or 0.
   uint64_t firstUninitialized(uint64_t address, uint64_t bytes) const;
 
-  /// Contents and initialisation of all live allocations.
+  /// Contents of one allocation, and which of its bytes are initialised.
   struct Image {
-    uint64_t begin;
-    std::vector<char> bytes;
-    std::vector<uint8_t> shadow;
+    uint64_t begin;              ///< address of the first byte
+    std::vector<char> bytes;     ///< all of the allocation
+    std::vector<uint8_t> shadow; ///< of each 4-byte word, as `shadow()` has it
   };
+  /// Images of all live allocations, in order of address.
   std::vector<Image> save() const;
+  /// Puts back what `save` returned. Each allocation must still be live; ones made since are left.
   void restore(const std::vector<Image> &images);
-  /// The first byte that differs from the images, or 0; of all bytes, or of those that something
-  /// has written on either side.
+  /// The address of the first byte whose value differs from that in the images, or 0; of all bytes,
+  /// or of those that something has written on either side. Allocations must be live, as for
+  /// `restore`.
   uint64_t firstDifference(const std::vector<Image> &images, bool writtenOnly) const;
 
   /// Generic addresses: [sharedWindow, +sharedWindowBytes) is shared memory, [localWindow, ..) the

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The named phases of a compilation and the pass pipelines between them. Every artefact can be
-// dumped, edited and fed back: `attnc compile --compile-to=tile`, `--compile-from=tile`,
-// `--dump-phases=DIR`.
+// The named phases of a compilation and the pass pipelines between them. The artefact of each can
+// be dumped and edited, and fed back if a phase comes after it, which for the host is so down to
+// `tile`: `attnc compile --compile-to=tile`, `--compile-from=tile`, `--dump-phases=DIR`.
 #ifndef ATTNC_PIPELINES_PHASES_H
 #define ATTNC_PIPELINES_PHASES_H
 
@@ -54,7 +54,7 @@ struct CompileRequest {
 struct CompileResult {
   std::string ptx; ///< only if the last phase was PTX
   std::vector<PhaseResult> phases;
-  /// Steps inside the PTX phase: translate, optimise, codegen.
+  /// Steps inside the PTX phase: translate, optimize, codegen.
   std::vector<std::pair<std::string, double>> ptxSteps;
 };
 

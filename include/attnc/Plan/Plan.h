@@ -64,6 +64,10 @@ struct KernelPlan {
 /// Name of the attribute of `attn.variant` that holds a plan.
 inline constexpr llvm::StringLiteral kPlanAttrName = "attnc.plan";
 
+/// The precision that the variant's attend stages ask for, for products of f32 operands: "tf32" if
+/// one does, else "f32".
+std::string precisionOf(attn::VariantOp variant);
+
 /// Chooses a plan. Fails, with what would work, on an unsupported dtype or head dim.
 llvm::Expected<KernelPlan> planVariant(attn::VariantOp variant, const CompileOptions &options);
 

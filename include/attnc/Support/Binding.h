@@ -6,6 +6,7 @@
 #define ATTNC_SUPPORT_BINDING_H
 
 #include "attnc/Runtime/Tensor.h"
+#include "attnc/Support/Element.h"
 
 #include <map>
 #include <optional>
@@ -96,9 +97,6 @@ struct BoundSizes {
   std::map<std::string, SpaceSize> declared; ///< of the declared ones
   DType operandDType = DType::F32;
 };
-
-/// Name of a dtype in messages: "f32".
-const char *dtypeName(DType dtype);
 
 /// Checks that `inputs` binds every input of `signature` with fitting dtype, rank, shape and
 /// strides, that the sizes agree with each other and that heads divide into groups, and fills in

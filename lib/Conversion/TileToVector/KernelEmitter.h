@@ -53,8 +53,8 @@ public:
   /// Emits the function before the kernel. Fails after reporting an error.
   mlir::FailureOr<mlir::LLVM::LLVMFuncOp> run();
 
-  /// Row ops that are computed together, vector by vector.
-  struct Phase {
+  /// One pass over a block of rows: row ops that are computed together, vector by vector.
+  struct RowPass {
     llvm::SmallVector<mlir::Operation *> ops;
     bool matrix = false; ///< rank 2; else lanes are rows
     int64_t rows = 0, cols = 0;
@@ -122,14 +122,14 @@ private:
 
   // Rows.cpp
   mlir::LogicalResult flushGroup();
-  llvm::SmallVector<Phase> splitGroup() const;
-  mlir::LogicalResult assignBuffers(llvm::ArrayRef<Phase> phases);
-  mlir::LogicalResult emitMatrixPhase(const Phase &phase, mlir::Value row);
-  mlir::LogicalResult emitColumns(const Phase &phase, mlir::Value row, mlir::Value col,
+  llvm::SmallVector<RowPass> splitGroup() const;
+  mlir::LogicalResult assignBuffers(llvm::ArrayRef<RowPass> passes);
+  mlir::LogicalResult emitMatrixPass(const RowPass &pass, mlir::Value row);
+  mlir::LogicalResult emitColumns(const RowPass &pass, mlir::Value row, mlir::Value col,
                                   int64_t count, llvm::SmallVectorImpl<mlir::Value> &sums);
-  mlir::LogicalResult emitRowValuePhase(const Phase &phase, mlir::Value row);
+  mlir::LogicalResult emitRowValuePass(const RowPass &pass, mlir::Value row);
   /// The vector of `v` at (row, col), or a scalar if its lanes are all the same. In a row value
-  /// phase (null `col`) lanes are rows.
+  /// pass (null `col`) lanes are rows.
   mlir::Value readVector(mlir::Value v, mlir::Value row, mlir::Value col);
   void writeVector(mlir::Value value, mlir::Value tile, mlir::Value row, mlir::Value col);
   mlir::Value convertElement(mlir::Value x, mlir::Type from, mlir::Type to);
@@ -188,7 +188,7 @@ private:
   llvm::DenseSet<mlir::Value> storedRows; ///< tiles found by findStoredRows
   tile::StoreOp rowStore;                 ///< a store that bounds them
   mlir::Value rowBound;                   ///< i64, null if not known
-  /// What the current phase has computed of the current vectors: (tile, vector) -> value.
+  /// What the current pass has computed of the current vectors: (tile, vector) -> value.
   llvm::DenseMap<std::pair<mlir::Value, mlir::Value>, mlir::Value> inRegisters;
 };
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Groups of row ops: maps, reductions, casts. A group is split into *phases* of ops that can be
+// Groups of row ops: maps, reductions, casts. A group is split into *row passes* of ops that can be
 // computed vector by vector together, and runs over blocks of rows:
 //
 //   for each block of `lanes` rows:
-//     phase 1, matrix:    for each row: x = map(s); mt = max(x)          (x in s's buffer)
-//     phase 2, row value: m' = max(m, mt); alpha = exp2(m - m')          (a vector is `lanes` rows)
-//     phase 3, matrix:    for each row: p = exp2(x - m'); lt = sum(p); cast p
-//     phase 4, row value: l' = l * alpha + lt
+//     pass 1, matrix:    for each row: x = map(s); mt = max(x)          (x in s's buffer)
+//     pass 2, row value: m' = max(m, mt); alpha = exp2(m - m')          (a vector is `lanes` rows)
+//     pass 3, matrix:    for each row: p = exp2(x - m'); lt = sum(p); cast p
+//     pass 4, row value: l' = l * alpha + lt
 //
-// An op joins the first phase of its shape that comes after all reductions it needs, so the cast
+// An op joins the first pass of its shape that comes after all reductions it needs, so the cast
 // above runs with the map that makes p although the kernel names it after l'.
 #include "KernelEmitter.h"
 
@@ -26,55 +26,55 @@ static tile::TileType iterationType(Operation *op) {
   return cast<tile::TileType>(op->getResult(0).getType());
 }
 
-/// The first phase in which `op` can run: not before the phases that compute its operands, and
-/// after a phase that reduces to one of them.
-static size_t earliestPhase(Operation *op, ArrayRef<KernelEmitter::Phase> phases,
-                            llvm::function_ref<Value(Value)> resolve) {
+/// The first pass in which `op` can run: not before the passes that compute its operands, and
+/// after a pass that reduces to one of them.
+static size_t earliestPass(Operation *op, ArrayRef<KernelEmitter::RowPass> passes,
+                           llvm::function_ref<Value(Value)> resolve) {
   size_t earliest = 0;
   for (Value operand : op->getOperands()) {
     Operation *producer = resolve(operand).getDefiningOp();
-    for (auto [i, phase] : llvm::enumerate(phases))
-      if (producer && phase.contains(producer))
+    for (auto [i, pass] : llvm::enumerate(passes))
+      if (producer && pass.contains(producer))
         earliest = std::max(earliest, i + (isa<tile::ReduceOp>(producer) ? 1 : 0));
   }
   return earliest;
 }
 
-SmallVector<KernelEmitter::Phase> KernelEmitter::splitGroup() const {
-  SmallVector<Phase> phases;
+SmallVector<KernelEmitter::RowPass> KernelEmitter::splitGroup() const {
+  SmallVector<RowPass> passes;
   for (Operation *op : group) {
     tile::TileType type = iterationType(op);
-    auto fits = [&](const Phase &phase) {
-      return phase.matrix == (type.getRank() == 2) && phase.cols == type.getCols();
+    auto fits = [&](const RowPass &pass) {
+      return pass.matrix == (type.getRank() == 2) && pass.cols == type.getCols();
     };
-    size_t at = earliestPhase(op, phases, [&](Value v) { return resolve(v); });
-    while (at < phases.size() && !fits(phases[at]))
+    size_t at = earliestPass(op, passes, [&](Value v) { return resolve(v); });
+    while (at < passes.size() && !fits(passes[at]))
       ++at;
-    if (at == phases.size()) {
-      phases.emplace_back();
-      phases.back().matrix = type.getRank() == 2;
-      phases.back().rows = type.getRows();
-      phases.back().cols = type.getCols();
-    } else if (at + 1 < phases.size()) {
-      phases[at].early.insert(op);
+    if (at == passes.size()) {
+      passes.emplace_back();
+      passes.back().matrix = type.getRank() == 2;
+      passes.back().rows = type.getRows();
+      passes.back().cols = type.getCols();
+    } else if (at + 1 < passes.size()) {
+      passes[at].early.insert(op);
     }
-    phases[at].ops.push_back(op);
+    passes[at].ops.push_back(op);
   }
-  return phases;
+  return passes;
 }
 
-/// Results that are used outside of their phase need memory; a reduction's always do.
-LogicalResult KernelEmitter::assignBuffers(ArrayRef<Phase> phases) {
-  for (const Phase &phase : phases)
-    for (Operation *op : phase.ops) {
+/// Results that are used outside of their pass need memory; a reduction's always do.
+LogicalResult KernelEmitter::assignBuffers(ArrayRef<RowPass> passes) {
+  for (const RowPass &pass : passes)
+    for (Operation *op : pass.ops) {
       Value result = op->getResult(0);
       bool needed = isa<tile::ReduceOp>(op);
-      forEachUser(result, [&](Operation *user) { needed |= !phase.contains(user); });
+      forEachUser(result, [&](Operation *user) { needed |= !pass.contains(user); });
       if (!needed)
         continue;
       SmallVector<Value> candidates;
       for (Value operand : op->getOperands())
-        if (isa<tile::TileType>(operand.getType()) && !phase.early.contains(op))
+        if (isa<tile::TileType>(operand.getType()) && !pass.early.contains(op))
           candidates.push_back(operand);
       buffers[result] = resultBuffer(result, op, candidates);
     }
@@ -85,22 +85,22 @@ LogicalResult KernelEmitter::flushGroup() {
   if (group.empty())
     return success();
   ++numGroups;
-  SmallVector<Phase> phases = splitGroup();
-  if (failed(assignBuffers(phases)))
+  SmallVector<RowPass> passes = splitGroup();
+  if (failed(assignBuffers(passes)))
     return failure();
-  Value rows = e.constI64(phases.front().rows);
+  Value rows = e.constI64(passes.front().rows);
   if (llvm::all_of(group, [&](Operation *op) { return storedRows.contains(op->getResult(0)); }))
     rows = rowsOf(group.front()->getResult(0));
   group.clear();
   bool ok = true;
   e.forLoop(e.constI64(0), rows, e.lanes, [&](Value block) {
-    for (const Phase &phase : phases) {
-      if (!phase.matrix) {
-        ok &= succeeded(emitRowValuePhase(phase, block));
+    for (const RowPass &pass : passes) {
+      if (!pass.matrix) {
+        ok &= succeeded(emitRowValuePass(pass, block));
         continue;
       }
       Value end = e.min(e.addc(block, e.lanes), rows);
-      e.forLoop(block, end, 1, [&](Value row) { ok &= succeeded(emitMatrixPhase(phase, row)); });
+      e.forLoop(block, end, 1, [&](Value row) { ok &= succeeded(emitMatrixPass(pass, row)); });
     }
   });
   return success(ok);
@@ -173,7 +173,7 @@ Value KernelEmitter::mapVector(tile::MapOp map, ValueRange operands, Value row, 
 }
 
 //===----------------------------------------------------------------------===//
-// Phases
+// Row passes
 //===----------------------------------------------------------------------===//
 
 static Value identity(Emitter &e, tile::ReduceOp op, Type type) {
@@ -198,22 +198,22 @@ static SmallVector<tile::ReduceOp> reductionsOf(ArrayRef<Operation *> ops) {
   return reductions;
 }
 
-LogicalResult KernelEmitter::emitMatrixPhase(const Phase &phase, Value row) {
-  SmallVector<tile::ReduceOp> reductions = reductionsOf(phase.ops);
+LogicalResult KernelEmitter::emitMatrixPass(const RowPass &pass, Value row) {
+  SmallVector<tile::ReduceOp> reductions = reductionsOf(pass.ops);
   SmallVector<Value> sums;
   for (tile::ReduceOp reduce : reductions)
     sums.push_back(
         identity(e, reduce, e.vec(storageOf(reduce.getInput().getType().getElementType()))));
-  int64_t vectors = llvm::divideCeil(phase.cols, e.lanes);
+  int64_t vectors = llvm::divideCeil(pass.cols, e.lanes);
   bool ok = true;
   if (vectors <= kMaxUnrolled) {
-    ok = succeeded(emitColumns(phase, row, e.constI64(0), vectors, sums));
+    ok = succeeded(emitColumns(pass, row, e.constI64(0), vectors, sums));
   } else {
     int64_t step = vectors % 4 == 0 ? 4 : vectors % 2 == 0 ? 2 : 1;
     sums = e.forLoop(e.constI64(0), e.constI64(vectors * e.lanes), step * e.lanes, sums,
                      [&](Value col, ValueRange carried) {
                        SmallVector<Value> next(carried);
-                       ok &= succeeded(emitColumns(phase, row, col, step, next));
+                       ok &= succeeded(emitColumns(pass, row, col, step, next));
                        return next;
                      });
   }
@@ -228,24 +228,24 @@ LogicalResult KernelEmitter::emitMatrixPhase(const Phase &phase, Value row) {
 }
 
 /// `count` vectors of a row from column `col` on.
-LogicalResult KernelEmitter::emitColumns(const Phase &phase, Value row, Value col, int64_t count,
+LogicalResult KernelEmitter::emitColumns(const RowPass &pass, Value row, Value col, int64_t count,
                                          SmallVectorImpl<Value> &sums) {
   inRegisters.clear();
   SmallVector<Value> cols;
   for (int64_t i = 0; i < count; ++i)
     cols.push_back(e.addc(col, i * e.lanes));
   unsigned next = 0;
-  for (Operation *op : phase.ops) {
+  for (Operation *op : pass.ops) {
     e.loc = op->getLoc();
     if (auto reduce = dyn_cast<tile::ReduceOp>(op)) {
       Value &sum = sums[next++];
       for (Value at : cols) {
         Value x = e.asVector(readVector(reduce.getInput(), row, at));
-        if (phase.cols % e.lanes) { // the padding must not count
+        if (pass.cols % e.lanes) { // the padding must not count
           Value column = arith::TruncIOp::create(e.b, e.loc, e.i32, at);
           Value inside = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::slt,
                                                e.add(e.splat(column), e.iota()),
-                                               e.constInt(e.vi32, phase.cols));
+                                               e.constInt(e.vi32, pass.cols));
           x = e.select(inside, x, identity(e, reduce, x.getType()));
         }
         sum = combine(e, reduce, x, sum);
@@ -275,9 +275,9 @@ LogicalResult KernelEmitter::emitColumns(const Phase &phase, Value row, Value co
   return success();
 }
 
-LogicalResult KernelEmitter::emitRowValuePhase(const Phase &phase, Value row) {
+LogicalResult KernelEmitter::emitRowValuePass(const RowPass &pass, Value row) {
   inRegisters.clear();
-  for (Operation *op : phase.ops) {
+  for (Operation *op : pass.ops) {
     e.loc = op->getLoc();
     Value result = op->getResult(0), value;
     if (auto cast = dyn_cast<tile::CastOp>(op)) {

@@ -3,6 +3,7 @@
 // Loading the driver, and the thin layer over it. Every CUDA error becomes an llvm::Error that
 // carries the call, the error's name and its text.
 #include "attnc/Runtime/CUDA/Driver.h"
+#include "attnc/Support/Environment.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/DynamicLibrary.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -69,7 +70,7 @@ struct Api {
 };
 
 std::string driverName() {
-  const char *given = std::getenv("ATTNC_CUDA_DRIVER");
+  const char *given = readVariable(Variable::CudaDriver);
   return given && *given ? given : "libcuda.so.1";
 }
 

@@ -4,6 +4,7 @@
 // asked about them and their files is asked of the open descriptor: nobody can put something else
 // in their place in between.
 #include "attnc/Runtime/CodeCache.h"
+#include "attnc/Support/Environment.h"
 #include "attnc/Support/FileWriter.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/Twine.h"
@@ -51,7 +52,7 @@ static std::string whyNotOurs(int descriptor, llvm::StringRef path) {
 }
 
 std::string CodeCache::defaultDirectory() {
-  if (const char *given = std::getenv("ATTNC_CACHE_DIR"))
+  if (const char *given = readVariable(Variable::CacheDir))
     return given;
   llvm::SmallString<128> path;
   if (const char *xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg)

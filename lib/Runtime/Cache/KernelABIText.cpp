@@ -4,6 +4,7 @@
 // checked here once; the launch relies on it.
 #include "attnc/Runtime/CodeCache.h"
 #include "attnc/Support/Checks.h"
+#include "attnc/Support/Element.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -16,7 +17,6 @@ using namespace attnc;
 namespace json = llvm::json;
 
 static const char *const kKinds[] = {"pointer", "stride", "size", "i32", "f32", "grid_start"};
-static const char *const kDTypes[] = {"f32", "f16", "bf16", "i32", "bool"};
 
 std::string attnc::serializeABI(const KernelABI &abi) {
   json::Array args, tensors;
@@ -25,7 +25,7 @@ std::string attnc::serializeABI(const KernelABI &abi) {
         {"kind", kKinds[static_cast<int>(arg.kind)]}, {"name", arg.name}, {"dim", arg.dim}});
   for (const KernelTensor &tensor : abi.tensors)
     tensors.push_back(json::Object{{"name", tensor.name},
-                                   {"dtype", kDTypes[static_cast<int>(tensor.dtype)]},
+                                   {"dtype", dtypeName(tensor.dtype)},
                                    {"axes", json::Array(tensor.axes)},
                                    {"unit_last_stride", tensor.unitLastStride},
                                    {"output", tensor.isOutput},
@@ -79,12 +79,12 @@ static bool parseTensor(const json::Value &value, KernelTensor &tensor) {
   auto unit = object->getBoolean("unit_last_stride"), output = object->getBoolean("output");
   auto alignment = object->getInteger("row_alignment");
   const json::Array *axes = object->getArray("axes");
-  std::optional<int> index = dtype ? indexOf(kDTypes, *dtype) : std::nullopt;
-  if (!name || !unit || !output || !alignment || !axes || !index || axes->size() > kMaxRank ||
+  std::optional<DType> known = dtype ? parseDType(*dtype) : std::nullopt;
+  if (!name || !unit || !output || !alignment || !axes || !known || axes->size() > kMaxRank ||
       *alignment < 1 || *alignment > 4096 || !llvm::isPowerOf2_64(*alignment))
     return false;
   tensor.name = name->str();
-  tensor.dtype = static_cast<DType>(*index);
+  tensor.dtype = *known;
   tensor.unitLastStride = *unit;
   tensor.isOutput = *output;
   tensor.rowAlignment = *alignment;

@@ -48,7 +48,7 @@ static void setOption(llvm::StringRef name, llvm::StringRef value) {
 /// Registers the target once. 32-bit pointers to shared memory take half the registers.
 /// Multiplications and additions are fused at every level of optimisation (see translateToPTX for
 /// the level).
-static void initialiseNVPTX() {
+static void initializeNVPTX() {
   static std::once_flag once;
   std::call_once(once, [] {
     LLVMInitializeNVPTXTargetInfo();
@@ -80,7 +80,7 @@ llvm::Expected<std::string> attnc::ptxFeatureFor(llvm::StringRef arch) {
   return llvm::createStringError(llvm::formatv("no PTX version is known for `{0}`", arch));
 }
 
-static llvm::Error optimise(llvm::Module &module, llvm::TargetMachine &machine) {
+static llvm::Error optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::LoopAnalysisManager lam;
   llvm::FunctionAnalysisManager fam;
   llvm::CGSCCAnalysisManager cam;
@@ -103,7 +103,7 @@ static llvm::Error optimise(llvm::Module &module, llvm::TargetMachine &machine) 
 
 llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::StringRef arch,
                                                   PTXTimings *timings, std::string *llvmIR) {
-  initialiseNVPTX();
+  initializeNVPTX();
   PTXTimings ignored;
   PTXTimings &times = timings ? *timings : ignored;
   llvm::Expected<std::string> feature = ptxFeatureFor(arch);
@@ -134,9 +134,9 @@ llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::S
   llvmModule->setDataLayout(machine->createDataLayout());
 
   start = now();
-  if (llvm::Error failure = optimise(*llvmModule, *machine))
+  if (llvm::Error failure = optimize(*llvmModule, *machine))
     return std::move(failure);
-  times.optimise = now() - start;
+  times.optimize = now() - start;
   if (llvmIR) {
     llvm::raw_string_ostream os(*llvmIR);
     llvmModule->print(os, nullptr);

@@ -13,10 +13,10 @@ from .quantized import F16_BOUND, LOG2E, quantize_groups
 
 
 def clustered(rng, b, h, n, d, block, strength):
-    """Normal rows plus a centre per block, strong in some blocks and absent in others."""
+    """Normal rows plus a center per block, strong in some blocks and absent in others."""
     count = -(-n // block)
-    centre = rng.standard_normal((b, h, count, d)) * strength * (rng.random((b, h, count, 1)) < 0.6)
-    return (rng.standard_normal((b, h, n, d)) + np.repeat(centre, block, 2)[:, :, :n]).astype(np.float32)
+    center = rng.standard_normal((b, h, count, d)) * strength * (rng.random((b, h, count, 1)) < 0.6)
+    return (rng.standard_normal((b, h, n, d)) + np.repeat(center, block, 2)[:, :, :n]).astype(np.float32)
 
 
 def block_causal(nq, nk, block_q, block_k):

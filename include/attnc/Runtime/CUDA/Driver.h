@@ -49,10 +49,20 @@ public:
   /// Path of the driver library.
   const std::string &driverPath() const;
 
+  // Errors of all of these are the driver's, with CUDA's name and text for them. A kernel that went
+  // wrong may be reported by any later call.
+
+  /// Device memory of `bytes` bytes, contents arbitrary, for `free`. 0 bytes have an address too.
   llvm::Expected<DevicePtr> allocate(size_t bytes);
+  /// Gives back what `allocate` returned, which no work that is under way may use.
   llvm::Error free(DevicePtr pointer);
+  /// Copies `bytes` bytes from `source` in host memory, which may change as soon as it returns. The
+  /// copy is work of the default stream.
   llvm::Error copyToDevice(DevicePtr destination, const void *source, size_t bytes);
+  /// Copies `bytes` bytes to `destination` in host memory, where they are when it returns. The copy
+  /// is work of the default stream.
   llvm::Error copyToHost(void *destination, DevicePtr source, size_t bytes);
+  /// Waits for all work of this context, on all streams.
   llvm::Error synchronize();
 
   struct Impl;

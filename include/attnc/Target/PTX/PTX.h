@@ -16,7 +16,7 @@ namespace attnc {
 
 /// Wall-clock milliseconds of the steps of a translation.
 struct PTXTimings {
-  double translate = 0, optimise = 0, codegen = 0;
+  double translate = 0, optimize = 0, codegen = 0;
 };
 
 /// Registers what translation to LLVM IR and convert-to-llvm need.
@@ -26,7 +26,7 @@ void registerPTXTranslations(mlir::DialectRegistry &registry);
 llvm::Expected<std::string> ptxFeatureFor(llvm::StringRef arch);
 
 /// Translates `module`, which holds only LLVM and NVVM dialect ops, for `arch` ("sm_80").
-/// `llvmIR`, if not null, receives the optimised LLVM IR.
+/// `llvmIR`, if not null, receives the optimized LLVM IR.
 llvm::Expected<std::string> translateToPTX(mlir::ModuleOp module, llvm::StringRef arch,
                                            PTXTimings *timings = nullptr,
                                            std::string *llvmIR = nullptr);

@@ -214,10 +214,10 @@ def kda(case):
 def linear_attention(case):
     """The bound is wider because FLA's eps is 1e-10 after a scale, the paper code's 1e-6."""
     q, k, v = tensors(case, "Q", "K", "V")
-    return normalised(F.elu(q) + 1, F.elu(k) + 1, v)
+    return normalized(F.elu(q) + 1, F.elu(k) + 1, v)
 
 
-def normalised(phi_q, phi_k, v):
+def normalized(phi_q, phi_k, v):
     with double_precision():
         o, _ = load_file("fla", "ops/linear_attn/naive.py").naive_recurrent_linear_attn(*by_time(phi_q, phi_k, v),
                                                                                      normalize=True)
@@ -232,7 +232,7 @@ def rfa(case):
         u = F.normalize(x, dim=-1) @ (omega * sigma[:, None]).transpose(1, 2)
         return torch.cat([u.sin(), u.cos()], -1) * omega.shape[1] ** -0.5
 
-    return normalised(features(q), features(k), v)
+    return normalized(features(q), features(k), v)
 
 
 @oracle("H5", kind="third-party", source=SOURCE + "linear_attn.naive, cos(pi (i - j) / 2M) by the features' phases")
@@ -244,7 +244,7 @@ def cosformer(case):
         y = torch.view_as_real(F.relu(x) * phase[:, None])
         return y.flatten(-2)
 
-    return normalised(features(q), features(k), v)
+    return normalized(features(q), features(k), v)
 
 
 @oracle("H6", kind="third-party", source=SOURCE + "linear_attn.naive, features composed by hand")
@@ -255,7 +255,7 @@ def hedgehog(case):
         y = x @ w.transpose(1, 2) + b[:, None]
         return torch.cat([F.softmax(y, -1), F.softmin(y, -1)], -1)
 
-    return normalised(features(q, wq, bq), features(k, wk, bk), v)
+    return normalized(features(q, wq, bq), features(k, wk, bk), v)
 
 
 @oracle("H4", kind="third-party", source=SOURCE + "simple_gla.naive (chunk), features composed by hand")

@@ -64,21 +64,21 @@ def cluster_kv(case):
     p, n = case.params, k.shape[2]
     sink, generated, share = p["sink"], p["generated"], q.shape[1] // k.shape[1]
     keep = torch.zeros(q.shape[0], q.shape[1], n, dtype=torch.bool)
-    assigned, centres = torch.zeros(*k.shape[:2], n - sink - generated, dtype=torch.long), start.clone()
+    assigned, centers = torch.zeros(*k.shape[:2], n - sink - generated, dtype=torch.long), start.clone()
     for b in range(k.shape[0]):
         for g in range(k.shape[1]):
-            keys, centre = k[b, g, sink:n - generated], centres[b, g]
+            keys, center = k[b, g, sink:n - generated], centers[b, g]
             for _ in range(p["steps"]):
-                to = (F.normalize(keys, dim=-1) @ F.normalize(centre, dim=-1).T).argmax(-1)
+                to = (F.normalize(keys, dim=-1) @ F.normalize(center, dim=-1).T).argmax(-1)
                 for c in to.unique().tolist():
-                    centre[c] = keys[to == c].mean(0)
-            to = assigned[b, g] = (F.normalize(keys, dim=-1) @ F.normalize(centre, dim=-1).T).argmax(-1)
+                    center[c] = keys[to == c].mean(0)
+            to = assigned[b, g] = (F.normalize(keys, dim=-1) @ F.normalize(center, dim=-1).T).argmax(-1)
             for h in range(g * share, (g + 1) * share):
                 listed = torch.cat([(to == c).nonzero().flatten()
-                                    for c in (centre @ q[b, h, 0]).argsort(descending=True).tolist()])
+                                    for c in (center @ q[b, h, 0]).argsort(descending=True).tolist()])
                 keep[b, h, sink + listed[:p["budget"] - sink]] = True
     keep[..., :sink] = keep[..., n - generated:] = True
-    return {"Centroids": centres, "Assign": assigned, **over_tokens(case, keep)}
+    return {"Centroids": centers, "Assign": assigned, **over_tokens(case, keep)}
 
 
 @oracle("D6", kind="second-form", source="codes as integers, one softmax with the bias -ln(u + eps)")
@@ -88,8 +88,8 @@ def magic_pig(case):
     n, p = k.shape[2], case.params
     token = torch.arange(n)
     static = (token < p["sink"]) | (token >= n - p["local"])
-    centre = repeat(k, q)[:, :, ~static].mean(2, keepdim=True)
-    moved = repeat(k, q) - centre
+    center = repeat(k, q)[:, :, ~static].mean(2, keepdim=True)
+    moved = repeat(k, q) - center
 
     def code(x):
         sign = torch.einsum("bhnd,lkd->bhnlk", x, planes) > 0
@@ -108,7 +108,7 @@ def magic_pig(case):
         return x + bias[b, h, j]
 
     out, lse = flex(q, moved, repeat(v, q), lambda b, h, i, j: static[j] | keep[b, h, j], modify=modify)
-    return {"keep": keep, "out": out, "lse": lse + (q * centre).sum(-1) * q.shape[-1] ** -0.5}
+    return {"keep": keep, "out": out, "lse": lse + (q * center).sum(-1) * q.shape[-1] ** -0.5}
 
 
 @oracle("D9", kind="second-form", source="torch.special.ndtri, bincount of the picks as weights of one softmax")

@@ -210,13 +210,13 @@ def block_gather(case):
 @oracle("F3", kind="second-form", source="a group mask over the sorted order, then scattered back")
 def clusterformer(case):
     q, k, v, x, start = tensors(case, "Q", "K", "V", "X", "Centroids0")
-    group, centres = case.params["group"], start.expand(x.shape[0], -1, -1)
+    group, centers = case.params["group"], start.expand(x.shape[0], -1, -1)
     for _ in range(case.params["steps"]):
-        u = (x @ centres.transpose(1, 2)).softmax(-1)
-        centres = (u / u.sum(1, keepdim=True)).transpose(1, 2) @ x
-    label = (x @ centres.transpose(1, 2)).argmax(-1)
+        u = (x @ centers.transpose(1, 2)).softmax(-1)
+        centers = (u / u.sum(1, keepdim=True)).transpose(1, 2) @ x
+    label = (x @ centers.transpose(1, 2)).argmax(-1)
     order = (label * x.shape[1] + torch.arange(x.shape[1])).argsort(-1)
     place = order.argsort(-1) // group
     near = (place[:, :, None] - place[:, None]).abs() <= 1
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=near[:, None])
-    return {"order": order, "Centroids": centres, "out": out}
+    return {"order": order, "Centroids": centers, "out": out}
