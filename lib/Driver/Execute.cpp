@@ -131,9 +131,18 @@ static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
                                        decl->axes.size(), tensor.view.rank()));
     if (!decl->dtype)
       bound.sizes.operandDType = tensor.view.dtype;
-    for (size_t i = 0; i < decl->axes.size(); ++i)
-      if (!decl->axes[i].space.empty())
-        bound.sizes.spaces[decl->axes[i].space] = tensor.view.shape[i];
+    for (size_t i = 0; i < decl->axes.size(); ++i) {
+      const std::string &space = decl->axes[i].space;
+      if (space.empty())
+        continue;
+      auto option = options.sizeOptions.find(space);
+      int64_t &size = bound.sizes.spaces[space];
+      if (option != options.sizeOptions.end() && size != tensor.view.shape[i])
+        return createStringError(formatv("--input={0}={1}: {2} {3} on axis {4}, but {5}={6}", name,
+                                         path, tensor.view.shape[i], space, i, option->second,
+                                         size));
+      size = tensor.view.shape[i];
+    }
     bound.inputs[name] = std::move(tensor);
   }
   return llvm::Error::success();

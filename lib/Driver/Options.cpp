@@ -262,6 +262,15 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.kvLen = kvLen.option;
   o.headDim = headDim.option;
   o.vHeadDim = vHeadDim.option;
+  for (auto [space, flag] : {std::pair("b", &batch),
+                             {"h", &heads},
+                             {"g", &kvHeads},
+                             {"q", &qLen},
+                             {"kv", &kvLen},
+                             {"d", &headDim},
+                             {"e", &vHeadDim}})
+    if (flag->option.getNumOccurrences())
+      o.sizeOptions[space] = "--" + flag->option.ArgStr.str();
   o.tileQ = tileQ.option;
   o.tileKV = tileKV.option;
   o.stages = stages.option;

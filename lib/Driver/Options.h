@@ -26,6 +26,8 @@ struct Options {
   bool json = false, timing = false, check = false, noCache = false, inPlace = false;
   std::map<std::string, double> params;
   std::map<std::string, std::string> inputs, outputs;
+  /// The option, such as "--heads", that says the size of an index space on this command line.
+  std::map<std::string, std::string> sizeOptions;
 
   int64_t effectiveKVHeads() const { return kvHeads ? kvHeads : heads; }
   int64_t effectiveKVLen() const { return kvLen < 0 ? qLen : kvLen; }

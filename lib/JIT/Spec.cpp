@@ -26,7 +26,7 @@ llvm::Expected<SpecSource> SpecSource::fromFile(llvm::StringRef path) {
                                                 : fs::openNativeFileForRead(path);
   if (!file)
     return fail(llvm::errorToErrorCode(file.takeError()).message());
-  auto close = llvm::make_scope_exit([&] {
+  auto close = llvm::scope_exit([&] {
     if (path != "-")
       fs::closeFile(*file);
   });

@@ -49,6 +49,10 @@ private:
 
 /// One launch. Lives on the stack of the calling thread.
 struct Launch {
+  Launch(HostKernelFn kernel, const uint64_t *slots, int64_t n0, int64_t n1, int64_t points,
+         int64_t scratchBytes)
+      : kernel(kernel), slots(slots), n0(n0), n1(n1), points(points), scratchBytes(scratchBytes) {}
+
   HostKernelFn kernel;
   const uint64_t *slots;
   int64_t n0, n1, points;
@@ -242,7 +246,7 @@ bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel,
             std::to_string(n2) + " programs is beyond 2^63";
     return false;
   }
-  Launch launch{kernel, arguments.slots.data(), n0, n1, points, abi.scratchBytes};
+  Launch launch(kernel, arguments.slots.data(), n0, n1, points, abi.scratchBytes);
   if (pool().run(launch))
     return true;
   error = "out of memory: kernel '" + abi.symbol + "' needs " + std::to_string(abi.scratchBytes) +

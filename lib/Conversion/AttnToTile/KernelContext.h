@@ -80,8 +80,8 @@ struct TileRanges {
   llvm::SmallVector<TileRange> ranges;
   bool hasLeadingPartial = true; ///< [start, fullStart) can be non-empty
   bool hasFull = true;           ///< [fullStart, fullEnd) can be non-empty
-  /// i32: from this key on no row sees any, so that neither K nor V has to be there. A cache that is not written
-  /// beyond a sequence's length costs no second walk (OnlineSoftmax.h).
+  /// i32: from this key on no row sees any, so that neither K nor V has to be there. A cache that
+  /// is not written beyond a sequence's length costs no second walk (OnlineSoftmax.h).
   mlir::Value keyLimit;
 };
 
