@@ -193,16 +193,18 @@ class AttncKernel:
               # Fewer keys than queries: with a causal mask rows and whole tiles of rows see none. More: several whole tiles.
               *(f"--q-len {q} --kv-len {kv} --heads 1" for q, kv in ((200, 100), (130, 1), (192, 64), (64, 256), (128, 192)))]
 
-    # Query rows, keys and a factor for Q and K: runs that end in the EXACT form, because V holds inf, -inf and NaN, or because the
+    # Query rows, keys, a factor for Q and K, and the only row of Q that has it (None: all): runs that end in the EXACT form, because V holds inf, -inf and NaN, or because the
     # scores are beyond what the FAST form can hold.
-    SPECIAL = [(100, 300, 1), (64, 64, 1), (33, 65, 1), (70, 72, 1), (128, 77, 1), (90, 80, 1), (130, 200, 6e3), (64, 70, 6e3), (1, 1, 6e3)]
+    SPECIAL = [*((*size, 1, None) for size in ((100, 300), (64, 64), (33, 65), (70, 72), (128, 77), (90, 80))),
+               *((*size, 6e3, None) for size in ((130, 200), (64, 70), (1, 1))), (16, 70, 6e3, 0), (16, 70, 6e3, 9)]
 
     def special(self, folder, case):
         """Arguments of a special run. Columns of V differ in what they hold besides numbers, and keys in whether they hold any."""
         import numpy as np
-        q, kv, factor = self.SPECIAL[case]
+        q, kv, factor, row = self.SPECIAL[case]
         rng = np.random.default_rng(case)
-        tensors = {"Q": factor * rng.standard_normal((1, 1, q, 64)), "K": rng.standard_normal((1, 1, kv, 64)), "V": rng.standard_normal((1, 1, kv, 64))}
+        factors = np.array([factor if row in (None, i) else 1 for i in range(q)])[:, None]
+        tensors = {"Q": factors * rng.standard_normal((1, 1, q, 64)), "K": rng.standard_normal((1, 1, kv, 64)), "V": rng.standard_normal((1, 1, kv, 64))}
         if factor != 1: # scores beyond 2^24 that are near each other, so that more than one key has a weight
             tensors["K"] = factor * (rng.standard_normal(64) + 1e-7 * tensors["K"])
         else:
