@@ -29,7 +29,7 @@
 // = lost alpha + ((l alpha - l') + rowsum p).
 //
 // So a kernel runs FAST, looks once at what came out (`suspects`), and where a row of its tile is
-// in doubt runs EXACT from the start. The loops pay nothing for it. See
+// in doubt runs EXACT from the start. The loops pay an instruction or two a row for it. See
 // docs/decisions/0007-fast-then-exact.md.
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_ONLINESOFTMAX_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_ONLINESOFTMAX_H

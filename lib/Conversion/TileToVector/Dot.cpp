@@ -38,14 +38,7 @@ LogicalResult KernelEmitter::emitDot(tile::DotOp dot) {
   if (dot.getMask())
     return emitMaskedDot(dot);
   PackedOperand packed = pack(dot);
-  auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
-  bool deferred = map && deferredTo(map) == dot;
-  SmallVector<Value> candidates{dot.getAcc()};
-  if (deferred)
-    candidates.assign(map.getInputs().begin(), map.getInputs().end());
-  // Reading row by row and writing the same places: only matrices of the result's shape can be
-  // reused.
-  buffers[dot.getResult()] = resultBuffer(dot.getResult(), dot, candidates);
+  buffers[dot.getResult()] = productBuffer(dot);
 
   bool ok = true;
   for (const PanelRun &run : panelRuns(type.getCols())) {
@@ -82,6 +75,14 @@ Value KernelEmitter::accumulator(tile::DotOp dot, Value row, Value col) {
     operands.push_back(readVector(input, row, col));
   Value value = mapVector(map, operands, row, col);
   return value ? e.asVector(value) : value;
+}
+
+Buffer KernelEmitter::productBuffer(tile::DotOp dot) {
+  auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
+  SmallVector<Value> candidates{dot.getAcc()};
+  if (map && deferredTo(map) == dot)
+    candidates.assign(map.getInputs().begin(), map.getInputs().end());
+  return resultBuffer(dot.getResult(), dot, candidates);
 }
 
 LogicalResult KernelEmitter::emitMicroKernel(tile::DotOp dot, const PackedOperand &packed,

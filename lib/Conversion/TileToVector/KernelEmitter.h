@@ -167,6 +167,10 @@ private:
 
   // Dot.cpp
   mlir::LogicalResult emitDot(tile::DotOp dot);
+  /// Where a product goes: the accumulator's place, or that of what its deferred map reads, where
+  /// it dies there. It is read row by row before the same places are written, so only matrices of
+  /// the result's shape are reused.
+  Buffer productBuffer(tile::DotOp dot);
   mlir::LogicalResult emitMicroKernel(tile::DotOp dot, const PackedOperand &packed,
                                       mlir::Value panel, mlir::Value row, mlir::Value col,
                                       int64_t rows, int64_t vectors);

@@ -12,12 +12,7 @@ LogicalResult KernelEmitter::emitMaskedDot(tile::DotOp dot) {
   if (fillOf(dot.getLhs()) || fillOf(dot.getRhs()) || fillOf(dot.getMask()))
     return dot.emitOpError("expects operands that are not constant");
   tile::TileType type = dot.getResult().getType();
-  auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
-  bool deferred = map && deferredTo(map) == dot;
-  SmallVector<Value> candidates{dot.getAcc()};
-  if (deferred)
-    candidates.assign(map.getInputs().begin(), map.getInputs().end());
-  buffers[dot.getResult()] = resultBuffer(dot.getResult(), dot, candidates);
+  buffers[dot.getResult()] = productBuffer(dot);
   const Buffer lhs = bufferOf(dot.getLhs()), mask = bufferOf(dot.getMask());
   const Buffer rhs = bufferOf(dot.getRhs()), result = bufferOf(dot.getResult());
   auto element = [&](const Buffer &buffer, Value row, Value col) {
