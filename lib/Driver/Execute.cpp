@@ -50,6 +50,19 @@ void driver::setElement(const TensorView &view, int64_t index, double value) {
   storeElement(view, offsetOf(view, index), value);
 }
 
+std::vector<double> driver::roundTo(DType dtype, const std::vector<double> &values) {
+  std::vector<char> storage(static_cast<size_t>(dtypeSize(dtype)));
+  TensorView element;
+  element.dtype = dtype;
+  element.data = storage.data();
+  std::vector<double> result;
+  for (double value : values) {
+    storeElement(element, 0, value);
+    result.push_back(loadElement(element, 0));
+  }
+  return result;
+}
+
 //===----------------------------------------------------------------------===//
 // Binding
 //===----------------------------------------------------------------------===//
@@ -410,11 +423,15 @@ llvm::Error driver::execute(const Device &device, Executable &executable, BoundS
   return (*tensors)->download(bound);
 }
 
-llvm::Expected<std::map<std::string, reference::Tensor64>> driver::runReference(Spec &spec,
-                                                                                BoundSpec &bound) {
+reference::Bindings driver::bindingsOf(const BoundSpec &bound) {
   reference::Bindings bindings;
   for (auto &[name, tensor] : bound.inputs)
     bindings.inputs[name] = tensor.view;
   bindings.params = bound.params;
-  return reference::run(spec.variant(), bindings);
+  return bindings;
+}
+
+llvm::Expected<std::map<std::string, reference::Tensor64>> driver::runReference(Spec &spec,
+                                                                                BoundSpec &bound) {
+  return reference::run(spec.variant(), bindingsOf(bound));
 }

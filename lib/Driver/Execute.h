@@ -66,12 +66,17 @@ private:
 /// Runs once and leaves the outputs in `bound`.
 llvm::Error execute(const Device &device, Executable &executable, BoundSpec &bound);
 
+/// What the reference is given of `bound`.
+reference::Bindings bindingsOf(const BoundSpec &bound);
+
 /// The reference's outputs.
 llvm::Expected<std::map<std::string, reference::Tensor64>> runReference(Spec &spec,
                                                                         BoundSpec &bound);
 
 /// Element `index` (in row-major order of the shape) as a double.
 double elementOf(const TensorView &view, int64_t index);
+/// Numbers rounded to a dtype.
+std::vector<double> roundTo(DType dtype, const std::vector<double> &values);
 /// Stores a double, rounded to the dtype.
 void setElement(const TensorView &view, int64_t index, double value);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // attnc run: execute a spec on files or seeded tensors, and compare with the reference.
-#include "Errors.h"
+#include "Check.h"
 #include "Execute.h"
 #include "attnc/Support/Npy.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -56,29 +56,6 @@ static void progress(const Options &options, llvm::StringRef text) {
     llvm::errs() << text << "\n";
 }
 
-static void printErrors(const std::vector<OutputError> &errors) {
-  llvm::outs() << "output     rel. Frobenius (bound)     maximum (bound)\n";
-  for (const OutputError &e : errors)
-    llvm::outs() << formatv("{0,-10} {1:e2} ({2:e0}) {3,12:e2} ({4:e1})  {5}\n", e.name,
-                            e.relativeFrobenius, e.frobeniusBound, e.maximum, e.maximumBound,
-                            e.ok() ? "ok" : "BEYOND THE BOUND");
-}
-
-static llvm::json::Object errorsAsJson(const std::vector<OutputError> &errors) {
-  llvm::json::Object object;
-  for (const OutputError &e : errors) {
-    auto number = [](double v) {
-      return std::isfinite(v) ? llvm::json::Value(v) : llvm::json::Value(std::to_string(v));
-    };
-    object[e.name] = llvm::json::Object{{"relative_frobenius", number(e.relativeFrobenius)},
-                                        {"relative_frobenius_bound", number(e.frobeniusBound)},
-                                        {"maximum", number(e.maximum)},
-                                        {"maximum_bound", number(e.maximumBound)},
-                                        {"ok", e.ok()}};
-  }
-  return object;
-}
-
 llvm::Error driver::runRun(const Options &options) {
   using Clock = std::chrono::steady_clock;
   llvm::Expected<std::unique_ptr<Spec>> spec = openSpec(options);
@@ -98,15 +75,11 @@ llvm::Error driver::runRun(const Options &options) {
   CompileReport report;
   auto start = Clock::now();
   std::chrono::duration<double, std::milli> compileTime{}, runTime{};
-  std::map<std::string, reference::Tensor64> expected;
-  bool haveReference = false;
   if (device->kind == Device::Kind::Reference) {
     auto results = runReference(**spec, *bound);
     if (!results)
       return results.takeError();
     storeReference(*bound, *results);
-    expected = std::move(*results);
-    haveReference = true;
     runTime = Clock::now() - start;
   } else {
     llvm::Expected<std::unique_ptr<Executable>> executable =
@@ -127,24 +100,18 @@ llvm::Error driver::runRun(const Options &options) {
     if (std::string problem = writeNpy(path, bound->outputs[name].view); !problem.empty())
       return createStringError(formatv("--output={0}: {1}", name, problem));
 
-  std::vector<OutputError> errors;
+  CheckResult check;
   if (options.check) {
-    if (!haveReference) {
-      double pairs = double(bound->sizes.spaces["b"]) * bound->sizes.spaces["h"] *
-                     bound->sizes.spaces["q"] * bound->sizes.spaces["kv"];
-      if (pairs * bound->sizes.spaces["d"] > 2e9)
-        progress(options, "computing the float64 reference");
-      auto results = runReference(**spec, *bound);
-      if (!results)
-        return results.takeError();
-      expected = std::move(*results);
-    }
-    errors = device->kind == Device::Kind::Reference
-                 ? compareExactly(*bound, expected)
-                 : compareOutputs(*bound, device->kind == Device::Kind::CUDA,
-                                  precisionOf((*spec)->variant()) == "tf32", expected);
+    double pairs = double(bound->sizes.spaces["b"]) * bound->sizes.spaces["h"] *
+                   bound->sizes.spaces["q"] * bound->sizes.spaces["kv"];
+    if (pairs * bound->sizes.spaces["d"] > 4e8)
+      progress(options, "computing the float64 reference");
+    llvm::Expected<CheckResult> checked = checkOutputs(**spec, *bound, *device);
+    if (!checked)
+      return checked.takeError();
+    check = std::move(*checked);
   }
-  bool good = llvm::all_of(errors, [](const OutputError &e) { return e.ok(); });
+  bool good = check.ok();
   if (options.json) {
     llvm::json::Object object{{"spec", bound->signature.name},
                               {"device", device->name},
@@ -152,7 +119,7 @@ llvm::Error driver::runRun(const Options &options) {
                               {"compile_ms", compileTime.count()},
                               {"run_ms", runTime.count()}};
     if (options.check) {
-      object["check"] = errorsAsJson(errors);
+      object["check"] = checkAsJson(check);
       object["ok"] = good;
     }
     llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
@@ -168,7 +135,7 @@ llvm::Error driver::runRun(const Options &options) {
       for (auto &[name, milliseconds] : report.phases)
         llvm::outs() << formatv("  {0,-16} {1,7:F2} ms\n", name, milliseconds);
     if (options.check)
-      printErrors(errors);
+      printCheck(check);
   }
   if (!good)
     return createStringError("the result differs from the reference by more than the bound");

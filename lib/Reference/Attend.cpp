@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attention by its formula, row by row: scores of all keys of a row, their maximum, the weights,
-// the weighted sum of values. Keys that are left out are not touched, so that what their values
-// hold (NaN, say) does not matter; everything else propagates.
+// attn.attend: its operands, its regions, and which keys a row sees. AttendSoftmax.cpp computes.
 #include "Attend.h"
 #include "llvm/ADT/STLExtras.h"
-
-#include <cmath>
 
 using namespace attnc;
 using namespace attnc::reference;
 using namespace mlir;
-
-static constexpr double infinity = std::numeric_limits<double>::infinity();
 
 AttendStage::AttendStage(attn::AttendOp op, const Environment &environment)
     : op(op), environment(environment) {
@@ -113,15 +107,35 @@ llvm::Error AttendStage::prepare() {
       return compiled.takeError();
     *program = std::move(*compiled);
   }
-  return llvm::Error::success();
+  return prepareDecisions();
 }
 
-double AttendStage::scaleOf(const Memory &memory) const {
-  if (!scale)
-    return 1.0 / std::sqrt(static_cast<double>(dim));
-  Program::Frame frame = scale->makeFrame(memory, 1);
-  scale->run(frame, 1);
-  return *scale->result(frame);
+llvm::Error AttendStage::prepareDecisions() {
+  if (!environment.decisions)
+    return llvm::Error::success();
+  std::vector<int64_t> keys = outer, tiles = outer;
+  keys.insert(keys.end(), {numRows, numKeys});
+  if (tile)
+    tiles.insert(tiles.end(), {llvm::divideCeilSigned(numRows, rowsTogether),
+                               llvm::divideCeilSigned(numKeys, tile)});
+  auto prepare = [&](bool isTaken, const DecisionSite *&site, const std::vector<int64_t> &shape,
+                     llvm::StringRef part) -> llvm::Error {
+    if (!isTaken)
+      return llvm::Error::success();
+    if (!coordinatesOf(op, environment).empty())
+      return llvm::createStringError("`skip` and rounded weights within a recurrence: their "
+                                     "decisions cannot be recorded");
+    auto found = environment.decisions->site(op, environment, shape, part);
+    if (!found)
+      return found.takeError();
+    site = *found;
+    return llvm::Error::success();
+  };
+  if (llvm::Error error = prepare(skip.has_value(), skipSite, tiles, "skip"))
+    return error;
+  if (llvm::Error error = prepare(bool(op.getWeightFormat()), codeSite, keys, "code"))
+    return error;
+  return prepare(op.getWeightFormat() && weightGroup, groupSite, keys, "scale");
 }
 
 AttendStage::Scratch AttendStage::makeScratch(const Memory &memory) const {
@@ -199,216 +213,6 @@ void AttendStage::maskRow(const Memory &memory, Scratch &scratch) const {
     for (unsigned i = 0; i < lanes; ++i)
       scratch.attended[static_cast<size_t>(first + i)] &= result[i * mask->resultStep()] != 0;
   }
-}
-
-static double dot(const double *a, const double *b, int64_t n) {
-  // Four sums, so that the compiler need not reassociate.
-  double sum[4] = {0, 0, 0, 0};
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4)
-    for (int64_t j = 0; j < 4; ++j)
-      sum[j] += a[i + j] * b[i + j];
-  for (; i < n; ++i)
-    sum[0] += a[i] * b[i];
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
-void AttendStage::scoreRow(const Memory &memory, Scratch &scratch, int64_t row,
-                           double factor) const {
-  const double *q = memory.tensor(op.getQuery()).data.data() + baseOf(query, scratch) + row * dim;
-  const double *k = memory.tensor(op.getKey()).data.data() + baseOf(key, scratch);
-  if (score)
-    setPoint(*score, scratch.score, 1, scratch);
-  for (int64_t first = 0; first < numKeys; first += Program::maxLanes) {
-    unsigned lanes = static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, numKeys - first));
-    double *scores = scratch.scores.data() + first;
-    for (unsigned i = 0; i < lanes; ++i)
-      scores[i] = scratch.attended[static_cast<size_t>(first + i)]
-                      ? factor * dot(q, k + (first + i) * dim, dim)
-                      : 0;
-    if (score) {
-      std::copy_n(scores, lanes, score->argument(scratch.score, 0));
-      double *keys = score->argument(scratch.score, static_cast<unsigned>(spaces.size()) + 1);
-      for (unsigned i = 0; i < lanes; ++i)
-        keys[i] = static_cast<double>(first + i);
-      score->run(scratch.score, lanes);
-      const double *result = score->result(scratch.score);
-      for (unsigned i = 0; i < lanes; ++i)
-        scores[i] = result[i * score->resultStep()];
-    }
-    // A score of -inf leaves its key out, as an additive mask means it: the value is not looked at.
-    for (unsigned i = 0; i < lanes; ++i)
-      scratch.attended[static_cast<size_t>(first + i)] &= scores[i] != -infinity;
-  }
-}
-
-/// The sink's part of a sum whose largest term has the logit `maximum`: 1 if it is the sink's own,
-/// also where that is inf and takes all of the weight.
-static double sinkWeight(double logit, double maximum) {
-  return logit == maximum ? 1 : std::exp(logit - maximum);
-}
-
-/// The softmax of a row at once. A row without a key is 0 with an lse of -inf.
-void AttendStage::softmaxRow(Scratch &scratch, double logit, const double *v, double *out,
-                             double &lse) const {
-  std::fill_n(out, valueDim, 0.0);
-  lse = -infinity;
-  double maximum = logit;
-  for (size_t i = 0; i < scratch.scores.size(); ++i)
-    if (scratch.attended[i])
-      raise(maximum, scratch.scores[i]);
-  if (maximum == -infinity)
-    return;
-  double sum = std::isnan(logit) ? logit : sinkWeight(logit, maximum);
-  for (size_t i = 0; i < scratch.scores.size(); ++i) {
-    if (!scratch.attended[i])
-      continue;
-    double weight = std::exp(scratch.scores[i] - maximum);
-    sum += weight;
-    for (int64_t e = 0; e < valueDim; ++e)
-      out[e] += weight * v[static_cast<int64_t>(i) * valueDim + e];
-  }
-  for (int64_t e = 0; e < valueDim; ++e)
-    out[e] /= sum;
-  lse = maximum + std::log(sum);
-}
-
-/// Rounds the weights of one tile to the format of the op.
-void AttendStage::roundWeights(llvm::MutableArrayRef<double> weights) const {
-  attn::Format format = *op.getWeightFormat();
-  double factor = op.getWeightScale() ? op.getWeightScale()->convertToDouble() : 1;
-  size_t group = weightGroup ? static_cast<size_t>(weightGroup) : weights.size();
-  for (size_t first = 0; first < weights.size(); first += group) {
-    auto members = weights.slice(first, std::min(group, weights.size() - first));
-    double scale = 1;
-    if (weightGroup)
-      scale = roundToFormat(*llvm::max_element(members) * factor / attn::largestNumber(format),
-                            attn::Format::F8E4M3);
-    for (double &w : members)
-      w = scale == 0 ? 0 : roundToFormat(w * factor / scale, format) * scale / factor;
-  }
-}
-
-void AttendStage::rescale(TiledRow &row, double to) const {
-  double factor = row.running == -infinity ? 0 : std::exp(row.running - to);
-  row.sum *= factor;
-  for (int64_t e = 0; e < valueDim; ++e)
-    row.out[e] *= factor;
-  row.running = to;
-}
-
-void AttendStage::addTile(TiledRow &row, int64_t first, int64_t count) const {
-  std::vector<double> weights(static_cast<size_t>(count), 0.0);
-  for (int64_t i = 0; i < count; ++i)
-    if (row.attended[static_cast<size_t>(first + i)])
-      row.sum += weights[static_cast<size_t>(i)] =
-          std::exp(row.scores[static_cast<size_t>(first + i)] - row.running);
-  if (op.getWeightFormat())
-    roundWeights(weights);
-  for (int64_t i = 0; i < count; ++i)
-    for (int64_t e = 0; row.attended[static_cast<size_t>(first + i)] && e < valueDim; ++e)
-      row.out[e] += weights[static_cast<size_t>(i)] * row.values[(first + i) * valueDim + e];
-}
-
-/// Adds the sink, divides, and yields the log-sum-exp.
-double AttendStage::finish(TiledRow &row) const {
-  if (row.logit > row.running)
-    rescale(row, row.logit);
-  if (row.logit != -infinity)
-    row.sum += sinkWeight(row.logit, row.running);
-  for (int64_t e = 0; e < valueDim; ++e)
-    row.out[e] = row.sum == 0 ? 0 : row.out[e] / row.sum;
-  return row.sum == 0 ? -infinity : row.running + std::log(row.sum);
-}
-
-/// The softmax of rows tile by tile, with running maxima: what skipping and rounding of weights
-/// depend on. The rows skip a tile together.
-void AttendStage::tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> rows) const {
-  for (TiledRow &row : rows) {
-    std::fill_n(row.out, valueDim, 0.0);
-    row.running = -infinity;
-    row.sum = 0;
-  }
-  for (int64_t first = 0; first < numKeys; first += tile) {
-    int64_t count = std::min(tile, numKeys - first);
-    bool isSkipped = skip.has_value();
-    for (TiledRow &row : rows) {
-      row.tileMaximum = -infinity;
-      for (int64_t i = first; i < first + count; ++i)
-        if (row.attended[static_cast<size_t>(i)])
-          raise(row.tileMaximum, row.scores[static_cast<size_t>(i)]);
-      if (!isSkipped || row.tileMaximum == -infinity)
-        continue;
-      *skip->argument(scratch.skip, 0) = row.tileMaximum;
-      *skip->argument(scratch.skip, 1) = row.running;
-      skip->run(scratch.skip, 1);
-      isSkipped = *skip->result(scratch.skip) != 0;
-    }
-    for (TiledRow &row : rows) {
-      if (row.tileMaximum == -infinity)
-        continue;
-      if (row.tileMaximum > row.running || std::isnan(row.tileMaximum))
-        rescale(row, row.tileMaximum);
-      if (isSkipped)
-        std::fill_n(row.attended.begin() + first, count, 0);
-      else
-        addTile(row, first, count);
-    }
-  }
-}
-
-void AttendStage::run(Memory &memory) const {
-  auto allocate = [&](Value result) -> Tensor64 & {
-    return memory.allocate(result,
-                           environment.shapeOf(cast<attn::AttnTensorType>(result.getType())));
-  };
-  Tensor64 &out = allocate(op.getOut()), &lse = allocate(op.getLse());
-  const double factor = scaleOf(memory);
-  Tensor64 *weights = op.getWeights() ? &allocate(op.getWeights()) : nullptr;
-  parallelFor(
-      elementsOf(outer), environment.numThreads, [&](int64_t firstOuter, int64_t lastOuter) {
-        Scratch scratch = makeScratch(memory);
-        for (int64_t o = firstOuter; o < lastOuter; ++o) {
-          int64_t rest = o;
-          for (size_t axis = outer.size(); axis-- > 0; rest /= outer[axis])
-            scratch.point[axis] = rest % outer[axis];
-          for (int64_t firstRow = 0; firstRow < numRows; firstRow += rowsTogether) {
-            std::vector<TiledRow> together(
-                static_cast<size_t>(std::min(rowsTogether, numRows - firstRow)));
-            for (auto [i, tiled] : llvm::enumerate(together)) {
-              int64_t row = firstRow + static_cast<int64_t>(i);
-              scratch.point.back() = row;
-              size_t index = static_cast<size_t>(o * numRows + row);
-              maskRow(memory, scratch);
-              scoreRow(memory, scratch, row, factor);
-              tiled.logit = -infinity;
-              if (sink) {
-                setPoint(*sink, scratch.sink, 0, scratch);
-                sink->run(scratch.sink, 1);
-                tiled.logit = *sink->result(scratch.sink);
-              }
-              tiled.values = memory.tensor(op.getValue()).data.data() + baseOf(value, scratch);
-              tiled.out = out.data.data() + index * static_cast<size_t>(valueDim);
-              if (!tile)
-                softmaxRow(scratch, tiled.logit, tiled.values, tiled.out, lse.data[index]);
-              tiled.scores = scratch.scores;
-              tiled.attended = scratch.attended;
-            }
-            if (tile)
-              tiledRows(scratch, together);
-            for (auto [i, tiled] : llvm::enumerate(together)) {
-              size_t index = static_cast<size_t>(o * numRows + firstRow) + i;
-              if (tile)
-                lse.data[index] = finish(tiled);
-              for (size_t j = 0; weights && j < tiled.scores.size(); ++j)
-                weights->data[index * tiled.scores.size() + j] =
-                    tiled.attended[j] && lse.data[index] != -infinity
-                        ? std::exp(tiled.scores[j] - lse.data[index])
-                        : 0;
-            }
-          }
-        }
-      });
 }
 
 std::vector<char> AttendStage::maskOfHead(const Memory &memory,

@@ -42,6 +42,12 @@ private:
     double logit = 0, running = 0, sum = 0, tileMaximum = 0;
     const double *values = nullptr;
     double *out = nullptr;
+    int64_t place = 0; ///< of its first key among the decisions about keys
+  };
+  /// Operands as the arithmetic takes them, and what multiplies a product.
+  struct Operands {
+    const double *query = nullptr, *key = nullptr, *value = nullptr;
+    double factor = 1;
   };
 
   llvm::Expected<IndexRule> ruleFor(llvm::StringRef space) const;
@@ -52,14 +58,23 @@ private:
                 const Scratch &scratch) const;
   void keysOfSet(const Memory &memory, Scratch &scratch) const;
   void maskRow(const Memory &memory, Scratch &scratch) const;
-  void scoreRow(const Memory &memory, Scratch &scratch, int64_t row, double factor) const;
-  void softmaxRow(Scratch &scratch, double logit, const double *v, double *out, double &lse) const;
-  void tiledRows(Scratch &scratch, llvm::MutableArrayRef<TiledRow> rows) const;
-  void addTile(TiledRow &row, int64_t first, int64_t count) const;
-  void rescale(TiledRow &row, double to) const;
-  double finish(TiledRow &row) const;
+  llvm::Error prepareDecisions();
   double scaleOf(const Memory &memory) const;
-  void roundWeights(llvm::MutableArrayRef<double> weights) const;
+  // The rest is in AttendSoftmax.cpp, for each arithmetic.
+  template <typename A> void runRows(const A &a, Memory &memory) const;
+  template <typename A>
+  void scoreRow(const A &a, const Operands &operands, Scratch &scratch, int64_t row) const;
+  template <typename A>
+  void softmaxRow(const A &a, Scratch &scratch, double logit, const double *v, double *out,
+                  double &lse) const;
+  template <typename A>
+  void tiledRows(const A &a, Scratch &scratch, llvm::MutableArrayRef<TiledRow> rows,
+                 int64_t skipPlace) const;
+  template <typename A> void addTile(const A &a, TiledRow &row, int64_t first, int64_t count) const;
+  template <typename A> void rescale(const A &a, TiledRow &row, double to) const;
+  template <typename A> double finish(const A &a, TiledRow &row) const;
+  template <typename A>
+  void roundWeights(const A &a, llvm::MutableArrayRef<double> weights, int64_t place) const;
 
   mutable attn::AttendOp op; // a handle; accessors are not const
   const Environment &environment;
@@ -70,6 +85,7 @@ private:
   std::string setSpace;
   int64_t tile = 0, weightGroup = 0, rowsTogether = 1; ///< 0: no tiles, no groups
   std::optional<Program> scale, score, mask, sink, skip;
+  const DecisionSite *skipSite = nullptr, *codeSite = nullptr, *groupSite = nullptr;
 };
 
 } // namespace attnc::reference

@@ -135,8 +135,20 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
 
 llvm::Expected<std::map<std::string, Tensor64>>
 attnc::reference::run(attn::VariantOp variant, const Bindings &bindings, unsigned numThreads) {
+  RunOptions options;
+  options.numThreads = numThreads;
+  return runWith(variant, bindings, options);
+}
+
+llvm::Expected<std::map<std::string, Tensor64>>
+attnc::reference::runWith(attn::VariantOp variant, const Bindings &bindings,
+                          const RunOptions &options) {
   Environment environment;
-  environment.numThreads = llvm::hardware_concurrency(numThreads).compute_thread_count();
+  environment.numThreads = llvm::hardware_concurrency(options.numThreads).compute_thread_count();
+  environment.options = options;
+  DecisionLog decisions(variant, options.forced, options.recorded);
+  if (options.forced || options.recorded)
+    environment.decisions = &decisions;
   Memory memory;
   if (llvm::Error error = bindEnvironment(variant, bindings, environment, memory))
     return std::move(error);

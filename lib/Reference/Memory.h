@@ -5,6 +5,8 @@
 #ifndef ATTNC_LIB_REFERENCE_MEMORY_H
 #define ATTNC_LIB_REFERENCE_MEMORY_H
 
+#include "Arithmetic.h"
+#include "DecisionLog.h"
 #include "attnc/Reference/Reference.h"
 #include "attnc/Support/Binding.h"
 #include "dialects/Attn/Attn.h"
@@ -19,6 +21,8 @@ struct Environment {
   BoundSizes sizes;
   std::map<std::string, double> params;
   unsigned numThreads = 1;
+  RunOptions options;
+  DecisionLog *decisions = nullptr; ///< null where nobody asks for them
 
   int64_t sizeOf(llvm::StringRef space) const {
     auto it = sizes.spaces.find(space.str());

@@ -327,13 +327,14 @@ llvm::Error Program::appendLoop(attn::ReduceOp op, const Environment &environmen
     loop->conditionVaries = varies[*condition];
   }
   Instruction in;
-  in.kernel = runLoop;
+  in.kernel = loopKernel(environment.options.arithmetic);
+  in.options = &environment.options;
   in.varies = loop->valueVaries || loop->conditionVaries || loop->blockVaries;
   in.result = newSlot(op.getResult(), in.varies);
   loop->scratch = newSlot({}, in.varies);
   in.loop = std::move(loop);
   into.push_back(std::move(in));
-  return llvm::Error::success();
+  return instrument(op, environment, into);
 }
 
 llvm::Error Program::append(Operation *op, const Environment &environment,
@@ -403,7 +404,7 @@ llvm::Error Program::append(Operation *op, const Environment &environment,
                                    op->getName().getStringRef() + "`");
   in.result = newSlot(op->getResult(0), in.varies);
   into.push_back(std::move(in));
-  return llvm::Error::success();
+  return instrument(op, environment, into);
 }
 
 llvm::Expected<Program> Program::compile(Region &region, const Environment &environment,

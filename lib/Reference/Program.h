@@ -33,6 +33,9 @@ public:
     unsigned tensor = 0;
     llvm::SmallVector<int64_t, 4> shape, strides;
     std::shared_ptr<Loop> loop;
+    const DecisionSite *decision = nullptr;
+    /// Of what changes a result afterwards: the run's arithmetic.
+    const RunOptions *options = nullptr;
   };
   /// The indices that a reduction runs over, and what it does for each of them.
   struct Loop {
@@ -84,6 +87,10 @@ private:
   llvm::Error appendRead(attn::ReadOp op, const Environment &environment, Instruction &in);
   llvm::Error appendLoop(attn::ReduceOp op, const Environment &environment,
                          std::vector<Instruction> &into);
+  llvm::Error instrument(mlir::Operation *op, const Environment &environment,
+                         std::vector<Instruction> &into);
+  llvm::Error appendDecision(mlir::Operation *op, const Environment &environment,
+                             std::vector<Instruction> &into);
   unsigned newSlot(mlir::Value value, bool isVarying);
 
   llvm::DenseMap<mlir::Value, unsigned> slots;
@@ -103,7 +110,7 @@ inline void raise(double &maximum, double x) {
 }
 
 /// The instructions of reductions, in Reductions.cpp.
-void runLoop(const Program::Instruction &in, double *const *slots, unsigned lanes);
+Program::Kernel loopKernel(Arithmetic arithmetic);
 /// 32-bit wrap-around.
 inline double wrapInt(int64_t value) {
   return static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(value)));

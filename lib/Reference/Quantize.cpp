@@ -75,87 +75,106 @@ public:
         return compiled.takeError();
       *program = std::move(*compiled);
     }
-    return llvm::Error::success();
+    if (llvm::Error error = codes.prepare(op, environment, shape, "code"))
+      return error;
+    return op.getScaleFormat() == Format::F32 ? llvm::Error::success()
+                                              : scales.prepare(op, environment, shape, "scale");
   }
 
   void run(Memory &memory) const override {
+    withArithmetic(environment.options, [&](auto arithmetic) { quantize(arithmetic, memory); });
+  }
+
+private:
+  struct Range {
+    double lowest = std::numeric_limits<double>::infinity(), highest = -lowest, largest = 0;
+  };
+
+  template <typename A> void quantize(const A &a, Memory &memory) const {
     const Tensor64 &tensor = memory.tensor(op.getTensor());
     Tensor64 &result = memory.allocate(op.getResult(), shape);
     size_t count = tensor.data.size();
     std::vector<double> centered = tensor.data, shift(count, 0.0);
-    if (smooth) {
-      std::vector<size_t> groups = groupsOf(*smooth, memory);
-      std::map<size_t, std::pair<double, double>> sums;
-      for (size_t i = 0; i < count; ++i) {
-        auto &[sum, members] = sums[groups[i]];
-        sum += tensor.data[i];
-        members += 1;
-      }
-      for (size_t i = 0; i < count; ++i) {
-        auto [sum, members] = sums[groups[i]];
-        shift[i] = sum / members;
-        centered[i] -= shift[i];
-      }
-    }
-    if (!group) { // no scale, or one that is given
-      for (size_t i = 0; i < count; ++i)
-        result.data[i] =
-            (op.getStaticScale() ? symmetric(centered[i], 0)
-                                 : roundToFormat(centered[i], op.getFormat(), op.getRounding())) +
-            shift[i];
-      return;
-    }
-    struct Range {
-      double lowest = std::numeric_limits<double>::infinity(), highest = -lowest, largest = 0;
-    };
-    std::vector<size_t> groups = groupsOf(*group, memory);
+    if (smooth)
+      center(a, memory, centered, shift);
+    std::vector<size_t> groups(count, 0);
     std::map<size_t, Range> ranges;
-    for (size_t i = 0; i < count; ++i) {
-      Range &range = ranges[groups[i]];
-      range.lowest = std::fmin(range.lowest, centered[i]);
-      range.highest = std::fmax(range.highest, centered[i]);
-      raise(range.largest, std::fabs(centered[i]));
+    if (group) {
+      groups = groupsOf(*group, memory);
+      for (size_t i = 0; i < count; ++i) {
+        Range &range = ranges[groups[i]];
+        range.lowest = std::fmin(range.lowest, centered[i]);
+        range.highest = std::fmax(range.highest, centered[i]);
+        raise(range.largest, std::fabs(centered[i]));
+      }
     }
+    int64_t first = codes.base(memory);
     for (size_t i = 0; i < count; ++i) {
-      const Range &range = ranges[groups[i]];
-      result.data[i] = (op.getAsymmetric() ? asymmetric(centered[i], range.lowest, range.highest)
-                                           : symmetric(centered[i], range.largest)) +
-                       shift[i];
+      int64_t place = first + static_cast<int64_t>(i);
+      double x = centered[i];
+      if (!group && !op.getStaticScale())
+        x = codes.decide(place, roundToFormat(x, op.getFormat(), op.getRounding()));
+      else if (op.getAsymmetric())
+        x = asymmetric(a, x, ranges[groups[i]], place);
+      else
+        x = symmetric(a, x, ranges[groups[i]].largest, place);
+      result.data[i] = smooth ? a.result(x + shift[i]) : x;
     }
   }
 
-private:
-  double scaleOf(double scale) const {
-    scale += op.getEpsilon().convertToDouble();
-    return op.getScaleFormat() == Format::F32 ? scale : roundToFormat(scale, op.getScaleFormat());
+  /// Subtracts from each element the mean of those that share its shift.
+  template <typename A>
+  void center(const A &a, const Memory &memory, std::vector<double> &centered,
+              std::vector<double> &shift) const {
+    std::vector<size_t> groups = groupsOf(*smooth, memory);
+    std::map<size_t, std::pair<double, double>> sums;
+    for (size_t i = 0; i < centered.size(); ++i) {
+      auto &[sum, members] = sums[groups[i]];
+      sum = a.partial(sum + centered[i]);
+      members += 1;
+    }
+    for (size_t i = 0; i < centered.size(); ++i) {
+      auto [sum, members] = sums[groups[i]];
+      shift[i] = a.result(a.sum(sum, static_cast<int64_t>(members)) / members);
+      centered[i] = a.result(centered[i] - shift[i]);
+    }
   }
 
-  double symmetric(double x, double largest) const {
+  template <typename A> double scaleOf(const A &a, double scale, int64_t place) const {
+    scale = a.result(a.result(scale) + op.getEpsilon().convertToDouble());
+    return op.getScaleFormat() == Format::F32
+               ? scale
+               : scales.decide(place, roundToFormat(scale, op.getScaleFormat()));
+  }
+
+  template <typename A>
+  double symmetric(const A &a, double x, double largest, int64_t place) const {
     if (std::isnan(x))
       return x;
     double most =
         op.getLargest() ? op.getLargest()->convertToDouble() : attn::largestNumber(op.getFormat());
-    double scale =
-        scaleOf(op.getStaticScale() ? op.getStaticScale()->convertToDouble() : largest / most);
+    double scale = scaleOf(
+        a, op.getStaticScale() ? op.getStaticScale()->convertToDouble() : largest / most, place);
     if (scale == 0)
       return 0;
-    double code = roundToFormat(x / scale, op.getFormat(), op.getRounding());
+    double code = roundToFormat(a.result(x / scale), op.getFormat(), op.getRounding());
     bool isInt = op.getFormat() == Format::Int8 || op.getFormat() == Format::Int4;
     if (isInt) // symmetric codes leave out the most negative one
       code = std::fmax(-most, std::fmin(most, code));
-    return code * scale;
+    return a.result(codes.decide(place, code) * scale);
   }
 
-  double asymmetric(double x, double lowest, double highest) const {
+  template <typename A>
+  double asymmetric(const A &a, double x, const Range &range, int64_t place) const {
     if (std::isnan(x))
       return x;
     double levels = op.getFormat() == Format::Int8 ? 255 : 15;
-    double scale = scaleOf((highest - lowest) / levels);
+    double scale = scaleOf(a, a.result(range.highest - range.lowest) / levels, place);
     if (scale == 0)
-      return lowest;
-    double code =
-        std::fmax(0, std::fmin(levels, roundWhole((x - lowest) / scale, op.getRounding())));
-    return code * scale + lowest;
+      return range.lowest;
+    double steps = a.result(a.result(x - range.lowest) / scale);
+    double code = std::fmax(0, std::fmin(levels, roundWhole(steps, op.getRounding())));
+    return a.result(a.result(codes.decide(place, code) * scale) + range.lowest);
   }
 
   /// A number for each element that is equal within a group.
@@ -181,6 +200,7 @@ private:
   const Environment &environment;
   std::vector<int64_t> shape;
   std::optional<Program> group, smooth;
+  TensorDecision codes, scales;
 };
 } // namespace
 

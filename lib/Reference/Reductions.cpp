@@ -33,19 +33,21 @@ double initialValue(const Program::Loop &loop) {
 
 /// Joins `value` at index `k` to the result of one lane. `scratch` is the count of a mean, or the
 /// best value so far.
-void join(const Program::Loop &loop, double value, double k, double &result, double &scratch) {
+template <typename A>
+void join(const A &arithmetic, const Program::Loop &loop, double value, double k, double &result,
+          double &scratch) {
   switch (loop.kind) {
   case Reduction::Sum:
     result = loop.isInteger ? wrapInt(static_cast<int64_t>(result) + static_cast<int64_t>(value))
-                            : result + value;
+                            : arithmetic.partial(result + value);
     return;
   case Reduction::Mean:
-    result += value;
+    result = arithmetic.partial(result + value);
     scratch += 1;
     return;
   case Reduction::Prod:
     result = loop.isInteger ? wrapInt(static_cast<int64_t>(result) * static_cast<int64_t>(value))
-                            : result * value;
+                            : arithmetic.partial(result * value);
     return;
   case Reduction::Max:
     raise(result, value);
@@ -74,10 +76,9 @@ void join(const Program::Loop &loop, double value, double k, double &result, dou
     return;
   }
 }
-} // namespace
-
-void attnc::reference::runLoop(const Program::Instruction &in, double *const *slots,
-                               unsigned lanes) {
+template <typename A>
+void runLoop(const A &arithmetic, const Program::Instruction &in, double *const *slots,
+             unsigned lanes) {
   const Program::Loop &loop = *in.loop;
   double *result = slots[in.result], *scratch = slots[loop.scratch];
   for (unsigned lane = 0; lane < lanes; ++lane) {
@@ -107,12 +108,27 @@ void attnc::reference::runLoop(const Program::Instruction &in, double *const *sl
       }
       if (loop.hasCondition && condition[loop.conditionVaries ? lane : 0] == 0)
         continue;
-      join(loop, value[loop.valueVaries ? lane : 0],
+      join(arithmetic, loop, value[loop.valueVaries ? lane : 0],
            index[loop.isBlock && loop.blockVaries ? lane : 0], result[lane], scratch[lane]);
     }
   }
   if (loop.kind == Reduction::Mean)
     for (unsigned lane = 0; lane < lanes; ++lane)
       if (scratch[lane] != 0)
-        result[lane] /= scratch[lane];
+        result[lane] = arithmetic.result(result[lane] / scratch[lane]);
+  if (!loop.isInteger &&
+      (loop.kind == Reduction::Sum || loop.kind == Reduction::Mean || loop.kind == Reduction::Prod))
+    for (unsigned lane = 0; lane < lanes; ++lane)
+      result[lane] = arithmetic.sum(result[lane], loop.count);
+}
+} // namespace
+
+Program::Kernel attnc::reference::loopKernel(Arithmetic arithmetic) {
+  if (arithmetic == Arithmetic::Float64)
+    return [](const Program::Instruction &in, double *const *slots, unsigned lanes) {
+      runLoop(Exact(), in, slots, lanes);
+    };
+  return [](const Program::Instruction &in, double *const *slots, unsigned lanes) {
+    withArithmetic(*in.options, [&](auto policy) { runLoop(policy, in, slots, lanes); });
+  };
 }

@@ -64,36 +64,50 @@ static std::vector<int64_t> descending(llvm::ArrayRef<double> row) {
 }
 
 namespace {
-using RowFunction = void (*)(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result);
+using RowFunction = void (*)(const RunOptions &options, llvm::ArrayRef<double> row,
+                             llvm::MutableArrayRef<double> result);
 
-void softmax(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
-  double maximum = -infinity, sum = 0;
-  for (double x : row)
-    raise(maximum, x);
-  for (auto [x, r] : llvm::zip_equal(row, result))
-    sum += r = maximum == -infinity ? 0 : std::exp(x - maximum);
-  for (double &r : result)
-    r = sum == 0 ? 0 : r / sum;
+void softmax(const RunOptions &options, llvm::ArrayRef<double> row,
+             llvm::MutableArrayRef<double> result) {
+  withArithmetic(options, [&](auto a) {
+    double maximum = -infinity, sum = 0;
+    for (double x : row)
+      raise(maximum, x);
+    for (auto [x, r] : llvm::zip_equal(row, result)) {
+      r = maximum == -infinity ? 0 : a.result(std::exp(a.result(x - maximum)));
+      sum = a.partial(sum + r);
+    }
+    sum = a.sum(sum, static_cast<int64_t>(row.size()));
+    for (double &r : result)
+      r = sum == 0 ? 0 : a.result(r / sum);
+  });
 }
 
-void cumsum(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
-  double sum = 0;
-  for (auto [x, r] : llvm::zip_equal(row, result))
-    r = sum += x;
+void cumsum(const RunOptions &options, llvm::ArrayRef<double> row,
+            llvm::MutableArrayRef<double> result) {
+  withArithmetic(options, [&](auto a) {
+    double sum = 0;
+    int64_t terms = 0;
+    for (auto [x, r] : llvm::zip_equal(row, result)) {
+      sum = a.partial(sum + x);
+      r = a.sum(sum, ++terms);
+    }
+  });
 }
 
-void cumsumOfInts(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
+void cumsumOfInts(const RunOptions &, llvm::ArrayRef<double> row,
+                  llvm::MutableArrayRef<double> result) {
   double sum = 0;
   for (auto [x, r] : llvm::zip_equal(row, result))
     r = sum = wrapInt(static_cast<int64_t>(sum) + static_cast<int64_t>(x));
 }
 
-void order(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
+void order(const RunOptions &, llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
   for (auto [i, index] : llvm::enumerate(descending(row)))
     result[i] = static_cast<double>(index);
 }
 
-void rank(llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
+void rank(const RunOptions &, llvm::ArrayRef<double> row, llvm::MutableArrayRef<double> result) {
   for (auto [i, index] : llvm::enumerate(descending(row)))
     result[static_cast<size_t>(index)] = static_cast<double>(i);
 }
@@ -114,10 +128,18 @@ public:
       int64_t base = rows.base(r);
       for (size_t i = 0; i < length; ++i)
         row[i] = tensor.data[static_cast<size_t>(base + rows.step(static_cast<int64_t>(i)))];
-      function(row, values);
+      function(environment.options, row, values);
       for (size_t i = 0; i < length; ++i)
         result.data[static_cast<size_t>(base + rows.step(static_cast<int64_t>(i)))] = values[i];
     }
+    decision.apply(memory, result);
+  }
+
+  /// Ranks and orders decide.
+  llvm::Error prepare() {
+    return isa<attn::RankOp, attn::OrderOp>(op)
+               ? decision.prepare(op, environment, environment.shapeOf(type))
+               : llvm::Error::success();
   }
 
 private:
@@ -126,6 +148,7 @@ private:
   const Environment &environment;
   Rows rows;
   RowFunction function;
+  TensorDecision decision;
 };
 
 class SelectStage : public Stage {
@@ -152,6 +175,11 @@ public:
       for (size_t i = 0; i < count; ++i)
         result.data[static_cast<size_t>(base + rows.step(order[i]))] = 1;
     }
+    decision.apply(memory, result);
+  }
+
+  llvm::Error prepare() {
+    return decision.prepare(op, environment, environment.shapeOf(op.getResult().getType()));
   }
 
 private:
@@ -166,17 +194,24 @@ private:
 
   size_t countOf(const Memory &memory, int64_t r, llvm::ArrayRef<double> row,
                  llvm::ArrayRef<int64_t> order) const {
+    return withArithmetic(environment.options,
+                          [&](auto a) { return countOf(a, memory, r, row, order); });
+  }
+  template <typename A>
+  size_t countOf(const A &a, const Memory &memory, int64_t r, llvm::ArrayRef<double> row,
+                 llvm::ArrayRef<int64_t> order) const {
     double amount = amountOf(memory, op.getAmount(), r);
     double count = amount;
     if (op.getRule() != attn::Selection::Top) {
       double total = 0, sum = 0;
       for (int64_t i : order)
-        total += row[static_cast<size_t>(i)];
+        total = a.partial(total + row[static_cast<size_t>(i)]);
       count = 0;
       for (int64_t i : order) {
-        double next = sum + row[static_cast<size_t>(i)];
-        bool isKept = op.getRule() == attn::Selection::CoverInclusive ? sum < amount * total
-                                                                      : next <= amount * total;
+        double next = a.partial(sum + row[static_cast<size_t>(i)]);
+        bool isKept = op.getRule() == attn::Selection::CoverInclusive
+                          ? sum < a.result(amount * total)
+                          : next <= a.result(amount * total);
         if (!isKept)
           break;
         sum = next;
@@ -193,6 +228,7 @@ private:
   mutable attn::SelectOp op; // a handle; accessors are not const
   const Environment &environment;
   Rows rows;
+  TensorDecision decision;
 };
 
 class MergeStage : public Stage {
@@ -200,6 +236,11 @@ public:
   MergeStage(attn::MergeOp op, const Environment &environment) : op(op), environment(environment) {}
 
   void run(Memory &memory) const override {
+    withArithmetic(environment.options, [&](auto arithmetic) { merge(arithmetic, memory); });
+  }
+
+private:
+  template <typename A> void merge(const A &a, Memory &memory) const {
     Tensor64 &out = memory.allocate(op.getOut(), environment.shapeOf(op.getOut().getType()));
     Tensor64 &lse = memory.allocate(op.getLse(), environment.shapeOf(op.getLse().getType()));
     size_t rows = lse.data.size(), width = rows ? out.data.size() / rows : 0;
@@ -207,34 +248,37 @@ public:
       double maximum = -infinity, sum = 0;
       for (Value branch : op.getLses())
         raise(maximum, memory.tensor(branch).data[row]);
-      std::fill_n(out.data.begin() + static_cast<ptrdiff_t>(row * width), width, 0.0);
+      double *result = out.data.data() + row * width;
+      std::fill_n(result, width, 0.0);
       lse.data[row] = -infinity;
       if (maximum == -infinity)
         continue;
       for (auto [branchOut, branchLse] : llvm::zip_equal(op.getOuts(), op.getLses())) {
-        double weight = std::exp(memory.tensor(branchLse).data[row] - maximum);
-        sum += weight;
-        for (size_t e = 0; e < width; ++e)
-          out.data[row * width + e] +=
-              weight == 0 ? 0 : weight * memory.tensor(branchOut).data[row * width + e];
+        double weight = a.result(std::exp(a.result(memory.tensor(branchLse).data[row] - maximum)));
+        sum = a.result(sum + weight);
+        const double *values = memory.tensor(branchOut).data.data() + row * width;
+        for (size_t e = 0; weight != 0 && e < width; ++e)
+          result[e] = a.result(result[e] + a.result(weight * values[e]));
       }
       for (size_t e = 0; e < width; ++e)
-        out.data[row * width + e] /= sum;
-      lse.data[row] = maximum + std::log(sum);
+        result[e] = a.result(result[e] / sum);
+      lse.data[row] = a.result(maximum + a.result(std::log(sum)));
     }
   }
 
-private:
   mutable attn::MergeOp op; // a handle; accessors are not const
   const Environment &environment;
 };
 } // namespace
 
 StageResult attnc::reference::makeRowFunction(Operation *op, const Environment &environment) {
-  auto make = [&](auto row, RowFunction function) {
-    return std::make_unique<RowStage>(op, row.getSpace(), environment, function);
+  auto make = [&](auto row, RowFunction function) -> StageResult {
+    auto stage = std::make_unique<RowStage>(op, row.getSpace(), environment, function);
+    if (llvm::Error error = stage->prepare())
+      return std::move(error);
+    return std::move(stage);
   };
-  return llvm::TypeSwitch<Operation *, std::unique_ptr<Stage>>(op)
+  return llvm::TypeSwitch<Operation *, StageResult>(op)
       .Case<attn::SoftmaxOp>([&](auto row) { return make(row, softmax); })
       .Case<attn::CumsumOp>([&](auto row) {
         return make(row, row.getResult().getType().getElementType().isInteger(32) ? cumsumOfInts
@@ -245,7 +289,10 @@ StageResult attnc::reference::makeRowFunction(Operation *op, const Environment &
 }
 
 StageResult attnc::reference::makeSelect(attn::SelectOp op, const Environment &environment) {
-  return std::make_unique<SelectStage>(op, environment);
+  auto stage = std::make_unique<SelectStage>(op, environment);
+  if (llvm::Error error = stage->prepare())
+    return std::move(error);
+  return std::move(stage);
 }
 
 StageResult attnc::reference::makeMerge(attn::MergeOp op, const Environment &environment) {

@@ -52,6 +52,24 @@ private:
   std::vector<int64_t> outerShape, outerStrides, innerShape, innerStrides;
 };
 
+/// What a stage decides for each element of a tensor, in every step of the recurrences around it.
+class TensorDecision {
+public:
+  /// Does nothing where nobody asks for decisions.
+  llvm::Error prepare(mlir::Operation *op, const Environment &environment,
+                      std::vector<int64_t> shape, llvm::StringRef part = "");
+  /// The place of the first element in the present step.
+  int64_t base(const Memory &memory) const;
+  double decide(int64_t place, double own) const { return site ? site->decide(place, own) : own; }
+  /// Decides all elements of `tensor`.
+  void apply(const Memory &memory, Tensor64 &tensor) const;
+
+private:
+  const DecisionSite *site = nullptr;
+  std::vector<Coordinate> around;
+  int64_t elements = 0;
+};
+
 /// `value` rounded to a storage format; ints round to whole numbers. Saturates at the largest
 /// number of the format.
 double roundToFormat(double value, attn::Format format,

@@ -5,6 +5,7 @@
 #ifndef ATTNC_REFERENCE_REFERENCE_H
 #define ATTNC_REFERENCE_REFERENCE_H
 
+#include "attnc/Reference/Decisions.h"
 #include "attnc/Support/Binding.h"
 #include "dialects/Attn/Attn.h"
 #include "llvm/Support/Error.h"
@@ -36,6 +37,39 @@ llvm::Expected<Signature> signatureOf(attn::VariantOp variant);
 /// cores).
 llvm::Expected<std::map<std::string, Tensor64>>
 run(attn::VariantOp variant, const Bindings &bindings, unsigned numThreads = 0);
+
+/// In what arithmetic a run computes reals. Ints and conditions are the same in all of them.
+enum class Arithmetic {
+  Float64,   ///< the meaning of a variant
+  Float32,   ///< every operation and every partial sum rounded to f32
+  Perturbed, ///< float64 with the roundings of an executor drawn: see Roundoffs
+};
+
+/// Sizes of the relative errors that a perturbed run makes. Each result of an operation is changed
+/// by `operation` up or down, a sum of n terms by sqrt(n) times that, the operands of an
+/// attention's products by `operand` and its weights by `weight`. The direction is a hash of the
+/// value and of the run's seed, so that a run is reproduced by its seed, on any number of threads.
+struct Roundoffs {
+  double operation = 0x1p-24, operand = 0, weight = 0;
+};
+
+/// How `runWith` departs from `run`.
+struct RunOptions {
+  unsigned numThreads = 0;
+  Arithmetic arithmetic = Arithmetic::Float64;
+  Roundoffs roundoffs;
+  uint64_t seed = 0;
+  const Decisions *forced = nullptr; ///< taken instead of the run's own
+  /// Receives the run's own decisions. With `forced` beside it they are what the run would decide
+  /// at each place if all decisions before it were the forced ones, so that they differ where one
+  /// is taken the other way and not behind it.
+  Decisions *recorded = nullptr;
+};
+
+/// `run` in another arithmetic, or with decisions that another run has taken. Fails as `run` does,
+/// and if the forced decisions are not those of this variant at these sizes.
+llvm::Expected<std::map<std::string, Tensor64>>
+runWith(attn::VariantOp variant, const Bindings &bindings, const RunOptions &options);
 
 /// The mask of the variant's attention stage for one batch entry and query head: q x kv flags in
 /// row-major order, 1 where the row attends to the key. All 1 without a mask.

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Decisions of a variant: what it computes from reals that is discrete. A rounding error that is
+// harmless everywhere else flips a decision near a tie, and everything behind it differs; so two
+// computations are compared with the decisions of one forced on the other.
+#ifndef ATTNC_REFERENCE_DECISIONS_H
+#define ATTNC_REFERENCE_DECISIONS_H
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace attnc::reference {
+
+/// All outcomes of one op that decides. The axes are the coordinates that the op is evaluated at,
+/// outermost first: the batch and the step of a recurrence around it, the axes of its stage, the
+/// indices of the reductions around it. Outcomes of places that no run reaches are NaN.
+struct Decision {
+  std::string op;   ///< of the IR, e.g. "attn.select", "arith.cmpf", "attn.reduce"
+  int64_t line = 0; ///< of the spec; 0 where it is not known
+  std::vector<int64_t> shape;
+  std::vector<double> values; ///< row-major; conditions are 0 or 1
+};
+
+/// The decisions of a run by name. A name is the number of the op among those of the variant and
+/// what it decides, "12 attn.select"; it is the same for each run of a variant. These ops decide:
+/// `attn.select`, `attn.rank`, `attn.order`, argmax and argmin, comparisons of reals, conversions
+/// and roundings of reals to whole numbers, `skip` (by tile), and the codes and rounded scales of
+/// `attn.quantize` and of rounded weights.
+struct Decisions {
+  std::map<std::string, Decision> byName;
+};
+
+} // namespace attnc::reference
+
+#endif // ATTNC_REFERENCE_DECISIONS_H

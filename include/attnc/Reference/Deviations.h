@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// How much rounding may change a variant's outputs, found by running it with roundings drawn: no
+// formula of a variant is known here, so that it holds for any. docs/Testing.md derives the bounds.
+#ifndef ATTNC_REFERENCE_DEVIATIONS_H
+#define ATTNC_REFERENCE_DEVIATIONS_H
+
+#include "attnc/Reference/Reference.h"
+
+namespace attnc::reference {
+
+/// Of one output: what its elements and its norm deviated by, at most, over all perturbed runs.
+struct Deviation {
+  /// For each element the largest over its row and over the runs. A row is the innermost axes that
+  /// together have at least 16 elements: a deviation that happens to be small says nothing alone.
+  std::vector<double> elements;
+  /// The largest Frobenius norm of a run's deviation.
+  double norm = 0;
+};
+
+/// Perturbed runs of one comparison.
+inline constexpr unsigned numPerturbedRuns = 4;
+
+/// Deviations of the outputs from `expected`, a float64 run with `decisions` forced, over
+/// `numPerturbedRuns` runs with the same decisions. Infinities and NaN that agree deviate by 0,
+/// ones that do not by infinity. Fails as `run` does.
+llvm::Expected<std::map<std::string, Deviation>>
+deviations(attn::VariantOp variant, const Bindings &bindings,
+           const std::map<std::string, Tensor64> &expected, const Decisions &decisions,
+           const Roundoffs &roundoffs);
+
+} // namespace attnc::reference
+
+#endif // ATTNC_REFERENCE_DEVIATIONS_H

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attnc run --check: outputs of an executor against the float64 reference, and the bounds that they
+// are held to. docs/Testing.md derives the bounds.
+#ifndef ATTNC_LIB_DRIVER_CHECK_H
+#define ATTNC_LIB_DRIVER_CHECK_H
+
+#include "Execute.h"
+#include "attnc/Reference/Deviations.h"
+#include "llvm/Support/JSON.h"
+#include <cmath>
+
+namespace attnc::driver {
+
+/// How far an output is from the reference, and how far it may be.
+struct OutputError {
+  std::string name;
+  double relativeFrobenius = 0, frobeniusBound = 0; ///< |x - r| / |r| over the whole tensor
+  double maximum = 0, maximumBound = 0; ///< |x - r| and its bound where it exceeds it the most
+  /// The larger of error / bound, of norms and of elements. 0 for no error, whatever the bound.
+  double worst = 0;
+  /// Written so that NaN fails, and that an error without a bound does.
+  bool ok() const { return worst <= 1 && std::isfinite(frobeniusBound); }
+};
+
+/// How often a decision was taken the other way than the float64 reference takes it behind the same
+/// decisions before it.
+struct DecisionCount {
+  std::string name; ///< as in `reference::Decisions`
+  int64_t line = 0;
+  int64_t taken = 0, different = 0;
+  /// At most one place in 50 (rounding of 16-bit operands makes that many ties), and always one.
+  bool ok() const { return different <= std::max<int64_t>(1, taken / 50); }
+};
+
+struct CheckResult {
+  std::vector<OutputError> outputs;
+  std::vector<DecisionCount> decisions; ///< of an executor that says which it took
+  bool ok() const;
+};
+
+/// Compares `bound.outputs`, which `device` has computed, with the float64 reference. On the
+/// reference itself it compares the reference in f32 arithmetic, whose decisions are forced on the
+/// float64 one. Infinities must agree exactly; a NaN must be a NaN in the reference too. Fails as
+/// `reference::run` does.
+llvm::Expected<CheckResult> checkOutputs(Spec &spec, BoundSpec &bound, const Device &device);
+
+void printCheck(const CheckResult &result);
+llvm::json::Object checkAsJson(const CheckResult &result);
+
+} // namespace attnc::driver
+
+#endif // ATTNC_LIB_DRIVER_CHECK_H

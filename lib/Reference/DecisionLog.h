@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Where a run writes its decisions, or takes those of another run from.
+#ifndef ATTNC_LIB_REFERENCE_DECISIONLOG_H
+#define ATTNC_LIB_REFERENCE_DECISIONLOG_H
+
+#include "attnc/Reference/Decisions.h"
+#include "mlir/IR/Operation.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/Support/Error.h"
+
+#include <cmath>
+#include <memory>
+
+namespace attnc::reference {
+
+struct Environment;
+
+/// One op that decides. Threads decide at different places.
+class DecisionSite {
+public:
+  DecisionSite(std::vector<double> *recorded, const std::vector<double> *forced)
+      : recorded(recorded), forced(forced) {}
+  /// What is decided at `place` where the run itself would decide `own`, which is what is recorded.
+  /// A place outside of the decision's axes, which an index that takes no part has, keeps its own.
+  double decide(int64_t place, double own) const {
+    size_t i = static_cast<size_t>(place);
+    if (recorded && place >= 0 && i < recorded->size())
+      (*recorded)[i] = own;
+    if (!forced || place < 0 || i >= forced->size() || std::isnan((*forced)[i]))
+      return own;
+    return (*forced)[i];
+  }
+
+private:
+  std::vector<double> *recorded;
+  const std::vector<double> *forced;
+};
+
+/// A coordinate of a decision: an argument of a region around the op, and the size of its space.
+struct Coordinate {
+  mlir::Value index;
+  int64_t size = 0;
+};
+
+/// The coordinates of what a region of the reference computes at `op`, outermost first.
+std::vector<Coordinate> coordinatesOf(mlir::Operation *op, const Environment &environment);
+
+class DecisionLog {
+public:
+  /// Numbers the ops of `variant`. Either table may be null.
+  DecisionLog(mlir::Operation *variant, const Decisions *forced, Decisions *recorded);
+  /// The site of `op`, with outcomes over `shape` below the coordinates around it; `part` tells
+  /// several apart, "scale" say. Called again, it yields the same site. Fails if the forced
+  /// decisions have other places.
+  llvm::Expected<const DecisionSite *> site(mlir::Operation *op, const Environment &environment,
+                                            std::vector<int64_t> shape = {},
+                                            llvm::StringRef part = "");
+
+private:
+  const Decisions *forced;
+  Decisions *recorded;
+  llvm::DenseMap<mlir::Operation *, unsigned> numbers;
+  std::map<std::string, std::unique_ptr<DecisionSite>> sites;
+};
+
+} // namespace attnc::reference
+
+#endif // ATTNC_LIB_REFERENCE_DECISIONLOG_H

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Perturbed runs, and what they deviate by.
+#include "attnc/Reference/Deviations.h"
+#include "Memory.h"
+
+using namespace attnc;
+using namespace attnc::reference;
+
+/// Elements of the innermost axes that are at least 16 together, or all of them.
+static size_t rowLength(const std::vector<int64_t> &shape) {
+  int64_t length = 1;
+  for (size_t axis = shape.size(); axis-- > 0 && length < 16;)
+    length *= shape[axis];
+  return static_cast<size_t>(length);
+}
+
+static double difference(double x, double r) {
+  if (x == r || (std::isnan(x) && std::isnan(r)))
+    return 0;
+  double delta = std::fabs(x - r);
+  return std::isfinite(delta) ? delta : std::numeric_limits<double>::infinity();
+}
+
+/// Widens `deviation` to what `found` is away from `expected`.
+static void widen(Deviation &deviation, const Tensor64 &found, const Tensor64 &expected) {
+  double square = 0;
+  size_t count = expected.data.size(), length = rowLength(expected.shape);
+  deviation.elements.resize(count, 0.0);
+  for (size_t first = 0; first < count; first += length) {
+    double most = deviation.elements[first];
+    for (size_t i = first; i < first + length; ++i) {
+      double delta = difference(found.data[i], expected.data[i]);
+      square += delta * delta;
+      most = std::max(most, delta);
+    }
+    std::fill_n(deviation.elements.begin() + static_cast<ptrdiff_t>(first), length, most);
+  }
+  deviation.norm = std::max(deviation.norm, std::sqrt(square));
+}
+
+llvm::Expected<std::map<std::string, Deviation>>
+attnc::reference::deviations(attn::VariantOp variant, const Bindings &bindings,
+                             const std::map<std::string, Tensor64> &expected,
+                             const Decisions &decisions, const Roundoffs &roundoffs) {
+  std::map<std::string, Deviation> result;
+  for (unsigned seed = 0; seed < numPerturbedRuns; ++seed) {
+    RunOptions options;
+    options.arithmetic = Arithmetic::Perturbed;
+    options.roundoffs = roundoffs;
+    options.seed = seed;
+    options.forced = &decisions;
+    auto outputs = runWith(variant, bindings, options);
+    if (!outputs)
+      return outputs.takeError();
+    for (const auto &[name, tensor] : *outputs)
+      widen(result[name], tensor, expected.at(name));
+  }
+  return result;
+}

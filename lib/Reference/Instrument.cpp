@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What a run in another arithmetic, or with decisions of another run, does to the result of an
+// instruction: instructions of their own behind it, so that a plain run has none of it.
+#include "Program.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+using namespace attnc;
+using namespace attnc::reference;
+using namespace mlir;
+using Instruction = Program::Instruction;
+
+static void roundResult(const Instruction &in, double *const *slots, unsigned lanes) {
+  double *r = slots[in.result];
+  withArithmetic(*in.options, [&](auto arithmetic) {
+    for (unsigned i = 0; i < lanes; ++i)
+      r[i] = arithmetic.result(r[i]);
+  });
+}
+
+/// Operands are the coordinates of the place.
+static void decide(const Instruction &in, double *const *slots, unsigned lanes) {
+  double *r = slots[in.result];
+  for (unsigned i = 0; i < lanes; ++i) {
+    int64_t place = 0;
+    for (size_t axis = 0; place >= 0 && axis < in.operands.size(); ++axis) {
+      double index = slots[in.operands[axis]][i * in.steps[axis]];
+      place = index >= 0 && index < static_cast<double>(in.shape[axis])
+                  ? place + static_cast<int64_t>(index) * in.strides[axis]
+                  : -1;
+    }
+    r[i] = in.decision->decide(place, r[i]);
+  }
+}
+
+/// True of an op on reals whose outcome is discrete.
+static bool decides(Operation *op) {
+  if (auto reduce = dyn_cast<attn::ReduceOp>(op))
+    return reduce.getKind() == attn::Reduction::Argmax ||
+           reduce.getKind() == attn::Reduction::Argmin;
+  return isa<arith::CmpFOp, arith::FPToSIOp, math::FloorOp, math::CeilOp, math::RoundEvenOp>(op);
+}
+
+/// True of an op that yields a rounded real. Signs, choices, reads and whole numbers are exact.
+static bool rounds(Operation *op) {
+  if (auto reduce = dyn_cast<attn::ReduceOp>(op))
+    return false; // Reductions.cpp rounds the partial sums
+  return op->getResult(0).getType().isF32() &&
+         !isa<arith::SelectOp, arith::NegFOp, arith::MinimumFOp, arith::MaximumFOp,
+              arith::MinNumFOp, arith::MaxNumFOp, math::AbsFOp, math::FloorOp, math::CeilOp,
+              math::RoundEvenOp, attn::ReadOp, attn::UniformOp>(op);
+}
+
+llvm::Error Program::appendDecision(Operation *op, const Environment &environment,
+                                    std::vector<Instruction> &into) {
+  // The decision of `skip` is that of a tile, which the stage takes.
+  auto attend = dyn_cast<attn::AttendOp>(op->getParentOp());
+  if (attend && op->getParentRegion() == &attend.getSkip())
+    return llvm::Error::success();
+  llvm::Expected<const DecisionSite *> site = environment.decisions->site(op, environment);
+  if (!site)
+    return site.takeError();
+  Instruction in;
+  in.kernel = decide;
+  in.decision = *site;
+  in.result = slots.lookup(op->getResult(0));
+  in.varies = varies[in.result];
+  std::vector<int64_t> shape;
+  std::vector<Coordinate> coordinates = coordinatesOf(op, environment);
+  for (const Coordinate &coordinate : coordinates)
+    shape.push_back(coordinate.size);
+  for (auto [axis, coordinate] : llvm::enumerate(coordinates)) {
+    llvm::Expected<unsigned> slot = slotOf(coordinate.index, environment);
+    if (!slot)
+      return slot.takeError();
+    if (varies[*slot] && !in.varies)
+      continue; // the same for all of the lanes: decided once, at the first
+    in.operands.push_back(*slot);
+    in.steps.push_back(varies[*slot]);
+    in.shape.push_back(coordinate.size);
+    in.strides.push_back(strideOf(shape, axis));
+  }
+  into.push_back(std::move(in));
+  return llvm::Error::success();
+}
+
+llvm::Error Program::instrument(Operation *op, const Environment &environment,
+                                std::vector<Instruction> &into) {
+  if (environment.decisions && decides(op))
+    if (llvm::Error error = appendDecision(op, environment, into))
+      return error;
+  if (environment.options.arithmetic == Arithmetic::Float64 || !rounds(op))
+    return llvm::Error::success();
+  Instruction in;
+  in.kernel = roundResult;
+  in.options = &environment.options;
+  in.result = slots.lookup(op->getResult(0));
+  in.varies = varies[in.result];
+  into.push_back(std::move(in));
+  return llvm::Error::success();
+}
