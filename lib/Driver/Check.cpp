@@ -107,9 +107,9 @@ bool CheckResult::ok() const {
          llvm::all_of(decisions, [](const DecisionCount &count) { return count.ok(); });
 }
 
-llvm::Expected<CheckResult> driver::checkOutputs(Spec &spec, BoundSpec &bound,
-                                                 const Device &device) {
-  bool isReference = device.kind == Device::Kind::Reference;
+llvm::Expected<CheckResult> driver::checkOutputs(Spec &spec, BoundSpec &bound, const Device &device,
+                                                 bool isGiven) {
+  bool isReference = device.kind == Device::Kind::Reference && !isGiven;
   reference::Bindings bindings = bindingsOf(bound);
   std::map<std::string, Found> found;
   reference::Decisions taken, own;
@@ -175,5 +175,13 @@ llvm::json::Object driver::checkAsJson(const CheckResult &result) {
                                         {"worst", number(e.worst)},
                                         {"ok", e.ok()}};
   }
+  return object;
+}
+
+llvm::json::Object driver::decisionsAsJson(const CheckResult &result) {
+  llvm::json::Object object;
+  for (const DecisionCount &count : result.decisions)
+    object[count.name] = llvm::json::Object{
+        {"line", count.line}, {"taken", count.taken}, {"different", count.different}};
   return object;
 }

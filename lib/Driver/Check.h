@@ -40,13 +40,15 @@ struct CheckResult {
 };
 
 /// Compares `bound.outputs`, which `device` has computed, with the float64 reference. On the
-/// reference itself it compares the reference in f32 arithmetic, whose decisions are forced on the
-/// float64 one. Infinities must agree exactly; a NaN must be a NaN in the reference too. Fails as
-/// `reference::run` does.
-llvm::Expected<CheckResult> checkOutputs(Spec &spec, BoundSpec &bound, const Device &device);
+/// reference itself, unless they are given, it compares the reference in f32 arithmetic, whose
+/// decisions are forced on the float64 one. Infinities must agree exactly; a NaN must be a NaN in
+/// the reference too. Fails as `reference::run` does.
+llvm::Expected<CheckResult> checkOutputs(Spec &spec, BoundSpec &bound, const Device &device,
+                                         bool isGiven);
 
 void printCheck(const CheckResult &result);
 llvm::json::Object checkAsJson(const CheckResult &result);
+llvm::json::Object decisionsAsJson(const CheckResult &result);
 
 } // namespace attnc::driver
 

@@ -2,6 +2,7 @@
 //
 // Binding of tensors, choice of a device, and execution.
 #include "Execute.h"
+#include "ExactInputs.h"
 #include "attnc/Support/Element.h"
 #include "attnc/Support/Environment.h"
 #include "attnc/Support/MemoryLimit.h"
@@ -215,6 +216,10 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   if (llvm::Error error = checkTensorMemory(bound))
     return std::move(error);
 
+  std::optional<DrawnInputs> drawn = parseDrawnInputs(options.drawnInputs);
+  if (!drawn)
+    return createStringError(
+        formatv("--inputs={0}: expected sampled, exact, neighbours or bits", options.drawnInputs));
   uint64_t seed = options.seed;
   for (const TensorDecl &decl : bound.signature.inputs) {
     ++seed;
@@ -224,7 +229,7 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
     DType type = decl.dtype.value_or(bound.sizes.operandDType);
     // Drawn densely, then laid out: the values do not depend on the layout.
     OwnedTensor dense = allocate(shape, type, "bhsd");
-    fillSample(decl, bound.sizes, seed, dense.view);
+    fillInput(*drawn, decl, bound.sizes, seed, dense.view);
     OwnedTensor tensor = std::move(dense);
     if (options.layout != "bhsd" && shape.size() == 4) {
       dense = std::move(tensor);
@@ -242,7 +247,7 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
     for (auto &[name, tensor] : *tensors)
       tensor.view.data = tensor.storage.data();
 
-  if (!options.inputs.count("Q"))
+  if (!options.inputs.count("Q") && *drawn == DrawnInputs::Sampled)
     normalizeQuery(spec, bound);
 
   std::map<std::string, TensorView> inputs, outputs;
@@ -255,6 +260,32 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   if (!problem.empty())
     return createStringError(problem);
   return std::move(bound);
+}
+
+llvm::Error driver::readResults(const Options &options, BoundSpec &bound) {
+  std::map<std::string, OwnedTensor> results;
+  for (auto &[name, path] : options.results) {
+    auto output = bound.outputs.find(name);
+    if (output == bound.outputs.end())
+      return createStringError(
+          formatv("--result={0}: `{1}` has no such output", name, bound.signature.name));
+    const TensorView &expected = output->second.view;
+    NpyArray array;
+    if (std::string problem = readNpy(path, expected.dtype, array); !problem.empty())
+      return createStringError(formatv("--result={0}: {1}", name, problem));
+    if (array.view.dtype != expected.dtype || array.view.shape != expected.shape)
+      return createStringError(
+          formatv("--result={0}={1}: expected {2} of shape [{3:$[, ]}], found {4} of shape "
+                  "[{5:$[, ]}]",
+                  name, path, dtypeName(expected.dtype), llvm::iterator_range(expected.shape),
+                  dtypeName(array.view.dtype), llvm::iterator_range(array.view.shape)));
+    OwnedTensor &tensor = results[name];
+    tensor.storage.assign(array.storage.begin(), array.storage.end());
+    tensor.view = array.view;
+    tensor.view.data = tensor.storage.data();
+  }
+  bound.outputs = std::move(results);
+  return llvm::Error::success();
 }
 
 //===----------------------------------------------------------------------===//

@@ -30,6 +30,10 @@ struct BoundSpec {
 /// say. Sizes come from the files that are bound, else from the options.
 llvm::Expected<BoundSpec> bindSpec(const Options &options, Spec &spec);
 
+/// Reads the --result files into the outputs of `bound`, and takes those without a file out of it.
+/// Fails if a file has another type or shape than the output.
+llvm::Error readResults(const Options &options, BoundSpec &bound);
+
 /// A device that was chosen by --device.
 struct Device {
   enum class Kind { Reference, Host, CUDA } kind = Kind::Host;

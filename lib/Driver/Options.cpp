@@ -93,9 +93,16 @@ Flag<int64_t> numWarps("num-warps", "warps of a thread block (default: chosen)",
 Flag<int64_t> threads("threads", "host threads (default: all CPUs)", 0, EXECUTED);
 Flag<int64_t> repeat("repeat", "timed runs (default 20)", 20, {&benchCommand});
 Flag<uint64_t> seed("seed", "seed of the random inputs (default 0)", 0, EXECUTED);
+Flag<std::string>
+    drawnInputs("inputs", "how inputs without a file are drawn: sampled, exact, neighbours or bits",
+                "sampled", EXECUTED, "kind");
 ListFlag params("param", "bind a parameter", "name=value", SHAPED);
 ListFlag inputs("input", "bind an input to a file", "name=file.npy", EXECUTED);
 ListFlag outputs("output", "write an output to a file", "name=file.npy", {&runCommand});
+ListFlag
+    results("result",
+            "check the numbers of a file, which something else has computed, in place of a run",
+            "name=file.npy", {&runCommand});
 Flag<bool> check("check", "compare with the float64 reference; fail beyond the error bound",
                  {&runCommand});
 Flag<bool> noCache("no-cache", "neither read nor write the code cache",
@@ -152,6 +159,10 @@ static llvm::Error validate(Options &options) {
     return error;
   if (auto error = splitPairs(outputs, "output", "name=file.npy", options.outputs))
     return error;
+  if (auto error = splitPairs(results, "result", "name=file.npy", options.results))
+    return error;
+  if (!options.results.empty() && !options.check)
+    return llvm::createStringError("--result is compared with the reference by --check");
   struct Range {
     const char *name;
     int64_t value, low, high;
@@ -278,6 +289,7 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.threads = threads.option;
   o.repeat = repeat.option;
   o.seed = seed.option;
+  o.drawnInputs = drawnInputs.option;
   o.check = check.option;
   o.noCache = noCache.option;
   o.json = json.option;

@@ -75,7 +75,11 @@ llvm::Error driver::runRun(const Options &options) {
   CompileReport report;
   auto start = Clock::now();
   std::chrono::duration<double, std::milli> compileTime{}, runTime{};
-  if (device->kind == Device::Kind::Reference) {
+  bool isGiven = !options.results.empty();
+  if (isGiven) {
+    if (llvm::Error error = readResults(options, *bound))
+      return error;
+  } else if (device->kind == Device::Kind::Reference) {
     auto results = runReference(**spec, *bound);
     if (!results)
       return results.takeError();
@@ -106,7 +110,7 @@ llvm::Error driver::runRun(const Options &options) {
                    bound->sizes.spaces["q"] * bound->sizes.spaces["kv"];
     if (pairs * bound->sizes.spaces["d"] > 4e8)
       progress(options, "computing the float64 reference");
-    llvm::Expected<CheckResult> checked = checkOutputs(**spec, *bound, *device);
+    llvm::Expected<CheckResult> checked = checkOutputs(**spec, *bound, *device, isGiven);
     if (!checked)
       return checked.takeError();
     check = std::move(*checked);
@@ -120,13 +124,14 @@ llvm::Error driver::runRun(const Options &options) {
                               {"run_ms", runTime.count()}};
     if (options.check) {
       object["check"] = checkAsJson(check);
+      object["decisions"] = decisionsAsJson(check);
       object["ok"] = good;
     }
     llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
   } else {
     llvm::outs() << formatv("{0} on {1}: {2}\n", bound->signature.name, device->name,
                             shapeText(*bound));
-    if (device->kind != Device::Kind::Reference)
+    if (device->kind != Device::Kind::Reference && !isGiven)
       llvm::outs() << formatv("compiled in {0:F1} ms{1}, ran in {2:F1} ms{3}\n",
                               compileTime.count(), report.fromCache ? " (from the cache)" : "",
                               runTime.count(),
