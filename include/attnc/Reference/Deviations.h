@@ -18,11 +18,13 @@ struct Deviation {
   double norm = 0;
 };
 
-/// Perturbed runs of one comparison.
-inline constexpr unsigned numPerturbedRuns = 4;
+/// Perturbed runs of one comparison: four, or two where the smallest output has so many elements
+/// that two draw as much.
+inline constexpr unsigned numPerturbedRuns = 4, numPerturbedRunsOfLarge = 2;
+inline constexpr size_t numElementsOfLarge = 1024;
 
 /// Deviations of the outputs from `expected`, a float64 run with `decisions` forced, over
-/// `numPerturbedRuns` runs with the same decisions. Infinities and NaN that agree deviate by 0,
+/// perturbed runs with the same decisions. Infinities and NaN that agree deviate by 0,
 /// ones that do not by infinity. Fails as `run` does.
 llvm::Expected<std::map<std::string, Deviation>>
 deviations(attn::VariantOp variant, const Bindings &bindings,
