@@ -12,9 +12,6 @@ using namespace attnc::driver;
 using llvm::formatv;
 using reference::Tensor64;
 
-/// Of the drawn deviations; the executor's are other draws, by other orders of its sums.
-static constexpr double margin = 8;
-
 static double unitRoundoff(DType dtype) {
   return dtype == DType::F16 ? 0x1p-11 : dtype == DType::BF16 ? 0x1p-8 : 0x1p-24;
 }
@@ -38,7 +35,7 @@ static reference::Roundoffs roundoffsOf(Spec &spec, const BoundSpec &bound, cons
   if (device.kind == Device::Kind::Reference)
     return result;
   if (dtype != DType::F32)
-    result.weight = unitRoundoff(dtype) / margin;
+    result.weight = unitRoundoff(dtype) / reference::boundMargin;
   else if (device.kind == Device::Kind::CUDA) // three tf32 products keep 22 bits of an operand
     result.operand = precisionOf(spec.variant()) == "tf32" ? 0x1p-12 : 0x1p-22;
   return result;
@@ -60,7 +57,7 @@ static OutputError compare(const std::string &name, const Found &found, const Te
   double square = 0, norm = 0, stored = 0;
   for (size_t i = 0; i < found.data.size(); ++i) {
     double x = found.data[i], r = expected.data[i];
-    double computed = margin * deviation.elements[i];
+    double computed = reference::boundMargin * deviation.elements[i];
     double rounding = storingError(found.dtype, std::fabs(r) + computed);
     norm += std::isfinite(r) ? r * r : 0;
     stored += rounding * rounding;
@@ -75,7 +72,7 @@ static OutputError compare(const std::string &name, const Found &found, const Te
       error.maximumBound = computed + rounding;
     }
   }
-  double most = margin * deviation.norm + std::sqrt(stored);
+  double most = reference::boundMargin * deviation.norm + std::sqrt(stored);
   double scale = norm > 0 ? std::sqrt(norm) : 1;
   error.relativeFrobenius = std::sqrt(square) / scale;
   error.frobeniusBound = most / scale;
@@ -84,27 +81,10 @@ static OutputError compare(const std::string &name, const Found &found, const Te
   return error;
 }
 
-static std::vector<DecisionCount> countDecisions(const reference::Decisions &taken,
-                                                 const reference::Decisions &own) {
-  std::vector<DecisionCount> counts;
-  for (const auto &[name, decision] : taken.byName) {
-    DecisionCount count;
-    count.name = name;
-    count.line = decision.line;
-    const std::vector<double> &wanted = own.byName.at(name).values;
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      bool isReached = !std::isnan(decision.values[i]) && !std::isnan(wanted[i]);
-      count.taken += isReached;
-      count.different += isReached && decision.values[i] != wanted[i];
-    }
-    counts.push_back(count);
-  }
-  return counts;
-}
-
 bool CheckResult::ok() const {
   return llvm::all_of(outputs, [](const OutputError &error) { return error.ok(); }) &&
-         llvm::all_of(decisions, [](const DecisionCount &count) { return count.ok(); });
+         llvm::all_of(decisions,
+                      [](const reference::DecisionVerdict &verdict) { return verdict.ok(); });
 }
 
 llvm::Expected<CheckResult> driver::checkOutputs(Spec &spec, BoundSpec &bound, const Device &device,
@@ -137,16 +117,18 @@ llvm::Expected<CheckResult> driver::checkOutputs(Spec &spec, BoundSpec &bound, c
   auto expected = reference::runWith(spec.variant(), bindings, options);
   if (!expected)
     return expected.takeError();
-  auto deviations =
-      reference::deviations(spec.variant(), bindings, *expected, isReference ? taken : own,
-                            roundoffsOf(spec, bound, device));
+  const reference::Decisions &forced = isReference ? taken : own;
+  auto deviations = reference::deviations(spec.variant(), bindings, *expected, own, forced,
+                                          roundoffsOf(spec, bound, device));
   if (!deviations)
     return deviations.takeError();
   CheckResult result;
   for (const auto &[name, output] : found)
-    result.outputs.push_back(compare(name, output, expected->at(name), deviations->at(name)));
+    result.outputs.push_back(
+        compare(name, output, expected->at(name), deviations->outputs.at(name)));
   if (isReference)
-    result.decisions = countDecisions(taken, own);
+    result.decisions = reference::judge(taken, own, deviations->keys,
+                                        bound.sizes.operandDType == DType::F32 ? 1e-3 : 0.02);
   return result;
 }
 
@@ -156,10 +138,11 @@ void driver::printCheck(const CheckResult &result) {
     llvm::outs() << formatv("{0,-10} {1:e2} ({2:e0}) {3,12:e2} ({4:e1})  {5,10:f3}  {6}\n", e.name,
                             e.relativeFrobenius, e.frobeniusBound, e.maximum, e.maximumBound,
                             e.worst, e.ok() ? "ok" : "BEYOND THE BOUND");
-  for (const DecisionCount &count : result.decisions)
-    llvm::outs() << formatv("decision {0} of line {1}: {2} of {3} differ{4}\n", count.name,
-                            count.line, count.different, count.taken,
-                            count.ok() ? "" : "  TOO MANY");
+  for (const reference::DecisionVerdict &v : result.decisions)
+    llvm::outs() << formatv("decision {0} of line {1}: {2} of {3} rows within the margin, {4} "
+                            "inadmissible, {5} undecidable  {6}\n",
+                            v.name, v.line, v.marginRows, v.rows, v.inadmissibleRows,
+                            v.undecidableRows, v.ok() ? "ok" : "BEYOND THE MARGIN");
 }
 
 llvm::json::Object driver::checkAsJson(const CheckResult &result) {
@@ -180,8 +163,14 @@ llvm::json::Object driver::checkAsJson(const CheckResult &result) {
 
 llvm::json::Object driver::decisionsAsJson(const CheckResult &result) {
   llvm::json::Object object;
-  for (const DecisionCount &count : result.decisions)
-    object[count.name] = llvm::json::Object{
-        {"line", count.line}, {"taken", count.taken}, {"different", count.different}};
+  for (const reference::DecisionVerdict &v : result.decisions)
+    object[v.name] = llvm::json::Object{{"line", v.line},
+                                        {"places", v.places},
+                                        {"different", v.different},
+                                        {"rows", v.rows},
+                                        {"margin", v.marginRows},
+                                        {"inadmissible", v.inadmissibleRows},
+                                        {"undecidable", v.undecidableRows},
+                                        {"ok", v.ok()}};
   return object;
 }

@@ -6,7 +6,7 @@
 #define ATTNC_LIB_DRIVER_CHECK_H
 
 #include "Execute.h"
-#include "attnc/Reference/Deviations.h"
+#include "attnc/Reference/Judge.h"
 #include "llvm/Support/JSON.h"
 #include <cmath>
 
@@ -23,19 +23,9 @@ struct OutputError {
   bool ok() const { return worst <= 1 && std::isfinite(frobeniusBound); }
 };
 
-/// How often a decision was taken the other way than the float64 reference takes it behind the same
-/// decisions before it.
-struct DecisionCount {
-  std::string name; ///< as in `reference::Decisions`
-  int64_t line = 0;
-  int64_t taken = 0, different = 0;
-  /// At most one place in 50 (rounding of 16-bit operands makes that many ties), and always one.
-  bool ok() const { return different <= std::max<int64_t>(1, taken / 50); }
-};
-
 struct CheckResult {
   std::vector<OutputError> outputs;
-  std::vector<DecisionCount> decisions; ///< of an executor that says which it took
+  std::vector<reference::DecisionVerdict> decisions; ///< of an executor that says which it took
   bool ok() const;
 };
 

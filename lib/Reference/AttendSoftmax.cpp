@@ -117,12 +117,12 @@ void AttendStage::roundWeights(const A &a, llvm::MutableArrayRef<double> weights
       double exact = *llvm::max_element(members) * factor / attn::largestNumber(format);
       scale = roundToFormat(a.result(exact), attn::Format::F8E4M3);
       if (groupSite)
-        scale = groupSite->decide(place + static_cast<int64_t>(first), scale);
+        scale = groupSite->decide(place + static_cast<int64_t>(first), scale, exact);
     }
     for (auto [i, w] : llvm::enumerate(members)) {
       double code = scale == 0 ? 0 : roundToFormat(a.result(w * factor / scale), format);
       if (codeSite)
-        code = codeSite->decide(place + static_cast<int64_t>(first + i), code);
+        code = codeSite->decide(place + static_cast<int64_t>(first + i), code, w * factor / scale);
       w = a.result(code * scale / factor);
     }
   }

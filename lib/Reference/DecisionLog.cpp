@@ -38,12 +38,34 @@ static void appendCoordinates(Operation *parent, Block &block, const Environment
       });
 }
 
+/// Collects the region arguments that `value` follows from.
+static void collectArguments(Value value, llvm::DenseSet<Value> &seen) {
+  if (!seen.insert(value).second)
+    return;
+  // A tensor of a recurrence's step is another one in each step of each batch entry.
+  auto recur = dyn_cast_or_null<attn::RecurOp>(value.getParentBlock()->getParentOp());
+  if (recur && isa<attn::AttnTensorType>(value.getType()))
+    for (BlockArgument argument : recur.getBody().getArguments())
+      seen.insert(argument);
+  if (Operation *op = value.getDefiningOp(); op && !isa<attn::AttnTensorType>(value.getType()))
+    op->walk([&](Operation *inner) {
+      for (Value operand : inner->getOperands())
+        collectArguments(operand, seen);
+    });
+}
+
 std::vector<Coordinate> attnc::reference::coordinatesOf(Operation *op,
                                                         const Environment &environment) {
+  llvm::DenseSet<Value> used;
+  op->walk([&](Operation *inner) {
+    for (Value operand : inner->getOperands())
+      collectArguments(operand, used);
+  });
   std::vector<Coordinate> result;
   for (; op->getParentOp() && !isa<attn::VariantOp>(op->getParentOp()); op = op->getParentOp()) {
     std::vector<Coordinate> outer;
     appendCoordinates(op->getParentOp(), *op->getBlock(), environment, outer);
+    llvm::erase_if(outer, [&](const Coordinate &c) { return !used.contains(c.index); });
     result.insert(result.begin(), outer.begin(), outer.end());
   }
   return result;
@@ -60,10 +82,9 @@ static int64_t lineOf(Operation *op) {
   return location ? location.getLine() : 0;
 }
 
-llvm::Expected<const DecisionSite *> DecisionLog::site(Operation *op,
-                                                       const Environment &environment,
-                                                       std::vector<int64_t> shape,
-                                                       llvm::StringRef part) {
+llvm::Expected<const DecisionSite *>
+DecisionLog::site(Operation *op, const Environment &environment, std::vector<int64_t> shape,
+                  llvm::StringRef part, llvm::ArrayRef<unsigned> rowAxes) {
   std::string name = (llvm::Twine(numbers.lookup(op)) + " " + op->getName().getStringRef() +
                       (part.empty() ? "" : " " + part))
                          .str();
@@ -83,25 +104,29 @@ llvm::Expected<const DecisionSite *> DecisionLog::site(Operation *op,
                                      name + "`");
     given = &found->second.values;
   }
-  std::vector<double> *taken = nullptr;
+  Decision *taken = nullptr;
   if (recorded) {
     Decision &decision = recorded->byName[name];
     decision.op = op->getName().getStringRef().str();
     decision.line = lineOf(op);
     decision.values.assign(static_cast<size_t>(elementsOf(whole)), std::nan(""));
+    decision.keys = decision.values;
+    for (unsigned axis : rowAxes)
+      decision.rowAxes.push_back(axis + static_cast<unsigned>(whole.size() - shape.size()));
     decision.shape = std::move(whole);
-    taken = &decision.values;
+    taken = &decision;
   }
   site = std::make_unique<DecisionSite>(taken, given);
   return site.get();
 }
 
 llvm::Error TensorDecision::prepare(Operation *op, const Environment &environment,
-                                    std::vector<int64_t> shape, llvm::StringRef part) {
+                                    std::vector<int64_t> shape, llvm::StringRef part,
+                                    llvm::ArrayRef<unsigned> rowAxes) {
   if (!environment.decisions)
     return llvm::Error::success();
   llvm::Expected<const DecisionSite *> found =
-      environment.decisions->site(op, environment, shape, part);
+      environment.decisions->site(op, environment, shape, part, rowAxes);
   if (!found)
     return found.takeError();
   site = *found;
@@ -117,10 +142,10 @@ int64_t TensorDecision::base(const Memory &memory) const {
   return step * elements;
 }
 
-void TensorDecision::apply(const Memory &memory, Tensor64 &tensor) const {
+void TensorDecision::apply(const Memory &memory, const Tensor64 &keys, Tensor64 &tensor) const {
   if (!site)
     return;
   int64_t first = base(memory);
   for (auto [i, value] : llvm::enumerate(tensor.data))
-    value = site->decide(first + static_cast<int64_t>(i), value);
+    value = site->decide(first + static_cast<int64_t>(i), value, keys.data[i]);
 }

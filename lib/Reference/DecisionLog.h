@@ -16,24 +16,28 @@ namespace attnc::reference {
 
 struct Environment;
 
-/// One op that decides. Threads decide at different places.
+/// One op that decides.
 class DecisionSite {
 public:
-  DecisionSite(std::vector<double> *recorded, const std::vector<double> *forced)
+  DecisionSite(Decision *recorded, const std::vector<double> *forced)
       : recorded(recorded), forced(forced) {}
-  /// What is decided at `place` where the run itself would decide `own`, which is what is recorded.
-  /// A place outside of the decision's axes, which an index that takes no part has, keeps its own.
-  double decide(int64_t place, double own) const {
+  /// What is decided at `place` where the run itself would decide `own` from `key`, which is what
+  /// is recorded. A place outside of the decision's axes, which an index that takes no part has,
+  /// keeps its own.
+  double decide(int64_t place, double own, double key = NAN) const {
     size_t i = static_cast<size_t>(place);
-    if (recorded && place >= 0 && i < recorded->size())
-      (*recorded)[i] = own;
+    if (recorded && place >= 0 && i < recorded->values.size()) {
+      // Several threads may decide what does not depend on their rows; they write the same.
+      __atomic_store(&recorded->values[i], &own, __ATOMIC_RELAXED);
+      __atomic_store(&recorded->keys[i], &key, __ATOMIC_RELAXED);
+    }
     if (!forced || place < 0 || i >= forced->size() || std::isnan((*forced)[i]))
       return own;
     return (*forced)[i];
   }
 
 private:
-  std::vector<double> *recorded;
+  Decision *recorded;
   const std::vector<double> *forced;
 };
 
@@ -43,7 +47,7 @@ struct Coordinate {
   int64_t size = 0;
 };
 
-/// The coordinates of what a region of the reference computes at `op`, outermost first.
+/// The coordinates that what `op` computes depends on, outermost first.
 std::vector<Coordinate> coordinatesOf(mlir::Operation *op, const Environment &environment);
 
 class DecisionLog {
@@ -55,7 +59,8 @@ public:
   /// decisions have other places.
   llvm::Expected<const DecisionSite *> site(mlir::Operation *op, const Environment &environment,
                                             std::vector<int64_t> shape = {},
-                                            llvm::StringRef part = "");
+                                            llvm::StringRef part = "",
+                                            llvm::ArrayRef<unsigned> rowAxes = {});
 
 private:
   const Decisions *forced;

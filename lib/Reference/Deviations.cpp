@@ -23,14 +23,15 @@ static double difference(double x, double r) {
 }
 
 /// Widens `deviation` to what `found` is away from `expected`.
-static void widen(Deviation &deviation, const Tensor64 &found, const Tensor64 &expected) {
+static void widen(Deviation &deviation, const std::vector<int64_t> &shape,
+                  const std::vector<double> &found, const std::vector<double> &expected) {
   double square = 0;
-  size_t count = expected.data.size(), length = rowLength(expected.shape);
+  size_t count = expected.size(), length = rowLength(shape);
   deviation.elements.resize(count, 0.0);
   for (size_t first = 0; first < count; first += length) {
     double most = deviation.elements[first];
     for (size_t i = first; i < first + length; ++i) {
-      double delta = difference(found.data[i], expected.data[i]);
+      double delta = difference(found[i], expected[i]);
       square += delta * delta;
       most = std::max(most, delta);
     }
@@ -39,11 +40,11 @@ static void widen(Deviation &deviation, const Tensor64 &found, const Tensor64 &e
   deviation.norm = std::max(deviation.norm, std::sqrt(square));
 }
 
-llvm::Expected<std::map<std::string, Deviation>>
+llvm::Expected<Deviations>
 attnc::reference::deviations(attn::VariantOp variant, const Bindings &bindings,
-                             const std::map<std::string, Tensor64> &expected,
+                             const std::map<std::string, Tensor64> &expected, const Decisions &own,
                              const Decisions &decisions, const Roundoffs &roundoffs) {
-  std::map<std::string, Deviation> result;
+  Deviations result;
   size_t smallest = std::numeric_limits<size_t>::max();
   for (const auto &[name, tensor] : expected)
     smallest = std::min(smallest, tensor.data.size());
@@ -54,11 +55,18 @@ attnc::reference::deviations(attn::VariantOp variant, const Bindings &bindings,
     options.roundoffs = roundoffs;
     options.seed = seed;
     options.forced = &decisions;
+    Decisions perturbed;
+    if (!decisions.byName.empty())
+      options.recorded = &perturbed;
     auto outputs = runWith(variant, bindings, options);
     if (!outputs)
       return outputs.takeError();
     for (const auto &[name, tensor] : *outputs)
-      widen(result[name], tensor, expected.at(name));
+      widen(result.outputs[name], tensor.shape, tensor.data, expected.at(name).data);
+    for (auto &[name, decision] : perturbed.byName) {
+      const Decision &wanted = own.byName.at(name);
+      widen(result.keys[name], decision.shape, decision.keys, wanted.keys);
+    }
   }
   return result;
 }

@@ -19,7 +19,7 @@ static void roundResult(const Instruction &in, double *const *slots, unsigned la
   });
 }
 
-/// Operands are the coordinates of the place.
+/// Operands are the coordinates of the place; steps are those of the operands, then of the keys.
 static void decide(const Instruction &in, double *const *slots, unsigned lanes) {
   double *r = slots[in.result];
   for (unsigned i = 0; i < lanes; ++i) {
@@ -30,7 +30,11 @@ static void decide(const Instruction &in, double *const *slots, unsigned lanes) 
                   ? place + static_cast<int64_t>(index) * in.strides[axis]
                   : -1;
     }
-    r[i] = in.decision->decide(place, r[i]);
+    auto operand = [&](size_t k) {
+      return slots[in.keys[k]][i * in.steps[in.operands.size() + k]];
+    };
+    double key = in.keys.empty() ? NAN : in.keys.size() == 1 ? operand(0) : operand(0) - operand(1);
+    r[i] = in.decision->decide(place, r[i], key);
   }
 }
 
@@ -80,6 +84,10 @@ llvm::Error Program::appendDecision(Operation *op, const Environment &environmen
     in.steps.push_back(varies[*slot]);
     in.shape.push_back(coordinate.size);
     in.strides.push_back(strideOf(shape, axis));
+  }
+  for (Value operand : isa<attn::ReduceOp>(op) ? ValueRange() : ValueRange(op->getOperands())) {
+    in.keys.push_back(slots.lookup(operand));
+    in.steps.push_back(varies[in.keys.back()]);
   }
   into.push_back(std::move(in));
   return llvm::Error::success();

@@ -34,6 +34,8 @@ public:
     llvm::SmallVector<int64_t, 4> shape, strides;
     std::shared_ptr<Loop> loop;
     const DecisionSite *decision = nullptr;
+    /// What it is decided from: the difference of two slots, or one.
+    llvm::SmallVector<unsigned, 2> keys;
     /// Of what changes a result afterwards: the run's arithmetic.
     const RunOptions *options = nullptr;
   };

@@ -113,7 +113,7 @@ private:
       int64_t place = first + static_cast<int64_t>(i);
       double x = centered[i];
       if (!group && !op.getStaticScale())
-        x = codes.decide(place, roundToFormat(x, op.getFormat(), op.getRounding()));
+        x = codes.decide(place, roundToFormat(x, op.getFormat(), op.getRounding()), x);
       else if (op.getAsymmetric())
         x = asymmetric(a, x, ranges[groups[i]], place);
       else
@@ -144,7 +144,7 @@ private:
     scale = a.result(a.result(scale) + op.getEpsilon().convertToDouble());
     return op.getScaleFormat() == Format::F32
                ? scale
-               : scales.decide(place, roundToFormat(scale, op.getScaleFormat()));
+               : scales.decide(place, roundToFormat(scale, op.getScaleFormat()), scale);
   }
 
   template <typename A>
@@ -161,7 +161,7 @@ private:
     bool isInt = op.getFormat() == Format::Int8 || op.getFormat() == Format::Int4;
     if (isInt) // symmetric codes leave out the most negative one
       code = std::fmax(-most, std::fmin(most, code));
-    return a.result(codes.decide(place, code) * scale);
+    return a.result(codes.decide(place, code, x / scale) * scale);
   }
 
   template <typename A>
@@ -174,7 +174,7 @@ private:
       return range.lowest;
     double steps = a.result(a.result(x - range.lowest) / scale);
     double code = std::fmax(0, std::fmin(levels, roundWhole(steps, op.getRounding())));
-    return a.result(a.result(codes.decide(place, code) * scale) + range.lowest);
+    return a.result(a.result(codes.decide(place, code, steps) * scale) + range.lowest);
   }
 
   /// A number for each element that is equal within a group.

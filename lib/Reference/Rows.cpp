@@ -50,6 +50,15 @@ int64_t Rows::project(int64_t row, attn::AttnTensorType onto) const {
   return result;
 }
 
+static llvm::SmallVector<unsigned> axesOf(attn::AttnTensorType type,
+                                          llvm::ArrayRef<llvm::StringRef> spaces) {
+  llvm::SmallVector<unsigned> axes;
+  for (unsigned axis = 0; axis < type.getRank(); ++axis)
+    if (llvm::is_contained(spaces, type.getAxisName(axis)))
+      axes.push_back(axis);
+  return axes;
+}
+
 /// Indices of a row, largest entry first, the smaller index first among equals and NaN last.
 static std::vector<int64_t> descending(llvm::ArrayRef<double> row) {
   std::vector<int64_t> order(row.size());
@@ -132,13 +141,14 @@ public:
       for (size_t i = 0; i < length; ++i)
         result.data[static_cast<size_t>(base + rows.step(static_cast<int64_t>(i)))] = values[i];
     }
-    decision.apply(memory, result);
+    decision.apply(memory, tensor, result);
   }
 
   /// Ranks and orders decide.
   llvm::Error prepare() {
     return isa<attn::RankOp, attn::OrderOp>(op)
-               ? decision.prepare(op, environment, environment.shapeOf(type))
+               ? decision.prepare(op, environment, environment.shapeOf(type), "",
+                                  axesOf(type, op->getAttrOfType<StringAttr>("space").getValue()))
                : llvm::Error::success();
   }
 
@@ -175,11 +185,13 @@ public:
       for (size_t i = 0; i < count; ++i)
         result.data[static_cast<size_t>(base + rows.step(order[i]))] = 1;
     }
-    decision.apply(memory, result);
+    decision.apply(memory, ranks, result);
   }
 
   llvm::Error prepare() {
-    return decision.prepare(op, environment, environment.shapeOf(op.getResult().getType()));
+    return decision.prepare(op, environment, environment.shapeOf(op.getResult().getType()),
+                            op.getRule() == attn::Selection::Top ? "" : "cover",
+                            axesOf(op.getRanks().getType(), spacesOf(op)));
   }
 
 private:

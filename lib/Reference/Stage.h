@@ -57,12 +57,15 @@ class TensorDecision {
 public:
   /// Does nothing where nobody asks for decisions.
   llvm::Error prepare(mlir::Operation *op, const Environment &environment,
-                      std::vector<int64_t> shape, llvm::StringRef part = "");
+                      std::vector<int64_t> shape, llvm::StringRef part = "",
+                      llvm::ArrayRef<unsigned> rowAxes = {});
   /// The place of the first element in the present step.
   int64_t base(const Memory &memory) const;
-  double decide(int64_t place, double own) const { return site ? site->decide(place, own) : own; }
-  /// Decides all elements of `tensor`.
-  void apply(const Memory &memory, Tensor64 &tensor) const;
+  double decide(int64_t place, double own, double key) const {
+    return site ? site->decide(place, own, key) : own;
+  }
+  /// Decides all elements of `tensor` from those of `keys`.
+  void apply(const Memory &memory, const Tensor64 &keys, Tensor64 &tensor) const;
 
 private:
   const DecisionSite *site = nullptr;

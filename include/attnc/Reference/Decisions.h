@@ -13,21 +13,28 @@
 
 namespace attnc::reference {
 
-/// All outcomes of one op that decides. The axes are the coordinates that the op is evaluated at,
-/// outermost first: the batch and the step of a recurrence around it, the axes of its stage, the
-/// indices of the reductions around it. Outcomes of places that no run reaches are NaN.
+/// All outcomes of one op that decides. The axes are the coordinates that the op depends on,
+/// outermost first, of those around it: the batch and the step of a recurrence around it, the axes
+/// of its stage, the indices of the reductions around it. Outcomes of places that no run reaches
+/// are NaN.
 struct Decision {
   std::string op;   ///< of the IR, e.g. "attn.select", "arith.cmpf", "attn.reduce"
   int64_t line = 0; ///< of the spec; 0 where it is not known
   std::vector<int64_t> shape;
   std::vector<double> values; ///< row-major; conditions are 0 or 1
+  /// What each place is decided from, as the run computed it: the entry of a selection, rank or
+  /// order, lhs - rhs of a comparison, the number that is rounded. NaN where that is not kept
+  /// (argmax, argmin, skip).
+  std::vector<double> keys;
+  /// The axes that a selection, rank or order compares along; empty for the others.
+  std::vector<unsigned> rowAxes;
 };
 
 /// The decisions of a run by name. A name is the number of the op among those of the variant and
-/// what it decides, "12 attn.select"; it is the same for each run of a variant. These ops decide:
-/// `attn.select`, `attn.rank`, `attn.order`, argmax and argmin, comparisons of reals, conversions
-/// and roundings of reals to whole numbers, `skip` (by tile), and the codes and rounded scales of
-/// `attn.quantize` and of rounded weights.
+/// what it decides, "12 attn.select" or "12 attn.select cover"; it is the same for each run of a
+/// variant. These ops decide: `attn.select`, `attn.rank`, `attn.order`, argmax and argmin,
+/// comparisons of reals, conversions and roundings of reals to whole numbers, `skip` (by tile), and
+/// the codes and rounded scales of `attn.quantize` and of rounded weights.
 struct Decisions {
   std::map<std::string, Decision> byName;
 };

@@ -18,18 +18,28 @@ struct Deviation {
   double norm = 0;
 };
 
+/// An executor may be off by so many times the deviation of perturbed runs: it draws the same
+/// errors in another order.
+inline constexpr double boundMargin = 8;
+
 /// Perturbed runs of one comparison: four, or two where the smallest output has so many elements
 /// that two draw as much.
 inline constexpr unsigned numPerturbedRuns = 4, numPerturbedRunsOfLarge = 2;
 inline constexpr size_t numElementsOfLarge = 1024;
 
-/// Deviations of the outputs from `expected`, a float64 run with `decisions` forced, over
-/// perturbed runs with the same decisions. Infinities and NaN that agree deviate by 0,
+/// What perturbed runs deviate by: outputs by name, and by name of a decision what it is taken
+/// from.
+struct Deviations {
+  std::map<std::string, Deviation> outputs, keys;
+};
+
+/// Deviations from a float64 run with `decisions` forced, which yielded `expected` and recorded
+/// `own`, over perturbed runs with the same decisions. Infinities and NaN that agree deviate by 0,
 /// ones that do not by infinity. Fails as `run` does.
-llvm::Expected<std::map<std::string, Deviation>>
-deviations(attn::VariantOp variant, const Bindings &bindings,
-           const std::map<std::string, Tensor64> &expected, const Decisions &decisions,
-           const Roundoffs &roundoffs);
+llvm::Expected<Deviations> deviations(attn::VariantOp variant, const Bindings &bindings,
+                                      const std::map<std::string, Tensor64> &expected,
+                                      const Decisions &own, const Decisions &decisions,
+                                      const Roundoffs &roundoffs);
 
 } // namespace attnc::reference
 

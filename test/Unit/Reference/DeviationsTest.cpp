@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Other arithmetics, and what perturbed runs deviate by.
-#include "Selection.h"
 #include "attnc/Reference/Deviations.h"
+#include "Selection.h"
 
 using namespace attnc;
 using namespace attnc::reference;
@@ -41,11 +41,11 @@ TEST(Deviations, GrowWithTheRoundoffs) {
   auto norm = [&](double size) {
     Roundoffs roundoffs;
     roundoffs.operation = size;
-    auto found =
-        deviations(selection.spec->variant(), selection.bindings, expected, taken, roundoffs);
+    auto found = deviations(selection.spec->variant(), selection.bindings, expected, taken, taken,
+                            roundoffs);
     EXPECT_TRUE(bool(found));
-    EXPECT_EQ(found->at("keep").norm, 0) << "decisions are forced";
-    return found->at("out").norm;
+    EXPECT_EQ(found->outputs["keep"].norm, 0) << "decisions are forced";
+    return found->outputs["out"].norm;
   };
   double small = norm(0x1p-24), large = norm(0x1p-14);
   EXPECT_GT(small, 0);

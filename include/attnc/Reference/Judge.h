@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Whether decisions that were taken with rounded keys are admissible: those that differ from the
+// float64 reference's must be ones that rounding can flip.
+#ifndef ATTNC_REFERENCE_JUDGE_H
+#define ATTNC_REFERENCE_JUDGE_H
+
+#include "attnc/Reference/Deviations.h"
+
+namespace attnc::reference {
+
+/// The judgement of one op. A row is what is compared together: the entries of a selection, rank or
+/// order, and one place of any other op.
+struct DecisionVerdict {
+  std::string name; ///< as in Decisions
+  int64_t line = 0;
+  int64_t places = 0, different = 0; ///< places that were reached, and those decided otherwise
+  int64_t rows = 0;
+  int64_t marginRows = 0;      ///< rows that differ, within the margin
+  int64_t inadmissibleRows = 0; ///< rows that differ by more
+  int64_t undecidableRows = 0; ///< rows that differ, with a margin over 5 % of what their keys span
+  /// The share of rows that the margin may be used in; one row always may.
+  double limit = 1e-3;
+  bool ok() const {
+    return inadmissibleRows == 0 && undecidableRows == 0 &&
+           static_cast<double>(marginRows) <=
+               (limit * static_cast<double>(rows) > 1 ? limit * static_cast<double>(rows) : 1);
+  }
+};
+
+/// Judges `taken` by `own`, what the float64 reference decides, and from what keys, behind the same
+/// decisions. A key may be off by d = 8 times its deviation in perturbed runs:
+///   top               as many entries, and none kept that is more than 2 d below one dropped;
+///   cover             that, with at most one entry more or less;
+///   rank, order       a permutation along which keys never rise by more than 2 d;
+///   comparison        flipped where |lhs - rhs| <= 2 d;
+///   rounding, codes   by one step, within d of where the step is.
+/// argmax, argmin and skip keep no keys: each place that differs counts as within the margin. Scales
+/// of quantize are judged as codes. `limit` is DecisionVerdict::limit.
+std::vector<DecisionVerdict> judge(const Decisions &taken, const Decisions &own,
+                                   const std::map<std::string, Deviation> &keys, double limit);
+
+} // namespace attnc::reference
+
+#endif // ATTNC_REFERENCE_JUDGE_H
