@@ -165,9 +165,9 @@ static DecisionVerdict judgeDecision(const std::string &name, const Decision &ta
   return verdict;
 }
 
-std::vector<DecisionVerdict>
-attnc::reference::judge(const Decisions &taken, const Decisions &own,
-                        const std::map<std::string, Deviation> &keys, double limit) {
+std::vector<DecisionVerdict> attnc::reference::judge(const Decisions &taken, const Decisions &own,
+                                                     const std::map<std::string, Deviation> &keys,
+                                                     double limit) {
   std::vector<DecisionVerdict> verdicts;
   for (const auto &[name, decision] : taken.byName) {
     verdicts.push_back(judgeDecision(name, decision, own.byName.at(name), keys.at(name)));

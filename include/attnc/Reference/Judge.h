@@ -16,15 +16,16 @@ struct DecisionVerdict {
   int64_t line = 0;
   int64_t places = 0, different = 0; ///< places that were reached, and those decided otherwise
   int64_t rows = 0;
-  int64_t marginRows = 0;      ///< rows that differ, within the margin
+  int64_t marginRows = 0;       ///< rows that differ, within the margin
   int64_t inadmissibleRows = 0; ///< rows that differ by more
   int64_t undecidableRows = 0; ///< rows that differ, with a margin over 5 % of what their keys span
-  /// The share of rows that the margin may be used in; one row always may.
+  /// The share of rows that the margin may be used in; one row always may. Of fewer than 100 rows a
+  /// share says nothing.
   double limit = 1e-3;
   bool ok() const {
+    double most = rows < 100 ? static_cast<double>(rows) : limit * static_cast<double>(rows);
     return inadmissibleRows == 0 && undecidableRows == 0 &&
-           static_cast<double>(marginRows) <=
-               (limit * static_cast<double>(rows) > 1 ? limit * static_cast<double>(rows) : 1);
+           static_cast<double>(marginRows) <= (most > 1 ? most : 1);
   }
 };
 
@@ -35,8 +36,8 @@ struct DecisionVerdict {
 ///   rank, order       a permutation along which keys never rise by more than 2 d;
 ///   comparison        flipped where |lhs - rhs| <= 2 d;
 ///   rounding, codes   by one step, within d of where the step is.
-/// argmax, argmin and skip keep no keys: each place that differs counts as within the margin. Scales
-/// of quantize are judged as codes. `limit` is DecisionVerdict::limit.
+/// argmax, argmin and skip keep no keys: each place that differs counts as within the margin.
+/// Scales of quantize are judged as codes. `limit` is DecisionVerdict::limit.
 std::vector<DecisionVerdict> judge(const Decisions &taken, const Decisions &own,
                                    const std::map<std::string, Deviation> &keys, double limit);
 
