@@ -69,7 +69,9 @@ def texts(numbers, tools):
         def tool(name, text, *options):
             path = pathlib.Path(folder) / "text"
             path.write_text(text)
-            result = subprocess.run([tools / name, *options, path], capture_output=True, text=True)
+            # A preloaded sanitizer is for the library in this process; the tools have their own.
+            env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+            result = subprocess.run([tools / name, *options, path], capture_output=True, text=True, env=env)
             if result.returncode:
                 raise RuntimeError(f"{name} {' '.join(options)}: exit {result.returncode}\n{result.stderr[:2000]}")
             return result.stdout
