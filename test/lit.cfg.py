@@ -22,6 +22,8 @@ config.test_exec_root = os.path.join(build, "test")
 config.environment["PATH"] = os.pathsep.join([os.path.join(build, "bin"), llvm_tools, os.environ.get("PATH", "")])
 # A cache of compiled code must not make a test pass.
 config.environment["ATTNC_CACHE_DIR"] = os.path.join(config.test_exec_root, "cache")
+# Every compilation of a test checks the contracts of its phases.
+config.environment["ATTNC_VERIFY"] = "1"
 for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "HOME"):
     if name in os.environ:
         config.environment[name] = os.environ[name]

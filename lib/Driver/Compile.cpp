@@ -165,7 +165,8 @@ private:
 static llvm::Expected<Input> openInput(const Options &options, const Target &target) {
   Input input;
   input.request.options.target = target;
-  input.request.verify = !options.compileFrom.empty();
+  // Text that a person may have edited is checked in any case.
+  input.request.verify = !options.compileFrom.empty() || options.verify || verifiesAlways();
   if (options.compileFrom.empty() || options.compileFrom == "attn") {
     llvm::Expected<std::unique_ptr<Spec>> opened = openSpec(options);
     if (!opened)
@@ -227,7 +228,9 @@ static llvm::Expected<std::string> artefactOf(const Options &options, const Targ
                                               const Diagnostics &diagnostics) {
   std::string text = result.ptx;
   if (options.emit == "obj") {
-    llvm::Expected<HostObject> object = compileForHost(module);
+    HostCompileOptions host;
+    host.verify = options.verify || verifiesAlways();
+    llvm::Expected<HostObject> object = compileForHost(module, host);
     if (!object)
       return diagnostics.explain(object.takeError());
     text = object->object->getBuffer().str();

@@ -107,6 +107,9 @@ Flag<bool> check("check", "compare with the float64 reference; fail beyond the e
                  {&runCommand});
 Flag<bool> noCache("no-cache", "neither read nor write the code cache",
                    {&compileCommand, &runCommand, &benchCommand});
+Flag<bool> verify("verify",
+                  "check the IR after each pass, and what may not remain after each phase",
+                  {&compileCommand, &runCommand, &benchCommand});
 Flag<bool> json("json", "print the result as JSON", WITH_SPEC);
 Flag<bool> timing("timing", "print the time of each phase", {&compileCommand, &runCommand});
 Flag<std::string> emit("emit", "attn, plan, tile, scheduled, nvvm, llvm, ptx, cubin or obj", "",
@@ -293,6 +296,7 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.check = check.option;
   o.noCache = noCache.option;
   o.json = json.option;
+  o.verify = verify.option;
   o.timing = timing.option;
   o.emit = emit.option;
   o.compileTo = compileTo.option;
@@ -327,6 +331,7 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
   result.tileKV = options.tileKV;
   result.stages = options.stages;
   result.numWarps = options.numWarps;
+  result.verify = options.verify || verifiesAlways();
   llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());
   if (!signature)
     return signature.takeError();

@@ -23,7 +23,8 @@ struct Options {
   int64_t batch = 1, heads = 4, kvHeads = 0, qLen = 256, kvLen = 0, headDim = 64, vHeadDim = 0;
   int64_t tileQ = 0, tileKV = 0, stages = 0, numWarps = 0, threads = 0, repeat = 20;
   uint64_t seed = 0;
-  bool json = false, timing = false, check = false, noCache = false, inPlace = false;
+  bool json = false, timing = false, check = false, noCache = false, inPlace = false,
+       verify = false;
   std::map<std::string, double> params;
   std::map<std::string, std::string> inputs, outputs, results;
   /// The option, such as "--heads", that says the size of an index space on this command line.

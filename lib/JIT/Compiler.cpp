@@ -5,6 +5,7 @@
 #include "BuildIdentity.h"
 #include "attnc/Conversion/KernelABIExtraction.h"
 #include "attnc/Support/Checks.h"
+#include "attnc/Support/Environment.h"
 #include "attnc/Target/Host/HostJIT.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
@@ -16,6 +17,11 @@ using namespace mlir;
 using namespace attnc;
 
 std::string attnc::compilerVersion() { return "attnc 0.1.0 (LLVM " LLVM_VERSION_STRING ")"; }
+
+bool attnc::verifiesAlways() {
+  const char *value = readVariable(Variable::Verify);
+  return value && llvm::StringRef(value) != "0";
+}
 
 /// Features of this CPU by LLVM's names, sorted.
 static std::vector<std::string> hostFeatures() {
@@ -79,7 +85,7 @@ static llvm::Expected<CompiledCode> compileForGPU(ModuleOp module, const Compile
                                                   CompileReport &report) {
   CompileRequest request;
   request.options = options;
-  request.verify = false; // each pass is tested with the verifier on
+  request.verify = options.verify;
   request.to = Phase::Scheduled;
   llvm::Expected<CompileResult> scheduled = runPhases(module, request);
   if (!scheduled)
@@ -110,14 +116,16 @@ static llvm::Expected<CompiledCode> compileForCPU(ModuleOp module, const Compile
                                                   CompileReport &report) {
   CompileRequest request;
   request.options = options;
-  request.verify = false;
+  request.verify = options.verify;
   request.to = Phase::Tile;
   llvm::Expected<CompileResult> tiled = runPhases(module, request);
   if (!tiled)
     return tiled.takeError();
   for (const PhaseResult &phase : tiled->phases)
     report.phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
-  llvm::Expected<HostObject> object = compileForHost(module);
+  HostCompileOptions host;
+  host.verify = options.verify;
+  llvm::Expected<HostObject> object = compileForHost(module, host);
   if (!object)
     return object.takeError();
   report.phases.emplace_back("host.lower", object->times.lower);
@@ -170,9 +178,11 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
   }
   DiagnosticText diagnostics(spec.context());
   OwningOpRef<ModuleOp> module = spec.cloneVariant();
+  CompileOptions verified = options;
+  verified.verify |= verifiesAlways();
   llvm::Expected<CompiledCode> code = options.target.kind == attnc::Target::Kind::Host
-                                          ? compileForCPU(*module, options, out)
-                                          : compileForGPU(*module, options, out);
+                                          ? compileForCPU(*module, verified, out)
+                                          : compileForGPU(*module, verified, out);
   if (!code)
     return diagnostics.wrap(code.takeError());
   code->abi.paramDefaults = spec.defaultParams();

@@ -81,6 +81,28 @@ void attnc::registerCompilerDialects(DialectRegistry &registry) {
   registerPTXTranslations(registry);
 }
 
+/// Adds the pass that closes `phase`, if what may not remain at its end is checked by one.
+static void buildContract(OpPassManager &passes, Phase phase) {
+  switch (phase) {
+  case Phase::Attn:
+  case Phase::Plan:
+  case Phase::PTX:
+    return;
+  case Phase::Tile:
+    passes.addPass(createTileVerifyTiled());
+    return;
+  case Phase::Scheduled:
+    passes.addPass(createTileVerifyScheduled());
+    return;
+  case Phase::NVVM:
+    passes.addPass(createNVVMVerifyLowered());
+    return;
+  case Phase::LLVM:
+    passes.addPass(createLLVMVerifyLowered());
+    return;
+  }
+}
+
 static std::string print(ModuleOp module) {
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -91,6 +113,14 @@ static std::string print(ModuleOp module) {
 llvm::Expected<CompileResult> attnc::runPhases(ModuleOp module, const CompileRequest &request) {
   using Clock = std::chrono::steady_clock;
   CompileResult result;
+  if (request.verify && request.from < request.to) {
+    // What is fed back may be edited, or be of another phase than it is said to be.
+    PassManager passes(module.getContext());
+    buildContract(passes, request.from);
+    if (failed(passes.run(module)))
+      return llvm::createStringError(
+          llvm::formatv("this is no IR of phase `{0}`", phaseName(request.from)));
+  }
   for (const PhaseInfo &info : kPhases) {
     if (info.phase <= request.from || info.phase > request.to)
       continue;
@@ -107,6 +137,8 @@ llvm::Expected<CompileResult> attnc::runPhases(ModuleOp module, const CompileReq
       PassManager passes(module.getContext());
       passes.enableVerifier(request.verify);
       buildPhase(passes, info.phase, request.options);
+      if (request.verify)
+        buildContract(passes, info.phase);
       if (failed(passes.run(module)))
         return llvm::createStringError(llvm::formatv("phase `{0}` failed", info.name));
     }

@@ -53,4 +53,22 @@ def ExpandMathForPTX : Pass<"expand-math-for-ptx", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect"];
 }
 
+// Contract passes: see those of include/attnc/Transforms/Passes.td.
+
+def NVVMVerifyLowered : Pass<"nvvm-verify-lowered", "::mlir::ModuleOp"> {
+  let summary = "check what may not remain at the end of phase `nvvm`";
+  let description = [{
+    - N1: ops of `llvm`, `nvvm`, `arith`, `math` and `scf` only.
+    - N2: no function that PTX has no instruction for, and no division of floats, which PTX would do slowly.
+    - N3: no value of a type of `tile`.
+  }];
+}
+
+def LLVMVerifyLowered : Pass<"llvm-verify-lowered", "::mlir::ModuleOp"> {
+  let summary = "check what may not remain at the end of phase `llvm`";
+  let description = [{
+    - L1: ops of `llvm` and `nvvm` only, so no `builtin.unrealized_conversion_cast` either.
+  }];
+}
+
 #endif // ATTNC_CONVERSION_PASSES_TD

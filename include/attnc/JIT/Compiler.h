@@ -70,6 +70,9 @@ void registerAllDialects(mlir::DialectRegistry &registry);
 /// "attnc 0.1.0 (LLVM 22.1.8)"; part of every cache key.
 std::string compilerVersion();
 
+/// True if ATTNC_VERIFY asks for CompileOptions::verify in every compilation.
+bool verifiesAlways();
+
 /// What a compilation reports besides the code.
 struct CompileReport {
   bool fromCache = false;

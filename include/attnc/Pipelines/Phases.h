@@ -46,6 +46,8 @@ struct PhaseResult {
 struct CompileRequest {
   CompileOptions options;
   Phase from = Phase::Attn, to = Phase::PTX;
+  /// Runs MLIR's verifier after each pass and, at the end of each phase, the pass that checks its
+  /// contract.
   bool verify = true;
   /// Called with the IR, or the PTX, at the end of each phase that ran.
   std::function<void(Phase, llvm::StringRef)> dump;

@@ -43,6 +43,8 @@ struct CompileOptions {
   // Overrides of the planner's choice; 0 = choose.
   int64_t tileQ = 0, tileKV = 0;
   int64_t stages = 0, numWarps = 0;
+  /// Check the IR after each pass, and the contract of each phase. No part of the code.
+  bool verify = false;
 };
 
 /// The decisions for one forward kernel.

@@ -64,4 +64,27 @@ def TileAssignLayouts : Pass<"tile-assign-layouts", "::attnc::tile::KernelOp"> {
   }];
 }
 
+// Contract passes: each closes the phase in its name (docs/Architecture.md, "Phases"), changes nothing, and fails at the
+// first op that should not be there. They run under `--verify` and where ATTNC_VERIFY is set, as in all tests.
+
+def TileVerifyTiled : Pass<"tile-verify-tiled", "::mlir::ModuleOp"> {
+  let summary = "check what may not remain at the end of phase `tile`";
+  let description = [{
+    - T1: no op of `attn`.
+    - T2: in kernels, ops of `tile`, `arith` and `math`, and `scf.for`, `scf.if` and `scf.while`.
+    - T3: memory is read by `tile.load`; buffers, copies and waits come with the schedule.
+    - T4: no tile has a layout.
+  }];
+}
+
+def TileVerifyScheduled : Pass<"tile-verify-scheduled", "::mlir::ModuleOp"> {
+  let summary = "check what may not remain at the end of phase `scheduled`";
+  let description = [{
+    - S1: no `tile.load`.
+    - S2: each tile in registers has a layout: all but right operands of products, which stay in shared memory.
+    - S3: each layout is for the number of warps of its kernel.
+    - S4: each buffer has an offset, and the kernel `tile.shared_bytes`.
+  }];
+}
+
 #endif // ATTNC_TRANSFORMS_PASSES_TD
