@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// tile-verify-scheduled: the contract of phase `scheduled`. The lowering to one thread's code asks a
-// tile's layout for registers and a buffer's offset for addresses; a tile without the one or a
+// tile-verify-scheduled: the contract of phase `scheduled`. The lowering to one thread's code asks
+// a tile's layout for registers and a buffer's offset for addresses; a tile without the one or a
 // buffer without the other has none. That layouts agree where tiles meet is checked by each op.
 #include "VerifyPhase.h"
 #include "attnc/Transforms/Passes.h"
@@ -45,8 +45,8 @@ LogicalResult verifyBuffer(tile::AllocOp alloc, tile::KernelOp kernel) {
 LogicalResult verifyScheduled(Operation *op) {
   if (isa<tile::LoadOp>(op)) // S1
     return op->emitOpError("remains in phase `scheduled`: expected copies into shared memory");
-  auto kernel = isa<tile::KernelOp>(op) ? cast<tile::KernelOp>(op)
-                                        : op->getParentOfType<tile::KernelOp>();
+  auto kernel =
+      isa<tile::KernelOp>(op) ? cast<tile::KernelOp>(op) : op->getParentOfType<tile::KernelOp>();
   if (!kernel)
     return success();
   if (auto alloc = dyn_cast<tile::AllocOp>(op); alloc && failed(verifyBuffer(alloc, kernel)))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// tile-verify-tiled: the contract of phase `tile`, which host and GPU share. What it forbids is what
-// one of the two could not read: ops of other dialects, and decisions that only one of them makes.
+// tile-verify-tiled: the contract of phase `tile`, which host and GPU share. What it forbids is
+// what one of the two could not read: ops of other dialects, and decisions that only one of them
+// makes.
 #include "VerifyPhase.h"
 #include "attnc/Transforms/Passes.h"
 

@@ -28,8 +28,7 @@ template <typename Dialect> bool isOf(mlir::Operation *op) {
 }
 
 /// Calls `check(value, op)` on the results and block arguments that `op` defines.
-template <typename Check>
-mlir::LogicalResult verifyDefinitions(mlir::Operation *op, Check check) {
+template <typename Check> mlir::LogicalResult verifyDefinitions(mlir::Operation *op, Check check) {
   for (mlir::Value result : op->getResults())
     if (failed(check(result, op)))
       return mlir::failure();

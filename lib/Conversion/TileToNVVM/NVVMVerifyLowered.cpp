@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// nvvm-verify-lowered: the contract of phase `nvvm`. A function that PTX has no instruction for would
-// become a call of a library that is not linked, and fail when the kernel is loaded.
+// nvvm-verify-lowered: the contract of phase `nvvm`. A function that PTX has no instruction for
+// would become a call of a library that is not linked, and fail when the kernel is loaded.
 #include "attnc/Conversion/Passes.h"
 #include "dialects/Tile/Tile.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -31,8 +31,8 @@ LogicalResult verifyLowered(Operation *op) {
   if (isa<ModuleOp>(op))
     return success();
   Dialect *dialect = op->getDialect();
-  if (!isa_and_present<LLVM::LLVMDialect, NVVM::NVVMDialect, arith::ArithDialect,
-                       math::MathDialect, scf::SCFDialect>(dialect)) // N1
+  if (!isa_and_present<LLVM::LLVMDialect, NVVM::NVVMDialect, arith::ArithDialect, math::MathDialect,
+                       scf::SCFDialect>(dialect)) // N1
     return op->emitOpError("remains in phase `nvvm`: expected llvm, nvvm, arith, math and scf");
   if (!hasInstruction(op)) // N2
     return op->emitOpError("has no instruction in PTX: expand-math-for-ptx should express it by "
@@ -49,9 +49,8 @@ struct NVVMVerifyLowered : impl::NVVMVerifyLoweredBase<NVVMVerifyLowered> {
 
   void runOnOperation() override {
     markAllAnalysesPreserved();
-    WalkResult walk = getOperation().walk<WalkOrder::PreOrder>([](Operation *op) -> WalkResult {
-      return verifyLowered(op);
-    });
+    WalkResult walk = getOperation().walk<WalkOrder::PreOrder>(
+        [](Operation *op) -> WalkResult { return verifyLowered(op); });
     if (walk.wasInterrupted())
       signalPassFailure();
   }
