@@ -130,10 +130,12 @@ LogicalResult AttendOp::verify() {
   SmallVector<Attribute> outAxes(rows), weightAxes(rows);
   outAxes.push_back(value.getAxes().back());
   weightAxes.push_back(key.getAxes()[key.getRank() - 2]);
+  // The operand dtype, also where attn-specialize has put a type in its place; else f32.
   Type outElement = getOut().getType().getElementType();
+  bool isOperand = isa<NoneType>(outElement) || outElement == query.getElementType() ||
+                   outElement == key.getElementType();
   for (auto [what, type, expected] :
-       {std::tuple("out", getOut().getType(),
-                   over(query, outAxes, isa<NoneType>(outElement) ? outElement : real)),
+       {std::tuple("out", getOut().getType(), over(query, outAxes, isOperand ? outElement : real)),
         std::tuple("lse", getLse().getType(), over(query, rows, real)),
         std::tuple("weights",
                    getWeights() ? cast<AttnTensorType>(getWeights().getType())
@@ -166,8 +168,12 @@ LogicalResult AttendOp::verify() {
 }
 
 bool AttendOp::isPlain() {
-  auto hasAxes = [](AttnTensorType type, ArrayRef<StringRef> names) {
-    if (type.getRank() != names.size() || !type.hasOperandElementType())
+  // Of the operand dtype, or of what stands for it in a variant that is specialised.
+  Type element = getQuery().getType().getElementType();
+  bool isOperand = getQuery().getType().hasOperandElementType() ||
+                   (isa<FloatType>(element) && findSpace(*this, "d") && findSpace(*this, "e"));
+  auto hasAxes = [&](AttnTensorType type, ArrayRef<StringRef> names) {
+    if (type.getRank() != names.size() || !isOperand || type.getElementType() != element)
       return false;
     for (auto [i, name] : llvm::enumerate(names))
       if (type.getAxisName(i) != name)

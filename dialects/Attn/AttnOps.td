@@ -246,7 +246,8 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
     Constraints:
     - C1: the query has at least two axes; key and value end with a common key space, which is no axis of the query;
       the key's dimension is the query's.
-    - C2: `out` is over the query's axes with the value's dimension; `lse` is over the query's axes without the last one,
+    - C2: `out` is over the query's axes with the value's dimension, with f32, the operand dtype, or the element type of
+      query or key; `lse` is over the query's axes without the last one,
       with f32; `weights`, when present, has the key space in place of the query's dimension, with f32.
     - C3: region arguments are as listed.
     - C4: each region yields one value of the listed type.

@@ -20,7 +20,8 @@ LogicalResult SpaceOp::verify() {
     return emitOpError() << "expects a name of letters, digits and `_`, found \"" << getName()
                          << "\"";
   SpaceOp first = findSpace(*this, getName());
-  if (isIndexSpace(getName()) || (first && first != *this))
+  bool fixesDim = (getName() == "d" || getName() == "e") && getExtent() && !getParent();
+  if ((isIndexSpace(getName()) && !fixesDim) || (first && first != *this))
     return emitOpError() << "expects a new name, but `" << getName()
                          << "` is an index space already";
   // attn.space C2

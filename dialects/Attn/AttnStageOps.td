@@ -15,10 +15,11 @@ def Attn_SpaceOp : Attn_Op<"space", [AttrSizedOperandSegments]> {
     There are as many blocks as cover the space; with `full`, as have all of their members.
 
     The extent and the stride may depend on sizes and parameters; one below 1 is an error when a variant is bound.
+    A variant that is specialised (attn-specialize) declares `d` and `e` with the sizes that it is compiled for.
     `g` acts as blocks of `h` without being declared.
 
     Constraints:
-    - C1: the name is an identifier and no index space yet.
+    - C1: the name is an identifier and no index space yet, or `d` or `e` with an extent.
     - C2: the other space is declared before.
     - C3: `stride` and `full` belong to blocks, which have an extent.
     - C4: the op stands in the body of a variant.

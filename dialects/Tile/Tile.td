@@ -6,6 +6,7 @@
 
 include "dialects/Tile/TileDialect.td"
 include "dialects/Tile/TileAttrs.td"
+include "dialects/Tile/TileScheduleAttr.td"
 include "dialects/Tile/TileTypes.td"
 include "dialects/Tile/TileOps.td"
 include "dialects/Tile/TileAsyncOps.td"

@@ -62,8 +62,8 @@ static llvm::Expected<Phase> lastPhase(const Options &options, const Target &tar
   if (!phase || (host && *phase > Phase::Tile))
     return createStringError(
         formatv("`{0}` is not a phase of target {1}: expected {2}", name, target.name,
-                host ? "attn, plan, tile or obj"
-                     : "attn, plan, tile, scheduled, nvvm, llvm, ptx or cubin"));
+                host ? "attn, specialized, kernels, tile or obj"
+                     : "attn, specialized, kernels, tile, scheduled, nvvm, llvm, ptx or cubin"));
   return *phase;
 }
 
@@ -114,13 +114,12 @@ parsePhaseFile(llvm::StringRef path, mlir::MLIRContext &context) {
   return module;
 }
 
-/// The target that a module's plan is for; empty if it has none.
+/// The target that a module's schedules are for; empty if it has none.
 static std::string plannedTarget(mlir::ModuleOp module) {
   std::string target;
   for (mlir::Operation &op : *module.getBody())
-    if (auto plan = op.getAttrOfType<mlir::DictionaryAttr>(kPlanAttrName))
-      if (auto name = plan.getAs<mlir::StringAttr>("target"))
-        target = name.getValue().str();
+    if (auto schedule = op.getAttrOfType<tile::ScheduleAttr>(tile::ScheduleAttr::attrName))
+      target = schedule.getTarget().str();
   return target;
 }
 

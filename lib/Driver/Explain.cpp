@@ -263,7 +263,7 @@ llvm::Error driver::runExplain(const Options &options) {
     return llvm::createStringError(formatv(
         "code is generated for specs with one attention stage; this one has {0}", attends.size()));
   attn::AttendOp attend = attends.front();
-  mlir::PassManager simplify(&spec.context()); // as the plan phase does
+  mlir::PassManager simplify(&spec.context()); // as phase `specialized` does
   simplify.addPass(mlir::createCSEPass());
   if (mlir::failed(simplify.run(spec.module())))
     return llvm::createStringError("cannot simplify the spec");

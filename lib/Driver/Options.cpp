@@ -112,8 +112,9 @@ Flag<bool> verify("verify",
                   {&compileCommand, &runCommand, &benchCommand});
 Flag<bool> json("json", "print the result as JSON", WITH_SPEC);
 Flag<bool> timing("timing", "print the time of each phase", {&compileCommand, &runCommand});
-Flag<std::string> emit("emit", "attn, plan, tile, scheduled, nvvm, llvm, ptx, cubin or obj", "",
-                       {&compileCommand}, "kind");
+Flag<std::string> emit("emit",
+                       "attn, specialized, kernels, tile, scheduled, nvvm, llvm, ptx, cubin or obj",
+                       "", {&compileCommand}, "kind");
 Flag<std::string> compileTo("compile-to", "stop at the end of this phase", "", {&compileCommand},
                             "phase");
 Flag<std::string> compileFrom("compile-from", "SPEC is MLIR at the end of this phase", "",

@@ -17,7 +17,8 @@ using namespace attnc;
 
 static constexpr PhaseInfo kPhases[] = {
     {Phase::Attn, "attn", "what the variant means: attn dialect"},
-    {Phase::Plan, "plan", "the same, with tiles and schedule parameters chosen"},
+    {Phase::Specialized, "specialized", "the same, for a dtype, dims and constants"},
+    {Phase::Kernels, "kernels", "the same, with the schedule of each kernel chosen"},
     {Phase::Tile, "tile", "kernels on tile values, shared by host and GPU"},
     {Phase::Scheduled, "scheduled", "kernels with shared memory, asynchronous copies and layouts"},
     {Phase::NVVM, "nvvm", "code of one thread: NVVM, arith, math, scf"},
@@ -31,6 +32,8 @@ std::optional<Phase> attnc::parsePhase(llvm::StringRef name) {
   for (const PhaseInfo &info : kPhases)
     if (name == info.name)
       return info.phase;
+  if (name == "plan")
+    return Phase::Kernels;
   return std::nullopt;
 }
 
@@ -41,9 +44,12 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
   case Phase::Attn:
   case Phase::PTX:
     return;
-  case Phase::Plan:
+  case Phase::Specialized:
     // The key range analysis recognises equal divisors by being one value.
     passes.addPass(createCSEPass());
+    passes.addPass(createAttnSpecialize(options));
+    return;
+  case Phase::Kernels:
     passes.addPass(createAttnPlan(options));
     return;
   case Phase::Tile:
@@ -85,8 +91,11 @@ void attnc::registerCompilerDialects(DialectRegistry &registry) {
 static void buildContract(OpPassManager &passes, Phase phase) {
   switch (phase) {
   case Phase::Attn:
-  case Phase::Plan:
   case Phase::PTX:
+    return;
+  case Phase::Specialized:
+  case Phase::Kernels:
+    passes.addPass(createAttnVerifySpecialized());
     return;
   case Phase::Tile:
     passes.addPass(createTileVerifyTiled());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Choice of tiles for a softmax stage, and the plan's attribute form.
+// Choice of tiles for a softmax stage, and what a planned variant says about itself.
 #include "attnc/Plan/Plan.h"
 #include "attnc/Analysis/Compilable.h"
 #include "mlir/IR/Builders.h"
@@ -51,7 +51,7 @@ std::string attnc::precisionOf(attn::VariantOp variant) {
 /// Bytes of shared memory of the schedule: the query tile and `stages` key and value tiles, with
 /// one 16-byte chunk of padding in each row.
 static int64_t sharedBytes(const KernelPlan &plan) {
-  int64_t bytes = plan.dtype == "f32" ? 4 : 2;
+  int64_t bytes = plan.elementBytes();
   int64_t d = llvm::alignTo(plan.headDim, 16), e = llvm::alignTo(plan.vHeadDim, 16);
   int64_t pad = plan.dtype == "f32" ? 128 : 16;
   return plan.tileQ * (d * bytes + pad) + plan.stages * plan.tileKV * ((d + e) * bytes + 2 * pad);
@@ -86,50 +86,53 @@ static void chooseForHost(KernelPlan &plan) {
   plan.numWarps = 1;
 }
 
-/// What is compiled for, whoever says it.
-static llvm::Error checkProblem(const KernelPlan &plan) {
-  if (plan.dtype != "f32" && plan.dtype != "f16" && plan.dtype != "bf16")
+mlir::Type Problem::elementType(mlir::MLIRContext *context) const {
+  if (dtype == "f32")
+    return mlir::Float32Type::get(context);
+  return dtype == "f16" ? mlir::Type(mlir::Float16Type::get(context))
+                        : mlir::Type(mlir::BFloat16Type::get(context));
+}
+
+/// The operand dtype of a variant that is specialised; empty for another.
+static std::string fixedDType(attn::VariantOp variant) {
+  for (auto attend : variant.getBody().getOps<attn::AttendOp>()) {
+    mlir::Type type = attend.getQuery().getType().getElementType();
+    return type.isF32() ? "f32" : type.isF16() ? "f16" : type.isBF16() ? "bf16" : "";
+  }
+  return {};
+}
+
+llvm::Expected<Problem> attnc::problemOf(attn::VariantOp variant, const CompileOptions &options) {
+  Problem problem;
+  std::string fixed = fixedDType(variant);
+  problem.dtype = fixed.empty() ? options.dtype : fixed;
+  problem.headDim = fixedExtent(variant, "d").value_or(options.headDim);
+  problem.vHeadDim =
+      fixedExtent(variant, "e").value_or(options.vHeadDim ? options.vHeadDim : problem.headDim);
+  if (problem.dtype != "f32" && problem.dtype != "f16" && problem.dtype != "bf16")
     return createStringError(
-        formatv("unsupported dtype `{0}`: expected f32, f16 or bf16", plan.dtype));
-  for (auto [what, dim] : {std::pair("head dim", plan.headDim), {"value head dim", plan.vHeadDim}})
+        formatv("unsupported dtype `{0}`: expected f32, f16 or bf16", problem.dtype));
+  for (auto [what, dim] :
+       {std::pair("head dim", problem.headDim), {"value head dim", problem.vHeadDim}})
     if (dim < 8 || dim > 256 || dim % 8 != 0)
       return createStringError(
           formatv("unsupported {0} {1}: expected a multiple of 8 from 8 to 256", what, dim));
-  int32_t elementBytes = plan.dtype == "f32" ? 4 : 2;
-  if (plan.vectorBytes < elementBytes || plan.vectorBytes > 16 ||
+  return problem;
+}
+
+/// Tiles come from the planner, from options, or from a schedule that a person edited.
+static llvm::Error checkPlan(const KernelPlan &plan) {
+  if (plan.vectorBytes < plan.elementBytes() || plan.vectorBytes > 16 ||
       !llvm::isPowerOf2_32(plan.vectorBytes))
     return createStringError(
         formatv("unsupported row alignment of {0} bytes: expected a power of two from {1}, the "
                 "size of an element, to 16",
-                plan.vectorBytes, elementBytes));
-  if (plan.precision != "f32" && plan.precision != "tf32")
-    return createStringError(
-        formatv("unknown precision `{0}`: expected f32 or tf32", plan.precision));
-  return llvm::Error::success();
-}
-
-/// Tiles come from the planner, from options, or from a plan that a person edited.
-static llvm::Error checkTiles(const KernelPlan &plan) {
-  // Tiles are straight-line code: larger ones take minutes to compile.
-  constexpr int64_t largest = 4096;
-  for (auto [what, rows] : {std::pair("a query tile", plan.tileQ), {"a key tile", plan.tileKV}})
-    if (rows < 1 || rows > largest)
-      return createStringError(formatv("{0} of {1} rows: expected 1 to {2}", what, rows, largest));
-  if (plan.target.kind != Target::Kind::NVPTX)
-    return llvm::Error::success();
-  if (plan.numWarps < 1 || plan.numWarps > 32)
-    return createStringError(
-        formatv("a thread block of {0} warps: expected 1 to 32", plan.numWarps));
-  if (plan.stages < 2 || plan.stages > 16)
-    return createStringError(formatv("{0} pipeline stages: expected 2 to 16", plan.stages));
-  if (plan.tileQ % (16 * plan.numWarps) != 0 || !llvm::isPowerOf2_64(plan.tileQ) ||
-      plan.tileKV % 16 != 0)
-    return createStringError(
-        formatv("a query tile of {0} rows does not fit {1} warps: expected a "
-                "power of two that is a multiple of 16 rows for each warp, and "
-                "a key tile that is a multiple of 16",
-                plan.tileQ, plan.numWarps));
-  if (sharedBytes(plan) > plan.target.sharedMemoryLimit)
+                plan.vectorBytes, plan.elementBytes()));
+  if (std::string problem = tile::ScheduleAttr::problemOf(
+          plan.target.name, plan.tileQ, plan.tileKV, plan.stages, plan.numWarps, plan.vectorBytes);
+      !problem.empty())
+    return createStringError(problem);
+  if (plan.target.kind == Target::Kind::NVPTX && sharedBytes(plan) > plan.target.sharedMemoryLimit)
     return createStringError(formatv(
         "the tiles need {0} bytes of shared memory, {1} has {2}: use fewer stages or smaller "
         "tiles",
@@ -141,16 +144,14 @@ llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
                                               const CompileOptions &options) {
   if (std::optional<Uncompilable> found = findUncompilable(variant))
     return createStringError(found->located());
+  llvm::Expected<Problem> problem = problemOf(variant, options);
+  if (!problem)
+    return problem.takeError();
   KernelPlan plan;
+  static_cast<Problem &>(plan) = *problem;
   plan.target = options.target;
-  plan.dtype = options.dtype;
-  plan.headDim = options.headDim;
-  plan.vHeadDim = options.vHeadDim ? options.vHeadDim : options.headDim;
   plan.vectorBytes = options.vectorBytes;
-  plan.constParams = options.constParams;
   plan.precision = precisionOf(variant);
-  if (llvm::Error error = checkProblem(plan))
-    return std::move(error);
   if (plan.target.kind == Target::Kind::Host)
     chooseForHost(plan);
   else
@@ -163,67 +164,39 @@ llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
     plan.stages = options.stages;
   if (options.numWarps)
     plan.numWarps = options.numWarps;
-  if (llvm::Error error = checkTiles(plan))
+  if (llvm::Error error = checkPlan(plan))
     return std::move(error);
   return plan;
 }
 
-mlir::DictionaryAttr KernelPlan::toAttr(mlir::MLIRContext *context) const {
-  mlir::Builder b(context);
-  llvm::SmallVector<mlir::NamedAttribute> params;
-  for (auto &[name, value] : constParams)
-    params.push_back(b.getNamedAttr(name, b.getF64FloatAttr(value)));
-  return b.getDictionaryAttr({b.getNamedAttr("target", b.getStringAttr(target.name)),
-                              b.getNamedAttr("dtype", b.getStringAttr(dtype)),
-                              b.getNamedAttr("head_dim", b.getI64IntegerAttr(headDim)),
-                              b.getNamedAttr("v_head_dim", b.getI64IntegerAttr(vHeadDim)),
-                              b.getNamedAttr("tile_q", b.getI64IntegerAttr(tileQ)),
-                              b.getNamedAttr("tile_kv", b.getI64IntegerAttr(tileKV)),
-                              b.getNamedAttr("stages", b.getI64IntegerAttr(stages)),
-                              b.getNamedAttr("num_warps", b.getI64IntegerAttr(numWarps)),
-                              b.getNamedAttr("vector_bytes", b.getI64IntegerAttr(vectorBytes)),
-                              b.getNamedAttr("precision", b.getStringAttr(precision)),
-                              b.getNamedAttr("const_params", b.getDictionaryAttr(params))});
+tile::ScheduleAttr KernelPlan::schedule(mlir::MLIRContext *context) const {
+  return tile::ScheduleAttr::get(context, target.name, tileQ, tileKV, stages, numWarps, vectorBytes,
+                                 precision == "tf32" ? tile::Precision::TF32
+                                                     : tile::Precision::F32);
 }
 
-llvm::Expected<KernelPlan> KernelPlan::fromAttr(mlir::DictionaryAttr attr) {
-  KernelPlan plan;
-  std::string missing;
-  auto text = [&](llvm::StringRef key) -> std::string {
-    if (auto value = attr.getAs<mlir::StringAttr>(key))
-      return value.getValue().str();
-    missing = key.str();
-    return {};
-  };
-  auto number = [&](llvm::StringRef key) -> int64_t {
-    if (auto value = attr.getAs<mlir::IntegerAttr>(key))
-      return value.getInt();
-    missing = key.str();
-    return 0;
-  };
-  std::string targetName = text("target");
-  plan.dtype = text("dtype");
-  plan.headDim = number("head_dim");
-  plan.vHeadDim = number("v_head_dim");
-  plan.tileQ = number("tile_q");
-  plan.tileKV = number("tile_kv");
-  plan.stages = number("stages");
-  plan.numWarps = number("num_warps");
-  plan.vectorBytes = number("vector_bytes");
-  plan.precision = text("precision");
-  if (auto params = attr.getAs<mlir::DictionaryAttr>("const_params"))
-    for (mlir::NamedAttribute entry : params)
-      if (auto value = mlir::dyn_cast<mlir::FloatAttr>(entry.getValue()))
-        plan.constParams[entry.getName().str()] = value.getValueAsDouble();
-  if (!missing.empty())
-    return createStringError(formatv("the plan lacks `{0}`", missing));
-  llvm::Expected<Target> target = Target::parse(targetName);
+llvm::Expected<KernelPlan> attnc::planOf(attn::VariantOp variant) {
+  auto schedule = variant->getAttrOfType<tile::ScheduleAttr>(tile::ScheduleAttr::attrName);
+  if (!schedule)
+    return createStringError("has no schedule: run attn-plan first");
+  if (fixedDType(variant).empty() || !fixedExtent(variant, "d") || !fixedExtent(variant, "e"))
+    return createStringError("is not specialised: run attn-specialize first");
+  llvm::Expected<Problem> problem = problemOf(variant, {});
+  if (!problem)
+    return problem.takeError();
+  llvm::Expected<Target> target = Target::parse(schedule.getTarget());
   if (!target)
     return target.takeError();
+  KernelPlan plan;
+  static_cast<Problem &>(plan) = *problem;
   plan.target = *target;
-  if (llvm::Error error = checkProblem(plan))
-    return std::move(error);
-  if (llvm::Error error = checkTiles(plan))
+  plan.tileQ = schedule.getTileQ();
+  plan.tileKV = schedule.getTileKv();
+  plan.stages = schedule.getStages();
+  plan.numWarps = schedule.getWarps();
+  plan.vectorBytes = static_cast<int32_t>(schedule.getVectorBytes());
+  plan.precision = tile::stringifyPrecision(schedule.getPrecision()).str();
+  if (llvm::Error error = checkPlan(plan))
     return std::move(error);
   return plan;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // attn-plan: runs the planner on each variant and attaches its decisions.
-#include "attnc/Analysis/Compilable.h"
 #include "attnc/Plan/Plan.h"
 #include "attnc/Transforms/Passes.h"
 
@@ -28,9 +27,6 @@ struct AttnPlan : impl::AttnPlanBase<AttnPlan> {
         return signalPassFailure();
       }
       options.target = *parsed;
-      options.dtype = dtype;
-      options.headDim = headDim;
-      options.vHeadDim = vHeadDim;
       options.vectorBytes = vectorBytes;
       options.tileQ = tileQ;
       options.tileKV = tileKV;
@@ -38,18 +34,14 @@ struct AttnPlan : impl::AttnPlanBase<AttnPlan> {
       options.numWarps = numWarps;
     }
     for (auto variant : getOperation().getBody()->getOps<attn::VariantOp>()) {
-      if (variant->hasAttr(kPlanAttrName))
+      if (variant->hasAttr(tile::ScheduleAttr::attrName))
         continue;
-      if (std::optional<Uncompilable> found = findUncompilable(variant)) {
-        emitError(found->op->getLoc(), found->reason);
-        return signalPassFailure();
-      }
       llvm::Expected<KernelPlan> plan = planVariant(variant, options);
       if (!plan) {
         emitError(variant.getLoc()) << llvm::toString(plan.takeError());
         return signalPassFailure();
       }
-      variant->setAttr(kPlanAttrName, plan->toAttr(&getContext()));
+      variant->setAttr(tile::ScheduleAttr::attrName, plan->schedule(&getContext()));
     }
   }
 

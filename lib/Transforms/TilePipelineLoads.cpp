@@ -60,19 +60,13 @@ struct TilePipelineLoads : impl::TilePipelineLoadsBase<TilePipelineLoads> {
 
   void runOnOperation() override {
     kernel = getOperation();
-    auto attr = kernel->getAttrOfType<DictionaryAttr>(kPlanAttrName);
-    if (!attr) {
-      kernel.emitOpError("has no plan");
+    schedule = kernel->getAttrOfType<tile::ScheduleAttr>(tile::ScheduleAttr::attrName);
+    if (!schedule) {
+      kernel.emitOpError("has no schedule: expected `tile.schedule`");
       return signalPassFailure();
     }
-    llvm::Expected<KernelPlan> parsed = KernelPlan::fromAttr(attr);
-    if (!parsed) {
-      kernel.emitOpError() << llvm::toString(parsed.takeError());
-      return signalPassFailure();
-    }
-    plan = *parsed;
-    if (plan.stages < 2) {
-      kernel.emitOpError("expects at least 2 pipeline stages, found ") << plan.stages;
+    if (schedule.getStages() < 2) { // of the host
+      kernel.emitOpError("expects at least 2 pipeline stages, found ") << schedule.getStages();
       return signalPassFailure();
     }
     SmallVector<Chain> chains = findChains();
@@ -146,8 +140,8 @@ private:
   Value issue(OpBuilder &b, tile::LoadOp load, Value buffer, Value stage, Value row, Value limit) {
     auto type = tile::TokenType::get(b.getContext(), cast<BufferType>(buffer.getType()));
     return tile::AsyncCopyOp::create(b, load.getLoc(), type, load.getView(), load.getIndices(), row,
-                                     limit, load.getRowDim(), load.getValidCols(), plan.vectorBytes,
-                                     buffer, stage);
+                                     limit, load.getRowDim(), load.getValidCols(),
+                                     schedule.getVectorBytes(), buffer, stage);
   }
 
   static SmallVector<Type> slotTypes(ValueRange tokens) {
@@ -182,7 +176,7 @@ private:
     };
     SmallVector<Value> buffers;
     for (tile::LoadOp load : loads)
-      buffers.push_back(createBuffer(load, plan.stages));
+      buffers.push_back(createBuffer(load, schedule.getStages()));
     chainBuffers.push_back(buffers);
     // Rows at or beyond the chain's end are not needed: they are limited away. The end is known
     // only after the loops' bounds are computed, which is before the first loop.
@@ -192,14 +186,14 @@ private:
     for (tile::LoadOp load : loads)
       limits.push_back(arith::MinSIOp::create(b, loc, load.getLimit(), end));
     SmallVector<Value> carried; // tokens, oldest first, then the next stage to fill
-    for (int64_t stage = 0; stage + 1 < plan.stages; ++stage) {
+    for (int64_t stage = 0; stage + 1 < schedule.getStages(); ++stage) {
       Value ahead = arith::MulIOp::create(b, loc, first.getStep(), constant(stage));
       Value row = arith::AddIOp::create(b, loc, first.getLowerBound(), ahead);
       for (auto [load, buffer, limit] : llvm::zip(loads, buffers, limits))
         carried.push_back(issue(b, load, buffer, constant(stage), row, limit));
       tile::CommitOp::create(b, loc);
     }
-    carried.push_back(constant(plan.stages - 1));
+    carried.push_back(constant(schedule.getStages() - 1));
     numPipelined += loads.size();
 
     for (scf::ForOp loop : chain)
@@ -239,11 +233,11 @@ private:
     b.setInsertionPointToStart(body);
     SmallVector<Value> state(next.getRegionIterArgs().drop_front(own));
     SmallVector<Value> oldest(state.begin(), state.begin() + count);
-    auto wait = tile::WaitOp::create(b, loc, slotTypes(oldest), oldest, plan.stages - 2,
+    auto wait = tile::WaitOp::create(b, loc, slotTypes(oldest), oldest, schedule.getStages() - 2,
                                      /*barrier=*/true);
     Value ahead = arith::MulIOp::create(
         b, loc, next.getStep(),
-        arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(plan.stages - 1)));
+        arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(schedule.getStages() - 1)));
     Value row = arith::AddIOp::create(b, loc, next.getInductionVar(), ahead);
     Value stage = state.back();
     SmallVector<Value> yielded(state.begin() + count, state.end() - 1);
@@ -273,10 +267,10 @@ private:
     auto constant = [&](int64_t v) -> Value {
       return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
     };
-    if (plan.stages == 2)
+    if (schedule.getStages() == 2)
       return arith::SubIOp::create(b, loc, constant(1), stage);
     Value sum = arith::AddIOp::create(b, loc, stage, constant(1));
-    return arith::RemUIOp::create(b, loc, sum, constant(plan.stages));
+    return arith::RemUIOp::create(b, loc, sum, constant(schedule.getStages()));
   }
 
   /// The first pipelined loop after `load` in its block, if the load is not needed before it.
@@ -344,7 +338,7 @@ private:
   }
 
   tile::KernelOp kernel;
-  KernelPlan plan;
+  tile::ScheduleAttr schedule;
   SmallVector<SmallVector<Value>> chainBuffers; ///< of each chain
 };
 

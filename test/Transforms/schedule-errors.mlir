@@ -1,6 +1,6 @@
 // RUN: attnc-opt %s --split-input-file --verify-diagnostics --pass-pipeline='builtin.module(tile.kernel(tile-pipeline-loads,tile-assign-layouts))'
 
-// expected-error@below {{'tile.kernel' op has no plan}}
+// expected-error@below {{'tile.kernel' op has no schedule: expected `tile.schedule`}}
 tile.kernel @unplanned(%n: i32 {tile.binding = "size:q"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
   tile.return
@@ -12,7 +12,7 @@ tile.kernel @unplanned(%n: i32 {tile.binding = "size:q"}) attributes {
 tile.kernel @unlike(%k: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %v: !tile.view<4xf16, unit> {tile.binding = "tensor:V"},
                     %n: i32 {tile.binding = "size:kv"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32,
-    attnc.plan = {const_params = {}, dtype = "f16", head_dim = 64 : i64, num_warps = 4 : i64, precision = "f32", stages = 2 : i64, target = "sm_80", tile_kv = 64 : i64, tile_q = 64 : i64, v_head_dim = 64 : i64, vector_bytes = 16 : i64}} {
+    tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
   %zero = arith.constant 0 : i32
   %step = arith.constant 64 : i32
   scf.for %i = %zero to %step step %step : i32 {
@@ -30,7 +30,7 @@ tile.kernel @unlike(%k: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %v:
 // Rows that do not divide into fragments of the warps.
 tile.kernel @rows(%f: f32 {tile.binding = "param:f"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 32, 1, 1>, num_warps = 4 : i32,
-    attnc.plan = {const_params = {}, dtype = "f16", head_dim = 64 : i64, num_warps = 4 : i64, precision = "f32", stages = 2 : i64, target = "sm_80", tile_kv = 64 : i64, tile_q = 64 : i64, v_head_dim = 64 : i64, vector_bytes = 16 : i64}} {
+    tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
   // expected-error@below {{'tile.fill' op expects tiles whose rows are a power of two and a multiple of 16 for each of 4 warps, found '!tile.tile<32x64xf32>'}}
   %0 = tile.fill %f : f32 -> <32x64xf32>
   tile.return
@@ -40,7 +40,7 @@ tile.kernel @rows(%f: f32 {tile.binding = "param:f"}) attributes {
 
 tile.kernel @cols(%f: f32 {tile.binding = "param:f"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32,
-    attnc.plan = {const_params = {}, dtype = "f16", head_dim = 64 : i64, num_warps = 4 : i64, precision = "f32", stages = 2 : i64, target = "sm_80", tile_kv = 64 : i64, tile_q = 64 : i64, v_head_dim = 64 : i64, vector_bytes = 16 : i64}} {
+    tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
   // expected-error@below {{'tile.fill' op expects tiles whose columns are a multiple of 8, found '!tile.tile<64x12xf32>'}}
   %0 = tile.fill %f : f32 -> <64x12xf32>
   tile.return

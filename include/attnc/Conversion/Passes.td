@@ -9,7 +9,7 @@ include "mlir/Pass/PassBase.td"
 def ConvertAttnToTile : Pass<"convert-attn-to-tile", "::mlir::ModuleOp"> {
   let summary = "lower planned variants to tile kernels";
   let description = [{
-    Turns each `attn.variant` that has an `attnc.plan` attribute into one `tile.kernel` that computes it
+    Turns each `attn.variant` that is specialised and has a `#tile.schedule` into one `tile.kernel` that computes it
     with an online softmax over key tiles:
 
     - key tiles that no row attends to are not visited, and tiles that every row attends to entirely run

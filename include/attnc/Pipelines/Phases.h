@@ -19,7 +19,7 @@
 namespace attnc {
 
 /// IR at the end of each phase, in order. `Scheduled` and `NVVM` exist for GPUs only.
-enum class Phase { Attn, Plan, Tile, Scheduled, NVVM, LLVM, PTX };
+enum class Phase { Attn, Specialized, Kernels, Tile, Scheduled, NVVM, LLVM, PTX };
 
 struct PhaseInfo {
   Phase phase;
@@ -29,7 +29,7 @@ struct PhaseInfo {
 
 /// All phases in order.
 llvm::ArrayRef<PhaseInfo> allPhases();
-/// The phase called `name`, or nothing.
+/// The phase called `name`, or nothing. `plan` is the name that `kernels` had.
 std::optional<Phase> parsePhase(llvm::StringRef name);
 llvm::StringRef phaseName(Phase phase);
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The plan: how a variant is cut into kernels and tiles. It is decided here, stored as the
-// `attnc.plan` attribute of the variant (so that a person or a tuner can edit it between phases),
-// and read by convert-attn-to-tile and the schedule.
+// `#tile.schedule` of the variant (so that a person or a tuner can edit it between phases), and
+// read by convert-attn-to-tile and the passes that schedule loads. What a variant is compiled for
+// (dtype, dims, constants) is no part of it: attn-specialize puts that into the variant.
 #ifndef ATTNC_PLAN_PLAN_H
 #define ATTNC_PLAN_PLAN_H
 
 #include "dialects/Attn/Attn.h"
+#include "dialects/Tile/Tile.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
@@ -47,28 +49,39 @@ struct CompileOptions {
   bool verify = false;
 };
 
-/// The decisions for one forward kernel.
-struct KernelPlan {
-  Target target;
-  std::string dtype;
+/// What a kernel computes with, besides the variant's formulas.
+struct Problem {
+  std::string dtype; ///< element type of Q, K, V and out: f32, f16 or bf16
   int64_t headDim = 0, vHeadDim = 0;
+
+  mlir::Type elementType(mlir::MLIRContext *context) const;
+  int64_t elementBytes() const { return dtype == "f32" ? 4 : 2; }
+};
+
+/// What `variant` says about itself if it is specialised, else what the options say. Fails, with
+/// what would work, on a dtype or dim that no code is generated for.
+llvm::Expected<Problem> problemOf(attn::VariantOp variant, const CompileOptions &options);
+
+/// The decisions for one forward kernel, with the problem that they are for.
+struct KernelPlan : Problem {
+  Target target;
   int64_t tileQ = 0, tileKV = 0; ///< rows of a query tile, keys of a key tile
   int64_t stages = 1;            ///< key tiles in shared memory at once (GPU)
   int64_t numWarps = 4;          ///< warps of a thread block (GPU)
   int32_t vectorBytes = 16;
   std::string precision = "f32"; ///< products of f32 operands: f32 or tf32
-  std::map<std::string, double> constParams;
 
-  mlir::DictionaryAttr toAttr(mlir::MLIRContext *context) const;
-  static llvm::Expected<KernelPlan> fromAttr(mlir::DictionaryAttr attr);
+  /// The decisions alone.
+  tile::ScheduleAttr schedule(mlir::MLIRContext *context) const;
 };
-
-/// Name of the attribute of `attn.variant` that holds a plan.
-inline constexpr llvm::StringLiteral kPlanAttrName = "attnc.plan";
 
 /// The precision that the variant's attend stages ask for, for products of f32 operands: "tf32" if
 /// one does, else "f32".
 std::string precisionOf(attn::VariantOp variant);
+
+/// The plan that a variant has: its schedule, for what it is specialised for. Fails if it lacks one
+/// of them, or if the tiles do not fit the variant on the target.
+llvm::Expected<KernelPlan> planOf(attn::VariantOp variant);
 
 /// Chooses a plan. Fails, with what would work, on an unsupported dtype or head dim.
 llvm::Expected<KernelPlan> planVariant(attn::VariantOp variant, const CompileOptions &options);

@@ -19,7 +19,8 @@ namespace attnc {
 #define GEN_PASS_REGISTRATION
 #include "attnc/Transforms/Passes.h.inc"
 
-/// attn-plan with options given in C++ (they include constants for parameters).
+/// attn-specialize and attn-plan with options given in C++.
+std::unique_ptr<mlir::Pass> createAttnSpecialize(const CompileOptions &options);
 std::unique_ptr<mlir::Pass> createAttnPlan(const CompileOptions &options);
 
 } // namespace attnc

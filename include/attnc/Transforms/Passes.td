@@ -14,17 +14,52 @@ def AttnDeriveGradients : Pass<"attn-derive-gradients", "::mlir::ModuleOp"> {
   }];
 }
 
-def AttnPlan : Pass<"attn-plan", "::mlir::ModuleOp"> {
-  let summary = "choose tiles and schedule parameters for each variant";
+def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
+  let summary = "put what a variant is compiled for into its ops and types";
   let description = [{
-    Attaches an `attnc.plan` dictionary to each `attn.variant`. A variant that already has one keeps it,
-    so that a hand-edited plan survives.
+    - const parameters become constants: what is bound to them, or their defaults;
+    - the operand dtype becomes the element type of all tensors that have it;
+    - the sizes of d and e are declared (`attn.space`), and `attn.size` of them becomes a constant.
+
+    ```mlir
+    %cap = attn.param const "cap" = 5.000000e+01 : f32 : f32
+    %Q = attn.input "Q" : <[b, h, q, d]>
+    ```
+    becomes, with `dtype=f16 head-dim=64 params=cap=30`,
+    ```mlir
+    %c64 = arith.constant 64 : i32
+    attn.space "d" extent %c64
+    %cap = arith.constant 3.000000e+01 : f32
+    %Q = attn.input "Q" : <[b, h, q, d], f16>
+    ```
+    Fails on what no code is generated for, at the statement that says it.
   }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
   let options = [
-    Option<"target", "target", "std::string", "\"host\"", "host, or an architecture such as sm_80">,
     Option<"dtype", "dtype", "std::string", "\"f16\"", "element type of Q, K, V: f32, f16, bf16">,
     Option<"headDim", "head-dim", "int64_t", "64", "size of index space d">,
     Option<"vHeadDim", "v-head-dim", "int64_t", "0", "size of index space e; 0 = head-dim">,
+    ListOption<"params", "params", "std::string", "values of const parameters, name=value">];
+}
+
+def AttnVerifySpecialized : Pass<"attn-verify-specialized", "::mlir::ModuleOp"> {
+  let summary = "check what may not remain at the end of phase `specialized`";
+  let description = [{
+    - A1: no const parameter.
+    - A2: d and e have a declared size.
+    - A3: each tensor has an element type.
+  }];
+}
+
+def AttnPlan : Pass<"attn-plan", "::mlir::ModuleOp"> {
+  let summary = "choose tiles and schedule parameters for each variant";
+  let description = [{
+    Attaches a `#tile.schedule` to each `attn.variant`, which is specialised. A variant that already has one keeps it,
+    so that a hand-edited schedule survives.
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect"];
+  let options = [
+    Option<"target", "target", "std::string", "\"host\"", "host, or an architecture such as sm_80">,
     Option<"vectorBytes", "vector-bytes", "int32_t", "16", "alignment of every row in bytes">,
     Option<"tileQ", "tile-q", "int64_t", "0", "rows of a query tile; 0 = choose">,
     Option<"tileKV", "tile-kv", "int64_t", "0", "keys of a key tile; 0 = choose">,

@@ -24,9 +24,6 @@ public:
       : builder(builder), variant(variant), plan(plan) {}
 
   void addTensor(llvm::StringRef name, attn::AttnTensorType type, bool isOperand, bool isOutput) {
-    Type elementType = type.getElementType();
-    if (type.hasOperandElementType())
-      elementType = operandType();
     SmallVector<Attribute> axes;
     for (unsigned i = 0; i < type.getRank(); ++i)
       axes.push_back(builder.getStringAttr(axisText(type, i)));
@@ -38,7 +35,8 @@ public:
     if (isOperand && plan.target.kind == Target::Kind::NVPTX) // the host loads at any alignment
       attrs.push_back(
           builder.getNamedAttr("tile.row_alignment", builder.getI64IntegerAttr(plan.vectorBytes)));
-    add(tile::ViewType::get(builder.getContext(), type.getRank(), elementType, isOperand), attrs);
+    add(tile::ViewType::get(builder.getContext(), type.getRank(), type.getElementType(), isOperand),
+        attrs);
   }
   void addScalar(const llvm::Twine &binding, Type type) {
     add(type, {builder.getNamedAttr("tile.binding", builder.getStringAttr(binding))});
@@ -52,20 +50,11 @@ private:
     types.push_back(type);
     attrs.push_back(builder.getDictionaryAttr(named));
   }
-  Type operandType() const {
-    if (plan.dtype == "f32")
-      return builder.getF32Type();
-    return plan.dtype == "f16" ? Type(builder.getF16Type()) : Type(builder.getBF16Type());
-  }
-  /// d and e are fixed when a kernel is compiled.
+  /// The size of an axis whose space has a fixed extent, d and e among them; else its name.
   std::string axisText(attn::AttnTensorType type, unsigned i) const {
     llvm::StringRef name = type.getAxisName(i);
     if (name.empty())
       return std::to_string(type.getAxisSize(i));
-    if (name == "d")
-      return std::to_string(plan.headDim);
-    if (name == "e")
-      return std::to_string(plan.vHeadDim);
     std::optional<int64_t> extent = fixedExtent(variant, name);
     return extent ? std::to_string(*extent) : name.str();
   }
@@ -80,8 +69,7 @@ public:
       : builder(variant), variant(variant), plan(std::move(plan)) {}
 
   LogicalResult run() {
-    if (failed(findStage()))
-      return failure();
+    findStage();
     tile::KernelOp kernel = createKernel();
     builder.setInsertionPointToStart(&kernel.getBody().front());
     KernelContext context(builder, variant, plan);
@@ -99,17 +87,14 @@ public:
   }
 
 private:
-  /// One attend whose results are returned: what this version of the lowering can do.
-  LogicalResult findStage() {
-    if (std::optional<Uncompilable> found = findUncompilable(variant))
-      return emitError(found->op->getLoc(), found->reason);
+  /// The one attend that there is, whose results are returned: see findUncompilable.
+  void findStage() {
     attend = *variant.getBody().getOps<attn::AttendOp>().begin();
     auto ret = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
     for (auto [name, value] : llvm::zip(ret.getNames(), ret.getValues())) {
       llvm::StringRef text = cast<StringAttr>(name).getValue();
       (value == attend.getOut() ? outName : lseName) = text;
     }
-    return success();
   }
 
   tile::KernelOp createKernel() {
@@ -138,7 +123,7 @@ private:
         builder.getStrArrayAttr({"q", "h", "b"}), builder.getDenseI64ArrayAttr({plan.tileQ, 1, 1}),
         builder.getI32IntegerAttr(plan.numWarps), builder.getArrayAttr(signature.attrs),
         ArrayAttr());
-    kernel->setDiscardableAttr(kPlanAttrName, plan.toAttr(builder.getContext()));
+    kernel->setDiscardableAttr(tile::ScheduleAttr::attrName, plan.schedule(builder.getContext()));
     Block *entry = builder.createBlock(&kernel.getBody());
     for (Type t : signature.types)
       entry->addArgument(t, variant.getLoc());
@@ -153,8 +138,8 @@ private:
       attn::AttnTensorType type = input.getResult().getType();
       for (unsigned i = 0; i < type.getRank(); ++i) {
         llvm::StringRef name = type.getAxisName(i);
-        if (!name.empty() && name != "d" && name != "e" && !llvm::is_contained(names, name) &&
-            isSizedAtLaunch(variant, name) && !fixedExtent(variant, name))
+        if (!name.empty() && !llvm::is_contained(names, name) && isSizedAtLaunch(variant, name) &&
+            !fixedExtent(variant, name))
           names.push_back(name);
       }
     }
@@ -173,8 +158,6 @@ private:
       context.sizes[space] = take();
     for (attn::ParamOp param : params)
       context.globals.map(param.getResult(), take());
-    context.sizes["d"] = context.i32(variant.getLoc(), plan.headDim);
-    context.sizes["e"] = context.i32(variant.getLoc(), plan.vHeadDim);
     for (auto space : variant.getBody().getOps<attn::SpaceOp>())
       if (std::optional<int64_t> extent = fixedExtent(variant, space.getName()))
         context.sizes[space.getName()] = context.i32(variant.getLoc(), *extent);
@@ -216,12 +199,11 @@ struct ConvertAttnToTile : impl::ConvertAttnToTileBase<ConvertAttnToTile> {
   void runOnOperation() override {
     for (auto variant :
          llvm::make_early_inc_range(getOperation().getBody()->getOps<attn::VariantOp>())) {
-      auto attr = variant->getAttrOfType<DictionaryAttr>(kPlanAttrName);
-      if (!attr) {
-        variant.emitOpError("has no plan: run attn-plan first");
+      if (std::optional<Uncompilable> found = findUncompilable(variant)) {
+        emitError(found->op->getLoc(), found->reason);
         return signalPassFailure();
       }
-      llvm::Expected<KernelPlan> plan = KernelPlan::fromAttr(attr);
+      llvm::Expected<KernelPlan> plan = planOf(variant);
       if (!plan) {
         variant.emitOpError() << llvm::toString(plan.takeError());
         return signalPassFailure();

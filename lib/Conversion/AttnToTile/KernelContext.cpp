@@ -19,17 +19,6 @@ Value KernelContext::f32(Location loc, double value) {
   return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
 }
 
-FailureOr<Value> KernelContext::lowerParam(attn::ParamOp param) {
-  if (!param.getIsConst())
-    return param.emitOpError("has no kernel argument"); // arguments are in `globals` from the start
-  auto bound = plan.constParams.find(param.getName().str());
-  if (bound == plan.constParams.end())
-    return arith::ConstantOp::create(builder, param.getLoc(), param.getDefaultValue()).getResult();
-  if (param.getType().isF32())
-    return f32(param.getLoc(), bound->second);
-  return i32(param.getLoc(), static_cast<int64_t>(bound->second));
-}
-
 FailureOr<Value> KernelContext::lowerRead(attn::ReadOp read, IRMapping &mapping,
                                           const Coordinates &at) {
   Location loc = read.getLoc();
@@ -90,7 +79,10 @@ Value KernelContext::emitErf(Location loc, Value x) {
 FailureOr<Value> KernelContext::lowerOp(Operation *op, IRMapping &mapping, const Coordinates &at) {
   Location loc = op->getLoc();
   return llvm::TypeSwitch<Operation *, FailureOr<Value>>(op)
-      .Case<attn::ParamOp>([&](attn::ParamOp param) { return lowerParam(param); })
+      .Case<attn::ParamOp>([&](attn::ParamOp param) -> FailureOr<Value> {
+        // Arguments are in `globals` from the start, and const parameters are constants.
+        return param.emitOpError("has no kernel argument");
+      })
       .Case<attn::SizeOp>([&](attn::SizeOp size) -> FailureOr<Value> {
         if (Value known = sizes.lookup(size.getSpace()))
           return known;

@@ -64,7 +64,6 @@ private:
                                        const Coordinates &at);
   mlir::FailureOr<mlir::Value> lowerRead(attn::ReadOp read, mlir::IRMapping &mapping,
                                          const Coordinates &at);
-  mlir::FailureOr<mlir::Value> lowerParam(attn::ParamOp param);
   mlir::Value emitErf(mlir::Location loc, mlir::Value x);
   mlir::IRMapping uniforms;
 };

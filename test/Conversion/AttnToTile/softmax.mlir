@@ -1,4 +1,4 @@
-// RUN: attnc-opt %s --split-input-file --pass-pipeline='builtin.module(cse,attn-plan{target=sm_80 dtype=f16 head-dim=64},convert-attn-to-tile,canonicalize,cse)' | FileCheck %s
+// RUN: attnc-opt %s --split-input-file --pass-pipeline='builtin.module(cse,attn-specialize{dtype=f16 head-dim=64},attn-plan{target=sm_80},convert-attn-to-tile,canonicalize,cse)' | FileCheck %s
 
 // Without a mask: FULL tiles first, then the tail, whose only condition is the number of keys. The default scale is
 // folded into the exponential: 0.125 * log2(e) = 0.180336878. What is subtracted from a row without a key is finite.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The gallery as IR, of the attn and the plan phase, with random edits: whatever the text, it is
+// The gallery as IR, of the attn and the kernels phase, with random edits: whatever the text, it is
 // refused with a message or compiles to the tile phase, and never crashes or hangs. The entry below
 // is also that of libFuzzer, as in MutationTest.cpp.
 #include "attnc/Analysis/Compilable.h"
@@ -25,8 +25,8 @@ CompileRequest requestFor(mlir::ModuleOp module) {
   request.options.target = llvm::cantFail(Target::parse("sm_80"));
   request.from = Phase::Attn;
   for (auto variant : module.getOps<attn::VariantOp>())
-    if (variant->hasAttr(kPlanAttrName))
-      request.from = Phase::Plan;
+    if (variant->hasAttr(tile::ScheduleAttr::attrName))
+      request.from = Phase::Kernels;
   request.to = Phase::Tile;
   return request;
 }
@@ -62,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 #include <gtest/gtest.h>
 
 namespace {
-/// The IR of a spec at the attn and, if code is generated for it, the plan phase.
+/// The IR of a spec at the attn and, if code is generated for it, the kernels phase.
 std::vector<std::string> irOf(const std::string &spec) {
   std::vector<std::string> texts;
   std::unique_ptr<mlir::MLIRContext> context = makeContext();
@@ -74,7 +74,7 @@ std::vector<std::string> irOf(const std::string &spec) {
     return texts;
   llvm::raw_string_ostream(texts.emplace_back()) << *module;
   CompileRequest request = requestFor(*module);
-  request.to = Phase::Plan;
+  request.to = Phase::Kernels;
   request.dump = [&](Phase, llvm::StringRef text) { texts.push_back(text.str()); };
   llvm::Expected<CompileResult> result = runPhases(*module, request);
   llvm::consumeError(result.takeError());
