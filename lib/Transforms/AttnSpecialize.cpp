@@ -38,8 +38,8 @@ void bindParams(attn::VariantOp variant, const std::map<std::string, double> &bo
   }
 }
 
-/// Declares d and e with their sizes, and puts these in place of `attn.size`. Axes keep their names:
-/// they say which dimensions are contracted with which.
+/// Declares d and e with their sizes, and puts these in place of `attn.size`. Axes keep their
+/// names: they say which dimensions are contracted with which.
 void bindDims(attn::VariantOp variant, int64_t headDim, int64_t vHeadDim) {
   OpBuilder builder = OpBuilder::atBlockBegin(&variant.getBody().front());
   for (auto [name, size] : {std::pair("d", headDim), {"e", vHeadDim}}) {
