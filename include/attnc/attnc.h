@@ -139,6 +139,24 @@ ATTNC_API attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_ten
                                            size_t num_tensors, const attnc_param *params,
                                            size_t num_params, void *stream);
 
+/* A launch that has been checked: a kernel with its tensors and parameters. */
+typedef struct attnc_launch attnc_launch;
+
+/* Checks tensors and parameters as attnc_kernel_launch does, and keeps them for any number of runs,
+ * which then look at no name and allocate no memory (the first ones start threads). The memory that
+ * the tensors describe must stay where it is; their descriptions need not. The kernel is kept until
+ * the launch is destroyed. On success *launch is to be destroyed with attnc_launch_destroy. */
+ATTNC_API attnc_status attnc_launch_prepare(const attnc_kernel *kernel, const attnc_tensor *tensors,
+                                            size_t num_tensors, const attnc_param *params,
+                                            size_t num_params, attnc_launch **launch);
+
+/* Launches on `stream`, as attnc_kernel_launch does. One launch may run on several threads at once
+ * if its outputs may be written by all of them. */
+ATTNC_API attnc_status attnc_launch_run(const attnc_launch *launch, void *stream);
+
+/* Releases a launch; null is fine. The caller makes sure that it is not in flight. */
+ATTNC_API void attnc_launch_destroy(attnc_launch *launch);
+
 /* Bytes of device workspace that a launch needs from the caller; 0 in this version. */
 ATTNC_API size_t attnc_kernel_workspace_size(const attnc_kernel *kernel);
 

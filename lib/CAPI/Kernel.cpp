@@ -15,8 +15,13 @@ using llvm::formatv;
 
 struct attnc_kernel {
   CompiledCode code;
-  std::unique_ptr<Executable> executable;
+  std::shared_ptr<Executable> executable; ///< shared with its prepared launches
   DLDeviceType deviceType = kDLCPU;
+};
+
+struct attnc_launch {
+  std::shared_ptr<Executable> executable;
+  PackedArguments arguments;
 };
 
 const char *attnc_version(void) {
@@ -147,11 +152,11 @@ attnc_status attnc_kernel_compile_file(const char *path, const attnc_compile_opt
   });
 }
 
-static attnc_status launch(attnc_kernel *kernel, const attnc_tensor *tensors, size_t numTensors,
-                           const attnc_param *params, size_t numParams, void *stream) {
+static attnc_status collect(llvm::StringRef function, const attnc_kernel *kernel,
+                            const attnc_tensor *tensors, size_t numTensors,
+                            const attnc_param *params, size_t numParams, LaunchInputs &inputs) {
   if (!kernel || (numTensors && !tensors) || (numParams && !params))
-    return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_launch: a null pointer");
-  LaunchInputs inputs;
+    return fail(ATTNC_INVALID_ARGUMENT, (function + ": a null pointer").str());
   std::string error;
   for (size_t i = 0; i < numTensors; ++i) {
     if (!tensors[i].name || !tensors[i].tensor)
@@ -164,6 +169,15 @@ static attnc_status launch(attnc_kernel *kernel, const attnc_tensor *tensors, si
       return fail(ATTNC_INVALID_ARGUMENT, "a parameter without a name");
     inputs.params[params[i].name] = params[i].value;
   }
+  return ATTNC_OK;
+}
+
+static attnc_status launch(attnc_kernel *kernel, const attnc_tensor *tensors, size_t numTensors,
+                           const attnc_param *params, size_t numParams, void *stream) {
+  LaunchInputs inputs;
+  if (attnc_status status =
+          collect("attnc_kernel_launch", kernel, tensors, numTensors, params, numParams, inputs))
+    return status;
   if (llvm::Error error = kernel->executable->launch(inputs, stream))
     return fail(ATTNC_DEVICE_ERROR, std::move(error));
   return ATTNC_OK;
@@ -174,6 +188,41 @@ attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tenso
                                  void *stream) {
   return guarded([&] { return launch(kernel, tensors, numTensors, params, numParams, stream); });
 }
+
+static attnc_status prepare(const attnc_kernel *kernel, const attnc_tensor *tensors,
+                            size_t numTensors, const attnc_param *params, size_t numParams,
+                            attnc_launch **launch) {
+  if (!launch)
+    return fail(ATTNC_INVALID_ARGUMENT, "attnc_launch_prepare: a null pointer");
+  *launch = nullptr;
+  LaunchInputs inputs;
+  if (attnc_status status =
+          collect("attnc_launch_prepare", kernel, tensors, numTensors, params, numParams, inputs))
+    return status;
+  llvm::Expected<PackedArguments> arguments = kernel->executable->prepare(inputs);
+  if (!arguments)
+    return fail(ATTNC_DEVICE_ERROR, arguments.takeError());
+  *launch = new attnc_launch{kernel->executable, std::move(*arguments)};
+  return ATTNC_OK;
+}
+
+attnc_status attnc_launch_prepare(const attnc_kernel *kernel, const attnc_tensor *tensors,
+                                  size_t numTensors, const attnc_param *params, size_t numParams,
+                                  attnc_launch **launch) {
+  return guarded([&] { return prepare(kernel, tensors, numTensors, params, numParams, launch); });
+}
+
+attnc_status attnc_launch_run(const attnc_launch *launch, void *stream) {
+  return guarded([&] {
+    if (!launch)
+      return fail(ATTNC_INVALID_ARGUMENT, "attnc_launch_run: a null pointer");
+    if (llvm::Error error = launch->executable->run(launch->arguments, stream))
+      return fail(ATTNC_DEVICE_ERROR, std::move(error));
+    return ATTNC_OK;
+  });
+}
+
+void attnc_launch_destroy(attnc_launch *launch) { delete launch; }
 
 size_t attnc_kernel_workspace_size(const attnc_kernel *) { return 0; }
 

@@ -258,20 +258,30 @@ Executable::loadCUDA(CompiledCode code, std::shared_ptr<cuda::Device> device) {
   return std::move(executable);
 }
 
-llvm::Error Executable::launch(const LaunchInputs &inputs, cuda::Stream stream) {
+llvm::Expected<PackedArguments> Executable::prepare(const LaunchInputs &inputs) const {
   std::string error;
   LaunchInputs complete = inputs;
   complete.params.insert(kernelABI.paramDefaults.begin(), kernelABI.paramDefaults.end());
   std::optional<PackedArguments> packed = packArguments(kernelABI, complete, error);
   if (!packed)
     return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), error);
+  return std::move(*packed);
+}
+
+llvm::Error Executable::run(const PackedArguments &arguments, cuda::Stream stream) {
   if (kernel) {
     std::array<uint32_t, 3> grid;
     for (int i = 0; i < 3; ++i)
-      grid[i] = static_cast<uint32_t>(packed->grid[i]);
-    return kernel->launch(packed->slots, grid, stream);
+      grid[i] = static_cast<uint32_t>(arguments.grid[i]);
+    return kernel->launch(arguments.slots, grid, stream);
   }
-  if (!host->launcher->launch(kernelABI, host->function, *packed, error))
+  std::string error;
+  if (!host->launcher->launch(kernelABI, host->function, arguments, error))
     return llvm::createStringError(error);
   return llvm::Error::success();
+}
+
+llvm::Error Executable::launch(const LaunchInputs &inputs, cuda::Stream stream) {
+  llvm::Expected<PackedArguments> arguments = prepare(inputs);
+  return arguments ? run(*arguments, stream) : arguments.takeError();
 }

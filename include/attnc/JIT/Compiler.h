@@ -104,6 +104,12 @@ public:
   /// The CUDA kernel, or null on the host.
   cuda::Kernel *cudaKernel() { return kernel.get(); }
 
+  /// Checks the inputs and packs them for `run`. The error's code is invalid_argument.
+  llvm::Expected<PackedArguments> prepare(const LaunchInputs &inputs) const;
+  /// Launches what `prepare` of this executable has made: a walk over arrays, without a look at a
+  /// name. Memory is allocated by the first runs only (threads and their scratch memory).
+  llvm::Error run(const PackedArguments &arguments, cuda::Stream stream = nullptr);
+
   /// Checks the inputs and launches. On the host returns when done; on CUDA returns at once, on
   /// `stream`, with device pointers in the tensors. If the inputs do not fit, nothing is written
   /// and the error's code is invalid_argument; other errors are the device's.

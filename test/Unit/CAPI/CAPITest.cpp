@@ -5,6 +5,7 @@
 #include "attnc/Runtime/CodeCache.h"
 #include "attnc/attnc.h"
 #include "gtest/gtest.h"
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -15,6 +16,20 @@
 #include <thread>
 #include <unistd.h>
 #include <vector>
+
+static std::atomic<int64_t> numAllocations{0};
+
+#if __has_feature(address_sanitizer)
+static constexpr bool countsAllocations = false;
+#else
+static constexpr bool countsAllocations = true;
+/// In place of glibc's, for the whole process: counts, and is glibc's.
+extern "C" void *__libc_malloc(size_t size);
+extern "C" void *malloc(size_t size) {
+  numAllocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(size);
+}
+#endif
 
 namespace {
 
@@ -115,6 +130,63 @@ TEST_F(CAPI, ComputesTheDefinition) {
   EXPECT_LT(p.error(), 1e-5);
   EXPECT_EQ(attnc_kernel_workspace_size(kernel), 0u);
   EXPECT_NE(std::string(attnc_version()).find("attnc"), std::string::npos);
+}
+
+TEST_F(CAPI, PreparedLaunchesRunAgain) {
+  compile();
+  Problem p;
+  attnc_launch *launch = nullptr;
+  ASSERT_EQ(attnc_launch_prepare(kernel, p.named.data(), p.named.size(), nullptr, 0, &launch),
+            ATTNC_OK)
+      << attnc_last_error();
+  attnc_kernel_destroy(kernel); // the launch keeps what it needs
+  kernel = nullptr;
+  for (int seed : {11, 12}) { // new values in the same memory
+    p.q.randomise(seed);
+    std::fill(p.out.data.begin(), p.out.data.end(), NAN);
+    ASSERT_EQ(attnc_launch_run(launch, nullptr), ATTNC_OK) << attnc_last_error();
+    EXPECT_LT(p.error(), 1e-5);
+  }
+  attnc_launch_destroy(launch);
+}
+
+TEST_F(CAPI, LaunchesThatDoNotFitAreNotPrepared) {
+  compile();
+  Problem p;
+  auto *const none = reinterpret_cast<attnc_launch *>(1);
+  attnc_launch *launch = none;
+  auto prepare = [&](const attnc_tensor *tensors, size_t count) {
+    return attnc_launch_prepare(kernel, tensors, count, nullptr, 0, &launch);
+  };
+  EXPECT_EQ(prepare(p.named.data(), 2), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(launch, nullptr);
+  EXPECT_NE(std::string(attnc_last_error()).find("'V'"), std::string::npos) << attnc_last_error();
+  EXPECT_EQ(prepare(nullptr, 2), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_launch_prepare(kernel, nullptr, 0, nullptr, 0, nullptr), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_launch_prepare(nullptr, nullptr, 0, nullptr, 0, &launch), ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_launch_run(nullptr, nullptr), ATTNC_INVALID_ARGUMENT);
+  attnc_launch_destroy(nullptr);
+}
+
+TEST_F(CAPI, PreparedLaunchesAllocateNothing) {
+  if (!countsAllocations)
+    GTEST_SKIP() << "a sanitizer has its own allocator";
+  compile();
+  Problem p;
+  attnc_launch *launch = nullptr;
+  ASSERT_EQ(attnc_launch_prepare(kernel, p.named.data(), p.named.size(), nullptr, 0, &launch),
+            ATTNC_OK);
+  for (int i = 0; i < 20; ++i) // until the threads have their scratch memory
+    ASSERT_EQ(attnc_launch_run(launch, nullptr), ATTNC_OK);
+  int64_t before = numAllocations;
+  for (int i = 0; i < 100; ++i)
+    attnc_launch_run(launch, nullptr);
+  EXPECT_EQ(numAllocations - before, 0);
+  // The count sees what it should: a launch by names makes maps.
+  before = numAllocations;
+  ASSERT_EQ(p.launch(kernel), ATTNC_OK);
+  EXPECT_GT(numAllocations - before, 0);
+  attnc_launch_destroy(launch);
 }
 
 TEST_F(CAPI, NullPointersAreArguments) {
