@@ -3,7 +3,8 @@
 // What a launch from C costs: causal attention of one query and one key at head dim 16, on one host
 // thread, by names (attnc_kernel_launch) and prepared (attnc_launch_run), in turns.
 //
-//   launch-bench SPEC        CPU time of this thread, best and median of 20 rounds of 20,000 launches
+//   launch-bench SPEC        CPU time of this thread, best and median of 20 rounds of 20,000
+//   launches
 #include "attnc/attnc.h"
 #include <algorithm>
 #include <cstdio>
@@ -17,8 +18,7 @@ static double threadMicroseconds() {
 }
 
 /// `launch` returns a status.
-template <typename Launch>
-static double microsecondsOf(Launch launch) {
+template <typename Launch> static double microsecondsOf(Launch launch) {
   constexpr int count = 20000;
   double start = threadMicroseconds();
   for (int i = 0; i < count; ++i)
@@ -64,7 +64,8 @@ int main(int argc, char **argv) {
     std::sort(times->begin(), times->end());
     if (times->front() < 0)
       return std::fprintf(stderr, "%s: %s\n", what, attnc_last_error()), 1;
-    std::printf("%s: best %.2f us, median %.2f us\n", what, times->front(), (*times)[times->size() / 2]);
+    std::printf("%s: best %.2f us, median %.2f us\n", what, times->front(),
+                (*times)[times->size() / 2]);
   }
   attnc_launch_destroy(launch);
   attnc_kernel_destroy(kernel);
