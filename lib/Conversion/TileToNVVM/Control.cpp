@@ -6,23 +6,6 @@
 
 using namespace mlir;
 using namespace attnc;
-using tile::TileType;
-
-void KernelLowering::distribute(ValueRange originals, ValueRange flat) {
-  for (Value original : originals) {
-    size_t count = flatten(original.getType()).size();
-    if (isa<TileType, tile::TokenType, tile::SlotType>(original.getType()))
-      fragments[original] = Fragment(flat.take_front(count));
-    else
-      scalars.map(original, flat.front());
-    flat = flat.drop_front(count);
-  }
-}
-
-SmallVector<Value> KernelLowering::valuesOf(Value value) {
-  auto it = fragments.find(value);
-  return it != fragments.end() ? it->second : Fragment{scalars.lookup(value)};
-}
 
 /// The row maxima of scores that a mask may have hidden entirely.
 static bool decidesSkip(Operation &op) {
@@ -37,18 +20,18 @@ static bool decidesSkip(Operation &op) {
 /// is in a branch that a warp takes only if one of its rows sees a key: rows belong to warps, and
 /// barriers are at the head of the body, so that warps may differ. What the branch would compute
 /// then stays as carried.
-FailureOr<SmallVector<Value>> KernelLowering::lowerLoopBody(scf::ForOp loop) {
+static FailureOr<SmallVector<Value>> lowerLoopBody(KernelLowering &kl, scf::ForOp loop) {
   Block &body = *loop.getBody();
   auto yielded = body.getTerminator()->getOperands();
   auto flatten = [&]() {
     SmallVector<Value> values;
     for (Value value : yielded)
-      llvm::append_range(values, valuesOf(value));
+      llvm::append_range(values, kl.valuesOf(value));
     return values;
   };
   auto op = body.begin();
   for (; !op->hasTrait<OpTrait::IsTerminator>(); ++op) {
-    if (failed(lowerOp(&*op)))
+    if (failed(kl.lower(&*op)))
       return failure();
     if (decidesSkip(*op))
       break;
@@ -58,13 +41,13 @@ FailureOr<SmallVector<Value>> KernelLowering::lowerLoopBody(scf::ForOp loop) {
 
   Location loc = op->getLoc();
   Value some; // one of this thread's rows sees a key; a NaN is seen
-  Value hidden = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(-INFINITY));
-  for (Value maximum : fragments[op->getResult(0)]) {
-    Value seen = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::UNE, maximum, hidden);
-    some = some ? Value(arith::OrIOp::create(builder, loc, some, seen)) : seen;
+  Value hidden = arith::ConstantOp::create(kl.builder, loc, kl.builder.getF32FloatAttr(-INFINITY));
+  for (Value maximum : kl.fragments[op->getResult(0)]) {
+    Value seen = arith::CmpFOp::create(kl.builder, loc, arith::CmpFPredicate::UNE, maximum, hidden);
+    some = some ? Value(arith::OrIOp::create(kl.builder, loc, some, seen)) : seen;
   }
-  Value warpSees = NVVM::VoteSyncOp::create(builder, loc, builder.getI1Type(), i32(loc, -1), some,
-                                            NVVM::VoteSyncKind::any);
+  Value warpSees = NVVM::VoteSyncOp::create(kl.builder, loc, kl.builder.getI1Type(),
+                                            kl.i32(loc, -1), some, NVVM::VoteSyncKind::any);
   // Values yielded from behind the branch; for the rest there is nothing to choose.
   SmallVector<unsigned> chosen;
   SmallVector<Type> types;
@@ -74,97 +57,104 @@ FailureOr<SmallVector<Value>> KernelLowering::lowerLoopBody(scf::ForOp loop) {
     if (!producer || producer->getBlock() != &body || !op->isBeforeInBlock(producer))
       continue;
     chosen.push_back(i);
-    llvm::append_range(types, this->flatten(value.getType()));
-    llvm::append_range(kept, valuesOf(loop.getRegionIterArgs()[i]));
+    llvm::append_range(types, kl.flatten(value.getType()));
+    llvm::append_range(kept, kl.valuesOf(loop.getRegionIterArgs()[i]));
   }
-  auto branch = scf::IfOp::create(builder, loc, types, warpSees, /*withElseRegion=*/true);
+  auto branch = scf::IfOp::create(kl.builder, loc, types, warpSees, /*withElseRegion=*/true);
   {
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(branch.thenBlock());
+    OpBuilder::InsertionGuard guard(kl.builder);
+    kl.builder.setInsertionPointToStart(branch.thenBlock());
     for (++op; !op->hasTrait<OpTrait::IsTerminator>(); ++op)
-      if (failed(lowerOp(&*op)))
+      if (failed(kl.lower(&*op)))
         return failure();
     SmallVector<Value> computed;
     for (unsigned i : chosen)
-      llvm::append_range(computed, valuesOf(yielded[i]));
-    scf::YieldOp::create(builder, loc, computed);
-    builder.setInsertionPointToStart(branch.elseBlock());
-    scf::YieldOp::create(builder, loc, kept);
+      llvm::append_range(computed, kl.valuesOf(yielded[i]));
+    scf::YieldOp::create(kl.builder, loc, computed);
+    kl.builder.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(kl.builder, loc, kept);
   }
   ValueRange results = branch.getResults();
   for (unsigned i : chosen) {
-    size_t count = this->flatten(yielded[i].getType()).size();
-    fragments[yielded[i]] = Fragment(results.take_front(count));
+    size_t count = kl.flatten(yielded[i].getType()).size();
+    kl.fragments[yielded[i]] = Fragment(results.take_front(count));
     results = results.drop_front(count);
   }
   return flatten();
 }
 
-LogicalResult KernelLowering::lowerFor(scf::ForOp loop) {
+static LogicalResult lowerFor(KernelLowering &kl, scf::ForOp loop) {
   Location loc = loop.getLoc();
   SmallVector<Value> inits;
   for (Value init : loop.getInitArgs())
-    llvm::append_range(inits, valuesOf(init));
-  auto next = scf::ForOp::create(builder, loc, scalars.lookup(loop.getLowerBound()),
-                                 scalars.lookup(loop.getUpperBound()),
-                                 scalars.lookup(loop.getStep()), inits);
-  scalars.map(loop.getInductionVar(), next.getInductionVar());
-  distribute(loop.getRegionIterArgs(), next.getRegionIterArgs());
+    llvm::append_range(inits, kl.valuesOf(init));
+  auto next = scf::ForOp::create(kl.builder, loc, kl.scalars.lookup(loop.getLowerBound()),
+                                 kl.scalars.lookup(loop.getUpperBound()),
+                                 kl.scalars.lookup(loop.getStep()), inits);
+  kl.scalars.map(loop.getInductionVar(), next.getInductionVar());
+  kl.distribute(loop.getRegionIterArgs(), next.getRegionIterArgs());
   {
-    OpBuilder::InsertionGuard guard(builder);
+    OpBuilder::InsertionGuard guard(kl.builder);
     Block *body = next.getBody();
     if (!body->empty())
       body->back().erase();
-    builder.setInsertionPointToEnd(body);
-    FailureOr<SmallVector<Value>> yielded = lowerLoopBody(loop);
+    kl.builder.setInsertionPointToEnd(body);
+    FailureOr<SmallVector<Value>> yielded = lowerLoopBody(kl, loop);
     if (failed(yielded))
       return failure();
-    scf::YieldOp::create(builder, loc, *yielded);
+    scf::YieldOp::create(kl.builder, loc, *yielded);
   }
-  distribute(loop.getResults(), next.getResults());
+  kl.distribute(loop.getResults(), next.getResults());
   return success();
 }
 
 /// Both sides see the fragments from before the branch.
-LogicalResult KernelLowering::lowerIf(scf::IfOp branch) {
+static LogicalResult lowerIf(KernelLowering &kl, scf::IfOp branch) {
   Location loc = branch.getLoc();
   SmallVector<Type> types;
   for (Type type : branch.getResultTypes())
-    llvm::append_range(types, flatten(type));
-  auto lowered = scf::IfOp::create(builder, loc, types, scalars.lookup(branch.getCondition()),
+    llvm::append_range(types, kl.flatten(type));
+  auto lowered = scf::IfOp::create(kl.builder, loc, types, kl.scalars.lookup(branch.getCondition()),
                                    branch.elseBlock() != nullptr);
   for (auto [from, to] : {std::pair(branch.thenBlock(), lowered.thenBlock()),
                           std::pair(branch.elseBlock(), lowered.elseBlock())}) {
     if (!from)
       continue;
-    OpBuilder::InsertionGuard guard(builder);
+    OpBuilder::InsertionGuard guard(kl.builder);
     if (!to->empty())
       to->back().erase();
-    builder.setInsertionPointToEnd(to);
-    for (Operation &op : from->without_terminator())
-      if (failed(lowerOp(&op)))
-        return failure();
+    kl.builder.setInsertionPointToEnd(to);
+    if (failed(kl.lowerBlock(*from, /*withTerminator=*/false)))
+      return failure();
     SmallVector<Value> values;
     for (Value value : from->getTerminator()->getOperands())
-      llvm::append_range(values, valuesOf(value));
-    scf::YieldOp::create(builder, loc, values);
+      llvm::append_range(values, kl.valuesOf(value));
+    scf::YieldOp::create(kl.builder, loc, values);
   }
-  distribute(branch.getResults(), lowered.getResults());
+  kl.distribute(branch.getResults(), lowered.getResults());
   return success();
 }
 
-void KernelLowering::lowerAny(tile::AnyOp any) {
+static LogicalResult lowerAny(KernelLowering &kl, tile::AnyOp any) {
   Location loc = any.getLoc();
   Value some;
-  for (Value value : fragments[any.getInput()])
-    some = some ? Value(arith::OrIOp::create(builder, loc, some, value)) : value;
-  Value here = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, some, i32(loc, 0));
-  here = arith::ExtUIOp::create(builder, loc, builder.getI32Type(), here);
+  for (Value value : kl.fragments[any.getInput()])
+    some = some ? Value(arith::OrIOp::create(kl.builder, loc, some, value)) : value;
+  Value here =
+      arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne, some, kl.i32(loc, 0));
+  here = arith::ExtUIOp::create(kl.builder, loc, kl.builder.getI32Type(), here);
   auto reduction =
-      NVVM::BarrierReductionAttr::get(builder.getContext(), NVVM::BarrierReduction::OR);
-  Value anywhere = NVVM::BarrierOp::create(builder, loc, TypeRange{builder.getI32Type()}, Value(),
-                                           Value(), reduction, here)
+      NVVM::BarrierReductionAttr::get(kl.builder.getContext(), NVVM::BarrierReduction::OR);
+  Value anywhere = NVVM::BarrierOp::create(kl.builder, loc, TypeRange{kl.builder.getI32Type()},
+                                           Value(), Value(), reduction, here)
                        .getResult(0);
-  scalars.map(any.getResult(),
-              arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, anywhere, i32(loc, 0)));
+  kl.scalars.map(any.getResult(), arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne,
+                                                        anywhere, kl.i32(loc, 0)));
+  return success();
+}
+
+void attnc::registerControl(NVVMOpTable &table) {
+  table.add(lowerFor);
+  table.add(lowerIf);
+  table.add(lowerAny);
 }

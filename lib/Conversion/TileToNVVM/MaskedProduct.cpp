@@ -11,8 +11,8 @@
 // count is 0 where all terms were finite, count = sign where all others are +inf, count = -sign
 // where they are -inf; else one is NaN, or there are both. Column tiles come first, so that only
 // one pair of them has its three sums in registers.
-#include "KernelLowering.h"
 #include "Products.h"
+#include "SharedMatrices.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include <cmath>
 
@@ -94,20 +94,20 @@ struct Sums {
 
 } // namespace
 
-LogicalResult KernelLowering::lowerMaskedDot(tile::DotOp dot) {
+LogicalResult attnc::lowerMaskedDot(KernelLowering &kl, tile::DotOp dot) {
   Location loc = dot.getLoc();
   TileType lhs = dot.getLhs().getType(), accType = dot.getAcc().getType();
-  if (sharedReads.count(dot.getLhs()))
+  if (kl.sharedReads.count(dot.getLhs()))
     return dot.emitOpError("expects a left operand in registers with a mask");
   Type element = lhs.getElementType();
-  bool packed = isPacked(element), exact = dot.getPrecision() == tile::Precision::F32;
-  int64_t depth = packed ? 16 : 8, numRowTiles = rowTiles(accType, numThreads);
+  bool packed = kl.isPacked(element), exact = dot.getPrecision() == tile::Precision::F32;
+  int64_t depth = packed ? 16 : 8, numRowTiles = rowTiles(accType, kl.numThreads);
   FragmentIndex leftIndex(lhs), accIndex(accType);
-  Scalars s(builder, loc);
+  Scalars s(kl.builder, loc);
 
   // Left operands of (row tile m, depth tile k), in registers (row half, depth half) = (0,0),
   // (1,0), (0,1), (1,1); those of f32 hold columns 2t, 2t + 1 as depth halves (Products.cpp).
-  const Fragment &weights = fragments[dot.getLhs()], &mask = fragments[dot.getMask()];
+  const Fragment &weights = kl.fragments[dot.getLhs()], &mask = kl.fragments[dot.getMask()];
   struct Left {
     SmallVector<Value> high, low, mask;
   };
@@ -116,15 +116,15 @@ LogicalResult KernelLowering::lowerMaskedDot(tile::DotOp dot) {
     for (int64_t r = 0; r < 4; ++r) {
       if (packed) {
         int64_t at = leftIndex(m, 2 * k + r / 2, r % 2, 0);
-        left.high.push_back(asMmaOperand(builder, loc, weights[at / 2], element));
+        left.high.push_back(asMmaOperand(kl.builder, loc, weights[at / 2], element));
         uint32_t one = element.isF16() ? 0x3c00 : 0x3f80;
         Value even = s.select(s.isSet(mask[at]), s.i32(one), s.i32(0));
         Value odd = s.select(s.isSet(mask[at + 1]), s.i32(one << 16), s.i32(0));
-        Value pair = arith::OrIOp::create(builder, loc, even, odd);
-        left.mask.push_back(asMmaOperand(builder, loc, pair, element));
+        Value pair = arith::OrIOp::create(kl.builder, loc, even, odd);
+        left.mask.push_back(asMmaOperand(kl.builder, loc, pair, element));
       } else {
         int64_t at = leftIndex(m, k, r % 2, r / 2);
-        SplitTF32 x = splitTF32(builder, loc, weights[at], exact);
+        SplitTF32 x = splitTF32(kl.builder, loc, weights[at], exact);
         left.high.push_back(x.high);
         left.low.push_back(x.low);
         left.mask.push_back(s.select(s.isSet(mask[at]), s.i32(0x3f800000), s.i32(0)));
@@ -137,30 +137,31 @@ LogicalResult KernelLowering::lowerMaskedDot(tile::DotOp dot) {
     for (int64_t k = 0; k < lhs.getCols() / depth; ++k)
       left[m].push_back(leftOperand(m, k));
 
-  tile::ReadOp right = sharedReads[dot.getRhs()];
+  tile::ReadOp right = kl.sharedReads[dot.getRhs()];
   tile::BufferType buffer = right.getSlot().getType().getBuffer();
-  Value slot = fragments[right.getSlot()].front();
+  Value slot = kl.fragments[right.getSlot()].front();
   MatrixSource source;
   Value rightOffset;
   int64_t pitch = buffer.getLayout().getPitch();
   if (packed) {
-    source = matrixSource(loc, slot, buffer, /*rowsFirst=*/true, /*transpose=*/true);
+    source = matrixSource(kl, loc, slot, buffer, /*rowsFirst=*/true, /*transpose=*/true);
   } else {
-    Value g = arith::ShRUIOp::create(builder, loc, laneId, i32(loc, 2));
-    Value t = arith::AndIOp::create(builder, loc, laneId, i32(loc, 3));
+    Value g = arith::ShRUIOp::create(kl.builder, loc, kl.laneId, kl.i32(loc, 2));
+    Value t = arith::AndIOp::create(kl.builder, loc, kl.laneId, kl.i32(loc, 3));
     rightOffset =
-        add(loc, slot, add(loc, mul(loc, t, i32(loc, 2 * pitch)), mul(loc, g, i32(loc, 4))));
+        kl.add(loc, slot,
+               kl.add(loc, kl.mul(loc, t, kl.i32(loc, 2 * pitch)), kl.mul(loc, g, kl.i32(loc, 4))));
   }
   auto loadF32 = [&](int64_t constant) -> Value {
-    Value pointer = offsetPointer(loc, sharedBase, rightOffset);
-    pointer = constant ? offsetPointer(loc, pointer, i32(loc, constant)) : pointer;
-    return LLVM::LoadOp::create(builder, loc, builder.getF32Type(), pointer, 4);
+    Value pointer = kl.offsetPointer(loc, kl.sharedBase, rightOffset);
+    pointer = constant ? kl.offsetPointer(loc, pointer, kl.i32(loc, constant)) : pointer;
+    return LLVM::LoadOp::create(kl.builder, loc, kl.builder.getF32Type(), pointer, 4);
   };
   /// The registers of column tiles n and n + 1 at depth tile k, in parts.
   auto rightOperands = [&](int64_t k, int64_t n) {
     SmallVector<Parts> parts;
     if (packed) {
-      for (Value pair : loadMatrices(loc, source, 16 * k, 8 * n))
+      for (Value pair : loadMatrices(kl, loc, source, 16 * k, 8 * n))
         parts.push_back(s.partsOfPair(pair, element));
     } else {
       for (int64_t at : {n, n + 1})
@@ -173,33 +174,34 @@ LogicalResult KernelLowering::lowerMaskedDot(tile::DotOp dot) {
     auto operands = [&](Value Parts::*part) {
       SmallVector<Value> values;
       for (const Parts &x : b)
-        values.push_back(packed ? asMmaOperand(builder, loc, x.*part, element) : x.*part);
+        values.push_back(packed ? asMmaOperand(kl.builder, loc, x.*part, element) : x.*part);
       return values;
     };
     auto bits = [&](ArrayRef<Value> values) { // of numbers that tf32 holds exactly
       SmallVector<Value> result;
       for (Value x : values)
         result.push_back(
-            packed ? x : Value(arith::BitcastOp::create(builder, loc, builder.getI32Type(), x)));
+            packed ? x
+                   : Value(arith::BitcastOp::create(kl.builder, loc, kl.builder.getI32Type(), x)));
       return result;
     };
     SmallVector<Value> finite = operands(&Parts::finite);
     if (packed) {
-      multiply(builder, loc, element, a.high, finite, sums.sum);
+      multiply(kl.builder, loc, element, a.high, finite, sums.sum);
     } else {
-      SplitTF32 b0 = splitTF32(builder, loc, finite[0], exact);
-      SplitTF32 b1 = splitTF32(builder, loc, finite[1], exact);
+      SplitTF32 b0 = splitTF32(kl.builder, loc, finite[0], exact);
+      SplitTF32 b1 = splitTF32(kl.builder, loc, finite[1], exact);
       if (exact) {
-        multiply(builder, loc, element, a.low, {b0.high, b1.high}, sums.sum);
-        multiply(builder, loc, element, a.high, {b0.low, b1.low}, sums.sum);
+        multiply(kl.builder, loc, element, a.low, {b0.high, b1.high}, sums.sum);
+        multiply(kl.builder, loc, element, a.high, {b0.low, b1.low}, sums.sum);
       }
-      multiply(builder, loc, element, a.high, {b0.high, b1.high}, sums.sum);
+      multiply(kl.builder, loc, element, a.high, {b0.high, b1.high}, sums.sum);
     }
-    multiply(builder, loc, element, a.mask, bits(operands(&Parts::magnitude)), sums.count);
-    multiply(builder, loc, element, a.mask, bits(operands(&Parts::sign)), sums.sign);
+    multiply(kl.builder, loc, element, a.mask, bits(operands(&Parts::magnitude)), sums.count);
+    multiply(kl.builder, loc, element, a.mask, bits(operands(&Parts::sign)), sums.sign);
   };
 
-  Fragment result = fragments[dot.getAcc()];
+  Fragment result = kl.fragments[dot.getAcc()];
   for (int64_t n = 0; n < accType.getCols() / 8; n += 2) { // columns are a multiple of 16
     SmallVector<Sums> sums(2 * numRowTiles);
     for (int64_t half = 0; half < 2; ++half)
@@ -225,8 +227,8 @@ LogicalResult KernelLowering::lowerMaskedDot(tile::DotOp dot) {
         }
     // Keeps ptxas from loading the operands of all column tiles first, for which the registers
     // would not last.
-    NVVM::SyncWarpOp::create(builder, loc, i32(loc, -1));
+    NVVM::SyncWarpOp::create(kl.builder, loc, kl.i32(loc, -1));
   }
-  fragments[dot.getResult()] = result;
+  kl.fragments[dot.getResult()] = result;
   return success();
 }

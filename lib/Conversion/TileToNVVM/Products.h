@@ -4,8 +4,7 @@
 #ifndef ATTNC_LIB_CONVERSION_TILETONVVM_PRODUCTS_H
 #define ATTNC_LIB_CONVERSION_TILETONVVM_PRODUCTS_H
 
-#include "dialects/Tile/Tile.h"
-#include "mlir/IR/Builders.h"
+#include "KernelLowering.h"
 
 namespace attnc {
 
@@ -22,6 +21,14 @@ struct FragmentIndex {
 inline int64_t rowTiles(tile::TileType type, int64_t numThreads) {
   return type.getRows() / (numThreads / 32) / 16;
 }
+
+/// True if the fragment order is that of LinearLayout::mmaFragment, which the instructions need.
+bool isMmaFragment(tile::TileType type, int64_t numThreads);
+
+/// Adds the product of f32 operands to `acc`.
+void dotF32(KernelLowering &kl, tile::DotOp dot, Fragment &acc);
+/// MaskedProduct.cpp.
+mlir::LogicalResult lowerMaskedDot(KernelLowering &kl, tile::DotOp dot);
 
 /// x as a sum of two tf32 values, as bit patterns; the low part is null for a single product.
 struct SplitTF32 {

@@ -18,7 +18,7 @@ struct ConvertTileToNVVM : impl::ConvertTileToNVVMBase<ConvertTileToNVVM> {
     OpBuilder builder(&getContext());
     for (auto kernel :
          llvm::make_early_inc_range(getOperation().getBody()->getOps<tile::KernelOp>())) {
-      if (failed(KernelLowering(kernel, builder).run()))
+      if (failed(KernelLowering(kernel, builder, nvvmLowerings()).run()))
         return signalPassFailure();
       kernel.erase();
     }

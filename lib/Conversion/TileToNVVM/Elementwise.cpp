@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Ops that a thread does element by element: fills, conversions, maps.
+#include "KernelLowering.h"
+
+using namespace mlir;
+using namespace attnc;
+using tile::Coord;
+using tile::LinearLayout;
+using tile::TileType;
+
+static LogicalResult lowerFill(KernelLowering &kl, tile::FillOp fill) {
+  SmallVector<Type> types = kl.flatten(fill.getResult().getType());
+  kl.fragments[fill.getResult()] = Fragment(types.size(), kl.scalars.lookup(fill.getValue()));
+  return success();
+}
+
+/// f32 to 16 bits: neighbouring columns are neighbouring registers, and become one packed register.
+static LogicalResult lowerCast(KernelLowering &kl, tile::CastOp cast) {
+  Location loc = cast.getLoc();
+  TileType from = cast.getInput().getType(), to = cast.getResult().getType();
+  Fragment source = kl.fragments[cast.getInput()]; // a copy: new entries may move the old ones
+  if (from.getElementType() == to.getElementType()) {
+    kl.fragments[cast.getResult()] = source;
+    return success();
+  }
+  LinearLayout layout(from.getLayout());
+  if (from.getLayout() != to.getLayout() || !from.getElementType().isF32() ||
+      !kl.isPacked(to.getElementType()) || layout.registerBases().empty() ||
+      layout.registerBases()[0] != Coord{0, 1})
+    return cast.emitOpError("has no lowering from ") << from << " to " << to;
+  Fragment result;
+  auto wide = VectorType::get({2}, kl.builder.getF32Type());
+  auto narrow = VectorType::get({2}, to.getElementType());
+  for (size_t i = 0; i < source.size(); i += 2) {
+    Value pair = LLVM::UndefOp::create(kl.builder, loc, wide);
+    pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, source[i], kl.i32(loc, 0));
+    pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, source[i + 1], kl.i32(loc, 1));
+    result.push_back(LLVM::FPTruncOp::create(kl.builder, loc, narrow, pair));
+  }
+  kl.fragments[cast.getResult()] = result;
+  return success();
+}
+
+static LogicalResult lowerMap(KernelLowering &kl, tile::MapOp map) {
+  Location loc = map.getLoc();
+  TileType type = map.getResult().getType();
+  LinearLayout layout(type.getLayout());
+  SmallVector<int64_t> live = kl.liveRegisters(type);
+  bool matrix = type.getRank() == 2;
+  Block &body = *map.getBlock();
+  bool usesRow = !map.getRow().use_empty(), usesCol = matrix && !map.getCol().use_empty();
+  Value rowBase, colBase;
+  if (usesRow)
+    rowBase =
+        kl.add(loc, kl.scalars.lookup(map.getRow0()), kl.laneCoordinate(loc, type, /*row=*/true));
+  if (usesCol)
+    colBase =
+        kl.add(loc, kl.scalars.lookup(map.getCol0()), kl.laneCoordinate(loc, type, /*row=*/false));
+  SmallVector<int64_t> rowOf = layout.rowSliceRegisters();
+
+  Fragment result;
+  IRMapping &mapping = kl.scalars; // the region's values are overwritten for each element
+  for (auto [index, reg] : llvm::enumerate(live)) {
+    for (auto [input, arg] : llvm::zip(map.getInputs(), body.getArguments())) {
+      auto inputType = cast<TileType>(input.getType());
+      if (kl.isPacked(inputType.getElementType()))
+        return map.emitOpError("maps 16-bit tiles, which has no lowering yet");
+      bool byRow = matrix && inputType.getRank() == 1;
+      mapping.map(arg, kl.fragments[input][byRow ? rowOf[reg] : index]);
+    }
+    Coord at = layout.apply(reg, 0, 0);
+    if (usesRow)
+      mapping.map(map.getRow(), at.row ? kl.add(loc, rowBase, kl.i32(loc, at.row)) : rowBase);
+    if (usesCol)
+      mapping.map(map.getCol(), at.col ? kl.add(loc, colBase, kl.i32(loc, at.col)) : colBase);
+    for (Operation &op : body.without_terminator()) {
+      if (auto element = dyn_cast<tile::ElementOp>(op)) {
+        FailureOr<Value> value = loadElement(kl, element, mapping);
+        if (failed(value))
+          return failure();
+        mapping.map(element.getResult(), *value);
+        continue;
+      }
+      if (!isScalarOp(&op))
+        return op.emitOpError("is not supported in a map by the PTX back end");
+      kl.builder.clone(op, mapping);
+    }
+    result.push_back(mapping.lookup(cast<tile::YieldOp>(body.getTerminator()).getValue()));
+  }
+  kl.fragments[map.getResult()] = result;
+  return success();
+}
+
+void attnc::registerElementwise(NVVMOpTable &table) {
+  table.add(lowerFill);
+  table.add(lowerCast);
+  table.add(lowerMap);
+}

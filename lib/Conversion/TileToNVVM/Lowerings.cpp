@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The list of the files that lower ops.
+#include "Lowerings.h"
+
+const attnc::NVVMOpTable &attnc::nvvmLowerings() {
+  static const NVVMOpTable table = [] {
+    NVVMOpTable all;
+    registerControl(all);
+    registerCopies(all);
+    registerElementwise(all);
+    registerProducts(all);
+    registerReads(all);
+    registerReductions(all);
+    registerStores(all);
+    registerStructure(all);
+    return all;
+  }();
+  return table;
+}

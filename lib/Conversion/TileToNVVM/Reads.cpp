@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Single elements of tensors, and tiles that wait in shared memory.
+#include "KernelLowering.h"
+#include "Products.h"
+#include "SharedMatrices.h"
+
+using namespace mlir;
+using namespace attnc;
+using tile::TileType;
+
+FailureOr<Value> attnc::loadElement(KernelLowering &kl, tile::ElementOp element,
+                                    IRMapping &mapping) {
+  Location loc = element.getLoc();
+  auto view = element.getView().getType();
+  const ViewArgs &args = kl.views[element.getView()];
+  Type type = view.getElementType();
+  int64_t bytes = std::max<int64_t>(1, type.getIntOrFloatBitWidth() / 8);
+  Value offset;
+  for (auto [index, stride] : llvm::zip(element.getIndices(), args.strides)) {
+    Value term = kl.mul(loc, kl.widen(loc, mapping.lookup(index)), stride);
+    offset = offset ? kl.add(loc, offset, term) : term;
+  }
+  Value pointer = args.base;
+  if (offset)
+    pointer = kl.offsetPointer(loc, pointer, kl.mul(loc, offset, kl.i64(loc, bytes)));
+  Type stored = type.isInteger(1) ? Type(kl.builder.getI8Type()) : type;
+  Value loaded = LLVM::LoadOp::create(kl.builder, loc, stored, pointer, bytes, /*isVolatile=*/false,
+                                      /*isNonTemporal=*/false, /*isInvariant=*/true);
+  if (type.isInteger(1)) {
+    Value zero = arith::ConstantOp::create(kl.builder, loc, kl.builder.getI8IntegerAttr(0));
+    return arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne, loaded, zero)
+        .getResult();
+  }
+  if (kl.isPacked(type))
+    return arith::ExtFOp::create(kl.builder, loc, kl.builder.getF32Type(), loaded).getResult();
+  return loaded;
+}
+
+static LogicalResult lowerElement(KernelLowering &kl, tile::ElementOp element) {
+  FailureOr<Value> value = loadElement(kl, element, kl.scalars);
+  if (failed(value))
+    return failure();
+  kl.scalars.map(element.getResult(), *value);
+  return success();
+}
+
+static LogicalResult lowerRead(KernelLowering &kl, tile::ReadOp read) {
+  TileType type = read.getResult().getType();
+  bool rightOnly = llvm::all_of(read.getResult().getUses(), [](OpOperand &use) {
+    return isa<tile::DotOp>(use.getOwner()) && use.getOperandNumber() == 1;
+  });
+  bool dotOnly = llvm::all_of(read.getResult().getUses(),
+                              [](OpOperand &use) { return isa<tile::DotOp>(use.getOwner()); });
+  // Left operands are worth keeping in registers while they are few.
+  bool keepInShared =
+      rightOnly || (dotOnly && (!kl.isPacked(type.getElementType()) || type.getCols() > 128));
+  if (keepInShared) {
+    kl.sharedReads[read.getResult()] = read;
+    return success();
+  }
+  if (!kl.isPacked(type.getElementType()) || !isMmaFragment(type, kl.numThreads))
+    return read.emitOpError("has no lowering to ") << type;
+  kl.fragments[read.getResult()] = readFragment16(kl, read);
+  return success();
+}
+
+void attnc::registerReads(NVVMOpTable &table) {
+  table.add(lowerElement);
+  table.add(lowerRead);
+}
