@@ -2,15 +2,17 @@
 //
 // `tile.any`: a vector of the elements seen so far, tested once at the end. Rows that nobody stores
 // were not computed and do not count.
-#include "KernelEmitter.h"
+#include "RowBound.h"
+#include "RowGroup.h"
 
 using namespace mlir;
 using namespace attnc;
 
-void KernelEmitter::emitAny(tile::AnyOp any) {
+static LogicalResult emitAny(KernelEmitter &ke, tile::AnyOp any) {
+  Emitter &e = ke.e;
   tile::TileType type = any.getInput().getType();
   bool matrix = type.getRank() == 2;
-  Value rows = rowsOf(any.getInput());
+  Value rows = rowsOf(ke, any.getInput());
   /// The elements of `x` whose index, `first` and up, is less than `count`; 0 for the others.
   auto before = [&](Value x, Value first, Value count) -> Value {
     auto narrow = [&](Value v) -> Value { return arith::TruncIOp::create(e.b, e.loc, e.i32, v); };
@@ -25,7 +27,7 @@ void KernelEmitter::emitAny(tile::AnyOp any) {
                   Value now = carried[0];
                   for (int64_t col = 0; col < (matrix ? type.getCols() : 1); col += e.lanes) {
                     Value at = matrix ? e.constI64(col) : Value();
-                    Value x = e.asVector(readVector(any.getInput(), row, at));
+                    Value x = e.asVector(readVector(ke, any.getInput(), row, at));
                     if (!matrix)
                       x = before(x, row, rows);
                     else if (col + e.lanes > type.getCols())
@@ -36,6 +38,9 @@ void KernelEmitter::emitAny(tile::AnyOp any) {
                 });
   Value some = e.reduceLanes(
       seen[0], [&](Value x, Value y) -> Value { return arith::OrIOp::create(e.b, e.loc, x, y); });
-  scalars.map(any.getResult(),
-              arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, some, e.constI32(0)));
+  ke.scalars.map(any.getResult(),
+                 arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, some, e.constI32(0)));
+  return success();
 }
+
+void attnc::registerAny(HostOpTable &table) { table.add(emitAny); }

@@ -9,7 +9,10 @@
 // latency. The sums start at 0 and the accumulator is added at the end (read through a deferred
 // map, if it has one): the terms of one product form a chain of their own, so that errors do not
 // grow with the number of products.
-#include "KernelEmitter.h"
+#include "Dot.h"
+#include "Pack.h"
+#include "RowBound.h"
+#include "RowElements.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -26,75 +29,43 @@ static int64_t numChains(tile::DotOp dot, const PackedOperand &packed) {
   return dot.getTransposeRhs() && !packed.pairs && packed.depth % 4 == 0 ? 2 : 1;
 }
 
-LogicalResult KernelEmitter::emitDot(tile::DotOp dot) {
-  tile::TileType lhs = dot.getLhs().getType(), type = dot.getResult().getType();
-  if (storageOf(lhs.getElementType()).isBF16() && lhs.getCols() % 2)
-    return dot.emitOpError("expects an even depth for bf16 on the host, found ") << lhs.getCols();
-  if (!isa<FloatType>(lhs.getElementType()))
-    return dot.emitOpError("expects operands of f32, f16 or bf16 on the host, found ") << lhs;
-  if (fillOf(dot.getLhs()) || fillOf(dot.getRhs()))
-    return dot.emitOpError("expects operands that are not constant");
-
-  if (dot.getMask())
-    return emitMaskedDot(dot);
-  PackedOperand packed = pack(dot);
-  buffers[dot.getResult()] = productBuffer(dot);
-
-  bool ok = true;
-  for (const PanelRun &run : panelRuns(type.getCols())) {
-    int64_t step = registerRows(e.target, run.vectors, numChains(dot, packed));
-    e.forRange(0, run.count, 1, [&](Value index) {
-      Value col = e.addc(e.mulc(index, run.vectors * e.lanes), run.first);
-      Value panel = e.offset(e.offset(scratch, packed.offset), e.mulc(col, packed.depth * 4));
-      auto kernelAt = [&](Value row, int64_t rows) {
-        ok &= succeeded(emitMicroKernel(dot, packed, panel, row, col, rows, run.vectors));
-      };
-      int64_t whole = type.getRows() / step * step;
-      // Whole register tiles: the last one may go beyond the rows that matter.
-      e.forLoop(e.constI64(0), e.min(rowsOf(dot.getResult()), e.constI64(whole)), step,
-                [&](Value row) { kernelAt(row, step); });
-      if (whole < type.getRows())
-        kernelAt(e.constI64(whole), type.getRows() - whole);
-    });
-  }
-  return success(ok);
-}
-
 /// Whether `acc` is a fill with the constant 0.
 static bool isZero(Value acc) {
   auto fill = acc.getDefiningOp<tile::FillOp>();
   return fill && matchPattern(fill.getValue(), m_AnyZeroFloat());
 }
 
-Value KernelEmitter::accumulator(tile::DotOp dot, Value row, Value col) {
+Value attnc::accumulator(KernelEmitter &ke, tile::DotOp dot, Value row, Value col) {
+  Emitter &e = ke.e;
   auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
-  if (!map || deferredTo(map) != dot)
-    return e.asVector(readVector(dot.getAcc(), row, col));
+  if (!map || ke.tiles.deferredTo(map) != dot)
+    return e.asVector(readVector(ke, dot.getAcc(), row, col));
   SmallVector<Value> operands;
   for (Value input : map.getInputs())
-    operands.push_back(readVector(input, row, col));
-  Value value = mapVector(map, operands, row, col);
+    operands.push_back(readVector(ke, input, row, col));
+  Value value = mapVector(ke, map, operands, row, col);
   return value ? e.asVector(value) : value;
 }
 
-Buffer KernelEmitter::productBuffer(tile::DotOp dot) {
+Buffer attnc::productBuffer(KernelEmitter &ke, tile::DotOp dot) {
   auto map = dot.getAcc().getDefiningOp<tile::MapOp>();
   SmallVector<Value> candidates{dot.getAcc()};
-  if (map && deferredTo(map) == dot)
+  if (map && ke.tiles.deferredTo(map) == dot)
     candidates.assign(map.getInputs().begin(), map.getInputs().end());
-  return resultBuffer(dot.getResult(), dot, candidates);
+  return ke.tiles.resultBuffer(dot.getResult(), dot, candidates);
 }
 
-LogicalResult KernelEmitter::emitMicroKernel(tile::DotOp dot, const PackedOperand &packed,
-                                             Value panel, Value row, Value col, int64_t rows,
-                                             int64_t vectors) {
-  const Buffer lhs = bufferOf(dot.getLhs()), result = bufferOf(dot.getResult());
+static LogicalResult emitMicroKernel(KernelEmitter &ke, tile::DotOp dot,
+                                     const PackedOperand &packed, Value panel, Value row, Value col,
+                                     int64_t rows, int64_t vectors) {
+  Emitter &e = ke.e;
+  const Buffer lhs = ke.tiles.bufferOf(dot.getLhs()), result = ke.tiles.bufferOf(dot.getResult());
   int64_t vectorBytes = e.lanes * 4, panelRow = vectors * vectorBytes;
   // Sums of chain c follow those of chain c - 1.
   int64_t chains = numChains(dot, packed), elements = rows * vectors;
   SmallVector<Value> init(chains * elements, e.zero(e.vf32));
 
-  Value left = address(lhs, row, e.constI64(0));
+  Value left = ke.tiles.address(lhs, row, e.constI64(0));
   Type word = packed.pairs ? e.i32 : e.f32;
   auto multiplyAdd = [&](Value sum, Value a, Value b) -> Value {
     if (!packed.pairs)
@@ -132,12 +103,50 @@ LogicalResult KernelEmitter::emitMicroKernel(tile::DotOp dot, const PackedOperan
     for (int64_t j = 0; j < vectors; ++j) {
       Value atRow = e.addc(row, i), atCol = e.addc(col, j * e.lanes), sum = sums[i * vectors + j];
       if (!isZero(dot.getAcc())) {
-        Value start = accumulator(dot, atRow, atCol);
+        Value start = accumulator(ke, dot, atRow, atCol);
         if (!start)
           return failure();
         sum = e.fadd(start, sum);
       }
-      e.store(sum, address(result, atRow, atCol), vectorBytes);
+      e.store(sum, ke.tiles.address(result, atRow, atCol), vectorBytes);
     }
   return success();
 }
+
+static LogicalResult emitDot(KernelEmitter &ke, tile::DotOp dot) {
+  Emitter &e = ke.e;
+  tile::TileType lhs = dot.getLhs().getType(), type = dot.getResult().getType();
+  if (ke.tiles.storageOf(lhs.getElementType()).isBF16() && lhs.getCols() % 2)
+    return dot.emitOpError("expects an even depth for bf16 on the host, found ") << lhs.getCols();
+  if (!isa<FloatType>(lhs.getElementType()))
+    return dot.emitOpError("expects operands of f32, f16 or bf16 on the host, found ") << lhs;
+  if (ke.tiles.fillOf(dot.getLhs()) || ke.tiles.fillOf(dot.getRhs()))
+    return dot.emitOpError("expects operands that are not constant");
+
+  if (dot.getMask())
+    return emitMaskedDot(ke, dot);
+  PackedOperand packed = pack(ke, dot);
+  ke.tiles.buffers[dot.getResult()] = productBuffer(ke, dot);
+
+  bool ok = true;
+  for (const PanelRun &run : panelRuns(ke, type.getCols())) {
+    int64_t step = registerRows(e.target, run.vectors, numChains(dot, packed));
+    e.forRange(0, run.count, 1, [&](Value index) {
+      Value col = e.addc(e.mulc(index, run.vectors * e.lanes), run.first);
+      Value panel =
+          e.offset(e.offset(ke.tiles.scratch, packed.offset), e.mulc(col, packed.depth * 4));
+      auto kernelAt = [&](Value row, int64_t rows) {
+        ok &= succeeded(emitMicroKernel(ke, dot, packed, panel, row, col, rows, run.vectors));
+      };
+      int64_t whole = type.getRows() / step * step;
+      // Whole register tiles: the last one may go beyond the rows that matter.
+      e.forLoop(e.constI64(0), e.min(rowsOf(ke, dot.getResult()), e.constI64(whole)), step,
+                [&](Value row) { kernelAt(row, step); });
+      if (whole < type.getRows())
+        kernelAt(e.constI64(whole), type.getRows() - whole);
+    });
+  }
+  return success(ok);
+}
+
+void attnc::registerDot(HostOpTable &table) { table.add(emitDot); }

@@ -2,14 +2,16 @@
 //
 // Loads and stores between tensors and buffers. Nothing outside the valid rows and columns is
 // touched: rows are bounded by loops, the last columns by constant masks.
-#include "KernelEmitter.h"
+#include "Memory.h"
+#include "RowGroup.h"
 
 using namespace mlir;
 using namespace attnc;
 
-Value KernelEmitter::rowAddress(Value view, ValueRange indices, Value row0, int64_t rowDim,
-                                Value row) {
-  const ViewValue &value = views.find(view)->second;
+Value attnc::rowAddress(KernelEmitter &ke, Value view, ValueRange indices, Value row0,
+                        int64_t rowDim, Value row) {
+  Emitter &e = ke.e;
+  const ViewValue &value = ke.views.find(view)->second;
   auto type = cast<tile::ViewType>(view.getType());
   int64_t size = byteSize(type.getElementType());
   Value pointer = value.base;
@@ -17,20 +19,21 @@ Value KernelEmitter::rowAddress(Value view, ValueRange indices, Value row0, int6
   for (int64_t dim = 0; dim < type.getRank() && next < indices.size(); ++dim) {
     if (dim == rowDim)
       continue;
-    Value index = e.toI64(scalars.lookupOrDefault(indices[next++]));
+    Value index = e.toI64(ke.scalars.lookupOrDefault(indices[next++]));
     pointer = e.offset(pointer, e.mulc(e.mul(index, value.strides[dim]), size));
   }
-  Value absolute = e.add(e.toI64(scalars.lookupOrDefault(row0)), row);
+  Value absolute = e.add(e.toI64(ke.scalars.lookupOrDefault(row0)), row);
   return e.offset(pointer, e.mulc(e.mul(absolute, value.strides[rowDim]), size));
 }
 
-Value KernelEmitter::rowAddress(tile::LoadOp load, Value row) {
-  return rowAddress(load.getView(), load.getIndices(), load.getRow(), load.getRowDim(), row);
+Value attnc::rowAddress(KernelEmitter &ke, tile::LoadOp load, Value row) {
+  return rowAddress(ke, load.getView(), load.getIndices(), load.getRow(), load.getRowDim(), row);
 }
 
-Value KernelEmitter::validRows(Value row, Value limit, int64_t rows) {
+Value attnc::validRows(KernelEmitter &ke, Value row, Value limit, int64_t rows) {
+  Emitter &e = ke.e;
   Value left =
-      e.sub(e.toI64(scalars.lookupOrDefault(limit)), e.toI64(scalars.lookupOrDefault(row)));
+      e.sub(e.toI64(ke.scalars.lookupOrDefault(limit)), e.toI64(ke.scalars.lookupOrDefault(row)));
   return e.max(e.min(left, e.constI64(rows)), e.constI64(0));
 }
 
@@ -40,7 +43,9 @@ static Type accessType(Emitter &e, Type element) {
   return element.isF16() || element.isBF16() ? e.i16 : element;
 }
 
-Value KernelEmitter::loadTensor(Value address, Type element, Type storage, int64_t count) {
+Value attnc::loadTensor(KernelEmitter &ke, Value address, Type element, Type storage,
+                        int64_t count) {
+  Emitter &e = ke.e;
   if (count <= 0)
     return e.zero(e.vec(storage));
   Type access = accessType(e, element);
@@ -56,7 +61,9 @@ Value KernelEmitter::loadTensor(Value address, Type element, Type storage, int64
   return storage == element ? loaded : e.toF32(loaded);
 }
 
-void KernelEmitter::storeTensor(Value value, Value address, Type element, int64_t count) {
+static void storeTensor(KernelEmitter &ke, Value value, Value address, Type element,
+                        int64_t count) {
+  Emitter &e = ke.e;
   if (count <= 0)
     return;
   if (getElementTypeOrSelf(value.getType()) != element)
@@ -68,16 +75,17 @@ void KernelEmitter::storeTensor(Value value, Value address, Type element, int64_
                               e.b.getI32IntegerAttr(byteSize(element)));
 }
 
-void KernelEmitter::copyRows(tile::LoadOp load, Value from, Value to, Value valid, Value into,
-                             int64_t pitch, Type storage) {
+void attnc::copyRows(KernelEmitter &ke, tile::LoadOp load, Value from, Value to, Value valid,
+                     Value into, int64_t pitch, Type storage) {
+  Emitter &e = ke.e;
   Type element = load.getView().getType().getElementType();
-  int64_t align = vectorAlign(storage), size = byteSize(storage);
+  int64_t align = ke.tiles.vectorAlign(storage), size = byteSize(storage);
   auto target = [&](Value row) { return e.offset(into, e.mulc(e.sub(row, from), pitch * size)); };
   Value last = e.max(e.min(valid, to), from);
   e.forLoop(from, last, 1, [&](Value row) {
-    Value source = rowAddress(load, row), out = target(row);
+    Value source = rowAddress(ke, load, row), out = target(row);
     for (int64_t col = 0; col < pitch; col += e.lanes) {
-      Value value = loadTensor(e.offset(source, col * byteSize(element)), element, storage,
+      Value value = loadTensor(ke, e.offset(source, col * byteSize(element)), element, storage,
                                static_cast<int64_t>(load.getValidCols()) - col);
       e.store(value, e.offset(out, col * size), align);
     }
@@ -89,38 +97,52 @@ void KernelEmitter::copyRows(tile::LoadOp load, Value from, Value to, Value vali
   });
 }
 
-void KernelEmitter::emitLoad(tile::LoadOp load) {
-  Buffer buffer = newBuffer(load.getResult().getType());
-  buffers[load.getResult()] = buffer;
-  Value valid = validRows(load.getRow(), load.getLimit(), buffer.rows);
-  copyRows(load, e.constI64(0), e.constI64(buffer.rows), valid, e.offset(scratch, buffer.offset),
-           buffer.pitch, buffer.storage);
+static LogicalResult emitLoad(KernelEmitter &ke, tile::LoadOp load) {
+  if (ke.tiles.isOnlyPacked(load)) // the product does it
+    return success();
+  Emitter &e = ke.e;
+  Buffer buffer = ke.tiles.newBuffer(load.getResult().getType());
+  ke.tiles.buffers[load.getResult()] = buffer;
+  Value valid = validRows(ke, load.getRow(), load.getLimit(), buffer.rows);
+  copyRows(ke, load, e.constI64(0), e.constI64(buffer.rows), valid,
+           e.offset(ke.tiles.scratch, buffer.offset), buffer.pitch, buffer.storage);
+  return success();
 }
 
-LogicalResult KernelEmitter::emitStore(tile::StoreOp store) {
+static LogicalResult emitStore(KernelEmitter &ke, tile::StoreOp store) {
+  Emitter &e = ke.e;
   tile::TileType type = store.getValue().getType();
   Type element = store.getView().getType().getElementType();
   bool integer = type.getElementType().isInteger(32);
   if (integer != element.isInteger(32) || element.isInteger(1))
     return store.emitOpError("expects floats stored as floats or i32 as i32 on the host, found ")
            << type << " into " << store.getView().getType();
-  Value valid = validRows(store.getRow(), store.getLimit(), type.getRows());
+  Value valid = validRows(ke, store.getRow(), store.getLimit(), type.getRows());
   int64_t validCols = store.getValidCols(), size = byteSize(element);
   e.forLoop(e.constI64(0), valid, 1, [&](Value row) {
     Value out =
-        rowAddress(store.getView(), store.getIndices(), store.getRow(), store.getRowDim(), row);
+        rowAddress(ke, store.getView(), store.getIndices(), store.getRow(), store.getRowDim(), row);
     if (type.getRank() == 2) {
       for (int64_t col = 0; col < validCols; col += e.lanes) {
-        Value value = e.asVector(readVector(store.getValue(), row, e.constI64(col)));
-        storeTensor(value, e.offset(out, col * size), element, validCols - col);
+        Value value = e.asVector(readVector(ke, store.getValue(), row, e.constI64(col)));
+        storeTensor(ke, value, e.offset(out, col * size), element, validCols - col);
       }
       return;
     }
     // In a matrix context a row value is the scalar of its row.
-    Value value = readVector(store.getValue(), row, e.constI64(0));
+    Value value = readVector(ke, store.getValue(), row, e.constI64(0));
     if (value.getType() != element)
       value = e.fromF32(e.toF32(value), element);
     e.store(value, out, size);
   });
   return success();
+}
+
+/// A fill has no buffer: who reads it takes the scalar.
+static LogicalResult emitFill(KernelEmitter &, tile::FillOp) { return success(); }
+
+void attnc::registerMemory(HostOpTable &table) {
+  table.add(emitFill);
+  table.add(emitLoad);
+  table.add(emitStore);
 }

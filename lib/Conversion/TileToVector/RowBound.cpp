@@ -7,7 +7,8 @@
 // found once; their loops then stop at
 //
 //   min(limit - row, rows)
-#include "KernelEmitter.h"
+#include "RowBound.h"
+#include "Memory.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -32,14 +33,15 @@ static bool keepsRows(OpOperand &use, const llvm::DenseSet<Value> &tiles) {
   return owner->getNumResults() == 1 && tiles.contains(owner->getResult(0));
 }
 
-void KernelEmitter::findStoredRows() {
+void attnc::findStoredRows(KernelEmitter &ke) {
   SmallVector<Value> worklist;
   bool consistent = true;
-  kernel.walk([&](tile::StoreOp store) {
-    if (!rowStore)
-      rowStore = store;
-    consistent &= store.getRow() == rowStore.getRow() && store.getLimit() == rowStore.getLimit() &&
-                  store.getValue().getType().getRows() == rowStore.getValue().getType().getRows();
+  ke.kernel.walk([&](tile::StoreOp store) {
+    if (!ke.rowStore)
+      ke.rowStore = store;
+    consistent &=
+        store.getRow() == ke.rowStore.getRow() && store.getLimit() == ke.rowStore.getLimit() &&
+        store.getValue().getType().getRows() == ke.rowStore.getValue().getType().getRows();
     worklist.push_back(store.getValue());
   });
   auto add = [&](Value v) {
@@ -48,7 +50,7 @@ void KernelEmitter::findStoredRows() {
   };
   while (consistent && !worklist.empty()) {
     Value v = worklist.pop_back_val();
-    if (!storedRows.insert(v).second)
+    if (!ke.storedRows.insert(v).second)
       continue;
     if (auto arg = dyn_cast<BlockArgument>(v)) {
       auto loop = cast<scf::ForOp>(arg.getOwner()->getParentOp());
@@ -72,23 +74,24 @@ void KernelEmitter::findStoredRows() {
       consistent &= isa<tile::FillOp, tile::LoadOp>(op);
   }
   // Nothing else may look at these tiles: it would see rows that were not computed.
-  for (Value v : storedRows)
+  for (Value v : ke.storedRows)
     for (OpOperand &use : v.getUses())
-      consistent &= keepsRows(use, storedRows);
+      consistent &= keepsRows(use, ke.storedRows);
   if (!consistent)
-    storedRows.clear();
+    ke.storedRows.clear();
 }
 
-void KernelEmitter::emitRowBound() {
-  if (storedRows.empty() || rowBound || !scalars.contains(rowStore.getRow()) ||
-      !scalars.contains(rowStore.getLimit()))
+void attnc::emitRowBound(KernelEmitter &ke) {
+  if (ke.storedRows.empty() || ke.rowBound || !ke.scalars.contains(ke.rowStore.getRow()) ||
+      !ke.scalars.contains(ke.rowStore.getLimit()))
     return;
-  rowBound =
-      validRows(rowStore.getRow(), rowStore.getLimit(), rowStore.getValue().getType().getRows());
+  ke.rowBound = validRows(ke, ke.rowStore.getRow(), ke.rowStore.getLimit(),
+                          ke.rowStore.getValue().getType().getRows());
 }
 
-Value KernelEmitter::rowsOf(Value tile) {
-  if (rowBound && storedRows.contains(tile))
-    return rowBound;
+Value attnc::rowsOf(KernelEmitter &ke, Value tile) {
+  Emitter &e = ke.e;
+  if (ke.rowBound && ke.storedRows.contains(tile))
+    return ke.rowBound;
   return e.constI64(cast<tile::TileType>(tile.getType()).getRows());
 }

@@ -14,7 +14,9 @@
 //
 // which costs about a hundredth of the products that it may save. This is what makes masks that
 // read tensors (documents) sparse: their loop bounds are not known in closed form.
-#include "KernelEmitter.h"
+#include "Skip.h"
+#include "RowBound.h"
+#include "RowGroup.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -46,7 +48,8 @@ static Value keepCondition(tile::MapOp map, scf::ForOp loop) {
   return keep;
 }
 
-FailureOr<Value> KernelEmitter::iterationIsVisible(scf::ForOp loop) {
+FailureOr<Value> attnc::iterationIsVisible(KernelEmitter &ke, scf::ForOp loop) {
+  Emitter &e = ke.e;
   tile::MapOp map;
   for (auto candidate : loop.getBody()->getOps<tile::MapOp>())
     if (candidate->hasAttr("tile.skip_hidden"))
@@ -63,10 +66,10 @@ FailureOr<Value> KernelEmitter::iterationIsVisible(scf::ForOp loop) {
   bool ok = true;
   Value seen = e.zero(e.vi32), all = e.constInt(e.vi32, -1);
   SmallVector<Value> result = e.forLoop(
-      e.constI64(0), rowsOf(map.getResult()), 1, seen, [&](Value row, ValueRange carried) {
+      e.constI64(0), rowsOf(ke, map.getResult()), 1, seen, [&](Value row, ValueRange carried) {
         Value now = carried[0];
         for (int64_t col = 0; ok && col < type.getCols(); col += e.lanes) {
-          Value kept = mapVector(map, noElements, row, e.constI64(col), keep);
+          Value kept = mapVector(ke, map, noElements, row, e.constI64(col), keep);
           ok &= kept != nullptr;
           if (ok)
             now = e.select(e.asVector(kept), all, now);

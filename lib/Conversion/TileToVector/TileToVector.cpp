@@ -40,7 +40,7 @@ struct ConvertTileToVectorPass : attnc::impl::ConvertTileToVectorBase<ConvertTil
     for (auto kernel :
          llvm::make_early_inc_range(getOperation().getBody()->getOps<tile::KernelOp>())) {
       OpBuilder builder(kernel);
-      KernelEmitter emitter(builder, kernel, target);
+      KernelEmitter emitter(builder, kernel, target, hostLowerings());
       if (failed(emitter.run()))
         return signalPassFailure();
       numDeferred += emitter.numDeferred;

@@ -1,44 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Which tile lives where. Scratch memory is handed out like a stack: a block's buffers are given
-// back at its end, so the loops of a kernel share theirs.
-#include "KernelEmitter.h"
+// Buffers for tiles, and which values need none: TileBuffers.h explains.
+#include "TileBuffers.h"
 
 using namespace mlir;
 using namespace attnc;
 
-LogicalResult KernelEmitter::checkTypes() {
-  WalkResult walk = kernel.walk([&](Operation *op) -> WalkResult {
-    for (Value result : op->getResults()) {
-      auto type = dyn_cast<tile::TileType>(result.getType());
-      if (!type)
-        continue;
-      if (type.getLayout())
-        return op->emitOpError("expects the tiled phase on the host, found a layout in ") << type;
-      Type element = type.getElementType();
-      if (!element.isF32() && !element.isF16() && !element.isBF16() && !element.isInteger(32))
-        return op->emitOpError("expects tiles of f32, f16, bf16 or i32 on the host, found ")
-               << type;
-    }
-    return WalkResult::advance();
-  });
-  return failure(walk.wasInterrupted());
-}
-
-Type KernelEmitter::storageOf(Type element) const {
+Type TileBuffers::storageOf(Type element) const {
   if (element.isF16() || (element.isBF16() && !e.target.hasBF16Dot()))
     return e.f32;
   return element;
 }
 
-int64_t KernelEmitter::reserve(int64_t bytes) {
+int64_t TileBuffers::reserve(int64_t bytes) {
   int64_t offset = used;
   used += llvm::alignTo(bytes, 64);
   highWater = std::max(highWater, used);
   return offset;
 }
 
-Buffer KernelEmitter::newBuffer(tile::TileType type) {
+Buffer TileBuffers::newBuffer(tile::TileType type) {
   Buffer buffer;
   buffer.storage = storageOf(type.getElementType());
   buffer.rows = type.getRows();
@@ -49,11 +30,11 @@ Buffer KernelEmitter::newBuffer(tile::TileType type) {
   return buffer;
 }
 
-bool KernelEmitter::isAlias(tile::CastOp op) const {
+bool TileBuffers::isAlias(tile::CastOp op) const {
   return op.getInput().getType().getElementType() == op.getResult().getType().getElementType();
 }
 
-Value KernelEmitter::resolve(Value v) const {
+Value TileBuffers::resolve(Value v) const {
   while (auto cast = v.getDefiningOp<tile::CastOp>()) {
     if (!isAlias(cast))
       break;
@@ -62,7 +43,7 @@ Value KernelEmitter::resolve(Value v) const {
   return v;
 }
 
-tile::DotOp KernelEmitter::deferredTo(Operation *op) const {
+tile::DotOp TileBuffers::deferredTo(Operation *op) const {
   auto map = dyn_cast<tile::MapOp>(op);
   if (!map || !map->hasOneUse() || map.getResult().getType().getRank() != 2)
     return {};
@@ -73,7 +54,7 @@ tile::DotOp KernelEmitter::deferredTo(Operation *op) const {
   return dot;
 }
 
-bool KernelEmitter::isOnlyPacked(tile::LoadOp op) const {
+bool TileBuffers::isOnlyPacked(tile::LoadOp op) const {
   if (!op->hasOneUse())
     return false;
   auto dot = dyn_cast<tile::DotOp>(*op->user_begin());
@@ -81,7 +62,7 @@ bool KernelEmitter::isOnlyPacked(tile::LoadOp op) const {
          dot->getBlock() == op->getBlock();
 }
 
-void KernelEmitter::forEachUser(Value v, llvm::function_ref<void(Operation *)> fn) const {
+void TileBuffers::forEachUser(Value v, llvm::function_ref<void(Operation *)> fn) const {
   for (Operation *user : v.getUsers()) {
     auto cast = dyn_cast<tile::CastOp>(user);
     if (cast && isAlias(cast))
@@ -93,7 +74,7 @@ void KernelEmitter::forEachUser(Value v, llvm::function_ref<void(Operation *)> f
   }
 }
 
-bool KernelEmitter::diesAt(Value v, Operation *op) const {
+bool TileBuffers::diesAt(Value v, Operation *op) const {
   if (v.getParentBlock() != op->getBlock())
     return false;
   bool dies = true;
@@ -104,7 +85,7 @@ bool KernelEmitter::diesAt(Value v, Operation *op) const {
   return dies;
 }
 
-Buffer KernelEmitter::resultBuffer(Value result, Operation *op, ValueRange candidates) {
+Buffer TileBuffers::resultBuffer(Value result, Operation *op, ValueRange candidates) {
   auto type = cast<tile::TileType>(result.getType());
   for (Value candidate : candidates) {
     Value v = resolve(candidate);
@@ -117,7 +98,7 @@ Buffer KernelEmitter::resultBuffer(Value result, Operation *op, ValueRange candi
   return newBuffer(type);
 }
 
-Value KernelEmitter::address(const Buffer &buffer, Value row, Value col) {
+Value TileBuffers::address(const Buffer &buffer, Value row, Value col) {
   Value base = e.offset(scratch, buffer.offset);
   base = e.offset(base, e.mulc(row, buffer.rowBytes()));
   return e.offset(base, e.mulc(col, byteSize(buffer.storage)));

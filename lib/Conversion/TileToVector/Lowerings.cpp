@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The list of the files that lower ops.
+#include "Lowerings.h"
+
+const attnc::HostOpTable &attnc::hostLowerings() {
+  static const HostOpTable table = [] {
+    HostOpTable all;
+    registerAny(all);
+    registerControl(all);
+    registerDot(all);
+    registerMemory(all);
+    return all;
+  }();
+  return table;
+}
