@@ -46,6 +46,81 @@ LinearLayout LinearLayout::mmaFragment(int64_t rows, int64_t cols, int64_t numWa
   return LinearLayout(std::move(registers), std::move(lanes), std::move(warps));
 }
 
+/// Moves up to `count` bits from the front of `from` to the end of `to`, and pads with bits that do
+/// not move the element.
+static void take(LinearLayout::Bases &from, LinearLayout::Bases &to, int64_t count) {
+  int64_t real = std::min<int64_t>(count, from.size());
+  to.append(from.begin(), from.begin() + real);
+  from.erase(from.begin(), from.begin() + real);
+  to.append(count - real, Coord());
+}
+
+static LinearLayout::Bases bitsOf(int64_t size, bool row) {
+  LinearLayout::Bases bases;
+  for (int32_t bit = 1; bit < size; bit *= 2)
+    bases.push_back(row ? Coord{bit, 0} : Coord{0, bit});
+  return bases;
+}
+
+LinearLayout LinearLayout::blocked(int64_t rows, int64_t cols, int64_t numWarps) {
+  Bases bits = bitsOf(cols, /*row=*/false), lanes, warps;
+  bits.append(bitsOf(rows, /*row=*/true));
+  take(bits, lanes, 5);
+  take(bits, warps, llvm::Log2_64(numWarps));
+  return LinearLayout(std::move(bits), std::move(lanes), std::move(warps));
+}
+
+LinearLayout LinearLayout::wholeRows(int64_t rows, int64_t cols, int64_t numWarps) {
+  LinearLayout byRow = blocked(rows, 1, numWarps);
+  Bases registers = bitsOf(cols, /*row=*/false);
+  registers.append(byRow.registers);
+  return LinearLayout(std::move(registers), byRow.lanes, byRow.warps);
+}
+
+std::optional<LinearLayout> LinearLayout::standard(llvm::ArrayRef<int64_t> shape,
+                                                   int64_t numWarps) {
+  bool matrix = shape.size() == 2;
+  int64_t rows = shape[0], cols = matrix ? shape[1] : 1;
+  if (llvm::isPowerOf2_64(rows) && rows % (16 * numWarps) == 0 && (!matrix || cols % 8 == 0)) {
+    LinearLayout layout = mmaFragment(rows, matrix ? cols : 8, numWarps);
+    return matrix ? layout : layout.rowSlice();
+  }
+  if (!llvm::isPowerOf2_64(rows) || !llvm::isPowerOf2_64(cols))
+    return std::nullopt;
+  return blocked(rows, cols, numWarps);
+}
+
+LinearLayout LinearLayout::transposed() const {
+  auto exchange = [](const Bases &bases) {
+    Bases result;
+    for (Coord basis : bases)
+      result.push_back({basis.col, basis.row});
+    return result;
+  };
+  return LinearLayout(exchange(registers), exchange(lanes), exchange(warps));
+}
+
+template <class Predicate>
+static int64_t bitsWhere(const LinearLayout::Bases &bases, Predicate predicate) {
+  int64_t bits = 0;
+  for (size_t i = 0; i < bases.size(); ++i)
+    if (predicate(bases[i]))
+      bits |= int64_t(1) << i;
+  return bits;
+}
+
+int64_t LinearLayout::replicatedLanes() const {
+  return bitsWhere(lanes, [](Coord basis) { return basis.isZero(); });
+}
+
+int64_t LinearLayout::replicatedWarps() const {
+  return bitsWhere(warps, [](Coord basis) { return basis.isZero(); });
+}
+
+int64_t LinearLayout::columnWarps() const {
+  return bitsWhere(warps, [](Coord basis) { return basis.col != 0; });
+}
+
 static Coord combine(const LinearLayout::Bases &bases, int64_t bits) {
   Coord result;
   for (size_t i = 0; i < bases.size(); ++i)

@@ -32,6 +32,7 @@
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 #include <cstdint>
+#include <optional>
 
 namespace mlir {
 class MLIRContext;
@@ -70,6 +71,17 @@ public:
   /// place. Needs rows = 16 * numWarps * 2^i; columns may be any number (see `liveRegisters`).
   static LinearLayout mmaFragment(int64_t rows, int64_t cols, int64_t numWarps);
 
+  /// Spreads a tile over all threads: the columns and then the rows are counted off by lanes, by
+  /// warps, and by registers for what is left. Elements of a small tile are held by several
+  /// threads. Rows and columns are powers of two.
+  static LinearLayout blocked(int64_t rows, int64_t cols, int64_t numWarps);
+  /// A thread holds all columns of its rows; the rows are counted off as `blocked` does. Rows and
+  /// columns are powers of two.
+  static LinearLayout wholeRows(int64_t rows, int64_t cols, int64_t numWarps);
+  /// The layout that tiles of this shape have unless there is a reason for another one: mma
+  /// fragments where they fit, else `blocked`; none if that does not fit either.
+  static std::optional<LinearLayout> standard(llvm::ArrayRef<int64_t> shape, int64_t numWarps);
+
   /// The element that register `reg` of lane `lane` of warp `warp` holds: each is counted from 0
   /// and below two to the number of its basis vectors; higher bits are ignored. The element may lie
   /// outside the tile where the tile's columns are no power of two.
@@ -86,6 +98,19 @@ public:
   LinearLayout rowSlice() const;
   /// For each register of this layout, the register of `rowSlice()` that holds its row.
   llvm::SmallVector<int64_t> rowSliceRegisters() const;
+  /// The layout of one value for each column (a matrix of one row): row bits become replication.
+  LinearLayout columnSlice() const { return transposed().rowSlice().transposed(); }
+  /// For each register of this layout, the register of `columnSlice()` that holds its column.
+  llvm::SmallVector<int64_t> columnSliceRegisters() const {
+    return transposed().rowSliceRegisters();
+  }
+  /// The same elements with rows and columns exchanged.
+  LinearLayout transposed() const;
+  /// Bits of the lane, and of the warp, that do not move the element: each holds a copy.
+  int64_t replicatedLanes() const;
+  int64_t replicatedWarps() const;
+  /// Bits of the warp that move along columns: warps that share rows.
+  int64_t columnWarps() const;
   /// Lane masks to combine with butterfly shuffles to reduce over columns.
   llvm::SmallVector<int64_t> columnLaneMasks() const;
 

@@ -9,6 +9,8 @@ include "dialects/Tile/TileAttrs.td"
 include "dialects/Tile/TileScheduleAttr.td"
 include "dialects/Tile/TileTypes.td"
 include "dialects/Tile/TileOps.td"
+include "dialects/Tile/TileFoldOps.td"
+include "dialects/Tile/TileMoveOps.td"
 include "dialects/Tile/TileAsyncOps.td"
 
 #endif // ATTNC_DIALECTS_TILE_TILE_TD

@@ -52,7 +52,16 @@ def Tile_SharedLayoutAttr : Tile_Attr<"SharedLayout", "shared"> {
 
 def Tile_ReduceMax : I32EnumAttrCase<"Max", 0, "max">;
 def Tile_ReduceSum : I32EnumAttrCase<"Sum", 1, "sum">;
-def Tile_ReduceKindAttr : I32EnumAttr<"ReduceKind", "row reduction", [Tile_ReduceMax, Tile_ReduceSum]> {
+def Tile_ReduceMin : I32EnumAttrCase<"Min", 2, "min">;
+def Tile_ReduceProduct : I32EnumAttrCase<"Product", 3, "product">;
+def Tile_ReduceKindAttr : I32EnumAttr<"ReduceKind", "how elements are combined",
+    [Tile_ReduceMax, Tile_ReduceSum, Tile_ReduceMin, Tile_ReduceProduct]> {
+  let cppNamespace = "::attnc::tile";
+}
+
+def Tile_AxisRows : I32EnumAttrCase<"Rows", 0, "rows">;
+def Tile_AxisColumns : I32EnumAttrCase<"Columns", 1, "columns">;
+def Tile_AxisAttr : I32EnumAttr<"Axis", "the axis that an op combines", [Tile_AxisRows, Tile_AxisColumns]> {
   let cppNamespace = "::attnc::tile";
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Verifiers and custom syntax of the tile ops. Each check names the constraint that it enforces.
-#include "dialects/Tile/LinearLayout.h"
-#include "dialects/Tile/Tile.h"
+#include "dialects/Tile/TileLayouts.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Interfaces/FunctionImplementation.h"
@@ -99,6 +98,12 @@ LogicalResult StoreOp::verify() {
   if (static_cast<int64_t>(getValidCols()) > tile.getCols()) // tile.store C3
     return emitOpError("expects at most ")
            << tile.getCols() << " valid columns, found " << getValidCols();
+  Type from = tile.getElementType(), to = view.getElementType();
+  auto isReal = [](Type type) { return type.isF32() || type.isF16() || type.isBF16(); };
+  bool whole = from == to && (to.isInteger(32) || to.isInteger(1));
+  if (!whole && !(isReal(from) && isReal(to))) // tile.store C4
+    return emitOpError("expects reals stored as reals, i32 as i32 or i1 as i1, found ")
+           << tile << " into " << view;
   return verifyRowDim(*this, getRowDim(),
                       view.getRank() - (tile.getRank() == 2 ? 1 : 0)); // tile.store C3
 }
@@ -159,21 +164,28 @@ LogicalResult DotOp::verify() {
   return success();
 }
 
-/// The layout of one value for each row of a tile with layout `layout`; null for null.
-static LinearLayoutAttr layoutOfRows(LinearLayoutAttr layout) {
-  return layout ? LinearLayout(layout).rowSlice().toAttr(layout.getContext()) : layout;
+/// Whether a map can compute with elements of this type.
+static bool isMapElement(Type type) {
+  return type.isF32() || type.isInteger(32) || type.isInteger(1);
 }
 
 LogicalResult MapOp::verify() {
   TileType result = getResult().getType();
+  SmallVector<Type> types(getInputs().getTypes());
+  types.push_back(result);
+  for (Type type : types)
+    if (!isMapElement(cast<TileType>(type).getElementType())) // tile.map C5
+      return emitOpError("expects tiles of f32, i32 or i1, found ")
+             << type << ": cast before and after";
   for (Value input : getInputs()) {
     auto type = cast<TileType>(input.getType());
-    if (type.getRows() != result.getRows() || type.getRank() > result.getRank() ||
-        (type.getRank() == 2 && type.getCols() != result.getCols())) // tile.map C1
+    bool rowValues = type.getRank() == 1 && type.getRows() == result.getRows();
+    bool columnValues =
+        type.getRank() == 2 && type.getRows() == 1 && type.getCols() == result.getCols();
+    if (type.getShape() != result.getShape() &&
+        !(result.getRank() == 2 && (rowValues || columnValues))) // tile.map C1
       return emitOpError("expects an operand with the result's rows and columns, found ") << type;
-    LinearLayoutAttr wanted =
-        type.getRank() == result.getRank() ? result.getLayout() : layoutOfRows(result.getLayout());
-    if (type.getLayout() != wanted) // tile.map C4
+    if (type.getLayout() != operandLayout(type, result)) // tile.map C4
       return emitOpError("expects operands that lie where the result does, found ")
              << type << " for " << result;
   }
@@ -195,20 +207,29 @@ LogicalResult MapOp::verifyRegions() {
     if (!arg.getType().isInteger(32)) // tile.map C2
       return emitOpError("expects i32 coordinates, found ") << arg.getType();
   auto yield = cast<YieldOp>(block.getTerminator());
-  if (yield.getValue().getType() != result.getElementType()) // tile.map C3
+  if (yield.getNumOperands() != 1 ||
+      yield.getValue().getType() != result.getElementType()) // tile.map C3
     return emitOpError("expects the region to yield ") << result.getElementType();
   return success();
 }
 
 LogicalResult ReduceOp::verify() {
   TileType input = getInput().getType(), result = getResult().getType();
-  if (input.getRank() != 2 || result.getRank() != 1 || input.getRows() != result.getRows() ||
-      input.getElementType() != result.getElementType()) // tile.reduce C1
-    return emitOpError("expects a matrix reduced to one value for each row, found ")
-           << input << " to " << result;
-  if (result.getLayout() != layoutOfRows(input.getLayout())) // tile.reduce C2
-    return emitOpError("expects a result that lies where the input's rows do, found ")
-           << input << " to " << result;
+  Type element = input.getElementType();
+  if (input.getRank() != 2) // tile.reduce C1
+    return emitOpError("expects a matrix, found ") << input;
+  if (!element.isF32() && !element.isInteger(32)) // tile.reduce C3
+    return emitOpError("expects elements of f32 or i32, found ") << input;
+  TileType wanted = reducedType(input, getAxis());
+  if (wanted.getShape() != result.getShape() ||
+      element != result.getElementType()) // tile.reduce C1
+    return emitOpError("expects a matrix reduced to one value for each ")
+           << (getAxis() == Axis::Columns ? "row" : "column") << ", found " << input << " to "
+           << result;
+  if (result.getLayout() != wanted.getLayout()) // tile.reduce C2
+    return emitOpError("expects a result that lies where the input's ")
+           << (getAxis() == Axis::Columns ? "rows" : "columns") << " do, found " << input << " to "
+           << result;
   return success();
 }
 
@@ -219,12 +240,19 @@ LogicalResult CastOp::verify() {
   if (getInput().getType().getLayout() != getResult().getType().getLayout()) // tile.cast C2
     return emitOpError("expects equal layouts, found ")
            << getInput().getType() << " and " << getResult().getType();
+  Type from = getInput().getType().getElementType(), to = getResult().getType().getElementType();
+  auto isNarrow = [](Type type) { return type.isF16() || type.isBF16(); };
+  if (from != to && !(from.isF32() && isNarrow(to)) &&
+      !(isNarrow(from) && to.isF32())) // tile.cast C3
+    return emitOpError("expects a conversion between f32 and f16 or bf16, found ")
+           << from << " to " << to;
   return success();
 }
 
 LogicalResult AnyOp::verify() {
-  if (!getInput().getType().getElementType().isInteger(32)) // tile.any C1
-    return emitOpError("expects elements of type i32, found ") << getInput().getType();
+  Type element = getInput().getType().getElementType();
+  if (!element.isInteger(32) && !element.isInteger(1)) // tile.any C1
+    return emitOpError("expects elements of type i32 or i1, found ") << getInput().getType();
   return success();
 }
 

@@ -141,6 +141,7 @@ def Tile_StoreOp : Tile_ExampleOp<"store", [MemoryEffects<[MemWrite]>]> {
     - C2: rank(view) - rank(tile) indices.
     - C3: `valid_cols` is at most the number of columns, and `row_dim` a dimension of the view: for a matrix before
       the last.
+    - C4: reals are stored as reals (f16, bf16, f32), i32 as i32 and i1 as i1 (a byte).
   }];
   let arguments = (ins Tile_TileType:$value, Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row,
                        I32:$limit, I64Attr:$row_dim, I64Attr:$valid_cols);
@@ -208,8 +209,9 @@ def Tile_MapOp : Tile_ExampleOp<"map", [RecursiveMemoryEffects, SingleBlock]> {
   let summary = "computes each element of a tile from elements and coordinates";
   let description = [{
     The region receives one scalar for each operand, then the row `row0 + i` and, if the result is a
-    matrix, the column `col0 + j` (both i32), and yields the element. A rank-1 operand of a rank-2 result
-    gives the value of its row. The region holds `arith`, `math` and `tile.element` ops and may use
+    matrix, the column `col0 + j` (both i32), and yields the element. A vector as an operand of a matrix is
+    repeated along the other axis: of rank 1 it gives the value of the element's row, a matrix of one row
+    that of its column. The region holds `arith`, `math` and `tile.element` ops and may use
     scalars and views from outside.
 
     The discardable unit attribute `tile.skip_hidden` is a promise of the producer about an online softmax:
@@ -217,12 +219,13 @@ def Tile_MapOp : Tile_ExampleOp<"map", [RecursiveMemoryEffects, SingleBlock]> {
     leave the rest of the iteration out. The host does.
 
     Constraints:
-    - C1: operands have the result's rows, and its columns if they are matrices; a rank-1 result has
-      only rank-1 operands.
+    - C1: operands have the result's shape or, for a matrix, are a vector of rank 1 with its rows or a matrix of one
+      row with its columns.
     - C2: region arguments are the operands' element types and the coordinates.
-    - C3: the region yields the result's element type.
-    - C4: where layouts are assigned, a matrix operand of a matrix has the result's, and a rank-1 operand that of the
-      result's rows: a thread that computes an element holds all that it is computed from.
+    - C3: the region yields one value, of the result's element type.
+    - C4: where layouts are assigned, an operand of the result's shape has its layout, and a vector that of the
+      result's rows or columns: a thread that computes an element holds all that it is computed from.
+    - C5: elements are f32, i32 or i1; others are cast before and after.
   }];
   let arguments = (ins Variadic<Tile_TileType>:$inputs, I32:$row0, I32:$col0);
   let results = (outs Tile_TileType:$result);
@@ -241,33 +244,53 @@ def Tile_MapOp : Tile_ExampleOp<"map", [RecursiveMemoryEffects, SingleBlock]> {
   let hasRegionVerifier = 1;
 }
 
-def Tile_YieldOp : Tile_ExampleOp<"yield", [Pure, Terminator, ReturnLike, HasParent<"MapOp">]> {
-  let summary = "ends the region of a map with the element's value";
-  let arguments = (ins AnyType:$value);
-  let assemblyFormat = "$value attr-dict `:` type($value)";
+def Tile_YieldOp : Tile_ExampleOp<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["MapOp", "FoldOp"]>]> {
+  let summary = "ends the region of a map with the element's value, or of a fold with what is combined";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "$values attr-dict `:` type($values)";
+  let extraClassDeclaration = [{
+    /// Of a map.
+    ::mlir::Value getValue() { return getOperand(0); }
+  }];
 }
 
 def Tile_ReduceOp : Tile_ExampleOp<"reduce", [Pure]> {
-  let summary = "reduces each row of a matrix";
+  let summary = "reduces a matrix along an axis";
   let description = [{
-    `max` ignores NaN if another element is not NaN. The order of a `sum` is not specified.
+    Along `columns`, the default, a value for each row is left (rank 1); along `rows` one for each column (a
+    matrix of one row). `max` and `min` ignore NaN if another element is not NaN. The order of a `sum` or
+    `product` is not specified.
+
+    - `scratch`: byte offset of shared memory for warps that share what is reduced; tile-assign-layouts sets it.
 
     Constraints:
-    - C1: the input is a matrix, the result has one value of the same type for each row.
-    - C2: where layouts are assigned, the result has that of the input's rows.
+    - C1: the input is a matrix, the result the vector of the same type that is left.
+    - C2: where layouts are assigned, the result has that of the input's rows, or columns.
+    - C3: elements are f32 or i32.
   }];
-  let arguments = (ins Tile_ReduceKindAttr:$kind, Tile_TileType:$input);
+  let arguments = (ins Tile_ReduceKindAttr:$kind, Tile_TileType:$input,
+                       DefaultValuedAttr<Tile_AxisAttr, "::attnc::tile::Axis::Columns">:$axis,
+                       OptionalAttr<I64Attr>:$scratch);
   let results = (outs Tile_TileType:$result);
-  let assemblyFormat = "$kind $input attr-dict `:` type($input) `->` type($result)";
+  let assemblyFormat = [{
+    $kind $input (`along` $axis^)? (`scratch` $scratch^)? attr-dict `:` type($input) `->` type($result)
+  }];
+  let builders = [
+    OpBuilder<(ins "::mlir::Type":$result, "::attnc::tile::ReduceKind":$kind, "::mlir::Value":$input), [{
+      build($_builder, $_state, result, kind, input, Axis::Columns, ::mlir::IntegerAttr());
+    }]>];
   let hasVerifier = 1;
 }
 
 def Tile_CastOp : Tile_ExampleOp<"cast", [Pure]> {
   let summary = "converts the element type of a tile (round to nearest even)";
   let description = [{
+    Between f32 and f16 or bf16, or a type and itself. Conversions of integers are a map's.
+
     Constraints:
     - C1: both tiles have the same shape.
     - C2: both have the same layout, or none.
+    - C3: one of the types is f32 and the other f16 or bf16, or both are the same.
   }];
   let arguments = (ins Tile_TileType:$input);
   let results = (outs Tile_TileType:$result);
@@ -282,7 +305,7 @@ def Tile_AnyOp : Tile_ExampleOp<"any", [Pure]> {
     On a GPU all threads of the block wait for each other: it belongs where all of them come by.
 
     Constraints:
-    - C1: the elements are i32.
+    - C1: the elements are i32 or i1.
   }];
   let arguments = (ins Tile_TileType:$input);
   let results = (outs I1:$result);

@@ -61,6 +61,7 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     return;
   case Phase::Scheduled: {
     OpPassManager &kernel = passes.nest<tile::KernelOp>();
+    kernel.addPass(createTileShareOperands());
     kernel.addPass(createTilePipelineLoads());
     // After the pipeline: it decides which tiles live in registers.
     kernel.addPass(createTileAssignLayouts());

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// tile-assign-layouts: every tile value that lives in registers gets a #tile.linear layout. With
-// one family of kernels there is one choice for each rank: that of mma fragments, whose positions
-// Products.h of the lowering counts off. What is no product takes its layout from the type alone.
+// tile-assign-layouts: every tile value that lives in registers gets a #tile.linear layout. For
+// each shape there is a standard one, in which values pass from op to op: mma fragments where they
+// fit, else elements spread over the threads. An op that needs its operands elsewhere, or leaves
+// its result elsewhere, gets a `tile.convert_layout` between: a vector next to a matrix, what was
+// reduced or transposed, a scan. Always right; where it is slow, a later choice of layouts can do
+// without.
+//
+// Conversions, and reductions of what several warps share, get shared memory behind the buffers:
+// one place for all, since each takes it between barriers.
 #include "attnc/Transforms/Passes.h"
-#include "dialects/Tile/LinearLayout.h"
-#include "mlir/IR/Visitors.h"
+#include "dialects/Tile/TileLayouts.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
@@ -15,7 +22,9 @@ namespace attnc {
 
 namespace {
 
+using tile::Axis;
 using tile::LinearLayout;
+using tile::LinearLayoutAttr;
 using tile::TileType;
 
 /// True if all uses are as the right operand of a product.
@@ -26,44 +35,127 @@ bool staysInShared(Value value) {
   });
 }
 
+TileType withLayout(TileType type, LinearLayoutAttr layout) {
+  return TileType::get(type.getContext(), type.getShape(), type.getElementType(), layout);
+}
+
 struct TileAssignLayouts : impl::TileAssignLayoutsBase<TileAssignLayouts> {
   using TileAssignLayoutsBase::TileAssignLayoutsBase;
 
   void runOnOperation() override {
     tile::KernelOp kernel = getOperation();
-    int64_t warps = kernel.getNumWarps();
-    WalkResult result = kernel.walk([&](Operation *op) -> WalkResult {
-      for (Value value : op->getResults())
-        if (failed(assign(op, value, warps)))
-          return WalkResult::interrupt();
-      for (Region &region : op->getRegions())
-        for (Block &block : region)
-          for (Value value : block.getArguments())
-            if (failed(assign(op, value, warps)))
-              return WalkResult::interrupt();
-      return WalkResult::advance();
-    });
-    if (result.wasInterrupted())
-      signalPassFailure();
+    warps = kernel.getNumWarps();
+    SmallVector<Operation *> ops;
+    kernel.walk<WalkOrder::PreOrder>([&](Operation *op) { ops.push_back(op); });
+    for (Operation *op : ops)
+      if (failed(assign(op)))
+        return signalPassFailure();
+    placeScratch(kernel);
   }
 
-  LogicalResult assign(Operation *op, Value value, int64_t warps) {
+private:
+  LogicalResult assign(Operation *op) {
+    for (Value value : op->getResults())
+      if (failed(assignStandard(op, value)))
+        return failure();
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        for (Value value : block.getArguments())
+          if (failed(assignStandard(op, value)))
+            return failure();
+    llvm::TypeSwitch<Operation *>(op)
+        .Case<tile::MapOp>([&](tile::MapOp map) {
+          for (OpOperand &input : map.getInputsMutable())
+            convertOperand(input, operandLayout(typeOf(input.get()), map.getResult().getType()));
+        })
+        .Case<tile::GatherOp>([&](tile::GatherOp gather) {
+          TileType rows = gather.getRows().getType();
+          convertOperand(gather.getRowsMutable(),
+                         operandLayout(rows, gather.getResult().getType()));
+        })
+        .Case<tile::ReduceOp>([&](tile::ReduceOp reduce) {
+          convertResult(op, reduce.getResult(),
+                        reducedType(reduce.getInput().getType(), reduce.getAxis()).getLayout());
+        })
+        .Case<tile::FoldOp>([&](tile::FoldOp fold) {
+          for (Value result : fold.getResults())
+            convertResult(op, result, reducedType(fold.getInputType(), fold.getAxis()).getLayout());
+        })
+        .Case<tile::TransposeOp>([&](tile::TransposeOp transpose) {
+          convertResult(op, transpose.getResult(),
+                        tile::transposed(transpose.getInput().getType().getLayout()));
+        })
+        .Case<tile::ScanOp>([&](tile::ScanOp scan) {
+          LinearLayoutAttr layout = scanLayout(scan);
+          convertOperand(scan.getInputMutable(), layout);
+          convertResult(op, scan.getResult(), layout);
+        });
+    return success();
+  }
+
+  LogicalResult assignStandard(Operation *op, Value value) {
     auto type = dyn_cast<TileType>(value.getType());
     if (!type || type.getLayout() || staysInShared(value))
       return success();
-    if (type.getRows() % (16 * warps) != 0 || !llvm::isPowerOf2_64(type.getRows()))
-      return op->emitOpError("expects tiles whose rows are a power of two and a multiple of 16 for "
-                             "each of ")
-             << warps << " warps, found " << type;
-    if (type.getRank() == 2 && type.getCols() % 8 != 0)
-      return op->emitOpError("expects tiles whose columns are a multiple of 8, found ") << type;
-    LinearLayout layout = LinearLayout::mmaFragment(type.getRows(), type.getCols(), warps);
-    if (type.getRank() == 1)
-      layout = layout.rowSlice();
-    value.setType(TileType::get(op->getContext(), type.getShape(), type.getElementType(),
-                                layout.toAttr(op->getContext())));
+    std::optional<LinearLayout> layout = LinearLayout::standard(type.getShape(), warps);
+    if (!layout)
+      return op->emitOpError("expects tiles whose rows and columns are powers of two, or rows that "
+                             "are one and a multiple of 16 for each of ")
+             << warps << " warps and columns that are a multiple of 8, found " << type;
+    value.setType(withLayout(type, layout->toAttr(op->getContext())));
     return success();
   }
+
+  /// A thread holds all elements along the axis of a scan.
+  LinearLayoutAttr scanLayout(tile::ScanOp scan) {
+    TileType type = scan.getInput().getType();
+    if (scan.getAxis() == Axis::Columns)
+      return LinearLayout::wholeRows(type.getRows(), type.getCols(), warps)
+          .toAttr(scan.getContext());
+    return LinearLayout::wholeRows(type.getCols(), type.getRows(), warps)
+        .transposed()
+        .toAttr(scan.getContext());
+  }
+
+  static TileType typeOf(Value value) { return cast<TileType>(value.getType()); }
+
+  void convertOperand(OpOperand &operand, LinearLayoutAttr layout) {
+    TileType type = typeOf(operand.get());
+    if (type.getLayout() == layout)
+      return;
+    OpBuilder b(operand.getOwner());
+    operand.set(tile::ConvertLayoutOp::create(
+        b, operand.getOwner()->getLoc(), withLayout(type, layout), operand.get(), IntegerAttr()));
+  }
+
+  /// Lets `op` leave `result` in `layout`, and what follows have it where it was expected.
+  void convertResult(Operation *op, Value result, LinearLayoutAttr layout) {
+    TileType type = typeOf(result);
+    if (type.getLayout() == layout)
+      return;
+    result.setType(withLayout(type, layout));
+    OpBuilder b(op->getContext());
+    b.setInsertionPointAfter(op);
+    auto convert = tile::ConvertLayoutOp::create(b, op->getLoc(), type, result, IntegerAttr());
+    result.replaceAllUsesExcept(convert, convert);
+  }
+
+  void placeScratch(tile::KernelOp kernel) {
+    auto used = kernel->getAttrOfType<IntegerAttr>("tile.shared_bytes");
+    int64_t offset = used ? used.getInt() : 0, bytes = 0;
+    Builder b(&getContext());
+    kernel.walk([&](Operation *op) {
+      int64_t own = tile::scratchBytes(op);
+      if (!own)
+        return;
+      bytes = std::max(bytes, own);
+      op->setAttr("scratch", b.getI64IntegerAttr(offset));
+    });
+    if (bytes)
+      kernel->setAttr("tile.shared_bytes", b.getI64IntegerAttr(offset + llvm::alignTo(bytes, 128)));
+  }
+
+  int64_t warps = 0;
 };
 
 } // namespace

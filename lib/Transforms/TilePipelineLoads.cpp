@@ -11,6 +11,7 @@
 // The token is the only way to the data, so the order wait-then-read cannot be broken later. The
 // easy mistake would be a barrier too few: the one at the wait of tile i orders all reads of tile
 // i-1 before the copy that overwrites its stage, because that copy is issued after it.
+#include "SharedLayouts.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/Builders.h"
 
@@ -24,35 +25,6 @@ namespace {
 
 using tile::BufferType;
 using tile::SharedLayoutAttr;
-
-/// Where rows go so that the reads of a product meet no bank conflict. A warp reads eight rows at
-/// one 16-byte column (ldmatrix), which must fall into eight different sixteenths of the 128 bytes
-/// that the banks serve at once; see SharedLayoutAttr for the parameters.
-SharedLayoutAttr chooseSharedLayout(MLIRContext *context, int64_t cols, Type elementType,
-                                    bool readAlongRows) {
-  int32_t bytes = elementType.getIntOrFloatBitWidth() / 8;
-  int32_t rowBytes = cols * bytes;
-  if (bytes == 4) {
-    // Not by ldmatrix: lane (g, t) reads 8 bytes at (row g, column 2t) along rows, which is free of
-    // conflicts for a pitch of 32 modulo 128 bytes, or 4 bytes at (row 2t, column g) across rows,
-    // free for a pitch of 16 modulo 64.
-    int32_t pitch =
-        readAlongRows ? llvm::alignTo(rowBytes, 128) + 32 : llvm::alignTo(rowBytes, 64) + 16;
-    return SharedLayoutAttr::get(context, pitch, 0, 0);
-  }
-  switch (int32_t chunks = rowBytes / 16) {
-  case 2:
-    return SharedLayoutAttr::get(context, rowBytes, 2, 1);
-  case 4:
-    return SharedLayoutAttr::get(context, rowBytes, 1, 3);
-  case 8:
-  case 16:
-  case 32:
-    return SharedLayoutAttr::get(context, rowBytes, 0, 7);
-  default: // an odd number of chunks visits all sixteenths by itself
-    return SharedLayoutAttr::get(context, (chunks | 1) * 16, 0, 0);
-  }
-}
 
 struct TilePipelineLoads : impl::TilePipelineLoadsBase<TilePipelineLoads> {
   using TilePipelineLoadsBase::TilePipelineLoadsBase;
@@ -74,7 +46,10 @@ struct TilePipelineLoads : impl::TilePipelineLoadsBase<TilePipelineLoads> {
       if (failed(pipeline(chain, /*last=*/i + 1 == chains.size())))
         return signalPassFailure();
     SmallVector<tile::LoadOp> rest;
-    kernel.walk([&](tile::LoadOp load) { rest.push_back(load); });
+    kernel.walk([&](tile::LoadOp load) {
+      if (feedsProduct(load))
+        rest.push_back(load);
+    });
     for (tile::LoadOp load : rest)
       stageOnce(load);
     assignOffsets();
@@ -85,7 +60,7 @@ private:
   SmallVector<Chain> findChains() {
     SmallVector<Chain> chains;
     kernel.walk<WalkOrder::PreOrder>([&](scf::ForOp loop) {
-      if (loop.getBody()->getOps<tile::LoadOp>().empty())
+      if (loadsOf(loop).empty())
         return;
       if (!chains.empty()) {
         scf::ForOp previous = chains.back().back();
@@ -101,8 +76,13 @@ private:
     return chains;
   }
 
+  /// Other loads go to registers as they are.
+  static bool feedsProduct(tile::LoadOp load) {
+    return llvm::any_of(load.getResult().getUses(), isProductOperand);
+  }
+
   static SmallVector<tile::LoadOp> loadsOf(scf::ForOp loop) {
-    return SmallVector<tile::LoadOp>(loop.getBody()->getOps<tile::LoadOp>());
+    return llvm::filter_to_vector(loop.getBody()->getOps<tile::LoadOp>(), feedsProduct);
   }
 
   /// Loads of a loop must be the same as those of its chain's first loop, at its own induction
@@ -125,15 +105,7 @@ private:
 
   Value createBuffer(tile::LoadOp load, int64_t stages) {
     OpBuilder b = OpBuilder::atBlockBegin(&kernel.getBody().front());
-    auto type = load.getResult().getType();
-    bool alongRows = llvm::none_of(load.getResult().getUses(), [](OpOperand &use) {
-      auto dot = dyn_cast<tile::DotOp>(use.getOwner());
-      return dot && use.getOperandNumber() == 1 && !dot.getTransposeRhs();
-    });
-    SharedLayoutAttr layout =
-        chooseSharedLayout(b.getContext(), type.getCols(), type.getElementType(), alongRows);
-    auto buffer = BufferType::get(b.getContext(), {stages, type.getRows(), type.getCols()},
-                                  type.getElementType(), layout);
+    BufferType buffer = bufferFor(load.getResult(), stages);
     return tile::AllocOp::create(b, load.getLoc(), buffer, IntegerAttr());
   }
 

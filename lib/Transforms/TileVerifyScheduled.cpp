@@ -43,8 +43,9 @@ LogicalResult verifyBuffer(tile::AllocOp alloc, tile::KernelOp kernel) {
 }
 
 LogicalResult verifyScheduled(Operation *op) {
-  if (isa<tile::LoadOp>(op)) // S1
-    return op->emitOpError("remains in phase `scheduled`: expected copies into shared memory");
+  if (auto dot = dyn_cast<tile::DotOp>(op))
+    if (!dot.getRhs().getDefiningOp<tile::ReadOp>()) // S1
+      return op->emitOpError("has a right operand that is not read from shared memory");
   auto kernel =
       isa<tile::KernelOp>(op) ? cast<tile::KernelOp>(op) : op->getParentOfType<tile::KernelOp>();
   if (!kernel)

@@ -24,8 +24,19 @@ tile.kernel @scheduled(%k: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, 
 tile.kernel @load(%k: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %n: i32 {tile.binding = "size:kv"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 16, 1, 1>, num_warps = 1 : i32} {
   %zero = arith.constant 0 : i32
-  // expected-error@below {{'tile.load' op remains in phase `scheduled`: expected copies into shared memory}}
+  // expected-error@below {{'tile.load' op has a tile in registers without a layout}}
   %a = tile.load %k[%zero, %zero] rows 2 from %zero to %n cols 16 : <4xf16, unit> -> <16x16xf16>
+  tile.return
+}
+
+// -----
+
+#l = #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = []>
+tile.kernel @right(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 16, 1, 1>, num_warps = 1 : i32} {
+  %a = tile.fill %f : f32 -> <16x16xf32, #l>
+  // expected-error@below {{'tile.dot' op has a right operand that is not read from shared memory}}
+  %d = tile.dot %a, %a, %a : <16x16xf32, #l>, <16x16xf32, #l>, <16x16xf32, #l> -> <16x16xf32, #l>
   tile.return
 }
 

@@ -67,10 +67,20 @@ def AttnPlan : Pass<"attn-plan", "::mlir::ModuleOp"> {
     Option<"numWarps", "num-warps", "int32_t", "0", "warps of a thread block; 0 = choose">];
 }
 
+def TileShareOperands : Pass<"tile-share-operands", "::attnc::tile::KernelOp"> {
+  let summary = "bring the right operands of products into shared memory";
+  let description = [{
+    A right operand that is computed is written into a buffer by `tile.share` and read from there. A tile
+    that is loaded both for a product and for other ops is loaded for each, unless the product takes it from
+    registers anyway.
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect"];
+}
+
 def TilePipelineLoads : Pass<"tile-pipeline-loads", "::attnc::tile::KernelOp"> {
   let summary = "turn tile loads into asynchronous copies through shared memory";
   let description = [{
-    Every `tile.load` becomes a copy into a shared buffer. Loads of a chain of key loops (loops where one
+    Every `tile.load` that a product reads becomes a copy into a shared buffer; others stay. Loads of a chain of key loops (loops where one
     starts at the other's end: leading PARTIAL tiles, FULL tiles, trailing PARTIAL tiles) share buffers of
     `stages` tiles and are issued `stages - 1` tiles ahead, across the loops of the chain, so that the
     pipeline does not drain between FULL and PARTIAL tiles:
@@ -92,11 +102,16 @@ def TilePipelineLoads : Pass<"tile-pipeline-loads", "::attnc::tile::KernelOp"> {
 def TileAssignLayouts : Pass<"tile-assign-layouts", "::attnc::tile::KernelOp"> {
   let summary = "give each tile in registers a linear layout";
   let description = [{
-    Matrices get the mma.m16n8 fragment layout with the kernel's warps stacked along the rows, so that a
-    warp owns whole rows: row reductions stay inside groups of four lanes, and the probabilities that
-    leave the first product are in place for the second. Row values get its row slice. Right operands of
-    products stay in shared memory and get no layout.
+    The standard layout of a shape is the mma.m16n8 fragment with the kernel's warps stacked along the rows,
+    so that a warp owns whole rows: row reductions stay inside groups of four lanes, and the probabilities
+    that leave the first product are in place for the second. Row values get its row slice. Shapes that no
+    fragment fits are spread over the threads. Right operands of products stay in shared memory and get no
+    layout.
+
+    Where an op needs an operand, or leaves a result, in another layout, `tile.convert_layout` is put
+    between. What needs shared memory of its own gets a place behind the buffers (`scratch`).
   }];
+  let dependentDialects = ["::attnc::tile::TileDialect"];
 }
 
 // Contract passes: each closes the phase in its name (docs/Architecture.md, "Phases"), changes nothing, and fails at the
@@ -115,7 +130,7 @@ def TileVerifyTiled : Pass<"tile-verify-tiled", "::mlir::ModuleOp"> {
 def TileVerifyScheduled : Pass<"tile-verify-scheduled", "::mlir::ModuleOp"> {
   let summary = "check what may not remain at the end of phase `scheduled`";
   let description = [{
-    - S1: no `tile.load`.
+    - S1: right operands of products are read from shared memory.
     - S2: each tile in registers has a layout: all but right operands of products, which stay in shared memory.
     - S3: each layout is for the number of warps of its kernel.
     - S4: each buffer has an offset, and the kernel `tile.shared_bytes`.

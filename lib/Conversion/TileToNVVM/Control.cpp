@@ -3,6 +3,7 @@
 // Control flow in NVVM: loops and branches whose tiles are fragments, carried as scalars, and the
 // condition that all threads of a block agree on.
 #include "KernelLowering.h"
+#include "dialects/Tile/TileLayouts.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -36,6 +37,13 @@ static FailureOr<SmallVector<Value>> lowerLoopBody(KernelLowering &kl, scf::ForO
     if (decidesSkip(*op))
       break;
   }
+  bool whole = false; // all threads of a block are needed behind the branch
+  for (auto rest = op; !rest->hasTrait<OpTrait::IsTerminator>(); ++rest)
+    whole |= rest != op && tile::needsWholeBlock(&*rest);
+  if (whole)
+    for (++op; !op->hasTrait<OpTrait::IsTerminator>(); ++op)
+      if (failed(kl.lower(&*op)))
+        return failure();
   if (op->hasTrait<OpTrait::IsTerminator>())
     return flatten();
 
@@ -135,6 +143,49 @@ static LogicalResult lowerIf(KernelLowering &kl, scf::IfOp branch) {
   return success();
 }
 
+static LogicalResult lowerWhile(KernelLowering &kl, scf::WhileOp loop) {
+  Location loc = loop.getLoc();
+  OpBuilder &b = kl.builder;
+  SmallVector<Value> inits;
+  for (Value init : loop.getInits())
+    llvm::append_range(inits, kl.valuesOf(init));
+  SmallVector<Type> types;
+  for (Type type : loop.getResultTypes())
+    llvm::append_range(types, kl.flatten(type));
+  auto lowered = scf::WhileOp::create(b, loc, types, inits);
+  /// Lowers a region of the loop into one of the new loop, and ends it by `terminate`.
+  auto region = [&](Block &from, Region &to, auto terminate) -> LogicalResult {
+    SmallVector<Type> arguments;
+    for (Type type : from.getArgumentTypes())
+      llvm::append_range(arguments, kl.flatten(type));
+    OpBuilder::InsertionGuard guard(b);
+    Block *body = b.createBlock(&to, {}, arguments, SmallVector<Location>(arguments.size(), loc));
+    kl.distribute(from.getArguments(), body->getArguments());
+    if (failed(kl.lowerBlock(from, /*withTerminator=*/false)))
+      return failure();
+    terminate();
+    return success();
+  };
+  auto flat = [&](ValueRange values) {
+    SmallVector<Value> result;
+    for (Value value : values)
+      llvm::append_range(result, kl.valuesOf(value));
+    return result;
+  };
+  if (failed(region(*loop.getBeforeBody(), lowered.getBefore(),
+                    [&]() {
+                      scf::ConditionOp condition = loop.getConditionOp();
+                      scf::ConditionOp::create(b, loc, kl.scalars.lookup(condition.getCondition()),
+                                               flat(condition.getArgs()));
+                    })) ||
+      failed(region(*loop.getAfterBody(), lowered.getAfter(), [&]() {
+        scf::YieldOp::create(b, loc, flat(loop.getYieldOp()->getOperands()));
+      })))
+    return failure();
+  kl.distribute(loop.getResults(), lowered.getResults());
+  return success();
+}
+
 static LogicalResult lowerAny(KernelLowering &kl, tile::AnyOp any) {
   Location loc = any.getLoc();
   Value some;
@@ -156,5 +207,6 @@ static LogicalResult lowerAny(KernelLowering &kl, tile::AnyOp any) {
 void attnc::registerControl(NVVMOpTable &table) {
   table.add(lowerFor);
   table.add(lowerIf);
+  table.add(lowerWhile);
   table.add(lowerAny);
 }

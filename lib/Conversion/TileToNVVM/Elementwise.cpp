@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Ops that a thread does element by element: fills, conversions, maps.
-#include "KernelLowering.h"
+#include "Elements.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -15,7 +15,8 @@ static LogicalResult lowerFill(KernelLowering &kl, tile::FillOp fill) {
   return success();
 }
 
-/// f32 to 16 bits: neighbouring columns are neighbouring registers, and become one packed register.
+/// Neighbouring columns that are neighbouring registers become one packed register by one
+/// instruction.
 static LogicalResult lowerCast(KernelLowering &kl, tile::CastOp cast) {
   Location loc = cast.getLoc();
   TileType from = cast.getInput().getType(), to = cast.getResult().getType();
@@ -24,19 +25,22 @@ static LogicalResult lowerCast(KernelLowering &kl, tile::CastOp cast) {
     kl.fragments[cast.getResult()] = source;
     return success();
   }
-  LinearLayout layout(from.getLayout());
-  if (from.getLayout() != to.getLayout() || !from.getElementType().isF32() ||
-      !kl.isPacked(to.getElementType()) || layout.registerBases().empty() ||
-      layout.registerBases()[0] != Coord{0, 1})
-    return cast.emitOpError("has no lowering from ") << from << " to " << to;
   Fragment result;
-  auto wide = VectorType::get({2}, kl.builder.getF32Type());
-  auto narrow = VectorType::get({2}, to.getElementType());
-  for (size_t i = 0; i < source.size(); i += 2) {
-    Value pair = LLVM::UndefOp::create(kl.builder, loc, wide);
-    pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, source[i], kl.i32(loc, 0));
-    pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, source[i + 1], kl.i32(loc, 1));
-    result.push_back(LLVM::FPTruncOp::create(kl.builder, loc, narrow, pair));
+  if (to.getElementType().isF32()) {
+    for (Value x : unpack(kl, loc, from, source))
+      result.push_back(arith::ExtFOp::create(kl.builder, loc, kl.builder.getF32Type(), x));
+  } else if (KernelLowering::isPacked(to)) {
+    auto wide = VectorType::get({2}, kl.builder.getF32Type());
+    auto narrow = VectorType::get({2}, to.getElementType());
+    for (size_t i = 0; i < source.size(); i += 2) {
+      Value pair = LLVM::UndefOp::create(kl.builder, loc, wide);
+      pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, source[i], kl.i32(loc, 0));
+      pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, source[i + 1], kl.i32(loc, 1));
+      result.push_back(LLVM::FPTruncOp::create(kl.builder, loc, narrow, pair));
+    }
+  } else {
+    for (Value x : source)
+      result.push_back(LLVM::FPTruncOp::create(kl.builder, loc, to.getElementType(), x));
   }
   kl.fragments[cast.getResult()] = result;
   return success();
@@ -57,17 +61,20 @@ static LogicalResult lowerMap(KernelLowering &kl, tile::MapOp map) {
   if (usesCol)
     colBase =
         kl.add(loc, kl.scalars.lookup(map.getCol0()), kl.laneCoordinate(loc, type, /*row=*/false));
-  SmallVector<int64_t> rowOf = layout.rowSliceRegisters();
+  SmallVector<int64_t> rowOf = layout.rowSliceRegisters(), colOf = layout.columnSliceRegisters();
+  /// Which of the elements of `input` stands next to the one that register `reg` holds.
+  auto operandIndex = [&](TileType input, int64_t index, int64_t reg) {
+    if (input.getShape() == type.getShape())
+      return index;
+    return input.getRank() == 1 ? rowOf[reg] : colOf[reg];
+  };
 
   Fragment result;
   IRMapping &mapping = kl.scalars; // the region's values are overwritten for each element
   for (auto [index, reg] : llvm::enumerate(live)) {
     for (auto [input, arg] : llvm::zip(map.getInputs(), body.getArguments())) {
-      auto inputType = cast<TileType>(input.getType());
-      if (kl.isPacked(inputType.getElementType()))
-        return map.emitOpError("maps 16-bit tiles, which has no lowering yet");
-      bool byRow = matrix && inputType.getRank() == 1;
-      mapping.map(arg, kl.fragments[input][byRow ? rowOf[reg] : index]);
+      int64_t at = operandIndex(cast<TileType>(input.getType()), index, reg);
+      mapping.map(arg, kl.fragments[input][at]);
     }
     Coord at = layout.apply(reg, 0, 0);
     if (usesRow)

@@ -114,6 +114,12 @@ SmallVector<int64_t> KernelLowering::liveRegisters(TileType type) {
   return LinearLayout(type.getLayout()).liveRegisters(type.getRows(), type.getCols());
 }
 
+bool KernelLowering::isPacked(TileType type) {
+  LinearLayout layout(type.getLayout());
+  return isPacked(type.getElementType()) && type.getRank() == 2 &&
+         !layout.registerBases().empty() && layout.registerBases()[0] == Coord{0, 1};
+}
+
 SmallVector<Type> KernelLowering::flatten(Type type) {
   if (isa<tile::TokenType, tile::SlotType>(type))
     return {builder.getI32Type()};
@@ -122,7 +128,7 @@ SmallVector<Type> KernelLowering::flatten(Type type) {
     return {type};
   size_t count = liveRegisters(tileType).size();
   Type element = tileType.getElementType();
-  if (isPacked(element) && tileType.getRank() == 2)
+  if (isPacked(tileType))
     return SmallVector<Type>(count / 2, VectorType::get({2}, element));
   return SmallVector<Type>(count, element);
 }

@@ -3,10 +3,10 @@
 // The state of lowering one scheduled kernel to NVVM, shared by the lowerings of this folder.
 //
 // A tile value becomes a *fragment*: the list of the elements that one thread holds, in the order
-// of the live registers of its linear layout. f32 and i32 elements are scalars; 16-bit elements are
-// pairs, vector<2xf16> or vector<2xbf16>, because register bit 0 of the layouts moves one column
-// and matrix instructions take such pairs in one 32-bit register. What an op does to a fragment
-// follows from the layout alone.
+// of the live registers of its linear layout. Elements are scalars; but 16-bit elements of a matrix
+// whose register bit 0 moves one column are pairs, vector<2xf16> or vector<2xbf16>, which matrix
+// instructions take in one 32-bit register. What an op does to a fragment follows from the layout
+// alone.
 //
 // How an op is lowered stands in a file of its subject, as functions that take this state;
 // Lowerings.h says how they are found.
@@ -55,6 +55,8 @@ public:
   llvm::SmallVector<mlir::Type> flatten(mlir::Type type);
   static llvm::SmallVector<int64_t> liveRegisters(tile::TileType type);
   static bool isPacked(mlir::Type elementType) { return elementType.getIntOrFloatBitWidth() == 16; }
+  /// Whether the fragment of a tile is of pairs.
+  static bool isPacked(tile::TileType type);
 
   // Scalars.
   mlir::Value i32(mlir::Location loc, int64_t value);

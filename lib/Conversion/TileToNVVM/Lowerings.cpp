@@ -9,9 +9,12 @@ const attnc::NVVMOpTable &attnc::nvvmLowerings() {
     registerControl(all);
     registerCopies(all);
     registerElementwise(all);
+    registerLoads(all);
+    registerMoves(all);
     registerProducts(all);
     registerReads(all);
     registerReductions(all);
+    registerScan(all);
     registerStores(all);
     registerStructure(all);
     return all;

@@ -18,9 +18,12 @@ const NVVMOpTable &nvvmLowerings();
 void registerControl(NVVMOpTable &table);
 void registerCopies(NVVMOpTable &table);
 void registerElementwise(NVVMOpTable &table);
+void registerLoads(NVVMOpTable &table);
+void registerMoves(NVVMOpTable &table);
 void registerProducts(NVVMOpTable &table);
 void registerReads(NVVMOpTable &table);
 void registerReductions(NVVMOpTable &table);
+void registerScan(NVVMOpTable &table);
 void registerStores(NVVMOpTable &table);
 void registerStructure(NVVMOpTable &table);
 

@@ -1,33 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Stores of tiles from registers to global memory. Rows beyond a limit are skipped.
-#include "KernelLowering.h"
+#include "Elements.h"
 
 using namespace mlir;
 using namespace attnc;
+using tile::Coord;
 using tile::LinearLayout;
 using tile::TileType;
+
+/// An element as the tensor keeps it.
+static Value asStored(KernelLowering &kl, Location loc, Value value, Type memory) {
+  if (value.getType() == memory)
+    return value;
+  if (memory.isF32())
+    return arith::ExtFOp::create(kl.builder, loc, memory, value);
+  if (!isa<FloatType>(memory))
+    return toMemory(kl.builder, loc, value, memory);
+  if (!value.getType().isF32())
+    value = arith::ExtFOp::create(kl.builder, loc, kl.builder.getF32Type(), value);
+  return LLVM::FPTruncOp::create(kl.builder, loc, memory, value);
+}
 
 /// Row by row, in pairs of columns where the rows' alignment allows it.
 static void storeMatrix(KernelLowering &kl, tile::StoreOp store, Value base, Value rowStride) {
   Location loc = store.getLoc();
   TileType type = store.getValue().getType();
   LinearLayout layout(type.getLayout());
-  Type element = cast<tile::ViewType>(store.getView().getType()).getElementType();
+  Type element = memoryType(kl.builder, store.getView().getType().getElementType(),
+                            /*shared=*/false);
   int64_t bytes = element.getIntOrFloatBitWidth() / 8;
   auto argument = cast<BlockArgument>(store.getView());
   int64_t alignment = bytes;
   if (auto given =
           kl.kernel.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), "tile.row_alignment"))
     alignment = given.getInt();
-  int64_t width = alignment >= 2 * bytes ? 2 : 1;
-  const Fragment &values = kl.fragments[store.getValue()];
+  int64_t validCols = store.getValidCols();
+  bool pairs = !layout.registerBases().empty() && layout.registerBases()[0] == Coord{0, 1};
+  int64_t width = pairs && validCols % 2 == 0 && alignment >= 2 * bytes ? 2 : 1;
+  SmallVector<Value> values = unpack(kl, loc, type, kl.fragments[store.getValue()]);
+  int64_t laneCols = 0; // the largest column that lane and warp add to a register's
+  for (const auto &bases : {layout.laneBases(), layout.warpBases()})
+    for (Coord basis : bases)
+      laneCols += basis.col;
+  Value first = isFirstCopy(kl, loc, type);
   SmallVector<int64_t> live = kl.liveRegisters(type);
   Value rowLane = kl.laneCoordinate(loc, type, /*row=*/true);
   Value colLane = kl.laneCoordinate(loc, type, /*row=*/false);
-  auto narrow = [&](Value v) -> Value {
-    return element.isF32() ? v : Value(LLVM::FPTruncOp::create(kl.builder, loc, element, v));
-  };
+  auto narrow = [&](Value v) { return asStored(kl, loc, v, element); };
 
   llvm::MapVector<int64_t, SmallVector<size_t>> byRow; // live register positions of each row
   for (auto [position, reg] : llvm::enumerate(live))
@@ -37,6 +57,8 @@ static void storeMatrix(KernelLowering &kl, tile::StoreOp store, Value base, Val
                        kl.add(loc, rowLane, kl.i32(loc, rowOffset)));
     Value inside = arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::slt, row,
                                          kl.scalars.lookup(store.getLimit()));
+    if (first)
+      inside = arith::AndIOp::create(kl.builder, loc, inside, first);
     auto ifOp = scf::IfOp::create(kl.builder, loc, inside, /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(kl.builder);
     kl.builder.setInsertionPointToStart(ifOp.thenBlock());
@@ -45,7 +67,7 @@ static void storeMatrix(KernelLowering &kl, tile::StoreOp store, Value base, Val
     Value pointer = kl.offsetPointer(loc, base, start);
     for (size_t i = 0; i < positions.size(); i += width) {
       int64_t col = layout.apply(live[positions[i]], 0, 0).col;
-      if (col >= static_cast<int64_t>(store.getValidCols()))
+      if (col >= validCols)
         continue;
       Value stored = narrow(values[positions[i]]);
       if (width == 2) {
@@ -54,9 +76,16 @@ static void storeMatrix(KernelLowering &kl, tile::StoreOp store, Value base, Val
         stored = LLVM::InsertElementOp::create(kl.builder, loc, pair,
                                                narrow(values[positions[i + 1]]), kl.i32(loc, 1));
       }
-      LLVM::StoreOp::create(kl.builder, loc, stored,
-                            kl.offsetPointer(loc, pointer, kl.i64(loc, col * bytes)),
-                            width * bytes);
+      Value inCols;
+      if (col + laneCols + width > validCols)
+        inCols =
+            arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::slt,
+                                  kl.add(loc, colLane, kl.i32(loc, col)), kl.i32(loc, validCols));
+      guarded(kl, loc, inCols, [&]() {
+        LLVM::StoreOp::create(kl.builder, loc, stored,
+                              kl.offsetPointer(loc, pointer, kl.i64(loc, col * bytes)),
+                              width * bytes);
+      });
     }
   }
 }
@@ -66,25 +95,22 @@ static void storeRows(KernelLowering &kl, tile::StoreOp store, Value base, Value
   Location loc = store.getLoc();
   TileType type = store.getValue().getType();
   LinearLayout layout(type.getLayout());
+  Type element = memoryType(kl.builder, store.getView().getType().getElementType(),
+                            /*shared=*/false);
   Value rowLane = kl.laneCoordinate(loc, type, /*row=*/true);
-  int64_t replicas = 0;
-  for (auto [bit, basis] : llvm::enumerate(layout.laneBases()))
-    if (basis.isZero())
-      replicas |= int64_t(1) << bit;
-  Value first = arith::CmpIOp::create(
-      kl.builder, loc, arith::CmpIPredicate::eq,
-      arith::AndIOp::create(kl.builder, loc, kl.laneId, kl.i32(loc, replicas)), kl.i32(loc, 0));
+  Value first = isFirstCopy(kl, loc, type);
   for (auto [value, reg] : llvm::zip(kl.fragments[store.getValue()], kl.liveRegisters(type))) {
     Value row = kl.add(loc, kl.scalars.lookup(store.getRow()),
                        kl.add(loc, rowLane, kl.i32(loc, layout.apply(reg, 0, 0).row)));
-    Value inside = arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::slt, row,
-                                         kl.scalars.lookup(store.getLimit()));
-    Value mine = arith::AndIOp::create(kl.builder, loc, inside, first);
-    auto ifOp = scf::IfOp::create(kl.builder, loc, mine, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(kl.builder);
-    kl.builder.setInsertionPointToStart(ifOp.thenBlock());
-    Value pointer = kl.offsetPointer(loc, base, kl.mul(loc, kl.widen(loc, row), rowStride));
-    LLVM::StoreOp::create(kl.builder, loc, value, pointer, /*alignment=*/4);
+    Value mine = arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::slt, row,
+                                       kl.scalars.lookup(store.getLimit()));
+    if (first)
+      mine = arith::AndIOp::create(kl.builder, loc, mine, first);
+    guarded(kl, loc, mine, [&]() {
+      Value pointer = kl.offsetPointer(loc, base, kl.mul(loc, kl.widen(loc, row), rowStride));
+      LLVM::StoreOp::create(kl.builder, loc, asStored(kl, loc, value, element), pointer,
+                            element.getIntOrFloatBitWidth() / 8);
+    });
   }
 }
 
@@ -92,9 +118,7 @@ static LogicalResult lowerStore(KernelLowering &kl, tile::StoreOp store) {
   Location loc = store.getLoc();
   tile::ViewType view = store.getView().getType();
   TileType type = store.getValue().getType();
-  if (!type.getElementType().isF32())
-    return store.emitOpError("expects an f32 tile, found ") << type;
-  int64_t bytes = view.getElementType().getIntOrFloatBitWidth() / 8;
+  int64_t bytes = std::max<int64_t>(1, view.getElementType().getIntOrFloatBitWidth() / 8);
   Value base = kl.addressOf(loc, store.getView(), store.getIndices(), store.getRowDim());
   Value stride =
       kl.mul(loc, kl.views[store.getView()].strides[store.getRowDim()], kl.i64(loc, bytes));

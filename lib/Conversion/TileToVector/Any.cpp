@@ -27,7 +27,7 @@ static LogicalResult emitAny(KernelEmitter &ke, tile::AnyOp any) {
                   Value now = carried[0];
                   for (int64_t col = 0; col < (matrix ? type.getCols() : 1); col += e.lanes) {
                     Value at = matrix ? e.constI64(col) : Value();
-                    Value x = e.asVector(readVector(ke, any.getInput(), row, at));
+                    Value x = toStorage(ke, e.asVector(readVector(ke, any.getInput(), row, at)));
                     if (!matrix)
                       x = before(x, row, rows);
                     else if (col + e.lanes > type.getCols())

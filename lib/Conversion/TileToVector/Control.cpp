@@ -25,7 +25,7 @@ static void copyBuffer(KernelEmitter &ke, const Buffer &from, const Buffer &to) 
 
 static void fillBuffer(KernelEmitter &ke, Value scalar, const Buffer &buffer) {
   Emitter &e = ke.e;
-  Value value = e.asVector(scalar);
+  Value value = toStorage(ke, e.asVector(scalar));
   e.forRange(0, sizeOf(buffer, e.lanes), e.lanes, [&](Value i) {
     Value at =
         e.offset(e.offset(ke.tiles.scratch, buffer.offset), e.mulc(i, byteSize(buffer.storage)));
@@ -182,7 +182,78 @@ static LogicalResult emitIf(KernelEmitter &ke, scf::IfOp branch) {
   return success();
 }
 
+/// What the first region passes on, tiles and scalars, goes to places of its own: the second region
+/// and the results have it there.
+static LogicalResult emitWhile(KernelEmitter &ke, scf::WhileOp loop) {
+  Emitter &e = ke.e;
+  SmallVector<Value> scalarInits, tileInits;
+  SmallVector<Buffer> carried, passed;
+  auto separate = [&](ValueRange values, SmallVector<Value> &scalars, SmallVector<Value> &tiles) {
+    for (Value value : values) {
+      if (isa<tile::TileType>(value.getType()))
+        tiles.push_back(value);
+      else
+        scalars.push_back(ke.scalars.lookupOrDefault(value));
+    }
+  };
+  separate(loop.getInits(), scalarInits, tileInits);
+  for (Value tile : tileInits)
+    carried.push_back(ke.tiles.newBuffer(cast<tile::TileType>(tile.getType())));
+  moveTiles(ke, tileInits, carried);
+  SmallVector<Type> scalarTypes;
+  for (Type type : loop.getResultTypes()) {
+    if (auto tile = dyn_cast<tile::TileType>(type))
+      passed.push_back(ke.tiles.newBuffer(tile));
+    else
+      scalarTypes.push_back(type);
+  }
+  /// Lets values of the new loop, and buffers, stand for `originals`.
+  auto bind = [&](ValueRange originals, ValueRange scalars, ArrayRef<Buffer> buffers) {
+    unsigned nextScalar = 0, nextTile = 0;
+    for (Value original : originals) {
+      if (isa<tile::TileType>(original.getType()))
+        ke.tiles.buffers[original] = buffers[nextTile++];
+      else
+        ke.scalars.map(original, scalars[nextScalar++]);
+    }
+  };
+  auto lowered = scf::WhileOp::create(e.b, loop.getLoc(), scalarTypes, scalarInits);
+  auto region = [&](Block &from, Region &to, ArrayRef<Buffer> in, ValueRange out,
+                    ArrayRef<Buffer> target, auto terminate) -> LogicalResult {
+    SmallVector<Type> types;
+    for (Type type : from.getArgumentTypes())
+      if (!isa<tile::TileType>(type))
+        types.push_back(type);
+    OpBuilder::InsertionGuard guard(e.b);
+    Block *body = e.b.createBlock(&to, {}, types, SmallVector<Location>(types.size(), e.loc));
+    bind(from.getArguments(), body->getArguments(), in);
+    int64_t mark = ke.tiles.used;
+    if (failed(ke.emitBlock(from)))
+      return failure();
+    SmallVector<Value> scalars, tiles;
+    separate(out, scalars, tiles);
+    moveTiles(ke, tiles, target);
+    terminate(scalars);
+    ke.tiles.used = mark;
+    return success();
+  };
+  scf::ConditionOp condition = loop.getConditionOp();
+  if (failed(
+          region(*loop.getBeforeBody(), lowered.getBefore(), carried, condition.getArgs(), passed,
+                 [&](ValueRange scalars) {
+                   scf::ConditionOp::create(
+                       e.b, e.loc, ke.scalars.lookupOrDefault(condition.getCondition()), scalars);
+                 })) ||
+      failed(region(*loop.getAfterBody(), lowered.getAfter(), passed,
+                    loop.getYieldOp()->getOperands(), carried,
+                    [&](ValueRange scalars) { scf::YieldOp::create(e.b, e.loc, scalars); })))
+    return failure();
+  bind(loop.getResults(), lowered.getResults(), passed);
+  return success();
+}
+
 void attnc::registerControl(HostOpTable &table) {
   table.add(emitFor);
   table.add(emitIf);
+  table.add(emitWhile);
 }

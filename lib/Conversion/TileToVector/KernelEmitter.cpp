@@ -19,8 +19,9 @@ LogicalResult KernelEmitter::checkTypes() {
       if (type.getLayout())
         return op->emitOpError("expects the tiled phase on the host, found a layout in ") << type;
       Type element = type.getElementType();
-      if (!element.isF32() && !element.isF16() && !element.isBF16() && !element.isInteger(32))
-        return op->emitOpError("expects tiles of f32, f16, bf16 or i32 on the host, found ")
+      if (!element.isF32() && !element.isF16() && !element.isBF16() && !element.isInteger(32) &&
+          !element.isInteger(1))
+        return op->emitOpError("expects tiles of f32, f16, bf16, i32 or i1 on the host, found ")
                << type;
     }
     return WalkResult::advance();
@@ -89,7 +90,11 @@ LogicalResult KernelEmitter::emitBlock(Block &block) {
   return flushGroup(*this);
 }
 
-static bool isRowOp(Operation *op) { return isa<tile::MapOp, tile::ReduceOp, tile::CastOp>(op); }
+static bool isRowOp(Operation *op) {
+  if (auto reduce = dyn_cast<tile::ReduceOp>(op))
+    return reduce.getAxis() == tile::Axis::Columns;
+  return isa<tile::MapOp, tile::CastOp>(op);
+}
 
 static int64_t tileRows(Operation *op) {
   return cast<tile::TileType>(op->getResult(0).getType()).getRows();
@@ -105,14 +110,6 @@ LogicalResult KernelEmitter::emitOp(Operation &op) {
     if (tiles.deferredTo(&op)) {
       ++numDeferred;
       return success();
-    }
-    if (auto map = dyn_cast<tile::MapOp>(op)) {
-      auto plain = [](Type type) {
-        Type element = llvm::cast<tile::TileType>(type).getElementType();
-        return element.isF32() || element.isInteger(32);
-      };
-      if (!plain(map.getResult().getType()) || !llvm::all_of(map.getInputs().getTypes(), plain))
-        return map.emitOpError("expects tiles of f32 or i32 on the host: cast before and after");
     }
     if (!group.empty() && tileRows(group.front()) != tileRows(&op) && failed(flushGroup(*this)))
       return failure();

@@ -7,6 +7,7 @@ const attnc::HostOpTable &attnc::hostLowerings() {
   static const HostOpTable table = [] {
     HostOpTable all;
     registerAny(all);
+    registerColumns(all);
     registerControl(all);
     registerDot(all);
     registerMemory(all);

@@ -16,6 +16,7 @@ using HostOpTable = OpTable<KernelEmitter>;
 const HostOpTable &hostLowerings();
 
 void registerAny(HostOpTable &table);
+void registerColumns(HostOpTable &table);
 void registerControl(HostOpTable &table);
 void registerDot(HostOpTable &table);
 void registerMemory(HostOpTable &table);

@@ -40,7 +40,7 @@ Value attnc::validRows(KernelEmitter &ke, Value row, Value limit, int64_t rows) 
 /// The type in which a possibly masked access of `element` is done: LLVM's masked accesses of
 /// 16-bit floats are less well supported than those of 16-bit integers.
 static Type accessType(Emitter &e, Type element) {
-  return element.isF16() || element.isBF16() ? e.i16 : element;
+  return element.isF16() || element.isBF16() ? e.i16 : element.isInteger(1) ? e.i8 : element;
 }
 
 Value attnc::loadTensor(KernelEmitter &ke, Value address, Type element, Type storage,
@@ -57,6 +57,11 @@ Value attnc::loadTensor(KernelEmitter &ke, Value address, Type element, Type sto
         LLVM::MaskedLoadOp::create(e.b, e.loc, e.vec(access), address, e.prefixMask(count),
                                    e.zero(e.vec(access)), e.b.getI32IntegerAttr(byteSize(element)));
   }
+  if (element.isInteger(1)) {
+    Value set = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, loaded,
+                                      e.zero(loaded.getType()));
+    return arith::ExtUIOp::create(e.b, e.loc, e.vec(storage), set);
+  }
   loaded = e.bitcast(loaded, e.vec(element));
   return storage == element ? loaded : e.toF32(loaded);
 }
@@ -66,7 +71,7 @@ static void storeTensor(KernelEmitter &ke, Value value, Value address, Type elem
   Emitter &e = ke.e;
   if (count <= 0)
     return;
-  if (getElementTypeOrSelf(value.getType()) != element)
+  if (isa<FloatType>(element) && getElementTypeOrSelf(value.getType()) != element)
     value = e.fromF32(e.toF32(value), element);
   value = e.bitcast(e.asVector(value), e.vec(accessType(e, element)));
   if (count >= e.lanes)
@@ -97,6 +102,40 @@ void attnc::copyRows(KernelEmitter &ke, tile::LoadOp load, Value from, Value to,
   });
 }
 
+/// Like a load, whose rows are where a tile says.
+static LogicalResult emitGather(KernelEmitter &ke, tile::GatherOp gather) {
+  Emitter &e = ke.e;
+  Buffer buffer = ke.tiles.newBuffer(gather.getResult().getType());
+  ke.tiles.buffers[gather.getResult()] = buffer;
+  Type element = gather.getView().getType().getElementType();
+  int64_t size = byteSize(buffer.storage);
+  Value limit = e.toI64(ke.scalars.lookupOrDefault(gather.getLimit()));
+  Value zero = e.constI32(0);
+  e.forLoop(e.constI64(0), e.constI64(buffer.rows), 1, [&](Value row) {
+    Value number = e.toI64(readVector(ke, gather.getRows(), row, e.constI64(0)));
+    // As unsigned numbers, negative ones are beyond every limit.
+    Value inside = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ult, number, limit);
+    auto branch = scf::IfOp::create(e.b, e.loc, inside, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(e.b);
+    for (Block *block : {branch.thenBlock(), branch.elseBlock()}) {
+      e.b.setInsertionPointToStart(block);
+      Value source = block == branch.thenBlock()
+                         ? rowAddress(ke, gather.getView(), gather.getIndices(), zero,
+                                      gather.getRowDim(), number)
+                         : Value();
+      for (int64_t col = 0; col < buffer.pitch; col += e.lanes) {
+        int64_t count = static_cast<int64_t>(gather.getValidCols()) - col;
+        Value value = source ? loadTensor(ke, e.offset(source, col * byteSize(element)), element,
+                                          buffer.storage, count)
+                             : e.zero(e.vec(buffer.storage));
+        Value out = e.offset(ke.tiles.address(buffer, row, e.constI64(0)), col * size);
+        e.store(value, out, ke.tiles.vectorAlign(buffer.storage));
+      }
+    }
+  });
+  return success();
+}
+
 static LogicalResult emitLoad(KernelEmitter &ke, tile::LoadOp load) {
   if (ke.tiles.isOnlyPacked(load)) // the product does it
     return success();
@@ -113,10 +152,6 @@ static LogicalResult emitStore(KernelEmitter &ke, tile::StoreOp store) {
   Emitter &e = ke.e;
   tile::TileType type = store.getValue().getType();
   Type element = store.getView().getType().getElementType();
-  bool integer = type.getElementType().isInteger(32);
-  if (integer != element.isInteger(32) || element.isInteger(1))
-    return store.emitOpError("expects floats stored as floats or i32 as i32 on the host, found ")
-           << type << " into " << store.getView().getType();
   Value valid = validRows(ke, store.getRow(), store.getLimit(), type.getRows());
   int64_t validCols = store.getValidCols(), size = byteSize(element);
   e.forLoop(e.constI64(0), valid, 1, [&](Value row) {
@@ -125,13 +160,17 @@ static LogicalResult emitStore(KernelEmitter &ke, tile::StoreOp store) {
     if (type.getRank() == 2) {
       for (int64_t col = 0; col < validCols; col += e.lanes) {
         Value value = e.asVector(readVector(ke, store.getValue(), row, e.constI64(col)));
+        if (element.isInteger(1))
+          value = arith::ExtUIOp::create(e.b, e.loc, e.vec(e.i8), value);
         storeTensor(ke, value, e.offset(out, col * size), element, validCols - col);
       }
       return;
     }
     // In a matrix context a row value is the scalar of its row.
     Value value = readVector(ke, store.getValue(), row, e.constI64(0));
-    if (value.getType() != element)
+    if (element.isInteger(1))
+      value = arith::ExtUIOp::create(e.b, e.loc, e.i8, value);
+    else if (value.getType() != element)
       value = e.fromF32(e.toF32(value), element);
     e.store(value, out, size);
   });
@@ -143,6 +182,7 @@ static LogicalResult emitFill(KernelEmitter &, tile::FillOp) { return success();
 
 void attnc::registerMemory(HostOpTable &table) {
   table.add(emitFill);
+  table.add(emitGather);
   table.add(emitLoad);
   table.add(emitStore);
 }

@@ -103,8 +103,11 @@ Value attnc::emitElement(Emitter &e, tile::ElementOp op, const ViewValue &view, 
   return choice.getResult(0);
 }
 
-/// Clones an elementwise op on scalars, or on vectors if an operand is one.
-static Value emitElementwise(Emitter &e, Operation *op, ArrayRef<Value> operands) {
+Value attnc::emitElementwise(Emitter &e, Operation *op, ArrayRef<Value> operands) {
+  if (matchPattern(op, m_Constant()))
+    return e.b.clone(*op)->getResult(0);
+  if (op->getNumResults() != 1 || !OpTrait::hasElementwiseMappableTraits(op))
+    return {};
   bool vector = llvm::any_of(operands, [](Value v) { return isa<VectorType>(v.getType()); });
   SmallVector<Value> args(operands);
   Type result = op->getResult(0).getType();
@@ -163,13 +166,10 @@ Value attnc::emitRegion(Emitter &e, tile::MapOp map, ValueRange arguments, const
           emitElement(e, element, view->second, ArrayRef(operands).drop_front(), contiguous);
       continue;
     }
-    if (matchPattern(&op, m_Constant())) {
-      values[op.getResult(0)] = e.b.clone(op)->getResult(0);
-      continue;
-    }
-    if (op.getNumResults() != 1 || !OpTrait::hasElementwiseMappableTraits(&op))
+    Value value = emitElementwise(e, &op, operands);
+    if (!value)
       return op.emitOpError("has no vector form on the host"), Value();
-    values[op.getResult(0)] = emitElementwise(e, &op, operands);
+    values[op.getResult(0)] = value;
   }
   return lookup(wanted);
 }

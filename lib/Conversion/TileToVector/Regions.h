@@ -27,6 +27,10 @@ using ViewMap = llvm::DenseMap<mlir::Value, ViewValue>;
 mlir::Value emitRegion(Emitter &e, tile::MapOp map, mlir::ValueRange arguments,
                        const mlir::IRMapping &outer, const ViewMap &views, mlir::Value wanted = {});
 
+/// A constant, or an elementwise op on scalars, or on vectors if an operand is one; null for other
+/// ops.
+mlir::Value emitElementwise(Emitter &e, mlir::Operation *op, llvm::ArrayRef<mlir::Value> operands);
+
 /// The values of `map`'s region, arguments included, that `wanted` depends on.
 llvm::DenseSet<mlir::Value> neededFor(tile::MapOp map, mlir::Value wanted);
 

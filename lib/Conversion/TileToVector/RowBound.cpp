@@ -53,7 +53,11 @@ void attnc::findStoredRows(KernelEmitter &ke) {
     if (!ke.storedRows.insert(v).second)
       continue;
     if (auto arg = dyn_cast<BlockArgument>(v)) {
-      auto loop = cast<scf::ForOp>(arg.getOwner()->getParentOp());
+      auto loop = dyn_cast<scf::ForOp>(arg.getOwner()->getParentOp());
+      if (!loop) {
+        consistent = false;
+        continue;
+      }
       unsigned index = arg.getArgNumber() - loop.getNumInductionVars();
       add(loop.getInitArgs()[index]);
       add(loop.getYieldedValues()[index]);
@@ -68,8 +72,13 @@ void attnc::findStoredRows(KernelEmitter &ke) {
         add(yield.getOperand(cast<OpResult>(v).getResultNumber()));
     else if (auto dot = dyn_cast<tile::DotOp>(op))
       add(dot.getLhs()), add(dot.getAcc()), dot.getMask() ? add(dot.getMask()) : void();
-    else if (isa<tile::MapOp, tile::ReduceOp, tile::CastOp>(op))
-      llvm::for_each(op->getOperands(), add);
+    else if (auto map = dyn_cast<tile::MapOp>(op)) {
+      for (Value input : map.getInputs())
+        if (cast<tile::TileType>(input.getType()).getRows() == map.getResult().getType().getRows())
+          add(input); // else a value for each column, computed as a whole
+    } else if (auto reduce = dyn_cast<tile::ReduceOp>(op);
+               isa<tile::CastOp>(op) || (reduce && reduce.getAxis() == tile::Axis::Columns))
+      add(op->getOperand(0));
     else
       consistent &= isa<tile::FillOp, tile::LoadOp>(op);
   }

@@ -17,11 +17,28 @@ Value attnc::readVector(KernelEmitter &ke, Value v, Value row, Value col) {
   if (Value known = ke.inRegisters.lookup({v, col}))
     return known;
   const Buffer &buffer = ke.tiles.buffers.find(v)->second;
-  bool matrix = cast<tile::TileType>(v.getType()).getRank() == 2;
+  auto type = cast<tile::TileType>(v.getType());
+  bool matrix = type.getRank() == 2, condition = type.getElementType().isInteger(1);
+  if (matrix && type.getRows() == 1) // next to a matrix, its values are those of the columns
+    row = e.constI64(0);
+  auto loaded = [&](Type stored, Value from, int64_t align) -> Value {
+    Value x = e.load(stored, from, align);
+    if (!condition)
+      return x;
+    return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, x, e.zero(stored));
+  };
   Value at = ke.tiles.address(buffer, row, matrix ? col : e.constI64(0));
   if (!matrix && col)
-    return e.load(buffer.storage, at, byteSize(buffer.storage));
-  return e.load(e.vec(buffer.storage), at, ke.tiles.vectorAlign(buffer.storage));
+    return loaded(buffer.storage, at, byteSize(buffer.storage));
+  return loaded(e.vec(buffer.storage), at, ke.tiles.vectorAlign(buffer.storage));
+}
+
+Value attnc::toStorage(KernelEmitter &ke, Value value) {
+  Emitter &e = ke.e;
+  if (!getElementTypeOrSelf(value.getType()).isInteger(1))
+    return value;
+  Type wide = isa<VectorType>(value.getType()) ? Type(e.vi32) : e.i32;
+  return arith::ExtUIOp::create(e.b, e.loc, wide, value);
 }
 
 void attnc::writeVector(KernelEmitter &ke, Value value, Value tile, Value row, Value col) {
@@ -30,7 +47,7 @@ void attnc::writeVector(KernelEmitter &ke, Value value, Value tile, Value row, V
   if (it == ke.tiles.buffers.end())
     return;
   Value at = ke.tiles.address(it->second, row, col ? col : e.constI64(0));
-  e.store(e.asVector(value), at, ke.tiles.vectorAlign(it->second.storage));
+  e.store(toStorage(ke, e.asVector(value)), at, ke.tiles.vectorAlign(it->second.storage));
 }
 
 Value attnc::convertElement(KernelEmitter &ke, Value x, Type from, Type to) {

@@ -11,6 +11,8 @@ namespace attnc {
 /// The vector of `v` at (row, col), or a scalar if its lanes are all the same. In a row value pass
 /// (null `col`) lanes are rows.
 mlir::Value readVector(KernelEmitter &ke, mlir::Value v, mlir::Value row, mlir::Value col);
+/// `value` as a buffer keeps it: a condition becomes 0 or 1.
+mlir::Value toStorage(KernelEmitter &ke, mlir::Value value);
 /// Writes to the tile's buffer, if it has one.
 void writeVector(KernelEmitter &ke, mlir::Value value, mlir::Value tile, mlir::Value row,
                  mlir::Value col);

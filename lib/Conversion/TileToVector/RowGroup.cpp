@@ -12,6 +12,7 @@
 // An op joins the first pass of its shape that comes after all reductions it needs, so the cast
 // above runs with the map that makes p although the kernel names it after l'.
 #include "RowGroup.h"
+#include "Combine.h"
 #include "RowBound.h"
 
 using namespace mlir;
@@ -101,20 +102,6 @@ static LogicalResult assignBuffers(KernelEmitter &ke, ArrayRef<RowPass> passes) 
 // Row passes
 //===----------------------------------------------------------------------===//
 
-static Value identity(Emitter &e, tile::ReduceOp op, Type type) {
-  if (getElementTypeOrSelf(type).isInteger(32))
-    return e.constInt(type, op.getKind() == tile::ReduceKind::Sum ? 0 : INT32_MIN);
-  return e.constF32(type, op.getKind() == tile::ReduceKind::Sum ? 0.0f : -INFINITY);
-}
-
-static Value combine(Emitter &e, tile::ReduceOp op, Value x, Value y) {
-  bool sum = op.getKind() == tile::ReduceKind::Sum;
-  if (getElementTypeOrSelf(x.getType()).isInteger(32))
-    return sum ? e.add(x, y) : e.max(x, y);
-  // The maximum skips NaN in `x`; `y` starts as -inf and so never is NaN.
-  return sum ? e.fadd(x, y) : e.maxOrSecond(x, y);
-}
-
 static SmallVector<tile::ReduceOp> reductionsOf(ArrayRef<Operation *> ops) {
   SmallVector<tile::ReduceOp> reductions;
   for (Operation *op : ops)
@@ -143,9 +130,9 @@ static LogicalResult emitColumns(KernelEmitter &ke, const RowPass &pass, Value r
           Value inside = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::slt,
                                                e.add(e.splat(column), e.iota()),
                                                e.constInt(e.vi32, pass.cols));
-          x = e.select(inside, x, identity(e, reduce, x.getType()));
+          x = e.select(inside, x, neutralElement(e, reduce.getKind(), x.getType()));
         }
-        sum = combine(e, reduce, x, sum);
+        sum = combineElements(e, reduce.getKind(), x, sum);
       }
       continue;
     }
@@ -177,8 +164,9 @@ static LogicalResult emitMatrixPass(KernelEmitter &ke, const RowPass &pass, Valu
   SmallVector<tile::ReduceOp> reductions = reductionsOf(pass.ops);
   SmallVector<Value> sums;
   for (tile::ReduceOp reduce : reductions)
-    sums.push_back(identity(
-        e, reduce, e.vec(ke.tiles.storageOf(reduce.getInput().getType().getElementType()))));
+    sums.push_back(
+        neutralElement(e, reduce.getKind(),
+                       e.vec(ke.tiles.storageOf(reduce.getInput().getType().getElementType()))));
   int64_t vectors = llvm::divideCeil(pass.cols, e.lanes);
   bool ok = true;
   if (vectors <= kMaxUnrolled) {
@@ -195,7 +183,8 @@ static LogicalResult emitMatrixPass(KernelEmitter &ke, const RowPass &pass, Valu
   for (auto [op, sum] : llvm::zip(reductions, sums)) {
     tile::ReduceOp reduce = op;
     e.loc = reduce.getLoc();
-    Value scalar = e.reduceLanes(sum, [&](Value x, Value y) { return combine(e, reduce, x, y); });
+    Value scalar = e.reduceLanes(
+        sum, [&](Value x, Value y) { return combineElements(e, reduce.getKind(), x, y); });
     const Buffer &buffer = ke.tiles.buffers.find(reduce.getResult())->second;
     e.store(scalar, ke.tiles.address(buffer, row, e.constI64(0)), byteSize(buffer.storage));
   }

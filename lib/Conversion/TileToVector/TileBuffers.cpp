@@ -9,6 +9,8 @@ using namespace attnc;
 Type TileBuffers::storageOf(Type element) const {
   if (element.isF16() || (element.isBF16() && !e.target.hasBF16Dot()))
     return e.f32;
+  if (element.isInteger(1))
+    return e.i32;
   return element;
 }
 

@@ -30,6 +30,8 @@ class TileBuffers {
 public:
   explicit TileBuffers(Emitter &e) : e(e) {}
 
+  /// The type in which elements are kept: f16, and bf16 without instructions for it, as f32, and a
+  /// condition as an i32 that is 0 or 1.
   mlir::Type storageOf(mlir::Type element) const;
   int64_t reserve(int64_t bytes);
   Buffer newBuffer(tile::TileType type);

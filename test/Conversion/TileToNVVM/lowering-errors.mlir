@@ -23,7 +23,7 @@ tile.kernel @units(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %n: 
 // A load that was not scheduled.
 tile.kernel @load(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %n: i32 {tile.binding = "size:kv"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
-  // expected-error@below {{'tile.load' op is not supported by the PTX back end}}
+  // expected-error@below {{'tile.load' op has no layout, and no copy into shared memory stands for it}}
   %0 = tile.load %v[%n, %n] rows 2 from %n to %n cols 64 : <4xf16, unit> -> <64x64xf16>
   tile.return
 }

@@ -138,17 +138,6 @@ tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size
 
 // -----
 
-// tile.any C1
-tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
-    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
-  %t = tile.fill %f : f32 -> <64x16xf32>
-  // expected-error@below {{expects elements of type i32, found}}
-  %0 = tile.any %t : <64x16xf32>
-  tile.return
-}
-
-// -----
-
 // #tile.linear C1
 // expected-error@below {{expects a row and a column for each bit, found 3 numbers}}
 func.func private @odd(!tile.tile<16x8xf32, #tile.linear<register = [0, 1, 8], lane = [], warp = []>>)
@@ -164,3 +153,65 @@ func.func private @negative(!tile.tile<16x8xf32, #tile.linear<register = [0, 1, 
 // #tile.linear C2
 // expected-error@below {{expects basis vectors without common bits, found another with bits of 3}}
 func.func private @overlapping(!tile.tile<16x8xf32, #tile.linear<register = [0, 1], lane = [0, 3], warp = []>>)
+
+// -----
+
+// tile.scan C2
+tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  // expected-error@below {{expects all elements along rows in one thread, found}}
+  %0 = tile.scan sum %t along rows : <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>> -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  tile.return
+}
+
+// -----
+
+// tile.transpose C2
+tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  // expected-error@below {{expects a result whose threads keep their elements, found}}
+  %0 = tile.transpose %t : <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>> -> <16x64xf32>
+  tile.return
+}
+
+// -----
+
+// tile.gather C5
+tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %i = tile.fill %n : i32 -> <64xi32, #tile.linear<register = [], lane = [1, 0, 2, 0, 4, 0, 8, 0, 16, 0], warp = [32, 0, 0, 0]>>
+  // expected-error@below {{expects row numbers that lie where the result's rows do, found}}
+  %0 = tile.gather %v[] rows 0 at %i to %n cols 16 : <2xf32, unit>, <64xi32, #tile.linear<register = [], lane = [1, 0, 2, 0, 4, 0, 8, 0, 16, 0], warp = [32, 0, 0, 0]>> -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  tile.return
+}
+
+// -----
+
+// tile.fold C4
+tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  %u = tile.fill %f : f32 -> <64x16xf32>
+  // expected-error@below {{expects operands of one layout, found}}
+  %0:2 = tile.fold(%t, %u) along columns {
+  ^bb0(%a: f32, %b: f32, %c: f32, %d: f32):
+    tile.yield %a, %b : f32, f32
+  } : (!tile.tile<64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>, !tile.tile<64x16xf32>) -> (!tile.tile<64xf32>, !tile.tile<64xf32>)
+  tile.return
+}
+
+// -----
+
+// tile.fold C4
+tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
+  // expected-error@below {{expects a result that lies like}}
+  %0 = tile.fold(%t) along columns {
+  ^bb0(%a: f32, %b: f32):
+    tile.yield %a : f32
+  } : (!tile.tile<64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>) -> !tile.tile<64xf32>
+  tile.return
+}

@@ -448,7 +448,7 @@ tile.kernel @k(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %w: !til
                %r: !tile.view<3xf32> {tile.binding = "tensor:lse"}, %n: i32 {tile.binding = "size:kv"}, %f: f32 {tile.binding = "param:f"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
   %t = tile.fill %f : f32 -> <64xf32>
-  // expected-error@below {{expects a matrix reduced to one value for each row, found}}
+  // expected-error@below {{expects a matrix, found '!tile.tile<64xf32>'}}
   %0 = tile.reduce sum %t : <64xf32> -> <64xf32>
   tile.return
 }

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What an op asks of the layouts of its tiles, and of shared memory for itself: for verifiers, for
+// the pass that assigns layouts, and for lowerings.
+#ifndef ATTNC_DIALECTS_TILE_TILELAYOUTS_H
+#define ATTNC_DIALECTS_TILE_TILELAYOUTS_H
+
+#include "dialects/Tile/LinearLayout.h"
+#include "dialects/Tile/Tile.h"
+
+namespace attnc::tile {
+
+/// The vector that is left of a matrix when it is reduced along `axis`: its shape and, if the
+/// matrix has a layout, that of its rows or columns.
+TileType reducedType(TileType matrix, Axis axis);
+
+/// The layout of an operand of shape `operand` next to a map's `result`: that of the result, of its
+/// rows, or of its columns. Null if the result has none.
+LinearLayoutAttr operandLayout(TileType operand, TileType result);
+
+/// The layout with rows and columns exchanged; null for null.
+LinearLayoutAttr transposed(LinearLayoutAttr layout);
+
+/// Bytes of shared memory that `op` needs while it runs, its layouts being assigned; 0 for most.
+int64_t scratchBytes(mlir::Operation *op);
+
+/// Whether all threads of a block take part in `op` or in an op within it: it may not stand where
+/// only some come by.
+bool needsWholeBlock(mlir::Operation *op);
+
+} // namespace attnc::tile
+
+#endif // ATTNC_DIALECTS_TILE_TILELAYOUTS_H

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Verifiers of the ops that move elements. Each check names the constraint that it enforces.
+#include "dialects/Tile/TileLayouts.h"
+
+using namespace mlir;
+using namespace attnc::tile;
+
+LogicalResult TransposeOp::verify() {
+  TileType input = getInput().getType(), result = getResult().getType();
+  bool vector = input.getRank() == 1 || (input.getRows() == 1 && result.getRank() == 1);
+  bool turned = result.getRows() == input.getCols() && result.getCols() == input.getRows() &&
+                (vector ? input.getRank() != result.getRank() : result.getRank() == 2);
+  if (!turned || input.getElementType() != result.getElementType()) // tile.transpose C1
+    return emitOpError("expects a result of the input's shape the other way round, found ")
+           << input << " to " << result;
+  if (result.getLayout() != transposed(input.getLayout())) // tile.transpose C2
+    return emitOpError("expects a result whose threads keep their elements, found ")
+           << input << " to " << result;
+  return success();
+}
+
+LogicalResult GatherOp::verify() {
+  ViewType view = getView().getType();
+  TileType tile = getResult().getType(), rows = getRows().getType();
+  if (!view.getUnitStride()) // tile.gather C1
+    return emitOpError("expects a view with a unit last stride, found ") << view;
+  if (view.getElementType() != tile.getElementType()) // tile.gather C1
+    return emitOpError("expects element type ")
+           << view.getElementType() << ", found " << tile.getElementType();
+  if (static_cast<int64_t>(getIndices().size()) != view.getRank() - 2) // tile.gather C2
+    return emitOpError("expects ")
+           << view.getRank() - 2 << " indices, found " << getIndices().size();
+  int64_t rowDim = getRowDim();
+  if (rowDim < 0 || rowDim >= view.getRank() - 1) // tile.gather C2
+    return emitOpError("expects rows over one of the first ")
+           << view.getRank() - 1 << " dimensions, found " << rowDim;
+  if (static_cast<int64_t>(getValidCols()) > tile.getCols()) // tile.gather C3
+    return emitOpError("expects at most ")
+           << tile.getCols() << " valid columns, found " << getValidCols();
+  if (tile.getRank() != 2 || rows.getRank() != 1 || rows.getRows() != tile.getRows() ||
+      !rows.getElementType().isInteger(32)) // tile.gather C4
+    return emitOpError("expects an i32 for each row of a matrix, found ")
+           << rows << " for " << tile;
+  if (tile.getLayout() && rows.getLayout() != operandLayout(rows, tile)) // tile.gather C5
+    return emitOpError("expects row numbers that lie where the result's rows do, found ")
+           << rows << " for " << tile;
+  return success();
+}
+
+LogicalResult ConvertLayoutOp::verify() {
+  TileType input = getInput().getType(), result = getResult().getType();
+  if (input.getShape() != result.getShape() ||
+      input.getElementType() != result.getElementType()) // tile.convert_layout C1
+    return emitOpError("expects tiles of one shape and element type, found ")
+           << input << " to " << result;
+  if (!input.getLayout() || !result.getLayout()) // tile.convert_layout C2
+    return emitOpError("expects tiles with layouts, found ") << input << " to " << result;
+  return success();
+}
+
+LogicalResult ShareOp::verify() {
+  BufferType buffer = getBuffer().getType();
+  TileType tile = getValue().getType();
+  if (tile.getShape() != buffer.getShape().drop_front() ||
+      tile.getElementType() != buffer.getElementType() ||
+      getSlot().getType().getBuffer() != buffer) // tile.share C1
+    return emitOpError("expects a tile like a stage of the buffer and a slot of it, found ")
+           << tile << " into " << buffer << " to " << getSlot().getType();
+  return success();
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Bank conflicts, and how to have none.
+#include "SharedLayouts.h"
+
+using namespace mlir;
+using namespace attnc;
+using tile::BufferType;
+using tile::SharedLayoutAttr;
+
+/// Where rows go so that the reads of a product meet no bank conflict. A warp reads eight rows at
+/// one 16-byte column (ldmatrix), which must fall into eight different sixteenths of the 128 bytes
+/// that the banks serve at once; see SharedLayoutAttr for the parameters.
+static SharedLayoutAttr chooseSharedLayout(MLIRContext *context, int64_t cols, Type elementType,
+                                           bool readAlongRows) {
+  int32_t bytes = elementType.getIntOrFloatBitWidth() / 8;
+  int32_t rowBytes = cols * bytes;
+  if (bytes == 4) {
+    // Not by ldmatrix: lane (g, t) reads 8 bytes at (row g, column 2t) along rows, which is free of
+    // conflicts for a pitch of 32 modulo 128 bytes, or 4 bytes at (row 2t, column g) across rows,
+    // free for a pitch of 16 modulo 64.
+    int32_t pitch =
+        readAlongRows ? llvm::alignTo(rowBytes, 128) + 32 : llvm::alignTo(rowBytes, 64) + 16;
+    return SharedLayoutAttr::get(context, pitch, 0, 0);
+  }
+  switch (int32_t chunks = rowBytes / 16) {
+  case 2:
+    return SharedLayoutAttr::get(context, rowBytes, 2, 1);
+  case 4:
+    return SharedLayoutAttr::get(context, rowBytes, 1, 3);
+  case 8:
+  case 16:
+  case 32:
+    return SharedLayoutAttr::get(context, rowBytes, 0, 7);
+  default: // an odd number of chunks visits all sixteenths by itself
+    return SharedLayoutAttr::get(context, (chunks | 1) * 16, 0, 0);
+  }
+}
+
+BufferType attnc::bufferFor(TypedValue<tile::TileType> tile, int64_t stages) {
+  tile::TileType type = tile.getType();
+  bool alongRows = llvm::none_of(tile.getUses(), [](OpOperand &use) {
+    auto dot = dyn_cast<tile::DotOp>(use.getOwner());
+    return dot && use.getOperandNumber() == 1 && !dot.getTransposeRhs();
+  });
+  return BufferType::get(
+      type.getContext(), {stages, type.getRows(), type.getCols()}, type.getElementType(),
+      chooseSharedLayout(type.getContext(), type.getCols(), type.getElementType(), alongRows));
+}
+
+bool attnc::isProductOperand(OpOperand &use) {
+  auto dot = dyn_cast<tile::DotOp>(use.getOwner());
+  return dot && (&use == &dot.getLhsMutable() || &use == &dot.getRhsMutable());
+}
