@@ -4,6 +4,7 @@
 #include "Options.h"
 #include "attnc/Reference/Reference.h"
 #include "attnc/Support/Environment.h"
+#include "attnc/Target/Host/HostFeatures.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/WithColor.h"
@@ -112,14 +113,20 @@ Flag<bool> verify("verify",
                   {&compileCommand, &runCommand, &benchCommand});
 Flag<bool> json("json", "print the result as JSON", WITH_SPEC);
 Flag<bool> timing("timing", "print the time of each phase", {&compileCommand, &runCommand});
-Flag<std::string> emit("emit",
-                       "attn, specialized, kernels, tile, scheduled, nvvm, llvm, ptx, cubin or obj",
-                       "", {&compileCommand}, "kind");
-Flag<std::string> compileTo("compile-to", "stop at the end of this phase", "", {&compileCommand},
-                            "phase");
-Flag<std::string> compileFrom("compile-from", "SPEC is MLIR at the end of this phase", "",
+Flag<std::string> emit("emit", "a phase, cubin or obj", "", {&compileCommand}, "kind");
+Flag<std::string> hostFeatures("host-features",
+                               "instructions that host code may use: native, x86-64, x86-64-v2, "
+                               "x86-64-v3 or x86-64-v4, and changes such as +avx512bf16 or -fma, "
+                               "separated by commas (default: native)",
+                               "native", {&compileCommand, &runCommand, &benchCommand}, "list");
+Flag<std::string>
+    compileTo("compile-to",
+              "stop at the end of this phase: attn, specialized, kernels, tile, then scheduled, "
+              "nvvm, llvm, ptx for a GPU, vector-loops, llvm, asm, object for the host",
+              "", {&compileCommand}, "phase");
+Flag<std::string> compileFrom("compile-from", "SPEC is the artefact of this phase", "",
                               {&compileCommand}, "phase");
-Flag<std::string> dumpPhases("dump-phases", "write the IR of each phase to this folder", "",
+Flag<std::string> dumpPhases("dump-phases", "write the artefact of each phase to this folder", "",
                              {&compileCommand}, "folder");
 Flag<std::string> outputFile("o", "output file (default: standard output)", "",
                              {&compileCommand, &showCommand}, "file");
@@ -188,6 +195,9 @@ static llvm::Error validate(Options &options) {
   if (options.layout != "bhsd" && options.layout != "bshd")
     return llvm::createStringError(
         llvm::formatv("--layout={0}: expected bhsd or bshd", options.layout));
+  if (llvm::Expected<HostFeatures> features = HostFeatures::parse(options.hostFeatures); !features)
+    return llvm::createStringError(llvm::formatv("--host-features={0}: {1}", options.hostFeatures,
+                                                 llvm::toString(features.takeError())));
   if (options.command != Command::List && options.spec.empty())
     return llvm::createStringError("expected a spec file; `attnc list` shows the gallery");
   return llvm::Error::success();
@@ -301,6 +311,7 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.timing = timing.option;
   o.emit = emit.option;
   o.compileTo = compileTo.option;
+  o.hostFeatures = hostFeatures.option;
   o.compileFrom = compileFrom.option;
   o.dumpPhases = dumpPhases.option;
   o.output = outputFile.option;
@@ -332,6 +343,7 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
   result.tileKV = options.tileKV;
   result.stages = options.stages;
   result.numWarps = options.numWarps;
+  result.hostFeatures = options.hostFeatures;
   result.verify = options.verify || verifiesAlways();
   llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());
   if (!signature)

@@ -79,6 +79,9 @@ struct CompileReport {
   std::vector<std::pair<std::string, double>> phases; ///< name, milliseconds
 };
 
+/// Adds the phases of a compilation, and the steps of the one that made the code: `ptx.optimize`.
+void reportPhases(const CompileResult &result, CompileReport &report);
+
 /// Checks that each of `values` is of a const parameter of the variant, and one that its type can
 /// hold. The error's code is invalid_argument.
 llvm::Error checkConstParams(Spec &spec, const std::map<std::string, double> &values);
