@@ -86,8 +86,7 @@ llvm::Expected<Artefact> driver::readArtefact(llvm::StringRef path, llvm::String
     llvm::Expected<std::optional<LaunchRecord>> launch =
         takeLaunchRecord(artefact.code, commentOf(*from));
     if (!launch)
-      return createStringError(
-          formatv("`{0}`: {1}", path, llvm::toString(launch.takeError())));
+      return createStringError(formatv("`{0}`: {1}", path, llvm::toString(launch.takeError())));
     artefact.launch = std::move(*launch);
   } else if (llvm::Error error = parseModule(*source, artefact)) {
     return std::move(error);
@@ -113,4 +112,21 @@ llvm::Expected<CompileResult> Artefact::run(CompileRequest request) {
   Diagnostics diagnostics(file, context.get());
   llvm::Expected<CompileResult> result = runPhases(*module, request);
   return result ? std::move(result) : diagnostics.explain(result.takeError());
+}
+
+llvm::Expected<CompiledCode> driver::compileArtefact(const Options &options, Spec &spec,
+                                                     const CompileOptions &compile,
+                                                     CompileReport &report) {
+  llvm::Expected<Artefact> artefact =
+      readArtefact(options.fromFile, options.compileFrom, compile.target);
+  if (!artefact)
+    return artefact.takeError();
+  CompileRequest request;
+  request.options = compile;
+  request.to = phasesOf(compile.target.kind).back().phase;
+  llvm::Expected<CompileResult> result = artefact->run(request);
+  if (!result)
+    return result.takeError();
+  reportPhases(*result, report);
+  return codeFromArtefact(spec, compile, std::move(*result), options.fromFile);
 }

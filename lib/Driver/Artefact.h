@@ -29,6 +29,11 @@ struct Artefact {
 llvm::Expected<Artefact> readArtefact(llvm::StringRef path, llvm::StringRef phase,
                                       const Target &target);
 
+/// Compiles the artefact that --compile-from and --from name to code of `spec`, whose launches are
+/// those of the spec compiled with `compile`.
+llvm::Expected<CompiledCode> compileArtefact(const Options &options, Spec &spec,
+                                             const CompileOptions &compile, CompileReport &report);
+
 /// `code`, of `phase`, as it is written to a file: with its launch record, where there is one.
 std::string codeAsFile(Phase phase, llvm::StringRef code,
                        const std::optional<LaunchRecord> &launch);

@@ -124,8 +124,13 @@ Flag<std::string>
               "stop at the end of this phase: attn, specialized, kernels, tile, then scheduled, "
               "nvvm, llvm, ptx for a GPU, vector-loops, llvm, asm, object for the host",
               "", {&compileCommand}, "phase");
-Flag<std::string> compileFrom("compile-from", "SPEC is the artefact of this phase", "",
-                              {&compileCommand}, "phase");
+Flag<std::string> compileFrom("compile-from",
+                              "compile: SPEC is the artefact of this phase; run, bench: --from is",
+                              "", {&compileCommand, &runCommand, &benchCommand}, "phase");
+Flag<std::string> fromFile("from",
+                           "an artefact of SPEC, of the phase that --compile-from names, that is "
+                           "executed in place of what SPEC compiles to",
+                           "", EXECUTED, "file");
 Flag<std::string> dumpPhases("dump-phases", "write the artefact of each phase to this folder", "",
                              {&compileCommand}, "folder");
 Flag<std::string> outputFile("o", "output file (default: standard output)", "",
@@ -154,6 +159,26 @@ llvm::Error checkRange(const char *name, int64_t value, int64_t low, int64_t hig
 }
 
 } // namespace
+
+/// What is executed in place of the spec's own code has a phase, and is code.
+static llvm::Error validateArtefact(const Options &options) {
+  bool executes = options.command == Command::Run || options.command == Command::Bench;
+  if (!executes || (options.compileFrom.empty() && options.fromFile.empty()))
+    return llvm::Error::success();
+  if (options.fromFile.empty())
+    return llvm::createStringError(
+        formatv("--compile-from={0}: name the artefact with --from=FILE; SPEC is what it is an "
+                "artefact of",
+                options.compileFrom));
+  if (options.compileFrom.empty())
+    return llvm::createStringError(
+        formatv("--from={0}: say with --compile-from=PHASE which phase it is the artefact of",
+                options.fromFile));
+  if (options.device == "reference")
+    return llvm::createStringError(formatv(
+        "--from={0}: the reference runs the spec itself; use another --device", options.fromFile));
+  return llvm::Error::success();
+}
 
 static llvm::Error validate(Options &options) {
   std::map<std::string, std::string> texts;
@@ -198,6 +223,8 @@ static llvm::Error validate(Options &options) {
   if (llvm::Expected<HostFeatures> features = HostFeatures::parse(options.hostFeatures); !features)
     return llvm::createStringError(llvm::formatv("--host-features={0}: {1}", options.hostFeatures,
                                                  llvm::toString(features.takeError())));
+  if (llvm::Error error = validateArtefact(options))
+    return error;
   if (options.command != Command::List && options.spec.empty())
     return llvm::createStringError("expected a spec file; `attnc list` shows the gallery");
   return llvm::Error::success();
@@ -313,6 +340,7 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.compileTo = compileTo.option;
   o.hostFeatures = hostFeatures.option;
   o.compileFrom = compileFrom.option;
+  o.fromFile = fromFile.option;
   o.dumpPhases = dumpPhases.option;
   o.output = outputFile.option;
   o.svg = svg.option;

@@ -93,6 +93,15 @@ static llvm::Expected<CompiledCode> compileModule(ModuleOp module, const Compile
                       std::move(compiled->code), std::move(compiled->launch->cpuFeatures)};
 }
 
+void attnc::completeABI(Spec &spec, KernelABI &abi) {
+  abi.paramDefaults = spec.defaultParams();
+  abi.unusedInputs.clear();
+  for (attn::InputOp input : spec.variant().getBody().getOps<attn::InputOp>())
+    if (std::string name = input.getName().str();
+        !llvm::any_of(abi.tensors, [&](const KernelTensor &tensor) { return tensor.name == name; }))
+      abi.unusedInputs.push_back(name);
+}
+
 llvm::Error attnc::checkConstParams(Spec &spec, const std::map<std::string, double> &values) {
   auto invalid = [](const std::string &message) {
     return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), message);
@@ -139,11 +148,7 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
   llvm::Expected<CompiledCode> code = compileModule(*module, verified, out);
   if (!code)
     return diagnostics.wrap(code.takeError());
-  code->abi.paramDefaults = spec.defaultParams();
-  for (attn::InputOp input : spec.variant().getBody().getOps<attn::InputOp>())
-    if (std::string name = input.getName().str(); !llvm::any_of(
-            code->abi.tensors, [&](const KernelTensor &tensor) { return tensor.name == name; }))
-      code->abi.unusedInputs.push_back(name);
+  completeABI(spec, code->abi);
   if (cache)
     cache->store(key, *code);
   return code;

@@ -44,10 +44,10 @@ std::string attnc::serializeLaunchRecord(const LaunchRecord &record) {
   json::Array kernels;
   for (const KernelABI &abi : record.kernels)
     kernels.push_back(llvm::cantFail(json::parse(serializeABI(abi))));
-  return llvm::formatv("{0}", json::Value(json::Object{
-                                  {"target", record.target},
-                                  {"cpu_features", json::Array(record.cpuFeatures)},
-                                  {"kernels", std::move(kernels)}}));
+  return llvm::formatv("{0}",
+                       json::Value(json::Object{{"target", record.target},
+                                                {"cpu_features", json::Array(record.cpuFeatures)},
+                                                {"kernels", std::move(kernels)}}));
 }
 
 llvm::Expected<LaunchRecord> attnc::parseLaunchRecord(llvm::StringRef text) {

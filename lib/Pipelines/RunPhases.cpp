@@ -83,11 +83,10 @@ llvm::Error Runner::checkLevel() const {
   HostISA level = hostISAOf(made);
   if (level <= features.isa)
     return llvm::Error::success();
-  return createStringError(
-      formatv("the code was lowered to {0}, and `{1}` has {2}: lower it again from phase `tile`, or "
-              "allow what it was lowered to",
-              stringifyHostISA(level), request.options.hostFeatures,
-              stringifyHostISA(features.isa)));
+  return createStringError(formatv(
+      "the code was lowered to {0}, and `{1}` has {2}: lower it again from phase `tile`, or "
+      "allow what it was lowered to",
+      stringifyHostISA(level), request.options.hostFeatures, stringifyHostISA(features.isa)));
 }
 
 /// Scratch memory is known when a kernel's buffers have their places.

@@ -96,9 +96,8 @@ static llvm::Expected<std::string> emit(llvm::Module &module, llvm::TargetMachin
   if (machine.addPassesToEmitFile(passes, stream, nullptr,
                                   text ? llvm::CodeGenFileType::AssemblyFile
                                        : llvm::CodeGenFileType::ObjectFile))
-    return createStringError("this LLVM cannot emit " +
-                             llvm::Twine(text ? "assembly" : "objects") + " for " +
-                             machine.getTargetTriple().str());
+    return createStringError("this LLVM cannot emit " + llvm::Twine(text ? "assembly" : "objects") +
+                             " for " + machine.getTargetTriple().str());
   passes.run(module);
   return std::string(bytes.data(), bytes.size());
 }

@@ -75,8 +75,7 @@ TEST(HostAssembler, SaysWhereATextIsWrong) {
       assembleHost(".text\n.globl f\nf:\n\tretq\n", "good.s", features);
   ASSERT_TRUE(bool(object)) << llvm::toString(object.takeError());
   EXPECT_EQ(object->substr(1, 3), "ELF");
-  llvm::Expected<std::string> bad =
-      assembleHost("f:\n\taddl %eax\n\tretx\n", "bad.s", features);
+  llvm::Expected<std::string> bad = assembleHost("f:\n\taddl %eax\n\tretx\n", "bad.s", features);
   ASSERT_FALSE(bool(bad));
   std::string message = llvm::toString(bad.takeError());
   EXPECT_NE(message.find("bad.s:2:2: error: too few operands for instruction"), std::string::npos)
