@@ -45,6 +45,10 @@ if shutil.which("nvidia-smi"):
         config.available_features.add("gpu")
         config.available_features.add("gpu-sm" + query.stdout.split()[0].replace(".", ""))
 
+with open("/proc/cpuinfo") as file:
+    if {"avx2", "fma", "f16c"} <= set(file.read().split()):
+        config.available_features.add("host-avx2")
+
 for tool in ("attnc", "attnc-opt", "attnc-spec", "ptx-emu"):
     if os.path.exists(os.path.join(build, "bin", tool)):
         config.available_features.add(tool)

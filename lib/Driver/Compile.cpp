@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // attnc compile: a spec to any phase, with the IR of each phase on request.
-#include "Options.h"
-#include "attnc/Target/Host/HostJIT.h"
-#include "mlir/IR/Verifier.h"
-#include "mlir/Parser/Parser.h"
+#include "Artefact.h"
+#include "Diagnostics.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -46,7 +44,7 @@ static llvm::Error assemble(llvm::StringRef ptx, llvm::StringRef arch, std::stri
   return llvm::Error::success();
 }
 
-/// The phase that --emit and --compile-to ask for. cubin and obj are made from the last phase.
+/// The phase that --emit and --compile-to ask for. cubin is made from the last phase.
 static llvm::Expected<Phase> lastPhase(const Options &options, const Target &target) {
   std::string name = options.emit.empty() ? options.compileTo : options.emit;
   bool host = target.kind == Target::Kind::Host;
@@ -57,13 +55,11 @@ static llvm::Expected<Phase> lastPhase(const Options &options, const Target &tar
   if (name == "cubin" && !host)
     return Phase::PTX;
   if (name == "obj" && host)
-    return Phase::Tile;
-  std::optional<Phase> phase = parsePhase(name);
-  if (!phase || (host && *phase > Phase::Tile))
-    return createStringError(
-        formatv("`{0}` is not a phase of target {1}: expected {2}", name, target.name,
-                host ? "attn, specialized, kernels, tile or obj"
-                     : "attn, specialized, kernels, tile, scheduled, nvvm, llvm, ptx or cubin"));
+    return Phase::Object;
+  std::optional<Phase> phase = parsePhase(name, target.kind);
+  if (!phase)
+    return createStringError(formatv("`{0}` is not a phase of target {1}: expected {2}", name,
+                                     target.name, phaseList(target.kind, host ? "" : "cubin")));
   return *phase;
 }
 
@@ -96,76 +92,22 @@ static void printJson(const Options &options, const Target &target, llvm::String
   llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
 }
 
-/// A module at any phase, for --compile-from.
-static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
-parsePhaseFile(llvm::StringRef path, mlir::MLIRContext &context) {
-  llvm::Expected<SpecSource> source = SpecSource::fromFile(path);
-  if (!source)
-    return source.takeError();
-  llvm::SourceMgr sources;
-  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(source->text, source->name),
-                             llvm::SMLoc());
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  mlir::SourceMgrDiagnosticHandler handler(sources, &context, os);
-  auto module = mlir::parseSourceFile<mlir::ModuleOp>(sources, &context);
-  if (!module)
-    return createStringError(llvm::StringRef(text).rtrim());
-  return module;
-}
-
-/// The target that a module's schedules are for; empty if it has none.
-static std::string plannedTarget(mlir::ModuleOp module) {
-  std::string target;
-  for (mlir::Operation &op : *module.getBody())
-    if (auto schedule = op.getAttrOfType<tile::ScheduleAttr>(tile::ScheduleAttr::attrName))
-      target = schedule.getTarget().str();
-  return target;
-}
-
 namespace {
-/// What is compiled: a module, with what it lives in, and the request for it.
+/// What is compiled: a spec, or the artefact of a phase; and the request for it.
 struct Input {
-  std::unique_ptr<Spec> spec;                 ///< of a spec
-  std::unique_ptr<mlir::MLIRContext> context; ///< of the IR of a later phase
-  mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::unique_ptr<Spec> spec;
+  std::optional<Artefact> artefact;
+  mlir::OwningOpRef<mlir::ModuleOp> variant; ///< of the spec
   CompileRequest request;
-};
 
-/// Collects diagnostics while it lives, with the file that they are about.
-class Diagnostics {
-public:
-  Diagnostics(const Options &options, mlir::MLIRContext *context)
-      : options(options), handler(context, [this](mlir::Diagnostic &d) { return add(d); }) {}
-
-  /// What was reported, or `error` if nothing was.
-  llvm::Error explain(llvm::Error error) const {
-    std::string reason = llvm::toString(std::move(error));
-    return createStringError(text.empty() ? formatv("{0}: error: {1}", options.spec, reason).str()
-                                          : text);
-  }
-
-private:
-  mlir::LogicalResult add(mlir::Diagnostic &diagnostic) {
-    std::string where = options.spec;
-    if (auto loc = diagnostic.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
-      where = formatv("{0}:{1}:{2}", loc.getFilename().getValue(), loc.getLine(), loc.getColumn());
-    text += formatv("{0}{1}: error: {2}", text.empty() ? "" : "\n", where, diagnostic.str());
-    return mlir::success();
-  }
-
-  const Options &options;
-  std::string text;
-  mlir::ScopedDiagnosticHandler handler;
+  /// The module, or null where the artefact is code.
+  mlir::ModuleOp module() { return spec ? variant.get() : artefact->module.get(); }
 };
 } // namespace
 
-/// Reads a spec, or a module at the end of phase `--compile-from`.
-static llvm::Expected<Input> openInput(const Options &options, const Target &target) {
+/// Reads a spec, or the artefact of phase `--compile-from`.
+static llvm::Expected<Input> openInput(const Options &options, const Target &target, Phase last) {
   Input input;
-  input.request.options.target = target;
-  // Text that a person may have edited is checked in any case.
-  input.request.verify = !options.compileFrom.empty() || options.verify || verifiesAlways();
   if (options.compileFrom.empty() || options.compileFrom == "attn") {
     llvm::Expected<std::unique_ptr<Spec>> opened = openSpec(options);
     if (!opened)
@@ -175,29 +117,31 @@ static llvm::Expected<Input> openInput(const Options &options, const Target &tar
     if (!compile)
       return compile.takeError();
     input.request.options = *compile;
-    input.module = input.spec->cloneVariant();
-    return std::move(input);
+    // Text that a person may have edited is checked in any case.
+    input.request.verify = !options.compileFrom.empty() || options.verify || verifiesAlways();
+    input.variant = input.spec->cloneVariant();
+  } else {
+    llvm::Expected<Artefact> artefact = readArtefact(options.spec, options.compileFrom, target);
+    if (!artefact)
+      return artefact.takeError();
+    if (artefact->phase >= last && options.emit != "cubin")
+      return createStringError(formatv("nothing is to be done from phase `{0}` to `{1}`",
+                                       phaseName(artefact->phase), phaseName(last)));
+    input.artefact = std::move(*artefact);
+    input.request.options.target = target;
+    input.request.options.hostFeatures = options.hostFeatures;
   }
-  std::optional<Phase> from = parsePhase(options.compileFrom);
-  if (!from || *from == Phase::PTX)
-    return createStringError(
-        formatv("--compile-from={0}: expected a phase before ptx", options.compileFrom));
-  input.request.from = *from;
-  mlir::DialectRegistry registry;
-  registerAllDialects(registry);
-  input.context =
-      std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
-  input.context->loadAllAvailableDialects();
-  auto parsed = parsePhaseFile(options.spec, *input.context);
-  if (!parsed)
-    return parsed.takeError();
-  input.module = std::move(*parsed);
-  if (std::string planned = plannedTarget(*input.module);
-      !planned.empty() && planned != target.name)
-    return createStringError(formatv("`{0}` is planned for {1}, and the target is {2}: pass "
-                                     "--target={1}, or plan the spec again",
-                                     options.spec, planned, target.name));
+  input.request.to = last;
   return std::move(input);
+}
+
+/// Runs the phases that are asked for.
+static llvm::Expected<CompileResult> runInput(const Options &options, Input &input) {
+  if (input.artefact)
+    return input.artefact->run(input.request);
+  Diagnostics diagnostics(options.spec, &input.spec->context());
+  llvm::Expected<CompileResult> result = runPhases(*input.variant, input.request);
+  return result ? std::move(result) : diagnostics.explain(result.takeError());
 }
 
 /// Makes the folder of --dump-phases and a callback that writes each phase's IR there; what goes
@@ -209,12 +153,15 @@ static llvm::Error prepareDump(const Options &options, CompileRequest &request,
   if (std::error_code error = llvm::sys::fs::create_directories(options.dumpPhases))
     return createStringError(
         formatv("cannot create `{0}`: {1}", options.dumpPhases, error.message()));
-  request.dump = [&](Phase phase, llvm::StringRef text) {
+  request.dump = [&](Phase phase, llvm::StringRef text, const std::optional<LaunchRecord> &launch) {
+    llvm::ArrayRef<PhaseInfo> phases = phasesOf(request.options.target.kind);
+    const PhaseInfo *info =
+        llvm::find_if(phases, [&](const PhaseInfo &p) { return p.phase == phase; });
     llvm::SmallString<128> path(options.dumpPhases);
-    llvm::sys::path::append(path, formatv("{0}.{1}.{2}", static_cast<int>(phase), phaseName(phase),
-                                          phase == Phase::PTX ? "ptx" : "mlir")
-                                      .str());
-    if (llvm::Error error = writeOutput(path, text))
+    llvm::sys::path::append(
+        path, formatv("{0}.{1}.{2}", info - phases.begin(), info->name, info->suffix).str());
+    if (llvm::Error error =
+            writeOutput(path, isCode(phase) ? codeAsFile(phase, text, launch) : text.str()))
       problem = llvm::toString(std::move(error));
   };
   return llvm::Error::success();
@@ -223,24 +170,18 @@ static llvm::Error prepareDump(const Options &options, CompileRequest &request,
 /// The code or the IR that is asked for, from what the phases left.
 static llvm::Expected<std::string> artefactOf(const Options &options, const Target &target,
                                               Phase last, const CompileResult &result,
-                                              mlir::ModuleOp module,
-                                              const Diagnostics &diagnostics) {
-  std::string text = result.ptx;
-  if (options.emit == "obj") {
-    HostCompileOptions host;
-    host.verify = options.verify || verifiesAlways();
-    llvm::Expected<HostObject> object = compileForHost(module, host);
-    if (!object)
-      return diagnostics.explain(object.takeError());
-    text = object->object->getBuffer().str();
-  } else if (options.emit == "cubin") {
-    if (llvm::Error error = assemble(result.ptx, target.name, text))
+                                              mlir::ModuleOp module) {
+  std::string text;
+  if (options.emit == "cubin") {
+    if (llvm::Error error = assemble(result.code, target.name, text))
       return std::move(error);
-  } else if (last != Phase::PTX) {
-    llvm::raw_string_ostream os(text);
-    module->print(os);
-    os << "\n";
+    return text;
   }
+  if (isCode(last))
+    return codeAsFile(last, result.code, result.launch);
+  llvm::raw_string_ostream os(text);
+  module->print(os);
+  os << "\n";
   return text;
 }
 
@@ -253,32 +194,27 @@ llvm::Error driver::runCompile(const Options &options) {
   llvm::Expected<Phase> last = lastPhase(options, *target);
   if (!last)
     return last.takeError();
-  llvm::Expected<Input> input = openInput(options, *target);
+  llvm::Expected<Input> input = openInput(options, *target, *last);
   if (!input)
     return input.takeError();
-  input->request.to = *last;
   std::chrono::duration<double, std::milli> frontend = Clock::now() - start;
 
   std::string dumpProblem;
   if (llvm::Error error = prepareDump(options, input->request, dumpProblem))
     return error;
-  Diagnostics diagnostics(options, input->module->getContext());
-  llvm::Expected<CompileResult> result = runPhases(*input->module, input->request);
+  llvm::Expected<CompileResult> result = runInput(options, *input);
   if (!result)
-    return diagnostics.explain(result.takeError());
+    return result.takeError();
   if (!dumpProblem.empty())
     return createStringError(dumpProblem);
-  llvm::Expected<std::string> text =
-      artefactOf(options, *target, *last, *result, *input->module, diagnostics);
+  llvm::Expected<std::string> text = artefactOf(options, *target, *last, *result, input->module());
   if (!text)
     return text.takeError();
   std::chrono::duration<double, std::milli> total = Clock::now() - start;
-  PhaseTimes phases = {{"parse", frontend.count()}};
-  for (const PhaseResult &phase : result->phases)
-    if (phase.phase != Phase::PTX)
-      phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
-  for (auto &[name, milliseconds] : result->ptxSteps)
-    phases.emplace_back("ptx." + name, milliseconds);
+  CompileReport report;
+  report.phases = {{"parse", frontend.count()}};
+  reportPhases(*result, report);
+  const PhaseTimes &phases = report.phases;
   if (options.timing && !options.json)
     printTiming(phases, total.count());
   if (!options.json)

@@ -2,6 +2,7 @@
 //
 // Binding of tensors, choice of a device, and execution.
 #include "Execute.h"
+#include "Artefact.h"
 #include "ExactInputs.h"
 #include "attnc/Support/Element.h"
 #include "attnc/Support/Environment.h"
@@ -396,7 +397,9 @@ llvm::Expected<std::unique_ptr<Executable>> driver::prepare(const Options &optio
   if (target->kind == Target::Kind::NVPTX)
     compile->vectorBytes = commonRowAlignment(bound);
   std::unique_ptr<CodeCache> cache = openCache(options);
-  llvm::Expected<CompiledCode> code = compileSpec(spec, *compile, cache.get(), &report);
+  llvm::Expected<CompiledCode> code = options.fromFile.empty()
+                                          ? compileSpec(spec, *compile, cache.get(), &report)
+                                          : compileArtefact(options, spec, *compile, report);
   if (!code)
     return code.takeError();
   if (device.kind == Device::Kind::CUDA)

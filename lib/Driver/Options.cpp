@@ -4,6 +4,7 @@
 #include "Options.h"
 #include "attnc/Reference/Reference.h"
 #include "attnc/Support/Environment.h"
+#include "attnc/Target/Host/HostFeatures.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/WithColor.h"
@@ -112,14 +113,25 @@ Flag<bool> verify("verify",
                   {&compileCommand, &runCommand, &benchCommand});
 Flag<bool> json("json", "print the result as JSON", WITH_SPEC);
 Flag<bool> timing("timing", "print the time of each phase", {&compileCommand, &runCommand});
-Flag<std::string> emit("emit",
-                       "attn, specialized, kernels, tile, scheduled, nvvm, llvm, ptx, cubin or obj",
-                       "", {&compileCommand}, "kind");
-Flag<std::string> compileTo("compile-to", "stop at the end of this phase", "", {&compileCommand},
-                            "phase");
-Flag<std::string> compileFrom("compile-from", "SPEC is MLIR at the end of this phase", "",
-                              {&compileCommand}, "phase");
-Flag<std::string> dumpPhases("dump-phases", "write the IR of each phase to this folder", "",
+Flag<std::string> emit("emit", "a phase, cubin or obj", "", {&compileCommand}, "kind");
+Flag<std::string> hostFeatures("host-features",
+                               "instructions that host code may use: native, x86-64, x86-64-v2, "
+                               "x86-64-v3 or x86-64-v4, and changes such as +avx512bf16 or -fma, "
+                               "separated by commas (default: native)",
+                               "native", {&compileCommand, &runCommand, &benchCommand}, "list");
+Flag<std::string>
+    compileTo("compile-to",
+              "stop at the end of this phase: attn, specialized, kernels, tile, then scheduled, "
+              "nvvm, llvm, ptx for a GPU, vector-loops, llvm, asm, object for the host",
+              "", {&compileCommand}, "phase");
+Flag<std::string> compileFrom("compile-from",
+                              "compile: SPEC is the artefact of this phase; run, bench: --from is",
+                              "", {&compileCommand, &runCommand, &benchCommand}, "phase");
+Flag<std::string> fromFile("from",
+                           "an artefact of SPEC, of the phase that --compile-from names, that is "
+                           "executed in place of what SPEC compiles to",
+                           "", EXECUTED, "file");
+Flag<std::string> dumpPhases("dump-phases", "write the artefact of each phase to this folder", "",
                              {&compileCommand}, "folder");
 Flag<std::string> outputFile("o", "output file (default: standard output)", "",
                              {&compileCommand, &showCommand}, "file");
@@ -147,6 +159,26 @@ llvm::Error checkRange(const char *name, int64_t value, int64_t low, int64_t hig
 }
 
 } // namespace
+
+/// What is executed in place of the spec's own code has a phase, and is code.
+static llvm::Error validateArtefact(const Options &options) {
+  bool executes = options.command == Command::Run || options.command == Command::Bench;
+  if (!executes || (options.compileFrom.empty() && options.fromFile.empty()))
+    return llvm::Error::success();
+  if (options.fromFile.empty())
+    return llvm::createStringError(
+        formatv("--compile-from={0}: name the artefact with --from=FILE; SPEC is what it is an "
+                "artefact of",
+                options.compileFrom));
+  if (options.compileFrom.empty())
+    return llvm::createStringError(
+        formatv("--from={0}: say with --compile-from=PHASE which phase it is the artefact of",
+                options.fromFile));
+  if (options.device == "reference")
+    return llvm::createStringError(formatv(
+        "--from={0}: the reference runs the spec itself; use another --device", options.fromFile));
+  return llvm::Error::success();
+}
 
 static llvm::Error validate(Options &options) {
   std::map<std::string, std::string> texts;
@@ -188,6 +220,11 @@ static llvm::Error validate(Options &options) {
   if (options.layout != "bhsd" && options.layout != "bshd")
     return llvm::createStringError(
         llvm::formatv("--layout={0}: expected bhsd or bshd", options.layout));
+  if (llvm::Expected<HostFeatures> features = HostFeatures::parse(options.hostFeatures); !features)
+    return llvm::createStringError(llvm::formatv("--host-features={0}: {1}", options.hostFeatures,
+                                                 llvm::toString(features.takeError())));
+  if (llvm::Error error = validateArtefact(options))
+    return error;
   if (options.command != Command::List && options.spec.empty())
     return llvm::createStringError("expected a spec file; `attnc list` shows the gallery");
   return llvm::Error::success();
@@ -301,7 +338,9 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.timing = timing.option;
   o.emit = emit.option;
   o.compileTo = compileTo.option;
+  o.hostFeatures = hostFeatures.option;
   o.compileFrom = compileFrom.option;
+  o.fromFile = fromFile.option;
   o.dumpPhases = dumpPhases.option;
   o.output = outputFile.option;
   o.svg = svg.option;
@@ -332,6 +371,7 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
   result.tileKV = options.tileKV;
   result.stages = options.stages;
   result.numWarps = options.numWarps;
+  result.hostFeatures = options.hostFeatures;
   result.verify = options.verify || verifiesAlways();
   llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());
   if (!signature)

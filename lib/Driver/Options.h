@@ -19,7 +19,8 @@ struct Options {
   Command command = Command::Compile;
   std::string spec, variant, output;
   std::string target, device = "auto", dtype = "f16", layout = "bhsd", drawnInputs = "sampled";
-  std::string emit = "ptx", compileTo, compileFrom, dumpPhases, svg;
+  std::string emit = "ptx", compileTo, compileFrom, fromFile, dumpPhases, svg;
+  std::string hostFeatures = "native";
   int64_t batch = 1, heads = 4, kvHeads = 0, qLen = 256, kvLen = 0, headDim = 64, vHeadDim = 0;
   int64_t tileQ = 0, tileKV = 0, stages = 0, numWarps = 0, threads = 0, repeat = 20;
   uint64_t seed = 0;

@@ -3,15 +3,13 @@
 // Compilation through the cache, and loading of compiled code.
 #include "attnc/JIT/Compiler.h"
 #include "BuildIdentity.h"
-#include "attnc/Conversion/KernelABIExtraction.h"
 #include "attnc/Support/Checks.h"
 #include "attnc/Support/Environment.h"
+#include "attnc/Target/Host/HostFeatures.h"
 #include "attnc/Target/Host/HostJIT.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/TargetParser/Host.h"
-#include <chrono>
 
 using namespace mlir;
 using namespace attnc;
@@ -23,16 +21,6 @@ bool attnc::verifiesAlways() {
   return value && llvm::StringRef(value) != "0";
 }
 
-/// Features of this CPU by LLVM's names, sorted.
-static std::vector<std::string> hostFeatures() {
-  std::vector<std::string> features;
-  for (auto &feature : llvm::sys::getHostCPUFeatures())
-    if (feature.second)
-      features.push_back(feature.first().str());
-  llvm::sort(features);
-  return features;
-}
-
 /// Every option that changes the code, as text.
 static std::string describeOptions(const CompileOptions &options) {
   std::string text =
@@ -42,9 +30,9 @@ static std::string describeOptions(const CompileOptions &options) {
   for (auto &[name, value] : options.constParams)
     text += llvm::formatv(";{0}={1:e17}", name, value).str();
   if (options.target.kind == attnc::Target::Kind::Host) {
-    // Native code is for this CPU and no other.
-    text += ";" + llvm::sys::getHostCPUName().str();
-    for (const std::string &feature : hostFeatures())
+    // Native code is for this CPU and no other, and so are changes to it.
+    text += ";" + options.hostFeatures + ";" + HostFeatures::native().cpu;
+    for (const std::string &feature : HostFeatures::native().required)
       text += "+" + feature;
   }
   return text;
@@ -81,60 +69,37 @@ private:
 };
 } // namespace
 
-static llvm::Expected<CompiledCode> compileForGPU(ModuleOp module, const CompileOptions &options,
-                                                  CompileReport &report) {
-  CompileRequest request;
-  request.options = options;
-  request.verify = options.verify;
-  request.to = Phase::Scheduled;
-  llvm::Expected<CompileResult> scheduled = runPhases(module, request);
-  if (!scheduled)
-    return scheduled.takeError();
-  tile::KernelOp kernel = *module.getOps<tile::KernelOp>().begin();
-  FailureOr<KernelABI> abi = extractKernelABI(kernel);
-  if (failed(abi))
-    return llvm::createStringError("the kernel's signature is malformed");
-  if (auto bytes = kernel->getAttrOfType<IntegerAttr>("tile.shared_bytes"))
-    abi->sharedBytes = bytes.getInt();
-  for (int32_t dim : {1, 2}) // what convert-tile-to-nvvm adds to the signature
-    abi->args.push_back({KernelArg::Kind::GridStart, "", dim});
-  request.from = Phase::Scheduled;
-  request.to = Phase::PTX;
-  llvm::Expected<CompileResult> lowered = runPhases(module, request);
-  if (!lowered)
-    return lowered.takeError();
-  for (const CompileResult *result : {&*scheduled, &*lowered})
-    for (const PhaseResult &phase : result->phases)
-      if (phase.phase != Phase::PTX)
-        report.phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
-  for (auto &[name, milliseconds] : lowered->ptxSteps)
-    report.phases.emplace_back("ptx." + name, milliseconds);
-  return CompiledCode{std::move(*abi), options.target.name, std::move(lowered->ptx), {}};
+void attnc::reportPhases(const CompileResult &result, CompileReport &report) {
+  for (const PhaseResult &phase : result.phases)
+    if (&phase != &result.phases.back() || result.codeSteps.empty())
+      report.phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
+  for (auto &[name, milliseconds] : result.codeSteps)
+    report.phases.emplace_back((phaseName(result.phases.back().phase) + "." + name).str(),
+                               milliseconds);
 }
 
-static llvm::Expected<CompiledCode> compileForCPU(ModuleOp module, const CompileOptions &options,
+/// Runs `module`, a variant, to the code of its target.
+static llvm::Expected<CompiledCode> compileModule(ModuleOp module, const CompileOptions &options,
                                                   CompileReport &report) {
   CompileRequest request;
   request.options = options;
   request.verify = options.verify;
-  request.to = Phase::Tile;
-  llvm::Expected<CompileResult> tiled = runPhases(module, request);
-  if (!tiled)
-    return tiled.takeError();
-  for (const PhaseResult &phase : tiled->phases)
-    report.phases.emplace_back(phaseName(phase.phase).str(), phase.milliseconds);
-  HostCompileOptions host;
-  host.verify = options.verify;
-  llvm::Expected<HostObject> object = compileForHost(module, host);
-  if (!object)
-    return object.takeError();
-  report.phases.emplace_back("host.lower", object->times.lower);
-  report.phases.emplace_back("host.translate", object->times.translate);
-  report.phases.emplace_back("host.optimize", object->times.optimize);
-  report.phases.emplace_back("host.codegen", object->times.codegen);
-  // The code generator may have used whatever this CPU has.
-  return CompiledCode{object->kernels.front(), options.target.name,
-                      object->object->getBuffer().str(), hostFeatures()};
+  request.to = phasesOf(options.target.kind).back().phase;
+  llvm::Expected<CompileResult> compiled = runPhases(module, request);
+  if (!compiled)
+    return compiled.takeError();
+  reportPhases(*compiled, report);
+  return CompiledCode{std::move(compiled->launch->kernels.front()), options.target.name,
+                      std::move(compiled->code), std::move(compiled->launch->cpuFeatures)};
+}
+
+void attnc::completeABI(Spec &spec, KernelABI &abi) {
+  abi.paramDefaults = spec.defaultParams();
+  abi.unusedInputs.clear();
+  for (attn::InputOp input : spec.variant().getBody().getOps<attn::InputOp>())
+    if (std::string name = input.getName().str();
+        !llvm::any_of(abi.tensors, [&](const KernelTensor &tensor) { return tensor.name == name; }))
+      abi.unusedInputs.push_back(name);
 }
 
 llvm::Error attnc::checkConstParams(Spec &spec, const std::map<std::string, double> &values) {
@@ -180,16 +145,10 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
   OwningOpRef<ModuleOp> module = spec.cloneVariant();
   CompileOptions verified = options;
   verified.verify |= verifiesAlways();
-  llvm::Expected<CompiledCode> code = options.target.kind == attnc::Target::Kind::Host
-                                          ? compileForCPU(*module, verified, out)
-                                          : compileForGPU(*module, verified, out);
+  llvm::Expected<CompiledCode> code = compileModule(*module, verified, out);
   if (!code)
     return diagnostics.wrap(code.takeError());
-  code->abi.paramDefaults = spec.defaultParams();
-  for (attn::InputOp input : spec.variant().getBody().getOps<attn::InputOp>())
-    if (std::string name = input.getName().str(); !llvm::any_of(
-            code->abi.tensors, [&](const KernelTensor &tensor) { return tensor.name == name; }))
-      code->abi.unusedInputs.push_back(name);
+  completeABI(spec, code->abi);
   if (cache)
     cache->store(key, *code);
   return code;
@@ -201,10 +160,7 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
 
 /// An instruction that a CPU lacks would end the process.
 static llvm::Error checkCPU(const CompiledCode &code) {
-  std::vector<std::string> present = hostFeatures(), missing;
-  for (const std::string &feature : code.cpuFeatures)
-    if (!std::binary_search(present.begin(), present.end(), feature))
-      missing.push_back(feature);
+  std::vector<std::string> missing = missingHostFeatures(code.cpuFeatures);
   if (missing.empty())
     return llvm::Error::success();
   size_t count = missing.size();

@@ -3,7 +3,7 @@
 // Reading specs: `.attn` source through the frontend, MLIR text through MLIR's parser.
 #include "attnc/Frontend/Frontend.h"
 #include "attnc/JIT/Compiler.h"
-#include "attnc/Target/Host/HostJIT.h"
+#include "attnc/Target/Host/HostCodegen.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"

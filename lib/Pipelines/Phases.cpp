@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The pipelines, phase by phase, as a table of contents, and the loop that runs them.
+// The phases of each target, and the passes of each phase, as a table of contents.
 #include "attnc/Pipelines/Phases.h"
 #include "attnc/Conversion/Passes.h"
+#include "attnc/Conversion/TileToVector/TileToVector.h"
+#include "attnc/Target/Host/HostFeatures.h"
 #include "attnc/Target/PTX/PTX.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
@@ -10,26 +12,51 @@
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Transforms/Passes.h"
-#include <chrono>
 
 using namespace mlir;
 using namespace attnc;
+using Kind = attnc::Target::Kind;
 
-static constexpr PhaseInfo kPhases[] = {
-    {Phase::Attn, "attn", "what the variant means: attn dialect"},
-    {Phase::Specialized, "specialized", "the same, for a dtype, dims and constants"},
-    {Phase::Kernels, "kernels", "the same, with the schedule of each kernel chosen"},
-    {Phase::Tile, "tile", "kernels on tile values, shared by host and GPU"},
-    {Phase::Scheduled, "scheduled", "kernels with shared memory, asynchronous copies and layouts"},
-    {Phase::NVVM, "nvvm", "code of one thread: NVVM, arith, math, scf"},
-    {Phase::LLVM, "llvm", "LLVM dialect only"},
-    {Phase::PTX, "ptx", "PTX text"},
+static constexpr PhaseInfo kAttn = {Phase::Attn, "attn", "mlir",
+                                    "what the variant means: attn dialect"};
+static constexpr PhaseInfo kSpecialized = {Phase::Specialized, "specialized", "mlir",
+                                           "the same, for a dtype, dims and constants"};
+static constexpr PhaseInfo kKernels = {Phase::Kernels, "kernels", "mlir",
+                                       "the same, with the schedule of each kernel chosen"};
+static constexpr PhaseInfo kTile = {Phase::Tile, "tile", "mlir",
+                                    "kernels on tile values, shared by host and GPU"};
+static constexpr PhaseInfo kLLVM = {Phase::LLVM, "llvm", "mlir", "LLVM dialect only"};
+
+static constexpr PhaseInfo kGPUPhases[] = {
+    kAttn,
+    kSpecialized,
+    kKernels,
+    kTile,
+    {Phase::Scheduled, "scheduled", "mlir",
+     "kernels with shared memory, asynchronous copies and layouts"},
+    {Phase::NVVM, "nvvm", "mlir", "code of one thread: NVVM, arith, math, scf"},
+    kLLVM,
+    {Phase::PTX, "ptx", "ptx", "PTX text"},
 };
 
-llvm::ArrayRef<PhaseInfo> attnc::allPhases() { return kPhases; }
+static constexpr PhaseInfo kHostPhases[] = {
+    kAttn,
+    kSpecialized,
+    kKernels,
+    kTile,
+    {Phase::VectorLoops, "vector-loops", "mlir",
+     "code of one thread: loops over vectors of the CPU's width"},
+    kLLVM,
+    {Phase::Assembly, "asm", "s", "assembly text"},
+    {Phase::Object, "object", "o", "an ELF file"},
+};
 
-std::optional<Phase> attnc::parsePhase(llvm::StringRef name) {
-  for (const PhaseInfo &info : kPhases)
+llvm::ArrayRef<PhaseInfo> attnc::phasesOf(Kind kind) {
+  return kind == Kind::Host ? llvm::ArrayRef(kHostPhases) : llvm::ArrayRef(kGPUPhases);
+}
+
+std::optional<Phase> attnc::parsePhase(llvm::StringRef name, Kind kind) {
+  for (const PhaseInfo &info : phasesOf(kind))
     if (name == info.name)
       return info.phase;
   if (name == "plan")
@@ -37,12 +64,41 @@ std::optional<Phase> attnc::parsePhase(llvm::StringRef name) {
   return std::nullopt;
 }
 
-llvm::StringRef attnc::phaseName(Phase phase) { return kPhases[static_cast<int>(phase)].name; }
+llvm::StringRef attnc::phaseName(Phase phase) {
+  for (Kind kind : {Kind::NVPTX, Kind::Host})
+    for (const PhaseInfo &info : phasesOf(kind))
+      if (info.phase == phase)
+        return info.name;
+  return "";
+}
+
+bool attnc::isCode(Phase phase) { return phase >= Phase::PTX; }
+
+Phase attnc::launchPhase(Kind kind) { return kind == Kind::Host ? Phase::Tile : Phase::Scheduled; }
+
+/// From tile kernels to loops over vectors of the features that are asked for.
+static void buildVectorLoops(OpPassManager &passes, const CompileOptions &options) {
+  ConvertTileToVectorOptions convert;
+  convert.isa = stringifyHostISA(llvm::cantFail(HostFeatures::parse(options.hostFeatures)).isa);
+  passes.addPass(createConvertTileToVector(convert));
+}
+
+static void buildLLVM(OpPassManager &passes, Kind kind) {
+  if (kind == Kind::Host)
+    return buildHostLLVMPipeline(passes);
+  passes.addPass(createSCFToControlFlowPass());
+  ConvertToLLVMPassOptions convert;
+  convert.allowPatternRollback = false;
+  passes.addPass(createConvertToLLVMPass(convert));
+  passes.addPass(createReconcileUnrealizedCastsPass());
+}
 
 void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions &options) {
   switch (phase) {
   case Phase::Attn:
   case Phase::PTX:
+  case Phase::Assembly:
+  case Phase::Object:
     return;
   case Phase::Specialized:
     // The key range analysis recognises equal divisors by being one value.
@@ -72,27 +128,19 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     // Before conversion to LLVM, which would turn these functions into library calls.
     passes.addPass(createExpandMathForPTX());
     return;
+  case Phase::VectorLoops:
+    return buildVectorLoops(passes, options);
   case Phase::LLVM:
-    passes.addPass(createSCFToControlFlowPass());
-    ConvertToLLVMPassOptions convert;
-    convert.allowPatternRollback = false;
-    passes.addPass(createConvertToLLVMPass(convert));
-    passes.addPass(createReconcileUnrealizedCastsPass());
-    return;
+    return buildLLVM(passes, options.target.kind);
   }
 }
 
-void attnc::registerCompilerDialects(DialectRegistry &registry) {
-  registry.insert<attn::AttnDialect, tile::TileDialect, arith::ArithDialect, math::MathDialect,
-                  scf::SCFDialect, cf::ControlFlowDialect, LLVM::LLVMDialect, NVVM::NVVMDialect>();
-  registerPTXTranslations(registry);
-}
-
-/// Adds the pass that closes `phase`, if what may not remain at its end is checked by one.
-static void buildContract(OpPassManager &passes, Phase phase) {
+void attnc::buildContract(OpPassManager &passes, Phase phase, Kind kind) {
   switch (phase) {
   case Phase::Attn:
   case Phase::PTX:
+  case Phase::Assembly:
+  case Phase::Object:
     return;
   case Phase::Specialized:
   case Phase::Kernels:
@@ -107,55 +155,17 @@ static void buildContract(OpPassManager &passes, Phase phase) {
   case Phase::NVVM:
     passes.addPass(createNVVMVerifyLowered());
     return;
+  case Phase::VectorLoops:
+    passes.addPass(createHostVerifyLoops());
+    return;
   case Phase::LLVM:
-    passes.addPass(createLLVMVerifyLowered());
+    passes.addPass(kind == Kind::Host ? createHostVerifyLowered() : createLLVMVerifyLowered());
     return;
   }
 }
 
-static std::string print(ModuleOp module) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  module->print(os);
-  return text;
-}
-
-llvm::Expected<CompileResult> attnc::runPhases(ModuleOp module, const CompileRequest &request) {
-  using Clock = std::chrono::steady_clock;
-  CompileResult result;
-  if (request.verify && request.from < request.to) {
-    // What is fed back may be edited, or be of another phase than it is said to be.
-    PassManager passes(module.getContext());
-    buildContract(passes, request.from);
-    if (failed(passes.run(module)))
-      return llvm::createStringError(
-          llvm::formatv("this is no IR of phase `{0}`", phaseName(request.from)));
-  }
-  for (const PhaseInfo &info : kPhases) {
-    if (info.phase <= request.from || info.phase > request.to)
-      continue;
-    auto start = Clock::now();
-    if (info.phase == Phase::PTX) {
-      PTXTimings times;
-      llvm::Expected<std::string> ptx = translateToPTX(module, request.options.target.name, &times);
-      if (!ptx)
-        return ptx.takeError();
-      result.ptx = std::move(*ptx);
-      result.ptxSteps = {
-          {"translate", times.translate}, {"optimize", times.optimize}, {"codegen", times.codegen}};
-    } else {
-      PassManager passes(module.getContext());
-      passes.enableVerifier(request.verify);
-      buildPhase(passes, info.phase, request.options);
-      if (request.verify)
-        buildContract(passes, info.phase);
-      if (failed(passes.run(module)))
-        return llvm::createStringError(llvm::formatv("phase `{0}` failed", info.name));
-    }
-    std::chrono::duration<double, std::milli> elapsed = Clock::now() - start;
-    result.phases.push_back({info.phase, elapsed.count()});
-    if (request.dump)
-      request.dump(info.phase, info.phase == Phase::PTX ? result.ptx : print(module));
-  }
-  return result;
+void attnc::registerCompilerDialects(DialectRegistry &registry) {
+  registry.insert<attn::AttnDialect, tile::TileDialect, arith::ArithDialect, math::MathDialect,
+                  scf::SCFDialect, cf::ControlFlowDialect, LLVM::LLVMDialect, NVVM::NVVMDialect>();
+  registerPTXTranslations(registry);
 }

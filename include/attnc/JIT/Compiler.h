@@ -79,6 +79,9 @@ struct CompileReport {
   std::vector<std::pair<std::string, double>> phases; ///< name, milliseconds
 };
 
+/// Adds the phases of a compilation, and the steps of the one that made the code: `ptx.optimize`.
+void reportPhases(const CompileResult &result, CompileReport &report);
+
 /// Checks that each of `values` is of a const parameter of the variant, and one that its type can
 /// hold. The error's code is invalid_argument.
 llvm::Error checkConstParams(Spec &spec, const std::map<std::string, double> &values);
@@ -87,6 +90,16 @@ llvm::Error checkConstParams(Spec &spec, const std::map<std::string, double> &va
 /// the code of one about a const parameter is invalid_argument.
 llvm::Expected<CompiledCode> compileSpec(Spec &spec, const CompileOptions &options,
                                          CodeCache *cache, CompileReport *report = nullptr);
+
+/// Adds to a kernel's ABI what the spec knows of a launch and its kernels do not: defaults of
+/// parameters, and inputs that no kernel reads.
+void completeABI(Spec &spec, KernelABI &abi);
+
+/// Code that was made from an artefact, `name` in messages, as code of `spec` compiled with
+/// `options`: launch-time values that only the spec knows are added. Fails if the artefact's kernel
+/// has other tensors or parameters than the spec has with these options.
+llvm::Expected<CompiledCode> codeFromArtefact(Spec &spec, const CompileOptions &options,
+                                              CompileResult artefact, llvm::StringRef name);
 
 /// Compiled code on a device, ready to launch any number of times, from several threads.
 class Executable {

@@ -45,6 +45,8 @@ struct CompileOptions {
   // Overrides of the planner's choice; 0 = choose.
   int64_t tileQ = 0, tileKV = 0;
   int64_t stages = 0, numWarps = 0;
+  /// Host: instructions that the code may use, as HostFeatures::parse reads them.
+  std::string hostFeatures = "native";
   /// Check the IR after each pass, and the contract of each phase. No part of the code.
   bool verify = false;
 };

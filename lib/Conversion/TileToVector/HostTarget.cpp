@@ -2,7 +2,6 @@
 //
 // Names and detection of the vector instruction levels.
 #include "attnc/Conversion/TileToVector/HostTarget.h"
-#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/TargetParser/Host.h"
 
@@ -32,23 +31,18 @@ std::optional<HostISA> attnc::parseHostISA(llvm::StringRef name) {
       .Default(std::nullopt);
 }
 
-HostISA attnc::detectHostISA() {
-  static const HostISA isa = [] {
-    llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
-    auto all = [&](std::initializer_list<const char *> names) {
-      return llvm::all_of(names, [&](const char *name) { return features.lookup(name); });
-    };
-    if (!all({"avx2", "fma", "f16c"}))
-      return HostISA::Generic;
-    if (!all({"avx512f", "avx512bw", "avx512dq", "avx512vl"}))
-      return HostISA::AVX2;
-    return all({"avx512bf16"}) ? HostISA::AVX512BF16 : HostISA::AVX512;
-  }();
-  return isa;
+HostISA attnc::hostISAOf(const llvm::StringMap<bool> &features) {
+  auto all = [&](std::initializer_list<const char *> names) {
+    return llvm::all_of(names, [&](const char *name) { return features.lookup(name); });
+  };
+  if (!all({"avx2", "fma", "f16c"}))
+    return HostISA::Generic;
+  if (!all({"avx512f", "avx512bw", "avx512dq", "avx512vl"}))
+    return HostISA::AVX2;
+  return all({"avx512bf16"}) ? HostISA::AVX512BF16 : HostISA::AVX512;
 }
 
-llvm::StringRef HostTarget::cpuName() const {
-  if (hasAVX512())
-    return "x86-64-v4";
-  return isa == HostISA::AVX2 ? "x86-64-v3" : "x86-64";
+HostISA attnc::detectHostISA() {
+  static const HostISA isa = hostISAOf(llvm::sys::getHostCPUFeatures());
+  return isa;
 }

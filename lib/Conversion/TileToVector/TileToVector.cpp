@@ -51,15 +51,19 @@ struct ConvertTileToVectorPass : attnc::impl::ConvertTileToVectorBase<ConvertTil
 };
 } // namespace
 
-void attnc::buildHostLoweringPipeline(OpPassManager &pm, llvm::StringRef isa) {
-  ConvertTileToVectorOptions options;
-  options.isa = isa.str();
-  pm.addPass(createConvertTileToVector(options));
+void attnc::buildHostLLVMPipeline(OpPassManager &pm) {
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createArithToLLVMConversionPass());
   pm.addPass(createConvertMathToLLVMPass());
   pm.addPass(createConvertControlFlowToLLVMPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void attnc::buildHostLoweringPipeline(OpPassManager &pm, llvm::StringRef isa) {
+  ConvertTileToVectorOptions options;
+  options.isa = isa.str();
+  pm.addPass(createConvertTileToVector(options));
+  buildHostLLVMPipeline(pm);
 }
 
 void attnc::registerHostLoweringPipeline() {

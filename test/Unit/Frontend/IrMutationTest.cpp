@@ -75,7 +75,7 @@ std::vector<std::string> irOf(const std::string &spec) {
   llvm::raw_string_ostream(texts.emplace_back()) << *module;
   CompileRequest request = requestFor(*module);
   request.to = Phase::Kernels;
-  request.dump = [&](Phase, llvm::StringRef text) { texts.push_back(text.str()); };
+  request.dump = [&](Phase, llvm::StringRef text, const auto &) { texts.push_back(text.str()); };
   llvm::Expected<CompileResult> result = runPhases(*module, request);
   llvm::consumeError(result.takeError());
   return texts;

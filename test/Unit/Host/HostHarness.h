@@ -6,7 +6,9 @@
 #define ATTNC_TEST_UNIT_HOST_HOSTHARNESS_H
 
 #include "FlashKernel.h"
+#include "attnc/Pipelines/Phases.h"
 #include "attnc/Runtime/HostLauncher.h"
+#include "attnc/Target/Host/HostCodegen.h"
 #include "attnc/Target/Host/HostJIT.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
@@ -130,6 +132,55 @@ public:
   TensorView view;
   GuardedBytes bytes;
 };
+
+struct HostCompileOptions {
+  HostISA isa = detectHostISA();
+  bool verify = false;
+};
+
+/// Native code in relocatable form and what is needed to launch it.
+struct HostObject {
+  std::unique_ptr<llvm::MemoryBuffer> object; ///< ELF
+  std::vector<KernelABI> kernels;
+  /// Of each phase, and of the steps inside the one that makes the code.
+  std::map<std::string, double> milliseconds;
+};
+
+/// Features that make the lowering choose a level: this CPU's own where it is its level.
+inline std::string featuresFor(HostISA isa) {
+  if (isa == detectHostISA())
+    return "native";
+  switch (isa) {
+  case HostISA::Generic:
+    return "x86-64";
+  case HostISA::AVX2:
+    return "x86-64-v3";
+  case HostISA::AVX512:
+    return "x86-64-v4";
+  case HostISA::AVX512BF16:
+    return "x86-64-v4,+avx512bf16";
+  }
+  return "";
+}
+
+/// Compiles the tile kernels of `module`.
+inline llvm::Expected<HostObject> compileForHost(mlir::ModuleOp module,
+                                                 HostCompileOptions options = {}) {
+  CompileRequest request;
+  request.options.hostFeatures = featuresFor(options.isa);
+  request.from = Phase::Tile;
+  request.to = Phase::Object;
+  request.verify = options.verify;
+  llvm::Expected<CompileResult> result = runPhases(module, request);
+  if (!result)
+    return result.takeError();
+  HostObject object{llvm::MemoryBuffer::getMemBufferCopy(result->code),
+                    std::move(result->launch->kernels),
+                    {result->codeSteps.begin(), result->codeSteps.end()}};
+  for (const PhaseResult &phase : result->phases)
+    object.milliseconds[phaseName(phase.phase).str()] = phase.milliseconds;
+  return std::move(object);
+}
 
 /// Compiles the text of a module with tile kernels.
 struct CompiledHost {

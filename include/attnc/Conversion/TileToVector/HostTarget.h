@@ -6,6 +6,7 @@
 #ifndef ATTNC_CONVERSION_TILETOVECTOR_HOSTTARGET_H
 #define ATTNC_CONVERSION_TILETOVECTOR_HOSTTARGET_H
 
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
 #include <cstdint>
 #include <optional>
@@ -24,6 +25,8 @@ enum class HostISA : uint8_t {
 llvm::StringRef stringifyHostISA(HostISA isa);
 /// The inverse; no value for an unknown name.
 std::optional<HostISA> parseHostISA(llvm::StringRef name);
+/// The highest level that a CPU with `features` runs; a feature that is absent counts as false.
+HostISA hostISAOf(const llvm::StringMap<bool> &features);
 /// The highest level that this CPU (and operating system) runs.
 HostISA detectHostISA();
 
@@ -40,10 +43,6 @@ struct HostTarget {
   bool hasF16Convert() const { return isa >= HostISA::AVX2; }
   /// Products of bf16 pairs accumulated in f32.
   bool hasBF16Dot() const { return isa == HostISA::AVX512BF16; }
-  /// CPU name for LLVM when the level is forced.
-  llvm::StringRef cpuName() const;
-  /// Further features for LLVM when the level is forced.
-  llvm::StringRef features() const { return hasBF16Dot() ? "+avx512bf16" : ""; }
 };
 
 } // namespace attnc

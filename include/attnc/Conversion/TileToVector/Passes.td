@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The pass of the host back end.
+// The passes of the host back end.
 #ifndef ATTNC_CONVERSION_TILETOVECTOR_PASSES_TD
 #define ATTNC_CONVERSION_TILETOVECTOR_PASSES_TD
 
@@ -34,6 +34,25 @@ def ConvertTileToVector : Pass<"convert-tile-to-vector", "::mlir::ModuleOp"> {
   let statistics = [
     Statistic<"numDeferred", "deferred-maps", "maps computed as an accumulator is loaded">,
     Statistic<"numGroups", "row-groups", "fused groups of row operations">];
+}
+
+// Contract passes: see those of include/attnc/Transforms/Passes.td.
+
+def HostVerifyLoops : Pass<"host-verify-loops", "::mlir::ModuleOp"> {
+  let summary = "check what may not remain at the end of phase `vector-loops`";
+  let description = [{
+    - V1: ops of `llvm`, `arith`, `math`, `vector` and `scf` only.
+    - V2: no value of a type of `tile`.
+    - V3: a function with a body is a kernel: of the type of `HostKernelFn`, with its scratch memory in `attnc.scratch_bytes`.
+  }];
+}
+
+def HostVerifyLowered : Pass<"host-verify-lowered", "::mlir::ModuleOp"> {
+  let summary = "check what may not remain at the end of the host's phase `llvm`";
+  let description = [{
+    - H1: ops of `llvm` only: no cast that is not resolved, nothing of a GPU.
+    - H2: a function with a body is a kernel, as in phase `vector-loops`.
+  }];
 }
 
 #endif // ATTNC_CONVERSION_TILETOVECTOR_PASSES_TD

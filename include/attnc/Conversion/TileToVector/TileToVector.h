@@ -26,6 +26,9 @@ namespace attnc {
 /// Name of the i64 attribute of a lowered kernel: bytes of scratch memory of one program.
 inline constexpr llvm::StringLiteral kScratchBytesAttr = "attnc.scratch_bytes";
 
+/// Adds the passes from what convert-tile-to-vector leaves to the LLVM dialect.
+void buildHostLLVMPipeline(mlir::OpPassManager &pm);
+
 /// Adds the passes from tile kernels to the LLVM dialect. `isa` as in the pass option.
 void buildHostLoweringPipeline(mlir::OpPassManager &pm, llvm::StringRef isa = "native");
 

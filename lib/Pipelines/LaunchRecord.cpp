@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Extraction of launch records, and their text in artefacts.
+#include "attnc/Pipelines/LaunchRecord.h"
+#include "attnc/Conversion/KernelABIExtraction.h"
+#include "attnc/Runtime/CodeCache.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+
+using namespace mlir;
+using namespace attnc;
+namespace json = llvm::json;
+using llvm::createStringError;
+
+/// Name of the attribute, and what the line of a record begins with.
+static constexpr llvm::StringLiteral kName = "attnc.launch";
+
+FailureOr<LaunchRecord> attnc::extractLaunchRecord(ModuleOp module, const attnc::Target &target) {
+  LaunchRecord record;
+  record.target = target.name;
+  bool host = target.kind == attnc::Target::Kind::Host;
+  for (auto kernel : module.getOps<tile::KernelOp>()) {
+    FailureOr<KernelABI> abi = extractKernelABI(kernel);
+    if (failed(abi))
+      return failure();
+    if (host) {
+      // Any alignment works there; what the plan asks for concerns the GPU.
+      for (KernelTensor &tensor : abi->tensors)
+        tensor.rowAlignment = 1;
+    } else {
+      if (auto bytes = kernel->getAttrOfType<IntegerAttr>("tile.shared_bytes"))
+        abi->sharedBytes = bytes.getInt();
+      for (int32_t dim : {1, 2}) // what convert-tile-to-nvvm adds to the signature
+        abi->args.push_back({KernelArg::Kind::GridStart, "", dim});
+    }
+    record.kernels.push_back(std::move(*abi));
+  }
+  if (record.kernels.empty())
+    return module.emitError("the module has no tile kernels");
+  return record;
+}
+
+std::string attnc::serializeLaunchRecord(const LaunchRecord &record) {
+  json::Array kernels;
+  for (const KernelABI &abi : record.kernels)
+    kernels.push_back(llvm::cantFail(json::parse(serializeABI(abi))));
+  return llvm::formatv("{0}",
+                       json::Value(json::Object{{"target", record.target},
+                                                {"cpu_features", json::Array(record.cpuFeatures)},
+                                                {"kernels", std::move(kernels)}}));
+}
+
+llvm::Expected<LaunchRecord> attnc::parseLaunchRecord(llvm::StringRef text) {
+  auto malformed = [](const llvm::Twine &what) {
+    return createStringError("the launch record is malformed: " + what);
+  };
+  llvm::Expected<json::Value> value = json::parse(text);
+  if (!value)
+    return malformed(llvm::toString(value.takeError()));
+  const json::Object *object = value->getAsObject();
+  auto target = object ? object->getString("target") : std::nullopt;
+  const json::Array *features = object ? object->getArray("cpu_features") : nullptr;
+  const json::Array *kernels = object ? object->getArray("kernels") : nullptr;
+  if (!target || !features || !kernels || kernels->empty())
+    return malformed("expected `target`, `cpu_features` and `kernels`");
+  LaunchRecord record;
+  record.target = target->str();
+  for (const json::Value &feature : *features) {
+    auto name = feature.getAsString();
+    if (!name)
+      return malformed("a CPU feature is no string");
+    record.cpuFeatures.push_back(name->str());
+  }
+  for (const json::Value &kernel : *kernels) {
+    llvm::Expected<KernelABI> abi = parseABI(llvm::formatv("{0}", kernel).str());
+    if (!abi)
+      return malformed(llvm::toString(abi.takeError()));
+    record.kernels.push_back(std::move(*abi));
+  }
+  return record;
+}
+
+void attnc::setLaunchRecord(ModuleOp module, const LaunchRecord &record) {
+  module->setAttr(kName, StringAttr::get(module.getContext(), serializeLaunchRecord(record)));
+}
+
+/// The record in `text`, as something that may not be there.
+static llvm::Expected<std::optional<LaunchRecord>> parseOptional(llvm::StringRef text) {
+  llvm::Expected<LaunchRecord> record = parseLaunchRecord(text);
+  if (!record)
+    return record.takeError();
+  return std::optional<LaunchRecord>(std::move(*record));
+}
+
+llvm::Expected<std::optional<LaunchRecord>> attnc::launchRecordOf(ModuleOp module) {
+  auto text = module->getAttrOfType<StringAttr>(kName);
+  return text ? parseOptional(text.getValue())
+              : llvm::Expected<std::optional<LaunchRecord>>(std::nullopt);
+}
+
+std::string attnc::withLaunchRecord(llvm::StringRef code, llvm::StringRef comment,
+                                    const LaunchRecord &record) {
+  return (code + comment + kName + " " + serializeLaunchRecord(record) + "\n").str();
+}
+
+llvm::Expected<std::optional<LaunchRecord>> attnc::takeLaunchRecord(std::string &code,
+                                                                    llvm::StringRef comment) {
+  std::string start = (comment + kName + " ").str();
+  size_t at = code.rfind(start);
+  if (at == std::string::npos)
+    return std::nullopt;
+  llvm::Expected<std::optional<LaunchRecord>> record =
+      parseOptional(llvm::StringRef(code).drop_front(at + start.size()).trim());
+  code.resize(at);
+  return record;
+}

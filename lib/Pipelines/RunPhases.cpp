@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The loop that runs the phases of a compilation.
+#include "attnc/Conversion/TileToVector/TileToVector.h"
+#include "attnc/Pipelines/Phases.h"
+#include "attnc/Target/Host/HostCodegen.h"
+#include "attnc/Target/PTX/PTX.h"
+#include <chrono>
+
+using namespace mlir;
+using namespace attnc;
+using llvm::createStringError;
+using llvm::formatv;
+
+namespace {
+/// One compilation while it runs.
+class Runner {
+public:
+  explicit Runner(const CompileRequest &request) : request(request) {}
+
+  llvm::Expected<CompileResult> run(ModuleOp module);
+  llvm::Expected<CompileResult> run(std::string code, llvm::StringRef name,
+                                    std::optional<LaunchRecord> launch);
+
+private:
+  const attnc::Target &target() const { return request.options.target; }
+  llvm::Error begin(ModuleOp module);
+  llvm::Error checkLevel() const;
+  llvm::Error runPasses(ModuleOp module, Phase phase);
+  llvm::Error translate(ModuleOp module, Phase phase);
+  llvm::Error readScratchSizes(ModuleOp module);
+  void finish(ModuleOp module, Phase phase);
+  llvm::Error parseFeatures();
+
+  const CompileRequest &request;
+  HostFeatures features; ///< for the host
+  CompileResult result;
+};
+} // namespace
+
+static std::string print(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module->print(os);
+  return text;
+}
+
+llvm::Error Runner::parseFeatures() {
+  if (target().kind != attnc::Target::Kind::Host)
+    return llvm::Error::success();
+  llvm::Expected<HostFeatures> parsed = HostFeatures::parse(request.options.hostFeatures);
+  if (!parsed)
+    return parsed.takeError();
+  features = std::move(*parsed);
+  return llvm::Error::success();
+}
+
+/// Checks what the compilation starts from, and takes its launch record.
+llvm::Error Runner::begin(ModuleOp module) {
+  if (request.verify && request.from < request.to) {
+    // What is fed back may be edited, or be of another phase than it is said to be.
+    PassManager passes(module.getContext());
+    buildContract(passes, request.from, target().kind);
+    if (failed(passes.run(module)))
+      return createStringError(formatv("this is no IR of phase `{0}`", phaseName(request.from)));
+  }
+  if (request.from <= launchPhase(target().kind))
+    return llvm::Error::success();
+  llvm::Expected<std::optional<LaunchRecord>> launch = launchRecordOf(module);
+  if (!launch)
+    return launch.takeError();
+  result.launch = std::move(*launch);
+  return checkLevel();
+}
+
+/// LLVM ends the process at an instruction that it was told not to use.
+llvm::Error Runner::checkLevel() const {
+  if (!result.launch || target().kind != attnc::Target::Kind::Host)
+    return llvm::Error::success();
+  llvm::StringMap<bool> made;
+  for (const std::string &feature : result.launch->cpuFeatures)
+    made[feature] = true;
+  HostISA level = hostISAOf(made);
+  if (level <= features.isa)
+    return llvm::Error::success();
+  return createStringError(formatv(
+      "the code was lowered to {0}, and `{1}` has {2}: lower it again from phase `tile`, or "
+      "allow what it was lowered to",
+      stringifyHostISA(level), request.options.hostFeatures, stringifyHostISA(features.isa)));
+}
+
+/// Scratch memory is known when a kernel's buffers have their places.
+llvm::Error Runner::readScratchSizes(ModuleOp module) {
+  if (!result.launch)
+    return llvm::Error::success();
+  for (KernelABI &abi : result.launch->kernels) {
+    auto function = module.lookupSymbol<LLVM::LLVMFuncOp>(abi.symbol);
+    auto bytes = function ? function->getAttrOfType<IntegerAttr>(kScratchBytesAttr) : IntegerAttr();
+    if (!bytes)
+      return createStringError("kernel @" + abi.symbol + " was not lowered");
+    abi.scratchBytes = bytes.getInt();
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error Runner::runPasses(ModuleOp module, Phase phase) {
+  Phase launch = launchPhase(target().kind);
+  // Behind this phase no kernel op is left that could be asked.
+  if (phase > launch && !result.launch && request.from <= launch) {
+    FailureOr<LaunchRecord> record = extractLaunchRecord(module, target());
+    if (failed(record))
+      return createStringError("no kernel can be launched");
+    result.launch = std::move(*record);
+    result.launch->cpuFeatures = features.required;
+  }
+  PassManager passes(module.getContext());
+  passes.enableVerifier(request.verify);
+  buildPhase(passes, phase, request.options);
+  if (request.verify)
+    buildContract(passes, phase, target().kind);
+  if (failed(passes.run(module)))
+    return createStringError(formatv("phase `{0}` failed", phaseName(phase)));
+  return llvm::Error::success();
+}
+
+llvm::Error Runner::translate(ModuleOp module, Phase phase) {
+  llvm::Expected<std::string> code = "";
+  if (phase == Phase::PTX) {
+    PTXTimings times;
+    code = translateToPTX(module, target().name, &times);
+    result.codeSteps = {
+        {"translate", times.translate}, {"optimize", times.optimize}, {"codegen", times.codegen}};
+  } else {
+    if (llvm::Error error = readScratchSizes(module)) // an edit may have changed them
+      return error;
+    HostTimings times;
+    code = translateToHostCode(
+        module, features, phase == Phase::Object ? HostCodeKind::Object : HostCodeKind::Assembly,
+        request.verify, &times);
+    result.codeSteps = {
+        {"translate", times.translate}, {"optimize", times.optimize}, {"codegen", times.codegen}};
+  }
+  if (!code)
+    return code.takeError();
+  result.code = std::move(*code);
+  if (result.launch)
+    result.launch->cpuFeatures = features.required;
+  return llvm::Error::success();
+}
+
+/// Shows the artefact to whoever asked for it.
+void Runner::finish(ModuleOp module, Phase phase) {
+  bool last = phase == request.to;
+  if (!isCode(phase) && result.launch && (request.dump || last))
+    setLaunchRecord(module, *result.launch);
+  if (request.dump)
+    request.dump(phase, isCode(phase) ? result.code : print(module), result.launch);
+}
+
+llvm::Expected<CompileResult> Runner::run(ModuleOp module) {
+  using Clock = std::chrono::steady_clock;
+  if (llvm::Error error = parseFeatures())
+    return std::move(error);
+  if (llvm::Error error = begin(module))
+    return std::move(error);
+  for (const PhaseInfo &info : phasesOf(target().kind)) {
+    if (info.phase <= request.from || info.phase > request.to)
+      continue;
+    // Objects are made without their text, which is made where someone reads it.
+    if (info.phase == Phase::Assembly && request.to != Phase::Assembly && !request.dump)
+      continue;
+    auto start = Clock::now();
+    if (llvm::Error error =
+            isCode(info.phase) ? translate(module, info.phase) : runPasses(module, info.phase))
+      return std::move(error);
+    if (info.phase == Phase::VectorLoops)
+      if (llvm::Error error = readScratchSizes(module))
+        return std::move(error);
+    std::chrono::duration<double, std::milli> elapsed = Clock::now() - start;
+    result.phases.push_back({info.phase, elapsed.count()});
+    finish(module, info.phase);
+  }
+  return std::move(result);
+}
+
+llvm::Expected<CompileResult> Runner::run(std::string code, llvm::StringRef name,
+                                          std::optional<LaunchRecord> launch) {
+  if (llvm::Error error = parseFeatures())
+    return std::move(error);
+  result.code = std::move(code);
+  result.launch = std::move(launch);
+  if (request.from != Phase::Assembly || request.to != Phase::Object)
+    return std::move(result);
+  auto start = std::chrono::steady_clock::now();
+  llvm::Expected<std::string> object = assembleHost(result.code, name, features);
+  if (!object)
+    return object.takeError();
+  result.code = std::move(*object);
+  std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+  result.phases.push_back({Phase::Object, elapsed.count()});
+  finish(ModuleOp(), Phase::Object);
+  return std::move(result);
+}
+
+llvm::Expected<CompileResult> attnc::runPhases(ModuleOp module, const CompileRequest &request) {
+  return Runner(request).run(module);
+}
+
+llvm::Expected<CompileResult> attnc::runPhases(std::string code, llvm::StringRef name,
+                                               std::optional<LaunchRecord> launch,
+                                               const CompileRequest &request) {
+  return Runner(request).run(std::move(code), name, std::move(launch));
+}
