@@ -28,7 +28,8 @@ static llvm::StringRef nameOf(Over over) {
 /// What is wrong with one axis; empty if nothing.
 static std::string problemOf(const Axis &axis) {
   if (axis.tile < 1) // M3
-    return formatv("axis `{0}` has tiles of {1} indices: expected at least 1", axis.name, axis.tile);
+    return formatv("axis `{0}` has tiles of {1} indices: expected at least 1", axis.name,
+                   axis.tile);
   if (axis.over == Over::Whole && (axis.size < 1 || axis.tile < axis.size)) // M3
     return formatv("axis `{0}` is one tile of {1} indices: expected a known size of at most that, "
                    "found {2}",
@@ -84,9 +85,10 @@ AxisMap::tileAxesOf(llvm::ArrayRef<llvm::StringRef> names) const {
       result.push_back(axis);
   }
   if (result.size() > 2)
-    return createStringError(formatv("a value over [{0}] has {1} tile axes, expected at most 2: one "
-                                     "of them has to be a loop of single indices in ({2})",
-                                     llvm::join(names, ", "), result.size(), str()));
+    return createStringError(
+        formatv("a value over [{0}] has {1} tile axes, expected at most 2: one "
+                "of them has to be a loop of single indices in ({2})",
+                llvm::join(names, ", "), result.size(), str()));
   return result;
 }
 

@@ -43,7 +43,8 @@ struct Axis {
   };
   std::string name;
   Over over = Over::Grid;
-  /// Indices that are taken at once; for a whole axis at least its size (what is beyond is padding).
+  /// Indices that are taken at once; for a whole axis at least its size (what is beyond is
+  /// padding).
   int64_t tile = 1;
   /// How many indices the axis has; 0 if that is known at launch only.
   int64_t size = 0;

@@ -28,8 +28,8 @@ void Domain::emitCoordinates(OpBuilder &builder, Location loc,
                              const llvm::StringMap<Value> &sizes) {
   SmallVector<std::pair<const Axis *, Value>> indices;
   for (auto [dimension, axis] : llvm::enumerate(map.gridAxes()))
-    indices.emplace_back(
-        axis, tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), dimension));
+    indices.emplace_back(axis,
+                         tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), dimension));
   for (auto [axis, index] : indices)
     firsts[axis->name] = firstOf(builder, loc, *axis, index, sizes.lookup(axis->name));
   if (Value h = first("h")) {

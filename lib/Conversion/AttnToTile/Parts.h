@@ -10,11 +10,11 @@
 //   Carry     what goes from tile to tile                              this file, OnlineSoftmax.cpp
 //
 // An attention is Walk x Elements x Contract x OnlineSoftmax (Attend.cpp). What comes next takes
-// the same parts: a comprehension is Domain x Elements, and with a reduction in it Walk x Elements x
-// Contract with a sum as what is carried; a recurrence is a Walk over time, tile after tile of one
-// step, that carries the states; a merge of branches, and keys split over programs, need one more
-// method of Carry, that makes one state of two. An op has a file with a StageLowering (Lowerings.h)
-// that puts parts together; it neither knows the others nor changes this file.
+// the same parts: a comprehension is Domain x Elements, and with a reduction in it Walk x Elements
+// x Contract with a sum as what is carried; a recurrence is a Walk over time, tile after tile of
+// one step, that carries the states; a merge of branches, and keys split over programs, need one
+// more method of Carry, that makes one state of two. An op has a file with a StageLowering
+// (Lowerings.h) that puts parts together; it neither knows the others nor changes this file.
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_PARTS_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_PARTS_H
 
@@ -53,8 +53,8 @@ public:
   /// those of its last arguments, `indices`, that are scalars, so that `scalar` knows them. The
   /// others need no value. A region that is not there has nothing to emit.
   mlir::LogicalResult hoist(mlir::Region &region, llvm::ArrayRef<Index> indices);
-  /// Emits a value that depends on scalar indices only at the current point, and what it is computed
-  /// from; later calls give the same value. Fails where it depends on more.
+  /// Emits a value that depends on scalar indices only at the current point, and what it is
+  /// computed from; later calls give the same value. Fails where it depends on more.
   mlir::FailureOr<mlir::Value> scalar(mlir::Value value);
   /// Emits the body of `region` at the current point, which is in the region of a map, and gives
   /// what it yields. Its arguments are `leading` and then `indices`.
@@ -142,8 +142,8 @@ struct WalkBounds {
 };
 
 /// The tiles of the reduced axis that a program visits: those with an index that takes part for one
-/// of its rows. PARTIAL, FULL and PARTIAL tiles are three loops, so that FULL ones carry no code for
-/// a condition.
+/// of its rows. PARTIAL, FULL and PARTIAL tiles are three loops, so that FULL ones carry no code
+/// for a condition.
 class Walk {
 public:
   enum class Tiles {
@@ -152,11 +152,11 @@ public:
   };
 
   /// Emits the bounds of the loops at the current point.
-  static mlir::FailureOr<Walk> over(KernelContext &context, Elements &elements,
-                                    mlir::Location loc, const KeyRanges &ranges);
+  static mlir::FailureOr<Walk> over(KernelContext &context, Elements &elements, mlir::Location loc,
+                                    const KeyRanges &ranges);
 
-  /// From this index on (i32) no row takes part, so that nothing has to be there. A cache that is not
-  /// written beyond a sequence's length costs nothing.
+  /// From this index on (i32) no row takes part, so that nothing has to be there. A cache that is
+  /// not written beyond a sequence's length costs nothing.
   mlir::Value limit() const { return bounds.limit; }
   /// Emits the loops, over `step` indices at a time, and gives what `carry` finishes with.
   mlir::FailureOr<Carry::State> run(Carry &carry, int64_t step, Tiles tiles) const;
