@@ -115,14 +115,19 @@ static Operation *findDeep(attn::VariantOp variant, unsigned most) {
   return llvm::find_if(depths, [&](auto &entry) { return entry.second > most; })->first;
 }
 
+static Uncompilable because(Operation *op, llvm::StringRef what) {
+  return {op, llvm::formatv(
+                  "code is not generated for {0} yet; the reference runs it (`--device=reference`)",
+                  what)
+                  .str()};
+}
+
+std::optional<Uncompilable> attnc::asUncompilable(Operation &op) {
+  llvm::StringRef name = stageName(op);
+  return name.empty() ? std::nullopt : std::optional(because(&op, name));
+}
+
 std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
-  auto because = [](Operation *op, llvm::StringRef what) {
-    return Uncompilable{
-        op,
-        llvm::formatv(
-            "code is not generated for {0} yet; the reference runs it (`--device=reference`)", what)
-            .str()};
-  };
   constexpr unsigned maxDepth = 1000;
   if (Operation *deep = findDeep(variant, maxDepth))
     return because(deep, llvm::formatv("values that follow from each other through more than {0} "
@@ -131,8 +136,8 @@ std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
                              .str());
   attn::AttendOp only;
   for (Operation &op : variant.getBody().front()) {
-    if (llvm::StringRef name = stageName(op); !name.empty())
-      return because(&op, name);
+    if (std::optional<Uncompilable> stage = asUncompilable(op))
+      return stage;
     auto attend = dyn_cast<attn::AttendOp>(op);
     if (!attend)
       continue;

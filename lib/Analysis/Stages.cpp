@@ -7,8 +7,7 @@
 using namespace attnc;
 using namespace mlir;
 
-/// Spaces whose indices are rows: what a tile of a kernel holds some of.
-static bool isRowSpace(Operation *at, llvm::StringRef space) {
+bool attnc::isRowSpace(Operation *at, llvm::StringRef space) {
   if (space == "q" || space == "kv" || space == "t")
     return true;
   llvm::StringRef parent = attn::blockParent(at, space);

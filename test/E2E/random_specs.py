@@ -31,10 +31,11 @@ def case(number):
     return (AttentionSpec if rng.random() < 0.65 else RecurrenceSpec)(rng, f"case{number}").text()
 
 
-def inputs_of(spec, rng, np):
-    """Small tensors of sizes that go together."""
-    sizes = {name: rng.randint(1, high) for name, high in dict(b=2, g=2, q=5, kv=9, t=6, d=4, e=4).items()}
-    sizes["h"] = sizes["g"] * rng.randint(1, 2)
+def inputs_of(spec, rng, np, sizes=None):
+    """Small tensors of sizes that go together; those of `sizes` are given."""
+    drawn = {name: rng.randint(1, high) for name, high in dict(b=2, g=2, q=5, kv=9, t=6, d=4, e=4).items()}
+    drawn["h"] = drawn["g"] * rng.randint(1, 2)
+    sizes = drawn | (sizes or {})
     draw = np.random.default_rng(rng.getrandbits(32))
     tensors = {}
     for name, decl in spec.inputs.items():

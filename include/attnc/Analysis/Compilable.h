@@ -19,6 +19,10 @@ struct Uncompilable {
   std::string located() const;
 };
 
+/// `op` with its name in a spec, if it is a stage that no code is generated for, whatever is around
+/// it.
+std::optional<Uncompilable> asUncompilable(mlir::Operation &op);
+
 /// Nothing if `variant` is one attention stage over the inputs Q, K and V whose results it returns:
 /// what code is generated for today.
 std::optional<Uncompilable> findUncompilable(attn::VariantOp variant);

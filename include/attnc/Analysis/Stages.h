@@ -11,6 +11,9 @@
 
 namespace attnc {
 
+/// Whether the indices of `space`, as `at` knows it, are rows: tokens, or blocks of tokens.
+bool isRowSpace(mlir::Operation *at, llvm::StringRef space);
+
 /// How a stage that computes a tensor can run.
 enum class StagePlace : uint8_t {
   Parameter, ///< depends on no row: computed once, or an argument

@@ -14,6 +14,86 @@ def AttnDeriveGradients : Pass<"attn-derive-gradients", "::mlir::ModuleOp"> {
   }];
 }
 
+// Rewrites of what a variant says, before anything is decided about kernels. None is needed for code to be right; each
+// keeps what the reference computes, to the last digits of float64.
+
+def AttnForwardCopies : Pass<"attn-forward-copies", "::mlir::ModuleOp"> {
+  let summary = "let readers of a copy read what it is a copy of";
+  let description = [{
+    An `attn.compute` whose formula is one read at its own coordinates, in any order, or at ones that are the same for all
+    of it, gives names or cuts a slice. Reads of it become reads of the source; where axes, order and element type are the same, so do
+    all other uses, outputs among them. A copy that rounds to the operand dtype is none.
+
+    ```mlir
+    %latest = attn.compute (%b: i32, %d: i32) {
+      %x = attn.read %S[%b, %c0, %d] : !attn.tensor<[b, t, d], f32> -> f32
+      attn.yield %x : f32
+    } : !attn.tensor<[b, d], f32>
+    %y = attn.read %latest[%i, %j] : !attn.tensor<[b, d], f32> -> f32
+    ```
+    becomes
+    ```mlir
+    %y = attn.read %S[%i, %c0, %j] : !attn.tensor<[b, t, d], f32> -> f32
+    ```
+    Exact.
+  }];
+  let statistics = [Statistic<"numCopies", "forwarded-copies", "Copies whose reads are forwarded">];
+}
+
+def AttnHoistReductions : Pass<"attn-hoist-reductions", "::mlir::ModuleOp"> {
+  let summary = "compute reductions once for each index that they depend on";
+  let description = [{
+    A reduction in the formula of an `attn.compute` that does not depend on all of the indices around it becomes an `attn.compute` of
+    its own, over those that it does depend on.
+
+    ```mlir
+    %unit = attn.compute (%b: i32, %kv: i32, %d: i32) {
+      %n = attn.reduce sum over "d" (%i: i32) { ... %K[%b, %kv, %i] ... } : f32
+      ...
+    } : !attn.tensor<[b, kv, d], f32>
+    ```
+    becomes
+    ```mlir
+    %norm = attn.compute (%b: i32, %kv: i32) {
+      %n = attn.reduce sum over "d" (%i: i32) { ... %K[%b, %kv, %i] ... } : f32
+      attn.yield %n : f32
+    } : !attn.tensor<[b, kv], f32>
+    %unit = attn.compute (%b: i32, %kv: i32, %d: i32) {
+      %n = attn.read %norm[%b, %kv] : !attn.tensor<[b, kv], f32> -> f32
+      ...
+    } : !attn.tensor<[b, kv, d], f32>
+    ```
+    Where a reduction depends on the index of another one around it, that index becomes an axis, unless the other one runs over a
+    block only or has an axis' name already. Reductions in scores, masks and sinks stay. Exact.
+  }];
+  let statistics = [Statistic<"numHoisted", "hoisted-reductions", "Reductions that became a stage">];
+}
+
+def AttnInlineLets : Pass<"attn-inline-lets", "::mlir::ModuleOp"> {
+  let summary = "compute what has an element for each pair of rows where it is read";
+  let description = [{
+    The formula of an `attn.compute` over two row axes (tokens, or blocks of them) takes the place of its reads if it is cheap (16
+    operations at most, no reduction), or is read in one place that is evaluated as often as the tensor has elements. All uses have to be reads
+    at the reader's own coordinates, and the tensor may not round to the operand dtype.
+
+    ```mlir
+    %bias = attn.compute (%b: i32, %h: i32, %q: i32, %kv: i32) { ... attn.yield %far : f32 } : !attn.tensor<[b, h, q, kv], f32>
+    %out, %lse = attn.attend %Q, %K, %V
+      score(%s: f32, %b: i32, %h: i32, %q: i32, %kv: i32) {
+        %x = attn.read %bias[%b, %h, %q, %kv] : !attn.tensor<[b, h, q, kv], f32> -> f32
+        ...
+    ```
+    becomes
+    ```mlir
+    %out, %lse = attn.attend %Q, %K, %V
+      score(%s: f32, %b: i32, %h: i32, %q: i32, %kv: i32) {
+        ... %far ...
+    ```
+    Exact.
+  }];
+  let statistics = [Statistic<"numInlined", "inlined-lets", "Tensors that are no more">];
+}
+
 def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
   let summary = "put what a variant is compiled for into its ops and types";
   let description = [{

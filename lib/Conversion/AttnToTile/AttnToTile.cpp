@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// convert-attn-to-tile: a planned variant becomes a kernel over a grid of (query tile, query head,
-// batch). This file makes the kernel's frame (arguments, grid, program coordinates);
-// SoftmaxStage.cpp fills it.
-#include "KernelContext.h"
+// convert-attn-to-tile: a planned variant becomes a kernel. This file makes the kernel's frame
+// (arguments, grid, program coordinates); the lowering of its stage (Lowerings.h) fills it.
+#include "Lowerings.h"
 #include "attnc/Analysis/Compilable.h"
 #include "attnc/Conversion/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -65,19 +64,17 @@ private:
 
 class VariantLowering {
 public:
-  VariantLowering(attn::VariantOp variant, KernelPlan plan)
-      : builder(variant), variant(variant), plan(std::move(plan)) {}
+  VariantLowering(attn::VariantOp variant, const KernelPlan &plan, StageLowering &stage)
+      : builder(variant), variant(variant), plan(plan), stage(stage) {}
 
   LogicalResult run() {
-    findStage();
-    tile::KernelOp kernel = createKernel();
+    Domain domain(stage.axes());
+    tile::KernelOp kernel = createKernel(domain.axes());
     builder.setInsertionPointToStart(&kernel.getBody().front());
-    KernelContext context(builder, variant, plan);
+    KernelContext context(builder, variant, plan, std::move(domain));
     bindArguments(context, kernel);
-    KeyRanges ranges = computeKeyRanges(attend);
-    emitProgramCoordinates(context, ranges);
-    if (failed(emitSoftmaxStage(context, attend, ranges, context.outputViews.lookup(outName),
-                                context.outputViews.lookup(lseName)))) {
+    context.domain.emitCoordinates(builder, variant.getLoc(), context.sizes);
+    if (failed(stage.emit(context))) {
       kernel.erase();
       return failure();
     }
@@ -87,30 +84,17 @@ public:
   }
 
 private:
-  /// The one attend that there is, whose results are returned: see findUncompilable.
-  void findStage() {
-    attend = *variant.getBody().getOps<attn::AttendOp>().begin();
-    auto ret = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
-    for (auto [name, value] : llvm::zip(ret.getNames(), ret.getValues())) {
-      llvm::StringRef text = cast<StringAttr>(name).getValue();
-      (value == attend.getOut() ? outName : lseName) = text;
-    }
-  }
-
-  tile::KernelOp createKernel() {
+  tile::KernelOp createKernel(const AxisMap &axes) {
     Signature signature(builder, variant, plan);
-    for (auto input : variant.getBody().getOps<attn::InputOp>()) {
-      inputs.push_back(input);
-      Value value = input.getResult();
-      bool operand =
-          value == attend.getQuery() || value == attend.getKey() || value == attend.getValue();
-      signature.addTensor(input.getName(), input.getType(), operand, /*isOutput=*/false);
-    }
-    signature.addTensor(outName, attend.getOut().getType(), /*isOperand=*/true, /*isOutput=*/true);
-    if (!lseName.empty())
-      signature.addTensor(lseName, attend.getLse().getType(), /*isOperand=*/false,
-                          /*isOutput=*/true);
-    for (llvm::StringRef space : spaces())
+    auto add = [&](StringRef name, Value tensor, bool isOutput) {
+      signature.addTensor(name, cast<attn::AttnTensorType>(tensor.getType()),
+                          stage.isOperand(tensor), isOutput);
+      tensors.push_back(tensor);
+    };
+    for (auto input : variant.getBody().getOps<attn::InputOp>())
+      add(input.getName(), input.getResult(), /*isOutput=*/false);
+    addOutputs(add);
+    for (StringRef space : spaces())
       signature.addScalar("size:" + space, builder.getI32Type());
     for (auto param : variant.getBody().getOps<attn::ParamOp>())
       if (!param.getIsConst()) {
@@ -118,11 +102,17 @@ private:
         signature.addScalar("param:" + param.getName(), param.getType());
       }
     auto type = builder.getFunctionType(signature.types, {});
-    auto kernel = tile::KernelOp::create(
-        builder, variant.getLoc(), variant.getSymNameAttr(), TypeAttr::get(type),
-        builder.getStrArrayAttr({"q", "h", "b"}), builder.getDenseI64ArrayAttr({plan.tileQ, 1, 1}),
-        builder.getI32IntegerAttr(plan.numWarps), builder.getArrayAttr(signature.attrs),
-        ArrayAttr());
+    SmallVector<StringRef> gridSpaces;
+    SmallVector<int64_t> gridTiles;
+    for (const Axis *axis : axes.gridAxes()) {
+      gridSpaces.push_back(axis->name);
+      gridTiles.push_back(axis->tile);
+    }
+    auto kernel = tile::KernelOp::create(builder, variant.getLoc(), variant.getSymNameAttr(),
+                                         TypeAttr::get(type), builder.getStrArrayAttr(gridSpaces),
+                                         builder.getDenseI64ArrayAttr(gridTiles),
+                                         builder.getI32IntegerAttr(plan.numWarps),
+                                         builder.getArrayAttr(signature.attrs), ArrayAttr());
     kernel->setDiscardableAttr(tile::ScheduleAttr::attrName, plan.schedule(builder.getContext()));
     Block *entry = builder.createBlock(&kernel.getBody());
     for (Type t : signature.types)
@@ -130,68 +120,64 @@ private:
     return kernel;
   }
 
+  /// Results in the order of the op that yields them, however they are returned.
+  void addOutputs(llvm::function_ref<void(StringRef, Value, bool)> add) {
+    auto ret = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
+    llvm::DenseMap<Value, StringRef> names;
+    for (auto [name, value] : llvm::zip(ret.getNames(), ret.getValues()))
+      names[value] = cast<StringAttr>(name).getValue();
+    for (Operation &op : variant.getBody().front())
+      for (Value result : op.getResults())
+        if (StringRef name = names.lookup(result); !name.empty())
+          add(name, result, /*isOutput=*/true);
+  }
+
   /// Index spaces whose sizes are arguments: those of an attention, and others that inputs are
   /// over.
-  SmallVector<llvm::StringRef> spaces() {
-    SmallVector<llvm::StringRef> names = {"b", "h", "g", "q", "kv"};
-    for (attn::InputOp input : inputs) {
-      attn::AttnTensorType type = input.getResult().getType();
-      for (unsigned i = 0; i < type.getRank(); ++i) {
-        llvm::StringRef name = type.getAxisName(i);
+  SmallVector<StringRef> spaces() {
+    SmallVector<StringRef> names = {"b", "h", "g", "q", "kv"};
+    for (auto input : variant.getBody().getOps<attn::InputOp>())
+      for (StringRef name : axisNames(input.getResult().getType()))
         if (!name.empty() && !llvm::is_contained(names, name) && isSizedAtLaunch(variant, name) &&
             !fixedExtent(variant, name))
           names.push_back(name);
-      }
-    }
     return names;
   }
 
   void bindArguments(KernelContext &context, tile::KernelOp kernel) {
     unsigned next = 0;
     auto take = [&]() -> Value { return kernel.getBody().front().getArgument(next++); };
-    for (attn::InputOp input : inputs)
-      context.inputViews[input.getResult()] = take();
-    context.outputViews[outName] = take();
-    if (!lseName.empty())
-      context.outputViews[lseName] = take();
-    for (llvm::StringRef space : spaces())
+    for (Value tensor : tensors)
+      context.views[tensor] = take();
+    for (StringRef space : spaces())
       context.sizes[space] = take();
     for (attn::ParamOp param : params)
-      context.globals.map(param.getResult(), take());
+      context.params.map(param.getResult(), take());
     for (auto space : variant.getBody().getOps<attn::SpaceOp>())
       if (std::optional<int64_t> extent = fixedExtent(variant, space.getName()))
         context.sizes[space.getName()] = context.i32(variant.getLoc(), *extent);
   }
 
-  void emitProgramCoordinates(KernelContext &context, const KeyRanges &ranges) {
-    Location loc = variant.getLoc();
-    Value queryTile = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 0);
-    context.h = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 1);
-    context.b = tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), 2);
-    // Where later rows see more keys, start with the last tile: long programs first, short ones
-    // fill the machine at the end.
-    bool later = llvm::any_of(
-        ranges.ranges, [](const KeyRange &r) { return r.mayHi->hasRow && !r.mayLo->hasRow; });
-    if (later) {
-      Value round =
-          arith::AddIOp::create(builder, loc, context.sizes["q"], context.i32(loc, plan.tileQ - 1));
-      Value tiles = arith::DivUIOp::create(builder, loc, round, context.i32(loc, plan.tileQ));
-      Value last = arith::SubIOp::create(builder, loc, tiles, context.i32(loc, 1));
-      queryTile = arith::SubIOp::create(builder, loc, last, queryTile);
-    }
-    context.row0 = arith::MulIOp::create(builder, loc, queryTile, context.i32(loc, plan.tileQ));
-    Value group = arith::DivUIOp::create(builder, loc, context.sizes["h"], context.sizes["g"]);
-    context.g = arith::DivUIOp::create(builder, loc, context.h, group);
-  }
-
   OpBuilder builder;
   attn::VariantOp variant;
-  KernelPlan plan;
-  attn::AttendOp attend;
-  llvm::StringRef outName, lseName;
-  SmallVector<attn::InputOp> inputs;
+  const KernelPlan &plan;
+  StageLowering &stage;
+  SmallVector<Value> tensors; ///< inputs, then outputs
   SmallVector<attn::ParamOp> params;
 };
+
+/// The stage of a variant that is made a kernel of. Fails at an op that has no lowering.
+FailureOr<Operation *> findStage(attn::VariantOp variant) {
+  Operation *stage = nullptr;
+  for (Operation &op : variant.getBody().front())
+    if (findStageLowering(&op))
+      stage = &op;
+    else if (std::optional<Uncompilable> found = asUncompilable(op))
+      return emitError(found->op->getLoc(), found->reason);
+  if (std::optional<Uncompilable> found = findUncompilable(variant))
+    return emitError(found->op->getLoc(), found->reason);
+  return stage;
+}
 
 struct ConvertAttnToTile : impl::ConvertAttnToTileBase<ConvertAttnToTile> {
   using ConvertAttnToTileBase::ConvertAttnToTileBase;
@@ -199,16 +185,16 @@ struct ConvertAttnToTile : impl::ConvertAttnToTileBase<ConvertAttnToTile> {
   void runOnOperation() override {
     for (auto variant :
          llvm::make_early_inc_range(getOperation().getBody()->getOps<attn::VariantOp>())) {
-      if (std::optional<Uncompilable> found = findUncompilable(variant)) {
-        emitError(found->op->getLoc(), found->reason);
+      FailureOr<Operation *> stage = findStage(variant);
+      if (failed(stage))
         return signalPassFailure();
-      }
       llvm::Expected<KernelPlan> plan = planOf(variant);
       if (!plan) {
         variant.emitOpError() << llvm::toString(plan.takeError());
         return signalPassFailure();
       }
-      if (failed(VariantLowering(variant, *plan).run()))
+      std::unique_ptr<StageLowering> lowering = findStageLowering(*stage)(*stage, *plan);
+      if (failed(VariantLowering(variant, *plan, *lowering).run()))
         return signalPassFailure();
     }
   }

@@ -20,161 +20,147 @@ static constexpr double kNoShift = -3.0e38;
 /// and o was multiplied by exp2(-200) = 0, or lets the row be in doubt.
 static constexpr double kLargestShift = 16777216.0 - 512.0;
 
-SmallVector<Value> OnlineSoftmax::State::values() const {
-  SmallVector<Value> values = {m, l, o};
+Carry::State OnlineSoftmax::Tiles::values() const {
+  State values = {m, l, o};
   for (Value optional : {shift, lost})
     if (optional)
       values.push_back(optional);
   return values;
 }
 
-OnlineSoftmax::State OnlineSoftmax::State::with(ValueRange values) const {
-  State state{values[0], values[1], values[2], Value(), Value()};
-  if (shift)
-    state.shift = values[3];
-  if (lost)
-    state.lost = values.back();
-  return state;
+OnlineSoftmax::Tiles OnlineSoftmax::tilesOf(ValueRange state) const {
+  Tiles tiles{state[0], state[1], state[2], Value(), Value()};
+  if (form == Form::Fast)
+    tiles.shift = state[3];
+  if (problem.compensated)
+    tiles.lost = state.back();
+  return tiles;
 }
 
-FailureOr<Value> OnlineSoftmax::shiftOf(Value m) {
-  return t.map(rows, m, [&](ValueRange a) -> FailureOr<Value> {
-    return t.max(t.mul(a[0], factor), t.f32(kNoShift));
+Value OnlineSoftmax::shiftOf(Value m) {
+  return t.map(problem.rows, m,
+               [&](ValueRange a) { return t.max(t.mul(a[0], problem.factor), t.f32(kNoShift)); });
+}
+
+FailureOr<Carry::State> OnlineSoftmax::init() {
+  Tiles state;
+  state.o = t.fill(problem.out, 0.0);
+  if (problem.compensated)
+    state.lost = t.fill(problem.rows, 0.0);
+  if (problem.sink) {
+    sinkInto(state);
+    return state.values();
+  }
+  bool fast = form == Form::Fast;
+  state.m = t.fill(problem.rows, fast ? -INFINITY : -FLT_MAX);
+  state.l = t.fill(problem.rows, 0.0);
+  if (fast)
+    state.shift = t.fill(problem.rows, kNoShift);
+  return state.values();
+}
+
+/// The sink is the first key.
+void OnlineSoftmax::sinkInto(Tiles &state) {
+  Value sink = problem.sink;
+  if (form == Form::Fast) {
+    state.m = sink;
+    state.shift = shiftOf(sink);
+    state.l = t.map(problem.rows, {sink, state.shift},
+                    [&](ValueRange a) { return t.exp2(t.fma(a[0], problem.factor, t.neg(a[1]))); });
+    return;
+  }
+  state.m = t.map(problem.rows, sink, [&](ValueRange a) { return t.max(a[0], t.f32(-FLT_MAX)); });
+  state.l = t.map(problem.rows, {sink, state.m}, [&](ValueRange a) {
+    Value mass = t.exp2(t.mul(t.sub(a[0], a[1]), problem.factor));
+    return t.select(t.compare(Predicate::OEQ, a[0], a[1]), t.f32(1.0), mass);
   });
 }
 
-FailureOr<OnlineSoftmax::State> OnlineSoftmax::begin(Value sink) {
-  State state;
-  state.o = t.fill(out, 0.0);
-  if (compensated)
-    state.lost = t.fill(rows, 0.0);
-  bool fast = form == Form::Fast;
-  if (!sink) {
-    state.m = t.fill(rows, fast ? -INFINITY : -FLT_MAX);
-    state.l = t.fill(rows, 0.0);
-    if (fast)
-      state.shift = t.fill(rows, kNoShift);
-    return state;
-  }
-  FailureOr<Value> m = sink, l, shift = Value();
-  if (fast) {
-    shift = shiftOf(sink);
-    if (failed(shift))
-      return failure();
-    l = t.map(rows, {sink, *shift}, [&](ValueRange a) -> FailureOr<Value> {
-      return t.exp2(t.fma(a[0], factor, t.neg(a[1])));
-    });
-  } else {
-    m = t.map(rows, sink,
-              [&](ValueRange a) -> FailureOr<Value> { return t.max(a[0], t.f32(-FLT_MAX)); });
-    if (failed(m))
-      return failure();
-    l = t.map(rows, {sink, *m}, [&](ValueRange a) -> FailureOr<Value> {
-      Value mass = t.exp2(t.mul(t.sub(a[0], a[1]), factor));
-      return t.select(t.compare(Predicate::OEQ, a[0], a[1]), t.f32(1.0), mass);
-    });
-  }
-  if (failed(l))
-    return failure();
-  state.m = *m;
-  state.l = *l;
-  state.shift = *shift;
-  return state;
-}
-
-FailureOr<OnlineSoftmax::Step> OnlineSoftmax::step(const State &state, Value scores, Value key0) {
-  bool fast = form == Form::Fast;
-  auto scoreType = cast<tile::TileType>(scores.getType());
-  Value rowMax = t.reduce(tile::ReduceKind::Max, rows, scores);
-  FailureOr<Value> m = t.map(rows, {state.m, rowMax},
-                             [&](ValueRange a) -> FailureOr<Value> { return t.max(a[0], a[1]); });
-  if (failed(m))
-    return failure();
-  FailureOr<Value> alpha, weights, shift = Value();
-  if (fast) {
-    shift = shiftOf(*m);
-    if (failed(shift))
-      return failure();
-    alpha = t.map(rows, {state.shift, *shift},
-                  [&](ValueRange a) -> FailureOr<Value> { return t.exp2(t.sub(a[0], a[1])); });
-    auto weight = [&](ValueRange a) -> FailureOr<Value> {
-      return t.exp2(t.fma(a[0], factor, t.neg(a[1])));
-    };
-    weights = t.map(scoreType, {scores, *shift}, weight, key0);
-  } else {
-    alpha = t.map(rows, {state.m, *m}, [&](ValueRange a) -> FailureOr<Value> {
-      Value decay = t.exp2(t.mul(t.sub(a[0], a[1]), factor));
-      return t.select(t.compare(Predicate::OEQ, a[0], a[1]), t.f32(1.0), decay);
-    });
-    auto weight = [&](ValueRange a) -> FailureOr<Value> {
-      return t.exp2(t.mul(t.sub(a[0], a[1]), factor));
-    };
-    weights = t.map(scoreType, {scores, *m}, weight, key0);
-  }
-  if (failed(alpha) || failed(weights))
-    return failure();
-  Value mass = t.reduce(tile::ReduceKind::Sum, rows, *weights);
-  FailureOr<Value> l = t.map(rows, {state.l, *alpha, mass}, [&](ValueRange a) -> FailureOr<Value> {
-    return t.fma(a[0], a[1], a[2]);
+/// alpha: what a state's l and o are multiplied by.
+Value OnlineSoftmax::decay(const Tiles &state, const Tiles &next) {
+  if (form == Form::Fast)
+    return t.map(problem.rows, {state.shift, next.shift},
+                 [&](ValueRange a) { return t.exp2(t.sub(a[0], a[1])); });
+  return t.map(problem.rows, {state.m, next.m}, [&](ValueRange a) {
+    Value decay = t.exp2(t.mul(t.sub(a[0], a[1]), problem.factor));
+    return t.select(t.compare(Predicate::OEQ, a[0], a[1]), t.f32(1.0), decay);
   });
-  FailureOr<Value> o = t.map(out, {state.o, *alpha},
-                             [&](ValueRange a) -> FailureOr<Value> { return t.mul(a[0], a[1]); });
-  if (failed(l) || failed(o))
-    return failure();
-  FailureOr<Value> lost = Value();
-  if (compensated)
-    lost =
-        t.map(rows, {state.lost, state.l, *alpha, mass, *l}, [&](ValueRange a) -> FailureOr<Value> {
-          Value before = t.fma(a[1], a[2], t.neg(a[4])); // l alpha - l'
-          return t.fma(a[0], a[2], t.add(before, a[3]));
-        });
-  if (failed(lost))
-    return failure();
-  return Step{{*m, *l, *o, *shift, *lost}, *weights};
 }
 
-FailureOr<OnlineSoftmax::State> OnlineSoftmax::finish(const State &state) {
-  if (!compensated)
-    return state;
-  FailureOr<Value> l = t.map(rows, {state.l, state.lost},
-                             [&](ValueRange a) -> FailureOr<Value> { return t.add(a[0], a[1]); });
-  if (failed(l))
-    return failure();
-  return State{state.m, *l, state.o, state.shift, Value()};
+/// p (f32).
+Value OnlineSoftmax::weights(const Tiles &next, Value scores, Value key0) {
+  auto type = cast<tile::TileType>(scores.getType());
+  if (form == Form::Fast) {
+    auto weight = [&](ValueRange a) { return t.exp2(t.fma(a[0], problem.factor, t.neg(a[1]))); };
+    return t.map(type, {scores, next.shift}, weight, key0);
+  }
+  auto weight = [&](ValueRange a) { return t.exp2(t.mul(t.sub(a[0], a[1]), problem.factor)); };
+  return t.map(type, {scores, next.m}, weight, key0);
 }
 
-FailureOr<Value> OnlineSoftmax::suspects(const State &state) {
-  tile::TileType flags = t.type(rows.getShape(), t.builder.getI32Type());
+Value OnlineSoftmax::lost(const Tiles &state, const Tiles &next, Value alpha, Value mass) {
+  return t.map(problem.rows, {state.lost, state.l, alpha, mass, next.l}, [&](ValueRange a) {
+    Value before = t.fma(a[1], a[2], t.neg(a[4])); // l alpha - l'
+    return t.fma(a[0], a[2], t.add(before, a[3]));
+  });
+}
+
+FailureOr<Carry::State> OnlineSoftmax::step(ValueRange values, const WalkTile &tile) {
+  Tiles state = tilesOf(values), next;
+  FailureOr<Value> x = attention.scores(tile);
+  if (failed(x))
+    return failure();
+  Value rowMax = t.reduce(tile::ReduceKind::Max, problem.rows, *x);
+  next.m = t.map(problem.rows, {state.m, rowMax}, [&](ValueRange a) { return t.max(a[0], a[1]); });
+  if (form == Form::Fast)
+    next.shift = shiftOf(next.m);
+  Value alpha = decay(state, next);
+  Value p = weights(next, *x, tile.first);
+  Value mass = t.reduce(tile::ReduceKind::Sum, problem.rows, p);
+  next.l = t.map(problem.rows, {state.l, alpha, mass},
+                 [&](ValueRange a) { return t.fma(a[0], a[1], a[2]); });
+  Value rescaled =
+      t.map(problem.out, {state.o, alpha}, [&](ValueRange a) { return t.mul(a[0], a[1]); });
+  if (problem.compensated)
+    next.lost = lost(state, next, alpha, mass);
+  next.o = attention.accumulate(p, tile, rescaled, form == Form::Exact ? *x : Value());
+  return next.values();
+}
+
+FailureOr<Carry::State> OnlineSoftmax::finish(ValueRange values) {
+  Tiles state = tilesOf(values);
+  if (problem.compensated)
+    state.l =
+        t.map(problem.rows, {state.l, state.lost}, [&](ValueRange a) { return t.add(a[0], a[1]); });
+  state.lost = Value();
+  return state.values();
+}
+
+OnlineSoftmax::Result OnlineSoftmax::resultOf(ValueRange finished) {
+  return {finished[0], finished[1], finished[2], finished.size() > 3 ? finished[3] : Value()};
+}
+
+Value OnlineSoftmax::suspects(const Result &result) {
+  Type i32 = t.builder.getI32Type();
   auto flag = [&](Value condition) -> Value {
-    return arith::ExtUIOp::create(t.builder, t.loc, t.builder.getI32Type(), condition);
+    return arith::ExtUIOp::create(t.builder, t.loc, i32, condition);
   };
   auto notFinite = [&](Value x) { return t.compare(Predicate::UGE, t.abs(x), t.f32(INFINITY)); };
-  FailureOr<Value> byRow = t.map(flags, {state.m, state.l}, [&](ValueRange a) -> FailureOr<Value> {
-    Value large = t.compare(Predicate::OGE, t.abs(t.mul(a[0], factor)), t.f32(kLargestShift));
+  tile::TileType flags = t.type(problem.rows.getShape(), i32);
+  Value byRow = t.map(flags, {result.m, result.l}, [&](ValueRange a) {
+    Value shift = t.abs(t.mul(a[0], problem.factor));
+    Value large = t.compare(Predicate::OGE, shift, t.f32(kLargestShift));
     Value seen = t.compare(Predicate::UNE, a[0], t.f32(-INFINITY));
     return flag(t.either(t.both(large, seen), notFinite(a[1])));
   });
-  if (failed(byRow))
-    return failure();
-  return t.map(
-      t.type(out.getShape(), t.builder.getI32Type()), {state.o, *byRow},
-      [&](ValueRange a) -> FailureOr<Value> {
-        return arith::OrIOp::create(t.builder, t.loc, flag(notFinite(a[0])), a[1]).getResult();
-      });
+  return t.map(t.type(problem.out.getShape(), i32), {result.o, byRow}, [&](ValueRange a) -> Value {
+    return arith::OrIOp::create(t.builder, t.loc, flag(notFinite(a[0])), a[1]);
+  });
 }
 
-FailureOr<Value> OnlineSoftmax::excess(const State &state) {
+Value OnlineSoftmax::excess(const Result &result) {
   if (form == Form::Exact)
-    return t.fill(rows, 0.0);
-  return t.map(rows, {state.m, state.shift},
-               [&](ValueRange a) -> FailureOr<Value> { return t.fma(a[0], factor, t.neg(a[1])); });
-}
-
-FailureOr<Value> OnlineSoftmax::visible(Value scores, Value key0) {
-  auto see = [&](ValueRange a) -> FailureOr<Value> {
-    Value some = t.compare(Predicate::UNE, a[0], t.f32(-INFINITY));
-    return arith::ExtUIOp::create(t.builder, t.loc, t.builder.getI32Type(), some).getResult();
-  };
-  auto type = cast<tile::TileType>(scores.getType());
-  return t.map(t.type(type.getShape(), t.builder.getI32Type()), scores, see, key0);
+    return t.fill(problem.rows, 0.0);
+  return t.map(problem.rows, {result.m, result.shift},
+               [&](ValueRange a) { return t.fma(a[0], problem.factor, t.neg(a[1])); });
 }

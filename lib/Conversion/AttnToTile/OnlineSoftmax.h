@@ -34,56 +34,71 @@
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_ONLINESOFTMAX_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_ONLINESOFTMAX_H
 
+#include "Parts.h"
 #include "TileBuilder.h"
 
 namespace attnc {
 
-class OnlineSoftmax {
+/// What an online softmax takes from the attention that it is of.
+class Attention {
+public:
+  virtual ~Attention() = default;
+  /// The scores of the keys of `tile`: f32, -inf where hidden.
+  virtual mlir::FailureOr<mlir::Value> scores(const WalkTile &tile) = 0;
+  /// `acc` and the weights' product with the values of `tile`. With `scores`, those of the tile,
+  /// only keys that are not hidden take part; without (null) all do.
+  virtual mlir::Value accumulate(mlir::Value weights, const WalkTile &tile, mlir::Value acc,
+                                 mlir::Value scores) = 0;
+};
+
+class OnlineSoftmax : public Carry {
 public:
   enum class Form { Fast, Exact };
 
-  /// Tiles that are carried. `shift` is M in the FAST form and null in the EXACT one; `lost` is
-  /// null where l is not compensated.
-  struct State {
-    mlir::Value m, l, o, shift, lost;
-    llvm::SmallVector<mlir::Value> values() const;
-    /// The tiles of `values`, of which there are those that this state has.
-    State with(mlir::ValueRange values) const;
+  /// What it is of.
+  struct Problem {
+    tile::TileType rows, out; ///< of m and of o
+    mlir::Value factor;       ///< c > 0
+    mlir::Value sink; ///< a score of each row, which counts as a key without a value; null: none
+    bool compensated; ///< l carries what it lost
   };
-  /// A tile's weights (f32), and what it makes of the state; `o` is the accumulator, rescaled.
-  struct Step {
-    State next;
-    mlir::Value weights;
+  /// What comes out; `shift` is M in the FAST form and null in the EXACT one.
+  struct Result {
+    mlir::Value m, l, o, shift;
   };
 
-  /// `rows` and `out` are the types of m and of o; `factor` is c > 0; `compensated` says whether l
-  /// carries what it lost.
-  OnlineSoftmax(TileBuilder &tiles, tile::TileType rows, tile::TileType out, mlir::Value factor,
-                Form form, bool compensated)
-      : t(tiles), rows(rows), out(out), factor(factor), form(form), compensated(compensated) {}
+  OnlineSoftmax(TileBuilder &tiles, Attention &attention, const Problem &problem, Form form)
+      : t(tiles), attention(attention), problem(problem), form(form) {}
 
-  /// The state before any key. `sink`, a score of each row (null: none), counts as a key without a
-  /// value.
-  mlir::FailureOr<State> begin(mlir::Value sink);
-  /// Takes a tile of scores (f32, -inf where hidden) whose keys start at `key0`.
-  mlir::FailureOr<Step> step(const State &state, mlir::Value scores, mlir::Value key0);
-  /// Adds to l what it lost.
-  mlir::FailureOr<State> finish(const State &state);
+  mlir::FailureOr<State> init() override;
+  mlir::FailureOr<State> step(mlir::ValueRange state, const WalkTile &tile) override;
+  /// The tiles of a Result, as `resultOf` reads them.
+  mlir::FailureOr<State> finish(mlir::ValueRange state) override;
+
+  static Result resultOf(mlir::ValueRange finished);
   /// FAST form: i32 for each element of o, not 0 if it may be wrong.
-  mlir::FailureOr<mlir::Value> suspects(const State &state);
+  mlir::Value suspects(const Result &result);
   /// c m - M for each row: by how much, in powers of two, l and o are too large.
-  mlir::FailureOr<mlir::Value> excess(const State &state);
-  /// 1 where a score is not hidden, else 0 (i32).
-  mlir::FailureOr<mlir::Value> visible(mlir::Value scores, mlir::Value key0);
+  mlir::Value excess(const Result &result);
 
 private:
-  mlir::FailureOr<mlir::Value> shiftOf(mlir::Value m);
+  /// The tiles of a state. `shift` is M in the FAST form and null in the EXACT one; `lost` is null
+  /// where l is not compensated.
+  struct Tiles {
+    mlir::Value m, l, o, shift, lost;
+    State values() const;
+  };
+  Tiles tilesOf(mlir::ValueRange state) const;
+  void sinkInto(Tiles &state);
+  mlir::Value shiftOf(mlir::Value m);
+  mlir::Value decay(const Tiles &state, const Tiles &next);
+  mlir::Value weights(const Tiles &next, mlir::Value scores, mlir::Value key0);
+  mlir::Value lost(const Tiles &state, const Tiles &next, mlir::Value alpha, mlir::Value mass);
 
   TileBuilder &t;
-  tile::TileType rows, out;
-  mlir::Value factor;
+  Attention &attention;
+  Problem problem;
   Form form;
-  bool compensated;
 };
 
 } // namespace attnc

@@ -7,10 +7,15 @@
 using namespace mlir;
 using namespace attnc;
 
-FailureOr<Value> TileBuilder::map(tile::TileType type, ValueRange inputs, Element element,
-                                  Value col0) {
-  auto op = tile::MapOp::create(builder, loc, type, inputs, context.row0,
-                                col0 ? col0 : context.i32(loc, 0));
+Value TileBuilder::map(tile::TileType type, ValueRange inputs, Element element, Value col0) {
+  auto infallible = [&](ValueRange a) -> FailureOr<Value> { return element(a); };
+  return *tryMap(type, inputs, infallible, col0);
+}
+
+FailureOr<Value> TileBuilder::tryMap(tile::TileType type, ValueRange inputs,
+                                     FallibleElement element, Value col0) {
+  auto op =
+      tile::MapOp::create(builder, loc, type, inputs, row0, col0 ? col0 : context.i32(loc, 0));
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&op.getBody());
   for (Value input : inputs)

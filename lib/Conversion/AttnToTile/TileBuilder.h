@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Short ways to write tile ops at the rows of the current query tile.
+// Short ways to write tile ops at the rows of a program.
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_TILEBUILDER_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_TILEBUILDER_H
 
@@ -10,10 +10,12 @@ namespace attnc {
 
 class TileBuilder {
 public:
-  using Element = llvm::function_ref<mlir::FailureOr<mlir::Value>(mlir::ValueRange)>;
+  using Element = llvm::function_ref<mlir::Value(mlir::ValueRange)>;
+  using FallibleElement = llvm::function_ref<mlir::FailureOr<mlir::Value>(mlir::ValueRange)>;
 
-  TileBuilder(KernelContext &context, mlir::Location loc)
-      : context(context), builder(context.builder), loc(loc) {}
+  /// Maps see rows from `row0` (i32) on.
+  TileBuilder(KernelContext &context, mlir::Location loc, mlir::Value row0)
+      : context(context), builder(context.builder), loc(loc), row0(row0) {}
 
   tile::TileType type(llvm::ArrayRef<int64_t> shape, mlir::Type element) const {
     return tile::TileType::get(builder.getContext(), shape, element, tile::LinearLayoutAttr());
@@ -28,8 +30,11 @@ public:
 
   /// A map whose region is built by `element` from the operands' elements and the coordinates;
   /// columns start at `col0` (null: 0).
-  mlir::FailureOr<mlir::Value> map(tile::TileType type, mlir::ValueRange inputs, Element element,
-                                   mlir::Value col0 = {});
+  mlir::Value map(tile::TileType type, mlir::ValueRange inputs, Element element,
+                  mlir::Value col0 = {});
+  /// The same, where `element` may fail.
+  mlir::FailureOr<mlir::Value> tryMap(tile::TileType type, mlir::ValueRange inputs,
+                                      FallibleElement element, mlir::Value col0 = {});
 
   // Scalars in a map's region.
   mlir::Value add(mlir::Value x, mlir::Value y);
@@ -51,6 +56,9 @@ public:
   KernelContext &context;
   mlir::OpBuilder &builder;
   mlir::Location loc;
+
+private:
+  mlir::Value row0;
 };
 
 } // namespace attnc

@@ -4,7 +4,7 @@
 // in 64 bits (a window of 2^31 - 1 must not wrap), clamped to the keys there are, and rounded to
 // key tiles. Several ranges are sorted and clipped against each other, so that no tile is visited
 // twice.
-#include "KernelContext.h"
+#include "WalkBounds.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -13,12 +13,12 @@ namespace {
 
 class Emitter {
 public:
-  Emitter(KernelContext &context, Location loc)
-      : context(context), builder(context.builder), loc(loc), tile(context.plan.tileKV) {
+  Emitter(KernelContext &context, Elements &elements, Location loc)
+      : elements(elements), builder(context.builder), loc(loc), tile(context.domain.tile("kv")) {
     queries = widen(context.sizes["q"]);
     keys = widen(context.sizes["kv"]);
-    first = widen(context.row0);
-    Value end = arith::AddIOp::create(builder, loc, first, i64(context.plan.tileQ));
+    first = widen(context.domain.first("q"));
+    Value end = arith::AddIOp::create(builder, loc, first, i64(context.domain.tile("q")));
     last = arith::SubIOp::create(builder, loc, arith::MinSIOp::create(builder, loc, end, queries),
                                  i64(1));
   }
@@ -33,13 +33,13 @@ public:
     return value;
   }
 
-  FailureOr<TileRange> emit(const KeyRange &range) {
+  FailureOr<WalkRange> emit(const KeyRange &range) {
     FailureOr<Value> mayLo = emit(range.mayLo), mayHi = emit(range.mayHi);
     if (failed(mayLo) || failed(mayHi))
       return failure();
     Value lo = clamp(*mayLo), hi = clamp(*mayHi);
     limit = limit ? Value(arith::MaxSIOp::create(builder, loc, limit, hi)) : hi;
-    TileRange result;
+    WalkRange result;
     result.start = roundDown(lo);
     Value nonEmpty = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, lo, hi);
     result.end = arith::SelectOp::create(builder, loc, nonEmpty, roundUp(hi), result.start);
@@ -56,12 +56,12 @@ public:
   }
 
   /// Orders the ranges by their start and removes from each what earlier ones cover.
-  void sortAndClip(SmallVector<TileRange> &ranges) {
+  void sortAndClip(SmallVector<WalkRange> &ranges) {
     for (size_t pass = 0; pass + 1 < ranges.size(); ++pass)
       for (size_t i = 0; i + 1 < ranges.size() - pass; ++i)
         compareExchange(ranges[i], ranges[i + 1]);
     Value cursor = ranges.front().end;
-    for (TileRange &range : llvm::drop_begin(ranges)) {
+    for (WalkRange &range : llvm::drop_begin(ranges)) {
       range.start = arith::MaxSIOp::create(builder, loc, range.start, cursor);
       range.end = arith::MaxSIOp::create(builder, loc, range.end, range.start);
       range.fullStart = within(range.fullStart, range.start, range.end);
@@ -87,7 +87,7 @@ private:
     case RowExpr::Kind::QueryCount:
       return queries;
     case RowExpr::Kind::Uniform: {
-      FailureOr<Value> value = context.materializeUniform(e.uniform);
+      FailureOr<Value> value = elements.scalar(e.uniform);
       return failed(value) ? value : FailureOr<Value>(widen(*value));
     }
     case RowExpr::Kind::Key:
@@ -125,7 +125,7 @@ private:
       return arith::SelectOp::create(builder, loc, holds, *lhs, *rhs).getResult();
     }
     default: {
-      FailureOr<Value> condition = context.materializeUniform(e.uniform);
+      FailureOr<Value> condition = elements.scalar(e.uniform);
       if (failed(condition))
         return failure();
       return arith::SelectOp::create(builder, loc, *condition, *lhs, *rhs).getResult();
@@ -155,13 +155,13 @@ private:
   Value roundUp(Value value) {
     return roundDown(arith::AddIOp::create(builder, loc, value, i64(tile - 1)));
   }
-  TileRange narrow(const TileRange &r) {
+  WalkRange narrow(const WalkRange &r) {
     auto cut = [&](Value v) -> Value {
       return arith::TruncIOp::create(builder, loc, builder.getI32Type(), v);
     };
     return {cut(r.start), cut(r.fullStart), cut(r.fullEnd), cut(r.end)};
   }
-  void compareExchange(TileRange &a, TileRange &b) {
+  void compareExchange(WalkRange &a, WalkRange &b) {
     Value swap = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, b.start, a.start);
     auto exchange = [&](Value &x, Value &y) {
       Value lower = arith::SelectOp::create(builder, loc, swap, y, x);
@@ -174,7 +174,7 @@ private:
     exchange(a.end, b.end);
   }
 
-  KernelContext &context;
+  Elements &elements;
   OpBuilder &builder;
   Location loc;
   int64_t tile;
@@ -184,20 +184,20 @@ private:
 
 } // namespace
 
-FailureOr<TileRanges> attnc::emitTileRanges(KernelContext &context, attn::AttendOp attend,
-                                            const KeyRanges &ranges) {
-  Emitter emitter(context, attend.getLoc());
-  TileRanges result;
+FailureOr<WalkBounds> attnc::emitWalkBounds(KernelContext &context, Elements &elements,
+                                            Location loc, const KeyRanges &ranges) {
+  Emitter emitter(context, elements, loc);
+  WalkBounds result;
   result.hasFull = llvm::any_of(ranges.ranges, [](const KeyRange &r) { return r.hasMust(); });
   result.hasLeadingPartial = llvm::any_of(
       ranges.ranges, [](const KeyRange &r) { return !r.hasMust() || !r.mustLo->isConstant(0); });
   for (const KeyRange &range : ranges.ranges) {
-    FailureOr<TileRange> emitted = emitter.emit(range);
+    FailureOr<WalkRange> emitted = emitter.emit(range);
     if (failed(emitted))
       return failure();
     result.ranges.push_back(*emitted);
   }
-  result.keyLimit = emitter.keyLimit();
+  result.limit = emitter.keyLimit();
   if (result.ranges.size() > 1) {
     result.hasLeadingPartial = true; // clipping can leave a full range that starts late
     emitter.sortAndClip(result.ranges);

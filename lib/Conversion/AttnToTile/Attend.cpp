@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attn.attend: Walk x Elements x Contract x OnlineSoftmax. A program computes a tile of queries of
+// one head. It walks its key tiles in the FAST form of the softmax, and again in the EXACT one if
+// what came out is in doubt (OnlineSoftmax.h):
+//
+//   m, l, o, M = walk key tiles: FAST           (PARTIAL, FULL and PARTIAL tiles: three loops)
+//   m, l, o, excess = if any suspect: walk key tiles: EXACT    (one loop, every tile is PARTIAL)
+//   out = o / l;  lse = m + ln l
+#include "Lowerings.h"
+#include "OnlineSoftmax.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace attnc;
+using tile::TileType;
+using Form = OnlineSoftmax::Form;
+
+namespace {
+
+constexpr double kLog2E = 1.4426950408889634;
+constexpr double kLn2 = 0.6931471805599453;
+
+/// The EXACT form is seldom run. Narrow tiles keep its code short, and its registers and shared
+/// memory below what the FAST loops need.
+constexpr int64_t kExactKeys = 16;
+
+/// Where the scale goes.
+struct Scaling {
+  Value scale;            ///< multiplies dots before the score region; null if folded into `factor`
+  double foldedScale = 1; ///< what a unit of a score is worth in natural units
+  Value factor;           ///< c of the online softmax
+};
+
+class AttendLowering : public StageLowering {
+public:
+  AttendLowering(attn::AttendOp attend, const KernelPlan &plan)
+      : attend(attend), plan(plan), ranges(computeKeyRanges(attend)) {}
+
+  AxisMap axes() override;
+  bool isOperand(Value tensor) override {
+    return llvm::is_contained(
+        {attend.getQuery(), attend.getKey(), attend.getValue(), attend.getOut()}, tensor);
+  }
+  LogicalResult emit(KernelContext &context) override;
+
+private:
+  attn::AttendOp attend;
+  const KernelPlan &plan;
+  KeyRanges ranges;
+};
+
+/// The kernel that is being emitted.
+class AttendKernel {
+public:
+  AttendKernel(KernelContext &context, attn::AttendOp attend, const KeyRanges &ranges)
+      : context(context), builder(context.builder), attend(attend), loc(attend.getLoc()),
+        ranges(ranges), elements(context), row0(context.domain.first("q")),
+        tiles(context, loc, row0), contract(context, loc, precision()),
+        rowTile(context.domain.typeOf(axisNames(attend.getLse().getType()), builder.getF32Type())),
+        outTile(context.domain.typeOf(axisNames(attend.getOut().getType()), builder.getF32Type())) {
+  }
+
+  LogicalResult emit();
+
+private:
+  friend class AttendTiles;
+  using Result = OnlineSoftmax::Result;
+  /// What a walk came to, in whichever form; l and o are 2^excess too large.
+  struct Outcome {
+    Value m, l, o, excess;
+  };
+
+  LogicalResult hoist();
+  LogicalResult chooseScaling();
+  FailureOr<Value> sinks();
+  /// The indices of a region at an element; at a key that may not be there if `isPartial`.
+  SmallVector<Index> indicesAt(Value row, Value key, bool isPartial) const;
+  /// The FAST result, or the EXACT one where that is in doubt.
+  FailureOr<Outcome> walkAndCheck(const Walk &walk, Value sink);
+  void store(const Outcome &result);
+
+  tile::Precision precision() const {
+    return context.plan.precision == "tf32" ? tile::Precision::TF32 : tile::Precision::F32;
+  }
+
+  KernelContext &context;
+  OpBuilder &builder;
+  attn::AttendOp attend;
+  Location loc;
+  const KeyRanges &ranges;
+  Elements elements;
+  Value row0;
+  TileBuilder tiles;
+  Contract contract;
+  TileType rowTile, outTile;
+  NamedTile query;
+  Scaling scaling;
+};
+
+/// The tiles of scores and values that one walk takes.
+class AttendTiles : public Attention {
+public:
+  AttendTiles(AttendKernel &kernel, Domain domain, Value keyLimit)
+      : kernel(kernel), domain(std::move(domain)), keyLimit(keyLimit) {}
+
+  FailureOr<Value> scores(const WalkTile &tile) override;
+  Value accumulate(Value weights, const WalkTile &tile, Value acc, Value scores) override;
+
+private:
+  FailureOr<Value> modified(Value dots, const WalkTile &tile);
+  FailureOr<Value> modifiedElement(ValueRange args, bool isPartial);
+  Value visible(Value scores, Value key0);
+
+  AttendKernel &kernel;
+  Domain domain;
+  Value keyLimit;
+};
+
+} // namespace
+
+AxisMap AttendLowering::axes() {
+  // Where later rows see more keys, start with the last tile: long programs first, short ones fill
+  // the machine at the end.
+  bool later = llvm::any_of(ranges.ranges, [](const KeyRange &range) {
+    return range.mayHi->hasRow && !range.mayLo->hasRow;
+  });
+  using Over = Axis::Over;
+  int64_t d = plan.headDim, e = plan.vHeadDim;
+  return llvm::cantFail(
+      AxisMap::get({{"q", Over::Grid, plan.tileQ, 0, later},
+                    {"h", Over::Grid},
+                    {"b", Over::Grid},
+                    {"kv", Over::Loop, plan.tileKV},
+                    {"d", Over::Whole, static_cast<int64_t>(llvm::alignTo(d, 16)), d},
+                    {"e", Over::Whole, static_cast<int64_t>(llvm::alignTo(e, 16)), e}}));
+}
+
+LogicalResult AttendLowering::emit(KernelContext &context) {
+  return AttendKernel(context, attend, ranges).emit();
+}
+
+//===-- A tile --------------------------------------------------------------------------------===//
+
+FailureOr<Value> AttendTiles::scores(const WalkTile &tile) {
+  NamedTile key = kernel.contract.load(domain, kernel.attend.getKey(), {tile.first, keyLimit});
+  StringRef rows = kernel.query.axes[0], keys = key.axes[0];
+  TileType type = domain.typeOf({rows, keys}, kernel.builder.getF32Type());
+  NamedTile zero{kernel.tiles.fill(type, 0.0), {rows, keys}};
+  return modified(kernel.contract.dot(kernel.query, key, zero), tile);
+}
+
+/// Scale, score region and, in PARTIAL tiles, mask. Nothing to do is no op.
+FailureOr<Value> AttendTiles::modified(Value dots, const WalkTile &tile) {
+  bool isPartial = !tile.isFull;
+  if (!kernel.scaling.scale && kernel.attend.getScore().empty() && !isPartial)
+    return dots;
+  FailureOr<Value> scores = kernel.tiles.tryMap(
+      cast<TileType>(dots.getType()), dots,
+      [&](ValueRange args) { return modifiedElement(args, isPartial); }, tile.first);
+  // m, l and o stay as they are where every score is hidden: a back end may skip the rest of such a
+  // tile. Where the ranges are exact there is none, and no need to look.
+  if (succeeded(scores) && isPartial && !kernel.ranges.exact)
+    scores->getDefiningOp()->setAttr("tile.skip_hidden", kernel.builder.getUnitAttr());
+  return scores;
+}
+
+/// `args`: the product, row and key.
+FailureOr<Value> AttendTiles::modifiedElement(ValueRange args, bool isPartial) {
+  TileBuilder &t = kernel.tiles;
+  Value x = args[0], key = args[2];
+  SmallVector<Index> indices = kernel.indicesAt(args[1], key, isPartial);
+  if (kernel.scaling.scale)
+    x = t.mul(x, kernel.scaling.scale);
+  if (Region &score = kernel.attend.getScore(); !score.empty()) {
+    FailureOr<Value> y = kernel.elements.at(score, x, indices);
+    if (failed(y))
+      return failure();
+    x = *y;
+  }
+  if (!isPartial)
+    return x;
+  Value keep = arith::CmpIOp::create(kernel.builder, kernel.loc, arith::CmpIPredicate::slt, key,
+                                     kernel.context.sizes["kv"]);
+  if (Region &region = kernel.attend.getMask(); !region.empty()) {
+    FailureOr<Value> mask = kernel.elements.at(region, {}, indices);
+    if (failed(mask))
+      return failure();
+    keep = t.both(*mask, keep);
+  }
+  return t.select(keep, x, t.f32(-INFINITY));
+}
+
+/// 1 where a score is not hidden, else 0 (i32).
+Value AttendTiles::visible(Value scores, Value key0) {
+  TileBuilder &t = kernel.tiles;
+  Type i32 = t.builder.getI32Type();
+  auto see = [&](ValueRange a) -> Value {
+    Value some = t.compare(arith::CmpFPredicate::UNE, a[0], t.f32(-INFINITY));
+    return arith::ExtUIOp::create(t.builder, t.loc, i32, some);
+  };
+  return t.map(t.type(cast<TileType>(scores.getType()).getShape(), i32), scores, see, key0);
+}
+
+/// The weights are rounded to the type of the values.
+Value AttendTiles::accumulate(Value weights, const WalkTile &tile, Value acc, Value scores) {
+  auto type = cast<TileType>(weights.getType());
+  Type operand = kernel.attend.getValue().getType().getElementType();
+  if (!operand.isF32())
+    weights = tile::CastOp::create(kernel.builder, kernel.loc,
+                                   kernel.tiles.type(type.getShape(), operand), weights);
+  NamedTile value = kernel.contract.load(domain, kernel.attend.getValue(), {tile.first, keyLimit});
+  Value mask = scores ? visible(scores, tile.first) : Value();
+  StringRef rows = kernel.query.axes[0], keys = value.axes[0];
+  return kernel.contract.dot({weights, {rows, keys}}, value, {acc, {rows, value.axes[1]}}, mask);
+}
+
+//===-- The kernel ----------------------------------------------------------------------------===//
+
+SmallVector<Index> AttendKernel::indicesAt(Value row, Value key, bool isPartial) const {
+  const Domain &domain = context.domain;
+  SmallVector<Index> indices = {{"b", domain.first("b")},
+                                {"h", domain.first("h")},
+                                {"q", row, /*isScalar=*/false, /*mayOverrun=*/true}};
+  if (key)
+    indices.push_back({"kv", key, /*isScalar=*/false, /*mayOverrun=*/isPartial});
+  return indices;
+}
+
+LogicalResult AttendKernel::hoist() {
+  SmallVector<Index> indices = indicesAt({}, {}, false), withKey = indices;
+  withKey.push_back({"kv", Value(), /*isScalar=*/false});
+  return success(succeeded(elements.hoist(attend.getScore(), withKey)) &&
+                 succeeded(elements.hoist(attend.getMask(), withKey)) &&
+                 succeeded(elements.hoist(attend.getSink(), indices)));
+}
+
+/// Folding the scale into the exponential's factor needs that nothing else looks at the scores and
+/// that the scale is positive (a maximum commutes with positive factors only).
+LogicalResult AttendKernel::chooseScaling() {
+  double defaultScale = 1.0 / std::sqrt(static_cast<double>(context.plan.headDim));
+  bool fold = !attend.getScale() && attend.getScore().empty() && attend.getSink().empty();
+  if (fold) {
+    scaling.foldedScale = defaultScale;
+    scaling.factor = context.f32(loc, defaultScale * kLog2E);
+    return success();
+  }
+  scaling.factor = context.f32(loc, kLog2E);
+  if (!attend.getScale()) {
+    scaling.scale = context.f32(loc, defaultScale);
+    return success();
+  }
+  FailureOr<Value> given = elements.scalar(attend.getScale());
+  if (failed(given))
+    return failure();
+  scaling.scale = *given;
+  return success();
+}
+
+/// The sink of each row, a score; null without one.
+FailureOr<Value> AttendKernel::sinks() {
+  if (attend.getSink().empty())
+    return Value();
+  return tiles.tryMap(rowTile, {}, [&](ValueRange args) {
+    return elements.at(attend.getSink(), {}, indicesAt(args.back(), {}, false));
+  });
+}
+
+FailureOr<AttendKernel::Outcome> AttendKernel::walkAndCheck(const Walk &walk, Value sink) {
+  OnlineSoftmax::Problem problem{rowTile, outTile, scaling.factor, sink,
+                                 attend.getValue().getType().getElementType().isF32()};
+  int64_t keys = context.domain.tile("kv"), exactKeys = std::min(keys, kExactKeys);
+  AttendTiles fastTiles(*this, context.domain, walk.limit());
+  AttendTiles exactTiles(*this, context.domain.withTile("kv", exactKeys), walk.limit());
+  OnlineSoftmax fast(tiles, fastTiles, problem, Form::Fast);
+  OnlineSoftmax exact(tiles, exactTiles, problem, Form::Exact);
+
+  FailureOr<Carry::State> state = walk.run(fast, keys, Walk::Tiles::Classified);
+  if (failed(state))
+    return failure();
+  Result fastResult = OnlineSoftmax::resultOf(*state);
+  Value some = tile::AnyOp::create(builder, loc, builder.getI1Type(), fast.suspects(fastResult));
+  auto branch = scf::IfOp::create(builder, loc, TypeRange{rowTile, rowTile, outTile, rowTile}, some,
+                                  /*withElseRegion=*/true);
+  auto yield = [&](OnlineSoftmax &softmax, const Result &result) {
+    Value own = softmax.excess(result);
+    scf::YieldOp::create(builder, loc, ValueRange{result.m, result.l, result.o, own});
+  };
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  state = walk.run(exact, exactKeys, Walk::Tiles::AllPartial);
+  if (failed(state))
+    return failure();
+  yield(exact, OnlineSoftmax::resultOf(*state));
+  builder.setInsertionPointToStart(branch.elseBlock());
+  yield(fast, fastResult);
+  return Outcome{branch.getResult(0), branch.getResult(1), branch.getResult(2),
+                 branch.getResult(3)};
+}
+
+/// out = o / l (0 for a row without keys), lse = m + ln(l) in natural units (-inf without keys or
+/// sink).
+void AttendKernel::store(const Outcome &result) {
+  using Predicate = arith::CmpFPredicate;
+  Value queries = context.sizes["q"];
+  SmallVector<Value> outer = {context.domain.first("b"), context.domain.first("h")};
+  auto storeRows = [&](Value rows, Value view, int64_t columns) {
+    tile::StoreOp::create(builder, loc, rows, view, outer, row0, queries, /*row_dim=*/2, columns);
+  };
+  Value r = tiles.map(rowTile, result.l, [&](ValueRange a) {
+    // Not equal, or unordered: a NaN must reach the output.
+    Value some = tiles.compare(Predicate::UNE, a[0], tiles.f32(0.0));
+    return tiles.select(some, tiles.div(tiles.f32(1.0), a[0]), tiles.f32(0.0));
+  });
+  Value out =
+      tiles.map(outTile, {result.o, r}, [&](ValueRange a) { return tiles.mul(a[0], a[1]); });
+  storeRows(out, context.views.lookup(attend.getOut()), context.plan.vHeadDim);
+  Value lseView = context.views.lookup(attend.getLse());
+  if (!lseView)
+    return;
+  Value lse = tiles.map(rowTile, {result.m, result.l, result.excess}, [&](ValueRange a) {
+    Value ln = tiles.mul(tiles.sub(tiles.log2(a[1]), a[2]), tiles.f32(kLn2));
+    Value sum = tiles.fma(a[0], tiles.f32(scaling.foldedScale), ln);
+    Value some = tiles.compare(Predicate::UNE, a[1], tiles.f32(0.0));
+    return tiles.select(some, sum, tiles.f32(-INFINITY));
+  });
+  storeRows(lse, lseView, /*columns=*/1);
+}
+
+LogicalResult AttendKernel::emit() {
+  if (failed(hoist()) || failed(chooseScaling()))
+    return failure();
+  FailureOr<Walk> walk = Walk::over(context, elements, loc, ranges);
+  if (failed(walk))
+    return failure();
+  query = contract.load(context.domain, attend.getQuery(), {row0, context.sizes["q"]});
+  FailureOr<Value> sink = sinks();
+  if (failed(sink))
+    return failure();
+  FailureOr<Outcome> result = walkAndCheck(*walk, *sink);
+  if (failed(result))
+    return failure();
+  store(*result);
+  return success();
+}
+
+std::unique_ptr<StageLowering> attnc::lowerAttend(Operation *op, const KernelPlan &plan) {
+  return std::make_unique<AttendLowering>(cast<attn::AttendOp>(op), plan);
+}

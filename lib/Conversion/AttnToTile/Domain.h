@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Domain, the first of the parts of Parts.h: an axis map (Analysis/AxisMap.h) in a kernel. It says
+// which indices a program computes and of what type a value over some axes is.
+#ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_DOMAIN_H
+#define ATTNC_LIB_CONVERSION_ATTNTOTILE_DOMAIN_H
+
+#include "attnc/Analysis/AxisMap.h"
+#include "dialects/Attn/Attn.h"
+#include "dialects/Tile/Tile.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace attnc {
+
+class Domain {
+public:
+  explicit Domain(AxisMap axes) : map(std::move(axes)) {}
+
+  const AxisMap &axes() const { return map; }
+  /// Emits the program's first index of each axis over the grid, and of the axes that follow from
+  /// one: g, which consists of blocks of h. `sizes` has an i32 for each space.
+  void emitCoordinates(mlir::OpBuilder &builder, mlir::Location loc,
+                       const llvm::StringMap<mlir::Value> &sizes);
+
+  /// i32: the program's first index of an axis over the grid, or of one that follows from it.
+  mlir::Value first(llvm::StringRef axis) const { return firsts.lookup(axis); }
+  /// Indices of `axis` that are taken at once.
+  int64_t tile(llvm::StringRef axis) const { return map.find(axis)->tile; }
+  /// The tile axes of a value over `names`: its rows and columns.
+  llvm::SmallVector<const Axis *, 2> tileAxesOf(llvm::ArrayRef<llvm::StringRef> names) const;
+  /// The type of a value over `names`, which has tile axes.
+  tile::TileType typeOf(llvm::ArrayRef<llvm::StringRef> names, mlir::Type element) const;
+  /// The same program, with `tile` indices of `axis` at once.
+  Domain withTile(llvm::StringRef axis, int64_t tile) const;
+
+private:
+  AxisMap map;
+  llvm::StringMap<mlir::Value> firsts;
+};
+
+/// The names of a tensor's axes; empty for one that is over a number.
+llvm::SmallVector<llvm::StringRef> axisNames(attn::AttnTensorType type);
+
+} // namespace attnc
+
+#endif // ATTNC_LIB_CONVERSION_ATTNTOTILE_DOMAIN_H

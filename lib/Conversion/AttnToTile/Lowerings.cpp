@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The table of stages that kernels are made for.
+#include "Lowerings.h"
+
+using namespace mlir;
+using namespace attnc;
+
+StageLoweringFactory attnc::findStageLowering(Operation *op) {
+  static const llvm::StringMap<StageLoweringFactory> table = {
+      {attn::AttendOp::getOperationName(), lowerAttend},
+  };
+  return table.lookup(op->getName().getStringRef());
+}

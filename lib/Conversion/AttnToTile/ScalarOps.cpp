@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The table of scalar ops. Arithmetic stays as it is. The ops that speak about index spaces are
+// replaced: `attn.size` by a launch-time size, `attn.position` by arithmetic, `attn.read` by a read
+// of the bound view with indices that are clamped to the tensor wherever they are not provably
+// inside.
+#include "ScalarOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+using namespace mlir;
+using namespace attnc;
+
+static FailureOr<Value> unknownSize(Operation *op, StringRef space) {
+  return emitError(op->getLoc(), "no input says the size of the index space `") << space << "`";
+}
+
+static FailureOr<Value> lowerSize(Operation *op, const ScalarScope &scope) {
+  StringRef space = cast<attn::SizeOp>(op).getSpace();
+  if (Value known = scope.context.sizes.lookup(space))
+    return known;
+  return unknownSize(op, space);
+}
+
+static FailureOr<Value> lowerPosition(Operation *op, const ScalarScope &scope) {
+  auto position = cast<attn::PositionOp>(op);
+  OpBuilder &builder = scope.context.builder;
+  Value row = scope.values.lookup(position.getRow());
+  if (position.getAlign() != attn::Align::BottomRight)
+    return row;
+  llvm::StringMap<Value> &sizes = scope.context.sizes;
+  Value shift = arith::SubIOp::create(builder, op->getLoc(), sizes["kv"], sizes["q"]);
+  return arith::AddIOp::create(builder, op->getLoc(), row, shift).getResult();
+}
+
+/// `value`, brought inside of an axis over `space` (of `number` indices if that is empty) unless it
+/// is known to be there: an index of that very space is, or can only overrun; anything else is
+/// clamped on both sides.
+static FailureOr<Value> clampIndex(attn::ReadOp read, unsigned axis, Value value,
+                                   const ScalarScope &scope) {
+  OpBuilder &builder = scope.context.builder;
+  Location loc = read.getLoc();
+  attn::AttnTensorType type = read.getTensor().getType();
+  StringRef space = type.getAxisName(axis);
+  const Index *own = llvm::find_if(scope.indices, [&](const Index &index) {
+    return index.space == space && index.value == value;
+  });
+  bool isOwn = own != scope.indices.end();
+  if (isOwn && !own->mayOverrun)
+    return value;
+  Value size = space.empty() ? scope.context.i32(loc, type.getAxisSize(axis))
+                             : scope.context.sizes.lookup(space);
+  if (!size)
+    return unknownSize(read, space);
+  Value last = arith::SubIOp::create(builder, loc, size, scope.context.i32(loc, 1));
+  if (!isOwn)
+    value = arith::MaxSIOp::create(builder, loc, value, scope.context.i32(loc, 0));
+  return arith::MinSIOp::create(builder, loc, value, last).getResult();
+}
+
+static FailureOr<Value> lowerRead(Operation *op, const ScalarScope &scope) {
+  auto read = cast<attn::ReadOp>(op);
+  Value view = scope.context.views.lookup(read.getTensor());
+  if (!view)
+    return read.emitOpError("reads a tensor that is not an input of the variant");
+  for (StringRef space : axisNames(read.getTensor().getType())) {
+    const Axis *axis = scope.context.domain.axes().find(space);
+    bool isBound =
+        llvm::any_of(scope.indices, [&](const Index &index) { return index.space == space; });
+    if (axis && axis->over == Axis::Over::Loop && !isBound)
+      return emitError(read.getLoc())
+             << "code is not generated for reads of a tensor over " << space
+             << " where there may be no key (in a sink or a scale) yet: read it in score or mask";
+  }
+  SmallVector<Value> indices;
+  for (auto [axis, index] : llvm::enumerate(read.getIndices())) {
+    FailureOr<Value> inside = clampIndex(read, axis, scope.values.lookup(index), scope);
+    if (failed(inside))
+      return failure();
+    indices.push_back(*inside);
+  }
+  return tile::ElementOp::create(scope.context.builder, read.getLoc(), read.getType(), view,
+                                 indices)
+      .getResult();
+}
+
+/// erf by Abramowitz and Stegun 7.1.26 (absolute error below 1.5e-7): no target has an instruction
+/// for it, and the host's vectoriser no routine.
+static FailureOr<Value> lowerErf(Operation *op, const ScalarScope &scope) {
+  OpBuilder &builder = scope.context.builder;
+  Location loc = op->getLoc();
+  Value x = scope.values.lookup(op->getOperand(0));
+  auto f32 = [&](double value) { return scope.context.f32(loc, value); };
+  auto multiply = [&](Value a, Value b) -> Value {
+    return arith::MulFOp::create(builder, loc, a, b);
+  };
+  Value one = f32(1.0);
+  Value magnitude = math::AbsFOp::create(builder, loc, x);
+  Value denominator = math::FmaOp::create(builder, loc, magnitude, f32(0.3275911), one);
+  Value t = arith::DivFOp::create(builder, loc, one, denominator);
+  Value p = f32(1.061405429);
+  for (double coefficient : {-1.453152027, 1.421413741, -0.284496736, 0.254829592})
+    p = math::FmaOp::create(builder, loc, p, t, f32(coefficient));
+  constexpr double kLog2E = 1.4426950408889634;
+  Value square = multiply(multiply(x, x), f32(-kLog2E));
+  Value tail = multiply(multiply(p, t), math::Exp2Op::create(builder, loc, square));
+  Value positive = arith::SubFOp::create(builder, loc, one, tail);
+  Value isNegative = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, x, f32(0.0));
+  Value negative = arith::NegFOp::create(builder, loc, positive);
+  return arith::SelectOp::create(builder, loc, isNegative, negative, positive).getResult();
+}
+
+static FailureOr<Value> keep(Operation *op, const ScalarScope &scope) {
+  return scope.context.builder.clone(*op, scope.values)->getResult(0);
+}
+
+using ScalarLowering = FailureOr<Value> (*)(Operation *, const ScalarScope &);
+
+/// By the name of an op, or, for what holds of all of a dialect's ops in scalar code, of a dialect.
+static ScalarLowering find(Operation *op) {
+  static const llvm::StringMap<ScalarLowering> table = {
+      {"arith", keep},
+      {"math", keep},
+      {math::ErfOp::getOperationName(), lowerErf},
+      {attn::SizeOp::getOperationName(), lowerSize},
+      {attn::PositionOp::getOperationName(), lowerPosition},
+      {attn::ReadOp::getOperationName(), lowerRead},
+  };
+  if (ScalarLowering own = table.lookup(op->getName().getStringRef()))
+    return own;
+  return table.lookup(op->getName().getDialectNamespace());
+}
+
+FailureOr<Value> attnc::lowerScalarOp(Operation *op, const ScalarScope &scope) {
+  ScalarLowering lowering = find(op);
+  if (!lowering || op->getNumResults() != 1 || op->getNumRegions() != 0)
+    return op->emitOpError("has no scalar form in a kernel");
+  return lowering(op, scope);
+}

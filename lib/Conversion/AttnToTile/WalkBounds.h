@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Bounds of the loops of a walk, as values of the kernel.
+#ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_WALKBOUNDS_H
+#define ATTNC_LIB_CONVERSION_ATTNTOTILE_WALKBOUNDS_H
+
+#include "Parts.h"
+
+namespace attnc {
+
+/// Emits the bounds of `ranges` for the program's rows at the current point: i32, clamped to the
+/// indices there are, rounded to tiles, disjoint and in order.
+mlir::FailureOr<WalkBounds> emitWalkBounds(KernelContext &context, Elements &elements,
+                                           mlir::Location loc, const KeyRanges &ranges);
+
+} // namespace attnc
+
+#endif // ATTNC_LIB_CONVERSION_ATTNTOTILE_WALKBOUNDS_H

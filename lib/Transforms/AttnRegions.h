@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What the rewrites of attn ask about scalar code: which index an argument is, what a value depends
+// on, and what has to come along where it moves.
+#ifndef ATTNC_LIB_TRANSFORMS_ATTNREGIONS_H
+#define ATTNC_LIB_TRANSFORMS_ATTNREGIONS_H
+
+#include "dialects/Attn/Attn.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SetVector.h"
+
+namespace attnc {
+
+/// The index space that an argument of a region of scalar code runs over; empty if it is no index
+/// (the score of a score region), or one of an op that is not looked into.
+llvm::StringRef spaceOf(mlir::BlockArgument argument);
+
+/// Whether `value` is the coordinate that axis `axis` of `type` has of its own: an argument over the
+/// same space, all of whose indices are inside of the axis. Reads there are never clamped.
+bool isOwnIndex(mlir::Value value, attn::AttnTensorType type, unsigned axis);
+
+/// The ops of the regions inside of `root` that `op` and its regions are computed from (without
+/// `op`, in order), and the arguments of blocks inside of `root`, but outside of `op`, that they use.
+struct BackwardSlice {
+  llvm::SetVector<mlir::Operation *> ops;
+  llvm::SetVector<mlir::BlockArgument> arguments;
+};
+BackwardSlice sliceOf(mlir::Operation *op, mlir::Operation *root);
+
+/// Whether an element of `type` is stored as it is read and computed: f32, i32 or i1, not the
+/// operand dtype, which rounds.
+bool storesExactly(attn::AttnTensorType type);
+
+} // namespace attnc
+
+#endif // ATTNC_LIB_TRANSFORMS_ATTNREGIONS_H

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The rewrites of attn keep what a spec means: reference(before) equals reference(after).
+
+Every spec of the gallery and random ones (random_specs.py) are printed as attn, rewritten by attnc-opt with each pass alone and with all of
+them, and evaluated in float64 on the same small inputs. Ints and conditions must be equal, reals to 1e-12 of the largest number of the output.
+What a spec decides from reals is equal then too: a decision taken the other way changes outputs by more.
+A pass that changes none of the gallery is a failure as well. Closes with `rewrites: N passed, N failed`.
+"""
+import argparse
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "python"), str(ROOT / "test/E2E")]
+from random_specs import case, inputs_of  # noqa: E402
+
+PASSES = ["attn-forward-copies", "attn-hoist-reductions", "attn-inline-lets"]
+PIPELINES = [[name] for name in PASSES] + [PASSES]
+
+
+def rewritten(tools, module, passes):
+    """`module` behind the derivation of gradients and `passes`; without any, what a rewrite is compared with."""
+    options = [f"--{name}" for name in ["attn-derive-gradients", *passes]]
+    result = subprocess.run([tools / "attnc-opt", *options], input=module, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"attnc-opt {' '.join(options)}: exit {result.returncode}\n{result.stderr[:2000]}")
+    return result.stdout
+
+
+def printed(tools, text):
+    result = subprocess.run([tools / "attnc-spec", "--emit-attn", "-"], input=text, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"attnc-spec: exit {result.returncode}\n{result.stderr[:2000]}")
+    return result.stdout
+
+
+def difference(np, before, after):
+    """What differs between the outputs of two evaluations, or nothing."""
+    for name, x in before.items():
+        y = after[name]
+        if x.dtype != y.dtype or x.shape != y.shape:
+            return f"{name} is {y.dtype}{list(y.shape)}, and was {x.dtype}{list(x.shape)}"
+        if not np.array_equal(np.isfinite(x), np.isfinite(y)) or not np.array_equal(x[~np.isfinite(x)], y[~np.isfinite(y)], equal_nan=True):
+            return f"{name} has other infinities or NaN"
+        finite = np.isfinite(x)
+        if finite.any() and np.abs(x[finite] - y[finite]).max() > 1e-12 * np.abs(x[finite]).max():
+            return f"{name} differs by {np.abs(x[finite] - y[finite]).max()}"
+    return ""
+
+
+def gallery_inputs(np, spec, seed):
+    """Inputs of a gallery spec, of sizes that it takes: the error of an evaluation names a size that a space has."""
+    sizes = dict(b=2, g=2, h=4, q=9, kv=70, t=9, d=8, e=8)
+    for _ in range(6):
+        inputs = inputs_of(spec, random.Random(seed), np, sizes)
+        try:
+            return inputs, spec.evaluate(inputs)
+        except Exception as error:
+            if found := re.search(r"the index space `(\w+)` has (\d+) indices here", str(error)):
+                sizes[found[1]] = int(found[2])
+            elif "needs at least one slot" in str(error):
+                sizes.update(q=200, kv=200)
+            else:
+                raise
+    raise RuntimeError("no sizes found that the spec takes")
+
+
+class Checker:
+    """Evaluates specs before and after each pipeline."""
+
+    def __init__(self, tools, attnc, np):
+        self.tools, self.attnc, self.np = tools, attnc, np
+        self.changed = {name: 0 for name in PASSES}
+        self.passed = self.failed = 0
+
+    def check(self, text, name, variants, seed):
+        """Each of `variants` of a file of specs, with inputs drawn from `seed`."""
+        try:
+            module = printed(self.tools, text)
+            before = rewritten(self.tools, module, [])
+            texts = {tuple(passes): rewritten(self.tools, module, passes) for passes in PIPELINES}
+        except RuntimeError as error:
+            return self.fail(name, str(error))
+        for passes, after in texts.items():
+            if len(passes) == 1:
+                self.changed[passes[0]] += after != before
+        for number, variant in enumerate(variants):
+            self.compare(name, variant, before, texts, seed + number)
+
+    def compare(self, name, variant, before, texts, seed):
+        spec = self.attnc.Spec(before, variant=variant)
+        try:
+            if name.endswith(".attn"):
+                inputs, expected = gallery_inputs(self.np, spec, seed)
+            else:
+                inputs = inputs_of(spec, random.Random(seed), self.np)
+                expected = spec.evaluate(inputs)
+        except (RuntimeError, self.attnc.AttncError) as problem:
+            return self.fail(f"{name} @{variant}", str(problem))
+        for passes, after in texts.items():
+            try:
+                error = difference(self.np, expected, self.attnc.Spec(after, variant=variant).evaluate(inputs))
+            except self.attnc.AttncError as problem:
+                error = str(problem)
+            if error:
+                self.fail(f"{name} @{variant} seed {seed} behind {' '.join(passes)}", error)
+            else:
+                self.passed += 1
+
+    def fail(self, what, error):
+        self.failed += 1
+        print(f"FAILED {what}: {error}")
+
+
+def variants_of(text):
+    return re.findall(r"^(?:variant|attention)\s+(\w+)", text, re.M)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--count", type=int, default=200, help="of random specs")
+    parser.add_argument("--tools", type=pathlib.Path, default=ROOT / "build/bin", help="folder of attnc-spec and attnc-opt")
+    parser.add_argument("--spec", help="only gallery specs whose path holds this")
+    options = parser.parse_args()
+    import numpy as np
+
+    import attnc
+    start = time.monotonic()
+    checker = Checker(options.tools, attnc, np)
+    for path in sorted((ROOT / "specs").rglob("*.attn")):
+        if not options.spec or options.spec in str(path):
+            text = path.read_text()
+            checker.check(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
+    for name, count in checker.changed.items():
+        print(f"{name} changes {count} specs of the gallery")
+        if not count and not options.spec:
+            checker.fail(name, "changes no spec of the gallery")
+    if not options.spec:
+        for at in range(options.first, options.first + options.count, 50):
+            numbers = range(at, min(at + 50, options.first + options.count))
+            checker.check("\n".join(map(case, numbers)), f"random_specs.py --first {at} --count {len(numbers)}",
+                          [f"case{number}" for number in numbers], seed=at)
+    print(f"rewrites: {checker.passed} passed, {checker.failed} failed; {time.monotonic() - start:.1f} s")
+    return 1 if checker.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
