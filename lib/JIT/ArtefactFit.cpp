@@ -72,8 +72,7 @@ static llvm::Expected<LaunchRecord> launchOf(Spec &spec, const CompileOptions &o
 }
 
 llvm::Expected<CompiledCode> attnc::codeFromArtefact(Spec &spec, const CompileOptions &options,
-                                                     CompileResult artefact,
-                                                     llvm::StringRef name) {
+                                                     CompileResult artefact, llvm::StringRef name) {
   if (!artefact.launch)
     return createStringError(formatv(
         "`{0}` does not say how it is launched: its launch record (`attnc.launch`) is missing; "

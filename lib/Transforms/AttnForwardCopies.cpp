@@ -63,8 +63,8 @@ void forward(attn::ReadOp user, attn::ComputeOp compute, attn::ReadOp read) {
     }
     indices.push_back(mapping.lookupOrDefault(index));
   }
-  auto direct = attn::ReadOp::create(builder, user.getLoc(), user.getType(), read.getTensor(),
-                                     indices);
+  auto direct =
+      attn::ReadOp::create(builder, user.getLoc(), user.getType(), read.getTensor(), indices);
   user.replaceAllUsesWith(direct.getResult());
   user.erase();
 }

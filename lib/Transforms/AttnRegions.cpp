@@ -29,8 +29,7 @@ StringRef attnc::spaceOf(BlockArgument argument) {
         return compute.getResult().getType().getAxisName(argument.getArgNumber());
       })
       .Case<attn::ReduceOp>([](attn::ReduceOp reduce) { return reduce.getSpace(); })
-      .Case<attn::AttendOp>(
-          [&](attn::AttendOp attend) { return spaceInAttend(attend, argument); })
+      .Case<attn::AttendOp>([&](attn::AttendOp attend) { return spaceInAttend(attend, argument); })
       .Default([](Operation *) { return StringRef(); });
 }
 

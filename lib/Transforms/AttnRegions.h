@@ -16,12 +16,13 @@ namespace attnc {
 /// (the score of a score region), or one of an op that is not looked into.
 llvm::StringRef spaceOf(mlir::BlockArgument argument);
 
-/// Whether `value` is the coordinate that axis `axis` of `type` has of its own: an argument over the
-/// same space, all of whose indices are inside of the axis. Reads there are never clamped.
+/// Whether `value` is the coordinate that axis `axis` of `type` has of its own: an argument over
+/// the same space, all of whose indices are inside of the axis. Reads there are never clamped.
 bool isOwnIndex(mlir::Value value, attn::AttnTensorType type, unsigned axis);
 
 /// The ops of the regions inside of `root` that `op` and its regions are computed from (without
-/// `op`, in order), and the arguments of blocks inside of `root`, but outside of `op`, that they use.
+/// `op`, in order), and the arguments of blocks inside of `root`, but outside of `op`, that they
+/// use.
 struct BackwardSlice {
   llvm::SetVector<mlir::Operation *> ops;
   llvm::SetVector<mlir::BlockArgument> arguments;

@@ -191,8 +191,9 @@ static LogicalResult lowerAny(KernelLowering &kl, tile::AnyOp any) {
   Value some;
   for (Value value : kl.fragments[any.getInput()])
     some = some ? Value(arith::OrIOp::create(kl.builder, loc, some, value)) : value;
-  Value here =
-      arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne, some, kl.i32(loc, 0));
+  Value here = some;
+  if (!some.getType().isInteger(1))
+    here = arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne, some, kl.i32(loc, 0));
   here = arith::ExtUIOp::create(kl.builder, loc, kl.builder.getI32Type(), here);
   auto reduction =
       NVVM::BarrierReductionAttr::get(kl.builder.getContext(), NVVM::BarrierReduction::OR);

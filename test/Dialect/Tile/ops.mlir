@@ -63,3 +63,39 @@ tile.kernel @forms(%v: !tile.view<4xbf16, unit> {tile.binding = "tensor:K"}, %c:
   tile.return
 }
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// Vectors along either axis, folds, scans, moves.
+// CHECK-LABEL: tile.kernel @axes(
+tile.kernel @axes(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %i: !tile.view<1xi32> {tile.binding = "tensor:i"},
+                  %n: i32 {tile.binding = "size:kv"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %x = tile.load %v[] rows 0 from %n to %n cols 16 : <2xf32, unit> -> <64x16xf32>
+  // CHECK: %[[ROW:.*]] = tile.reduce min %{{.*}} along rows : <64x16xf32> -> <1x16xf32>
+  %0 = tile.reduce min %x along rows : <64x16xf32> -> <1x16xf32>
+  // CHECK: tile.reduce product %{{.*}} along rows scratch 512 : <64x16xf32> -> <1x16xf32>
+  %1 = tile.reduce product %x along rows scratch 512 : <64x16xf32> -> <1x16xf32>
+  // CHECK: tile.map(%{{.*}}, %[[ROW]]) at
+  // CHECK: : (!tile.tile<64x16xf32>, !tile.tile<1x16xf32>) -> !tile.tile<64x16xi1>
+  %2 = tile.map(%x, %0) at(%n, %n) {
+  ^bb0(%e: f32, %r: f32, %row: i32, %col: i32):
+    %p = arith.cmpf ogt, %e, %r : f32
+    tile.yield %p : i1
+  } : (!tile.tile<64x16xf32>, !tile.tile<1x16xf32>) -> !tile.tile<64x16xi1>
+  // CHECK: tile.fold(%{{.*}}, %{{.*}}) along rows {
+  // CHECK: tile.yield %{{.*}}, %{{.*}} : f32, i1
+  // CHECK: : (!tile.tile<64x16xf32>, !tile.tile<64x16xi1>) -> (!tile.tile<1x16xf32>, !tile.tile<1x16xi1>)
+  %3:2 = tile.fold(%x, %2) along rows {
+  ^bb0(%a: f32, %p: i1, %b: f32, %q: i1):
+    %s = arith.addf %a, %b : f32
+    %t = arith.andi %p, %q : i1
+    tile.yield %s, %t : f32, i1
+  } : (!tile.tile<64x16xf32>, !tile.tile<64x16xi1>) -> (!tile.tile<1x16xf32>, !tile.tile<1x16xi1>)
+  // CHECK: tile.scan product %{{.*}} along columns exclusive reverse : <64x16xf32> -> <64x16xf32>
+  %4 = tile.scan product %x along columns exclusive reverse : <64x16xf32> -> <64x16xf32>
+  // CHECK: tile.transpose %[[ROW]] : <1x16xf32> -> <16xf32>
+  %5 = tile.transpose %0 : <1x16xf32> -> <16xf32>
+  %6 = tile.fill %n : i32 -> <64xi32>
+  // CHECK: tile.gather %{{.*}}[] rows 0 at %{{.*}} to %{{.*}} cols 9 : <2xf32, unit>, <64xi32> -> <64x16xf32>
+  %7 = tile.gather %v[] rows 0 at %6 to %n cols 9 : <2xf32, unit>, <64xi32> -> <64x16xf32>
+  tile.return
+}

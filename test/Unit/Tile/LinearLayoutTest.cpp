@@ -2,7 +2,9 @@
 //
 // Layouts against the fragment formulas of the PTX ISA, exhaustively.
 #include "dialects/Tile/LinearLayout.h"
+#include "llvm/ADT/bit.h"
 #include <gtest/gtest.h>
+#include <map>
 #include <set>
 
 using namespace attnc::tile;
@@ -74,4 +76,58 @@ TEST(LinearLayout, ColumnLaneMasksJoinTheLanesOfARow) {
   ASSERT_EQ(masks.size(), 2u);
   EXPECT_EQ(masks[0], 1);
   EXPECT_EQ(masks[1], 2);
+}
+
+/// Every element of the tile is held, by as many threads' registers as there are copies.
+static void expectCovers(const LinearLayout &layout, int64_t rows, int64_t cols, int64_t warps) {
+  std::map<std::pair<int64_t, int64_t>, int64_t> held;
+  for (int64_t warp = 0; warp < warps; ++warp)
+    for (int64_t lane = 0; lane < 32; ++lane)
+      for (int64_t reg = 0; reg < layout.registerCount(); ++reg) {
+        Coord at = layout.apply(reg, lane, warp);
+        ++held[{at.row, at.col}];
+      }
+  EXPECT_EQ(held.size(), size_t(rows * cols));
+  int64_t copies = 1;
+  for (int64_t bits : {layout.replicatedLanes(), layout.replicatedWarps()})
+    copies <<= llvm::popcount(uint64_t(bits));
+  for (auto [at, count] : held) {
+    EXPECT_TRUE(at.first < rows && at.second < cols) << at.first << ", " << at.second;
+    EXPECT_EQ(count, copies) << at.first << ", " << at.second;
+  }
+}
+
+TEST(LinearLayout, BlockedAndWholeRowsCoverTiles) {
+  for (int64_t warps : {1, 2, 4, 8})
+    for (int64_t rows : {1, 2, 16, 64})
+      for (int64_t cols : {1, 4, 32, 128}) {
+        expectCovers(LinearLayout::blocked(rows, cols, warps), rows, cols, warps);
+        LinearLayout whole = LinearLayout::wholeRows(rows, cols, warps);
+        expectCovers(whole, rows, cols, warps);
+        EXPECT_EQ(whole.columnWarps(), 0);
+        EXPECT_TRUE(whole.columnLaneMasks().empty());
+      }
+}
+
+TEST(LinearLayout, SlicesAlongEitherAxisAgree) {
+  LinearLayout layout = LinearLayout::mmaFragment(64, 32, 4);
+  LinearLayout columns = layout.columnSlice();
+  llvm::SmallVector<int64_t> slice = layout.columnSliceRegisters();
+  for (int64_t warp = 0; warp < 4; ++warp)
+    for (int64_t lane = 0; lane < 32; ++lane)
+      for (int64_t reg = 0; reg < layout.registerCount(); ++reg) {
+        EXPECT_EQ(columns.apply(slice[reg], lane, warp).col, layout.apply(reg, lane, warp).col);
+        Coord turned = layout.transposed().apply(reg, lane, warp);
+        EXPECT_EQ(turned.row, layout.apply(reg, lane, warp).col);
+      }
+  // Rows belong to lanes 2 to 4 and to warps: along rows, these hold copies of a column's value.
+  EXPECT_EQ(columns.replicatedLanes(), 0b11100);
+  EXPECT_EQ(columns.replicatedWarps(), 0b11);
+}
+
+TEST(LinearLayout, StandardIsFragmentsWhereTheyFit) {
+  EXPECT_TRUE(LinearLayout::standard({64, 24}, 4).has_value());
+  EXPECT_EQ(LinearLayout::standard({64}, 4)->columnLaneMasks().size(), 0u);
+  EXPECT_FALSE(LinearLayout::standard({24, 24}, 4).has_value());
+  EXPECT_EQ(LinearLayout::standard({4, 32}, 4)->registerCount(), 1);
 }
