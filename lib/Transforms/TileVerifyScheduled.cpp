@@ -43,6 +43,10 @@ LogicalResult verifyBuffer(tile::AllocOp alloc, tile::KernelOp kernel) {
 }
 
 LogicalResult verifyScheduled(Operation *op) {
+  auto load = dyn_cast<tile::LoadOp>(op);
+  if (load && !load.getResult().getType().getLayout()) // S2
+    return op->emitOpError("remains in phase `scheduled`: expected copies into shared memory, or a "
+                           "layout if no product reads it");
   if (auto dot = dyn_cast<tile::DotOp>(op))
     if (!dot.getRhs().getDefiningOp<tile::ReadOp>()) // S1
       return op->emitOpError("has a right operand that is not read from shared memory");

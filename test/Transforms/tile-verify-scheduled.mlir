@@ -24,7 +24,7 @@ tile.kernel @scheduled(%k: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, 
 tile.kernel @load(%k: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %n: i32 {tile.binding = "size:kv"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 16, 1, 1>, num_warps = 1 : i32} {
   %zero = arith.constant 0 : i32
-  // expected-error@below {{'tile.load' op has a tile in registers without a layout}}
+  // expected-error@below {{'tile.load' op remains in phase `scheduled`: expected copies into shared memory, or a layout if no product reads it}}
   %a = tile.load %k[%zero, %zero] rows 2 from %zero to %n cols 16 : <4xf16, unit> -> <16x16xf16>
   tile.return
 }

@@ -8,20 +8,21 @@
 using namespace mlir;
 using namespace attnc;
 
-Emitter::Emitter(OpBuilder &builder, Location loc, const HostTarget &target)
+EmitterBase::EmitterBase(OpBuilder &builder, Location loc, const HostTarget &target)
     : b(builder), loc(loc), target(target), lanes(target.lanes()), f32(builder.getF32Type()),
       i1(builder.getI1Type()), i8(builder.getI8Type()), i16(builder.getI16Type()),
       i32(builder.getI32Type()), i64(builder.getI64Type()),
-      ptr(LLVM::LLVMPointerType::get(builder.getContext())), vf32(vec(f32)), vi32(vec(i32)) {}
+      ptr(LLVM::LLVMPointerType::get(builder.getContext())), vf32(VectorType::get({lanes}, f32)),
+      vi32(VectorType::get({lanes}, i32)) {}
 
 //===----------------------------------------------------------------------===//
 // Constants
 //===----------------------------------------------------------------------===//
 
-Value Emitter::constI64(int64_t value) { return constInt(i64, value); }
-Value Emitter::constI32(int64_t value) { return constInt(i32, value); }
+Value ConstantEmitter::constI64(int64_t value) { return constInt(i64, value); }
+Value ConstantEmitter::constI32(int64_t value) { return constInt(i32, value); }
 
-Value Emitter::constInt(Type type, int64_t value) {
+Value ConstantEmitter::constInt(Type type, int64_t value) {
   Type element = getElementTypeOrSelf(type);
   TypedAttr attr = b.getIntegerAttr(element, value);
   if (auto vector = dyn_cast<VectorType>(type))
@@ -29,11 +30,11 @@ Value Emitter::constInt(Type type, int64_t value) {
   return arith::ConstantOp::create(b, loc, attr);
 }
 
-Value Emitter::constF32(Type type, float value) {
+Value ConstantEmitter::constF32(Type type, float value) {
   return constF32Bits(type, llvm::bit_cast<uint32_t>(value));
 }
 
-Value Emitter::constF32Bits(Type type, uint32_t bits) {
+Value ConstantEmitter::constF32Bits(Type type, uint32_t bits) {
   TypedAttr attr =
       b.getFloatAttr(f32, llvm::APFloat(llvm::APFloat::IEEEsingle(), llvm::APInt(32, bits)));
   if (auto vector = dyn_cast<VectorType>(type))
@@ -41,7 +42,7 @@ Value Emitter::constF32Bits(Type type, uint32_t bits) {
   return arith::ConstantOp::create(b, loc, attr);
 }
 
-Value Emitter::constVec(Type element, ArrayRef<int64_t> values) {
+Value ConstantEmitter::constVec(Type element, ArrayRef<int64_t> values) {
   SmallVector<Attribute> attrs;
   for (int64_t value : values)
     attrs.push_back(b.getIntegerAttr(element, value));
@@ -49,7 +50,9 @@ Value Emitter::constVec(Type element, ArrayRef<int64_t> values) {
   return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, attrs));
 }
 
-Value Emitter::zero(Type type) { return arith::ConstantOp::create(b, loc, b.getZeroAttr(type)); }
+Value ConstantEmitter::zero(Type type) {
+  return arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+}
 
 //===----------------------------------------------------------------------===//
 // Arithmetic
@@ -62,7 +65,7 @@ static std::optional<int64_t> constantOf(Value x) {
   return std::nullopt;
 }
 
-Value Emitter::add(Value x, Value y) {
+Value ArithmeticEmitter::add(Value x, Value y) {
   auto cx = constantOf(x), cy = constantOf(y);
   if (cx && cy)
     return constInt(x.getType(), *cx + *cy);
@@ -73,7 +76,7 @@ Value Emitter::add(Value x, Value y) {
   return arith::AddIOp::create(b, loc, x, y);
 }
 
-Value Emitter::sub(Value x, Value y) {
+Value ArithmeticEmitter::sub(Value x, Value y) {
   auto cx = constantOf(x), cy = constantOf(y);
   if (cx && cy)
     return constInt(x.getType(), *cx - *cy);
@@ -82,7 +85,7 @@ Value Emitter::sub(Value x, Value y) {
   return arith::SubIOp::create(b, loc, x, y);
 }
 
-Value Emitter::mul(Value x, Value y) {
+Value ArithmeticEmitter::mul(Value x, Value y) {
   auto cx = constantOf(x), cy = constantOf(y);
   if (cx && cy)
     return constInt(x.getType(), *cx * *cy);
@@ -93,10 +96,10 @@ Value Emitter::mul(Value x, Value y) {
   return arith::MulIOp::create(b, loc, x, y);
 }
 
-Value Emitter::min(Value x, Value y) { return arith::MinSIOp::create(b, loc, x, y); }
-Value Emitter::max(Value x, Value y) { return arith::MaxSIOp::create(b, loc, x, y); }
+Value ArithmeticEmitter::min(Value x, Value y) { return arith::MinSIOp::create(b, loc, x, y); }
+Value ArithmeticEmitter::max(Value x, Value y) { return arith::MaxSIOp::create(b, loc, x, y); }
 
-Value Emitter::toI64(Value x) {
+Value ArithmeticEmitter::toI64(Value x) {
   if (x.getType() == i64)
     return x;
   if (auto c = constantOf(x))
@@ -104,30 +107,30 @@ Value Emitter::toI64(Value x) {
   return arith::ExtSIOp::create(b, loc, likeShape(x, i64), x);
 }
 
-Value Emitter::fadd(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
-Value Emitter::fsub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
-Value Emitter::fmul(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y); }
-Value Emitter::fdiv(Value x, Value y) { return arith::DivFOp::create(b, loc, x, y); }
+Value ArithmeticEmitter::fadd(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
+Value ArithmeticEmitter::fsub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
+Value ArithmeticEmitter::fmul(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y); }
+Value ArithmeticEmitter::fdiv(Value x, Value y) { return arith::DivFOp::create(b, loc, x, y); }
 
-Value Emitter::fma(Value x, Value y, Value z) {
+Value ArithmeticEmitter::fma(Value x, Value y, Value z) {
   if (target.hasFMA())
     return LLVM::FMAOp::create(b, loc, x.getType(), x, y, z);
   return fadd(fmul(x, y), z);
 }
 
-Value Emitter::maxOrSecond(Value x, Value y) {
+Value ArithmeticEmitter::maxOrSecond(Value x, Value y) {
   return select(arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, x, y), x, y);
 }
 
-Value Emitter::minOrSecond(Value x, Value y) {
+Value ArithmeticEmitter::minOrSecond(Value x, Value y) {
   return select(arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, y), x, y);
 }
 
-Value Emitter::select(Value cond, Value x, Value y) {
+Value ArithmeticEmitter::select(Value cond, Value x, Value y) {
   return arith::SelectOp::create(b, loc, cond, x, y);
 }
 
-Value Emitter::bitcast(Value x, Type type) {
+Value ArithmeticEmitter::bitcast(Value x, Type type) {
   return x.getType() == type ? x : LLVM::BitcastOp::create(b, loc, type, x);
 }
 
@@ -135,9 +138,9 @@ Value Emitter::bitcast(Value x, Type type) {
 // Lanes
 //===----------------------------------------------------------------------===//
 
-Value Emitter::splat(Value scalar) { return splatTo(scalar, lanes); }
+Value LaneEmitter::splat(Value scalar) { return splatTo(scalar, lanes); }
 
-Value Emitter::splatTo(Value scalar, int64_t count) {
+Value LaneEmitter::splatTo(Value scalar, int64_t count) {
   auto type = VectorType::get({count}, scalar.getType());
   Attribute constant;
   if (matchPattern(scalar, m_Constant(&constant)))
@@ -148,19 +151,19 @@ Value Emitter::splatTo(Value scalar, int64_t count) {
   return LLVM::ShuffleVectorOp::create(b, loc, first, poison, mask);
 }
 
-Value Emitter::asVector(Value x) { return isa<VectorType>(x.getType()) ? x : splat(x); }
+Value LaneEmitter::asVector(Value x) { return isa<VectorType>(x.getType()) ? x : splat(x); }
 
-Value Emitter::iota() { return constVec(i32, llvm::to_vector(llvm::seq<int64_t>(0, lanes))); }
+Value LaneEmitter::iota() { return constVec(i32, llvm::to_vector(llvm::seq<int64_t>(0, lanes))); }
 
-Value Emitter::shuffle(Value x, Value y, ArrayRef<int32_t> mask) {
+Value LaneEmitter::shuffle(Value x, Value y, ArrayRef<int32_t> mask) {
   return LLVM::ShuffleVectorOp::create(b, loc, x, y, mask);
 }
 
-Value Emitter::lane(Value vector, int64_t index) {
+Value LaneEmitter::lane(Value vector, int64_t index) {
   return LLVM::ExtractElementOp::create(b, loc, vector, constI32(index));
 }
 
-Value Emitter::reduceLanes(Value vector, llvm::function_ref<Value(Value, Value)> combine) {
+Value LaneEmitter::reduceLanes(Value vector, llvm::function_ref<Value(Value, Value)> combine) {
   for (int64_t n = cast<VectorType>(vector.getType()).getDimSize(0); n > 1; n /= 2) {
     SmallVector<int32_t> low, high;
     for (int32_t i = 0; i < n / 2; ++i) {
@@ -172,7 +175,7 @@ Value Emitter::reduceLanes(Value vector, llvm::function_ref<Value(Value, Value)>
   return lane(vector, 0);
 }
 
-Value Emitter::prefixMask(int64_t count) {
+Value LaneEmitter::prefixMask(int64_t count) {
   SmallVector<bool> bits(lanes, false);
   std::fill(bits.begin(), bits.begin() + std::min(count, lanes), true);
   return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vec(i1), bits));
@@ -210,13 +213,13 @@ void Emitter::store(Value value, Value pointer, int64_t align) {
 // Element conversions
 //===----------------------------------------------------------------------===//
 
-Type Emitter::likeShape(Value x, Type element) {
+Type ConstantEmitter::likeShape(Value x, Type element) {
   if (auto vector = dyn_cast<VectorType>(x.getType()))
     return VectorType::get(vector.getShape(), element);
   return element;
 }
 
-Value Emitter::toF32(Value x) {
+Value LaneEmitter::toF32(Value x) {
   Type element = getElementTypeOrSelf(x.getType());
   if (element.isF32())
     return x;
@@ -230,7 +233,7 @@ Value Emitter::toF32(Value x) {
   return f16BitsToF32(x);
 }
 
-Value Emitter::fromF32(Value x, Type element) {
+Value LaneEmitter::fromF32(Value x, Type element) {
   if (element.isF32())
     return x;
   if (element.isBF16()) {
@@ -244,7 +247,7 @@ Value Emitter::fromF32(Value x, Type element) {
 }
 
 // Rounds to nearest even by adding half of the last kept place, less one if that place is even.
-Value Emitter::f32ToBF16Bits(Value x) {
+Value LaneEmitter::f32ToBF16Bits(Value x) {
   Type type = likeShape(x, i32);
   Value bits = bitcast(x, type);
   auto c = [&](int64_t value) { return constInt(type, value); };
@@ -256,7 +259,7 @@ Value Emitter::f32ToBF16Bits(Value x) {
 }
 
 // Moves exponent and mantissa into place and multiplies by 2^112, which also makes denormals right.
-Value Emitter::f16BitsToF32(Value x) {
+Value LaneEmitter::f16BitsToF32(Value x) {
   Type type = likeShape(x, i32);
   auto c = [&](int64_t value) { return constInt(type, value); };
   Value bits = arith::ExtUIOp::create(b, loc, type, bitcast(x, likeShape(x, i16)));
@@ -274,7 +277,7 @@ Value Emitter::f16BitsToF32(Value x) {
 
 // Normal results round like bf16 above after rebiasing; denormal results come from adding 0.5,
 // whose last place is that of an f16 denormal; beyond 65520 the result is infinity.
-Value Emitter::f32ToF16Bits(Value x) {
+Value LaneEmitter::f32ToF16Bits(Value x) {
   Type type = likeShape(x, i32), floatType = likeShape(x, f32);
   auto c = [&](int64_t value) { return constInt(type, value); };
   Value bits = bitcast(x, type);

@@ -17,9 +17,10 @@ namespace attnc {
 /// Size of an element in memory: i1 is a byte.
 inline int64_t byteSize(mlir::Type type) { return (type.getIntOrFloatBitWidth() + 7) / 8; }
 
-class Emitter {
+/// Where and for what code is emitted.
+class EmitterBase {
 public:
-  Emitter(mlir::OpBuilder &builder, mlir::Location loc, const HostTarget &target);
+  EmitterBase(mlir::OpBuilder &builder, mlir::Location loc, const HostTarget &target);
 
   mlir::OpBuilder &b;
   mlir::Location loc;
@@ -28,10 +29,15 @@ public:
   int64_t lanes;
   mlir::Type f32, i1, i8, i16, i32, i64, ptr;
   mlir::VectorType vf32, vi32;
+};
+
+/// Constants, and the types they have.
+class ConstantEmitter : public EmitterBase {
+public:
+  using EmitterBase::EmitterBase;
 
   /// A vector of `lanes` elements.
   mlir::VectorType vec(mlir::Type element) const { return mlir::VectorType::get({lanes}, element); }
-
   // Constants. `type` may be a scalar or a vector.
   mlir::Value constI64(int64_t value);
   mlir::Value constI32(int64_t value);
@@ -41,6 +47,16 @@ public:
   mlir::Value constF32Bits(mlir::Type type, uint32_t bits);
   mlir::Value constVec(mlir::Type element, llvm::ArrayRef<int64_t> values);
   mlir::Value zero(mlir::Type type);
+
+protected:
+  /// `element`, or a vector of it if `x` is one.
+  mlir::Type likeShape(mlir::Value x, mlir::Type element);
+};
+
+/// Arithmetic on scalars and vectors.
+class ArithmeticEmitter : public ConstantEmitter {
+public:
+  using ConstantEmitter::ConstantEmitter;
 
   // i64 and i32 arithmetic; folds constants.
   mlir::Value add(mlir::Value x, mlir::Value y);
@@ -65,6 +81,12 @@ public:
   mlir::Value minOrSecond(mlir::Value x, mlir::Value y);
   mlir::Value select(mlir::Value cond, mlir::Value x, mlir::Value y);
   mlir::Value bitcast(mlir::Value x, mlir::Type type);
+};
+
+/// Lanes of vectors, and conversions between what memory holds and what arithmetic takes.
+class LaneEmitter : public ArithmeticEmitter {
+public:
+  using ArithmeticEmitter::ArithmeticEmitter;
 
   // Lanes.
   mlir::Value splat(mlir::Value scalar);
@@ -80,17 +102,28 @@ public:
   /// A constant mask whose first `count` lanes are set.
   mlir::Value prefixMask(int64_t count);
 
-  // Memory.
-  mlir::Value offset(mlir::Value pointer, mlir::Value bytes);
-  mlir::Value offset(mlir::Value pointer, int64_t bytes);
-  mlir::Value load(mlir::Type type, mlir::Value pointer, int64_t align, bool invariant = false);
-  void store(mlir::Value value, mlir::Value pointer, int64_t align);
-
   // Element conversions between memory and arithmetic, on scalars and vectors.
   /// f16, bf16 or f32 to f32, exactly.
   mlir::Value toF32(mlir::Value x);
   /// f32 to f16 or bf16 (round to nearest even, NaN stays NaN) or itself.
   mlir::Value fromF32(mlir::Value x, mlir::Type element);
+
+private:
+  mlir::Value f32ToBF16Bits(mlir::Value x);
+  mlir::Value f16BitsToF32(mlir::Value x);
+  mlir::Value f32ToF16Bits(mlir::Value x);
+};
+
+/// All of it, with memory and loops.
+class Emitter : public LaneEmitter {
+public:
+  using LaneEmitter::LaneEmitter;
+
+  // Memory.
+  mlir::Value offset(mlir::Value pointer, mlir::Value bytes);
+  mlir::Value offset(mlir::Value pointer, int64_t bytes);
+  mlir::Value load(mlir::Type type, mlir::Value pointer, int64_t align, bool invariant = false);
+  void store(mlir::Value value, mlir::Value pointer, int64_t align);
 
   // Control.
   using LoopBody =
@@ -102,12 +135,6 @@ public:
                llvm::function_ref<void(mlir::Value)> body);
   /// forLoop with constant bounds; a single iteration is emitted without a loop.
   void forRange(int64_t from, int64_t to, int64_t step, llvm::function_ref<void(mlir::Value)> body);
-
-private:
-  mlir::Value f32ToBF16Bits(mlir::Value x);
-  mlir::Value f16BitsToF32(mlir::Value x);
-  mlir::Value f32ToF16Bits(mlir::Value x);
-  mlir::Type likeShape(mlir::Value x, mlir::Type element);
 };
 
 } // namespace attnc
