@@ -128,3 +128,4 @@ attn.variant @stays {
   } : !attn.tensor<[b, q], i32>
   attn.return ["x"](%x : !attn.tensor<[b, q], i32>)
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
