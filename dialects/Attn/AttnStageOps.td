@@ -83,12 +83,13 @@ def Attn_ComputeOp : Attn_Op<"compute", [SingleBlock, RecursiveMemoryEffects]> {
   let hasRegionVerifier = 1;
 }
 
-def Attn_ReduceOp : Attn_Op<"reduce", [SingleBlock, Pure]> {
+def Attn_ReduceOp : Attn_Op<"reduce", [SingleBlock, Pure, AttrSizedOperandSegments]> {
   let summary = "reduces a formula over an index space within a region";
   let description = [{
     The region has the index as its argument and yields the value and, optionally, a condition: values whose
     condition does not hold do not take part. With `in`, the indices are the members of one block; a block that
-    does not exist has none.
+    does not exist has none. With `from` and `to`, of the indices only those from the first to, but not including, the second take part,
+    as far as there are such; attn-solve-conditions makes them of conditions.
 
     Of no values the sum and the mean are 0, the product 1, the maximum -inf (of ints the smallest), the minimum inf
     (the largest), argmax and argmin -1; `any` does not hold and `all` does. argmax and argmin yield the smallest of
@@ -124,11 +125,20 @@ def Attn_ReduceOp : Attn_Op<"reduce", [SingleBlock, Pure]> {
       attn.return ["assigned"](%assigned : !attn.tensor<[b, g, kv], i32>)
     }
   }]];
-  let arguments = (ins Attn_ReductionAttr:$kind, StrAttr:$space, OptionalAttr<StrAttr>:$block, Optional<I32>:$index);
+  let arguments = (ins Attn_ReductionAttr:$kind, StrAttr:$space, OptionalAttr<StrAttr>:$block, Optional<I32>:$index,
+                       Optional<I32>:$lower, Optional<I32>:$upper);
   let results = (outs Attn_Scalar:$result);
   let regions = (region SizedRegion<1>:$body);
+  let builders = [
+    OpBuilder<(ins "::mlir::Type":$result, "Reduction":$kind, "::mlir::StringAttr":$space, "::mlir::StringAttr":$block,
+                   "::mlir::Value":$index), [{
+      build($_builder, $_state, result, kind, space, block, index, /*lower=*/nullptr, /*upper=*/nullptr);
+    }]>];
+  let extraClassDeclaration = [{
+    bool isBounded() { return getLower() || getUpper(); }
+  }];
   let assemblyFormat = [{
-    $kind `over` $space (`in` $block^)? (`at` $index^)? custom<ArgumentRegion>($body) attr-dict `:` type($result)
+    $kind `over` $space (`in` $block^)? (`at` $index^)? (`from` $lower^)? (`to` $upper^)? custom<ArgumentRegion>($body) attr-dict `:` type($result)
   }];
   let hasVerifier = 1;
   let hasRegionVerifier = 1;

@@ -302,8 +302,12 @@ private:
     BlockArgument index = block.getArgument(0);
     bool isSum =
         reduce.getKind() == attn::Reduction::Sum || reduce.getKind() == attn::Reduction::Mean;
-    if (yield.getValues().size() == 2) {
-      Form condition = lookup(yield.getValues()[1]);
+    SmallVector<Value> conditions(yield.getValues().drop_front());
+    for (Value bound : {reduce.getLower(), reduce.getUpper()})
+      if (bound)
+        conditions.push_back(bound);
+    for (Value value : conditions) {
+      Form condition = lookup(value);
       if (condition.dependsOnState())
         return nonlinear(reduce, {form, condition});
       for (Term &term : form.terms)

@@ -307,6 +307,17 @@ llvm::Error Program::appendLoop(attn::ReduceOp op, const Environment &environmen
       loop->count = std::min(size.extent, loop->limit); // a block can be longer than its space
     }
   }
+  for (auto [bound, slot, varying] :
+       {std::tuple(op.getLower(), &loop->lower, &loop->lowerVaries),
+        std::tuple(op.getUpper(), &loop->upper, &loop->upperVaries)}) {
+    if (!bound)
+      continue;
+    llvm::Expected<unsigned> found = slotOf(bound, environment);
+    if (!found)
+      return found.takeError();
+    *slot = *found;
+    *varying = varies[*found];
+  }
   Block &body = op.getBody().front();
   loop->index = newSlot(body.getArgument(0), loop->blockVaries);
   for (Operation &inner : body.without_terminator())
@@ -329,7 +340,8 @@ llvm::Error Program::appendLoop(attn::ReduceOp op, const Environment &environmen
   Instruction in;
   in.kernel = loopKernel(environment.options.arithmetic);
   in.options = &environment.options;
-  in.varies = loop->valueVaries || loop->conditionVaries || loop->blockVaries;
+  in.varies = loop->valueVaries || loop->conditionVaries || loop->blockVaries ||
+              loop->lowerVaries || loop->upperVaries;
   in.result = newSlot(op.getResult(), in.varies);
   loop->scratch = newSlot({}, in.varies);
   in.loop = std::move(loop);

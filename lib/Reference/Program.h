@@ -51,6 +51,9 @@ public:
     int64_t stride = 0, limit = 0;
     /// Blocks of the block space itself; another index has no members.
     int64_t numBlocks = 0;
+    /// Slots of the bounds of the index; the first is not below `lower`, the last below `upper`.
+    std::optional<unsigned> lower, upper;
+    bool lowerVaries = false, upperVaries = false;
     unsigned value = 0, condition = 0, scratch = 0;
     bool valueVaries = false, conditionVaries = false, hasCondition = false, isInteger = false;
     std::vector<Instruction> body;

@@ -76,6 +76,32 @@ void join(const A &arithmetic, const Program::Loop &loop, double value, double k
     return;
   }
 }
+
+/// The bounds of the indices that a lane takes part with.
+struct LaneBounds {
+  const Program::Loop &loop;
+  double *const *slots;
+
+  double lower(unsigned lane) const {
+    return loop.lower ? slots[*loop.lower][loop.lowerVaries ? lane : 0] : -infinity;
+  }
+  double upper(unsigned lane) const {
+    return loop.upper ? slots[*loop.upper][loop.upperVaries ? lane : 0] : infinity;
+  }
+  /// The indices from `first` to `second`, exclusive, are those of all lanes that there are in
+  /// [0, count).
+  std::pair<int64_t, int64_t> hull(unsigned lanes) const {
+    double first = infinity, last = -infinity;
+    for (unsigned lane = 0; lane < lanes; ++lane) {
+      first = std::min(first, lower(lane));
+      last = std::max(last, upper(lane));
+    }
+    double count = static_cast<double>(loop.count);
+    return {static_cast<int64_t>(std::clamp(first, 0.0, count)),
+            static_cast<int64_t>(std::clamp(last, 0.0, count))};
+  }
+};
+
 template <typename A>
 void runLoop(const A &arithmetic, const Program::Instruction &in, double *const *slots,
              unsigned lanes) {
@@ -87,7 +113,12 @@ void runLoop(const A &arithmetic, const Program::Instruction &in, double *const 
                     : loop.kind == Reduction::Argmax ? -infinity
                                                      : 0;
   }
-  for (int64_t k = 0; k < loop.count; ++k) {
+  LaneBounds bounds{loop, slots};
+  bool isBounded = loop.lower || loop.upper;
+  // The members of a block are not counted from 0.
+  auto [first, last] =
+      loop.isBlock ? std::pair<int64_t, int64_t>(0, loop.count) : bounds.hull(lanes);
+  for (int64_t k = first; k < last; ++k) {
     double *index = slots[loop.index];
     if (loop.isBlock) {
       const double *block = slots[loop.block];
@@ -106,10 +137,12 @@ void runLoop(const A &arithmetic, const Program::Instruction &in, double *const 
             block >= static_cast<double>(loop.numBlocks))
           continue;
       }
+      double at = index[loop.isBlock && loop.blockVaries ? lane : 0];
+      if (isBounded && (at < bounds.lower(lane) || at >= bounds.upper(lane)))
+        continue;
       if (loop.hasCondition && condition[loop.conditionVaries ? lane : 0] == 0)
         continue;
-      join(arithmetic, loop, value[loop.valueVaries ? lane : 0],
-           index[loop.isBlock && loop.blockVaries ? lane : 0], result[lane], scratch[lane]);
+      join(arithmetic, loop, value[loop.valueVaries ? lane : 0], at, result[lane], scratch[lane]);
     }
   }
   if (loop.kind == Reduction::Mean)

@@ -88,6 +88,15 @@ private:
   }
 
   LogicalResult differentiate(attn::ComputeOp compute) {
+    WalkResult bounded = compute.walk([&](attn::ReduceOp reduce) {
+      return reduce.isBounded()
+                 ? (reduce.emitOpError("with `from` or `to` has no derivative here: "
+                                       "derive gradients before attn-solve-conditions"),
+                    WalkResult::interrupt())
+                 : WalkResult::advance();
+    });
+    if (bounded.wasInterrupted())
+      return failure();
     SmallVector<attn::ReadOp> reads;
     compute.walk([&](attn::ReadOp read) {
       if (dependents.contains(read.getTensor()))

@@ -164,3 +164,45 @@ def test_a_recurrence_per_nothing_runs_once():
     found = attnc.Spec("recurrence r over kv per [] { input K: f32[b, g, kv, d]\n state S[d]\n S = S + mean(mean(K for g) for b)\n "
                        "output S }").evaluate({"K": keys})["S"]
     assert found.shape == (4,) and np.allclose(found, keys.astype(np.float64).mean((0, 1)).sum(0), rtol=1e-12)
+
+
+def test_bounds_of_a_reduction():
+    """`from` and `to`, which only the IR says: of a row, of the members of a block, beyond the ends, different for each row."""
+    spec = attnc.Spec("""
+attn.variant @bounds {
+  %X = attn.input "X" : !attn.tensor<[kv], f32>
+  %Lo = attn.input "Lo" : !attn.tensor<[q], i32>
+  %Hi = attn.input "Hi" : !attn.tensor<[q], i32>
+  %four = arith.constant 4 : i32
+  attn.space "p" of "kv" extent %four
+  %rows = attn.compute (%q: i32) {
+    %lo = attn.read %Lo[%q] : !attn.tensor<[q], i32> -> i32
+    %hi = attn.read %Hi[%q] : !attn.tensor<[q], i32> -> i32
+    %x = attn.reduce mean over "kv" from %lo to %hi (%kv: i32) {
+      %v = attn.read %X[%kv] : !attn.tensor<[kv], f32> -> f32
+      attn.yield %v : f32
+    } : f32
+    attn.yield %x : f32
+  } : !attn.tensor<[q], f32>
+  %blocks = attn.compute (%q: i32, %p: i32) {
+    %lo = attn.read %Lo[%q] : !attn.tensor<[q], i32> -> i32
+    %hi = attn.read %Hi[%q] : !attn.tensor<[q], i32> -> i32
+    %x = attn.reduce argmax over "kv" in "p" at %p from %lo to %hi (%kv: i32) {
+      %v = attn.read %X[%kv] : !attn.tensor<[kv], f32> -> f32
+      attn.yield %v : f32
+    } : i32
+    attn.yield %x : i32
+  } : !attn.tensor<[q, p], i32>
+  attn.return ["rows", "blocks"](%rows, %blocks : !attn.tensor<[q], f32>, !attn.tensor<[q, p], i32>)
+}""")
+    x = np.random.default_rng(5).normal(size=10).astype(np.float32)
+    lo = np.array([0, -5, 3, 7, 2, 2**31 - 1, -(2**31)], np.int32)
+    hi = np.array([10, 4, 9, 7, -1, 2**31 - 1, 2**31 - 1], np.int32)
+    result = spec.evaluate({"X": x, "Lo": lo, "Hi": hi})
+    for row, (first, last) in enumerate(zip(lo, hi)):
+        seen = [k for k in range(10) if first <= k < last]
+        mean = np.mean([np.float64(x[k]) for k in seen]) if seen else 0.0
+        assert abs(result["rows"][row] - mean) < 1e-12
+        for block in range(3):
+            members = [k for k in seen if k // 4 == block]
+            assert result["blocks"][row, block] == (max(members, key=lambda k: x[k]) if members else -1)

@@ -79,3 +79,4 @@ attn.variant @no_copies {
   } : !attn.tensor<[b, q, kv], f32>
   attn.return ["sum"](%sum : !attn.tensor<[b, q, kv], f32>)
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

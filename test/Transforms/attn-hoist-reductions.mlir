@@ -103,3 +103,4 @@ attn.variant @stays {
   } : !attn.tensor<[b, d], f32>
   attn.return ["all", "blocks", "twice"](%all, %blocks, %twice : !attn.tensor<[b, kv], f32>, !attn.tensor<[b, p, d], f32>, !attn.tensor<[b, d], f32>)
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

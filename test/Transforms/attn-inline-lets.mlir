@@ -118,3 +118,4 @@ attn.variant @stays {
   } : !attn.tensor<[b, q, d], f32>
   attn.return ["m", "output"](%m, %output : !attn.tensor<[b, q, d], f32>, !attn.tensor<[q, kv], i32>)
 }
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

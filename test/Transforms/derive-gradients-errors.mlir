@@ -90,4 +90,24 @@ attn.variant @constant {
   } : !attn.tensor<[d], f32>
   attn.return ["W"](%final : !attn.tensor<[d], f32>)
 }
+
+// -----
+
+attn.variant @bounded {
+  %zero = attn.input "zero" : !attn.tensor<[d], f32>
+  %end = arith.constant 3 : i32
+  %final = attn.recur over "t" for [] from (%zero : !attn.tensor<[d], f32>) body(%t: i32, %W: !attn.tensor<[d], f32>) {
+    %loss = attn.compute () {
+      // expected-error@below {{'attn.reduce' op with `from` or `to` has no derivative here: derive gradients before attn-solve-conditions}}
+      %sum = attn.reduce sum over "d" to %end (%d: i32) {
+        %w = attn.read %W[%d] : !attn.tensor<[d], f32> -> f32
+        attn.yield %w : f32
+      } : f32
+      attn.yield %sum : f32
+    } : !attn.tensor<[], f32>
+    %g = attn.grad %loss, %W : !attn.tensor<[], f32>, !attn.tensor<[d], f32>
+    attn.yield %g : !attn.tensor<[d], f32>
+  } : !attn.tensor<[d], f32>
+  attn.return ["W"](%final : !attn.tensor<[d], f32>)
+}
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

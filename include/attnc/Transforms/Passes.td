@@ -69,6 +69,35 @@ def AttnHoistReductions : Pass<"attn-hoist-reductions", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numHoisted", "hoisted-reductions", "Reductions that became a stage">];
 }
 
+def AttnSolveConditions : Pass<"attn-solve-conditions", "::mlir::ModuleOp"> {
+  let summary = "turn conditions of reductions into ranges";
+  let description = [{
+    Comparisons of ints that are linear in the index of an `attn.reduce`, alone or joined by `and`, become its bounds (`from`, `to`); what
+    else there is stays a condition. Nothing that is compared or computed instead may leave 32 bits, by the intervals of indices, sizes
+    and constants: after attn-specialize more of them are known.
+
+    ```mlir
+    %x = attn.reduce sum over "kv" (%kv: i32) {
+      %keep = arith.cmpi sle, %kv, %q : i32
+      ...
+      attn.yield %v, %keep : f32, i1
+    } : f32
+    ```
+    becomes
+    ```mlir
+    %one = arith.constant 1 : i32
+    %end = arith.addi %q, %one : i32
+    %x = attn.reduce sum over "kv" to %end (%kv: i32) {
+      ...
+      attn.yield %v : f32
+    } : f32
+    ```
+    Exact.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let statistics = [Statistic<"numSolved", "solved-conditions", "Reductions that got a bound">];
+}
+
 def AttnInlineLets : Pass<"attn-inline-lets", "::mlir::ModuleOp"> {
   let summary = "compute what has an element for each pair of rows where it is read";
   let description = [{

@@ -25,6 +25,31 @@ attn.variant @spaces {
   attn.return ["x"](%x : !attn.tensor<[any, some, p], f32>)
 }
 
+// CHECK-LABEL: attn.variant @bounds
+// CHECK: %[[N:.*]] = arith.constant 4
+// CHECK: attn.reduce sum over "kv" in "p" at %{{.*}} from %[[N]] to %[[N]] (%
+// CHECK: attn.reduce max over "kv" from %[[N]] (%
+// CHECK: attn.reduce min over "kv" to %[[N]] (%
+attn.variant @bounds {
+  %n = arith.constant 4 : i32
+  attn.space "p" of "kv" extent %n
+  %x = attn.compute (%p: i32) {
+    %both = attn.reduce sum over "kv" in "p" at %p from %n to %n (%kv: i32) {
+      attn.yield %kv : i32
+    } : i32
+    %first = attn.reduce max over "kv" from %n (%kv: i32) {
+      attn.yield %kv : i32
+    } : i32
+    %last = attn.reduce min over "kv" to %n (%kv: i32) {
+      attn.yield %kv : i32
+    } : i32
+    %some = arith.addi %both, %first : i32
+    %all = arith.addi %some, %last : i32
+    attn.yield %all : i32
+  } : !attn.tensor<[p], i32>
+  attn.return ["x"](%x : !attn.tensor<[p], i32>)
+}
+
 // CHECK-LABEL: attn.variant @formulas
 // CHECK: attn.compute () {
 // CHECK: } : <[], i1>
