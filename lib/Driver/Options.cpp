@@ -100,6 +100,10 @@ Flag<std::string>
 ListFlag params("param", "bind a parameter", "name=value", SHAPED);
 ListFlag inputs("input", "bind an input to a file", "name=file.npy", EXECUTED);
 ListFlag outputs("output", "write an output to a file", "name=file.npy", {&runCommand});
+ListFlag dumps("dump",
+               "write a tensor that the spec computes on its way, as a further output: a `let`, a "
+               "`transform`, NAME.out of a branch (default file: name.npy)",
+               "name[=file.npy]", {&runCommand});
 ListFlag
     results("result",
             "check the numbers of a file, which something else has computed, in place of a run",
@@ -195,6 +199,15 @@ static llvm::Error validate(Options &options) {
     return error;
   if (auto error = splitPairs(outputs, "output", "name=file.npy", options.outputs))
     return error;
+  for (llvm::StringRef text : dumps.option) {
+    auto [name, file] = text.split('=');
+    if (name.empty() || (file.empty() && text.contains('=')))
+      return llvm::createStringError(
+          llvm::formatv("--dump={0}: expected name or name=file.npy", text));
+    std::string path = file.empty() ? (name + ".npy").str() : file.str();
+    if (!options.dumps.emplace(name.str(), path).second)
+      return llvm::createStringError(llvm::formatv("--dump: `{0}` is named twice", name));
+  }
   if (auto error = splitPairs(results, "result", "name=file.npy", options.results))
     return error;
   if (!options.results.empty() && !options.check)
@@ -354,7 +367,10 @@ llvm::Expected<std::unique_ptr<Spec>> driver::openSpec(const Options &options) {
   llvm::Expected<SpecSource> source = SpecSource::fromFile(options.spec);
   if (!source)
     return source.takeError();
-  llvm::Expected<std::unique_ptr<Spec>> spec = Spec::parse(*source, options.variant);
+  std::vector<std::string> dumped;
+  for (auto &entry : options.dumps)
+    dumped.push_back(entry.first);
+  llvm::Expected<std::unique_ptr<Spec>> spec = Spec::parse(*source, options.variant, dumped);
   if (spec)
     llvm::errs() << (*spec)->warnings();
   return spec;

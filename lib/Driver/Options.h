@@ -28,6 +28,8 @@ struct Options {
        verify = false;
   std::map<std::string, double> params;
   std::map<std::string, std::string> inputs, outputs, results;
+  /// Tensors that the spec computes on its way, and the files that they are written to.
+  std::map<std::string, std::string> dumps;
   /// The option, such as "--heads", that says the size of an index space on this command line.
   std::map<std::string, std::string> sizeOptions;
 

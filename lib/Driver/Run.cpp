@@ -103,6 +103,9 @@ llvm::Error driver::runRun(const Options &options) {
   for (auto &[name, path] : options.outputs)
     if (std::string problem = writeNpy(path, bound->outputs[name].view); !problem.empty())
       return createStringError(formatv("--output={0}: {1}", name, problem));
+  for (auto &[name, path] : options.dumps)
+    if (std::string problem = writeNpy(path, bound->outputs[name].view); !problem.empty())
+      return createStringError(formatv("--dump={0}: {1}", name, problem));
 
   CheckResult check;
   if (options.check) {

@@ -405,7 +405,7 @@ void Emitter::emitBranch(const Statement &statement) {
     emitBranchStatement(branch, inner);
   branch.firstStatement = name.range;
   // The weights of all keys are a tensor only if something of this attention reads them.
-  bool hasWeights = mentions(*statements, prefix + "p");
+  bool hasWeights = mentions(*statements, prefix + "p") || isDumped(prefix + "p");
   attn::AttendOp attend = emitAttend(branch, reporter.location(name.range), hasWeights);
   bind("out", attend ? Value(attend.getOut()) : Value());
   bind("lse", attend ? Value(attend.getLse()) : Value());

@@ -19,7 +19,8 @@ using llvm::formatv;
 using llvm::SMRange;
 using llvm::StringRef;
 
-OwningOpRef<ModuleOp> frontend::parseSpec(llvm::SourceMgr &sources, MLIRContext *context) {
+OwningOpRef<ModuleOp> frontend::parseSpec(llvm::SourceMgr &sources, MLIRContext *context,
+                                          const Dumps &dumps) {
   context->loadDialect<attn::AttnDialect, arith::ArithDialect, math::MathDialect>();
   Reporter reporter(sources, context);
   const llvm::MemoryBuffer *buffer = sources.getMemoryBuffer(sources.getMainFileID());
@@ -29,9 +30,12 @@ OwningOpRef<ModuleOp> frontend::parseSpec(llvm::SourceMgr &sources, MLIRContext 
   Parser parser(buffer->getBuffer(), reporter, file);
   parser.parseFile();
   Emitter emitter(reporter, file, *module);
-  for (const Attention &attention : file.attentions)
+  for (const Attention &attention : file.attentions) {
+    bool isDumped =
+        dumps.variant.empty() ? file.attentions.size() == 1 : attention.name.text == dumps.variant;
     if (!attention.name.text.empty()) // else its header is broken, which is reported
-      emitter.emit(attention);
+      emitter.emit(attention, isDumped ? ArrayRef(dumps.names) : ArrayRef<std::string>());
+  }
   if (reporter.hasErrors() || emitter.hasFailed() || failed(verify(*module)))
     return nullptr;
   return module;
@@ -131,7 +135,8 @@ Value Emitter::tensorNamed(const Name &name) {
   return {};
 }
 
-void Emitter::emit(const Attention &attention) {
+void Emitter::emit(const Attention &attention, ArrayRef<std::string> dumped) {
+  dumps = dumped;
   scope.clear();
   seen.clear();
   align.reset();
@@ -139,6 +144,7 @@ void Emitter::emit(const Attention &attention) {
   own.emplace();
   statements = &attention.statements;
   out = lse = {};
+  ownAttend = {};
   outputs.clear();
   lateOutputs.clear();
   branches.clear();
@@ -392,9 +398,10 @@ void Emitter::emitReturn(const Attention &attention) {
          {std::pair("Q", &own->query), std::pair("K", &own->key), std::pair("V", &own->value)})
       if (!*value)
         *value = operandNamed(name);
-    attn::AttendOp attend = emitAttend(*own, loc, /*hasWeights=*/false);
+    attn::AttendOp attend = emitAttend(*own, loc, /*hasWeights=*/isDumped("p"));
     if (!attend)
       return;
+    ownAttend = attend;
     out = attend.getOut();
     lse = attend.getLse();
   }
@@ -431,6 +438,7 @@ void Emitter::emitReturn(const Attention &attention) {
         .note(attention.name.range, "add `out` or `output`");
     return;
   }
+  emitDumps(attention, names, values);
   attn::ReturnOp::create(builder, loc, builder.getStrArrayAttr(names), values);
 }
 

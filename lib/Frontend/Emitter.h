@@ -68,8 +68,9 @@ struct BranchState {
 class Emitter {
 public:
   Emitter(Reporter &reporter, const SpecFile &file, mlir::ModuleOp module);
-  /// Appends the variant to the module; leaves out what is in error.
-  void emit(const Attention &attention);
+  /// Appends the variant to the module; leaves out what is in error. The tensors called `dumped`
+  /// are put out beside its outputs.
+  void emit(const Attention &attention, llvm::ArrayRef<std::string> dumped = {});
   /// True if an error was found in the module and not at a place of the source.
   bool hasFailed() const { return isInvalid; }
 
@@ -94,6 +95,14 @@ private:
   std::string spaceNames() const;
   bool isSpace(llvm::StringRef name) const { return attn::isKnownSpace(variant, name); }
   attn::AttnTensorType tensorType(llvm::ArrayRef<llvm::StringRef> axes, mlir::Type element);
+
+  // EmitDump.cpp
+  bool isDumped(llvm::StringRef name) const;
+  llvm::SmallVector<llvm::StringRef> dumpableNames() const;
+  mlir::Value dumpedValue(const Attention &attention, llvm::StringRef name);
+  /// Appends the dumped values to the outputs, by name.
+  void emitDumps(const Attention &attention, llvm::SmallVector<llvm::StringRef> &names,
+                 llvm::SmallVector<mlir::Value> &values);
 
   // EmitStage.cpp
   void emitSpace(const Statement &statement);
@@ -229,6 +238,8 @@ private:
   EmitContext top;
   const std::vector<Statement> *statements = nullptr;
   mlir::Value out, lse;
+  attn::AttendOp ownAttend; ///< once it is there, if the variant has one that is no branch
+  llvm::ArrayRef<std::string> dumps;
   std::vector<std::pair<Name, mlir::Value>> outputs;
   /// Branches, and whether anything reads a result of them.
   std::vector<Name> branches;

@@ -65,7 +65,8 @@ void attnc::registerAllDialects(DialectRegistry &registry) {
 }
 
 llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
-                                                  llvm::StringRef variantName) {
+                                                  llvm::StringRef variantName,
+                                                  const std::vector<std::string> &dumps) {
   auto spec = std::unique_ptr<Spec>(new Spec());
   DialectRegistry registry;
   registerAllDialects(registry);
@@ -80,12 +81,19 @@ llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
                              llvm::SMLoc());
   std::string diagnostics;
   llvm::raw_string_ostream os(diagnostics);
-  if (isMLIR(source)) {
+  bool isText = !isMLIR(source);
+  if (!isText && !dumps.empty())
+    return llvm::createStringError(
+        llvm::formatv("{0}: error: cannot dump `{1}`: in MLIR tensors have no names; put it into "
+                      "`attn.return`",
+                      source.name, dumps.front()));
+  if (!isText) {
     SourceMgrDiagnosticHandler handler(sources, spec->mlirContext.get(), os);
     spec->ownedModule = parseSourceFile<ModuleOp>(sources, spec->mlirContext.get());
   } else {
     frontend::SpecDiagnosticPrinter handler(sources, spec->mlirContext.get(), os);
-    spec->ownedModule = frontend::parseSpec(sources, spec->mlirContext.get());
+    spec->ownedModule =
+        frontend::parseSpec(sources, spec->mlirContext.get(), {variantName.str(), dumps});
   }
   if (spec->ownedModule) {
     // Every executor runs behind the derivation of gradients.

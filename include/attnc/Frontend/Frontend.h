@@ -12,13 +12,24 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace attnc::frontend {
+
+/// Tensors that a variant computes and does not put out, to be outputs of their names.
+struct Dumps {
+  /// Of which variant; empty: of the only one.
+  std::string variant;
+  /// Names of `let`, `transform`, `quantize` and the like, of results of branches (`near.out`), and
+  /// `out`, `lse` and `p` of an attention of its own.
+  std::vector<std::string> names;
+};
 
 /// Parses and checks the main buffer of `sources` and emits one `attn.variant` for each `attention`
 /// in it. Errors go to the diagnostic handler of `context`, several in one run; the result is null
 /// if there was one. Every op has the location (file, line, column) of the text it comes from.
-mlir::OwningOpRef<mlir::ModuleOp> parseSpec(llvm::SourceMgr &sources, mlir::MLIRContext *context);
+mlir::OwningOpRef<mlir::ModuleOp> parseSpec(llvm::SourceMgr &sources, mlir::MLIRContext *context,
+                                            const Dumps &dumps = {});
 
 /// The main buffer of `sources` in canonical layout: comments and line breaks within a statement
 /// stay, everything else is normalised. Formatting the result again changes nothing. Null after a

@@ -39,9 +39,11 @@ class Spec {
 public:
   /// Parses and verifies. The error's text holds all diagnostics as they would be printed, with
   /// source lines and carets. With several variants, `variantName` selects one; empty takes the
-  /// only one.
+  /// only one. `dumps` are names of tensors that the variant computes and that become outputs
+  /// beside its own; MLIR text has no such names.
   static llvm::Expected<std::unique_ptr<Spec>> parse(const SpecSource &source,
-                                                     llvm::StringRef variantName = {});
+                                                     llvm::StringRef variantName = {},
+                                                     const std::vector<std::string> &dumps = {});
 
   /// What is allowed and was probably not meant, as it would be printed; often empty.
   const std::string &warnings() const { return warningText; }
