@@ -28,8 +28,7 @@ static std::vector<std::string> interfaceOf(const Program &program) {
   for (size_t i = 0; i < program.numTensors(); ++i)
     parts.push_back(describe(program.tensor(i), program.isOutput(i)));
   for (const ParamDecl &param : program.signature.params)
-    parts.push_back(
-        formatv("parameter `{0}` of {1}", param.name, param.isInteger ? "i32" : "f32"));
+    parts.push_back(formatv("parameter `{0}` of {1}", param.name, param.isInteger ? "i32" : "f32"));
   llvm::sort(parts);
   return parts;
 }

@@ -14,11 +14,10 @@ namespace attnc {
 /// grid) and shared memory; on the host tensors may have any alignment.
 enum class ProgramTarget : uint8_t { Host, GPU };
 
-/// Reads the program of `module`, which is at phase `tile`, or `scheduled` for a GPU. A module with
-/// one kernel is the program that launches it once, with what its arguments say:
-/// `tile.binding` (what an argument is), `tile.axes` (a tensor's index spaces, or decimal sizes,
-/// one string for each dimension), `tile.output` (unit: the kernel writes it) and
-/// `tile.row_alignment` (i64: bytes). Fails, after reporting an error, on what is no program.
+/// Reads the program of `module`, which is at phase `tile`, or `scheduled` for a GPU: its
+/// `tile.program`, or, where there is none, the one kernel that it has, launched once. Names and
+/// what tensors must be like are attributes of the arguments; see `tile.program`. Fails, after
+/// reporting an error, on what is no program.
 mlir::FailureOr<Program> extractProgram(mlir::ModuleOp module, ProgramTarget target);
 
 } // namespace attnc
