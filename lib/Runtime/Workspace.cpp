@@ -107,6 +107,28 @@ std::optional<WorkspaceLayout> attnc::layoutWorkspace(const Program &program,
   return layout;
 }
 
+std::optional<int64_t> attnc::workspaceBytes(const Program &program,
+                                             const std::map<std::string, int64_t> &sizes,
+                                             std::string &error) {
+  std::vector<int64_t> values(program.spaces.size(), 0);
+  for (const WorkspaceTensor &tensor : program.workspaces)
+    for (const SizeFormula &axis : tensor.axes)
+      for (const SizeStep &step : axis) {
+        if (step.op != SizeStep::Op::Size)
+          continue;
+        auto found = sizes.find(program.spaces[step.value]);
+        if (found == sizes.end()) {
+          error = "the workspace of `" + program.signature.name +
+                  "` depends on the size of index space '" + program.spaces[step.value] +
+                  "': pass it";
+          return std::nullopt;
+        }
+        values[step.value] = found->second;
+      }
+  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, values, error);
+  return layout ? std::optional(layout->bytes) : std::nullopt;
+}
+
 std::string attnc::checkWorkspace(const WorkspaceBlock &block, int64_t bytes) {
   if (!block.data)
     return "";

@@ -5,6 +5,7 @@
 #define ATTNC_RUNTIME_WORKSPACE_H
 
 #include "attnc/Runtime/Program.h"
+#include <map>
 
 namespace attnc {
 
@@ -32,6 +33,12 @@ struct WorkspaceLayout {
 /// share no byte, others may. No value, and `error` set, if a size is negative or too large.
 std::optional<WorkspaceLayout>
 layoutWorkspace(const Program &program, const std::vector<int64_t> &sizes, std::string &error);
+
+/// Bytes of the block for sizes by name; those that no workspace tensor depends on may be missing.
+/// No value, and `error` set, if another one is missing, or if there is no layout.
+std::optional<int64_t> workspaceBytes(const Program &program,
+                                      const std::map<std::string, int64_t> &sizes,
+                                      std::string &error);
 
 /// Checks that `block` can be the workspace of a launch that needs `bytes`. Returns an empty
 /// string, or what was expected and what was found.
