@@ -74,7 +74,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i <= repetitions; ++i) {
     std::string error;
     auto begin = now();
-    if (!launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error)) {
+    if (!launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error)) {
       llvm::errs() << error << "\n";
       return 1;
     }
@@ -95,7 +95,7 @@ int main(int argc, char **argv) {
                    {"ms", median},
                    {"msMin", times.front()},
                    {"gflops", flops / median / 1e6},
-                   {"scratchBytes", compiled.object.kernels[0].scratchBytes},
+                   {"scratchBytes", compiled.object.program.launches[0].scratchBytes},
                    {"objectBytes", int64_t(compiled.object.object->getBufferSize())},
                    {"compileMs", compileMs},
                    {"lowerMs", t["vector-loops"] + t["llvm"]},

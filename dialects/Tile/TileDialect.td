@@ -18,7 +18,8 @@ def Tile_Dialect : Dialect {
 
     A kernel is a program for one point of a grid. Its values are *tiles*: matrices and vectors of static
     shape with value semantics. Loops are `scf.for` over scalars with tiles carried as loop arguments;
-    scalar arithmetic is `arith` and `math`.
+    scalar arithmetic is `arith` and `math`. A `tile.program` says which kernels run, in which order, on
+    what (docs/Programs.md).
 
     The dialect is used at two phases. **tiled**: tiles have no layout, memory is only views; this form
     is shared by the host and the GPU. **scheduled** (GPU only): every tile has a `#tile.linear` layout,

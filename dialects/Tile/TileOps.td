@@ -63,10 +63,11 @@ def Tile_KernelOp : Tile_ExampleOp<"kernel", [FunctionOpInterface, IsolatedFromA
   let summary = "a program that runs at every point of a grid";
   let description = [{
     Arguments are views and scalars (i32, f32). Each has the argument attribute `tile.binding`, a string
-    that says what the runtime passes: `tensor:NAME`, `size:SPACE` (i32), `param:NAME`.
+    that says what the runtime passes: `tensor:NAME`, `size:SPACE` (i32), `param:NAME`. Views that may be the
+    same memory as another argument have `tile.may_alias` (unit); no other two views are.
 
     - `grid_spaces`, `grid_tiles`: dimension i of the grid has ceil(size(grid_spaces[i]) / grid_tiles[i])
-      points; `tile.program_id i` is the point's index. Three dimensions.
+      points; `tile.program_id i` is the point's index. Three dimensions. A `tile.launch` says them itself.
     - `num_warps`: warps of a thread block on a GPU; ignored on the host.
 
     Constraints:

@@ -157,8 +157,34 @@ ATTNC_API attnc_status attnc_launch_run(const attnc_launch *launch, void *stream
 /* Releases a launch; null is fine. The caller makes sure that it is not in flight. */
 ATTNC_API void attnc_launch_destroy(attnc_launch *launch);
 
-/* Bytes of device workspace that a launch needs from the caller; 0 in this version. */
-ATTNC_API size_t attnc_kernel_workspace_size(const attnc_kernel *kernel);
+/* The size of an index space, by name: {"kv", 4096}. */
+typedef struct attnc_size {
+  const char *name;
+  int64_t value;
+} attnc_size;
+
+/* Bytes of workspace that a launch with these sizes needs; 0 for a program of one kernel. Sizes
+ * that it does not depend on need not be given. */
+ATTNC_API attnc_status attnc_kernel_workspace_size(const attnc_kernel *kernel,
+                                                   const attnc_size *sizes, size_t num_sizes,
+                                                   size_t *bytes);
+
+/* The same for a launch that has been prepared; 0 if it is null. */
+ATTNC_API size_t attnc_launch_workspace_size(const attnc_launch *launch);
+
+/* attnc_kernel_launch and attnc_launch_run in memory of the caller: `workspace` is at a multiple of
+ * 256 bytes on the kernel's device, has `workspace_bytes` bytes, and belongs to this launch until
+ * it has ended. Null: memory of the kernel's own, one block for each stream, as the functions
+ * without it take. While a stream is captured nothing can be allocated, so a launch that needs
+ * workspace is refused there without one. */
+ATTNC_API attnc_status attnc_kernel_launch_with_workspace(attnc_kernel *kernel,
+                                                          const attnc_tensor *tensors,
+                                                          size_t num_tensors,
+                                                          const attnc_param *params,
+                                                          size_t num_params, void *workspace,
+                                                          size_t workspace_bytes, void *stream);
+ATTNC_API attnc_status attnc_launch_run_with_workspace(const attnc_launch *launch, void *workspace,
+                                                       size_t workspace_bytes, void *stream);
 
 /* Writes the compiled code to a file (whole or not at all), and loads it again without a compiler.
  * Host code says which features of a CPU it needs, and is refused where they are missing. Loaded

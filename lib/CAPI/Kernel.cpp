@@ -173,12 +173,13 @@ static attnc_status collect(llvm::StringRef function, const attnc_kernel *kernel
 }
 
 static attnc_status launch(attnc_kernel *kernel, const attnc_tensor *tensors, size_t numTensors,
-                           const attnc_param *params, size_t numParams, void *stream) {
+                           const attnc_param *params, size_t numParams, WorkspaceBlock workspace,
+                           void *stream) {
   LaunchInputs inputs;
   if (attnc_status status =
           collect("attnc_kernel_launch", kernel, tensors, numTensors, params, numParams, inputs))
     return status;
-  if (llvm::Error error = kernel->executable->launch(inputs, stream))
+  if (llvm::Error error = kernel->executable->launch(inputs, stream, workspace))
     return fail(ATTNC_DEVICE_ERROR, std::move(error));
   return ATTNC_OK;
 }
@@ -186,7 +187,22 @@ static attnc_status launch(attnc_kernel *kernel, const attnc_tensor *tensors, si
 attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tensors,
                                  size_t numTensors, const attnc_param *params, size_t numParams,
                                  void *stream) {
-  return guarded([&] { return launch(kernel, tensors, numTensors, params, numParams, stream); });
+  return guarded(
+      [&] { return launch(kernel, tensors, numTensors, params, numParams, {}, stream); });
+}
+
+static WorkspaceBlock blockOf(void *workspace, size_t bytes) {
+  return {workspace, static_cast<int64_t>(std::min(bytes, static_cast<size_t>(INT64_MAX)))};
+}
+
+attnc_status attnc_kernel_launch_with_workspace(attnc_kernel *kernel, const attnc_tensor *tensors,
+                                                size_t numTensors, const attnc_param *params,
+                                                size_t numParams, void *workspace,
+                                                size_t workspaceBytes, void *stream) {
+  return guarded([&] {
+    return launch(kernel, tensors, numTensors, params, numParams,
+                  blockOf(workspace, workspaceBytes), stream);
+  });
 }
 
 static attnc_status prepare(const attnc_kernel *kernel, const attnc_tensor *tensors,
@@ -213,10 +229,16 @@ attnc_status attnc_launch_prepare(const attnc_kernel *kernel, const attnc_tensor
 }
 
 attnc_status attnc_launch_run(const attnc_launch *launch, void *stream) {
+  return attnc_launch_run_with_workspace(launch, nullptr, 0, stream);
+}
+
+attnc_status attnc_launch_run_with_workspace(const attnc_launch *launch, void *workspace,
+                                             size_t workspaceBytes, void *stream) {
   return guarded([&] {
     if (!launch)
       return fail(ATTNC_INVALID_ARGUMENT, "attnc_launch_run: a null pointer");
-    if (llvm::Error error = launch->executable->run(launch->arguments, stream))
+    if (llvm::Error error =
+            launch->executable->run(launch->arguments, stream, blockOf(workspace, workspaceBytes)))
       return fail(ATTNC_DEVICE_ERROR, std::move(error));
     return ATTNC_OK;
   });
@@ -224,7 +246,32 @@ attnc_status attnc_launch_run(const attnc_launch *launch, void *stream) {
 
 void attnc_launch_destroy(attnc_launch *launch) { delete launch; }
 
-size_t attnc_kernel_workspace_size(const attnc_kernel *) { return 0; }
+static attnc_status workspaceSize(const attnc_kernel *kernel, const attnc_size *sizes,
+                                  size_t numSizes, size_t *bytes) {
+  if (!kernel || !bytes || (numSizes && !sizes))
+    return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_workspace_size: a null pointer");
+  std::map<std::string, int64_t> given;
+  for (size_t i = 0; i < numSizes; ++i) {
+    if (!sizes[i].name)
+      return fail(ATTNC_INVALID_ARGUMENT, "a size without a name");
+    given[sizes[i].name] = sizes[i].value;
+  }
+  std::string error;
+  std::optional<int64_t> needed = workspaceBytes(kernel->executable->program(), given, error);
+  if (!needed)
+    return fail(ATTNC_INVALID_ARGUMENT, error);
+  *bytes = static_cast<size_t>(*needed);
+  return ATTNC_OK;
+}
+
+attnc_status attnc_kernel_workspace_size(const attnc_kernel *kernel, const attnc_size *sizes,
+                                         size_t numSizes, size_t *bytes) {
+  return guarded([&] { return workspaceSize(kernel, sizes, numSizes, bytes); });
+}
+
+size_t attnc_launch_workspace_size(const attnc_launch *launch) {
+  return launch ? static_cast<size_t>(launch->arguments.workspaceBytes) : 0;
+}
 
 /// A saved kernel is a cache directory's entry under a fixed key: checksummed, written atomically.
 attnc_status attnc_kernel_save(const attnc_kernel *kernel, const char *path) {

@@ -4,7 +4,6 @@
 #include "ExplainStages.h"
 #include "Options.h"
 #include "attnc/Analysis/KeyRanges.h"
-#include "attnc/Conversion/KernelABIExtraction.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"

@@ -14,27 +14,21 @@ using llvm::createStringError;
 using llvm::formatv;
 
 /// "input `Q` of f16 [b, h, q, 64]".
-static std::string describe(const KernelTensor &tensor) {
-  return formatv("{0} `{1}` of {2} [{3}]", tensor.isOutput ? "output" : "input", tensor.name,
-                 dtypeName(tensor.dtype), llvm::join(tensor.axes, ", "));
+static std::string describe(const TensorDecl &tensor, bool isOutput) {
+  std::vector<std::string> axes;
+  for (const AxisDecl &axis : tensor.axes)
+    axes.push_back(axis.space.empty() ? std::to_string(axis.size) : axis.space);
+  return formatv("{0} `{1}` of {2} [{3}]", isOutput ? "output" : "input", tensor.name,
+                 dtypeName(*tensor.dtype), llvm::join(axes, ", "));
 }
 
-/// "parameter `window` of i32"; empty if the argument is no parameter.
-static std::string describe(const KernelArg &arg) {
-  bool real = arg.kind == KernelArg::Kind::ParamF32;
-  return real || arg.kind == KernelArg::Kind::ParamI32
-             ? formatv("parameter `{0}` of {1}", arg.name, real ? "f32" : "i32").str()
-             : "";
-}
-
-/// What a kernel is launched with, sorted, each as part of a sentence.
-static std::vector<std::string> interfaceOf(const KernelABI &abi) {
+/// What a program is launched with, sorted, each as part of a sentence.
+static std::vector<std::string> interfaceOf(const Program &program) {
   std::vector<std::string> parts;
-  for (const KernelTensor &tensor : abi.tensors)
-    parts.push_back(describe(tensor));
-  for (const KernelArg &arg : abi.args)
-    if (std::string text = describe(arg); !text.empty())
-      parts.push_back(text);
+  for (size_t i = 0; i < program.numTensors(); ++i)
+    parts.push_back(describe(program.tensor(i), program.isOutput(i)));
+  for (const ParamDecl &param : program.signature.params)
+    parts.push_back(formatv("parameter `{0}` of {1}", param.name, param.isInteger ? "i32" : "f32"));
   llvm::sort(parts);
   return parts;
 }
@@ -47,7 +41,7 @@ static std::vector<std::string> difference(const std::vector<std::string> &a,
   return result;
 }
 
-/// What the spec's own kernel is launched with.
+/// What the spec's own program is launched with.
 static llvm::Expected<LaunchRecord> launchOf(Spec &spec, const CompileOptions &options) {
   OwningOpRef<ModuleOp> module = spec.cloneVariant();
   CompileRequest request;
@@ -81,12 +75,8 @@ llvm::Expected<CompiledCode> attnc::codeFromArtefact(Spec &spec, const CompileOp
   llvm::Expected<LaunchRecord> own = launchOf(spec, options);
   if (!own)
     return own.takeError();
-  if (artefact.launch->kernels.size() != own->kernels.size())
-    return createStringError(formatv("`{0}` does not fit `{1}`: it has {2} kernels, expected {3}",
-                                     name, spec.variant().getSymName(),
-                                     artefact.launch->kernels.size(), own->kernels.size()));
-  KernelABI &abi = artefact.launch->kernels.front();
-  std::vector<std::string> expected = interfaceOf(own->kernels.front()), found = interfaceOf(abi);
+  Program &program = artefact.launch->program;
+  std::vector<std::string> expected = interfaceOf(own->program), found = interfaceOf(program);
   if (expected != found) {
     std::string text =
         formatv("`{0}` does not fit `{1}` with these options:", name, spec.variant().getSymName());
@@ -97,7 +87,7 @@ llvm::Expected<CompiledCode> attnc::codeFromArtefact(Spec &spec, const CompileOp
     return createStringError(text + "\ngive the options that it was compiled with (--dtype, "
                                     "--head-dim, --v-head-dim, --param)");
   }
-  completeABI(spec, abi);
-  return CompiledCode{std::move(abi), options.target.name, std::move(artefact.code),
+  completeSignature(spec, program);
+  return CompiledCode{std::move(program), options.target.name, std::move(artefact.code),
                       std::move(artefact.launch->cpuFeatures)};
 }

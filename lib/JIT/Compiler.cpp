@@ -89,17 +89,32 @@ static llvm::Expected<CompiledCode> compileModule(ModuleOp module, const Compile
   if (!compiled)
     return compiled.takeError();
   reportPhases(*compiled, report);
-  return CompiledCode{std::move(compiled->launch->kernels.front()), options.target.name,
+  return CompiledCode{std::move(compiled->launch->program), options.target.name,
                       std::move(compiled->code), std::move(compiled->launch->cpuFeatures)};
 }
 
-void attnc::completeABI(Spec &spec, KernelABI &abi) {
-  abi.paramDefaults = spec.defaultParams();
-  abi.unusedInputs.clear();
+void attnc::completeSignature(Spec &spec, Program &program) {
+  auto named = [](const std::string &name) {
+    return [&name](const auto &decl) { return decl.name == name; };
+  };
+  std::vector<ParamDecl> &params = program.signature.params;
+  for (auto &[name, value] : spec.defaultParams()) {
+    auto param = llvm::find_if(params, named(name));
+    if (param == params.end()) {
+      bool isInteger = llvm::any_of(spec.variant().getBody().getOps<attn::ParamOp>(),
+                                    [&, text = llvm::StringRef(name)](attn::ParamOp op) {
+                                      return op.getName() == text && op.getType().isInteger();
+                                    });
+      param = params.insert(param, {name, isInteger});
+    }
+    param->defaultValue = value;
+    param->hasDefault = true;
+  }
+  program.unusedInputs.clear();
   for (attn::InputOp input : spec.variant().getBody().getOps<attn::InputOp>())
     if (std::string name = input.getName().str();
-        !llvm::any_of(abi.tensors, [&](const KernelTensor &tensor) { return tensor.name == name; }))
-      abi.unusedInputs.push_back(name);
+        llvm::none_of(program.signature.inputs, named(name)))
+      program.unusedInputs.push_back(name);
 }
 
 llvm::Error attnc::checkConstParams(Spec &spec, const std::map<std::string, double> &values) {
@@ -148,7 +163,7 @@ llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions
   llvm::Expected<CompiledCode> code = compileModule(*module, verified, out);
   if (!code)
     return diagnostics.wrap(code.takeError());
-  completeABI(spec, code->abi);
+  completeSignature(spec, code->program);
   if (cache)
     cache->store(key, *code);
   return code;
@@ -174,7 +189,7 @@ static llvm::Error checkCPU(const CompiledCode &code) {
 
 struct Executable::HostPart {
   std::unique_ptr<HostCode> code;
-  HostKernelFn function = nullptr;
+  std::vector<HostKernelFn> kernels; ///< of each launch
   std::shared_ptr<HostLauncher> launcher;
 };
 
@@ -186,17 +201,19 @@ Executable::loadHost(CompiledCode code, std::shared_ptr<HostLauncher> launcher) 
     return std::move(error);
   auto executable = std::unique_ptr<Executable>(new Executable());
   executable->host = std::make_unique<HostPart>();
-  auto buffer = llvm::MemoryBuffer::getMemBufferCopy(code.code, code.abi.symbol);
+  auto buffer = llvm::MemoryBuffer::getMemBufferCopy(code.code, code.program.signature.name);
   llvm::Expected<std::unique_ptr<HostCode>> loaded = HostCode::load(*buffer);
   if (!loaded)
     return loaded.takeError();
-  llvm::Expected<HostKernelFn> function = (*loaded)->lookup(code.abi.symbol);
-  if (!function)
-    return function.takeError();
+  for (const KernelLaunch &launch : code.program.launches) {
+    llvm::Expected<HostKernelFn> kernel = (*loaded)->lookup(launch.symbol);
+    if (!kernel)
+      return kernel.takeError();
+    executable->host->kernels.push_back(*kernel);
+  }
   executable->host->code = std::move(*loaded);
-  executable->host->function = *function;
   executable->host->launcher = std::move(launcher);
-  executable->kernelABI = std::move(code.abi);
+  executable->description = std::move(code.program);
   executable->targetName = std::move(code.target);
   return std::move(executable);
 }
@@ -204,40 +221,38 @@ Executable::loadHost(CompiledCode code, std::shared_ptr<HostLauncher> launcher) 
 llvm::Expected<std::unique_ptr<Executable>>
 Executable::loadCUDA(CompiledCode code, std::shared_ptr<cuda::Device> device) {
   auto executable = std::unique_ptr<Executable>(new Executable());
-  executable->kernelABI = code.abi;
+  executable->description = code.program;
   executable->targetName = code.target;
-  llvm::Expected<std::unique_ptr<cuda::Kernel>> kernel =
-      cuda::Kernel::load(std::move(device), code.code, std::move(code.abi));
-  if (!kernel)
-    return kernel.takeError();
-  executable->kernel = std::move(*kernel);
+  llvm::Expected<std::unique_ptr<cuda::LoadedProgram>> loaded =
+      cuda::LoadedProgram::load(std::move(device), code.code, std::move(code.program));
+  if (!loaded)
+    return loaded.takeError();
+  executable->loaded = std::move(*loaded);
   return std::move(executable);
 }
 
 llvm::Expected<PackedArguments> Executable::prepare(const LaunchInputs &inputs) const {
   std::string error;
-  LaunchInputs complete = inputs;
-  complete.params.insert(kernelABI.paramDefaults.begin(), kernelABI.paramDefaults.end());
-  std::optional<PackedArguments> packed = packArguments(kernelABI, complete, error);
+  std::optional<PackedArguments> packed = packArguments(description, inputs, error);
   if (!packed)
     return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), error);
   return std::move(*packed);
 }
 
-llvm::Error Executable::run(const PackedArguments &arguments, cuda::Stream stream) {
-  if (kernel) {
-    std::array<uint32_t, 3> grid;
-    for (int i = 0; i < 3; ++i)
-      grid[i] = static_cast<uint32_t>(arguments.grid[i]);
-    return kernel->launch(arguments.slots, grid, stream);
-  }
-  std::string error;
-  if (!host->launcher->launch(kernelABI, host->function, arguments, error))
+llvm::Error Executable::run(const PackedArguments &arguments, cuda::Stream stream,
+                            WorkspaceBlock workspace) {
+  if (loaded)
+    return loaded->launch(arguments, workspace, stream);
+  std::string error = checkWorkspace(workspace, arguments.workspaceBytes);
+  if (!error.empty())
+    return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), error);
+  if (!host->launcher->run(description, host->kernels, arguments, workspace, error))
     return llvm::createStringError(error);
   return llvm::Error::success();
 }
 
-llvm::Error Executable::launch(const LaunchInputs &inputs, cuda::Stream stream) {
+llvm::Error Executable::launch(const LaunchInputs &inputs, cuda::Stream stream,
+                               WorkspaceBlock workspace) {
   llvm::Expected<PackedArguments> arguments = prepare(inputs);
-  return arguments ? run(*arguments, stream) : arguments.takeError();
+  return arguments ? run(*arguments, stream, workspace) : arguments.takeError();
 }

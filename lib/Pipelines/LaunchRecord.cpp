@@ -2,7 +2,7 @@
 //
 // Extraction of launch records, and their text in artefacts.
 #include "attnc/Pipelines/LaunchRecord.h"
-#include "attnc/Conversion/KernelABIExtraction.h"
+#include "attnc/Conversion/ProgramExtraction.h"
 #include "attnc/Runtime/CodeCache.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -19,35 +19,20 @@ FailureOr<LaunchRecord> attnc::extractLaunchRecord(ModuleOp module, const attnc:
   LaunchRecord record;
   record.target = target.name;
   bool host = target.kind == attnc::Target::Kind::Host;
-  for (auto kernel : module.getOps<tile::KernelOp>()) {
-    FailureOr<KernelABI> abi = extractKernelABI(kernel);
-    if (failed(abi))
-      return failure();
-    if (host) {
-      // Any alignment works there; what the plan asks for concerns the GPU.
-      for (KernelTensor &tensor : abi->tensors)
-        tensor.rowAlignment = 1;
-    } else {
-      if (auto bytes = kernel->getAttrOfType<IntegerAttr>("tile.shared_bytes"))
-        abi->sharedBytes = bytes.getInt();
-      for (int32_t dim : {1, 2}) // what convert-tile-to-nvvm adds to the signature
-        abi->args.push_back({KernelArg::Kind::GridStart, "", dim});
-    }
-    record.kernels.push_back(std::move(*abi));
-  }
-  if (record.kernels.empty())
-    return module.emitError("the module has no tile kernels");
+  FailureOr<Program> program =
+      extractProgram(module, host ? ProgramTarget::Host : ProgramTarget::GPU);
+  if (failed(program))
+    return failure();
+  record.program = std::move(*program);
   return record;
 }
 
 std::string attnc::serializeLaunchRecord(const LaunchRecord &record) {
-  json::Array kernels;
-  for (const KernelABI &abi : record.kernels)
-    kernels.push_back(llvm::cantFail(json::parse(serializeABI(abi))));
-  return llvm::formatv("{0}",
-                       json::Value(json::Object{{"target", record.target},
-                                                {"cpu_features", json::Array(record.cpuFeatures)},
-                                                {"kernels", std::move(kernels)}}));
+  return llvm::formatv(
+      "{0}", json::Value(json::Object{
+                 {"target", record.target},
+                 {"cpu_features", json::Array(record.cpuFeatures)},
+                 {"program", llvm::cantFail(json::parse(serializeProgram(record.program)))}}));
 }
 
 llvm::Expected<LaunchRecord> attnc::parseLaunchRecord(llvm::StringRef text) {
@@ -60,9 +45,9 @@ llvm::Expected<LaunchRecord> attnc::parseLaunchRecord(llvm::StringRef text) {
   const json::Object *object = value->getAsObject();
   auto target = object ? object->getString("target") : std::nullopt;
   const json::Array *features = object ? object->getArray("cpu_features") : nullptr;
-  const json::Array *kernels = object ? object->getArray("kernels") : nullptr;
-  if (!target || !features || !kernels || kernels->empty())
-    return malformed("expected `target`, `cpu_features` and `kernels`");
+  const json::Value *program = object ? object->get("program") : nullptr;
+  if (!target || !features || !program)
+    return malformed("expected `target`, `cpu_features` and `program`");
   LaunchRecord record;
   record.target = target->str();
   for (const json::Value &feature : *features) {
@@ -71,12 +56,10 @@ llvm::Expected<LaunchRecord> attnc::parseLaunchRecord(llvm::StringRef text) {
       return malformed("a CPU feature is no string");
     record.cpuFeatures.push_back(name->str());
   }
-  for (const json::Value &kernel : *kernels) {
-    llvm::Expected<KernelABI> abi = parseABI(llvm::formatv("{0}", kernel).str());
-    if (!abi)
-      return malformed(llvm::toString(abi.takeError()));
-    record.kernels.push_back(std::move(*abi));
-  }
+  llvm::Expected<Program> parsed = parseProgram(llvm::formatv("{0}", *program).str());
+  if (!parsed)
+    return malformed(llvm::toString(parsed.takeError()));
+  record.program = std::move(*parsed);
   return record;
 }
 

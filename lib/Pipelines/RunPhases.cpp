@@ -93,12 +93,12 @@ llvm::Error Runner::checkLevel() const {
 llvm::Error Runner::readScratchSizes(ModuleOp module) {
   if (!result.launch)
     return llvm::Error::success();
-  for (KernelABI &abi : result.launch->kernels) {
-    auto function = module.lookupSymbol<LLVM::LLVMFuncOp>(abi.symbol);
+  for (KernelLaunch &launch : result.launch->program.launches) {
+    auto function = module.lookupSymbol<LLVM::LLVMFuncOp>(launch.symbol);
     auto bytes = function ? function->getAttrOfType<IntegerAttr>(kScratchBytesAttr) : IntegerAttr();
     if (!bytes)
-      return createStringError("kernel @" + abi.symbol + " was not lowered");
-    abi.scratchBytes = bytes.getInt();
+      return createStringError("kernel @" + launch.symbol + " was not lowered");
+    launch.scratchBytes = bytes.getInt();
   }
   return llvm::Error::success();
 }

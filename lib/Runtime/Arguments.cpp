@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Checks the tensors of a launch against a kernel's ABI and packs its argument slots.
+// Checks the tensors of a run against a program and packs its argument slots.
 #include "attnc/Runtime/Arguments.h"
 #include "attnc/Support/Binding.h"
 #include "attnc/Support/Checks.h"
@@ -24,43 +24,24 @@ static std::string list(const std::vector<std::string> &values) {
   return text + ")";
 }
 
-static bool isNumber(const std::string &axis) {
-  return !axis.empty() &&
-         std::all_of(axis.begin(), axis.end(), [](char c) { return c >= '0' && c <= '9'; });
+static std::vector<std::string> axisTexts(const TensorDecl &tensor) {
+  std::vector<std::string> texts;
+  for (const AxisDecl &axis : tensor.axes)
+    texts.push_back(axis.space.empty() ? std::to_string(axis.size) : axis.space);
+  return texts;
 }
 
 namespace {
 class Packer {
 public:
-  Packer(const KernelABI &abi, const LaunchInputs &inputs, std::string &error)
-      : abi(abi), inputs(inputs), error(error) {}
+  Packer(const Program &program, const LaunchInputs &inputs, std::string &error)
+      : program(program), inputs(inputs), error(error) {}
 
   std::optional<PackedArguments> run() {
-    memory.reserve(abi.tensors.size());
-    if (!checkNames())
-      return std::nullopt;
-    for (const KernelTensor &tensor : abi.tensors)
-      if (!checkTensor(tensor))
-        return std::nullopt;
-    if (std::string message = checkOverlaps(memory); !message.empty())
-      return fail(message), std::nullopt;
-    if (!checkParamNames())
-      return std::nullopt;
-    for (const KernelArg &arg : abi.args)
-      if (!packArg(arg))
-        return std::nullopt;
-    for (int i = 0; i < 3; ++i) {
-      const std::string &space = abi.gridSpaces[i];
-      auto size = packed.sizes.find(space);
-      if (size == packed.sizes.end())
-        return fail("no tensor tells the size of index space '" + space +
-                    "', which the grid needs"),
-               std::nullopt;
-      packed.grid[i] = (size->second + abi.gridTiles[i] - 1) / abi.gridTiles[i];
-    }
-    if (!checkHeads())
-      return std::nullopt;
-    return std::move(packed);
+    if (bindTensors() && bindParams() && findSizes() && checkHeads() && placeWorkspace() &&
+        packLaunches())
+      return std::move(packed);
+    return std::nullopt;
   }
 
 private:
@@ -69,63 +50,77 @@ private:
     return false;
   }
 
+  bool bindTensors() {
+    if (!checkNames())
+      return false;
+    memory.reserve(program.numTensors());
+    for (size_t i = 0; i < program.numTensors(); ++i)
+      if (!checkTensor(program.tensor(i), program.isOutput(i)))
+        return false;
+    forgetAliases();
+    std::string message = checkOverlaps(memory);
+    return message.empty() || fail(message);
+  }
+
   /// A name that the kernel does not know is a typing error, or a tensor that the caller believes
   /// to be read.
   bool checkNames() {
-    if (inputs.tensors.size() == abi.tensors.size() &&
-        std::all_of(abi.tensors.begin(), abi.tensors.end(),
-                    [&](const KernelTensor &t) { return inputs.tensors.count(t.name); }))
-      return true;
     std::vector<std::string> known;
-    for (const KernelTensor &tensor : abi.tensors)
-      known.push_back(tensor.name);
-    known.insert(known.end(), abi.unusedInputs.begin(), abi.unusedInputs.end());
+    for (size_t i = 0; i < program.numTensors(); ++i)
+      known.push_back(program.tensor(i).name);
+    known.insert(known.end(), program.unusedInputs.begin(), program.unusedInputs.end());
     for (const auto &entry : inputs.tensors)
       if (std::find(known.begin(), known.end(), entry.first) == known.end())
-        return fail("`" + entry.first + "` is not a tensor of `" + abi.symbol + "`, which has " +
-                    list(known) + didYouMean(entry.first, known));
+        return fail("`" + entry.first + "` is not a tensor of `" + program.signature.name +
+                    "`, which has " + list(known) + didYouMean(entry.first, known));
     return true;
   }
 
-  bool isParam(const std::string &name) const {
-    // The kernel may have no use for a parameter of its spec.
-    return abi.paramDefaults.count(name) ||
-           std::any_of(abi.args.begin(), abi.args.end(), [&](const KernelArg &arg) {
-             return (arg.kind == KernelArg::Kind::ParamI32 ||
-                     arg.kind == KernelArg::Kind::ParamF32) &&
-                    arg.name == name;
-           });
-  }
-
-  bool checkParamNames() {
-    for (const auto &entry : inputs.params) {
-      if (isParam(entry.first))
-        continue;
-      std::vector<std::string> known;
-      for (const auto &param : abi.paramDefaults)
-        known.push_back(param.first);
-      for (const KernelArg &arg : abi.args)
-        if (isParam(arg.name))
-          known.push_back(arg.name);
-      return fail("`" + entry.first + "` is not a launch parameter of `" + abi.symbol + "`" +
-                  didYouMean(entry.first, known));
+  /// Checks the parameters and leaves the slot of each in `params`.
+  bool bindParams() {
+    std::vector<std::string> known;
+    for (const ParamDecl &param : program.signature.params)
+      known.push_back(param.name);
+    for (const auto &entry : inputs.params)
+      if (std::find(known.begin(), known.end(), entry.first) == known.end())
+        return fail("`" + entry.first + "` is not a launch parameter of `" +
+                    program.signature.name + "`" + didYouMean(entry.first, known));
+    for (const ParamDecl &param : program.signature.params) {
+      auto given = inputs.params.find(param.name);
+      if (given == inputs.params.end() && !param.hasDefault)
+        return fail("parameter '" + param.name + "' is missing: pass a value for it");
+      double value = given == inputs.params.end() ? param.defaultValue : given->second;
+      if (std::string message = checkParamValue(param.name, param.isInteger, value);
+          !message.empty())
+        return fail(message);
+      params.push_back(slotOf(param, value));
     }
     return true;
   }
 
-  bool checkTensor(const KernelTensor &tensor) {
+  static uint64_t slotOf(const ParamDecl &param, double value) {
+    if (param.isInteger)
+      return static_cast<uint32_t>(static_cast<int32_t>(value));
+    float narrow = static_cast<float>(value);
+    uint32_t bits;
+    std::memcpy(&bits, &narrow, sizeof bits);
+    return bits;
+  }
+
+  bool checkTensor(const TensorDecl &tensor, bool isOutput) {
     auto found = inputs.tensors.find(tensor.name);
     if (found == inputs.tensors.end())
       return fail("tensor '" + tensor.name + "' is missing: pass one with axes " +
-                  list(tensor.axes) + " and dtype " + dtypeName(tensor.dtype));
+                  list(axisTexts(tensor)) + " and dtype " + dtypeName(*tensor.dtype));
     const TensorView &view = found->second;
+    views.push_back(&view);
     std::string what = "tensor '" + tensor.name + "'";
-    if (view.dtype != tensor.dtype)
-      return fail(what + ": expected dtype " + dtypeName(tensor.dtype) + ", found " +
+    if (view.dtype != *tensor.dtype)
+      return fail(what + ": expected dtype " + dtypeName(*tensor.dtype) + ", found " +
                   dtypeName(view.dtype) + "; convert it, or compile for that dtype");
     if (view.shape.size() != tensor.axes.size())
       return fail(what + ": expected " + std::to_string(tensor.axes.size()) + " dimensions " +
-                  list(tensor.axes) + ", found shape " + list(view.shape));
+                  list(axisTexts(tensor)) + ", found shape " + list(view.shape));
     if (view.strides.size() != view.shape.size())
       return fail(what + ": expected one stride for each dimension of shape " + list(view.shape) +
                   ", found strides " + list(view.strides));
@@ -147,22 +142,22 @@ private:
       return fail(what + ": the data pointer is not a multiple of the element size, " +
                   std::to_string(dtypeSize(view.dtype)) + " bytes");
     memory.push_back({tensor.name, reinterpret_cast<uintptr_t>(view.data), dtypeSize(view.dtype),
-                      view.shape.data(), view.strides.data(), view.shape.size(), tensor.isOutput});
-    if (tensor.isOutput)
+                      view.shape.data(), view.strides.data(), view.shape.size(), isOutput});
+    if (isOutput)
       if (std::string message = checkSelfOverlap(memory.back()); !message.empty())
         return fail(message);
     return checkAlignment(tensor, view);
   }
 
-  bool checkAxis(const KernelTensor &tensor, const TensorView &view, size_t dim) {
-    const std::string &axis = tensor.axes[dim];
+  bool checkAxis(const TensorDecl &tensor, const TensorView &view, size_t dim) {
+    const std::string &axis = tensor.axes[dim].space;
     int64_t size = view.shape[dim];
     std::string what = "tensor '" + tensor.name + "', dimension " + std::to_string(dim);
     if (size < 0)
       return fail(what + ": expected a size of at least 0, found " + std::to_string(size));
-    if (isNumber(axis)) {
-      if (std::to_string(size) != axis)
-        return fail(what + ": expected size " + axis +
+    if (axis.empty()) {
+      if (size != tensor.axes[dim].size)
+        return fail(what + ": expected size " + std::to_string(tensor.axes[dim].size) +
                     ", which the kernel is compiled for, found " + std::to_string(size));
       return true;
     }
@@ -174,7 +169,7 @@ private:
     // it.
     if (size == 0 && axis != "b" && axis != "h" && axis != "g" && axis != "q" && axis != "kv")
       return fail(what + ": expected at least one index of the space '" + axis + "', found none");
-    auto [known, isNew] = packed.sizes.emplace(axis, size);
+    auto [known, isNew] = sizeOf.emplace(axis, size);
     if (isNew)
       saidBy[axis] = tensor.name;
     else if (known->second != size)
@@ -192,7 +187,7 @@ private:
     return span <= 1e18L;
   }
 
-  bool checkAlignment(const KernelTensor &tensor, const TensorView &view) {
+  bool checkAlignment(const TensorDecl &tensor, const TensorView &view) {
     if (tensor.rowAlignment <= 1)
       return true;
     bool aligned = reinterpret_cast<uintptr_t>(view.data) % tensor.rowAlignment == 0;
@@ -209,57 +204,84 @@ private:
     return true;
   }
 
-  bool packArg(const KernelArg &arg) {
-    uint64_t slot = 0;
+  /// An output that is declared to be an input may be exactly it: then it stands for both.
+  void forgetAliases() {
+    auto find = [&](const std::string &name) {
+      return std::find_if(memory.begin(), memory.end(),
+                          [&](const StridedMemory &m) { return m.name == name; });
+    };
+    for (const TensorDecl &output : program.signature.outputs) {
+      auto written = find(output.name), read = find(output.mayAlias);
+      if (written == memory.end() || read == memory.end() || read->isOutput)
+        continue;
+      bool isSame = read->address == written->address && read->rank == written->rank &&
+                    std::equal(read->shape, read->shape + read->rank, written->shape) &&
+                    std::equal(read->strides, read->strides + read->rank, written->strides);
+      if (isSame)
+        memory.erase(read);
+    }
+  }
+
+  bool findSizes() {
+    for (const std::string &space : program.spaces) {
+      auto size = sizeOf.find(space);
+      if (size == sizeOf.end())
+        return fail("no tensor tells the size of index space '" + space + "'");
+      sizes.push_back(size->second);
+    }
+    return true;
+  }
+
+  bool placeWorkspace() {
+    std::optional<WorkspaceLayout> placed = layoutWorkspace(program, sizes, error);
+    if (!placed)
+      return false;
+    layout = std::move(*placed);
+    packed.workspaceBytes = layout.bytes;
+    return true;
+  }
+
+  bool packLaunches() {
+    for (const KernelLaunch &launch : program.launches) {
+      for (const KernelArg &arg : launch.args)
+        packed.slots.push_back(slotOf(arg));
+      std::array<int64_t, 3> &grid = packed.grids.emplace_back();
+      for (int i = 0; i < 3; ++i) {
+        std::optional<int64_t> points = evaluate(launch.grid[i], sizes);
+        if (!points || *points < 0 || *points > INT32_MAX)
+          return fail("the grid of kernel '" + launch.symbol + "' has " +
+                      (points ? std::to_string(*points) : "too many") + " points in dimension " +
+                      std::to_string(i) + " for these sizes");
+        grid[i] = *points;
+      }
+    }
+    return true;
+  }
+
+  uint64_t slotOf(const KernelArg &arg) const {
     switch (arg.kind) {
     case KernelArg::Kind::Pointer:
-    case KernelArg::Kind::Stride: {
-      auto found = inputs.tensors.find(arg.name);
-      if (found == inputs.tensors.end() ||
-          (arg.kind == KernelArg::Kind::Stride && arg.dim >= found->second.rank()))
-        return fail("the kernel's tensor '" + arg.name + "' is not described: its ABI is damaged");
-      slot = arg.kind == KernelArg::Kind::Pointer
-                 ? reinterpret_cast<uintptr_t>(found->second.data)
-                 : static_cast<uint64_t>(found->second.strides[arg.dim]);
-      break;
-    }
-    case KernelArg::Kind::Size: {
-      auto size = packed.sizes.find(arg.name);
-      if (size == packed.sizes.end())
-        return fail("no tensor tells the size of index space '" + arg.name + "'");
-      slot = static_cast<uint32_t>(size->second);
-      break;
-    }
+      return reinterpret_cast<uintptr_t>(views[arg.index]->data);
+    case KernelArg::Kind::Stride:
+      return static_cast<uint64_t>(views[arg.index]->strides[arg.dim]);
+    case KernelArg::Kind::WorkspacePointer:
+      return static_cast<uint64_t>(layout.offsets[arg.index]);
+    case KernelArg::Kind::WorkspaceStride:
+      return static_cast<uint64_t>(layout.strides[arg.index][arg.dim]);
+    case KernelArg::Kind::Size:
+      return static_cast<uint32_t>(sizes[arg.index]);
+    case KernelArg::Kind::Param:
+      return params[arg.index];
     case KernelArg::Kind::GridStart:
       break; // the launch knows
-    case KernelArg::Kind::ParamI32:
-    case KernelArg::Kind::ParamF32: {
-      auto param = inputs.params.find(arg.name);
-      if (param == inputs.params.end())
-        return fail("parameter '" + arg.name + "' is missing: pass a value for it");
-      double value = param->second;
-      bool isInteger = arg.kind == KernelArg::Kind::ParamI32;
-      if (std::string message = checkParamValue(arg.name, isInteger, value); !message.empty())
-        return fail(message);
-      if (!isInteger) {
-        float narrow = static_cast<float>(value);
-        uint32_t bits;
-        std::memcpy(&bits, &narrow, sizeof bits);
-        slot = bits;
-        break;
-      }
-      slot = static_cast<uint32_t>(static_cast<int32_t>(value));
-      break;
     }
-    }
-    packed.slots.push_back(slot);
-    return true;
+    return 0;
   }
 
   /// Kernels divide query heads by key heads.
   bool checkHeads() {
-    auto h = packed.sizes.find("h"), g = packed.sizes.find("g");
-    if (h == packed.sizes.end() || g == packed.sizes.end())
+    auto h = sizeOf.find("h"), g = sizeOf.find("g");
+    if (h == sizeOf.end() || g == sizeOf.end())
       return true;
     if (g->second == 0 ? h->second != 0 : h->second % g->second != 0)
       return fail("expected the number of query heads (h = " + std::to_string(h->second) +
@@ -269,16 +291,35 @@ private:
     return true;
   }
 
-  const KernelABI &abi;
+  const Program &program;
   const LaunchInputs &inputs;
   std::string &error;
   PackedArguments packed;
+  std::vector<const TensorView *> views; ///< of the program's tensors
+  std::vector<uint64_t> params;          ///< slots
+  std::vector<int64_t> sizes;            ///< of the program's spaces
+  WorkspaceLayout layout;
   std::vector<StridedMemory> memory; ///< of the tensors that have elements
+  std::map<std::string, int64_t> sizeOf;
   std::map<std::string, std::string> saidBy;
 };
 } // namespace
 
 std::optional<PackedArguments>
-attnc::packArguments(const KernelABI &abi, const LaunchInputs &inputs, std::string &error) {
-  return Packer(abi, inputs, error).run();
+attnc::packArguments(const Program &program, const LaunchInputs &inputs, std::string &error) {
+  return Packer(program, inputs, error).run();
+}
+
+static bool isWorkspace(const KernelArg &arg) {
+  return arg.kind == KernelArg::Kind::WorkspacePointer;
+}
+
+bool attnc::usesWorkspace(const KernelLaunch &launch) {
+  return std::any_of(launch.args.begin(), launch.args.end(), isWorkspace);
+}
+
+void attnc::bindWorkspace(const KernelLaunch &launch, const uint64_t *slots, uint64_t workspace,
+                          uint64_t *out) {
+  for (size_t i = 0; i < launch.args.size(); ++i)
+    out[i] = slots[i] + (isWorkspace(launch.args[i]) ? workspace : 0);
 }

@@ -10,6 +10,7 @@
 // helpers.
 #include "attnc/Runtime/HostLauncher.h"
 #include "attnc/Support/Environment.h"
+#include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/Threading.h"
 #include <algorithm>
 #include <condition_variable>
@@ -22,7 +23,7 @@
 using namespace attnc;
 
 namespace {
-/// 64-byte aligned memory that grows.
+/// Memory that grows, aligned as a workspace is (scratch memory needs less).
 class Scratch {
 public:
   Scratch() = default;
@@ -34,8 +35,8 @@ public:
     if (wanted <= size)
       return true;
     std::free(memory);
-    size = (wanted + 63) / 64 * 64;
-    memory = std::aligned_alloc(64, size);
+    size = (wanted + workspaceAlignment - 1) / workspaceAlignment * workspaceAlignment;
+    memory = std::aligned_alloc(workspaceAlignment, size);
     if (!memory)
       size = 0;
     return memory != nullptr;
@@ -93,9 +94,11 @@ public:
   /// Runs `launch` on this thread and the helpers, and returns when all of its points are done.
   /// False if there is no scratch memory for this thread: then no point was run.
   bool run(Launch &launch) {
-    std::unique_ptr<Scratch> scratch = takeScratch();
-    if (!scratch->reserve(launch.scratchBytes))
+    std::unique_ptr<Scratch> scratch = take(spareScratch);
+    if (!scratch->reserve(launch.scratchBytes)) {
+      giveBack(spareScratch, std::move(scratch));
       return false;
+    }
     bool shared = launch.points > 1 && numHelpers > 0;
     if (shared)
       offer(launch);
@@ -103,8 +106,14 @@ public:
       ;
     if (shared)
       withdraw(launch);
-    giveBack(std::move(scratch));
+    giveBack(spareScratch, std::move(scratch));
     return true;
+  }
+
+  /// Memory for the workspace of one run; to be given back.
+  std::unique_ptr<Scratch> takeWorkspace() { return take(spareWorkspaces); }
+  void giveBackWorkspace(std::unique_ptr<Scratch> workspace) {
+    giveBack(spareWorkspaces, std::move(workspace));
   }
 
 private:
@@ -171,17 +180,18 @@ private:
     }
   }
 
-  std::unique_ptr<Scratch> takeScratch() {
+  using Spares = std::vector<std::unique_ptr<Scratch>>;
+  std::unique_ptr<Scratch> take(Spares &spares) {
     std::lock_guard<std::mutex> lock(mutex);
-    if (spare.empty())
+    if (spares.empty())
       return std::make_unique<Scratch>();
-    std::unique_ptr<Scratch> scratch = std::move(spare.back());
-    spare.pop_back();
+    std::unique_ptr<Scratch> scratch = std::move(spares.back());
+    spares.pop_back();
     return scratch;
   }
-  void giveBack(std::unique_ptr<Scratch> scratch) {
+  void giveBack(Spares &spares, std::unique_ptr<Scratch> scratch) {
     std::lock_guard<std::mutex> lock(mutex);
-    spare.push_back(std::move(scratch));
+    spares.push_back(std::move(scratch));
   }
 
   const unsigned numHelpers;
@@ -189,7 +199,7 @@ private:
   std::mutex mutex;
   std::condition_variable wake; ///< a launch has come, or it is time to stop
   std::vector<Launch *> launches;
-  std::vector<std::unique_ptr<Scratch>> spare; ///< of callers; as many as have launched at once
+  Spares spareScratch, spareWorkspaces; ///< of callers; as many as have launched at once
   std::vector<std::thread> threads;
   std::atomic<uint64_t> arrivals{0}; ///< launches that were offered so far
   bool startedAll = false, stopping = false;
@@ -229,15 +239,51 @@ HostLauncher::Pool &HostLauncher::pool() {
 
 unsigned HostLauncher::numThreads() const { return threads; }
 
-bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel, const LaunchInputs &inputs,
-                          std::string &error) {
-  std::optional<PackedArguments> arguments = packArguments(abi, inputs, error);
-  return arguments && launch(abi, kernel, *arguments, error);
+bool HostLauncher::launch(const Program &program, const std::vector<HostKernelFn> &kernels,
+                          const LaunchInputs &inputs, std::string &error) {
+  std::optional<PackedArguments> arguments = packArguments(program, inputs, error);
+  return arguments && run(program, kernels, *arguments, {}, error);
 }
 
-bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel,
-                          const PackedArguments &arguments, std::string &error) {
-  const auto [n0, n1, n2] = arguments.grid;
+bool HostLauncher::run(const Program &program, const std::vector<HostKernelFn> &kernels,
+                       const PackedArguments &arguments, WorkspaceBlock workspace,
+                       std::string &error) {
+  error = checkWorkspace(workspace, arguments.workspaceBytes);
+  if (!error.empty())
+    return false;
+  std::unique_ptr<Scratch> own;
+  if (!workspace.data && arguments.workspaceBytes > 0) {
+    own = pool().takeWorkspace();
+    if (!own->reserve(arguments.workspaceBytes)) {
+      error = "out of memory: `" + program.signature.name + "` needs " +
+              std::to_string(arguments.workspaceBytes) + " bytes of workspace";
+      pool().giveBackWorkspace(std::move(own));
+      return false;
+    }
+    workspace.data = own->get();
+  }
+  const uint64_t *slots = arguments.slots.data();
+  bool isDone = true;
+  for (size_t i = 0; isDone && i < program.launches.size(); ++i) {
+    const KernelLaunch &launch = program.launches[i];
+    llvm::SmallVector<uint64_t, 128> bound;
+    if (usesWorkspace(launch)) {
+      bound.resize_for_overwrite(launch.args.size());
+      bindWorkspace(launch, slots, reinterpret_cast<uintptr_t>(workspace.data), bound.data());
+    }
+    isDone = runKernel(launch, kernels[i], bound.empty() ? slots : bound.data(), arguments.grids[i],
+                       error);
+    slots += launch.args.size();
+  }
+  if (own)
+    pool().giveBackWorkspace(std::move(own));
+  return isDone;
+}
+
+bool HostLauncher::runKernel(const KernelLaunch &description, HostKernelFn kernel,
+                             const uint64_t *slots, const std::array<int64_t, 3> &grid,
+                             std::string &error) {
+  const auto [n0, n1, n2] = grid;
   int64_t points;
   if (n0 == 0 || n1 == 0 || n2 == 0)
     return true;
@@ -246,11 +292,11 @@ bool HostLauncher::launch(const KernelABI &abi, HostKernelFn kernel,
             std::to_string(n2) + " programs is beyond 2^63";
     return false;
   }
-  Launch launch(kernel, arguments.slots.data(), n0, n1, points, abi.scratchBytes);
+  Launch launch(kernel, slots, n0, n1, points, description.scratchBytes);
   if (pool().run(launch))
     return true;
-  error = "out of memory: kernel '" + abi.symbol + "' needs " + std::to_string(abi.scratchBytes) +
-          " bytes of scratch memory for each of " + std::to_string(threads) +
-          " threads; set ATTNC_NUM_THREADS to a smaller number";
+  error = "out of memory: kernel '" + description.symbol + "' needs " +
+          std::to_string(description.scratchBytes) + " bytes of scratch memory for each of " +
+          std::to_string(threads) + " threads; set ATTNC_NUM_THREADS to a smaller number";
   return false;
 }

@@ -8,7 +8,7 @@
 
 #include "attnc/Pipelines/Phases.h"
 #include "attnc/Plan/Plan.h"
-#include "attnc/Runtime/CUDA/Driver.h"
+#include "attnc/Runtime/CUDA/LoadedProgram.h"
 #include "attnc/Runtime/CodeCache.h"
 #include "attnc/Runtime/HostLauncher.h"
 #include "dialects/Attn/Attn.h"
@@ -93,9 +93,9 @@ llvm::Error checkConstParams(Spec &spec, const std::map<std::string, double> &va
 llvm::Expected<CompiledCode> compileSpec(Spec &spec, const CompileOptions &options,
                                          CodeCache *cache, CompileReport *report = nullptr);
 
-/// Adds to a kernel's ABI what the spec knows of a launch and its kernels do not: defaults of
-/// parameters, and inputs that no kernel reads.
-void completeABI(Spec &spec, KernelABI &abi);
+/// Adds to a program what the spec knows of a launch and its kernels do not: defaults of
+/// parameters, and parameters and inputs that no kernel reads.
+void completeSignature(Spec &spec, Program &program);
 
 /// Code that was made from an artefact, `name` in messages, as code of `spec` compiled with
 /// `options`: launch-time values that only the spec knows are added. Fails if the artefact's kernel
@@ -114,29 +114,30 @@ public:
                                                               std::shared_ptr<cuda::Device> device);
   ~Executable();
 
-  const KernelABI &abi() const { return kernelABI; }
+  const Program &program() const { return description; }
   const std::string &target() const { return targetName; }
-  /// The CUDA kernel, or null on the host.
-  cuda::Kernel *cudaKernel() { return kernel.get(); }
 
   /// Checks the inputs and packs them for `run`. The error's code is invalid_argument.
   llvm::Expected<PackedArguments> prepare(const LaunchInputs &inputs) const;
   /// Launches what `prepare` of this executable has made: a walk over arrays, without a look at a
-  /// name. Memory is allocated by the first runs only (threads and their scratch memory).
-  llvm::Error run(const PackedArguments &arguments, cuda::Stream stream = nullptr);
+  /// name. Memory is allocated by the first runs only (threads and their scratch memory, and
+  /// workspace where the caller gives none).
+  llvm::Error run(const PackedArguments &arguments, cuda::Stream stream = nullptr,
+                  WorkspaceBlock workspace = {});
 
   /// Checks the inputs and launches. On the host returns when done; on CUDA returns at once, on
   /// `stream`, with device pointers in the tensors. If the inputs do not fit, nothing is written
   /// and the error's code is invalid_argument; other errors are the device's.
-  llvm::Error launch(const LaunchInputs &inputs, cuda::Stream stream = nullptr);
+  llvm::Error launch(const LaunchInputs &inputs, cuda::Stream stream = nullptr,
+                     WorkspaceBlock workspace = {});
 
 private:
   Executable() = default;
-  KernelABI kernelABI;
+  Program description;
   std::string targetName;
   struct HostPart;
   std::unique_ptr<HostPart> host;
-  std::unique_ptr<cuda::Kernel> kernel;
+  std::unique_ptr<cuda::LoadedProgram> loaded;
 };
 
 } // namespace attnc

@@ -9,7 +9,7 @@
 #define ATTNC_PIPELINES_LAUNCHRECORD_H
 
 #include "attnc/Plan/Plan.h"
-#include "attnc/Runtime/KernelABI.h"
+#include "attnc/Runtime/Program.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/Error.h"
 #include <optional>
@@ -22,11 +22,11 @@ struct LaunchRecord {
   std::string target; ///< "host" or "sm_90a"
   /// Features of a CPU, by LLVM's names, that host code needs.
   std::vector<std::string> cpuFeatures;
-  std::vector<KernelABI> kernels;
+  Program program;
 };
 
-/// Reads the record off the tile kernels of a module at the launch phase of `target`. Fails, after
-/// reporting an error, on a kernel without a launchable signature and on a module without kernels.
+/// Reads the record off a module at the launch phase of `target`. Fails, after reporting an error,
+/// on a module that is no program of kernels.
 mlir::FailureOr<LaunchRecord> extractLaunchRecord(mlir::ModuleOp module, const Target &target);
 
 /// JSON in one line, and back. The text is not trusted; the error says what is malformed.

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// From named tensors and parameters to the argument slots and the grid of a kernel: what is checked
-// before any launch, on the host and on a GPU alike. No MLIR here.
+// From named tensors and parameters to the argument slots and grids of a program's launches: what
+// is checked before any launch, on the host and on a GPU alike. No MLIR here.
 #ifndef ATTNC_RUNTIME_ARGUMENTS_H
 #define ATTNC_RUNTIME_ARGUMENTS_H
 
-#include "attnc/Runtime/KernelABI.h"
+#include "attnc/Runtime/Workspace.h"
 #include <map>
-#include <optional>
-#include <string>
 
 namespace attnc {
 
@@ -18,17 +16,28 @@ struct LaunchInputs {
   std::map<std::string, double> params;
 };
 
-/// A launch that has been checked.
+/// A run of a program that has been checked.
 struct PackedArguments {
-  std::vector<uint64_t> slots;          ///< one for each KernelABI::args
-  std::array<int64_t, 3> grid{0, 0, 0}; ///< points; a launch with a 0 has nothing to do
-  std::map<std::string, int64_t> sizes; ///< of the index spaces
+  /// Argument slots of all launches, one after another. Those of workspace pointers hold offsets.
+  std::vector<uint64_t> slots;
+  /// Points of the grid of each launch; one with a 0 has nothing to do.
+  std::vector<std::array<int64_t, 3>> grids;
+  int64_t workspaceBytes = 0;
 };
 
-/// Checks `inputs` against `abi` and packs them. On failure returns no value and sets `error` to a
-/// sentence that says what was expected, what was found and what to do.
-std::optional<PackedArguments> packArguments(const KernelABI &abi, const LaunchInputs &inputs,
+/// Checks `inputs` against `program` and packs them. Parameters that are not given have their
+/// defaults. On failure returns no value and sets `error` to a sentence that says what was
+/// expected, what was found and what to do.
+std::optional<PackedArguments> packArguments(const Program &program, const LaunchInputs &inputs,
                                              std::string &error);
+
+/// True if a launch has workspace among its arguments.
+bool usesWorkspace(const KernelLaunch &launch);
+
+/// Copies the slots of one launch to `out`, workspace pointers as addresses in the block at
+/// `workspace`.
+void bindWorkspace(const KernelLaunch &launch, const uint64_t *slots, uint64_t workspace,
+                   uint64_t *out);
 
 } // namespace attnc
 

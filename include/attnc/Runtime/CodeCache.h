@@ -14,7 +14,7 @@
 #ifndef ATTNC_RUNTIME_CODECACHE_H
 #define ATTNC_RUNTIME_CODECACHE_H
 
-#include "attnc/Runtime/KernelABI.h"
+#include "attnc/Runtime/Program.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <functional>
@@ -27,17 +27,17 @@ namespace attnc {
 
 /// Code of one variant for one target, with what a launch needs to know.
 struct CompiledCode {
-  KernelABI abi;
+  Program program;
   std::string target; ///< "host" or "sm_90a"
   std::string code;   ///< PTX text, or a host object file
   /// Features of a CPU, by LLVM's names, that host code needs.
   std::vector<std::string> cpuFeatures;
 };
 
-/// Text form of an ABI (JSON) and back. The text is not trusted: an ABI that is returned is one
-/// that packArguments can work with, whatever the tensors are. The error says what is malformed.
-std::string serializeABI(const KernelABI &abi);
-llvm::Expected<KernelABI> parseABI(llvm::StringRef text);
+/// Text form of a program (JSON) and back. The text is not trusted: a program that is returned
+/// passes checkProgram. The error says what is malformed.
+std::string serializeProgram(const Program &program);
+llvm::Expected<Program> parseProgram(llvm::StringRef text);
 
 /// SHA-256 of the parts, in hexadecimal; parts cannot run into each other.
 std::string cacheKey(llvm::ArrayRef<llvm::StringRef> parts);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Runs a host kernel over its grid on kept threads. No MLIR here.
+// Runs the kernels of a host program over their grids on kept threads. No MLIR here.
 #ifndef ATTNC_RUNTIME_HOSTLAUNCHER_H
 #define ATTNC_RUNTIME_HOSTLAUNCHER_H
 
@@ -9,7 +9,7 @@
 
 namespace attnc {
 
-/// Threads and their scratch memory, kept between launches.
+/// Threads, their scratch memory and workspaces, kept between launches.
 ///
 /// The calling thread always works on its own launch, and the kept threads help where points are
 /// left, those of the launch with the fewest helpers first. So launches from several threads run at
@@ -28,17 +28,20 @@ public:
 
   unsigned numThreads() const;
 
-  /// Checks and packs `inputs`, then runs every point of the grid and returns when all are done.
-  /// Returns false and sets `error` if the inputs do not fit or memory is short; then no output was
-  /// written.
-  bool launch(const KernelABI &abi, HostKernelFn kernel, const LaunchInputs &inputs,
-              std::string &error);
-  /// The same for arguments that packArguments has checked.
-  bool launch(const KernelABI &abi, HostKernelFn kernel, const PackedArguments &arguments,
-              std::string &error);
+  /// Checks and packs `inputs`, then runs the program and returns when all is done. `kernels` has
+  /// the code of each of its launches. Returns false and sets `error` if the inputs do not fit or
+  /// memory is short. If the inputs do not fit, no output was written.
+  bool launch(const Program &program, const std::vector<HostKernelFn> &kernels,
+              const LaunchInputs &inputs, std::string &error);
+  /// The same for arguments that packArguments has checked: every point of each launch's grid, one
+  /// launch after the other. `workspace` null: the launcher's own.
+  bool run(const Program &program, const std::vector<HostKernelFn> &kernels,
+           const PackedArguments &arguments, WorkspaceBlock workspace, std::string &error);
 
 private:
   class Pool;
+  bool runKernel(const KernelLaunch &launch, HostKernelFn kernel, const uint64_t *slots,
+                 const std::array<int64_t, 3> &grid, std::string &error);
   Pool &pool();
   const unsigned threads;
   /// The pool of this process. After a fork it is the parent's until the first launch.

@@ -37,6 +37,12 @@ struct TensorDecl {
   std::optional<DType> dtype;
   std::vector<AxisDecl> axes;
   std::optional<SampleDecl> sample;
+  // What compiled code asks of the tensor's memory.
+  bool unitLastStride = false;
+  /// Every row (all dimensions but the last) must start at a multiple of this many bytes; 1 = any.
+  int64_t rowAlignment = 1;
+  /// An output that may be exactly this input (same memory, shape and strides): an update in place.
+  std::string mayAlias = {};
 };
 
 /// A parameter of a variant.
@@ -45,6 +51,7 @@ struct ParamDecl {
   bool isInteger = true;
   bool isConst = false;
   double defaultValue = 0;
+  bool hasDefault = true;
 };
 
 /// A whole number that depends on sizes and parameters: operations in postfix order.

@@ -79,6 +79,7 @@ public:
       return failure();
     }
     tile::ReturnOp::create(builder, variant.getLoc());
+    createProgram(kernel);
     variant.erase();
     return success();
   }
@@ -130,6 +131,33 @@ private:
       for (Value result : op.getResults())
         if (StringRef name = names.lookup(result); !name.empty())
           add(name, result, /*isOutput=*/true);
+  }
+
+  /// The program that launches `kernel` once, over the grid that it names, with arguments of the
+  /// same names.
+  void createProgram(tile::KernelOp kernel) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointAfter(kernel);
+    Location loc = variant.getLoc();
+    auto program =
+        tile::ProgramOp::create(builder, loc, variant.getSymName(), kernel.getArgAttrsAttr());
+    Block *body = builder.createBlock(&program.getBody());
+    for (Type type : kernel.getArgumentTypes())
+      body->addArgument(type, loc);
+    SmallVector<Value> grid;
+    for (auto [space, tile] : llvm::zip(kernel.getGridSpaces(), kernel.getGridTiles())) {
+      std::string binding = ("size:" + cast<StringAttr>(space).getValue()).str();
+      for (BlockArgument argument : body->getArguments())
+        if (program.getBinding(argument.getArgNumber()) == binding)
+          grid.push_back(argument);
+      if (tile != 1) {
+        auto rows = arith::ConstantOp::create(
+            builder, loc, builder.getI32IntegerAttr(static_cast<int32_t>(tile)));
+        grid.back() = arith::CeilDivSIOp::create(builder, loc, grid.back(), rows);
+      }
+    }
+    tile::LaunchOp::create(builder, loc, kernel.getSymName(), body->getArguments(), grid[0],
+                           grid[1], grid[2]);
   }
 
   /// Index spaces whose sizes are arguments: those of an attention, and others that inputs are

@@ -157,7 +157,8 @@ void KernelLowering::bindArguments(Block &entry) {
   unsigned next = 0;
   for (BlockArgument arg : kernel.getBody().getArguments()) {
     if (auto view = dyn_cast<tile::ViewType>(arg.getType())) {
-      function.setArgAttr(next, LLVM::LLVMDialect::getNoAliasAttrName(), builder.getUnitAttr());
+      if (!kernel.getArgAttr(arg.getArgNumber(), "tile.may_alias"))
+        function.setArgAttr(next, LLVM::LLVMDialect::getNoAliasAttrName(), builder.getUnitAttr());
       ViewArgs args{entry.getArgument(next++), {}};
       for (int64_t i = 0; i < view.getRank(); ++i)
         args.strides.push_back(entry.getArgument(next++));

@@ -16,6 +16,10 @@ struct ConvertTileToNVVM : impl::ConvertTileToNVVMBase<ConvertTileToNVVM> {
 
   void runOnOperation() override {
     OpBuilder builder(&getContext());
+    // What runtimes need of it has been read: see extractProgram.
+    for (auto program :
+         llvm::make_early_inc_range(getOperation().getBody()->getOps<tile::ProgramOp>()))
+      program.erase();
     for (auto kernel :
          llvm::make_early_inc_range(getOperation().getBody()->getOps<tile::KernelOp>())) {
       if (failed(KernelLowering(kernel, builder, nvvmLowerings()).run()))

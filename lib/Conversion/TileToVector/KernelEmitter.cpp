@@ -61,7 +61,7 @@ FailureOr<LLVM::LLVMFuncOp> KernelEmitter::run() {
   return function;
 }
 
-/// Reads the argument slots: see KernelABI.h.
+/// Reads the argument slots: see Program.h.
 void KernelEmitter::bindArguments(Value slots) {
   int64_t slot = 0;
   auto next = [&](Type type) {

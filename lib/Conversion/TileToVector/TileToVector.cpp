@@ -37,6 +37,10 @@ struct ConvertTileToVectorPass : attnc::impl::ConvertTileToVectorBase<ConvertTil
       return signalPassFailure();
     }
     HostTarget target{*level};
+    // What runtimes need of it has been read: see extractProgram.
+    for (auto program :
+         llvm::make_early_inc_range(getOperation().getBody()->getOps<tile::ProgramOp>()))
+      program.erase();
     for (auto kernel :
          llvm::make_early_inc_range(getOperation().getBody()->getOps<tile::KernelOp>())) {
       OpBuilder builder(kernel);

@@ -43,6 +43,15 @@ ATTNC_EMU_EXPORT CUresult cuStreamWaitEvent(CUstream stream, void *, unsigned) {
   return cuStreamSynchronize(stream);
 }
 
+/// There are no graphs, so no stream is ever captured.
+ATTNC_EMU_EXPORT CUresult cuStreamIsCapturing(CUstream stream, int *status) {
+  ATTNC_EMU_ENTER(s);
+  if (!status)
+    return invalidValue;
+  *status = 0;
+  return known(s, stream) ? success : invalidHandle;
+}
+
 ATTNC_EMU_EXPORT CUresult cuEventCreate(void **event, unsigned) {
   ATTNC_EMU_ENTER(s);
   if (!event)

@@ -2,7 +2,7 @@
 //
 // Loading the driver, and the thin layer over it. Every CUDA error becomes an llvm::Error that
 // carries the call, the error's name and its text.
-#include "attnc/Runtime/CUDA/Driver.h"
+#include "DriverApi.h"
 #include "attnc/Support/Environment.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/DynamicLibrary.h"
@@ -17,87 +17,10 @@ using llvm::Error;
 using llvm::Expected;
 using llvm::formatv;
 
-namespace {
-
-using Result = int; // CUresult; 0 is success
-
-// Values of the CUDA Driver API that we use (CUDA Driver API reference, data types).
-enum : int {
-  kAttrMultiprocessors = 16,
-  kAttrComputeMajor = 75,
-  kAttrComputeMinor = 76,
-  kAttrSharedOptIn = 97,
-  kFuncMaxDynamicShared = 8,
-  kFuncLocalBytes = 3,
-  kFuncRegisters = 4,
-  kJitInfoLog = 3,
-  kJitInfoLogSize = 4,
-  kJitErrorLog = 5,
-  kJitErrorLogSize = 6,
-};
-
-/// The entry points, by the name that libcuda exports.
-struct Api {
-  Result (*cuInit)(unsigned);
-  Result (*cuDriverGetVersion)(int *);
-  Result (*cuGetErrorName)(Result, const char **);
-  Result (*cuGetErrorString)(Result, const char **);
-  Result (*cuDeviceGetCount)(int *);
-  Result (*cuDeviceGet)(int *, int);
-  Result (*cuDeviceGetName)(char *, int, int);
-  Result (*cuDeviceGetAttribute)(int *, int, int);
-  Result (*cuDeviceTotalMem_v2)(size_t *, int);
-  Result (*cuDevicePrimaryCtxRetain)(void **, int);
-  Result (*cuDevicePrimaryCtxRelease_v2)(int);
-  Result (*cuCtxSetCurrent)(void *);
-  Result (*cuCtxSynchronize)();
-  Result (*cuMemAlloc_v2)(DevicePtr *, size_t);
-  Result (*cuMemFree_v2)(DevicePtr);
-  Result (*cuMemcpyHtoD_v2)(DevicePtr, const void *, size_t);
-  Result (*cuMemcpyDtoH_v2)(void *, DevicePtr, size_t);
-  Result (*cuModuleLoadDataEx)(void **, const void *, unsigned, int *, void **);
-  Result (*cuModuleUnload)(void *);
-  Result (*cuModuleGetFunction)(void **, void *, const char *);
-  Result (*cuFuncSetAttribute)(void *, int, int);
-  Result (*cuFuncGetAttribute)(int *, int, void *);
-  Result (*cuLaunchKernel)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                           unsigned, void *, void **, void **);
-  Result (*cuEventCreate)(void **, unsigned);
-  Result (*cuEventDestroy_v2)(void *);
-  Result (*cuEventRecord)(void *, void *);
-  Result (*cuEventSynchronize)(void *);
-  Result (*cuEventElapsedTime)(float *, void *, void *);
-};
-
-std::string driverName() {
+static std::string driverName() {
   const char *given = readVariable(Variable::CudaDriver);
   return given && *given ? given : "libcuda.so.1";
 }
-
-} // namespace
-
-struct Device::Impl {
-  Api api{};
-  void *library = nullptr;
-  std::string path;
-  int device = 0;
-  void *context = nullptr;
-  DeviceInfo info;
-
-  Error check(Result result, llvm::StringRef call) const {
-    if (result == 0)
-      return Error::success();
-    const char *name = nullptr, *text = nullptr;
-    api.cuGetErrorName(result, &name);
-    api.cuGetErrorString(result, &text);
-    return createStringError(formatv("{0} failed: {1} ({2}): {3}", call,
-                                     name ? name : "unknown CUDA error", result,
-                                     text ? text : "no description"));
-  }
-  Error makeCurrent() const { return check(api.cuCtxSetCurrent(context), "cuCtxSetCurrent"); }
-
-  Error load();
-};
 
 /// Opens the library and resolves every entry point, or says which is missing.
 Error Device::Impl::load() {
@@ -138,7 +61,7 @@ Error Device::Impl::load() {
   ATTNC_RESOLVE(cuModuleUnload);
   ATTNC_RESOLVE(cuModuleGetFunction);
   ATTNC_RESOLVE(cuFuncSetAttribute);
-  ATTNC_RESOLVE(cuFuncGetAttribute);
+  ATTNC_RESOLVE(cuStreamIsCapturing);
   ATTNC_RESOLVE(cuLaunchKernel);
   ATTNC_RESOLVE(cuEventCreate);
   ATTNC_RESOLVE(cuEventDestroy_v2);
@@ -246,104 +169,6 @@ Error Device::synchronize() {
   if (Error error = state->makeCurrent())
     return error;
   return state->check(state->api.cuCtxSynchronize(), "cuCtxSynchronize");
-}
-
-//===----------------------------------------------------------------------===//
-// Kernel
-//===----------------------------------------------------------------------===//
-
-Expected<std::unique_ptr<Kernel>> Kernel::load(std::shared_ptr<Device> device,
-                                               llvm::StringRef image, KernelABI abi) {
-  Device::Impl &d = device->impl();
-  if (Error error = d.makeCurrent())
-    return std::move(error);
-  if (abi.sharedBytes > d.info.sharedMemoryLimit)
-    return createStringError(formatv(
-        "kernel `{0}` needs {1} bytes of shared memory, {2} has {3}: compile with fewer stages or "
-        "smaller tiles",
-        abi.symbol, abi.sharedBytes, d.info.name, d.info.sharedMemoryLimit));
-  auto kernel = std::unique_ptr<Kernel>(new Kernel());
-  kernel->device = device;
-  std::string text = image.str(); // the driver wants a terminator
-  std::string log(16 * 1024, '\0');
-  int options[] = {kJitErrorLog, kJitErrorLogSize};
-  void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
-  Result result = d.api.cuModuleLoadDataEx(&kernel->module, text.c_str(), 2, options, values);
-  if (result != 0) {
-    std::string reason = llvm::toString(d.check(result, "cuModuleLoadDataEx"));
-    log.resize(std::strlen(log.c_str()));
-    return createStringError(formatv("{0}{1}{2}", reason, log.empty() ? "" : "\n", log));
-  }
-  if (Error error =
-          d.check(d.api.cuModuleGetFunction(&kernel->function, kernel->module, abi.symbol.c_str()),
-                  "cuModuleGetFunction"))
-    return std::move(error);
-  // More than 48 KiB needs an explicit request.
-  if (abi.sharedBytes > 48 * 1024)
-    if (Error error = d.check(d.api.cuFuncSetAttribute(kernel->function, kFuncMaxDynamicShared,
-                                                       static_cast<int>(abi.sharedBytes)),
-                              "cuFuncSetAttribute"))
-      return std::move(error);
-  kernel->kernelABI = std::move(abi);
-  return std::move(kernel);
-}
-
-Kernel::~Kernel() {
-  if (!module)
-    return;
-  Device::Impl &d = device->impl();
-  if (Error error = d.makeCurrent())
-    llvm::consumeError(std::move(error));
-  else
-    d.api.cuModuleUnload(module);
-}
-
-/// Most thread blocks in grid dimensions 1 and 2 (CUDA programming guide, compute capabilities).
-static constexpr uint32_t maxGridYZ = 65535;
-
-Error Kernel::launch(llvm::ArrayRef<uint64_t> slots, std::array<uint32_t, 3> grid, Stream stream) {
-  if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0)
-    return Error::success(); // no rows: nothing to write
-  bool isLarge = grid[1] > maxGridYZ || grid[2] > maxGridYZ;
-  if (isLarge && llvm::none_of(kernelABI.args, [](const KernelArg &arg) {
-        return arg.kind == KernelArg::Kind::GridStart;
-      }))
-    return createStringError(formatv("kernel `{0}` has no parameters for a grid of {1} x {2} x {3}",
-                                     kernelABI.symbol, grid[0], grid[1], grid[2]));
-  Device::Impl &d = device->impl();
-  if (Error error = d.makeCurrent())
-    return error;
-  llvm::SmallVector<uint64_t, 64> values(slots);
-  llvm::SmallVector<void *, 64> arguments;
-  for (uint64_t &value : values)
-    arguments.push_back(&value);
-  // Nearly always one slice. The driver copies the arguments of each launch.
-  for (uint32_t z = 0; z < grid[2]; z += std::min(grid[2] - z, maxGridYZ))
-    for (uint32_t y = 0; y < grid[1]; y += std::min(grid[1] - y, maxGridYZ)) {
-      for (auto [value, arg] : llvm::zip_equal(values, kernelABI.args))
-        if (arg.kind == KernelArg::Kind::GridStart)
-          value = arg.dim == 1 ? y : arg.dim == 2 ? z : 0;
-      if (Error error = d.check(
-              d.api.cuLaunchKernel(function, grid[0], std::min(grid[1] - y, maxGridYZ),
-                                   std::min(grid[2] - z, maxGridYZ), 32 * kernelABI.numWarps, 1, 1,
-                                   static_cast<unsigned>(kernelABI.sharedBytes), stream,
-                                   arguments.data(), nullptr),
-              "cuLaunchKernel"))
-        return error;
-    }
-  return Error::success();
-}
-
-Expected<std::pair<int, int>> Kernel::registersAndLocalBytes() const {
-  Device::Impl &d = device->impl();
-  int registers = 0, local = 0;
-  if (Error error = d.check(d.api.cuFuncGetAttribute(&registers, kFuncRegisters, function),
-                            "cuFuncGetAttribute"))
-    return std::move(error);
-  if (Error error = d.check(d.api.cuFuncGetAttribute(&local, kFuncLocalBytes, function),
-                            "cuFuncGetAttribute"))
-    return std::move(error);
-  return std::make_pair(registers, local);
 }
 
 //===----------------------------------------------------------------------===//

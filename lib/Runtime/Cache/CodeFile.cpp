@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Compiled code as bytes: "ATTNCC02", then for each of key, target, CPU features, ABI and code a
-// 64-bit little-endian length and the bytes, then the SHA-256 of all that in hexadecimal. The hash
-// tells damage, not malice: whoever may write the file may write the hash. So all that is read is
-// checked, and where it is read from is the reader's concern (see CodeCache.cpp).
+// Compiled code as bytes: "ATTNCC03", then for each of key, target, CPU features, program and code
+// a 64-bit little-endian length and the bytes, then the SHA-256 of all that in hexadecimal. The
+// hash tells damage, not malice: whoever may write the file may write the hash. So all that is read
+// is checked, and where it is read from is the reader's concern (see CodeCache.cpp).
 #include "attnc/Runtime/CodeCache.h"
 #include "attnc/Support/FileWriter.h"
 #include "llvm/ADT/StringExtras.h"
@@ -17,7 +17,7 @@ using namespace attnc;
 using llvm::createStringError;
 using llvm::formatv;
 
-static constexpr llvm::StringLiteral kMagic = "ATTNCC02";
+static constexpr llvm::StringLiteral kMagic = "ATTNCC03";
 
 static std::string sha256(llvm::StringRef data) {
   llvm::SHA256 hash;
@@ -44,7 +44,7 @@ std::string attnc::encodeCode(llvm::StringRef key, const CompiledCode &code) {
   appendPart(bytes, key);
   appendPart(bytes, code.target);
   appendPart(bytes, llvm::join(code.cpuFeatures, ","));
-  appendPart(bytes, serializeABI(code.abi));
+  appendPart(bytes, serializeProgram(code.program));
   appendPart(bytes, code.code);
   return bytes + sha256(bytes);
 }
@@ -73,10 +73,10 @@ llvm::Expected<CompiledCode> attnc::decodeCode(llvm::StringRef bytes, llvm::Stri
   }
   if (!body.empty() || parts[0] != key)
     return bad("it is damaged: it is the code of something else");
-  llvm::Expected<KernelABI> abi = parseABI(parts[3]);
-  if (!abi)
-    return abi.takeError();
-  CompiledCode code{std::move(*abi), parts[1].str(), parts[4].str(), {}};
+  llvm::Expected<Program> program = parseProgram(parts[3]);
+  if (!program)
+    return program.takeError();
+  CompiledCode code{std::move(*program), parts[1].str(), parts[4].str(), {}};
   llvm::SmallVector<llvm::StringRef> features;
   parts[2].split(features, ',', /*MaxSplit=*/-1, /*KeepEmpty=*/false);
   for (llvm::StringRef feature : features)

@@ -128,7 +128,9 @@ TEST_F(CAPI, ComputesTheDefinition) {
   Problem p;
   ASSERT_EQ(p.launch(kernel), ATTNC_OK) << attnc_last_error();
   EXPECT_LT(p.error(), 1e-5);
-  EXPECT_EQ(attnc_kernel_workspace_size(kernel), 0u);
+  size_t bytes = 1;
+  EXPECT_EQ(attnc_kernel_workspace_size(kernel, nullptr, 0, &bytes), ATTNC_OK);
+  EXPECT_EQ(bytes, 0u);
   EXPECT_NE(std::string(attnc_version()).find("attnc"), std::string::npos);
 }
 

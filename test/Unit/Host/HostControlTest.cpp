@@ -51,7 +51,7 @@ module {
   HostLauncher launcher(1);
   std::string error;
   EXPECT_TRUE(launcher.launch(
-      compiled.object.kernels.front(), compiled.kernel,
+      compiled.object.program, {compiled.kernel},
       {{{"X", view(x, {16, 32})}, {"Y", view(y, {16, 32})}, {"N", view(count, {n})}}, {}}, error))
       << error;
   return y;

@@ -169,12 +169,15 @@ TEST_P(HostGallery, MatchesDefinitions) {
                                                  {"window", &captures.window},
                                                  {"length", &captures.length},
                                                  {"prefix", &captures.prefix}})
-        for (const KernelTensor &wanted : executable->abi().tensors)
+        for (const TensorDecl &wanted : executable->program().signature.inputs)
           if (wanted.name == name)
             inputs.tensors[name] = tensor->view;
       for (auto &[name, value] : std::map<std::string, double>{
                {"cap", 50.0}, {"window", 256}, {"chunk", 128}, {"sinks", 4}, {"dilation", 4}})
-        if (executable->abi().paramDefaults.count(name))
+        if (llvm::any_of(executable->program().signature.params,
+                         [&, text = llvm::StringRef(name)](const ParamDecl &param) {
+                           return param.name == text;
+                         }))
           inputs.params[name] = value;
       if (std::string(entry.name) == "dilated_window")
         inputs.params["window"] = 64;

@@ -141,7 +141,7 @@ struct HostCompileOptions {
 /// Native code in relocatable form and what is needed to launch it.
 struct HostObject {
   std::unique_ptr<llvm::MemoryBuffer> object; ///< ELF
-  std::vector<KernelABI> kernels;
+  Program program;
   /// Of each phase, and of the steps inside the one that makes the code.
   std::map<std::string, double> milliseconds;
 };
@@ -175,7 +175,7 @@ inline llvm::Expected<HostObject> compileForHost(mlir::ModuleOp module,
   if (!result)
     return result.takeError();
   HostObject object{llvm::MemoryBuffer::getMemBufferCopy(result->code),
-                    std::move(result->launch->kernels),
+                    std::move(result->launch->program),
                     {result->codeSteps.begin(), result->codeSteps.end()}};
   for (const PhaseResult &phase : result->phases)
     object.milliseconds[phaseName(phase.phase).str()] = phase.milliseconds;
@@ -212,7 +212,7 @@ inline CompiledHost compileText(const std::string &text, HostCompileOptions opti
     return result;
   }
   result.code = std::move(*code);
-  auto kernel = result.code->lookup(result.object.kernels.front().symbol);
+  auto kernel = result.code->lookup(result.object.program.launches.front().symbol);
   if (kernel)
     result.kernel = *kernel;
   else

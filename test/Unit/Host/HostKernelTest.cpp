@@ -40,8 +40,7 @@ void check(const CompiledHost &compiled, const FlashKernelShape &shape, const Pr
   LaunchInputs inputs{
       {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
   std::string error;
-  ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error))
-      << error;
+  ASSERT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error)) << error;
 
   std::vector<double> wantOut, wantLse;
   naiveAttention(q, k, v, causalDefinition(shape.causal), wantOut, wantLse);
@@ -173,7 +172,7 @@ TEST(HostKernelValues, NaNAndInfinity) {
       LaunchInputs inputs{
           {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
       std::string error;
-      ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error))
+      ASSERT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error))
           << error;
       for (int64_t i = 0; i < 70; ++i)
         for (int64_t e = 0; e < 64; ++e) {
@@ -227,8 +226,7 @@ TEST(HostKernelValues, AddressesBeyond2To31Elements) {
                        {"lse", lse.view}},
                       {}};
   std::string error;
-  ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error))
-      << error;
+  ASSERT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error)) << error;
   for (int64_t h = 0; h < 2; ++h)
     for (int64_t i = 0; i < 9; ++i)
       for (int64_t d = 0; d < 16; ++d)
@@ -262,7 +260,7 @@ TEST(HostKernelLevels, HiddenTilesAreNotComputed) {
     LaunchInputs inputs{
         {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
     std::string error;
-    ASSERT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel, inputs, error))
+    ASSERT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error))
         << error;
     // Row 10 is in the first query tile, key 100 in the second key tile.
     EXPECT_EQ(std::isnan(out.get({0, 0, 10, 5})), !skip);
@@ -278,7 +276,7 @@ TEST(HostObject, SurvivesReloading) {
   auto code = HostCode::load(*copy);
   ASSERT_TRUE(bool(code)) << llvm::toString(code.takeError());
   reloaded.code = std::move(*code);
-  reloaded.object.kernels = compiled.object.kernels;
+  reloaded.object.program = compiled.object.program;
   reloaded.kernel = llvm::cantFail(reloaded.code->lookup("attend"));
   check(reloaded, {}, {});
   auto missing = reloaded.code->lookup("no_such_kernel");

@@ -53,7 +53,7 @@ std::vector<float> apply(const std::string &body, std::vector<float> values, Hos
   y.data = result.data();
   HostLauncher launcher(1);
   std::string error;
-  EXPECT_TRUE(launcher.launch(compiled.object.kernels.front(), compiled.kernel,
+  EXPECT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel},
                               {{{"X", x}, {"Y", y}}, {}}, error))
       << error;
   result.resize(count);

@@ -41,13 +41,13 @@ TEST_F(LaunchRecordTest, SaysWhatATargetAdds) {
   EXPECT_EQ(host.target, "host");
   EXPECT_EQ(gpu.target, "sm_80");
   // A pointer, two strides and a size; a GPU's code has the starts of the grid besides.
-  EXPECT_EQ(host.kernels[0].args.size(), 4u);
-  EXPECT_EQ(gpu.kernels[0].args.size(), 6u);
-  EXPECT_EQ(host.kernels[0].tensors[0].rowAlignment, 1);
-  EXPECT_EQ(gpu.kernels[0].tensors[0].rowAlignment, 16);
-  EXPECT_EQ(host.kernels[0].sharedBytes, 0);
-  EXPECT_EQ(gpu.kernels[0].sharedBytes, 512);
-  EXPECT_EQ(gpu.kernels[0].gridTiles[0], 16);
+  EXPECT_EQ(host.program.launches[0].args.size(), 4u);
+  EXPECT_EQ(gpu.program.launches[0].args.size(), 6u);
+  EXPECT_EQ(host.program.tensor(0).rowAlignment, 1);
+  EXPECT_EQ(gpu.program.tensor(0).rowAlignment, 16);
+  EXPECT_EQ(host.program.launches[0].sharedBytes, 0);
+  EXPECT_EQ(gpu.program.launches[0].sharedBytes, 512);
+  EXPECT_EQ(evaluate(gpu.program.launches[0].grid[0], {33}), 3); // tiles of 16
 }
 
 TEST_F(LaunchRecordTest, NeedsAKernel) {
@@ -64,7 +64,7 @@ TEST_F(LaunchRecordTest, NeedsAKernel) {
 TEST_F(LaunchRecordTest, SurvivesEachPlace) {
   LaunchRecord record = recordFor("host");
   record.cpuFeatures = {"avx2", "fma"};
-  record.kernels[0].scratchBytes = 4096;
+  record.program.launches[0].scratchBytes = 4096;
   std::string text = serializeLaunchRecord(record);
   EXPECT_EQ(text.find('\n'), std::string::npos);
   EXPECT_EQ(serializeLaunchRecord(llvm::cantFail(parseLaunchRecord(text))), text);
@@ -96,9 +96,9 @@ TEST_F(LaunchRecordTest, IsNotTrusted) {
   EXPECT_EQ(problemOf(good), "");
   for (size_t length = 0; length < good.size(); ++length)
     EXPECT_NE(problemOf(good.substr(0, length)), "") << length;
-  for (const char *text : {"[]", "{}", R"({"target": "host", "cpu_features": [], "kernels": []})",
-                           R"({"target": "host", "cpu_features": [7], "kernels": [{}]})",
-                           R"({"target": "host", "cpu_features": [], "kernels": [{}]})"})
+  for (const char *text : {"[]", "{}", R"({"target": "host", "cpu_features": [], "program": []})",
+                           R"({"target": "host", "cpu_features": [7], "program": {}})",
+                           R"({"target": "host", "cpu_features": [], "program": {}})"})
     EXPECT_NE(problemOf(text).find("the launch record is malformed"), std::string::npos) << text;
   std::string code = "code\n# attnc.launch {\"target\":\n";
   llvm::Expected<std::optional<LaunchRecord>> taken = takeLaunchRecord(code, "# ");

@@ -10,23 +10,41 @@ using namespace attnc;
 
 namespace {
 
-KernelABI makeABI() {
-  KernelABI abi;
-  abi.symbol = "k";
-  abi.tensors = {{"Q", DType::F32, {"b", "h", "q", "8"}, true, false, 1},
-                 {"K", DType::F32, {"b", "g", "kv", "8"}, true, false, 1},
-                 {"out", DType::F32, {"b", "h", "q", "8"}, true, true, 1}};
-  for (const KernelTensor &tensor : abi.tensors) {
-    abi.args.push_back({KernelArg::Kind::Pointer, tensor.name, 0});
+TensorDecl makeTensor(const char *name, std::vector<AxisDecl> axes) {
+  TensorDecl tensor{name, DType::F32, std::move(axes), std::nullopt};
+  tensor.unitLastStride = true;
+  return tensor;
+}
+
+ParamDecl makeParam(const char *name, bool isInteger) {
+  ParamDecl param{name, isInteger};
+  param.hasDefault = false;
+  return param;
+}
+
+Program makeProgram() {
+  Program program;
+  program.signature.name = "k";
+  program.signature.inputs = {makeTensor("Q", {{"b"}, {"h"}, {"q"}, {"", 8}}),
+                              makeTensor("K", {{"b"}, {"g"}, {"kv"}, {"", 8}})};
+  program.signature.outputs = {makeTensor("out", {{"b"}, {"h"}, {"q"}, {"", 8}})};
+  program.signature.params = {makeParam("window", true), makeParam("cap", false)};
+  program.spaces = {"q", "h", "b", "kv"};
+  KernelLaunch launch;
+  launch.symbol = "k";
+  for (int32_t tensor = 0; tensor < 3; ++tensor) {
+    launch.args.push_back({KernelArg::Kind::Pointer, tensor, 0});
     for (int32_t dim = 0; dim < 4; ++dim)
-      abi.args.push_back({KernelArg::Kind::Stride, tensor.name, dim});
+      launch.args.push_back({KernelArg::Kind::Stride, tensor, dim});
   }
-  abi.args.push_back({KernelArg::Kind::Size, "kv", 0});
-  abi.args.push_back({KernelArg::Kind::ParamI32, "window", 0});
-  abi.args.push_back({KernelArg::Kind::ParamF32, "cap", 0});
-  abi.gridSpaces = {"q", "h", "b"};
-  abi.gridTiles = {64, 1, 1};
-  return abi;
+  launch.args.push_back({KernelArg::Kind::Size, 3, 0});
+  launch.args.push_back({KernelArg::Kind::Param, 0, 0});
+  launch.args.push_back({KernelArg::Kind::Param, 1, 0});
+  using Op = SizeStep::Op;
+  launch.grid = {SizeFormula{{Op::Size, 0}, {Op::Number, 64}, {Op::CeilDiv}},
+                 SizeFormula{{Op::Size, 1}}, SizeFormula{{Op::Size, 2}}};
+  program.launches = {launch};
+  return program;
 }
 
 struct Fixture {
@@ -47,19 +65,19 @@ struct Fixture {
   /// The message for the current inputs; empty if they fit.
   std::string message() {
     std::string error;
-    return packArguments(abi, inputs, error) ? "" : error;
+    return packArguments(program, inputs, error) ? "" : error;
   }
   alignas(64) float memory[16];
-  KernelABI abi = makeABI();
+  Program program = makeProgram();
   LaunchInputs inputs;
 };
 
 TEST(PackArguments, PacksSlotsAndGrid) {
   Fixture f;
   std::string error;
-  auto packed = packArguments(f.abi, f.inputs, error);
+  auto packed = packArguments(f.program, f.inputs, error);
   ASSERT_TRUE(packed) << error;
-  ASSERT_EQ(packed->slots.size(), f.abi.args.size());
+  ASSERT_EQ(packed->slots.size(), f.program.launches[0].args.size());
   EXPECT_EQ(packed->slots[0], reinterpret_cast<uintptr_t>(f.memory));
   EXPECT_EQ(packed->slots[1], 4u * 65 * 8);
   EXPECT_EQ(packed->slots[3], 8u);
@@ -69,14 +87,14 @@ TEST(PackArguments, PacksSlotsAndGrid) {
   uint32_t bits = static_cast<uint32_t>(packed->slots[17]);
   std::memcpy(&cap, &bits, 4);
   EXPECT_EQ(cap, 1.5f);
-  EXPECT_EQ(packed->grid, (std::array<int64_t, 3>{2, 4, 2}));
+  EXPECT_EQ(packed->grids[0], (std::array<int64_t, 3>{2, 4, 2}));
 }
 
 TEST(PackArguments, StridesBeyond32BitsAndNegativeOnes) {
   Fixture f;
   f.inputs.tensors["K"].strides = {int64_t(1) << 40, -(int64_t(1) << 33), 8, 1};
   std::string error;
-  auto packed = packArguments(f.abi, f.inputs, error);
+  auto packed = packArguments(f.program, f.inputs, error);
   ASSERT_TRUE(packed) << error;
   EXPECT_EQ(static_cast<int64_t>(packed->slots[6]), int64_t(1) << 40);
   EXPECT_EQ(static_cast<int64_t>(packed->slots[7]), -(int64_t(1) << 33));
@@ -89,14 +107,14 @@ TEST(PackArguments, EmptyTensorsNeedNoMemory) {
   EXPECT_EQ(f.message(), "");
   f.inputs.tensors["Q"].shape[2] = f.inputs.tensors["out"].shape[2] = 0;
   std::string error;
-  EXPECT_EQ(packArguments(f.abi, f.inputs, error)->grid[0], 0);
+  EXPECT_EQ(packArguments(f.program, f.inputs, error)->grids[0][0], 0);
 }
 
 /// An index into a table is clamped to it, which needs an entry.
 TEST(PackArguments, TablesHaveAnEntry) {
   Fixture f;
-  f.abi.tensors[1].axes[2] = "n";
-  f.abi.args[15].name = "n";
+  f.program.signature.inputs[1].axes[2] = {"n"};
+  f.program.spaces[3] = "n";
   EXPECT_EQ(f.message(), "");
   f.inputs.tensors["K"].shape[2] = 0;
   EXPECT_NE(f.message().find("expected at least one index of the space 'n', found none"),
@@ -162,7 +180,7 @@ TEST(PackArguments, RefusesUnknownNames) {
   EXPECT_EQ(f.message(), "`k` is not a tensor of `k`, which has (Q, K, out); did you mean `K`?");
   // One that the spec declares and the kernel does not read.
   f = Fixture();
-  f.abi.unusedInputs = {"doc"};
+  f.program.unusedInputs = {"doc"};
   f.inputs.tensors["doc"] = f.inputs.tensors["Q"];
   EXPECT_EQ(f.message(), "");
   f = Fixture();
@@ -214,7 +232,7 @@ TEST(PackArguments, RefusesOutputsThatLieOnOtherTensors) {
 
 TEST(PackArguments, ChecksRowAlignment) {
   Fixture f;
-  f.abi.tensors[0].rowAlignment = 16;
+  f.program.signature.inputs[0].rowAlignment = 16;
   EXPECT_EQ(f.message(), "");
   f.inputs.tensors["Q"].strides = {2340, 585, 9, 1};
   EXPECT_NE(f.message().find("expected every row to start at a multiple of 16 bytes"),

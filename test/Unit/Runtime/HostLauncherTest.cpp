@@ -34,14 +34,14 @@ void countingKernel(const uint64_t *slots, int32_t i, int32_t j, int32_t k, void
 
 void expectEveryPointOnce(HostLauncher &launcher, std::array<int64_t, 3> grid) {
   std::vector<std::atomic<int>> counters(grid[0] * grid[1] * grid[2]);
-  KernelABI abi;
-  abi.scratchBytes = 16 * sizeof(int64_t);
+  Program program;
+  program.launches.emplace_back().scratchBytes = 16 * sizeof(int64_t);
   PackedArguments arguments;
   arguments.slots = {reinterpret_cast<uintptr_t>(counters.data()), uint64_t(grid[0]),
                      uint64_t(grid[1])};
-  arguments.grid = grid;
+  arguments.grids = {grid};
   std::string error;
-  ASSERT_TRUE(launcher.launch(abi, countingKernel, arguments, error)) << error;
+  ASSERT_TRUE(launcher.run(program, {countingKernel}, arguments, {}, error)) << error;
   for (auto &counter : counters)
     EXPECT_EQ(counter, 1);
 }
@@ -78,13 +78,14 @@ TEST(HostLauncher, ThreadsFromTheEnvironment) {
 
 TEST(HostLauncher, ReportsMissingMemory) {
   HostLauncher launcher(1);
-  KernelABI abi;
-  abi.symbol = "huge";
-  abi.scratchBytes = int64_t(1) << 60;
+  Program program;
+  KernelLaunch &huge = program.launches.emplace_back();
+  huge.symbol = "huge";
+  huge.scratchBytes = int64_t(1) << 60;
   PackedArguments arguments;
-  arguments.grid = {1, 1, 1};
+  arguments.grids = {{1, 1, 1}};
   std::string error;
-  EXPECT_FALSE(launcher.launch(abi, countingKernel, arguments, error));
+  EXPECT_FALSE(launcher.run(program, {countingKernel}, arguments, {}, error));
   EXPECT_NE(error.find("kernel 'huge' needs 1152921504606846976 bytes"), std::string::npos)
       << error;
 }
@@ -103,13 +104,14 @@ TEST(HostLauncher, AShortLaunchDoesNotWaitForALongOne) {
     std::atomic<bool> release{false};
     std::atomic<int> waiting{0};
     std::thread longOne([&] {
-      KernelABI abi;
+      Program program;
+      program.launches.emplace_back();
       PackedArguments arguments;
       arguments.slots = {reinterpret_cast<uintptr_t>(&release),
                          reinterpret_cast<uintptr_t>(&waiting)};
-      arguments.grid = {100, 1, 1};
+      arguments.grids = {{100, 1, 1}};
       std::string error;
-      EXPECT_TRUE(launcher.launch(abi, waitingKernel, arguments, error)) << error;
+      EXPECT_TRUE(launcher.run(program, {waitingKernel}, arguments, {}, error)) << error;
     });
     // Every thread of the launcher is in the long launch.
     auto deadline = Clock::now() + std::chrono::seconds(20);

@@ -22,17 +22,27 @@ CompiledCode sample(const std::string &text) {
   CompiledCode code;
   code.target = "sm_80";
   code.code = text;
-  code.abi.symbol = "causal";
-  code.abi.args = {{KernelArg::Kind::Pointer, "Q", 0},
-                   {KernelArg::Kind::Stride, "Q", 2},
-                   {KernelArg::Kind::Size, "kv", 0},
-                   {KernelArg::Kind::ParamF32, "cap", 0}};
-  code.abi.tensors = {{"Q", DType::BF16, {"b", "h", "q", "64"}, true, false, 16}};
-  code.abi.unusedInputs = {"doc"};
-  code.abi.gridSpaces = {"q", "h", "b"};
-  code.abi.gridTiles = {64, 1, 1};
-  code.abi.sharedBytes = 40960;
-  code.abi.paramDefaults = {{"cap", 0.1}};
+  Program &program = code.program;
+  program.signature.name = "causal";
+  TensorDecl query{"Q", DType::BF16, {{"b"}, {"h"}, {"q"}, {"", 64}}, std::nullopt};
+  query.unitLastStride = true;
+  query.rowAlignment = 16;
+  program.signature.inputs = {query};
+  program.signature.params = {{"cap", false, false, 0.1}};
+  program.unusedInputs = {"doc"};
+  program.spaces = {"q", "h", "b"};
+  using Op = SizeStep::Op;
+  program.workspaces = {{"partial", DType::F32, {{{Op::Size, 2}}, {{Op::Number, 32}}}}};
+  KernelLaunch launch;
+  launch.symbol = "causal";
+  using Kind = KernelArg::Kind;
+  launch.args = {
+      {Kind::Pointer, 0, 0},         {Kind::Stride, 0, 2}, {Kind::WorkspacePointer, 0, 0},
+      {Kind::WorkspaceStride, 0, 1}, {Kind::Size, 0, 0},   {Kind::Param, 0, 0}};
+  launch.grid = {SizeFormula{{Op::Size, 0}, {Op::Number, 64}, {Op::CeilDiv}},
+                 SizeFormula{{Op::Size, 1}}, SizeFormula{{Op::Size, 2}}};
+  launch.sharedBytes = 40960;
+  program.launches = {launch};
   return code;
 }
 
@@ -65,9 +75,9 @@ TEST_F(CodeCacheTest, RoundTripThroughDisk) {
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->code, "ptx");
   EXPECT_EQ(found->target, "sm_80");
-  EXPECT_EQ(serializeABI(found->abi), serializeABI(sample("ptx").abi));
-  EXPECT_EQ(found->abi.tensors[0].axes[3], "64");
-  EXPECT_EQ(found->abi.paramDefaults.at("cap"), 0.1);
+  EXPECT_EQ(serializeProgram(found->program), serializeProgram(sample("ptx").program));
+  EXPECT_EQ(found->program.signature.inputs[0].axes[3].size, 64);
+  EXPECT_EQ(found->program.signature.params[0].defaultValue, 0.1);
 }
 
 TEST_F(CodeCacheTest, EveryDamagedByteIsNoticed) {
@@ -226,16 +236,45 @@ TEST(CodeFile, SaysWhatIsWrong) {
   EXPECT_EQ(reasonOf(good), "");
   EXPECT_EQ(reasonOf(good, "other"), "it is damaged: it is the code of something else");
   EXPECT_EQ(reasonOf("junk"), "it is not compiled code, or is damaged");
-  EXPECT_EQ(reasonOf("ATTNCC01" + good.substr(8)), "it was written by another version of attnc");
+  EXPECT_EQ(reasonOf("ATTNCC02" + good.substr(8)), "it was written by another version of attnc");
   EXPECT_EQ(reasonOf(good.substr(0, good.size() - 1)), "it is damaged: its checksum does not fit");
 }
 
-TEST(KernelABI, InfiniteDefaultsAreKept) {
-  KernelABI abi = sample("").abi;
-  abi.paramDefaults = {{"cap", INFINITY}, {"floor", -INFINITY}, {"third", 1.0 / 3}};
-  auto again = parseABI(serializeABI(abi));
+TEST(ProgramText, InfiniteDefaultsAreKept) {
+  Program program = sample("").program;
+  program.signature.params = {{"cap", false, false, INFINITY},
+                              {"floor", false, false, -INFINITY},
+                              {"third", false, false, 1.0 / 3}};
+  auto again = parseProgram(serializeProgram(program));
   ASSERT_TRUE(static_cast<bool>(again));
-  EXPECT_EQ(again->paramDefaults, abi.paramDefaults);
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(again->signature.params[i].defaultValue, program.signature.params[i].defaultValue);
+}
+
+TEST(ProgramText, EveryPartIsKept) {
+  Program program = sample("").program;
+  program.signature.params[0].hasDefault = false;
+  TensorDecl state = program.signature.inputs[0];
+  state.name = "state";
+  state.mayAlias = "Q";
+  program.signature.outputs = {state};
+  using Op = SizeStep::Op;
+  for (Op op : {Op::Add, Op::Sub, Op::Mul, Op::FloorDiv, Op::Min, Op::Max})
+    program.workspaces.push_back(
+        {"w" + std::to_string(int(op)), DType::Bool, {{{Op::Size, 0}, {Op::Number, -3}, {op}}}});
+  program.launches.push_back(program.launches[0]);
+  program.launches[1].args.push_back({KernelArg::Kind::GridStart, 0, 2});
+  std::string text = serializeProgram(program);
+  auto again = parseProgram(text);
+  ASSERT_TRUE(static_cast<bool>(again)) << llvm::toString(again.takeError());
+  EXPECT_EQ(serializeProgram(*again), text);
+  EXPECT_FALSE(again->signature.params[0].hasDefault);
+  EXPECT_EQ(again->signature.outputs[0].mayAlias, "Q");
+  EXPECT_EQ(again->workspaces.size(), 7u);
+  EXPECT_EQ(again->workspaces[4].axes[0][2].op, Op::FloorDiv);
+  EXPECT_EQ(again->workspaces[4].axes[0][1].value, -3);
+  EXPECT_EQ(again->launches.size(), 2u);
+  EXPECT_EQ(again->launches[1].args.back().kind, KernelArg::Kind::GridStart);
 }
 
 TEST(CacheKey, PartsDoNotRunTogether) {
@@ -243,9 +282,9 @@ TEST(CacheKey, PartsDoNotRunTogether) {
   EXPECT_EQ(cacheKey({"ab", "c"}), cacheKey({"ab", "c"}));
 }
 
-TEST(KernelABI, MalformedTextIsAnError) {
-  std::string good = serializeABI(sample("").abi);
-  ASSERT_TRUE(static_cast<bool>(parseABI(good)));
+TEST(ProgramText, MalformedTextIsAnError) {
+  std::string good = serializeProgram(sample("").program);
+  ASSERT_TRUE(static_cast<bool>(parseProgram(good)));
   auto with = [&](const std::string &from, const std::string &to) {
     size_t at = good.find(from);
     EXPECT_NE(at, std::string::npos) << from;
@@ -257,7 +296,7 @@ TEST(KernelABI, MalformedTextIsAnError) {
       "{",
       "[]",
       "{}",
-      R"({"symbol": "x"})",
+      R"({"name": "x"})",
       std::string(1000000, '['),
       with(R"("dim":2)", R"("dim":4)"),
       with(R"("dim":2)", R"("dim":-1)"),
@@ -266,14 +305,28 @@ TEST(KernelABI, MalformedTextIsAnError) {
       with(R"("row_alignment":16)", R"("row_alignment":3)"),
       with(R"("num_warps":4)", R"("num_warps":4294967300)"),
       with(R"("scratch_bytes":0)", R"("scratch_bytes":-1)"),
-      with(R"("grid_tiles":[64,)", R"("grid_tiles":[9223372036854775807,)"),
-      with(R"("name":"Q")", R"("name":"K")"),
+      with(R"("index":0,"kind":"pointer")", R"("index":1,"kind":"pointer")"),
+      with(R"("index":0,"kind":"workspace_pointer")", R"("index":1,"kind":"workspace_pointer")"),
+      with(R"("index":0,"kind":"size")", R"("index":3,"kind":"size")"),
+      with(R"("index":0,"kind":"param")", R"("index":1,"kind":"param")"),
+      with(R"("kind":"param")", R"("kind":"none")"),
+      with(R"([{"size":0},64,"ceildiv"])", R"([{"size":3},64,"ceildiv"])"),
+      with(R"([{"size":0},64,"ceildiv"])", R"([{"size":-1},64,"ceildiv"])"),
+      with(R"([{"size":0},64,"ceildiv"])", R"([64,"ceildiv"])"),
+      with(R"([{"size":0},64,"ceildiv"])", R"([{"size":0},64,1,"ceildiv"])"),
+      with(R"([{"size":0},64,"ceildiv"])", R"([])"),
+      with(R"([{"size":0},64,"ceildiv"])", R"([64,"number"])"),
+      with(R"([{"size":2}]])", R"([{"size":2}],[1]])"),
+      with(R"("may_alias":"")", R"("may_alias":"Q")"),
+      with(R"("name":"partial")", R"("name":"Q")"),
+      with(R"("spaces":["q","h","b"])", R"("spaces":["q","h","q"])"),
       with(R"("symbol":"causal")", R"("symbol":"")"),
-      with(R"("cap":"0.1")", R"("cap":"0.1x")")};
+      with(R"("name":"causal")", R"("name":"")"),
+      with(R"("default":"0.1")", R"("default":"0.1x")")};
   for (const std::string &text : texts) {
-    auto abi = parseABI(text);
-    EXPECT_FALSE(static_cast<bool>(abi)) << text.substr(0, 2000);
-    llvm::consumeError(abi.takeError());
+    auto program = parseProgram(text);
+    EXPECT_FALSE(static_cast<bool>(program)) << text.substr(0, 2000);
+    llvm::consumeError(program.takeError());
   }
 }
 

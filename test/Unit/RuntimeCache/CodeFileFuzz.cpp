@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Any bytes are compiled code that a launch can check tensors against, or a message. A checksum
-// would keep a fuzzer from everything behind it, so the bytes are tried as an entry, and as the ABI
-// of one with the right checksum. The entry is that of libFuzzer; the test feeds it random edits of
-// good files.
+// would keep a fuzzer from everything behind it, so the bytes are tried as an entry, and as the
+// program of one with the right checksum. The entry is that of libFuzzer; the test feeds it random
+// edits of good files.
 #include "attnc/Runtime/Arguments.h"
 #include "attnc/Runtime/CodeCache.h"
 
@@ -13,29 +13,31 @@
 
 using namespace attnc;
 
-/// Launches with tensors of every ABI that is accepted: only the answer may be bad.
-static void tryABI(const KernelABI &abi) {
+/// Launches with tensors of every program that is accepted: only the answer may be bad.
+static void tryProgram(const Program &program) {
   static float memory[64];
   for (int64_t size : {0, 1, 3}) {
     LaunchInputs inputs;
     uintptr_t address = reinterpret_cast<uintptr_t>(memory);
-    for (const KernelTensor &tensor : abi.tensors) {
+    for (size_t i = 0; i < program.numTensors(); ++i) {
+      const TensorDecl &tensor = program.tensor(i);
       TensorView view;
-      view.dtype = tensor.dtype;
-      for (const std::string &axis : tensor.axes) {
-        char *end = nullptr;
-        long fixed = std::strtol(axis.c_str(), &end, 10);
-        view.shape.push_back(*end == 0 && !axis.empty() ? fixed : size);
-      }
+      view.dtype = *tensor.dtype;
+      for (const AxisDecl &axis : tensor.axes)
+        view.shape.push_back(axis.space.empty() ? axis.size : size);
       view.strides = rowMajorStrides(view.shape);
       view.data = reinterpret_cast<void *>(address); // never followed
       address += uintptr_t(1) << 40;
       inputs.tensors[tensor.name] = view;
     }
-    inputs.params = abi.paramDefaults;
+    for (const ParamDecl &param : program.signature.params)
+      inputs.params[param.name] = param.defaultValue;
+    size_t slots = 0;
+    for (const KernelLaunch &launch : program.launches)
+      slots += launch.args.size();
     std::string error;
-    if (auto packed = packArguments(abi, inputs, error);
-        packed && packed->slots.size() != abi.args.size())
+    if (auto packed = packArguments(program, inputs, error);
+        packed && (packed->slots.size() != slots || packed->workspaceBytes < 0))
       std::abort();
     else if (!packed && error.empty())
       std::abort();
@@ -49,42 +51,64 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     // What is read is what was written.
     if (encodeCode("key", *code) != bytes)
       std::abort();
-    tryABI(code->abi);
+    tryProgram(code->program);
   } else if (llvm::toString(code.takeError()).empty()) {
     std::abort();
   }
-  llvm::Expected<KernelABI> abi = parseABI(bytes);
-  if (!abi) {
-    llvm::consumeError(abi.takeError());
+  llvm::Expected<Program> program = parseProgram(bytes);
+  if (!program) {
+    llvm::consumeError(program.takeError());
     return 0;
   }
-  std::string again = serializeABI(*abi);
-  llvm::Expected<KernelABI> second = parseABI(again);
-  if (!second || serializeABI(*second) != again)
+  std::string again = serializeProgram(*program);
+  llvm::Expected<Program> second = parseProgram(again);
+  if (!second || serializeProgram(*second) != again)
     std::abort();
-  tryABI(*abi);
+  tryProgram(*program);
   return 0;
 }
 
 #ifndef ATTNC_FUZZ
 #include <gtest/gtest.h>
 
-TEST(CodeFile, SurvivesRandomEdits) {
-  KernelABI abi;
-  abi.symbol = "causal";
-  abi.tensors = {{"Q", DType::F16, {"b", "h", "q", "64"}, true, false, 16},
-                 {"out", DType::F16, {"b", "h", "q", "64"}, true, true, 16}};
-  for (const KernelTensor &tensor : abi.tensors) {
-    abi.args.push_back({KernelArg::Kind::Pointer, tensor.name, 0});
+/// Two kernels with a workspace between them, and an output that may be the input.
+static Program twoKernels() {
+  using Op = SizeStep::Op;
+  using Kind = KernelArg::Kind;
+  Program program;
+  program.signature.name = "causal";
+  TensorDecl tensor{"Q", DType::F16, {{"b"}, {"h"}, {"q"}, {"", 64}}, std::nullopt};
+  tensor.unitLastStride = true;
+  tensor.rowAlignment = 16;
+  program.signature.inputs = {tensor};
+  tensor.name = "out";
+  tensor.mayAlias = "Q";
+  program.signature.outputs = {tensor};
+  program.signature.params = {{"cap", false, false, 50}};
+  program.unusedInputs = {"doc"};
+  program.spaces = {"q", "h", "b"};
+  program.workspaces = {{"partial", DType::F32, {{{Op::Size, 0}, {Op::Size, 1}, {Op::Mul}}}}};
+  KernelLaunch launch;
+  launch.symbol = "causal";
+  for (int32_t index = 0; index < 2; ++index) {
+    launch.args.push_back({Kind::Pointer, index, 0});
     for (int32_t dim = 0; dim < 4; ++dim)
-      abi.args.push_back({KernelArg::Kind::Stride, tensor.name, dim});
+      launch.args.push_back({Kind::Stride, index, dim});
   }
-  abi.args.push_back({KernelArg::Kind::Size, "q", 0});
-  abi.args.push_back({KernelArg::Kind::ParamF32, "cap", 0});
-  abi.unusedInputs = {"doc"};
-  abi.paramDefaults = {{"cap", 50}};
-  abi.gridSpaces = {"q", "h", "b"};
-  const std::string good[] = {serializeABI(abi), encodeCode("key", {abi, "sm_80", "text", {}})};
+  launch.args.push_back({Kind::Size, 0, 0});
+  launch.args.push_back({Kind::Param, 0, 0});
+  launch.args.push_back({Kind::WorkspacePointer, 0, 0});
+  launch.args.push_back({Kind::WorkspaceStride, 0, 0});
+  launch.grid = {SizeFormula{{Op::Size, 0}, {Op::Number, 64}, {Op::CeilDiv}},
+                 SizeFormula{{Op::Size, 1}}, SizeFormula{{Op::Size, 2}}};
+  program.launches = {launch, launch};
+  return program;
+}
+
+TEST(CodeFile, SurvivesRandomEdits) {
+  const Program program = twoKernels();
+  const std::string good[] = {serializeProgram(program),
+                              encodeCode("key", {program, "sm_80", "text", {}})};
   const std::string pieces[] = {"[",     "]",    "{", "}",  "\"", ",",    "-1", "4294967296",
                                 "1e999", "null", ":", "64", "\\", "true", "0",  "q"};
   std::mt19937 random(1);

@@ -7,8 +7,6 @@
 #ifndef ATTNC_RUNTIME_CUDA_DRIVER_H
 #define ATTNC_RUNTIME_CUDA_DRIVER_H
 
-#include "attnc/Runtime/KernelABI.h"
-#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
@@ -71,33 +69,6 @@ public:
 private:
   explicit Device(std::unique_ptr<Impl> state);
   std::unique_ptr<Impl> state;
-};
-
-/// A kernel loaded on a device, ready to launch on any stream. Launching neither allocates nor
-/// synchronises.
-class Kernel {
-public:
-  /// Loads PTX (or a cubin) and finds `abi.symbol`; opts in to its shared memory. A rejected
-  /// module's error carries the driver's log.
-  static llvm::Expected<std::unique_ptr<Kernel>> load(std::shared_ptr<Device> device,
-                                                      llvm::StringRef image, KernelABI abi);
-  ~Kernel();
-
-  /// Launches on `stream` with packed argument slots (see packArguments), one for each of the ABI's
-  /// arguments, and the grid's size: as one grid, or in slices where a device has no grid that
-  /// large.
-  llvm::Error launch(llvm::ArrayRef<uint64_t> slots, std::array<uint32_t, 3> grid, Stream stream);
-
-  const KernelABI &abi() const { return kernelABI; }
-  /// Registers of a thread and bytes of spilled local memory, as the driver compiled it.
-  llvm::Expected<std::pair<int, int>> registersAndLocalBytes() const;
-
-private:
-  Kernel() = default;
-  std::shared_ptr<Device> device;
-  KernelABI kernelABI;
-  void *module = nullptr;
-  void *function = nullptr;
 };
 
 /// Milliseconds between two points of a stream, for benchmarks. Refuses an emulated device.

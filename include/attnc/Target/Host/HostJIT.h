@@ -5,7 +5,7 @@
 #ifndef ATTNC_TARGET_HOST_HOSTJIT_H
 #define ATTNC_TARGET_HOST_HOSTJIT_H
 
-#include "attnc/Runtime/KernelABI.h"
+#include "attnc/Runtime/Program.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include <memory>

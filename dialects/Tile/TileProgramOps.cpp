@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Verifiers and custom syntax of programs of kernels. Each check names the constraint that it
+// enforces.
+#include "dialects/Tile/Tile.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using namespace attnc::tile;
+
+/// An op of the arithmetic of sizes.
+static bool isSizeArithmetic(Operation *op) {
+  return isa<arith::ConstantOp, arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::FloorDivSIOp,
+             arith::CeilDivSIOp, arith::MinSIOp, arith::MaxSIOp>(op);
+}
+
+/// True if `value` is an argument of a program that is bound to a size.
+static bool isSize(Value value) {
+  auto argument = dyn_cast<BlockArgument>(value);
+  auto program = argument ? dyn_cast<ProgramOp>(argument.getOwner()->getParentOp()) : ProgramOp();
+  return program && program.getBinding(argument.getArgNumber()).starts_with("size:");
+}
+
+/// True if `value` follows from sizes and constants. Only ops that stand before it are looked at,
+/// so there is an end.
+static bool isSizeFormula(Value value) {
+  if (isSize(value))
+    return true;
+  Operation *op = value.getDefiningOp();
+  return op && isSizeArithmetic(op) && llvm::all_of(op->getOperands(), isSizeFormula);
+}
+
+//===----------------------------------------------------------------------===//
+// ProgramOp
+//===----------------------------------------------------------------------===//
+
+ParseResult ProgramOp::parse(OpAsmParser &parser, OperationState &result) {
+  StringAttr name;
+  SmallVector<OpAsmParser::Argument> arguments;
+  if (parser.parseAttribute(name, getNameAttrName(result.name), result.attributes) ||
+      parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren, /*allowType=*/true,
+                               /*allowAttrs=*/true) ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes))
+    return failure();
+  Builder &builder = parser.getBuilder();
+  SmallVector<Attribute> attributes;
+  for (OpAsmParser::Argument &argument : arguments)
+    attributes.push_back(argument.attrs ? argument.attrs : builder.getDictionaryAttr({}));
+  if (!attributes.empty())
+    result.addAttribute(getArgAttrsAttrName(result.name), builder.getArrayAttr(attributes));
+  Region *body = result.addRegion();
+  if (parser.parseRegion(*body, arguments))
+    return failure();
+  if (body->empty())
+    body->emplaceBlock();
+  return success();
+}
+
+void ProgramOp::print(OpAsmPrinter &printer) {
+  printer << ' ' << getNameAttr() << '(';
+  llvm::interleaveComma(getBody().getArguments(), printer, [&](BlockArgument argument) {
+    NamedAttrList attributes;
+    if (auto all = getArgAttrsAttr(); all && argument.getArgNumber() < all.size())
+      attributes = NamedAttrList(cast<DictionaryAttr>(all[argument.getArgNumber()]));
+    printer.printRegionArgument(argument, attributes.getAttrs());
+  });
+  printer << ')';
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
+                                           {getNameAttrName(), getArgAttrsAttrName()});
+  printer << ' ';
+  printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);
+}
+
+Attribute ProgramOp::getArgAttr(unsigned index, llvm::StringRef name) {
+  ArrayAttr all = getArgAttrsAttr();
+  return all && index < all.size() ? cast<DictionaryAttr>(all[index]).get(name) : Attribute();
+}
+
+llvm::StringRef ProgramOp::getBinding(unsigned index) {
+  auto binding = dyn_cast_or_null<StringAttr>(getArgAttr(index, "tile.binding"));
+  return binding ? binding.getValue() : llvm::StringRef();
+}
+
+/// True if something of type `type` can be bound to what `binding` says.
+static bool isBindable(Type type, llvm::StringRef binding) {
+  auto [kind, name] = binding.split(':');
+  if (name.empty())
+    return false;
+  if (isa<ViewType>(type))
+    return kind == "tensor";
+  return (kind == "param" && (type.isF32() || type.isInteger(32))) ||
+         (kind == "size" && type.isInteger(32));
+}
+
+static LogicalResult verifyAlias(ProgramOp program, unsigned index) {
+  auto alias = dyn_cast_or_null<StringAttr>(program.getArgAttr(index, "tile.may_alias"));
+  if (!alias)
+    return success();
+  Block &body = program.getBody().front();
+  Type type = body.getArgument(index).getType();
+  for (BlockArgument other : body.getArguments())
+    if (program.getBinding(other.getArgNumber()) == ("tensor:" + alias.getValue()).str() &&
+        program.getArgAttr(index, "tile.output") &&
+        !program.getArgAttr(other.getArgNumber(), "tile.output") && other.getType() == type)
+      return success();
+  return program.emitOpError("expects `tile.may_alias` on an output, naming an input of its type, "
+                             "found \"")
+         << alias.getValue() << "\" on argument " << index;
+}
+
+LogicalResult ProgramOp::verify() {
+  llvm::StringSet<> names;
+  for (BlockArgument argument : getBody().getArguments()) {
+    unsigned i = argument.getArgNumber();
+    if (!isBindable(argument.getType(), getBinding(i))) // tile.program C1
+      return emitOpError("expects a view bound to `tensor:NAME`, i32 to `size:SPACE` or "
+                         "`param:NAME`, or f32 to `param:NAME`, found ")
+             << argument.getType() << " bound to `" << getBinding(i) << "`";
+    if (!names.insert(getBinding(i)).second) // tile.program C2
+      return emitOpError("expects one argument for each binding, found two for `")
+             << getBinding(i) << "`";
+    auto view = dyn_cast<ViewType>(argument.getType());
+    auto axes = dyn_cast_or_null<ArrayAttr>(getArgAttr(i, "tile.axes"));
+    if (view && (!axes || static_cast<int64_t>(axes.size()) != view.getRank() ||
+                 !llvm::all_of(axes, llvm::IsaPred<StringAttr>))) // tile.program C3
+      return emitOpError("expects `tile.axes` with ")
+             << view.getRank() << " strings on the argument of " << getBinding(i);
+    if (failed(verifyAlias(*this, i))) // tile.program C4
+      return failure();
+  }
+  for (Operation &op : getBody().front()) {
+    if (!isa<LaunchOp, WorkspaceOp>(op) && !isSizeArithmetic(&op)) // tile.program C5
+      return op.emitOpError("is no op of a program: expected tile.launch, tile.workspace and "
+                            "arithmetic of sizes");
+    if (auto workspace = dyn_cast<WorkspaceOp>(op);
+        workspace &&
+        !names.insert(("tensor:" + workspace.getName()).str()).second) // tile.program C2
+      return workspace.emitOpError("expects a name of its own, found a second \"")
+             << workspace.getName() << "\"";
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// WorkspaceOp, LaunchOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult WorkspaceOp::verify() {
+  ViewType view = getResult().getType();
+  if (!view.getUnitStride() ||
+      static_cast<int64_t>(getSizes().size()) != view.getRank()) // tile.workspace C1
+    return emitOpError("expects a view with a unit last stride and a size for each dimension, "
+                       "found ")
+           << getSizes().size() << " sizes for " << view;
+  if (!llvm::all_of(getSizes(), isSizeFormula)) // tile.workspace C2
+    return emitOpError("expects sizes that are arithmetic on sizes and constants");
+  return success();
+}
+
+LogicalResult LaunchOp::verify() {
+  for (Value arg : getArgs())
+    if (!isa<ViewType>(arg.getType()) && !isa<BlockArgument>(arg)) // tile.launch C3
+      return emitOpError("expects scalars that are arguments of the program");
+  if (!llvm::all_of(ValueRange{getX(), getY(), getZ()}, isSizeFormula)) // tile.launch C4
+    return emitOpError("expects a grid that is arithmetic on sizes and constants");
+  return success();
+}
+
+/// True if two operands may be the same memory: one tensor, or an output and what it may alias.
+static bool maySharePlace(ProgramOp program, Value a, Value b) {
+  auto names = [&](Value output, Value input) {
+    auto written = dyn_cast<BlockArgument>(output), read = dyn_cast<BlockArgument>(input);
+    auto alias = written ? dyn_cast_or_null<StringAttr>(
+                               program.getArgAttr(written.getArgNumber(), "tile.may_alias"))
+                         : StringAttr();
+    return read && alias &&
+           program.getBinding(read.getArgNumber()) == ("tensor:" + alias.getValue()).str();
+  };
+  return isa<ViewType>(a.getType()) && (a == b || names(a, b) || names(b, a));
+}
+
+/// Arguments of a kernel that may be the same memory are marked.
+static LogicalResult verifyMarks(LaunchOp launch, KernelOp kernel) {
+  auto program = cast<ProgramOp>(launch->getParentOp());
+  auto isMarked = [&](size_t i) { return kernel.getArgAttr(i, "tile.may_alias") != nullptr; };
+  for (auto [i, first] : llvm::enumerate(launch.getArgs()))
+    for (auto [j, second] : llvm::enumerate(launch.getArgs()))
+      if (i < j && maySharePlace(program, first, second) &&
+          !(isMarked(i) && isMarked(j))) // tile.launch C5
+        return launch.emitOpError("expects kernel @")
+               << kernel.getSymName() << " to mark arguments " << i << " and " << j
+               << " with `tile.may_alias`: they may be the same memory";
+  return success();
+}
+
+LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto kernel = symbols.lookupNearestSymbolFrom<KernelOp>(*this, getKernelAttr());
+  if (!kernel) // tile.launch C1
+    return emitOpError("expects a tile.kernel of the module, found ") << getKernelAttr();
+  if (TypeRange(kernel.getArgumentTypes()) != TypeRange(getArgs())) // tile.launch C2
+    return emitOpError("expects operands of types ")
+           << kernel.getArgumentTypes() << ", found " << getArgs().getTypes();
+  return verifyMarks(*this, kernel);
+}

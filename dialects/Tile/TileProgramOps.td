@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Programs of kernels: which kernels run for a variant, in which order, on what.
+#ifndef ATTNC_DIALECTS_TILE_TILEPROGRAMOPS_TD
+#define ATTNC_DIALECTS_TILE_TILEPROGRAMOPS_TD
+
+include "dialects/Tile/TileDialect.td"
+include "dialects/Tile/TileTypes.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "mlir/IR/SymbolInterfaces.td"
+
+/// Uses every op of this file: two kernels with a workspace tensor between them.
+class Tile_ProgramExampleOp<string mnemonic, list<Trait> traits = []> : Tile_Op<mnemonic, traits> {
+  let examples = [[{
+    tile.kernel @square(%x: !tile.view<2xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<2xf32, unit> {tile.binding = "tensor:y"},
+                        %n: i32 {tile.binding = "size:q"}) attributes {
+        grid_spaces = ["q", "b", "b"], grid_tiles = array<i64: 16, 1, 1>, num_warps = 1 : i32} {
+      %zero = arith.constant 0 : i32
+      %a = tile.load %x[] rows 0 from %zero to %n cols 16 : <2xf32, unit> -> <16x16xf32>
+      %b = tile.map(%a) at(%zero, %zero) {
+      ^bb0(%e: f32, %row: i32, %col: i32):
+        %s = arith.mulf %e, %e : f32
+        tile.yield %s : f32
+      } : (!tile.tile<16x16xf32>) -> !tile.tile<16x16xf32>
+      tile.store %b, %y[] rows 0 from %zero to %n cols 16 : <16x16xf32>, <2xf32, unit>
+      tile.return
+    }
+    tile.program "fourth_power"(%x: !tile.view<2xf32, unit> {tile.binding = "tensor:x", tile.axes = ["q", "16"]},
+                                %out: !tile.view<2xf32, unit> {tile.binding = "tensor:out", tile.axes = ["q", "16"], tile.output},
+                                %q: i32 {tile.binding = "size:q"}) {
+      %one = arith.constant 1 : i32
+      %columns = arith.constant 16 : i32
+      %tiles = arith.ceildivsi %q, %columns : i32
+      %w = tile.workspace "squares"[%q, %columns] : <2xf32, unit>
+      tile.launch @square(%x, %w, %q) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32
+      tile.launch @square(%w, %out, %q) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32
+    }
+  }]];
+}
+
+def Tile_ProgramOp : Tile_ProgramExampleOp<"program", [IsolatedFromAbove, NoTerminator, SingleBlock]> {
+  let summary = "the kernels that run for a variant, in order";
+  let description = [{
+    A module has at most one. Its arguments are what a caller passes: each has a `tile.binding`, a string: `tensor:NAME`,
+    `size:SPACE` (i32) or `param:NAME` (i32, f32). Its body is a list of `tile.launch`, `tile.workspace` and the arithmetic of
+    sizes: `arith.constant`, `addi`, `subi`, `muli`, `floordivsi`, `ceildivsi`, `minsi`, `maxsi` on i32, whose results are
+    those of whole numbers without a limit.
+
+    Attributes of a tensor's argument:
+    - `tile.axes`: a string for each dimension, an index space or a decimal size.
+    - `tile.output` (unit): kernels write it.
+    - `tile.row_alignment` (i64): bytes that every row starts at a multiple of, on a GPU.
+    - `tile.may_alias` (string), on an output: the input that may be exactly the same memory.
+
+    A module with one kernel and no program is the program that launches it once, with the attributes of its own arguments and
+    the grid that it names.
+
+    Constraints:
+    - C1: arguments are views bound to a tensor, i32 bound to a size or parameter, or f32 bound to a parameter.
+    - C2: no two arguments, or workspace tensors, have one name.
+    - C3: `tile.axes` has a string for each dimension of a tensor.
+    - C4: `tile.may_alias` is on an output, and names an input of its type.
+    - C5: the body has no other ops than these.
+  }];
+  let arguments = (ins StrAttr:$name, OptionalAttr<DictArrayAttr>:$arg_attrs);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let extraClassDeclaration = [{
+    /// Attribute `name` of argument `index`, or null.
+    ::mlir::Attribute getArgAttr(unsigned index, ::llvm::StringRef name);
+    /// The `tile.binding` of argument `index`; empty if there is none.
+    ::llvm::StringRef getBinding(unsigned index);
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_WorkspaceOp : Tile_ProgramExampleOp<"workspace", [Pure, HasParent<"ProgramOp">]> {
+  let summary = "a tensor that lives for one run of a program";
+  let description = [{
+    Dense and row-major. Its contents are arbitrary until a kernel has written them. It lives from the first launch that has it to
+    the last one, and may share memory with workspace tensors that never live together with it. `name` is for people.
+
+    Constraints:
+    - C1: a size for each dimension, and a unit last stride.
+    - C2: sizes are arithmetic on sizes and constants; see `tile.program`.
+  }];
+  let arguments = (ins StrAttr:$name, Variadic<I32>:$sizes);
+  let results = (outs Tile_ViewType:$result);
+  let assemblyFormat = "$name `[` $sizes `]` attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_LaunchOp : Tile_ProgramExampleOp<"launch", [
+    HasParent<"ProgramOp">, MemoryEffects<[MemRead, MemWrite]>, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "runs a kernel at every point of a grid";
+  let description = [{
+    A launch sees all that the launches before it have written. `x`, `y`, `z` are the numbers of points; `tile.program_id i` is a
+    point's index in dimension i. The grid and the bindings that the kernel itself names do not count here.
+
+    Constraints:
+    - C1: `kernel` is a `tile.kernel` of the module.
+    - C2: operands have the types of its arguments.
+    - C3: scalars are arguments of the program.
+    - C4: the grid is arithmetic on sizes and constants; see `tile.program`.
+    - C5: where a tensor is passed twice, or an output and the input that it may alias, the kernel marks both arguments with
+      `tile.may_alias` (unit), so that its loads and stores keep their order.
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyTypeOf<[Tile_ViewType, I32, F32]>>:$args, I32:$x, I32:$y, I32:$z);
+  let assemblyFormat = "$kernel `(` $args `)` `grid` `(` $x `,` $y `,` $z `)` attr-dict (`:` type($args)^)?";
+  let hasVerifier = 1;
+}
+
+#endif // ATTNC_DIALECTS_TILE_TILEPROGRAMOPS_TD

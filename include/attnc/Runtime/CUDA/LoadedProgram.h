@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A program of kernels on a CUDA device.
+#ifndef ATTNC_RUNTIME_CUDA_LOADEDPROGRAM_H
+#define ATTNC_RUNTIME_CUDA_LOADEDPROGRAM_H
+
+#include "attnc/Runtime/Arguments.h"
+#include "attnc/Runtime/CUDA/Driver.h"
+#include "llvm/ADT/ArrayRef.h"
+#include <mutex>
+
+namespace attnc::cuda {
+
+/// A program loaded on a device, ready to launch on any stream, from several threads.
+class LoadedProgram {
+public:
+  /// Loads PTX (or a cubin) and finds the program's kernels; opts in to their shared memory. A
+  /// rejected module's error carries the driver's log.
+  static llvm::Expected<std::unique_ptr<LoadedProgram>>
+  load(std::shared_ptr<Device> device, llvm::StringRef image, Program program);
+  ~LoadedProgram();
+
+  /// Launches the kernels in order on `stream` with arguments that packArguments has checked, each
+  /// as one grid, or in slices where a device has no grid that large. Does not synchronise, and
+  /// allocates nothing if `workspace`, in memory of the device, is given or not needed. Without it
+  /// the program has a block of its own for each stream, which is allocated by the first run there
+  /// that needs one, or a larger one; while a stream is captured that is an error.
+  llvm::Error launch(const PackedArguments &arguments, WorkspaceBlock workspace, Stream stream);
+
+  const Program &program() const { return description; }
+
+private:
+  /// Workspace of one stream.
+  struct StreamBlock {
+    Stream stream;
+    size_t thread; ///< the default stream of each thread is another one
+    DevicePtr data;
+    int64_t bytes;
+  };
+
+  LoadedProgram() = default;
+  llvm::Error findKernels();
+  llvm::Error launchAll(const PackedArguments &arguments, uint64_t workspace, Stream stream);
+  llvm::Error launchKernel(size_t index, llvm::MutableArrayRef<uint64_t> slots,
+                           const std::array<int64_t, 3> &grid, Stream stream);
+  llvm::Expected<DevicePtr> ownWorkspace(int64_t bytes, Stream stream);
+
+  std::shared_ptr<Device> device;
+  Program description;
+  void *module = nullptr;
+  std::vector<void *> functions; ///< of each launch
+  std::mutex mutex;              ///< of `blocks`, and held while their kernels are launched
+  std::vector<StreamBlock> blocks;
+};
+
+} // namespace attnc::cuda
+
+#endif // ATTNC_RUNTIME_CUDA_LOADEDPROGRAM_H

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A program of kernels: what a compiled variant is, and the contract between the compiler, which
+// writes it, and the runtimes (host threads, CUDA driver, emulator), which check tensors against
+// it and launch its kernels in order. Kernels refer to tensors, sizes and parameters by index, so
+// that a launch looks at no name. No MLIR here. docs/Programs.md describes programs as a whole.
+#ifndef ATTNC_RUNTIME_PROGRAM_H
+#define ATTNC_RUNTIME_PROGRAM_H
+
+#include "attnc/Runtime/Tensor.h"
+#include "attnc/Support/Binding.h"
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace attnc {
+
+/// One step of a whole number that depends on the sizes of index spaces, in postfix order.
+struct SizeStep {
+  enum class Op : uint8_t { Number, Size, Add, Sub, Mul, FloorDiv, CeilDiv, Min, Max };
+  Op op = Op::Number;
+  int64_t value = 0; ///< Number: the number. Size: index in Program::spaces.
+};
+using SizeFormula = std::vector<SizeStep>;
+
+/// Most steps of a formula.
+inline constexpr size_t maxFormulaSteps = 64;
+
+/// The number that `formula`, which is well formed, says for these sizes of spaces. No value if
+/// any step leaves 64 bits, or divides by less than 1.
+std::optional<int64_t> evaluate(const SizeFormula &formula, const std::vector<int64_t> &sizes);
+
+/// A tensor that lives for one run of a program, dense and row-major, in memory of the runtime or
+/// the caller. Its contents are arbitrary until a kernel has written them.
+struct WorkspaceTensor {
+  std::string name;
+  DType dtype = DType::F32;
+  std::vector<SizeFormula> axes;
+};
+
+/// One argument of a kernel, in the order of its signature: a slot of 8 bytes. A tensor is its base
+/// pointer followed by one stride (i64, in elements) for each dimension.
+struct KernelArg {
+  enum class Kind : uint8_t {
+    Pointer,          ///< base address of tensor `index`: inputs, then outputs of the signature
+    Stride,           ///< stride of dimension `dim` of tensor `index`, i64
+    WorkspacePointer, ///< base address of workspace tensor `index`
+    WorkspaceStride,  ///< stride of dimension `dim` of workspace tensor `index`, i64
+    Size,             ///< size of space `index`, i32 in the low half of the slot
+    Param,            ///< parameter `index` of the signature: i32, or bits of an f32
+    /// First point of dimension `dim` of the grid, i32. A GPU takes at most 65535 thread blocks in
+    /// dimensions 1 and 2, so larger grids are launched in slices, each with its first point.
+    GridStart,
+  };
+  Kind kind = Kind::Pointer;
+  int32_t index = 0;
+  int32_t dim = 0;
+};
+
+/// One launch of a kernel.
+struct KernelLaunch {
+  std::string symbol; ///< of the kernel in the code
+  std::vector<KernelArg> args;
+  std::array<SizeFormula, 3> grid; ///< points of each dimension; a launch with a 0 does nothing
+  int32_t numWarps = 4;            ///< GPU: warps of a thread block
+  int64_t sharedBytes = 0;         ///< GPU: dynamic shared memory of a thread block
+  int64_t scratchBytes = 0;        ///< host: scratch memory of one program
+};
+
+/// Everything that runs for one variant. Every tensor of the signature has a dtype.
+struct Program {
+  Signature signature;
+  /// Inputs of the spec that no kernel has a use for: a caller may pass them.
+  std::vector<std::string> unusedInputs;
+  /// Index spaces that formulas and arguments refer to. Tensors tell their sizes.
+  std::vector<std::string> spaces;
+  std::vector<WorkspaceTensor> workspaces;
+  std::vector<KernelLaunch> launches; ///< each sees what the ones before it have written
+
+  size_t numTensors() const { return signature.inputs.size() + signature.outputs.size(); }
+  /// The tensor that arguments call `index`.
+  const TensorDecl &tensor(size_t index) const {
+    size_t inputs = signature.inputs.size();
+    return index < inputs ? signature.inputs[index] : signature.outputs[index - inputs];
+  }
+  bool isOutput(size_t index) const { return index >= signature.inputs.size(); }
+};
+
+/// Checks all that the parts of a program say about each other: names are unique, every index is of
+/// something that is there, formulas are well formed, numbers are in range. What a launch does with
+/// a program that passes is defined for any tensors. Returns an empty string, or what is wrong.
+std::string checkProgram(const Program &program);
+
+/// A host kernel: argument slots, the point of the grid, and `scratchBytes` of 64-byte aligned
+/// memory that belongs to the calling thread.
+using HostKernelFn = void (*)(const uint64_t *slots, int32_t pid0, int32_t pid1, int32_t pid2,
+                              void *scratch);
+
+} // namespace attnc
+
+#endif // ATTNC_RUNTIME_PROGRAM_H

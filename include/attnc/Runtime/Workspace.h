@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Where the workspace tensors of a program lie in its one block of workspace.
+#ifndef ATTNC_RUNTIME_WORKSPACE_H
+#define ATTNC_RUNTIME_WORKSPACE_H
+
+#include "attnc/Runtime/Program.h"
+#include <map>
+
+namespace attnc {
+
+/// Every workspace tensor, and the block itself, starts at a multiple of this many bytes.
+inline constexpr int64_t workspaceAlignment = 256;
+/// Most bytes of a block.
+inline constexpr int64_t maxWorkspaceBytes = int64_t(1) << 46;
+
+/// Memory that a caller passes for the workspace of a launch; null if the runtime is to take its
+/// own.
+struct WorkspaceBlock {
+  void *data = nullptr;
+  int64_t bytes = 0;
+};
+
+/// The block of a program for one set of sizes.
+struct WorkspaceLayout {
+  std::vector<int64_t> offsets;              ///< in bytes, of each workspace tensor
+  std::vector<std::vector<int64_t>> strides; ///< in elements, of each workspace tensor
+  int64_t bytes = 0;                         ///< of the block; a multiple of workspaceAlignment
+};
+
+/// Places the workspace tensors of `program` for `sizes` of its spaces. A tensor lives from the
+/// first launch that has it as an argument to the last one; tensors that live at the same time
+/// share no byte, others may. No value, and `error` set, if a size is negative or too large.
+std::optional<WorkspaceLayout>
+layoutWorkspace(const Program &program, const std::vector<int64_t> &sizes, std::string &error);
+
+/// Bytes of the block for sizes by name; those that no workspace tensor depends on may be missing.
+/// No value, and `error` set, if another one is missing, or if there is no layout.
+std::optional<int64_t> workspaceBytes(const Program &program,
+                                      const std::map<std::string, int64_t> &sizes,
+                                      std::string &error);
+
+/// Checks that `block` can be the workspace of a launch that needs `bytes`. Returns an empty
+/// string, or what was expected and what was found.
+std::string checkWorkspace(const WorkspaceBlock &block, int64_t bytes);
+
+} // namespace attnc
+
+#endif // ATTNC_RUNTIME_WORKSPACE_H

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The entry points of the CUDA Driver API that we use, and the state of a device: what the files of
+// this folder share.
+#ifndef ATTNC_LIB_RUNTIME_CUDA_DRIVERAPI_H
+#define ATTNC_LIB_RUNTIME_CUDA_DRIVERAPI_H
+
+#include "attnc/Runtime/CUDA/Driver.h"
+#include "llvm/Support/FormatVariadic.h"
+
+namespace attnc::cuda {
+
+using Result = int; // CUresult; 0 is success
+
+// Values of the CUDA Driver API that we use (CUDA Driver API reference, data types).
+enum : int {
+  kAttrMultiprocessors = 16,
+  kAttrComputeMajor = 75,
+  kAttrComputeMinor = 76,
+  kAttrSharedOptIn = 97,
+  kFuncMaxDynamicShared = 8,
+  kJitInfoLog = 3,
+  kJitInfoLogSize = 4,
+  kJitErrorLog = 5,
+  kJitErrorLogSize = 6,
+};
+
+/// The entry points, by the name that libcuda exports.
+struct Api {
+  Result (*cuInit)(unsigned);
+  Result (*cuDriverGetVersion)(int *);
+  Result (*cuGetErrorName)(Result, const char **);
+  Result (*cuGetErrorString)(Result, const char **);
+  Result (*cuDeviceGetCount)(int *);
+  Result (*cuDeviceGet)(int *, int);
+  Result (*cuDeviceGetName)(char *, int, int);
+  Result (*cuDeviceGetAttribute)(int *, int, int);
+  Result (*cuDeviceTotalMem_v2)(size_t *, int);
+  Result (*cuDevicePrimaryCtxRetain)(void **, int);
+  Result (*cuDevicePrimaryCtxRelease_v2)(int);
+  Result (*cuCtxSetCurrent)(void *);
+  Result (*cuCtxSynchronize)();
+  Result (*cuMemAlloc_v2)(DevicePtr *, size_t);
+  Result (*cuMemFree_v2)(DevicePtr);
+  Result (*cuMemcpyHtoD_v2)(DevicePtr, const void *, size_t);
+  Result (*cuMemcpyDtoH_v2)(void *, DevicePtr, size_t);
+  Result (*cuModuleLoadDataEx)(void **, const void *, unsigned, int *, void **);
+  Result (*cuModuleUnload)(void *);
+  Result (*cuModuleGetFunction)(void **, void *, const char *);
+  Result (*cuFuncSetAttribute)(void *, int, int);
+  Result (*cuStreamIsCapturing)(void *, int *);
+  Result (*cuLaunchKernel)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                           unsigned, void *, void **, void **);
+  Result (*cuEventCreate)(void **, unsigned);
+  Result (*cuEventDestroy_v2)(void *);
+  Result (*cuEventRecord)(void *, void *);
+  Result (*cuEventSynchronize)(void *);
+  Result (*cuEventElapsedTime)(float *, void *, void *);
+};
+
+struct Device::Impl {
+  Api api{};
+  void *library = nullptr;
+  std::string path;
+  int device = 0;
+  void *context = nullptr;
+  DeviceInfo info;
+
+  llvm::Error check(Result result, llvm::StringRef call) const {
+    if (result == 0)
+      return llvm::Error::success();
+    const char *name = nullptr, *text = nullptr;
+    api.cuGetErrorName(result, &name);
+    api.cuGetErrorString(result, &text);
+    return llvm::createStringError(llvm::formatv("{0} failed: {1} ({2}): {3}", call,
+                                                 name ? name : "unknown CUDA error", result,
+                                                 text ? text : "no description"));
+  }
+  llvm::Error makeCurrent() const { return check(api.cuCtxSetCurrent(context), "cuCtxSetCurrent"); }
+
+  llvm::Error load();
+};
+
+} // namespace attnc::cuda
+
+#endif // ATTNC_LIB_RUNTIME_CUDA_DRIVERAPI_H

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The JSON form of a program. What is read comes from a file, so the text is taken apart with care
+// here, and what it says is held against checkProgram.
+#include "attnc/Runtime/CodeCache.h"
+#include "attnc/Support/Checks.h"
+#include "attnc/Support/Element.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+#include <cstdlib>
+
+using namespace attnc;
+namespace json = llvm::json;
+
+static const char *const kArgKinds[] = {
+    "pointer", "stride", "workspace_pointer", "workspace_stride", "size", "param", "grid_start"};
+static const char *const kSteps[] = {"number",   "size",    "add", "sub", "mul",
+                                     "floordiv", "ceildiv", "min", "max"};
+
+//===----------------------------------------------------------------------===//
+// Writing
+//===----------------------------------------------------------------------===//
+
+/// Numbers as numbers, sizes as {"size": index}, operations by name.
+static json::Array textOf(const SizeFormula &formula) {
+  json::Array steps;
+  for (const SizeStep &step : formula)
+    if (step.op == SizeStep::Op::Number)
+      steps.push_back(step.value);
+    else if (step.op == SizeStep::Op::Size)
+      steps.push_back(json::Object{{"size", step.value}});
+    else
+      steps.push_back(kSteps[static_cast<int>(step.op)]);
+  return steps;
+}
+
+static json::Object textOf(const TensorDecl &tensor) {
+  json::Array axes;
+  for (const AxisDecl &axis : tensor.axes)
+    axes.push_back(axis.space.empty() ? json::Value(axis.size) : json::Value(axis.space));
+  return json::Object{{"name", tensor.name},
+                      {"dtype", dtypeName(*tensor.dtype)},
+                      {"axes", std::move(axes)},
+                      {"unit_last_stride", tensor.unitLastStride},
+                      {"row_alignment", tensor.rowAlignment},
+                      {"may_alias", tensor.mayAlias}};
+}
+
+static json::Object textOf(const ParamDecl &param) {
+  json::Object object{{"name", param.name}, {"integer", param.isInteger}};
+  if (param.hasDefault)
+    object["default"] = numberText(param.defaultValue); // JSON has no infinities
+  return object;
+}
+
+static json::Object textOf(const WorkspaceTensor &tensor) {
+  json::Array axes;
+  for (const SizeFormula &axis : tensor.axes)
+    axes.push_back(textOf(axis));
+  return json::Object{
+      {"name", tensor.name}, {"dtype", dtypeName(tensor.dtype)}, {"axes", std::move(axes)}};
+}
+
+static json::Object textOf(const KernelLaunch &launch) {
+  json::Array args, grid;
+  for (const KernelArg &arg : launch.args)
+    args.push_back(json::Object{
+        {"kind", kArgKinds[static_cast<int>(arg.kind)]}, {"index", arg.index}, {"dim", arg.dim}});
+  for (const SizeFormula &points : launch.grid)
+    grid.push_back(textOf(points));
+  return json::Object{{"symbol", launch.symbol},
+                      {"args", std::move(args)},
+                      {"grid", std::move(grid)},
+                      {"num_warps", launch.numWarps},
+                      {"shared_bytes", launch.sharedBytes},
+                      {"scratch_bytes", launch.scratchBytes}};
+}
+
+template <typename T> static json::Array listOf(const std::vector<T> &items) {
+  json::Array array;
+  for (const T &item : items)
+    array.push_back(textOf(item));
+  return array;
+}
+
+std::string attnc::serializeProgram(const Program &program) {
+  json::Object object{{"name", program.signature.name},
+                      {"params", listOf(program.signature.params)},
+                      {"inputs", listOf(program.signature.inputs)},
+                      {"outputs", listOf(program.signature.outputs)},
+                      {"unused_inputs", json::Array(program.unusedInputs)},
+                      {"spaces", json::Array(program.spaces)},
+                      {"workspaces", listOf(program.workspaces)},
+                      {"launches", listOf(program.launches)}};
+  return llvm::formatv("{0}", json::Value(std::move(object)));
+}
+
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+/// Position of `name` in `names`, or nothing.
+template <size_t N>
+static std::optional<int> indexOf(const char *const (&names)[N], llvm::StringRef name) {
+  for (size_t i = 0; i < N; ++i)
+    if (name == names[i])
+      return static_cast<int>(i);
+  return std::nullopt;
+}
+
+static bool parse(const json::Value &value, std::string &text) {
+  auto string = value.getAsString();
+  if (string)
+    text = string->str();
+  return string.has_value();
+}
+
+static bool parse(const json::Value &value, SizeStep &step) {
+  if (auto number = value.getAsInteger()) {
+    step = {SizeStep::Op::Number, *number};
+    return true;
+  }
+  if (const json::Object *object = value.getAsObject()) {
+    auto size = object->getInteger("size");
+    step = {SizeStep::Op::Size, size.value_or(-1)};
+    return size && object->size() == 1;
+  }
+  auto name = value.getAsString();
+  std::optional<int> op = name ? indexOf(kSteps, *name) : std::nullopt;
+  step = {static_cast<SizeStep::Op>(op.value_or(0)), 0};
+  return op && step.op != SizeStep::Op::Number && step.op != SizeStep::Op::Size;
+}
+
+/// Fills `items` from a list; false if there is none, or an item is malformed.
+template <typename T> static bool parseList(const json::Array *array, std::vector<T> &items);
+
+static bool parse(const json::Value &value, SizeFormula &formula) {
+  return parseList(value.getAsArray(), formula);
+}
+
+static bool parse(const json::Value &value, AxisDecl &axis) {
+  if (auto size = value.getAsInteger()) {
+    axis = {"", *size};
+    return true;
+  }
+  return parse(value, axis.space) && !axis.space.empty();
+}
+
+static bool parse(const json::Value &value, TensorDecl &tensor) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return false;
+  auto name = object->getString("name"), dtype = object->getString("dtype"),
+       alias = object->getString("may_alias");
+  auto unit = object->getBoolean("unit_last_stride");
+  auto alignment = object->getInteger("row_alignment");
+  std::optional<DType> known = dtype ? parseDType(*dtype) : std::nullopt;
+  if (!name || !known || !alias || !unit || !alignment)
+    return false;
+  tensor.name = name->str();
+  tensor.dtype = *known;
+  tensor.unitLastStride = *unit;
+  tensor.rowAlignment = *alignment;
+  tensor.mayAlias = alias->str();
+  return parseList(object->getArray("axes"), tensor.axes);
+}
+
+static bool parse(const json::Value &value, ParamDecl &param) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return false;
+  auto name = object->getString("name");
+  auto integer = object->getBoolean("integer");
+  if (!name || !integer)
+    return false;
+  param.name = name->str();
+  param.isInteger = *integer;
+  param.hasDefault = object->get("default") != nullptr;
+  if (!param.hasDefault)
+    return true;
+  std::string digits;
+  char *end = nullptr;
+  if (!parse(*object->get("default"), digits) || digits.empty())
+    return false;
+  param.defaultValue = std::strtod(digits.c_str(), &end);
+  return *end == 0;
+}
+
+static bool parse(const json::Value &value, WorkspaceTensor &tensor) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return false;
+  auto name = object->getString("name"), dtype = object->getString("dtype");
+  std::optional<DType> known = dtype ? parseDType(*dtype) : std::nullopt;
+  if (!name || !known)
+    return false;
+  tensor.name = name->str();
+  tensor.dtype = *known;
+  return parseList(object->getArray("axes"), tensor.axes);
+}
+
+static bool parse(const json::Value &value, KernelArg &arg) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return false;
+  auto kind = object->getString("kind");
+  auto index = object->getInteger("index"), dim = object->getInteger("dim");
+  std::optional<int> known = kind ? indexOf(kArgKinds, *kind) : std::nullopt;
+  if (!known || !index || !dim || *index < 0 || *index > INT32_MAX || *dim < 0 || *dim > INT32_MAX)
+    return false;
+  arg = {static_cast<KernelArg::Kind>(*known), static_cast<int32_t>(*index),
+         static_cast<int32_t>(*dim)};
+  return true;
+}
+
+static bool parse(const json::Value &value, KernelLaunch &launch) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return false;
+  auto symbol = object->getString("symbol");
+  auto warps = object->getInteger("num_warps"), shared = object->getInteger("shared_bytes"),
+       scratch = object->getInteger("scratch_bytes");
+  std::vector<SizeFormula> grid;
+  if (!symbol || !warps || *warps < 0 || *warps > INT32_MAX || !shared || !scratch ||
+      !parseList(object->getArray("grid"), grid) || grid.size() != 3)
+    return false;
+  launch.symbol = symbol->str();
+  launch.numWarps = static_cast<int32_t>(*warps);
+  launch.sharedBytes = *shared;
+  launch.scratchBytes = *scratch;
+  for (size_t i = 0; i < 3; ++i)
+    launch.grid[i] = std::move(grid[i]);
+  return parseList(object->getArray("args"), launch.args);
+}
+
+template <typename T> static bool parseList(const json::Array *array, std::vector<T> &items) {
+  if (!array)
+    return false;
+  for (const json::Value &value : *array)
+    if (!parse(value, items.emplace_back()))
+      return false;
+  return true;
+}
+
+/// True if brackets nest deeper than in a program: the parser would recurse as deep.
+static bool nestsTooDeep(llvm::StringRef text) {
+  int depth = 0;
+  bool inString = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (inString && c == '\\')
+      ++i;
+    else if (c == '"')
+      inString = !inString;
+    else if (!inString && (c == '[' || c == '{') && ++depth > 16)
+      return true;
+    else if (!inString && (c == ']' || c == '}'))
+      --depth;
+  }
+  return false;
+}
+
+llvm::Expected<Program> attnc::parseProgram(llvm::StringRef text) {
+  auto malformed = [](llvm::StringRef what) {
+    return llvm::createStringError(llvm::formatv("malformed program: {0}", what));
+  };
+  if (nestsTooDeep(text))
+    return malformed("brackets that nest too deep");
+  llvm::Expected<json::Value> value = json::parse(text);
+  if (!value)
+    return value.takeError();
+  const json::Object *object = value->getAsObject();
+  if (!object)
+    return malformed("expected an object");
+  Program program;
+  auto name = object->getString("name");
+  if (!name || !parseList(object->getArray("params"), program.signature.params) ||
+      !parseList(object->getArray("inputs"), program.signature.inputs) ||
+      !parseList(object->getArray("outputs"), program.signature.outputs) ||
+      !parseList(object->getArray("unused_inputs"), program.unusedInputs) ||
+      !parseList(object->getArray("spaces"), program.spaces) ||
+      !parseList(object->getArray("workspaces"), program.workspaces) ||
+      !parseList(object->getArray("launches"), program.launches))
+    return malformed("a field is missing, or of another form");
+  program.signature.name = name->str();
+  if (std::string wrong = checkProgram(program); !wrong.empty())
+    return malformed(wrong);
+  return program;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Placement of workspace tensors: the largest first, each at the lowest offset where it meets no
+// tensor that lives at the same time.
+#include "attnc/Runtime/Workspace.h"
+#include <algorithm>
+#include <numeric>
+
+using namespace attnc;
+
+namespace {
+/// A workspace tensor while it is placed.
+struct Placement {
+  int64_t bytes = 0, offset = 0;
+  size_t first = SIZE_MAX, last = 0; ///< launches; first > last: no launch has it
+  bool isPlaced = false;
+
+  bool livesWith(const Placement &other) const {
+    return first <= other.last && other.first <= last;
+  }
+};
+} // namespace
+
+static void findLifetimes(const Program &program, std::vector<Placement> &placements) {
+  for (size_t i = 0; i < program.launches.size(); ++i)
+    for (const KernelArg &arg : program.launches[i].args)
+      if (arg.kind == KernelArg::Kind::WorkspacePointer) {
+        Placement &placement = placements[arg.index];
+        placement.first = std::min(placement.first, i);
+        placement.last = i;
+      }
+}
+
+/// Bytes and strides of a tensor; false if they are out of range.
+static bool measure(const WorkspaceTensor &tensor, const std::vector<int64_t> &sizes,
+                    int64_t &bytes, std::vector<int64_t> &strides) {
+  std::vector<int64_t> shape;
+  for (const SizeFormula &axis : tensor.axes) {
+    std::optional<int64_t> size = evaluate(axis, sizes);
+    if (!size || *size < 0)
+      return false;
+    shape.push_back(*size);
+  }
+  strides = rowMajorStrides(shape);
+  bytes = dtypeSize(tensor.dtype);
+  for (int64_t size : shape)
+    if (size == 0) {
+      bytes = 0;
+      return true;
+    }
+  for (int64_t size : shape)
+    if (__builtin_mul_overflow(bytes, size, &bytes) || bytes > maxWorkspaceBytes)
+      return false;
+  bytes = (bytes + workspaceAlignment - 1) / workspaceAlignment * workspaceAlignment;
+  return true;
+}
+
+/// The lowest offset where `placement` shares no byte with a placed tensor that lives with it.
+static int64_t lowestOffset(const Placement &placement, const std::vector<Placement> &all) {
+  int64_t offset = 0;
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (const Placement &other : all)
+      if (other.isPlaced && other.livesWith(placement) && offset < other.offset + other.bytes &&
+          other.offset < offset + placement.bytes) {
+        offset = other.offset + other.bytes;
+        moved = true;
+      }
+  }
+  return offset;
+}
+
+std::optional<WorkspaceLayout> attnc::layoutWorkspace(const Program &program,
+                                                      const std::vector<int64_t> &sizes,
+                                                      std::string &error) {
+  size_t count = program.workspaces.size();
+  WorkspaceLayout layout;
+  layout.offsets.resize(count);
+  layout.strides.resize(count);
+  std::vector<Placement> placements(count);
+  findLifetimes(program, placements);
+  for (size_t i = 0; i < count; ++i)
+    if (!measure(program.workspaces[i], sizes, placements[i].bytes, layout.strides[i])) {
+      error = "workspace tensor '" + program.workspaces[i].name + "' of `" +
+              program.signature.name + "` is too large for these sizes, or has a negative one";
+      return std::nullopt;
+    }
+  std::vector<size_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::pair(placements[b].bytes, a) < std::pair(placements[a].bytes, b);
+  });
+  for (size_t i : order) {
+    Placement &placement = placements[i];
+    if (placement.first > placement.last)
+      continue; // no launch has it
+    placement.offset = lowestOffset(placement, placements);
+    placement.isPlaced = true;
+    layout.offsets[i] = placement.offset;
+    layout.bytes = std::max(layout.bytes, placement.offset + placement.bytes);
+  }
+  if (layout.bytes > maxWorkspaceBytes) {
+    error = "the workspace of `" + program.signature.name + "` would have " +
+            std::to_string(layout.bytes) + " bytes, more than there is memory";
+    return std::nullopt;
+  }
+  return layout;
+}
+
+std::optional<int64_t> attnc::workspaceBytes(const Program &program,
+                                             const std::map<std::string, int64_t> &sizes,
+                                             std::string &error) {
+  std::vector<int64_t> values(program.spaces.size(), 0);
+  for (const WorkspaceTensor &tensor : program.workspaces)
+    for (const SizeFormula &axis : tensor.axes)
+      for (const SizeStep &step : axis) {
+        if (step.op != SizeStep::Op::Size)
+          continue;
+        auto found = sizes.find(program.spaces[step.value]);
+        if (found == sizes.end()) {
+          error = "the workspace of `" + program.signature.name +
+                  "` depends on the size of index space '" + program.spaces[step.value] +
+                  "': pass it";
+          return std::nullopt;
+        }
+        values[step.value] = found->second;
+      }
+  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, values, error);
+  return layout ? std::optional(layout->bytes) : std::nullopt;
+}
+
+std::string attnc::checkWorkspace(const WorkspaceBlock &block, int64_t bytes) {
+  if (!block.data)
+    return "";
+  if (block.bytes < bytes)
+    return "expected a workspace of at least " + std::to_string(bytes) + " bytes, found " +
+           std::to_string(block.bytes);
+  if (reinterpret_cast<uintptr_t>(block.data) % workspaceAlignment)
+    return "expected a workspace at a multiple of " + std::to_string(workspaceAlignment) +
+           " bytes, found an address that is " +
+           std::to_string(reinterpret_cast<uintptr_t>(block.data) % workspaceAlignment) +
+           " modulo " + std::to_string(workspaceAlignment);
+  return "";
+}

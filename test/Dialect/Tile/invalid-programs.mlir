@@ -1,0 +1,187 @@
+// RUN: attnc-opt %s --split-input-file --verify-diagnostics
+// One case for each way to break a constraint of a program; labels are those of the declarations.
+
+// tile.program C1
+// expected-error@below {{expects a view bound to `tensor:NAME`, i32 to `size:SPACE` or `param:NAME`, or f32 to `param:NAME`, found 'i32' bound to ``}}
+tile.program "p"(%x: i32) {
+}
+
+// -----
+
+// tile.program C1
+// expected-error@below {{expects a view bound to `tensor:NAME`, i32 to `size:SPACE` or `param:NAME`, or f32 to `param:NAME`, found '!tile.view<1xf32, unit>' bound to `size:n`}}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "size:n"}) {
+}
+
+// -----
+
+// tile.program C1
+// expected-error@below {{expects a view bound to `tensor:NAME`, i32 to `size:SPACE` or `param:NAME`, or f32 to `param:NAME`, found 'f32' bound to `size:n`}}
+tile.program "p"(%x: f32 {tile.binding = "size:n"}) {
+}
+
+// -----
+
+// tile.program C1
+// expected-error@below {{expects a view bound to `tensor:NAME`, i32 to `size:SPACE` or `param:NAME`, or f32 to `param:NAME`, found 'i32' bound to `size:`}}
+tile.program "p"(%x: i32 {tile.binding = "size:"}) {
+}
+
+// -----
+
+// tile.program C2
+// expected-error@below {{expects one argument for each binding, found two for `size:n`}}
+tile.program "p"(%n: i32 {tile.binding = "size:n"}, %m: i32 {tile.binding = "size:n"}) {
+}
+
+// -----
+
+// tile.program C2
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  %a = tile.workspace "a"[%n] : <1xf32, unit>
+  // expected-error@below {{expects a name of its own, found a second "a"}}
+  %b = tile.workspace "a"[%n] : <1xf32, unit>
+}
+
+// -----
+
+// tile.program C3
+// expected-error@below {{expects `tile.axes` with 1 strings on the argument of tensor:x}}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n", "m"]}) {
+}
+
+// -----
+
+// tile.program C3
+// expected-error@below {{expects `tile.axes` with 1 strings on the argument of tensor:x}}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}) {
+}
+
+// -----
+
+// tile.program C4
+// expected-error@below {{expects `tile.may_alias` on an output, naming an input of its type, found "z" on argument 1}}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output, tile.may_alias = "z"}) {
+}
+
+// -----
+
+// tile.program C4
+// expected-error@below {{expects `tile.may_alias` on an output, naming an input of its type, found "y" on argument 0}}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"], tile.may_alias = "y"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"]}) {
+}
+
+// -----
+
+// tile.program C4
+// expected-error@below {{expects `tile.may_alias` on an output, naming an input of its type, found "x" on argument 1}}
+tile.program "p"(%x: !tile.view<1xf16, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output, tile.may_alias = "x"}) {
+}
+
+// -----
+
+// tile.program C5
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{is no op of a program: expected tile.launch, tile.workspace and arithmetic of sizes}}
+  %m = arith.xori %n, %n : i32
+}
+
+// -----
+
+// tile.workspace C1
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects a view with a unit last stride and a size for each dimension, found 2 sizes for '!tile.view<1xf32, unit>'}}
+  %a = tile.workspace "a"[%n, %n] : <1xf32, unit>
+}
+
+// -----
+
+// tile.workspace C1
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects a view with a unit last stride and a size for each dimension, found 1 sizes for '!tile.view<1xf32>'}}
+  %a = tile.workspace "a"[%n] : <1xf32>
+}
+
+// -----
+
+// tile.workspace C2
+tile.program "p"(%n: i32 {tile.binding = "param:n"}) {
+  // expected-error@below {{expects sizes that are arithmetic on sizes and constants}}
+  %a = tile.workspace "a"[%n] : <1xf32, unit>
+}
+
+// -----
+
+// tile.launch C1
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output}, %n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects a tile.kernel of the module, found @k}}
+  tile.launch @k(%x, %y, %n) grid(%n, %n, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
+}
+
+// -----
+
+// tile.launch C2
+tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
+  tile.return
+}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output}, %n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects operands of types}}
+  tile.launch @k(%x, %n) grid(%n, %n, %n) : !tile.view<1xf32, unit>, i32
+}
+
+// -----
+
+// tile.launch C3
+tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
+  tile.return
+}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output}, %n: i32 {tile.binding = "size:n"}) {
+  %m = arith.addi %n, %n : i32
+  // expected-error@below {{expects scalars that are arguments of the program}}
+  tile.launch @k(%x, %y, %m) grid(%n, %n, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
+}
+
+// -----
+
+// tile.launch C4
+tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
+  tile.return
+}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output}, %n: i32 {tile.binding = "size:n"}, %f: i32 {tile.binding = "param:f"}) {
+  // expected-error@below {{expects a grid that is arithmetic on sizes and constants}}
+  tile.launch @k(%x, %y, %n) grid(%n, %f, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
+}
+
+// -----
+
+// tile.launch C5
+tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
+  tile.return
+}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output, tile.may_alias = "x"}, %n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects kernel @k to mark arguments 0 and 1 with `tile.may_alias`: they may be the same memory}}
+  tile.launch @k(%x, %y, %n) grid(%n, %n, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
+}
+
+// -----
+
+// tile.launch C5
+tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
+  tile.return
+}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output, tile.may_alias = "x"}, %n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects kernel @k to mark arguments 0 and 1 with `tile.may_alias`: they may be the same memory}}
+  tile.launch @k(%y, %x, %n) grid(%n, %n, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
+}
+
+// -----
+
+// tile.launch C5
+tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
+  tile.return
+}
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output}, %n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects kernel @k to mark arguments 0 and 1 with `tile.may_alias`: they may be the same memory}}
+  tile.launch @k(%y, %y, %n) grid(%n, %n, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
+}
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

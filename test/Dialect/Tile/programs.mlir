@@ -1,0 +1,51 @@
+// RUN: attnc-opt %s | attnc-opt | FileCheck %s
+// RUN: attnc-opt %s --canonicalize --cse | FileCheck %s --check-prefix=CLEAN
+
+tile.kernel @scale(%x: !tile.view<2xf32, unit> {tile.binding = "tensor:x", tile.may_alias},
+                   %y: !tile.view<2xf32, unit> {tile.binding = "tensor:y", tile.may_alias},
+                   %n: i32 {tile.binding = "size:n"}, %f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
+  tile.return
+}
+
+// An output that may be the input, and two workspace tensors.
+// CHECK: tile.program "steps"(%{{.*}}: !tile.view<2xf32, unit> {tile.axes = ["n", "16"], tile.binding = "tensor:state"},
+// CHECK-SAME: tile.may_alias = "state", tile.output}
+// CHECK-SAME: attributes {note = "kept"} {
+// CHECK: %[[ROWS:.*]] = arith.maxsi
+// CHECK: %[[A:.*]] = tile.workspace "a"[%[[ROWS]], %{{.*}}] : <2xf32, unit>
+// CHECK: tile.workspace "b"
+// CHECK: tile.launch @scale(%{{.*}}, %[[A]], %{{.*}}, %{{.*}}) grid(%{{.*}}, %{{.*}}, %{{.*}}) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
+// CHECK: tile.launch @scale(%[[A]]
+// CHECK: tile.launch @scale
+// Launches are kept in their order, and a workspace that none uses is not.
+// CLEAN: tile.program
+// CLEAN: %[[A:.*]] = tile.workspace "a"
+// CLEAN-NOT: tile.workspace "b"
+// CLEAN: tile.launch @scale(%{{.*}}, %[[A]],
+// CLEAN-NEXT: tile.launch @scale(%[[A]],
+// CLEAN-NEXT: tile.launch @scale(
+tile.program "steps"(%state: !tile.view<2xf32, unit> {tile.binding = "tensor:state", tile.axes = ["n", "16"]},
+                     %next: !tile.view<2xf32, unit> {tile.binding = "tensor:next", tile.axes = ["n", "16"], tile.output, tile.may_alias = "state"},
+                     %n: i32 {tile.binding = "size:n"}, %f: f32 {tile.binding = "param:f"}) attributes {note = "kept"} {
+  %one = arith.constant 1 : i32
+  %columns = arith.constant 16 : i32
+  %less = arith.subi %n, %one : i32
+  %more = arith.addi %less, %columns : i32
+  %twice = arith.muli %more, %columns : i32
+  %half = arith.floordivsi %twice, %columns : i32
+  %least = arith.minsi %half, %n : i32
+  %rows = arith.maxsi %least, %columns : i32
+  %tiles = arith.ceildivsi %rows, %columns : i32
+  %a = tile.workspace "a"[%rows, %columns] : <2xf32, unit>
+  %b = tile.workspace "b"[%rows, %columns] : <2xf32, unit>
+  tile.launch @scale(%state, %a, %n, %f) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
+  tile.launch @scale(%a, %next, %n, %f) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
+  tile.launch @scale(%state, %next, %n, %f) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
+}
+
+// CHECK: tile.program "empty"() {
+// CHECK-NEXT: }
+tile.program "empty"() {
+}
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
