@@ -58,7 +58,12 @@ public:
                               params.size(), stream));
   }
   void save(const std::string &path) const { check(attnc_kernel_save(handle.get(), path.c_str())); }
-  size_t workspaceSize() const { return attnc_kernel_workspace_size(handle.get()); }
+  /// Bytes of workspace that a launch with these sizes of index spaces needs. Throws Error.
+  size_t workspaceSize(const std::vector<attnc_size> &sizes = {}) const {
+    size_t bytes = 0;
+    check(attnc_kernel_workspace_size(handle.get(), sizes.data(), sizes.size(), &bytes));
+    return bytes;
+  }
 
 private:
   explicit Kernel(attnc_kernel *raw) : handle(raw, &attnc_kernel_destroy) {}
