@@ -60,8 +60,8 @@ int64_t largestSize(Operation *at, StringRef space) {
   return largestSize(at, *declared.getParent()) / stride.getInt() + 1;
 }
 
-/// What `value` lies in whatever the variant is bound to; all of 32 bits where that is not known, or
-/// where it may have wrapped around. `depth` bounds how far it is looked at.
+/// What `value` lies in whatever the variant is bound to; all of 32 bits where that is not known,
+/// or where it may have wrapped around. `depth` bounds how far it is looked at.
 Interval intervalOf(Value value, unsigned depth = 8) {
   IntegerAttr constant;
   if (matchPattern(value, m_Constant(&constant)))
@@ -163,7 +163,8 @@ private:
     dependent.insert(index);
     for (Operation &op : block.without_terminator()) {
       WalkResult walk = op.walk([&](Operation *inner) {
-        bool depends = llvm::any_of(inner->getOperands(), [&](Value v) { return dependent.contains(v); });
+        bool depends =
+            llvm::any_of(inner->getOperands(), [&](Value v) { return dependent.contains(v); });
         return depends ? WalkResult::interrupt() : WalkResult::advance();
       });
       if (walk.wasInterrupted())
@@ -214,7 +215,8 @@ private:
     if (isa<arith::MulIOp>(op)) {
       bool isLeft = lhs->coefficient == 0 && lhs->terms.empty();
       const Linear &factor = isLeft ? *lhs : *rhs;
-      if (factor.coefficient != 0 || !factor.terms.empty() || std::abs(factor.constant) > kMaxFactor)
+      if (factor.coefficient != 0 || !factor.terms.empty() ||
+          std::abs(factor.constant) > kMaxFactor)
         return std::nullopt;
       result.add(isLeft ? *rhs : *lhs, factor.constant);
     } else {
@@ -291,8 +293,8 @@ private:
     }
   }
 
-  /// The sum before the reduction; null where it may leave 32 bits on the way, in whatever order its
-  /// terms are added.
+  /// The sum before the reduction; null where it may leave 32 bits on the way, in whatever order
+  /// its terms are added.
   Value emit(const Linear &target) {
     Interval range = {std::min<int64_t>(target.constant, 0), std::max<int64_t>(target.constant, 0)};
     for (auto [value, factor] : target.terms) {
@@ -373,9 +375,8 @@ private:
         return;
       Value all = values.front();
       for (Value value : values.drop_front())
-        all = isLower
-                  ? arith::MaxSIOp::create(builder, reduce.getLoc(), all, value).getResult()
-                  : arith::MinSIOp::create(builder, reduce.getLoc(), all, value).getResult();
+        all = isLower ? arith::MaxSIOp::create(builder, reduce.getLoc(), all, value).getResult()
+                      : arith::MinSIOp::create(builder, reduce.getLoc(), all, value).getResult();
       bound.assign(all);
     };
     assign(reduce.getLowerMutable(), lowers, /*isLower=*/true);
