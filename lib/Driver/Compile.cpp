@@ -3,6 +3,7 @@
 // attnc compile: a spec to any phase, with the IR of each phase on request.
 #include "Artefact.h"
 #include "Diagnostics.h"
+#include "attnc/Pipelines/AnnotatedText.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -179,10 +180,7 @@ static llvm::Expected<std::string> artefactOf(const Options &options, const Targ
   }
   if (isCode(last))
     return codeAsFile(last, result.code, result.launch);
-  llvm::raw_string_ostream os(text);
-  module->print(os);
-  os << "\n";
-  return text;
+  return annotatedText(module);
 }
 
 llvm::Error driver::runCompile(const Options &options) {

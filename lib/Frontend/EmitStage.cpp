@@ -187,6 +187,7 @@ void Emitter::emitTransform(const Statement &statement) {
   symbol.isBroken |= !result;
   if (result)
     symbol.value = result;
+  nameValue(result, definition.name.text);
 }
 
 /// A region over the axes of `type` that yields `keys`: elements with equal keys belong together.
@@ -360,6 +361,7 @@ void Emitter::emitQuantize(const Statement &statement) {
   Symbol &symbol = scope[statement.word.text];
   symbol.kind = Symbol::Tensor;
   symbol.value = op.getResult();
+  nameValue(symbol.value, statement.word.text);
 }
 
 /// A function of rows within a formula: its tensor is a stage before this one.

@@ -52,8 +52,19 @@ bool attnc::frontend::isPredefined(StringRef name) {
          name == "size" || name == "i32" || name == "f32" || attn::isIndexSpace(name);
 }
 
+void Emitter::nameValue(Value value, StringRef name) {
+  Operation *op = value ? value.getDefiningOp() : nullptr;
+  if (!op || op->getNumResults() != 1 || op->getParentOp() != variant)
+    return;
+  Location plain = op->getLoc();
+  if (auto named = dyn_cast<NameLoc>(plain))
+    plain = named.getChildLoc();
+  op->setLoc(NameLoc::get(builder.getStringAttr(name), plain));
+}
+
 bool Emitter::declare(const Name &name, Symbol symbol) {
   symbol.range = name.range;
+  nameValue(symbol.value, name.text);
   if (isPredefined(name.text) || attn::findSpace(variant, name.text)) {
     error(name.range, "`" + name.text + "` has a meaning in the language and cannot be declared");
     refused.insert(name.text); // its uses mean what was refused
@@ -113,6 +124,7 @@ Value Emitter::operandNamed(StringRef name) {
   builder.setInsertionPointToEnd(&variant.getBody().front());
   auto input =
       attn::InputOp::create(builder, variant.getLoc(), type, builder.getStringAttr(name), nullptr);
+  nameValue(input, name);
   scope.try_emplace(name, Symbol{Symbol::Input, {}, input});
   return input;
 }

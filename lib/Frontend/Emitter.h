@@ -87,6 +87,9 @@ private:
   bool isSized(llvm::StringRef space);
   void checkSizes();
   bool declare(const Name &name, Symbol symbol);
+  /// Puts what the spec calls a value into its location, for whoever prints it. Nothing for one
+  /// result of several, and inside regions.
+  void nameValue(mlir::Value value, llvm::StringRef name);
   bool once(llvm::StringMap<llvm::SMRange> &seen, const Statement &statement, llvm::StringRef hint);
   bool expectHere(const Statement &statement, bool isHere, llvm::StringRef place);
   /// The tensor that `name` stands for; Q, K and V are declared when they are first used.

@@ -114,6 +114,8 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     // matched between the loops of a chain.
     passes.addPass(createCanonicalizerPass());
     passes.addPass(createCSEPass());
+    // Last: what was folded needs no name.
+    passes.nest<tile::KernelOp>().addPass(createTileNameValues());
     return;
   case Phase::Scheduled: {
     OpPassManager &kernel = passes.nest<tile::KernelOp>();

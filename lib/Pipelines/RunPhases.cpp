@@ -2,6 +2,7 @@
 //
 // The loop that runs the phases of a compilation.
 #include "attnc/Conversion/TileToVector/TileToVector.h"
+#include "attnc/Pipelines/AnnotatedText.h"
 #include "attnc/Pipelines/Phases.h"
 #include "attnc/Target/Host/HostCodegen.h"
 #include "attnc/Target/PTX/PTX.h"
@@ -37,13 +38,6 @@ private:
   CompileResult result;
 };
 } // namespace
-
-static std::string print(ModuleOp module) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  module->print(os);
-  return text;
-}
 
 llvm::Error Runner::parseFeatures() {
   if (target().kind != attnc::Target::Kind::Host)
@@ -154,7 +148,7 @@ void Runner::finish(ModuleOp module, Phase phase) {
   if (!isCode(phase) && result.launch && (request.dump || last))
     setLaunchRecord(module, *result.launch);
   if (request.dump)
-    request.dump(phase, isCode(phase) ? result.code : print(module), result.launch);
+    request.dump(phase, isCode(phase) ? result.code : annotatedText(module), result.launch);
 }
 
 llvm::Expected<CompileResult> Runner::run(ModuleOp module) {

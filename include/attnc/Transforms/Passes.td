@@ -223,6 +223,15 @@ def TileAssignLayouts : Pass<"tile-assign-layouts", "::attnc::tile::KernelOp"> {
   let dependentDialects = ["::attnc::tile::TileDialect"];
 }
 
+def TileNameValues : Pass<"tile-name-values", "::attnc::tile::KernelOp"> {
+  let summary = "name arguments, loads, products and loops after the spec";
+  let description = [{
+    Gives locations with names (`NameLoc`), which `attnc compile` prints as names of values: `%Q` for a tensor, `%size_kv` for a size, `%window` for a parameter,
+    `%K_tile` for a load, `%times_K` for a product with one, `%out_tile` for what is stored, `%block_q` for a program index, and the space that a loop
+    walks along (`%kv`) for its variable. Changes no code.
+  }];
+}
+
 // Contract passes: each closes the phase in its name (docs/Architecture.md, "Phases"), changes nothing, and fails at the
 // first op that should not be there. They run under `--verify` and where ATTNC_VERIFY is set, as in all tests.
 
