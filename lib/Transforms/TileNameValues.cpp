@@ -7,7 +7,8 @@
 //     %0 = tile.load %arg0[...]                  ->  %Q_tile = tile.load %Q[...]
 //     scf.for %arg2 = ... {                      ->  scf.for %kv = ... {
 //       %1 = tile.load %arg3[...] rows 2 from %arg2
-//       %2 = tile.dot %0, %1 transposed, ...     ->  %times_K = tile.dot %Q_tile, %K_tile transposed
+//       %2 = tile.dot %0, %1 transposed, ...     ->  %times_K = tile.dot %Q_tile, %K_tile
+//       transposed
 #include "attnc/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
