@@ -189,6 +189,9 @@ def Tile_DotOp : Tile_ExampleOp<"dot", [Pure]> {
     With a `mask` only the terms with `mask[i, k] != 0` are added. The others are left out, which 0 in `lhs` does not do
     where `rhs` is inf or NaN.
 
+    - `zero_outside`: a promise of the producer that `lhs` is 0 wherever the mask is, as the weights of a softmax
+      are. A back end may then do without masking them.
+
     Constraints:
     - C1: shapes agree.
     - C2: lhs and rhs have one element type among f16, bf16, f32; acc and result are f32.
@@ -197,7 +200,8 @@ def Tile_DotOp : Tile_ExampleOp<"dot", [Pure]> {
   }];
   let arguments = (ins Tile_TileType:$lhs, Tile_TileType:$rhs, Tile_TileType:$acc,
                        Optional<Tile_TileType>:$mask, UnitAttr:$transpose_rhs,
-                       DefaultValuedAttr<Tile_PrecisionAttr, "::attnc::tile::Precision::F32">:$precision);
+                       DefaultValuedAttr<Tile_PrecisionAttr, "::attnc::tile::Precision::F32">:$precision,
+                       UnitAttr:$zero_outside);
   let results = (outs Tile_TileType:$result);
   let assemblyFormat = [{
     $lhs `,` $rhs (`transposed` $transpose_rhs^)? `,` $acc (`where` $mask^)? attr-dict

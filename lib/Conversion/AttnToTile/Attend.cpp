@@ -213,7 +213,11 @@ Value AttendTiles::accumulate(Value weights, const WalkTile &tile, Value acc, Va
   NamedTile value = kernel.contract.load(domain, kernel.attend.getValue(), {tile.first, keyLimit});
   Value mask = scores ? visible(scores, tile.first) : Value();
   StringRef rows = kernel.query.axes[0], keys = value.axes[0];
-  return kernel.contract.dot({weights, {rows, keys}}, value, {acc, {rows, value.axes[1]}}, mask);
+  Value product =
+      kernel.contract.dot({weights, {rows, keys}}, value, {acc, {rows, value.axes[1]}}, mask);
+  if (mask) // exp(-inf) is 0
+    product.getDefiningOp<tile::DotOp>().setZeroOutside(true);
+  return product;
 }
 
 //===-- The kernel ----------------------------------------------------------------------------===//

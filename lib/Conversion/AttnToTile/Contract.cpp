@@ -33,5 +33,6 @@ Value Contract::dot(const NamedTile &lhs, const NamedTile &rhs, const NamedTile 
   assert(acc.axes[0] == lhs.axes[0] && acc.axes[1] == rhs.axes[isTransposed ? 0 : 1] &&
          "the result is over what is left of both sides");
   return tile::DotOp::create(context.builder, loc, acc.value.getType(), lhs.value, rhs.value,
-                             acc.value, mask, isTransposed, precision);
+                             acc.value, mask, isTransposed, precision,
+                             /*zero_outside=*/false);
 }

@@ -4,9 +4,9 @@
 // and 0 * NaN is NaN. So the right operand B is taken apart, and with the mask v (1 or 0) as a left
 // operand of its own three products are made, of which only the first has rounding:
 //
-//   sum += a' * finite(B)     a where v is 1, else 0; inf and NaN read as 0
-//   count = v * magnitude(B)  1 for inf, more than 1 (and at most 2) for NaN, 0 for what is finite
-//   sign  = v * sign(B)       1 or -1 for inf and NaN, 0 for what is finite
+//   sum += a' * finite(B)     a where v is 1, else 0, which it may be known to be; inf and NaN read
+//   as 0 count = v * magnitude(B)  1 for inf, more than 1 (and at most 2) for NaN, 0 for what is
+//   finite sign  = v * sign(B)       1 or -1 for inf and NaN, 0 for what is finite
 //
 // count is 0 where all terms were finite, count = sign where all others are +inf, count = -sign
 // where they are -inf; else one is NaN, or there are both. Column tiles come first, so that only
@@ -116,22 +116,30 @@ LogicalResult attnc::lowerMaskedDot(KernelLowering &kl, tile::DotOp dot) {
     for (int64_t r = 0; r < 4; ++r) {
       if (packed) {
         int64_t at = leftIndex(m, 2 * k + r / 2, r % 2, 0);
-        Value even = s.select(s.isSet(mask[at]), s.i32(0xffff), s.i32(0));
-        Value odd = s.select(s.isSet(mask[at + 1]), s.i32(0xffff0000), s.i32(0));
-        Value seen = arith::OrIOp::create(kl.builder, loc, even, odd);
-        Value pair =
-            LLVM::BitcastOp::create(kl.builder, loc, kl.builder.getI32Type(), weights[at / 2]);
+        Value pair = asMmaOperand(kl.builder, loc, weights[at / 2], element);
         uint32_t one = element.isF16() ? 0x3c00 : 0x3f80;
-        Value ones = s.both(seen, s.i32(one | one << 16));
-        left.high.push_back(asMmaOperand(kl.builder, loc, s.both(pair, seen), element));
+        Value even = s.select(s.isSet(mask[at]), s.i32(one), s.i32(0));
+        Value odd = s.select(s.isSet(mask[at + 1]), s.i32(one << 16), s.i32(0));
+        Value ones = arith::OrIOp::create(kl.builder, loc, even, odd);
+        left.high.push_back(pair);
         left.mask.push_back(asMmaOperand(kl.builder, loc, ones, element));
+        if (!dot.getZeroOutside()) {
+          Value low = s.select(s.isSet(mask[at]), s.i32(0xffff), s.i32(0));
+          Value high = s.select(s.isSet(mask[at + 1]), s.i32(0xffff0000), s.i32(0));
+          Value seen = arith::OrIOp::create(kl.builder, loc, low, high);
+          Value bits =
+              LLVM::BitcastOp::create(kl.builder, loc, kl.builder.getI32Type(), weights[at / 2]);
+          left.high.back() = asMmaOperand(kl.builder, loc, s.both(bits, seen), element);
+        }
       } else {
         int64_t at = leftIndex(m, k, r % 2, r / 2);
-        Value seen = s.isSet(mask[at]);
-        SplitTF32 x = splitTF32(kl.builder, loc, s.select(seen, weights[at], s.f32(0)), exact);
+        Value weight = weights[at];
+        if (!dot.getZeroOutside())
+          weight = s.select(s.isSet(mask[at]), weight, s.f32(0));
+        SplitTF32 x = splitTF32(kl.builder, loc, weight, exact);
         left.high.push_back(x.high);
         left.low.push_back(x.low);
-        left.mask.push_back(s.select(seen, s.i32(0x3f800000), s.i32(0)));
+        left.mask.push_back(s.select(s.isSet(mask[at]), s.i32(0x3f800000), s.i32(0)));
       }
     }
     return left;

@@ -32,7 +32,7 @@
 // CHECK: arith.select
 // CHECK: %[[SEEN:.*]] = tile.map(%[[SCORES]])
 // CHECK: arith.cmpf une, %{{.*}}, %[[HIDDEN]]
-// CHECK: tile.dot %{{.*}}, %{{.*}}, %{{.*}} where %[[SEEN]] : <64x16xf16>, <16x64xf16>, <64x64xf32>, !tile.tile<64x16xi32>
+// CHECK: tile.dot %{{.*}}, %{{.*}}, %{{.*}} where %[[SEEN]] {zero_outside} : <64x16xf16>, <16x64xf16>, <64x64xf32>, !tile.tile<64x16xi32>
 // CHECK-NOT: scf.for
 // CHECK: tile.return
 attn.variant @full {

@@ -542,18 +542,22 @@ TEST(TileContract, DotTakesLoadedAndComputedOperands) {
 }
 
 TEST(TileContract, MaskedDotLeavesTermsOut) {
-  // Weights are not 0 where they are hidden: the mask alone decides.
-  for (int warps : kWarps) {
-    TileData data = tileData();
-    for (int64_t j = 0; j < 32; ++j)
-      data.x[3 * kSize + j] = NAN; // row 3 is never seen
-    ASSERT_EQ(runTile(R"(
-  %v = tile.load %X[] rows 0 from %c0 to %n cols 32 : <2xf32, unit> -> <64x32xf32>
-  %w = tile.map() at(%c0, %c0) {
-  ^bb0(%i: i32, %j: i32):
-    %f = arith.sitofp %j : i32 to f32
-    tile.yield %f : f32
-  } : () -> !tile.tile<64x64xf32>
+  // Weights are not 0 where they are hidden: the mask alone decides, unless zeros are promised.
+  for (int warps : kWarps)
+    for (const char *type : {"f16", "bf16", "f32"})
+      for (bool promised : {false, true}) {
+        TileData data = tileData();
+        std::string body = R"(
+  %x = tile.load %X[] rows 0 from %c0 to %n cols 32 : <2xf32, unit> -> <64x32xf32>
+  %nan = tile.map(%x) at(%c0, %c0) {
+  ^bb0(%e: f32, %i: i32, %j: i32):
+    %c3 = arith.constant 3 : i32
+    %hidden = arith.cmpi eq, %i, %c3 : i32
+    %never = arith.divf %zero, %zero : f32
+    %v = arith.select %hidden, %never, %e : f32
+    tile.yield %v : f32
+  } : (!tile.tile<64x32xf32>) -> !tile.tile<64x32xf32>
+  %r = tile.cast %nan : <64x32xf32> -> <64x32xTYPE>
   %seen = tile.map() at(%c0, %c0) {
   ^bb0(%i: i32, %j: i32):
     %c3 = arith.constant 3 : i32
@@ -563,22 +567,30 @@ TEST(TileContract, MaskedDotLeavesTermsOut) {
     %f = arith.extui %p : i1 to i32
     tile.yield %f : i32
   } : () -> !tile.tile<64x64xi32>
+  %w = tile.map(%seen) at(%c0, %c0) {
+  ^bb0(%s: i32, %i: i32, %j: i32):
+    %f = arith.sitofp WEIGHT : i32 to f32
+    tile.yield %f : f32
+  } : (!tile.tile<64x64xi32>) -> !tile.tile<64x64xf32>
+  %l = tile.cast %w : <64x64xf32> -> <64x64xTYPE>
   %none = tile.fill %zero : f32 -> <64x32xf32>
-  %y = tile.dot %w, %v, %none where %seen
-      : <64x64xf32>, <64x32xf32>, <64x32xf32>, !tile.tile<64x64xi32> -> <64x32xf32>
-  tile.store %y, %Y[] rows 0 from %c0 to %n cols 32 : <64x32xf32>, <2xf32, unit>)",
-                      warps, data),
-              "")
-        << warps;
-    for (int64_t i = 0; i < 64; ++i)
-      for (int64_t j = 0; j < 32; ++j) {
-        double sum = 0;
-        for (int64_t k = 0; k <= i; ++k)
-          if (k != 3)
-            sum += double(k) * data.x[k * kSize + j];
-        ASSERT_EQ(data.y[i * kSize + j], sum) << warps << " " << i << " " << j;
+  %y = tile.dot %l, %r, %none where %seen PROMISE
+      : <64x64xTYPE>, <64x32xTYPE>, <64x32xf32>, !tile.tile<64x64xi32> -> <64x32xf32>
+  tile.store %y, %Y[] rows 0 from %c0 to %n cols 32 : <64x32xf32>, <2xf32, unit>)";
+        body = replaceAll(body, "TYPE", type);
+        body = replaceAll(body, "WEIGHT", promised ? "%s" : "%j");
+        body = replaceAll(body, "PROMISE", promised ? "{zero_outside}" : "");
+        std::string where = std::to_string(warps) + " warps, " + type;
+        ASSERT_EQ(runTile(body, warps, data), "") << where;
+        for (int64_t i = 0; i < 64; ++i)
+          for (int64_t j = 0; j < 32; ++j) {
+            double sum = 0;
+            for (int64_t k = 0; k <= i; ++k)
+              if (k != 3)
+                sum += (promised ? 1.0 : double(k)) * data.x[k * kSize + j];
+            ASSERT_EQ(data.y[i * kSize + j], sum) << where << " " << i << " " << j;
+          }
       }
-  }
 }
 
 TEST(TileContract, LoopsCarryWhatTheyLoad) {
