@@ -49,7 +49,7 @@ tile.kernel @forms(%v: !tile.view<4xbf16, unit> {tile.binding = "tensor:K"}, %c:
   // CHECK: tile.dot %[[P:.*]], %[[P]], %[[P]] where %[[MASK]] : <64x64xf32>, <64x64xf32>, <64x64xf32>, !tile.tile<64x64xi32> -> <64x64xf32>
   %10 = tile.dot %5, %5, %5 where %mask : <64x64xf32>, <64x64xf32>, <64x64xf32>, !tile.tile<64x64xi32> -> <64x64xf32>
   // CHECK: tile.dot %[[P]], %[[P]], %[[P]] where %[[MASK]] {zero_outside}
-  %11 = tile.dot %5, %5, %5 where %mask {zero_outside} : <64x64xf32>, <64x64xf32>, <64x64xf32>, !tile.tile<64x64xi32> -> <64x64xf32>
+  %promised = tile.dot %5, %5, %5 where %mask {zero_outside} : <64x64xf32>, <64x64xf32>, <64x64xf32>, !tile.tile<64x64xi32> -> <64x64xf32>
   // CHECK: tile.any %[[MASK]] : <64x64xi32>
   %11 = tile.any %mask : <64x64xi32>
   // Two copies in one group; a wait for both, with a younger group in flight.
