@@ -190,6 +190,7 @@ Value attnc::expandOp(Emitter &e, Operation *op, ArrayRef<Value> args) {
       .Case<math::Log2Op>([&](auto) { return emitLog2(e, args[0], 1.0f); })
       .Case<math::LogOp>([&](auto) { return emitLog2(e, args[0], 0.693147181f); })
       .Case<math::TanhOp>([&](auto) { return emitTanh(e, args[0]); })
+      .Case<math::SinOp, math::CosOp>([&](auto) { return emitSine(e, op, args[0]); })
       .Case<math::FmaOp>([&](auto) { return e.fma(args[0], args[1], args[2]); })
       .Default([](Operation *) { return Value(); });
 }

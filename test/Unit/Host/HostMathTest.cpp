@@ -126,6 +126,29 @@ INSTANTIATE_TEST_SUITE_P(
                       Function{"ceil", [](double x) { return std::ceil(x); }, -1e5f, 1e5f, 0}),
     [](const auto &info) { return info.param.op; });
 
+// Positions of a long context times frequencies, beyond what one double of pi / 2 can reduce, and
+// beyond what two can.
+TEST(HostMathSpecial, SinesOfLargeNumbers) {
+  std::vector<float> values{0.0f, 1e-30f, 1.5707964f, 3.1415927f, 1e5f,     -131072.0f,
+                            1e9f, 1e12f,  -1e13f,     1e30f,      INFINITY, NAN};
+  std::mt19937 engine(5);
+  for (float range : {1e3f, 1e6f, 1e9f, 1e12f})
+    for (int i = 0; i < 5000; ++i)
+      values.push_back(std::uniform_real_distribution<float>(-range, range)(engine));
+  values.push_back(1e20f); // a vector of its own takes the C library
+  for (HostISA isa : levels())
+    for (bool cosine : {false, true}) {
+      SCOPED_TRACE(stringifyHostISA(isa).str() + (cosine ? " cos" : " sin"));
+      std::vector<float> found =
+          apply(cosine ? "%y = math.cos %x : f32" : "%y = math.sin %x : f32", values, isa);
+      ASSERT_EQ(found.size(), values.size());
+      for (size_t i = 0; i < values.size(); ++i) {
+        double exact = cosine ? std::cos(double(values[i])) : std::sin(double(values[i]));
+        ASSERT_LE(relative(found[i], exact), 3e-7) << values[i];
+      }
+    }
+}
+
 TEST(HostMathSpecial, Values) {
   const float inf = INFINITY, nan = NAN, denormal = 1e-40f;
   struct Case {
