@@ -8,7 +8,7 @@
 //   exp(x)  = ex2(x log2 e)                  2 ulp, plus |x| 2^-24 from the product
 //   tanh(x) = 1 - 2 / (ex2(2x log2 e) + 1)   absolute error below 2e-7 (not relative, near 0)
 //   a / b   = a * rcp(b)                      2 ulp; rcp of a subnormal is inf
-//   sin, cos  after a reduction by 2 pi in two parts; absolute error below 1e-6 for |x| < 1e4
+//   sin, cos  after a reduction by 2 pi in three parts; absolute error below 1e-6 for |x| < 1e6
 //   pow(x, y) = ex2(y lg2 x) for x > 0; for x < 0 the sign follows an integral y, else NaN
 #include "attnc/Conversion/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -73,8 +73,10 @@ private:
   }
   Value reduce(Value x) {
     Value turns = math::RoundEvenOp::create(b, loc, mul(x, constant(0.15915494309189535)));
-    Value r = fma(turns, constant(-6.28125), x); // 2 pi = 6.28125 + 0.0019353071795864769
-    return fma(turns, constant(-0.0019353071795864769), r);
+    // 2 pi in three parts: the first has 8 bits, the second is the f32 next to what is left.
+    Value r = fma(turns, constant(-6.28125), x);
+    r = fma(turns, constant(-0.0019353071693331003), r);
+    return fma(turns, constant(-1.0253376489868793e-11), r);
   }
   Value pow(Value x, Value y) {
     Value magnitude = math::AbsFOp::create(b, loc, x);

@@ -29,11 +29,12 @@ func.func @tanh(%x: f32) -> f32 {
   return %0 : f32
 }
 
-// The argument is reduced by 2 pi in two parts.
+// The argument is reduced by 2 pi in three parts.
 // CHECK-LABEL: func.func @waves
 // CHECK: %[[TURNS:.*]] = math.roundeven
 // CHECK: %[[HIGH:.*]] = math.fma %[[TURNS]], %{{.*}}, %{{.*}}
-// CHECK: %[[LOW:.*]] = math.fma %[[TURNS]], %{{.*}}, %[[HIGH]]
+// CHECK: %[[MIDDLE:.*]] = math.fma %[[TURNS]], %{{.*}}, %[[HIGH]]
+// CHECK: %[[LOW:.*]] = math.fma %[[TURNS]], %{{.*}}, %[[MIDDLE]]
 // CHECK: llvm.call_intrinsic "llvm.nvvm.sin.approx.ftz.f"(%[[LOW]])
 // CHECK: llvm.call_intrinsic "llvm.nvvm.cos.approx.ftz.f"
 func.func @waves(%x: f32) -> (f32, f32) {

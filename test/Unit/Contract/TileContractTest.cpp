@@ -593,6 +593,33 @@ TEST(TileContract, MaskedDotLeavesTermsOut) {
       }
 }
 
+TEST(TileContract, SinesOfPositions) {
+  // Element (i, j) is the sine, or the cosine, of 252.25 i j: up to a million.
+  for (int warps : kWarps)
+    for (const char *function : {"sin", "cos"}) {
+      std::string body = R"(
+  %y = tile.map() at(%c0, %c0) {
+  ^bb0(%i: i32, %j: i32):
+    %f = arith.sitofp %i : i32 to f32
+    %g = arith.sitofp %j : i32 to f32
+    %p = arith.mulf %f, %g : f32
+    %q = arith.constant 252.25 : f32
+    %a = arith.mulf %p, %q : f32
+    %v = math.FUNCTION %a : f32
+    tile.yield %v : f32
+  } : () -> !tile.tile<64x64xf32>
+  tile.store %y, %Y[] rows 0 from %c0 to %n cols 64 : <64x64xf32>, <2xf32, unit>)";
+      TileData data = tileData();
+      ASSERT_EQ(runTile(replaceAll(body, "FUNCTION", function), warps, data), "");
+      for (int64_t i = 0; i < 64; ++i)
+        for (int64_t j = 0; j < 64; ++j) {
+          double angle = 252.25 * double(i * j); // at most 1,001,180.25, an exact f32
+          double exact = function[0] == 's' ? std::sin(angle) : std::cos(angle);
+          ASSERT_NEAR(data.y[i * kSize + j], exact, 1e-6) << warps << " " << i << " " << j;
+        }
+    }
+}
+
 TEST(TileContract, LoopsCarryWhatTheyLoad) {
   // Loads in a loop that no product reads, and one that a product and a map read.
   for (int warps : kWarps) {
