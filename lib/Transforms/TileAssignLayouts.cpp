@@ -63,6 +63,8 @@ private:
         for (Value value : block.getArguments())
           if (failed(assignStandard(op, value)))
             return failure();
+    if (auto scan = dyn_cast<tile::ScanOp>(op); scan && failed(checkScan(scan)))
+      return failure();
     llvm::TypeSwitch<Operation *>(op)
         .Case<tile::MapOp>([&](tile::MapOp map) {
           for (OpOperand &input : map.getInputsMutable())
@@ -104,6 +106,17 @@ private:
              << warps << " warps and columns that are a multiple of 8, found " << type;
     value.setType(withLayout(type, layout->toAttr(op->getContext())));
     return success();
+  }
+
+  /// What is not scanned is spread over threads, which are a power of two.
+  static LogicalResult checkScan(tile::ScanOp scan) {
+    TileType type = scan.getInput().getType();
+    bool alongRows = scan.getAxis() == Axis::Rows;
+    if (llvm::isPowerOf2_64(alongRows ? type.getCols() : type.getRows()))
+      return success();
+    return scan.emitOpError("expects ")
+           << (alongRows ? "columns" : "rows") << " that are a power of two to scan along "
+           << (alongRows ? "rows" : "columns") << ", found " << type;
   }
 
   /// A thread holds all elements along the axis of a scan.

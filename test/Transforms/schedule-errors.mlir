@@ -40,4 +40,16 @@ tile.kernel @cols(%f: f32 {tile.binding = "param:f"}) attributes {
   %0 = tile.fill %f : f32 -> <64x12xf32>
   tile.return
 }
+
+// -----
+
+// Columns that a fragment takes, but that no scan can spread over threads: lanes beyond them wrote over other elements.
+tile.kernel @scan(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32,
+    tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
+  %0 = tile.fill %f : f32 -> <64x24xf32>
+  // expected-error@below {{'tile.scan' op expects columns that are a power of two to scan along rows, found}}
+  %1 = tile.scan sum %0 along rows : <64x24xf32> -> <64x24xf32>
+  tile.return
+}
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

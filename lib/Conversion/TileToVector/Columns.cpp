@@ -70,7 +70,7 @@ static LogicalResult emitScan(KernelEmitter &ke, tile::ScanOp scan) {
   ke.tiles.buffers[scan.getResult()] = result;
   bool alongRows = scan.getAxis() == tile::Axis::Rows;
   int64_t length = alongRows ? type.getRows() : type.getCols();
-  /// Combines the elements in order; `at` says where the one at a place is.
+  /// Combines the elements in order, each read by `load` and its result written by `store`.
   auto chain = [&](Value init, auto load, auto store) {
     e.forLoop(e.constI64(0), e.constI64(length), 1, init, [&](Value k, ValueRange before) {
       Value place = scan.getReverse() ? e.sub(e.constI64(length - 1), k) : k;
