@@ -70,3 +70,13 @@ bool attnc::tile::needsWholeBlock(Operation *op) {
       })
       .wasInterrupted();
 }
+
+bool attnc::tile::isWritten(KernelOp kernel, BlockArgument view) {
+  if (kernel.getArgAttr(view.getArgNumber(), "tile.may_alias"))
+    return true;
+  return llvm::any_of(view.getUses(), [](OpOperand &use) {
+    Operation *user = use.getOwner();
+    return (isa<StoreOp>(user) && use.get() == cast<StoreOp>(user).getView()) ||
+           (isa<StoreBlockOp>(user) && use.get() == cast<StoreBlockOp>(user).getView());
+  });
+}

@@ -10,6 +10,10 @@
 
 namespace attnc::tile {
 
+/// Whether elements `from` of a tile may be stored in a view of `to`: as themselves, or as other
+/// reals.
+bool isStoredAs(mlir::Type from, mlir::Type to);
+
 /// The vector that is left of a matrix when it is reduced along `axis`: its shape and, if the
 /// matrix has a layout, that of its rows or columns.
 TileType reducedType(TileType matrix, Axis axis);
@@ -27,6 +31,10 @@ int64_t scratchBytes(mlir::Operation *op);
 /// Whether all threads of a block take part in `op` or in an op within it: it may not stand where
 /// only some come by.
 bool needsWholeBlock(mlir::Operation *op);
+
+/// Whether `kernel` writes the view that is its argument `view`, or one that may be the same
+/// memory: elements that are read of it may change while it runs.
+bool isWritten(KernelOp kernel, mlir::BlockArgument view);
 
 } // namespace attnc::tile
 

@@ -69,3 +69,22 @@ LogicalResult ShareOp::verify() {
            << tile << " into " << buffer << " to " << getSlot().getType();
   return success();
 }
+
+LogicalResult StoreBlockOp::verify() {
+  ViewType view = getView().getType();
+  TileType tile = getValue().getType();
+  if (tile.getRank() != 2) // tile.store_block C1
+    return emitOpError("expects a matrix, found ") << tile;
+  if (static_cast<int64_t>(getIndices().size()) + 2 != view.getRank()) // tile.store_block C1
+    return emitOpError("expects ")
+           << view.getRank() - 2 << " indices, found " << getIndices().size();
+  auto isDimension = [&](int64_t dim) { return dim >= 0 && dim < view.getRank(); };
+  int64_t rowDim = getRowDim(), colDim = getColDim();
+  if (!isDimension(rowDim) || !isDimension(colDim) || rowDim == colDim) // tile.store_block C2
+    return emitOpError("expects rows and columns over two of ")
+           << view.getRank() << " dimensions, found " << rowDim << " and " << colDim;
+  if (!isStoredAs(tile.getElementType(), view.getElementType())) // tile.store_block C3
+    return emitOpError("expects reals stored as reals, i32 as i32 or i1 as i1, found ")
+           << tile << " into " << view;
+  return success();
+}

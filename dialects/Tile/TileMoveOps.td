@@ -133,4 +133,36 @@ def Tile_ShareOp : Tile_Op<"share", [MemoryEffects<[MemRead, MemWrite]>]> {
   }]];
 }
 
+def Tile_StoreBlockOp : Tile_Op<"store_block", [MemoryEffects<[MemWrite]>]> {
+  let summary = "stores a matrix along any two dimensions of a view";
+  let description = [{
+    Element (i, j) of the tile becomes `view[..., row + i, ..., col + j, ...]`, with the rows along dimension `row_dim`,
+    the columns along `col_dim`, in either order, and the other dimensions at `indices`. Rows at or beyond `row_limit` and columns at or
+    beyond `col_limit` are not written. Any strides will do; where columns are contiguous in memory, they are written together.
+    The element is rounded to the view's element type as by `tile.store`.
+
+    Constraints:
+    - C1: the tile is a matrix, and the view has two dimensions more than there are indices.
+    - C2: `row_dim` and `col_dim` are two different dimensions of the view.
+    - C3: reals are stored as reals (f16, bf16, f32), i32 as i32 and i1 as i1 (a byte).
+  }];
+  let arguments = (ins Tile_TileType:$value, Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row, I32:$row_limit,
+                       I32:$col, I32:$col_limit, I64Attr:$row_dim, I64Attr:$col_dim);
+  let assemblyFormat = [{
+    $value `,` $view `[` $indices `]` `rows` $row_dim `from` $row `to` $row_limit
+    `cols` $col_dim `from` $col `to` $col_limit attr-dict `:` type($value) `,` type($view)
+  }];
+  let hasVerifier = 1;
+  let examples = [[{
+    tile.kernel @k(%x: !tile.view<3xf32> {tile.binding = "tensor:x"}, %m: i32 {tile.binding = "size:m"}, %n: i32 {tile.binding = "size:n"}) attributes {
+        grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 64, 64, 64>, num_warps = 4 : i32} {
+      %zero = arith.constant 0 : i32
+      %none = arith.constant 0.0 : f32
+      %tile = tile.fill %none : f32 -> <64x32xf32>
+      tile.store_block %tile, %x[%zero] rows 2 from %zero to %n cols 0 from %zero to %m : <64x32xf32>, <3xf32>
+      tile.return
+    }
+  }]];
+}
+
 #endif // ATTNC_DIALECTS_TILE_TILEMOVEOPS_TD

@@ -39,10 +39,13 @@ llvm::StringRef KernelOp::getBinding(unsigned i) {
 }
 
 LogicalResult KernelOp::verify() {
-  if (getGridSpaces().size() != 3 || getGridTiles().size() != 3) // tile.kernel C1
+  size_t spaces = getGridSpaces() ? getGridSpaces()->size() : 0;
+  ArrayRef<int64_t> tiles = getGridTiles().value_or(ArrayRef<int64_t>());
+  bool hasGrid = getGridSpaces() || getGridTiles();
+  if (hasGrid && (spaces != 3 || tiles.size() != 3)) // tile.kernel C1
     return emitOpError("expects three grid dimensions, found ")
-           << getGridSpaces().size() << " spaces and " << getGridTiles().size() << " tiles";
-  for (int64_t size : getGridTiles())
+           << spaces << " spaces and " << tiles.size() << " tiles";
+  for (int64_t size : tiles)
     if (size < 1) // tile.kernel C1
       return emitOpError("expects grid tiles of at least 1, found ") << size;
   if (getNumWarps() < 1 || getNumWarps() > 32) // tile.kernel C4
@@ -87,25 +90,29 @@ LogicalResult LoadOp::verify() {
   return verifyRowDim(*this, getRowDim(), view.getRank() - 1); // tile.load C4
 }
 
+bool attnc::tile::isStoredAs(Type from, Type to) {
+  auto isReal = [](Type type) { return type.isF32() || type.isF16() || type.isBF16(); };
+  return (from == to && (to.isInteger(32) || to.isInteger(1))) || (isReal(from) && isReal(to));
+}
+
 LogicalResult StoreOp::verify() {
   ViewType view = getView().getType();
   TileType tile = getValue().getType();
   if (tile.getRank() == 2 && !view.getUnitStride()) // tile.store C1
     return emitOpError("expects a view with a unit last stride, found ") << view;
-  if (getIndices().size() + tile.getRank() != static_cast<size_t>(view.getRank())) // tile.store C2
+  bool isNumber = view.getRank() == 0 && tile.getRank() == 1 && tile.getRows() == 1;
+  if (getIndices().size() + tile.getRank() !=
+      static_cast<size_t>(view.getRank()) + isNumber) // tile.store C2
     return emitOpError("expects ") << view.getRank() - static_cast<int64_t>(tile.getRank())
                                    << " indices, found " << getIndices().size();
   if (static_cast<int64_t>(getValidCols()) > tile.getCols()) // tile.store C3
     return emitOpError("expects at most ")
            << tile.getCols() << " valid columns, found " << getValidCols();
-  Type from = tile.getElementType(), to = view.getElementType();
-  auto isReal = [](Type type) { return type.isF32() || type.isF16() || type.isBF16(); };
-  bool whole = from == to && (to.isInteger(32) || to.isInteger(1));
-  if (!whole && !(isReal(from) && isReal(to))) // tile.store C4
+  if (!isStoredAs(tile.getElementType(), view.getElementType())) // tile.store C4
     return emitOpError("expects reals stored as reals, i32 as i32 or i1 as i1, found ")
            << tile << " into " << view;
   return verifyRowDim(*this, getRowDim(),
-                      view.getRank() - (tile.getRank() == 2 ? 1 : 0)); // tile.store C3
+                      view.getRank() + isNumber - (tile.getRank() == 2 ? 1 : 0)); // tile.store C3
 }
 
 LogicalResult ElementOp::verify() {

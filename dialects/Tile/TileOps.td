@@ -67,17 +67,18 @@ def Tile_KernelOp : Tile_ExampleOp<"kernel", [FunctionOpInterface, IsolatedFromA
     same memory as another argument have `tile.may_alias` (unit); no other two views are.
 
     - `grid_spaces`, `grid_tiles`: dimension i of the grid has ceil(size(grid_spaces[i]) / grid_tiles[i])
-      points; `tile.program_id i` is the point's index. Three dimensions. A `tile.launch` says them itself.
+      points; `tile.program_id i` is the point's index. Three dimensions. A `tile.launch` says them itself, so that only a kernel
+      without a program needs them.
     - `num_warps`: warps of a thread block on a GPU; ignored on the host.
 
     Constraints:
-    - C1: three grid dimensions, of at least 1 point to a tile.
+    - C1: three grid dimensions, of at least 1 point to a tile, or none.
     - C2: arguments are views, i32 or f32.
     - C3: every argument has a `tile.binding`.
     - C4: 1 to 32 warps.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
-                       StrArrayAttr:$grid_spaces, DenseI64ArrayAttr:$grid_tiles, I32Attr:$num_warps,
+                       OptionalAttr<StrArrayAttr>:$grid_spaces, OptionalAttr<DenseI64ArrayAttr>:$grid_tiles, I32Attr:$num_warps,
                        OptionalAttr<DictArrayAttr>:$arg_attrs, OptionalAttr<DictArrayAttr>:$res_attrs);
   let regions = (region AnyRegion:$body);
   let hasCustomAssemblyFormat = 1;
@@ -135,11 +136,11 @@ def Tile_StoreOp : Tile_ExampleOp<"store", [MemoryEffects<[MemWrite]>]> {
   let description = [{
     The inverse of `tile.load`: rows at or beyond `limit` and columns at or beyond `valid_cols` are not
     written. A rank-1 tile is stored along dimension `row_dim` of a view whose other dimensions are all
-    given by `indices`. The element is rounded to the view's element type (round to nearest even).
+    given by `indices`; one of a single row also in a view of rank 0, with `row_dim` 0. The element is rounded to the view's element type (round to nearest even).
 
     Constraints:
     - C1: a rank-2 tile needs a unit last stride.
-    - C2: rank(view) - rank(tile) indices.
+    - C2: rank(view) - rank(tile) indices, or none for a view of rank 0.
     - C3: `valid_cols` is at most the number of columns, and `row_dim` a dimension of the view: for a matrix before
       the last.
     - C4: reals are stored as reals (f16, bf16, f32), i32 as i32 and i1 as i1 (a byte).

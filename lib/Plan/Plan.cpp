@@ -99,7 +99,8 @@ static std::string fixedDType(attn::VariantOp variant) {
     mlir::Type type = attend.getQuery().getType().getElementType();
     return type.isF32() ? "f32" : type.isF16() ? "f16" : type.isBF16() ? "bf16" : "";
   }
-  return {};
+  // Without an attention, nothing that is planned depends on it.
+  return fixedExtent(variant, "d") ? "f32" : "";
 }
 
 llvm::Expected<Problem> attnc::problemOf(attn::VariantOp variant, const CompileOptions &options) {

@@ -82,8 +82,8 @@ struct Names {
       } else if (auto store = dyn_cast<tile::StoreOp>(op)) {
         if (store.getValue().getDefiningOp())
           give(store.getValue(), ofView(store.getView()) + "_tile");
-      } else if (auto id = dyn_cast<tile::ProgramIdOp>(op)) {
-        auto space = cast<StringAttr>(kernel.getGridSpaces()[id.getDim()]).getValue();
+      } else if (auto id = dyn_cast<tile::ProgramIdOp>(op); id && kernel.getGridSpaces()) {
+        auto space = cast<StringAttr>((*kernel.getGridSpaces())[id.getDim()]).getValue();
         if (!space.empty())
           give(id.getResult(), "block_" + space);
       }

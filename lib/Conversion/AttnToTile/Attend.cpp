@@ -38,14 +38,18 @@ public:
   AttendLowering(attn::AttendOp attend, const KernelPlan &plan)
       : attend(attend), plan(plan), ranges(computeKeyRanges(attend)) {}
 
-  AxisMap axes() override;
+  FailureOr<Grid> grid(KernelContext &context) override;
+  int64_t warps() override { return plan.numWarps; }
   bool isOperand(Value tensor) override {
     return llvm::is_contained(
         {attend.getQuery(), attend.getKey(), attend.getValue(), attend.getOut()}, tensor);
   }
+  SmallVector<Axis> gridAxes() override;
   LogicalResult emit(KernelContext &context) override;
 
 private:
+  AxisMap axes() const;
+
   attn::AttendOp attend;
   const KernelPlan &plan;
   KeyRanges ranges;
@@ -120,7 +124,7 @@ private:
 
 } // namespace
 
-AxisMap AttendLowering::axes() {
+AxisMap AttendLowering::axes() const {
   // Where later rows see more keys, start with the last tile: long programs first, short ones fill
   // the machine at the end.
   bool later = llvm::any_of(ranges.ranges, [](const KeyRange &range) {
@@ -137,7 +141,26 @@ AxisMap AttendLowering::axes() {
                     {"e", Over::Whole, static_cast<int64_t>(llvm::alignTo(e, 16)), e}}));
 }
 
+SmallVector<Axis> AttendLowering::gridAxes() {
+  AxisMap map = axes();
+  return llvm::map_to_vector(map.gridAxes(), [](const Axis *axis) { return *axis; });
+}
+
+FailureOr<StageLowering::Grid> AttendLowering::grid(KernelContext &context) {
+  Grid grid;
+  for (auto [dimension, axis] : llvm::enumerate(gridAxes())) {
+    grid[dimension] = context.sizes.lookup(axis.name);
+    if (axis.tile != 1)
+      grid[dimension] =
+          arith::CeilDivSIOp::create(context.builder, attend.getLoc(), grid[dimension],
+                                     context.i32(attend.getLoc(), axis.tile));
+  }
+  return grid;
+}
+
 LogicalResult AttendLowering::emit(KernelContext &context) {
+  context.domain = Domain(axes());
+  context.domain.emitCoordinates(context.builder, context.variant.getLoc(), context.sizes);
   return AttendKernel(context, attend, ranges).emit();
 }
 

@@ -16,6 +16,7 @@ namespace attnc {
 
 class Domain {
 public:
+  Domain() : map(llvm::cantFail(AxisMap::get({}))) {}
   explicit Domain(AxisMap axes) : map(std::move(axes)) {}
 
   const AxisMap &axes() const { return map; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What all parts of convert-attn-to-tile share: the plan, and the kernel's arguments by what they
-// bind.
+// What all parts of convert-attn-to-tile share: the plan, and the arguments of the kernel, or of
+// the program, by what they bind.
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_KERNELCONTEXT_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_KERNELCONTEXT_H
 
@@ -12,16 +12,20 @@
 namespace attnc {
 
 struct KernelContext {
-  KernelContext(mlir::OpBuilder &builder, attn::VariantOp variant, const KernelPlan &plan,
-                Domain domain)
-      : builder(builder), variant(variant), plan(plan), domain(std::move(domain)) {}
+  KernelContext(mlir::OpBuilder &builder, attn::VariantOp variant, const KernelPlan &plan)
+      : builder(builder), variant(variant), plan(plan) {}
 
   mlir::OpBuilder &builder;
   attn::VariantOp variant;
   const KernelPlan &plan;
-  Domain domain;
-  /// Views of the tensors that are arguments: of inputs, and of results that are returned.
+  Domain domain; ///< of lowerings that have one axis map
+  /// Views of tensors of the variant that are in memory.
   llvm::DenseMap<mlir::Value, mlir::Value> views;
+  /// Indices (i32) of the first dimensions of a view that has more of them than its tensor: which
+  /// of several such tensors it is.
+  llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::Value>> leading;
+  /// Views of the memory that the lowering asked for, in its order.
+  llvm::SmallVector<mlir::Value> scratch;
   /// i32 by index-space name: launch-time sizes and the constants for d and e.
   llvm::StringMap<mlir::Value> sizes;
   /// Arguments of the kernel by the `attn.param` that they are.

@@ -9,6 +9,8 @@ using namespace attnc;
 StageLoweringFactory attnc::findStageLowering(Operation *op) {
   static const llvm::StringMap<StageLoweringFactory> table = {
       {attn::AttendOp::getOperationName(), lowerAttend},
+      {attn::ComputeOp::getOperationName(), lowerCompute},
+      {attn::RecurOp::getOperationName(), lowerRecur},
   };
   return table.lookup(op->getName().getStringRef());
 }

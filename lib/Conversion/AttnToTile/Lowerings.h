@@ -6,19 +6,35 @@
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_LOWERINGS_H
 
 #include "KernelContext.h"
+#include <array>
 #include <memory>
 
 namespace attnc {
 
-/// One op, for one plan.
+/// A tensor that lives while a kernel runs.
+struct Scratch {
+  std::string name; ///< for people
+  attn::AttnTensorType type;
+};
+
+/// One op, for one plan: a kernel.
 class StageLowering {
 public:
+  /// Numbers of programs (i32) along x, y and z.
+  using Grid = std::array<mlir::Value, 3>;
+
   virtual ~StageLowering() = default;
-  /// How the kernel runs through the axes.
-  virtual AxisMap axes() = 0;
-  /// Whether tiles of `tensor`, an input or a result, are loaded or stored: rows of it have to be
-  /// contiguous and aligned.
+  /// Emits the grid in the program of kernels, by the sizes of spaces in `context`.
+  virtual mlir::FailureOr<Grid> grid(KernelContext &context) = 0;
+  /// Warps of a thread block.
+  virtual int64_t warps() = 0;
+  /// Whether tiles of `tensor`, an input or a result, are loaded or stored whole: rows of it have
+  /// to be contiguous and aligned.
   virtual bool isOperand(mlir::Value tensor) = 0;
+  /// The axes over the grid, if they are one to a dimension: for those who read the kernel.
+  virtual llvm::SmallVector<Axis> gridAxes() { return {}; }
+  /// Memory that the kernel needs for itself.
+  virtual llvm::SmallVector<Scratch> scratch() { return {}; }
   /// Emits the body of the kernel, with stores of the op's results that `context` has views of.
   virtual mlir::LogicalResult emit(KernelContext &context) = 0;
 };
@@ -29,6 +45,8 @@ using StageLoweringFactory = std::unique_ptr<StageLowering> (*)(mlir::Operation 
 /// The lowering of ops of the kind of `op`; null if there is none.
 StageLoweringFactory findStageLowering(mlir::Operation *op);
 
+std::unique_ptr<StageLowering> lowerCompute(mlir::Operation *op, const KernelPlan &plan);
+std::unique_ptr<StageLowering> lowerRecur(mlir::Operation *op, const KernelPlan &plan);
 std::unique_ptr<StageLowering> lowerAttend(mlir::Operation *op, const KernelPlan &plan);
 
 } // namespace attnc

@@ -223,6 +223,8 @@ private:
 
 /// The program that launches `kernel` once, over the grid that it names.
 static FailureOr<Program> programOf(tile::KernelOp kernel, ProgramTarget target) {
+  if (!kernel.getGridSpaces())
+    return kernel.emitOpError("expects a tile.program that launches it, or a grid of its own");
   ProgramBuilder builder(kernel, kernel.getArgAttrsAttr(), target);
   builder.setName(kernel.getSymName());
   auto arguments = kernel.getBody().getArguments();
@@ -231,9 +233,9 @@ static FailureOr<Program> programOf(tile::KernelOp kernel, ProgramTarget target)
       return failure();
   KernelLaunch &launch = builder.addLaunch(kernel, ValueRange(arguments));
   for (unsigned i = 0; i < 3; ++i) {
-    int32_t space = builder.spaceOf(cast<StringAttr>(kernel.getGridSpaces()[i]).getValue());
+    int32_t space = builder.spaceOf(cast<StringAttr>((*kernel.getGridSpaces())[i]).getValue());
     launch.grid[i] = {{SizeStep::Op::Size, space},
-                      {SizeStep::Op::Number, kernel.getGridTiles()[i]},
+                      {SizeStep::Op::Number, (*kernel.getGridTiles())[i]},
                       {SizeStep::Op::CeilDiv, 0}};
   }
   return builder.finish();

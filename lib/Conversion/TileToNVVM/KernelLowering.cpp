@@ -3,6 +3,7 @@
 // The function that a kernel becomes, its arguments, and what lowerings share: scalars, and the
 // values that stand for tiles. KernelLowering.h says how tiles are represented.
 #include "KernelLowering.h"
+#include "dialects/Tile/TileLayouts.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
@@ -159,7 +160,7 @@ void KernelLowering::bindArguments(Block &entry) {
     if (auto view = dyn_cast<tile::ViewType>(arg.getType())) {
       if (!kernel.getArgAttr(arg.getArgNumber(), "tile.may_alias"))
         function.setArgAttr(next, LLVM::LLVMDialect::getNoAliasAttrName(), builder.getUnitAttr());
-      ViewArgs args{entry.getArgument(next++), {}};
+      ViewArgs args{entry.getArgument(next++), {}, tile::isWritten(kernel, arg)};
       for (int64_t i = 0; i < view.getRank(); ++i)
         args.strides.push_back(entry.getArgument(next++));
       views[arg] = args;

@@ -33,6 +33,7 @@ using Fragment = llvm::SmallVector<mlir::Value>;
 struct ViewArgs {
   mlir::Value base;
   llvm::SmallVector<mlir::Value> strides;
+  bool isWritten = false; ///< by this kernel: what was read may change
 };
 
 class KernelLowering {

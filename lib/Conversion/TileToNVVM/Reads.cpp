@@ -26,7 +26,7 @@ FailureOr<Value> attnc::loadElement(KernelLowering &kl, tile::ElementOp element,
     pointer = kl.offsetPointer(loc, pointer, kl.mul(loc, offset, kl.i64(loc, bytes)));
   Type stored = type.isInteger(1) ? Type(kl.builder.getI8Type()) : type;
   Value loaded = LLVM::LoadOp::create(kl.builder, loc, stored, pointer, bytes, /*isVolatile=*/false,
-                                      /*isNonTemporal=*/false, /*isInvariant=*/true);
+                                      /*isNonTemporal=*/false, /*isInvariant=*/!args.isWritten);
   if (type.isInteger(1)) {
     Value zero = arith::ConstantOp::create(kl.builder, loc, kl.builder.getI8IntegerAttr(0));
     return arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne, loaded, zero)

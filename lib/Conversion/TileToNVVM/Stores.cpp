@@ -120,8 +120,10 @@ static LogicalResult lowerStore(KernelLowering &kl, tile::StoreOp store) {
   TileType type = store.getValue().getType();
   int64_t bytes = std::max<int64_t>(1, view.getElementType().getIntOrFloatBitWidth() / 8);
   Value base = kl.addressOf(loc, store.getView(), store.getIndices(), store.getRowDim());
-  Value stride =
-      kl.mul(loc, kl.views[store.getView()].strides[store.getRowDim()], kl.i64(loc, bytes));
+  ArrayRef<Value> strides = kl.views[store.getView()].strides;
+  Value stride = strides.empty() // one number
+                     ? kl.i64(loc, 0)
+                     : kl.mul(loc, strides[store.getRowDim()], kl.i64(loc, bytes));
   if (type.getRank() == 2)
     storeMatrix(kl, store, base, stride);
   else
@@ -129,4 +131,50 @@ static LogicalResult lowerStore(KernelLowering &kl, tile::StoreOp store) {
   return success();
 }
 
-void attnc::registerStores(NVVMOpTable &table) { table.add(lowerStore); }
+/// Element by element: nothing is known of the strides.
+static LogicalResult lowerStoreBlock(KernelLowering &kl, tile::StoreBlockOp store) {
+  Location loc = store.getLoc();
+  TileType type = store.getValue().getType();
+  ArrayRef<Value> strides = kl.views[store.getView()].strides;
+  int64_t rowDim = store.getRowDim(), colDim = store.getColDim();
+  Type element = memoryType(kl.builder, store.getView().getType().getElementType(),
+                            /*shared=*/false);
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+  Value start;
+  auto addTerm = [&](Value index, int64_t dim) {
+    Value term = kl.mul(loc, kl.widen(loc, index), strides[dim]);
+    start = start ? kl.add(loc, start, term) : term;
+  };
+  unsigned next = 0;
+  for (int64_t dim = 0; dim < static_cast<int64_t>(strides.size()); ++dim)
+    if (dim != rowDim && dim != colDim)
+      addTerm(kl.scalars.lookup(store.getIndices()[next++]), dim);
+  Value first = isFirstCopy(kl, loc, type);
+  Value row0 = kl.scalars.lookup(store.getRow()), rows = kl.scalars.lookup(store.getRowLimit());
+  Value col0 = kl.scalars.lookup(store.getCol()), cols = kl.scalars.lookup(store.getColLimit());
+  auto isBelow = [&](Value index, Value limit) -> Value {
+    return arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::slt, index, limit);
+  };
+  SmallVector<Value> values = unpack(kl, loc, type, kl.fragments[store.getValue()]);
+  for (auto [value, position] : llvm::zip_equal(values, positions(kl, loc, type))) {
+    Value row = kl.add(loc, row0, position.row), col = kl.add(loc, col0, position.col);
+    Value mine = arith::AndIOp::create(kl.builder, loc, isBelow(row, rows), isBelow(col, cols));
+    if (first)
+      mine = arith::AndIOp::create(kl.builder, loc, mine, first);
+    guarded(kl, loc, mine, [&, value = value]() {
+      Value offset = kl.add(loc, kl.mul(loc, kl.widen(loc, row), strides[rowDim]),
+                            kl.mul(loc, kl.widen(loc, col), strides[colDim]));
+      if (start)
+        offset = kl.add(loc, start, offset);
+      Value pointer = kl.offsetPointer(loc, kl.views[store.getView()].base,
+                                       kl.mul(loc, offset, kl.i64(loc, bytes)));
+      LLVM::StoreOp::create(kl.builder, loc, asStored(kl, loc, value, element), pointer, bytes);
+    });
+  }
+  return success();
+}
+
+void attnc::registerStores(NVVMOpTable &table) {
+  table.add(lowerStore);
+  table.add(lowerStoreBlock);
+}

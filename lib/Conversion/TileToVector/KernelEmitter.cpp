@@ -6,6 +6,7 @@
 #include "RowBound.h"
 #include "RowGroup.h"
 #include "attnc/Conversion/TileToVector/TileToVector.h"
+#include "dialects/Tile/TileLayouts.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -77,8 +78,9 @@ void KernelEmitter::bindArguments(Value slots) {
     value.base = next(e.ptr);
     for (int64_t dim = 0; dim < view.getRank(); ++dim)
       value.strides.push_back(next(e.i64));
-    if (view.getUnitStride())
+    if (view.getUnitStride() && !value.strides.empty())
       value.strides.back() = e.constI64(1);
+    value.isWritten = tile::isWritten(kernel, arg);
     views[arg] = value;
   }
 }

@@ -11,6 +11,7 @@ const attnc::HostOpTable &attnc::hostLowerings() {
     registerControl(all);
     registerDot(all);
     registerMemory(all);
+    registerStoreBlock(all);
     return all;
   }();
   return table;

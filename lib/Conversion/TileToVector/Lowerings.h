@@ -20,6 +20,7 @@ void registerColumns(HostOpTable &table);
 void registerControl(HostOpTable &table);
 void registerDot(HostOpTable &table);
 void registerMemory(HostOpTable &table);
+void registerStoreBlock(HostOpTable &table);
 
 } // namespace attnc
 

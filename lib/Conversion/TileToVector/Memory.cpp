@@ -22,6 +22,8 @@ Value attnc::rowAddress(KernelEmitter &ke, Value view, ValueRange indices, Value
     Value index = e.toI64(ke.scalars.lookupOrDefault(indices[next++]));
     pointer = e.offset(pointer, e.mulc(e.mul(index, value.strides[dim]), size));
   }
+  if (value.strides.empty()) // one number
+    return pointer;
   Value absolute = e.add(e.toI64(ke.scalars.lookupOrDefault(row0)), row);
   return e.offset(pointer, e.mulc(e.mul(absolute, value.strides[rowDim]), size));
 }

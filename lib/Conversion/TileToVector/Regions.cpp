@@ -34,14 +34,14 @@ static bool isClampedColumn(Value index, tile::MapOp map,
 }
 
 /// Loads a scalar or `lanes` elements and converts to what a region computes with.
-static Value loadElements(Emitter &e, Value pointer, Type element, bool vector) {
+static Value loadElements(Emitter &e, Value pointer, Type element, bool vector, bool invariant) {
   if (element.isInteger(1)) {
-    Value bytes = e.load(vector ? Type(e.vec(e.i8)) : e.i8, pointer, 1, /*invariant=*/true);
+    Value bytes = e.load(vector ? Type(e.vec(e.i8)) : e.i8, pointer, 1, invariant);
     return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, bytes,
                                  e.zero(bytes.getType()));
   }
-  Value value = e.load(vector ? Type(e.vec(element)) : element, pointer, byteSize(element),
-                       /*invariant=*/true);
+  Value value =
+      e.load(vector ? Type(e.vec(element)) : element, pointer, byteSize(element), invariant);
   return isa<FloatType>(element) ? e.toF32(value) : value;
 }
 
@@ -80,7 +80,7 @@ Value attnc::emitElement(Emitter &e, tile::ElementOp op, const ViewValue &view, 
     varyingStride = stride;
   }
   if (!varying)
-    return loadElements(e, base, element, /*vector=*/false);
+    return loadElements(e, base, element, /*vector=*/false, !view.isWritten);
   if (!mayBeContiguous)
     return gatherElements(e, base, varying, element);
 
@@ -97,7 +97,8 @@ Value attnc::emitElement(Emitter &e, tile::ElementOp op, const ViewValue &view, 
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToStart(choice.thenBlock());
   Value start = e.offset(base, e.mulc(e.toI64(first), size));
-  scf::YieldOp::create(e.b, e.loc, loadElements(e, start, element, /*vector=*/true));
+  scf::YieldOp::create(e.b, e.loc,
+                       loadElements(e, start, element, /*vector=*/true, !view.isWritten));
   e.b.setInsertionPointToStart(choice.elseBlock());
   scf::YieldOp::create(e.b, e.loc, gatherElements(e, base, varying, element));
   return choice.getResult(0);

@@ -15,6 +15,7 @@ namespace attnc {
 struct ViewValue {
   mlir::Value base;
   llvm::SmallVector<mlir::Value> strides;
+  bool isWritten = false; ///< by this kernel: what was read may change
 };
 
 using ViewMap = llvm::DenseMap<mlir::Value, ViewValue>;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: attnc-opt %s --split-input-file --verify-diagnostics --convert-attn-to-tile
 
 // expected-error@below {{'attn.variant' op has no schedule: run attn-plan first}}
@@ -62,14 +63,6 @@ attn.variant @target attributes {tile.schedule = #tile.schedule<target = "sm_12"
   %out, %lse = attn.attend %Q, %K, %V  : !attn.tensor<[b, h, q, d], f16>, !attn.tensor<[b, g, kv, d], f16>, !attn.tensor<[b, g, kv, e], f16> -> !attn.tensor<[b, h, q, e], f16>, !attn.tensor<[b, h, q], f32>
   attn.return ["out"](%out : !attn.tensor<[b, h, q, e], f16>)
 }
-
-// -----
-
-// expected-error@below {{code is not generated for a spec without an attention stage yet; the reference runs it (`--device=reference`)}}
-attn.variant @none attributes {tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
-  attn.return []
-}
-// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 // -----
 

@@ -4,7 +4,7 @@
 tile.kernel @scheduled(%n: i32 {tile.binding = "size:q"})
     attributes {grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 16, 1, 1>, num_warps = 4 : i32} {
   // expected-error @below {{has no lowering on the host}}
-  tile.barrier
+  tile.commit
   tile.return
 }
 

@@ -351,3 +351,48 @@ tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %w: !til
   %0 = tile.share %t into %b : <64x16xf32>, <1x64x32xf32, #tile.shared<pitch = 160, shift = 0, mask = 0>> -> <<1x64x32xf32, #tile.shared<pitch = 160, shift = 0, mask = 0>>>
   tile.return
 }
+
+// -----
+
+// tile.store_block C1
+tile.kernel @k(%v: !tile.view<2xf32> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  %c = arith.constant 0.0 : f32
+  %t = tile.fill %c : f32 -> <64xf32>
+  // expected-error@below {{expects a matrix, found '!tile.tile<64xf32>'}}
+  tile.store_block %t, %v[] rows 0 from %n to %n cols 1 from %n to %n : <64xf32>, <2xf32>
+  tile.return
+}
+
+// -----
+
+// tile.store_block C1
+tile.kernel @k(%v: !tile.view<2xf32> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  %c = arith.constant 0.0 : f32
+  %t = tile.fill %c : f32 -> <64x32xf32>
+  // expected-error@below {{expects 0 indices, found 1}}
+  tile.store_block %t, %v[%n] rows 0 from %n to %n cols 1 from %n to %n : <64x32xf32>, <2xf32>
+  tile.return
+}
+
+// -----
+
+// tile.store_block C2
+tile.kernel @k(%v: !tile.view<2xf32> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  %c = arith.constant 0.0 : f32
+  %t = tile.fill %c : f32 -> <64x32xf32>
+  // expected-error@below {{expects rows and columns over two of 2 dimensions, found 1 and 1}}
+  tile.store_block %t, %v[] rows 1 from %n to %n cols 1 from %n to %n : <64x32xf32>, <2xf32>
+  tile.return
+}
+
+// -----
+
+// tile.store_block C3
+tile.kernel @k(%v: !tile.view<2xf32> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  %c = arith.constant 0.0 : f32
+  %i = arith.constant 0 : i32
+  %t = tile.fill %i : i32 -> <64x32xi32>
+  // expected-error@below {{expects reals stored as reals, i32 as i32 or i1 as i1, found}}
+  tile.store_block %t, %v[] rows 0 from %n to %n cols 1 from %n to %n : <64x32xi32>, <2xf32>
+  tile.return
+}

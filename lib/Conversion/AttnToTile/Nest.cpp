@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Nest.h explains.
+#include "Nest.h"
+#include "attnc/Analysis/Compilable.h"
+
+using namespace mlir;
+using namespace attnc;
+
+/// Rows are a multiple of 16 on a GPU, so that products have fragments.
+constexpr int64_t kMostRows = 64, kMostCols = 64, kFewest = 16;
+
+static int64_t tileFor(attn::VariantOp variant, attn::AttnTensorType type, unsigned axis,
+                       int64_t most, const Target &target) {
+  StringRef space = type.getAxisName(axis);
+  std::optional<int64_t> extent =
+      space.empty() ? std::optional(type.getAxisSize(axis)) : fixedExtent(variant, space);
+  if (!extent)
+    return most;
+  int64_t fewest = target.kind == Target::Kind::Host ? 1 : kFewest;
+  return std::clamp<int64_t>(llvm::PowerOf2Ceil(*extent), fewest, most);
+}
+
+TiledAxes attnc::tiledAxesOf(attn::VariantOp variant, attn::AttnTensorType type,
+                             const Target &target) {
+  SmallVector<unsigned> candidates;
+  for (unsigned axis = 0; axis < type.getRank(); ++axis)
+    if (!llvm::is_contained({"b", "h", "g"}, type.getAxisName(axis)))
+      candidates.push_back(axis);
+  TiledAxes tiled;
+  if (candidates.empty())
+    return tiled;
+  if (candidates.size() > 1) {
+    tiled.cols = candidates.pop_back_val();
+    tiled.colTile = tileFor(variant, type, *tiled.cols, kMostCols, target);
+  }
+  tiled.rows = candidates.back();
+  tiled.rowTile = tileFor(variant, type, *tiled.rows, kMostRows, target);
+  return tiled;
+}
+
+int64_t attnc::warpsFor(const TiledAxes &tiled) { return std::max<int64_t>(1, tiled.rowTile / 16); }
+
+FailureOr<Value> Nest::sizeOf(KernelContext &context, Operation *op, unsigned axis) const {
+  StringRef space = type.getAxisName(axis);
+  if (space.empty())
+    return context.i32(op->getLoc(), type.getAxisSize(axis));
+  if (Value known = context.sizes.lookup(space))
+    return known;
+  return emitError(op->getLoc(), "no input says the size of the index space `") << space << "`";
+}
+
+int64_t Nest::tileOf(unsigned axis) const {
+  return tiled.rows == axis ? tiled.rowTile : tiled.cols == axis ? tiled.colTile : 1;
+}
+
+FailureOr<Value> Nest::programs(KernelContext &context, Operation *op) const {
+  OpBuilder &b = context.builder;
+  Location loc = op->getLoc();
+  Value count = context.i32(loc, 1);
+  for (unsigned axis = 0; axis < type.getRank(); ++axis) {
+    FailureOr<Value> size = sizeOf(context, op, axis);
+    if (failed(size))
+      return failure();
+    Value tiles = *size;
+    if (int64_t tile = tileOf(axis); tile != 1)
+      tiles = arith::CeilDivSIOp::create(b, loc, tiles, context.i32(loc, tile));
+    count = arith::MulIOp::create(b, loc, count, tiles);
+  }
+  return count;
+}
+
+/// Neighbouring programs are neighbouring tiles of the last axis.
+FailureOr<NestPoint> Nest::pointOf(KernelContext &context, Operation *op, Value id) const {
+  OpBuilder &b = context.builder;
+  Location loc = op->getLoc();
+  NestPoint point;
+  point.indices.resize(type.getRank());
+  for (unsigned axis = type.getRank(); axis-- > 0;) {
+    FailureOr<Value> size = sizeOf(context, op, axis);
+    if (failed(size))
+      return failure();
+    int64_t tile = tileOf(axis);
+    Value tiles = *size, index = id;
+    if (tile != 1) {
+      tiles = arith::AddIOp::create(b, loc, tiles, context.i32(loc, tile - 1));
+      tiles = arith::DivUIOp::create(b, loc, tiles, context.i32(loc, tile));
+    }
+    if (axis != 0) {
+      index = arith::RemUIOp::create(b, loc, id, tiles);
+      id = arith::DivUIOp::create(b, loc, id, tiles);
+    }
+    point.indices[axis] =
+        tile == 1 ? index : arith::MulIOp::create(b, loc, index, context.i32(loc, tile));
+  }
+  return point;
+}
+
+LogicalResult Nest::loopOver(Evaluator &evaluator, Scope &scope, Operation *op, NestPoint &point,
+                             Body body) const {
+  unsigned axis = point.indices.size();
+  if (axis == type.getRank())
+    return body(scope, point);
+  FailureOr<Value> size = sizeOf(evaluator.context, op, axis);
+  if (failed(size))
+    return failure();
+  Location loc = op->getLoc();
+  auto inner = [&](Scope &inside, Value index, ValueRange) -> FailureOr<SmallVector<Value>> {
+    point.indices.push_back(index);
+    if (failed(loopOver(evaluator, inside, op, point, body)))
+      return failure();
+    point.indices.pop_back();
+    return SmallVector<Value>();
+  };
+  return evaluator.loop(scope, loc, evaluator.context.i32(loc, 0), *size, tileOf(axis), {}, inner);
+}
+
+LogicalResult Nest::forEachPoint(Evaluator &evaluator, Scope &scope, Operation *op,
+                                 Body body) const {
+  NestPoint point;
+  return loopOver(evaluator, scope, op, point, body);
+}
+
+Frame Nest::bind(Evaluator &evaluator, Scope &scope, ValueRange arguments,
+                 const NestPoint &point) const {
+  Frame frame;
+  for (unsigned axis = 0; axis < type.getRank(); ++axis) {
+    Place place;
+    place.space = type.getAxisName(axis);
+    if (tiled.rows == axis || tiled.cols == axis) {
+      place.axis = evaluator.axis(point.indices[axis], tileOf(axis));
+      place.mayOverrun = true;
+      (tiled.rows == axis ? frame.rows : frame.cols) = place.axis;
+    } else {
+      place.scalar = point.indices[axis];
+    }
+    scope.places[arguments[axis]] = place;
+  }
+  if (!frame.rows) // a vector of one element
+    frame.rows = evaluator.axis(
+        evaluator.context.i32(
+            arguments.empty() ? evaluator.builder.getUnknownLoc() : arguments[0].getLoc(), 0),
+        1);
+  return frame;
+}
+
+LogicalResult Nest::store(KernelContext &context, Operation *op, Value tile, Value view,
+                          ValueRange leading, const NestPoint &point) const {
+  OpBuilder &b = context.builder;
+  Location loc = op->getLoc();
+  SmallVector<Value> indices(leading);
+  for (unsigned axis = 0; axis < type.getRank(); ++axis)
+    if (tiled.rows != axis && tiled.cols != axis)
+      indices.push_back(point.indices[axis]);
+  if (!tiled.rows) {
+    // The last index is the place of the one row.
+    auto type = cast<tile::ViewType>(view.getType());
+    Value row = indices.empty() ? context.i32(loc, 0) : indices.pop_back_val();
+    Value limit = arith::AddIOp::create(b, loc, row, context.i32(loc, 1));
+    tile::StoreOp::create(b, loc, tile, view, indices, row, limit,
+                          std::max<int64_t>(0, type.getRank() - 1), /*valid_cols=*/1);
+    return success();
+  }
+  FailureOr<Value> rows = sizeOf(context, op, *tiled.rows);
+  if (failed(rows))
+    return failure();
+  int64_t rowDim = leading.size() + *tiled.rows;
+  Value row = point.indices[*tiled.rows];
+  if (!tiled.cols) {
+    tile::StoreOp::create(b, loc, tile, view, indices, row, *rows, rowDim, /*valid_cols=*/1);
+    return success();
+  }
+  FailureOr<Value> cols = sizeOf(context, op, *tiled.cols);
+  if (failed(cols))
+    return failure();
+  tile::StoreBlockOp::create(b, loc, tile, view, indices, row, *rows, point.indices[*tiled.cols],
+                             *cols, rowDim, leading.size() + *tiled.cols);
+  return success();
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// How the elements of a tensor over named axes are computed: two axes are the rows and columns of
+// tiles, the others are taken index by index. In a kernel of its own, each tile of each of these is
+// a program; within a kernel they are loops.
+#ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_NEST_H
+#define ATTNC_LIB_CONVERSION_ATTNTOTILE_NEST_H
+
+#include "Evaluator.h"
+
+namespace attnc {
+
+/// Which axes of a tensor are tiled.
+struct TiledAxes {
+  std::optional<unsigned> rows, cols; ///< positions; none for a tensor over batch and heads only
+  int64_t rowTile = 1, colTile = 1;
+};
+
+/// The last two axes that are not `b`, `h` or `g`, which are many small problems rather than a long
+/// one. Tiles are as large as a thread block of `target` likes them, or as the axis is.
+TiledAxes tiledAxesOf(attn::VariantOp variant, attn::AttnTensorType type, const Target &target);
+/// Warps of a block that computes such tiles.
+int64_t warpsFor(const TiledAxes &tiled);
+
+/// Where one program, or one turn of the loops, is.
+struct NestPoint {
+  /// For each axis its index (i32) or, for the tiled ones, the first index of the tile.
+  llvm::SmallVector<mlir::Value> indices;
+};
+
+class Nest {
+public:
+  Nest(attn::AttnTensorType type, TiledAxes tiled) : type(type), tiled(tiled) {}
+
+  /// How many programs there are (i32), by the sizes of spaces.
+  mlir::FailureOr<mlir::Value> programs(KernelContext &context, mlir::Operation *op) const;
+  /// The point of program `id` (i32).
+  mlir::FailureOr<NestPoint> pointOf(KernelContext &context, mlir::Operation *op,
+                                     mlir::Value id) const;
+  /// Runs `body` at all points, in loops.
+  using Body = llvm::function_ref<mlir::LogicalResult(Scope &, const NestPoint &)>;
+  mlir::LogicalResult forEachPoint(Evaluator &evaluator, Scope &scope, mlir::Operation *op,
+                                   Body body) const;
+  /// Binds `arguments`, one for each axis, at `point` and gives the frame of the tile there.
+  Frame bind(Evaluator &evaluator, Scope &scope, mlir::ValueRange arguments,
+             const NestPoint &point) const;
+  /// Stores `tile`, of the frame that `bind` gave, at `point` in a view over `leading` and then the
+  /// axes.
+  mlir::LogicalResult store(KernelContext &context, mlir::Operation *op, mlir::Value tile,
+                            mlir::Value view, mlir::ValueRange leading,
+                            const NestPoint &point) const;
+
+private:
+  mlir::FailureOr<mlir::Value> sizeOf(KernelContext &context, mlir::Operation *op,
+                                      unsigned axis) const;
+  int64_t tileOf(unsigned axis) const;
+  mlir::LogicalResult loopOver(Evaluator &evaluator, Scope &scope, mlir::Operation *op,
+                               NestPoint &point, Body body) const;
+
+  attn::AttnTensorType type;
+  TiledAxes tiled;
+};
+
+} // namespace attnc
+
+#endif // ATTNC_LIB_CONVERSION_ATTNTOTILE_NEST_H

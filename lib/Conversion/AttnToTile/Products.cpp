@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Sums of products as matrix products: sum(f(r, x) g(x, c) for x if m(r, x)). The value is taken
+// apart at its multiplications; factors that know the row go to the left side, the others to the
+// right one, each side is evaluated on a tile of its own two axes, and `tile.dot` adds up.
+//
+// Sides are f32, but where both are just elements of tensors of one 16-bit type: these are
+// multiplied as they are, which is exact.
+#include "Reductions.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace attnc;
+
+namespace {
+
+/// Indices of the sum at a time.
+constexpr int64_t kMostSummed = 32, kFewestSummed = 16;
+
+/// One side of a product.
+struct Side {
+  SmallVector<Value> factors;
+  bool isTurned = false; ///< evaluated with its axes exchanged, so that reads are contiguous
+};
+
+class ProductEmitter {
+public:
+  ProductEmitter(Evaluator &evaluator, Scope &scope, attn::ReduceOp reduce,
+                 const ReducedRange &range, Frame frame)
+      : ev(evaluator), b(evaluator.builder), scope(scope), reduce(reduce), loc(reduce.getLoc()),
+        range(range), frame(frame),
+        yield(cast<attn::YieldOp>(reduce.getBody().front().getTerminator())) {}
+
+  FailureOr<std::optional<Evaluated>> emit();
+
+private:
+  bool separate();
+  bool readsAlong(const Side &side, Value index) const;
+  Type operandType() const;
+  FailureOr<Value> evaluateSide(Scope &inside, const Side &side, Frame frame, Type operand);
+  FailureOr<Value> mask(Scope &inside, Frame frame);
+  FailureOr<SmallVector<Value>> step(Scope &inside, Value first, Value acc);
+
+  Evaluator &ev;
+  OpBuilder &b;
+  Scope &scope;
+  attn::ReduceOp reduce;
+  Location loc;
+  ReducedRange range;
+  Frame frame;
+  attn::YieldOp yield;
+  Side left, right;
+  int64_t tile = kMostSummed;
+};
+
+} // namespace
+
+/// The factors of `value`, without those of factors.
+static SmallVector<Value> factorsOf(Value value) {
+  SmallVector<Value> factors, open{value};
+  while (!open.empty()) {
+    Value factor = open.pop_back_val();
+    if (auto product = factor.getDefiningOp<arith::MulFOp>())
+      open.append({product.getRhs(), product.getLhs()});
+    else
+      factors.push_back(factor);
+  }
+  return factors;
+}
+
+/// Decides what each side is; false if the value or its condition knows the row and the column at
+/// once. A condition that knows the column is left to the loop over single indices: a mask belongs
+/// to the left side, and 0 on the right one would not hide what is not a number on the left.
+bool ProductEmitter::separate() {
+  Scope trial(scope);
+  TileAxis summed;
+  trial.places[reduce.getBody().getArgument(0)] = {reduce.getSpace(), {}, &summed, {}, true};
+  AxisSet byRow, byColumn;
+  byRow.add(frame.rows);
+  byRow.add(&summed);
+  byColumn.add(frame.cols);
+  byColumn.add(&summed);
+  for (Value factor : factorsOf(yield.getValues().front())) {
+    const Facts &facts = ev.factsOf(trial, factor);
+    if (byRow.contains(facts.axes) && (facts.axes.contains(frame.rows) || facts.axes.empty()))
+      left.factors.push_back(factor);
+    else if (byColumn.contains(facts.axes))
+      right.factors.push_back(factor);
+    else
+      return false;
+  }
+  if (left.factors.empty() || right.factors.empty())
+    return false;
+  if (yield.getValues().size() == 2 &&
+      !byRow.contains(ev.factsOf(trial, yield.getValues().back()).axes))
+    return false;
+  Value index = reduce.getBody().getArgument(0);
+  left.isTurned = !readsAlong(left, index);
+  right.isTurned = readsAlong(right, index) && yield.getValues().size() == 1;
+  return true;
+}
+
+/// Whether the reads of `side` have `index` as their last one, whose elements are neighbours.
+bool ProductEmitter::readsAlong(const Side &side, Value index) const {
+  int64_t votes = 0;
+  for (Value factor : side.factors)
+    if (auto read = factor.getDefiningOp<attn::ReadOp>(); read && !read.getIndices().empty())
+      votes += read.getIndices().back() == index ? 1 : -1;
+  return votes > 0;
+}
+
+/// The 16-bit type of which both sides are elements, else f32.
+Type ProductEmitter::operandType() const {
+  Type type;
+  for (const Side *side : {&left, &right}) {
+    auto read =
+        side->factors.size() == 1 ? side->factors[0].getDefiningOp<attn::ReadOp>() : nullptr;
+    if (!read)
+      return b.getF32Type();
+    Type element = read.getTensor().getType().getElementType();
+    if (!(element.isF16() || element.isBF16()) || (type && type != element))
+      return b.getF32Type();
+    type = element;
+  }
+  return type;
+}
+
+/// The product of a side's factors, 0 at indices that are not in the range.
+FailureOr<Value> ProductEmitter::evaluateSide(Scope &inside, const Side &side, Frame own,
+                                              Type operand) {
+  Frame emitted = side.isTurned ? own.transposed() : own;
+  SmallVector<Value> roots(side.factors);
+  roots.push_back(reduce.getBody().getArgument(0));
+  Type f32 = b.getF32Type();
+  FailureOr<Value> value =
+      ev.map(inside, loc, emitted, f32, roots, range.end, [&](ValueRange v, ValueRange e) -> Value {
+        Value product = v.front();
+        for (Value factor : v.drop_front().drop_back())
+          product = arith::MulFOp::create(b, loc, product, factor);
+        Value isIn = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v.back(), e[0]);
+        Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
+        return arith::SelectOp::create(b, loc, isIn, product, zero);
+      });
+  if (failed(value) || operand == f32)
+    return value;
+  return tile::CastOp::create(b, loc, ev.type(emitted, operand), *value).getResult();
+}
+
+/// 1 where the condition holds (i32).
+FailureOr<Value> ProductEmitter::mask(Scope &inside, Frame own) {
+  if (yield.getValues().size() == 1)
+    return Value();
+  return ev.map(inside, loc, own, b.getI32Type(), yield.getValues().back(), {},
+                [&](ValueRange v, ValueRange) -> Value {
+                  return arith::ExtUIOp::create(b, loc, b.getI32Type(), v[0]);
+                });
+}
+
+FailureOr<SmallVector<Value>> ProductEmitter::step(Scope &inside, Value offset, Value acc) {
+  Place place;
+  place.space = reduce.getSpace();
+  place.mayOverrun = true;
+  place.axis = ev.axis(arith::AddIOp::create(b, loc, range.first.value, offset), tile);
+  inside.places[reduce.getBody().getArgument(0)] = place;
+  Frame rows{frame.rows, place.axis}, cols{place.axis, frame.cols};
+  Type operand = operandType();
+  FailureOr<Value> lhs = evaluateSide(inside, left, rows, operand);
+  FailureOr<Value> rhs = evaluateSide(inside, right, cols, operand);
+  FailureOr<Value> where = mask(inside, rows);
+  if (failed(lhs) || failed(rhs) || failed(where))
+    return failure();
+  if (left.isTurned)
+    lhs = tile::TransposeOp::create(b, loc, ev.type(rows, operand), *lhs).getResult();
+  Value sum = tile::DotOp::create(b, loc, acc.getType(), *lhs, *rhs, acc, *where, right.isTurned,
+                                  tile::Precision::F32, /*zero_outside=*/false);
+  return SmallVector<Value>{sum};
+}
+
+FailureOr<std::optional<Evaluated>> ProductEmitter::emit() {
+  bool isReal = reduce.getType().isF32();
+  if (!isReal || !range.isUniform() || !separate())
+    return std::optional<Evaluated>();
+  if (reduce.getKind() == attn::Reduction::Mean && yield.getValues().size() == 2)
+    return std::optional<Evaluated>(); // the loop counts
+  if (range.mostCount)
+    tile = std::max(kFewestSummed, std::min<int64_t>(tile, llvm::PowerOf2Ceil(*range.mostCount)));
+  Value zero = ev.context.i32(loc, 0);
+  Value start = ev.fill(loc, frame, b.getF32FloatAttr(0));
+  FailureOr<SmallVector<Value>> sum = ev.loop(scope, loc, zero, range.count, tile, start,
+                                              [&](Scope &inside, Value offset, ValueRange carried) {
+                                                return step(inside, offset, carried[0]);
+                                              });
+  if (failed(sum))
+    return failure();
+  return std::optional<Evaluated>(Evaluated{sum->front(), frame});
+}
+
+FailureOr<std::optional<Evaluated>> attnc::evaluateProduct(Evaluator &evaluator, Scope &scope,
+                                                           attn::ReduceOp reduce,
+                                                           const ReducedRange &range, Frame frame) {
+  return ProductEmitter(evaluator, scope, reduce, range, frame).emit();
+}

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// ProgramFrame.h explains. Kernels and the program have scalars for the sizes of spaces: those that
+// inputs tell are arguments of the program; those that follow from others are computed there, and
+// passed to kernels like sizes.
+#include "ProgramFrame.h"
+#include "Evaluator.h"
+#include "attnc/Analysis/Compilable.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace attnc;
+
+/// What a stage is called in a spec.
+static std::string stageName(Operation *op) {
+  std::string name;
+  op->getLoc()->walk([&](Location loc) {
+    if (auto named = dyn_cast<NameLoc>(loc); named && name.empty())
+      name = named.getName().str();
+    return WalkResult::advance();
+  });
+  return name;
+}
+
+/// Ops of a variant that are no stages: declarations and scalars.
+static bool isDeclaration(Operation *op) {
+  return isa<attn::InputOp, attn::ParamOp, attn::SpaceOp, attn::ReturnOp>(op) ||
+         llvm::none_of(op->getResultTypes(), llvm::IsaPred<attn::AttnTensorType>);
+}
+
+LogicalResult ProgramFrame::findStages() {
+  for (Operation &op : variant.getBody().front()) {
+    if (isDeclaration(&op))
+      continue;
+    StageLoweringFactory factory = findStageLowering(&op);
+    if (!factory) {
+      std::optional<Uncompilable> found = asUncompilable(op);
+      return emitError(op.getLoc(), found ? found->reason : "code is not generated for this yet");
+    }
+    stages.push_back({&op, factory(&op, plan), {}, {}, {}});
+  }
+  for (auto param : variant.getBody().getOps<attn::ParamOp>())
+    if (!param.getIsConst())
+      params.push_back(param);
+  for (auto space : variant.getBody().getOps<attn::SpaceOp>())
+    if (space.getExtent() && !fixedExtent(variant, space.getName()))
+      computedSizes.push_back(space.getName().str());
+  return success();
+}
+
+/// `name`, or with a number behind it where that is taken.
+std::string ProgramFrame::uniqueName(std::string name) {
+  if (name.empty())
+    name = "stage";
+  std::string unique = name;
+  for (unsigned i = 2; !taken.insert(unique).second; ++i)
+    unique = name + "_" + std::to_string(i);
+  return unique;
+}
+
+/// Inputs, then results in the order of the ops that yield them, however they are returned.
+void ProgramFrame::nameTensors() {
+  auto ret = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
+  for (auto [name, value] : llvm::zip(ret.getNames(), ret.getValues())) {
+    outputs.insert({value, cast<StringAttr>(name).getValue()});
+    taken.insert(cast<StringAttr>(name).getValue());
+  }
+  for (auto input : variant.getBody().getOps<attn::InputOp>()) {
+    signature.push_back(input.getResult());
+    names[input.getResult()] = input.getName().str();
+    taken.insert(input.getName());
+  }
+  for (Stage &stage : stages)
+    for (Value result : stage.op->getResults()) {
+      if (outputs.contains(result)) {
+        signature.push_back(result);
+        names[result] = outputs.lookup(result).str();
+        continue;
+      }
+      names[result] = uniqueName(stageName(stage.op));
+    }
+}
+
+std::string ProgramFrame::axisText(attn::AttnTensorType type, unsigned axis) {
+  StringRef name = type.getAxisName(axis);
+  if (name.empty())
+    return std::to_string(type.getAxisSize(axis));
+  std::optional<int64_t> extent = fixedExtent(variant, name);
+  return extent ? std::to_string(*extent) : name.str();
+}
+
+static tile::ViewType workspaceType(attn::AttnTensorType type) {
+  return tile::ViewType::get(type.getContext(), type.getRank(), type.getElementType(),
+                             /*unitStride=*/true);
+}
+
+/// Workspace is dense; what callers pass has contiguous rows where a stage needs that.
+tile::ViewType ProgramFrame::viewType(Value tensor) {
+  auto type = cast<attn::AttnTensorType>(tensor.getType());
+  bool isWorkspace = !llvm::is_contained(signature, tensor);
+  bool isOperand =
+      llvm::any_of(stages, [&](const Stage &stage) { return stage.lowering->isOperand(tensor); });
+  return tile::ViewType::get(variant.getContext(), type.getRank(), type.getElementType(),
+                             isWorkspace || isOperand);
+}
+
+DictionaryAttr ProgramFrame::tensorAttrs(Value tensor) {
+  Builder b(variant.getContext());
+  auto type = cast<attn::AttnTensorType>(tensor.getType());
+  SmallVector<Attribute> axes;
+  for (unsigned axis = 0; axis < type.getRank(); ++axis)
+    axes.push_back(b.getStringAttr(axisText(type, axis)));
+  SmallVector<NamedAttribute> attrs = {
+      b.getNamedAttr("tile.binding", b.getStringAttr("tensor:" + names.lookup(tensor))),
+      b.getNamedAttr("tile.axes", b.getArrayAttr(axes))};
+  if (outputs.contains(tensor))
+    attrs.push_back(b.getNamedAttr("tile.output", b.getUnitAttr()));
+  if (plan.target.kind == Target::Kind::NVPTX && viewType(tensor).getUnitStride())
+    attrs.push_back(b.getNamedAttr("tile.row_alignment", b.getI64IntegerAttr(plan.vectorBytes)));
+  return b.getDictionaryAttr(attrs);
+}
+
+/// Tensors of the variant that `op` or an op in it reads, and its results that somebody wants.
+SmallVector<Value> ProgramFrame::tensorsOf(Operation *op) {
+  llvm::SetVector<Value> used;
+  op->walk([&](Operation *inner) {
+    for (Value operand : inner->getOperands())
+      if (isa<attn::AttnTensorType>(operand.getType()) &&
+          operand.getParentRegion() == &variant.getBody())
+        used.insert(operand);
+  });
+  for (Value result : op->getResults())
+    if (!result.use_empty())
+      used.insert(result);
+  SmallVector<Value> tensors(used.begin(), used.end());
+  // In the order of the signature, so that a variant of one stage takes what a caller passes.
+  auto place = [&](Value tensor) { return llvm::find(signature, tensor) - signature.begin(); };
+  llvm::stable_sort(tensors, [&](Value x, Value y) { return place(x) < place(y); });
+  return tensors;
+}
+
+/// Spaces whose sizes are arguments of the program: those that tensors are over, and that follow
+/// from no others.
+SmallVector<std::string> ProgramFrame::launchSizes() {
+  SmallVector<std::string> found;
+  auto add = [&](StringRef name) {
+    if (!name.empty() && !llvm::is_contained(found, name) && !fixedExtent(variant, name) &&
+        !llvm::is_contained(computedSizes, name))
+      found.push_back(name.str());
+  };
+  auto isUsed = [&](StringRef name) {
+    return llvm::any_of(variant.getBody().getOps<attn::InputOp>(), [&](attn::InputOp input) {
+      return llvm::is_contained(axisNames(input.getResult().getType()), name);
+    });
+  };
+  for (StringRef name : {"b", "h", "g", "q", "kv"})
+    if (isUsed(name))
+      add(name);
+  for (auto input : variant.getBody().getOps<attn::InputOp>())
+    for (StringRef name : axisNames(input.getResult().getType()))
+      add(name);
+  return found;
+}
+
+void ProgramFrame::bindSizes(KernelContext &context, llvm::function_ref<Value()> next) {
+  for (const std::string &space : launchSizes())
+    context.sizes[space] = next();
+  for (auto space : variant.getBody().getOps<attn::SpaceOp>())
+    if (std::optional<int64_t> extent = fixedExtent(variant, space.getName()))
+      context.sizes[space.getName()] = context.i32(variant.getLoc(), *extent);
+}
+
+//===-- Kernels -------------------------------------------------------------------------------===//
+
+LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
+  MLIRContext *context = builder.getContext();
+  stage.tensors = tensorsOf(stage.op);
+  SmallVector<Type> types;
+  SmallVector<Attribute> attrs;
+  for (Value tensor : stage.tensors) {
+    types.push_back(viewType(tensor));
+    attrs.push_back(tensorAttrs(tensor));
+  }
+  auto addScalar = [&](const llvm::Twine &binding, Type type) {
+    types.push_back(type);
+    attrs.push_back(builder.getDictionaryAttr(
+        builder.getNamedAttr("tile.binding", builder.getStringAttr(binding))));
+  };
+  stage.scratch = stage.lowering->scratch();
+  for (Scratch &own : stage.scratch) {
+    own.name = uniqueName(names.lookup(stage.op->getResult(0)) + "." + own.name);
+    addScalar("tensor:" + own.name, workspaceType(own.type));
+  }
+  for (const std::string &space : launchSizes())
+    addScalar("size:" + space, builder.getI32Type());
+  for (const std::string &space : computedSizes)
+    addScalar("size:" + space, builder.getI32Type());
+  for (attn::ParamOp param : params)
+    addScalar("param:" + param.getName(), param.getType());
+
+  ArrayAttr spaces;
+  DenseI64ArrayAttr tiles;
+  if (SmallVector<Axis> axes = stage.lowering->gridAxes(); !axes.empty()) {
+    spaces = builder.getStrArrayAttr(
+        llvm::map_to_vector(axes, [](const Axis &axis) { return StringRef(axis.name); }));
+    tiles = builder.getDenseI64ArrayAttr(
+        llvm::map_to_vector(axes, [](const Axis &axis) { return axis.tile; }));
+  }
+  std::string name = variant.getSymName().str();
+  if (stages.size() > 1)
+    name += "_" + std::to_string(number) + "_" + names.lookup(stage.op->getResult(0));
+  stage.kernel = tile::KernelOp::create(
+      builder, variant.getLoc(), builder.getStringAttr(name),
+      TypeAttr::get(builder.getFunctionType(types, {})), spaces, tiles,
+      builder.getI32IntegerAttr(static_cast<int32_t>(stage.lowering->warps())),
+      builder.getArrayAttr(attrs), ArrayAttr());
+  stage.kernel->setDiscardableAttr(tile::ScheduleAttr::attrName, plan.schedule(context));
+  OpBuilder::InsertionGuard guard(builder);
+  Block *entry = builder.createBlock(&stage.kernel.getBody());
+  for (Type type : types)
+    entry->addArgument(type, variant.getLoc());
+  builder.setInsertionPointToStart(entry);
+
+  KernelContext kernel(builder, variant, plan);
+  unsigned next = 0;
+  auto take = [&]() -> Value { return entry->getArgument(next++); };
+  for (Value tensor : stage.tensors)
+    kernel.views[tensor] = take();
+  for (size_t i = 0; i < stage.scratch.size(); ++i)
+    kernel.scratch.push_back(take());
+  bindSizes(kernel, take);
+  for (const std::string &space : computedSizes)
+    kernel.sizes[space] = take();
+  for (attn::ParamOp param : params)
+    kernel.params.map(param.getResult(), take());
+  if (failed(stage.lowering->emit(kernel)))
+    return failure();
+  tile::ReturnOp::create(builder, variant.getLoc());
+  return success();
+}
+
+//===-- The program ---------------------------------------------------------------------------===//
+
+/// The sizes of spaces with an extent: slots, and blocks of another space.
+LogicalResult ProgramFrame::emitComputedSizes(KernelContext &context) {
+  Evaluator evaluator(context);
+  for (const std::string &name : computedSizes) {
+    attn::SpaceOp space = attn::findSpace(variant, name);
+    Location loc = space.getLoc();
+    FailureOr<Value> extent = evaluator.scalar(evaluator.top(), space.getExtent());
+    if (failed(extent))
+      return failure();
+    Value count = *extent;
+    if (space.getParent()) {
+      FailureOr<Value> stride = extent;
+      if (space.getStride())
+        stride = evaluator.scalar(evaluator.top(), space.getStride());
+      FailureOr<Value> size = evaluator.size(space, *space.getParent());
+      if (failed(stride) || failed(size))
+        return failure();
+      // Blocks start where the last one that is needed does not reach the end without them; with
+      // `full`, where all of their members exist.
+      Value zero = context.i32(loc, 0), one = context.i32(loc, 1);
+      Value rest = arith::SubIOp::create(builder, loc, *size, *extent);
+      if (space.getFull()) {
+        count = arith::FloorDivSIOp::create(builder, loc, rest, *stride);
+        count = arith::AddIOp::create(builder, loc, count, one);
+        count = arith::MaxSIOp::create(builder, loc, count, zero);
+      } else {
+        Value beyond = arith::MaxSIOp::create(builder, loc, rest, zero);
+        count = arith::CeilDivSIOp::create(builder, loc, beyond, *stride);
+        count = arith::AddIOp::create(builder, loc, count, one);
+        count = arith::MinSIOp::create(builder, loc, count, *size); // none of none
+      }
+    }
+    context.sizes[name] = count;
+  }
+  return success();
+}
+
+FailureOr<Value> ProgramFrame::emitWorkspace(KernelContext &context, Location loc, StringRef name,
+                                             attn::AttnTensorType type) {
+  SmallVector<Value> sizes;
+  for (unsigned axis = 0; axis < type.getRank(); ++axis) {
+    StringRef space = type.getAxisName(axis);
+    Value size =
+        space.empty() ? context.i32(loc, type.getAxisSize(axis)) : context.sizes.lookup(space);
+    if (!size)
+      return emitError(loc, "no input says the size of the index space `") << space << "`";
+    sizes.push_back(size);
+  }
+  return tile::WorkspaceOp::create(builder, loc, workspaceType(type), name, sizes).getResult();
+}
+
+LogicalResult ProgramFrame::emitLaunches(KernelContext &context) {
+  for (Stage &stage : stages) {
+    SmallVector<Value> arguments;
+    for (Value tensor : stage.tensors) {
+      Value &view = context.views[tensor];
+      if (!view) {
+        FailureOr<Value> workspace = emitWorkspace(context, tensor.getLoc(), names.lookup(tensor),
+                                                   cast<attn::AttnTensorType>(tensor.getType()));
+        if (failed(workspace))
+          return failure();
+        view = *workspace;
+      }
+      arguments.push_back(view);
+    }
+    for (const Scratch &own : stage.scratch) {
+      FailureOr<Value> workspace = emitWorkspace(context, stage.op->getLoc(), own.name, own.type);
+      if (failed(workspace))
+        return failure();
+      arguments.push_back(*workspace);
+    }
+    for (const std::string &space : launchSizes())
+      arguments.push_back(context.sizes.lookup(space));
+    for (const std::string &space : computedSizes)
+      arguments.push_back(context.sizes.lookup(space));
+    for (attn::ParamOp param : params)
+      arguments.push_back(context.params.lookup(param.getResult()));
+    FailureOr<StageLowering::Grid> grid = stage.lowering->grid(context);
+    if (failed(grid))
+      return failure();
+    tile::LaunchOp::create(builder, variant.getLoc(), stage.kernel.getSymName(), arguments,
+                           (*grid)[0], (*grid)[1], (*grid)[2]);
+  }
+  return success();
+}
+
+LogicalResult ProgramFrame::emitProgram() {
+  SmallVector<Type> types;
+  SmallVector<Attribute> attrs;
+  for (Value tensor : signature) {
+    types.push_back(viewType(tensor));
+    attrs.push_back(tensorAttrs(tensor));
+  }
+  auto addScalar = [&](const llvm::Twine &binding, Type type) {
+    types.push_back(type);
+    attrs.push_back(builder.getDictionaryAttr(
+        builder.getNamedAttr("tile.binding", builder.getStringAttr(binding))));
+  };
+  for (const std::string &space : launchSizes())
+    addScalar("size:" + space, builder.getI32Type());
+  for (attn::ParamOp param : params)
+    addScalar("param:" + param.getName(), param.getType());
+  Location loc = variant.getLoc();
+  auto program =
+      tile::ProgramOp::create(builder, loc, variant.getSymName(), builder.getArrayAttr(attrs));
+  Block *body = builder.createBlock(&program.getBody());
+  for (Type type : types)
+    body->addArgument(type, loc);
+  KernelContext context(builder, variant, plan);
+  unsigned next = 0;
+  auto take = [&]() -> Value { return body->getArgument(next++); };
+  for (Value tensor : signature)
+    context.views[tensor] = take();
+  bindSizes(context, take);
+  for (attn::ParamOp param : params)
+    context.params.map(param.getResult(), take());
+  return success(succeeded(emitComputedSizes(context)) && succeeded(emitLaunches(context)));
+}
+
+LogicalResult ProgramFrame::run() {
+  if (failed(findStages()))
+    return failure();
+  nameTensors();
+  bool isEmitted = true;
+  for (auto [number, stage] : llvm::enumerate(stages))
+    isEmitted = isEmitted && succeeded(emitKernel(stage, number));
+  if (!isEmitted || failed(emitProgram())) {
+    for (Stage &stage : stages)
+      if (stage.kernel)
+        stage.kernel.erase();
+    return failure();
+  }
+  variant.erase();
+  return success();
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attn.recur, step by step: a program has the states of one index of the batch spaces and runs
+// through time. The states lie in memory twice, one copy for the even and one for the odd steps, so
+// that a step reads the old ones while it writes the new ones; what a step computes on its way has
+// a tensor of its own. The stages of the body are nests of loops over tiles, with a barrier of the
+// block behind each.
+//
+//   copy init to states[0]
+//   for each group of steps:                              (with `every`; else there is one)
+//     copy states[t mod 2] to the group's start
+//     for each step t of it:
+//       for each stage: compute its tensor; barrier       reads states[t mod 2]
+//         store it: for later stages, as an output at t, in states[(t + 1) mod 2]
+//   copy states[T mod 2] to the results
+#include "Lowerings.h"
+#include "Nest.h"
+#include "StageTensors.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace attnc;
+
+namespace {
+
+/// Elements that are in memory: a view, at some leading indices.
+using Source = Destination;
+
+class RecurLowering : public StageLowering {
+public:
+  RecurLowering(attn::RecurOp recur, const KernelPlan &plan)
+      : recur(recur), plan(plan), variant(recur->getParentOfType<attn::VariantOp>()),
+        batchType(typeOver({}, Float32Type::get(recur.getContext()))), batch(batchType, {}) {}
+
+  FailureOr<Grid> grid(KernelContext &context) override {
+    FailureOr<Value> programs = batch.programs(context, recur);
+    if (failed(programs))
+      return failure();
+    Value one = context.i32(recur.getLoc(), 1);
+    return Grid{*programs, one, one};
+  }
+  int64_t warps() override { return 4; }
+  bool isOperand(Value) override { return false; }
+  SmallVector<Scratch> scratch() override;
+  LogicalResult emit(KernelContext &context) override;
+
+private:
+  friend class RecurKernel;
+  /// A tensor over `first`, the batch spaces, and the axes of `type`.
+  attn::AttnTensorType typeOver(ArrayRef<Attribute> first, Type element,
+                                attn::AttnTensorType type = {}) const;
+  /// Stages of the body that later stages read.
+  SmallVector<Operation *> kept();
+
+  attn::RecurOp recur;
+  const KernelPlan &plan;
+  attn::VariantOp variant;
+  attn::AttnTensorType batchType;
+  Nest batch;
+};
+
+/// The kernel that is being emitted.
+class RecurKernel {
+public:
+  RecurKernel(RecurLowering &lowering, KernelContext &context)
+      : lowering(lowering), context(context), recur(lowering.recur), loc(recur.getLoc()),
+        evaluator(context) {}
+
+  LogicalResult emit();
+
+private:
+  LogicalResult bindBatch();
+  void bindScratch();
+  LogicalResult initialize();
+  LogicalResult steps();
+  LogicalResult group(Scope &outside, Value first, Value last);
+  LogicalResult step(Scope &inside, Value time);
+  LogicalResult stage(Scope &inside, Operation *op, Value time);
+  LogicalResult passedThrough(Scope &inside, Value time);
+  LogicalResult finish();
+  SmallVector<Destination> destinationsOf(Value tensor, Value time);
+  LogicalResult copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
+                     const Source &from, ArrayRef<Destination> to);
+  Source stateAt(unsigned state, Value time);
+  Nest nestOf(attn::AttnTensorType type) {
+    return Nest(type, tiledAxesOf(lowering.variant, type, lowering.plan.target));
+  }
+  SmallVector<Value> atBatch(ArrayRef<Value> first, ArrayRef<Value> last = {}) {
+    SmallVector<Value> indices(first);
+    indices.append(batch.indices);
+    indices.append(last.begin(), last.end());
+    return indices;
+  }
+  Value constant(int64_t value) { return context.i32(loc, value); }
+  void barrier() { tile::BarrierOp::create(context.builder, loc); }
+
+  RecurLowering &lowering;
+  KernelContext &context;
+  attn::RecurOp recur;
+  Location loc;
+  Evaluator evaluator;
+  NestPoint batch;
+  SmallVector<Value> states, starts;          ///< views
+  llvm::DenseMap<Operation *, Value> buffers; ///< views of what later stages read
+};
+
+} // namespace
+
+attn::AttnTensorType RecurLowering::typeOver(ArrayRef<Attribute> first, Type element,
+                                             attn::AttnTensorType type) const {
+  SmallVector<Attribute> axes(first);
+  for (Attribute space : const_cast<attn::RecurOp &>(recur).getBatch())
+    axes.push_back(space);
+  if (type)
+    axes.append(type.getAxes().begin(), type.getAxes().end());
+  return attn::AttnTensorType::get(element.getContext(), axes, element);
+}
+
+SmallVector<Operation *> RecurLowering::kept() {
+  SmallVector<Operation *> stages;
+  Operation *yield = recur.getBody().front().getTerminator();
+  for (Operation &op : recur.getBody().front())
+    if (llvm::any_of(op.getUsers(), [&](Operation *user) { return user != yield; }) &&
+        llvm::any_of(op.getResultTypes(), llvm::IsaPred<attn::AttnTensorType>))
+      stages.push_back(&op);
+  return stages;
+}
+
+SmallVector<Scratch> RecurLowering::scratch() {
+  Builder b(recur.getContext());
+  SmallVector<Scratch> all;
+  for (auto [number, state] : llvm::enumerate(recur.getStates())) {
+    auto type = cast<attn::AttnTensorType>(state.getType());
+    all.push_back({"state" + std::to_string(number),
+                   typeOver(b.getI64IntegerAttr(2), type.getElementType(), type)});
+  }
+  for (auto [number, state] : llvm::enumerate(recur.getGroupStarts())) {
+    auto type = cast<attn::AttnTensorType>(state.getType());
+    all.push_back({"start" + std::to_string(number), typeOver({}, type.getElementType(), type)});
+  }
+  for (auto [number, op] : llvm::enumerate(kept())) {
+    auto type = cast<attn::AttnTensorType>(op->getResult(0).getType());
+    all.push_back({"step" + std::to_string(number), typeOver({}, type.getElementType(), type)});
+  }
+  return all;
+}
+
+LogicalResult RecurLowering::emit(KernelContext &context) {
+  return RecurKernel(*this, context).emit();
+}
+
+//===-- The kernel ----------------------------------------------------------------------------===//
+
+LogicalResult RecurKernel::bindBatch() {
+  Value id = tile::ProgramIdOp::create(context.builder, loc, context.builder.getI32Type(), 0);
+  FailureOr<NestPoint> point = lowering.batch.pointOf(context, recur, id);
+  if (failed(point))
+    return failure();
+  batch = *point;
+  for (auto [axis, index] : llvm::enumerate(batch.indices)) {
+    Place place;
+    place.space = cast<StringAttr>(recur.getBatch()[axis]).getValue();
+    place.scalar = index;
+    evaluator.top().places[recur.getBody().getArgument(axis)] = place;
+  }
+  return success();
+}
+
+void RecurKernel::bindScratch() {
+  ArrayRef<Value> views = context.scratch;
+  auto take = [&](size_t count) {
+    ArrayRef<Value> taken = views.take_front(count);
+    views = views.drop_front(count);
+    return taken;
+  };
+  states.assign(take(recur.getNumStates()));
+  starts.assign(take(recur.getGroupStarts().size()));
+  for (Operation *op : lowering.kept())
+    buffers[op] = take(1)[0];
+}
+
+/// State `state` as step `time` reads it.
+Source RecurKernel::stateAt(unsigned state, Value time) {
+  Value copy = arith::AndIOp::create(context.builder, loc, time, constant(1));
+  return {states[state], atBatch(copy)};
+}
+
+/// Copies a tensor of `type`; `from` has those of its axes that are in `used`.
+LogicalResult RecurKernel::copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
+                                const Source &from, ArrayRef<Destination> to) {
+  Nest nest = nestOf(type);
+  auto body = [&](Scope &inside, const NestPoint &point) -> LogicalResult {
+    // A frame of its own: the tensor has no region whose arguments could be bound.
+    Block arguments;
+    for (unsigned axis = 0; axis < type.getRank(); ++axis)
+      arguments.addArgument(context.builder.getI32Type(), loc);
+    Frame frame = nest.bind(evaluator, inside, arguments.getArguments(), point);
+    Type element = type.getElementType().isIntOrFloat() && !isa<FloatType>(type.getElementType())
+                       ? type.getElementType()
+                       : context.builder.getF32Type();
+    FailureOr<Value> tile = evaluator.map(
+        inside, loc, frame, element, arguments.getArguments(), {},
+        [&](ValueRange indices, ValueRange) -> Value {
+          SmallVector<Value> all(from.leading);
+          for (unsigned axis : used) {
+            Value size = context.sizes.lookup(type.getAxisName(axis));
+            Value last = arith::SubIOp::create(context.builder, loc, size, constant(1));
+            all.push_back(arith::MinSIOp::create(context.builder, loc, indices[axis], last));
+          }
+          return tile::ElementOp::create(context.builder, loc, element, from.view, all);
+        });
+    for (Value argument : arguments.getArguments())
+      inside.places.erase(argument);
+    if (failed(tile))
+      return failure();
+    for (const Destination &each : to)
+      if (failed(nest.store(context, recur, *tile, each.view, each.leading, point)))
+        return failure();
+    return success();
+  };
+  if (failed(nest.forEachPoint(evaluator, scope, recur, body)))
+    return failure();
+  barrier();
+  return success();
+}
+
+static SmallVector<unsigned> allAxes(attn::AttnTensorType type) {
+  return llvm::to_vector(llvm::seq<unsigned>(0, type.getRank()));
+}
+
+/// An initial value is over some of the batch spaces, in any order, and the state's axes.
+LogicalResult RecurKernel::initialize() {
+  for (auto [number, init] : llvm::enumerate(recur.getInit())) {
+    auto type = cast<attn::AttnTensorType>(recur.getStates()[number].getType());
+    auto given = cast<attn::AttnTensorType>(init.getType());
+    // The copy reads by its own axes: a nest over those of the initial value that are the state's.
+    Source from{context.views.lookup(init), {}};
+    SmallVector<unsigned> used;
+    for (StringRef name : axisNames(given)) {
+      auto space = llvm::find_if(recur.getBatch(), [&](Attribute each) {
+        return cast<StringAttr>(each).getValue() == name;
+      });
+      if (space != recur.getBatch().end()) {
+        from.leading.push_back(batch.indices[space - recur.getBatch().begin()]);
+        continue;
+      }
+      for (unsigned axis = 0; axis < type.getRank(); ++axis)
+        if (type.getAxisName(axis) == name)
+          used.push_back(axis);
+    }
+    Destination to{states[number], atBatch(constant(0))};
+    if (failed(copy(evaluator.top(), type, used, from, to)))
+      return failure();
+  }
+  return success();
+}
+
+/// Where `tensor`, computed in step `time`, goes.
+SmallVector<Destination> RecurKernel::destinationsOf(Value tensor, Value time) {
+  SmallVector<Destination> all;
+  if (Value buffer = buffers.lookup(tensor.getDefiningOp()))
+    all.push_back({buffer, atBatch({})});
+  Operation *yield = recur.getBody().front().getTerminator();
+  for (auto [number, value] : llvm::enumerate(yield->getOperands())) {
+    if (value != tensor)
+      continue;
+    if (number < recur.getNumOutputs()) {
+      if (Value view = context.views.lookup(recur.getResult(number)))
+        all.push_back({view, atBatch({}, time)});
+      continue;
+    }
+    Value next = arith::AddIOp::create(context.builder, loc, time, constant(1));
+    Source state = stateAt(number - recur.getNumOutputs(), next);
+    all.push_back({state.view, state.leading});
+  }
+  return all;
+}
+
+LogicalResult RecurKernel::stage(Scope &inside, Operation *op, Value time) {
+  auto compute = dyn_cast<attn::ComputeOp>(op);
+  if (!compute)
+    return emitError(op->getLoc(), "code is not generated for this in a step of a recurrence yet");
+  SmallVector<Destination> to = destinationsOf(compute.getResult(), time);
+  if (to.empty())
+    return success();
+  Nest nest = nestOf(compute.getType());
+  auto body = [&](Scope &scope, const NestPoint &point) {
+    return emitCompute(evaluator, scope, compute, nest, point, to);
+  };
+  if (failed(nest.forEachPoint(evaluator, inside, op, body)))
+    return failure();
+  barrier();
+  if (Value buffer = buffers.lookup(op)) {
+    context.views[compute.getResult()] = buffer;
+    context.leading[compute.getResult()] = atBatch({});
+    evaluator.changesIn(inside, compute.getResult());
+  }
+  return success();
+}
+
+/// What a step yields without computing it: an old state, or a tensor from outside.
+LogicalResult RecurKernel::passedThrough(Scope &inside, Value time) {
+  Operation *yield = recur.getBody().front().getTerminator();
+  llvm::SmallDenseSet<Value> done;
+  for (Value tensor : yield->getOperands()) {
+    Operation *op = tensor.getDefiningOp();
+    if ((op && op->getParentOp() == recur) || !done.insert(tensor).second)
+      continue;
+    auto type = cast<attn::AttnTensorType>(tensor.getType());
+    Source from{context.views.lookup(tensor), context.leading.lookup(tensor)};
+    SmallVector<Destination> to = destinationsOf(tensor, time);
+    if (!to.empty() && failed(copy(inside, type, allAxes(type), from, to)))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult RecurKernel::step(Scope &inside, Value time) {
+  unsigned numBatch = recur.getBatch().size();
+  Place place;
+  place.space = recur.getTime();
+  place.scalar = time;
+  inside.places[recur.getBody().getArgument(numBatch)] = place;
+  for (auto [number, state] : llvm::enumerate(recur.getStates())) {
+    Source from = stateAt(number, time);
+    context.views[state] = from.view;
+    context.leading[state] = from.leading;
+    evaluator.changesIn(inside, state);
+  }
+  for (Operation &op : recur.getBody().front().without_terminator())
+    if (llvm::any_of(op.getResultTypes(), llvm::IsaPred<attn::AttnTensorType>) &&
+        failed(stage(inside, &op, time)))
+      return failure();
+  return passedThrough(inside, time);
+}
+
+/// The steps from `first` to `last`.
+LogicalResult RecurKernel::group(Scope &outside, Value first, Value last) {
+  for (auto [number, start] : llvm::enumerate(recur.getGroupStarts())) {
+    auto type = cast<attn::AttnTensorType>(start.getType());
+    Destination to{starts[number], atBatch({})};
+    if (failed(copy(outside, type, allAxes(type), stateAt(number, first), to)))
+      return failure();
+    context.views[start] = to.view;
+    context.leading[start] = to.leading;
+    evaluator.changesIn(outside, start);
+  }
+  auto body = [&](Scope &inside, Value time, ValueRange) -> FailureOr<SmallVector<Value>> {
+    if (failed(step(inside, time)))
+      return failure();
+    return SmallVector<Value>();
+  };
+  return LogicalResult(evaluator.loop(outside, loc, first, last, 1, {}, body));
+}
+
+LogicalResult RecurKernel::steps() {
+  FailureOr<Value> length = evaluator.size(recur, recur.getTime());
+  if (failed(length))
+    return failure();
+  Value zero = constant(0);
+  if (!recur.getEvery())
+    return group(evaluator.top(), zero, *length);
+  FailureOr<Value> every = evaluator.scalar(evaluator.top(), recur.getEvery());
+  if (failed(every))
+    return failure();
+  OpBuilder &b = context.builder;
+  Value size = arith::MaxSIOp::create(b, loc, *every, constant(1));
+  Value groups = arith::CeilDivSIOp::create(b, loc, *length, size);
+  auto body = [&](Scope &inside, Value number, ValueRange) -> FailureOr<SmallVector<Value>> {
+    Value first = arith::MulIOp::create(b, loc, number, size);
+    Value end = arith::AddIOp::create(b, loc, first, size);
+    Value last = arith::MinSIOp::create(b, loc, end, *length);
+    if (failed(group(inside, first, last)))
+      return failure();
+    return SmallVector<Value>();
+  };
+  return LogicalResult(evaluator.loop(evaluator.top(), loc, zero, groups, 1, {}, body));
+}
+
+LogicalResult RecurKernel::finish() {
+  FailureOr<Value> length = evaluator.size(recur, recur.getTime());
+  if (failed(length))
+    return failure();
+  for (unsigned number = 0; number < recur.getNumStates(); ++number) {
+    Value view = context.views.lookup(recur.getResult(recur.getNumOutputs() + number));
+    if (!view)
+      continue;
+    auto type = cast<attn::AttnTensorType>(recur.getStates()[number].getType());
+    if (failed(copy(evaluator.top(), type, allAxes(type), stateAt(number, *length),
+                    Destination{view, atBatch({})})))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult RecurKernel::emit() {
+  if (failed(bindBatch()))
+    return failure();
+  bindScratch();
+  if (failed(initialize()) || failed(steps()))
+    return failure();
+  return finish();
+}
+
+std::unique_ptr<StageLowering> attnc::lowerRecur(Operation *op, const KernelPlan &plan) {
+  return std::make_unique<RecurLowering>(cast<attn::RecurOp>(op), plan);
+}

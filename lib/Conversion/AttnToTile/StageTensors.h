@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Where the elements of a stage go.
+#ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_STAGETENSORS_H
+#define ATTNC_LIB_CONVERSION_ATTNTOTILE_STAGETENSORS_H
+
+#include "Nest.h"
+
+namespace attnc {
+
+/// A view whose first dimensions are at `leading` (i32) and the others are a stage's axes.
+struct Destination {
+  mlir::Value view;
+  llvm::SmallVector<mlir::Value> leading;
+};
+
+/// Emits the tile of `compute` at `point` of `nest`, in `scope`, and stores it.
+mlir::LogicalResult emitCompute(Evaluator &evaluator, Scope &scope, attn::ComputeOp compute,
+                                const Nest &nest, const NestPoint &point,
+                                llvm::ArrayRef<Destination> destinations);
+
+} // namespace attnc
+
+#endif // ATTNC_LIB_CONVERSION_ATTNTOTILE_STAGETENSORS_H

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A recurrence, step by step: states in memory for even and odd steps, stages with barriers between
+// them, the steps of a group around the state that it starts with.
+// RUN: attnc-opt %s --convert-attn-to-tile --canonicalize --cse | FileCheck %s
+
+attn.variant @steps attributes {tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
+  %dim = arith.constant 64 : i32
+  attn.space "d" extent %dim
+  attn.space "e" extent %dim
+  %K = attn.input "K" : !attn.tensor<[b, h, t, d], f32>
+  %V = attn.input "V" : !attn.tensor<[b, h, t, e], f32>
+  %zero = attn.compute (%d: i32, %e: i32) {
+    %c = arith.constant 0.0 : f32
+    attn.yield %c : f32
+  } : !attn.tensor<[d, e], f32>
+
+  // CHECK-LABEL: tile.kernel @steps_1
+  // CHECK-SAME: %[[STATE:[^:]*]]: !tile.view<5xf32, unit> {tile.binding = "tensor:out.state0"}
+  // CHECK-SAME: %[[START:[^:]*]]: !tile.view<4xf32, unit> {tile.binding = "tensor:out.start0"}
+  // CHECK-SAME: %[[NEXT:[^:]*]]: !tile.view<4xf32, unit> {tile.binding = "tensor:out.step0"}
+  // CHECK: tile.store_block {{.*}}, %[[STATE]][%{{.*}}] rows 3
+  // CHECK: tile.barrier
+  // CHECK: scf.for
+  // CHECK:   tile.store_block {{.*}}, %[[START]]
+  // CHECK:   tile.barrier
+  // CHECK:   scf.for %[[T:.*]] =
+  // CHECK:     %[[OLD:.*]] = arith.andi %[[T]], %c1_i32
+  // CHECK:     tile.element %[[START]]
+  // CHECK:     tile.element %[[STATE]][%[[OLD]],
+  // CHECK:     tile.store_block {{.*}}, %[[NEXT]]
+  // CHECK:     tile.store_block {{.*}}, %[[STATE]]
+  // CHECK:     tile.barrier
+  // CHECK:     tile.element %[[NEXT]]
+  // CHECK:     tile.store {{.*}} : <64xf32>
+  // CHECK:     tile.barrier
+  // CHECK: tile.store_block
+  // CHECK: tile.return
+  %group = arith.constant 4 : i32
+  %out, %final = attn.recur over "t" for ["b", "h"] every %group from (%zero : !attn.tensor<[d, e], f32>)
+      body(%b: i32, %h: i32, %t: i32, %S: !attn.tensor<[d, e], f32>, %start: !attn.tensor<[d, e], f32>) {
+    %next = attn.compute (%d: i32, %e: i32) {
+      %first = attn.read %start[%d, %e] : !attn.tensor<[d, e], f32> -> f32
+      %s = attn.read %S[%d, %e] : !attn.tensor<[d, e], f32> -> f32
+      %k = attn.read %K[%b, %h, %t, %d] : !attn.tensor<[b, h, t, d], f32> -> f32
+      %v = attn.read %V[%b, %h, %t, %e] : !attn.tensor<[b, h, t, e], f32> -> f32
+      %kv = arith.mulf %k, %v : f32
+      %sum = arith.addf %s, %kv : f32
+      %all = arith.addf %sum, %first : f32
+      attn.yield %all : f32
+    } : !attn.tensor<[d, e], f32>
+    %o = attn.compute (%e: i32) {
+      %r = attn.reduce sum over "d" (%d: i32) {
+        %s = attn.read %next[%d, %e] : !attn.tensor<[d, e], f32> -> f32
+        attn.yield %s : f32
+      } : f32
+      attn.yield %r : f32
+    } : !attn.tensor<[e], f32>
+    attn.yield %o, %next : !attn.tensor<[e], f32>, !attn.tensor<[d, e], f32>
+  } : !attn.tensor<[b, h, t, e], f32>, !attn.tensor<[b, h, d, e], f32>
+  attn.return ["out", "S"](%out, %final : !attn.tensor<[b, h, t, e], f32>, !attn.tensor<[b, h, d, e], f32>)
+}
