@@ -39,7 +39,7 @@ def Attn_SampleAttr : Attn_Attr<"Sample"> {
   let summary = "how seeded test values of an input are drawn";
   let description = [{
     Part of a variant's tests, not of its meaning: what `run` and the tests bind when nothing is bound.
-    An argument is a number or the size of an index space.
+    An argument is a number or the size of an index space, declared ones among them (attn.input C3).
 
     | distribution | values |
     | --- | --- |
@@ -51,7 +51,6 @@ def Attn_SampleAttr : Attn_Attr<"Sample"> {
 
     Constraints:
     - C1: `bernoulli` has one argument, every other distribution two.
-    - C2: an argument is an f64 number or the name of an index space.
   }];
   let examples = [[{
     attn.variant @drawn {

@@ -65,6 +65,12 @@ LogicalResult InputOp::verify() {
                               "declared spaces or fixed "
                               "sizes, found `"
                            << type.getAxisName(i) << "`";
+  // attn.input C3
+  if (SampleAttr sample = getSampleAttr())
+    for (Attribute arg : sample.getArgs())
+      if (auto space = dyn_cast<StringAttr>(arg); space && !isKnownSpace(*this, space.getValue()))
+        return emitOpError() << "expects the size of an index space, found `" << space.getValue()
+                             << "`";
   return success();
 }
 

@@ -85,6 +85,7 @@ def Attn_InputOp : Attn_Op<"input", [Pure]> {
     - C1: the name is an identifier.
     - C2: axes are index spaces, declared ones among them, or fixed sizes. (The type itself limits element types
       to the operand dtype, i1, which is stored as one byte, i32, f32, f16 and bf16.)
+    - C3: spaces whose sizes `sample` names are index spaces, declared ones among them.
 
     - `sample`: how tests draw values; see `#attn.sample`.
   }];

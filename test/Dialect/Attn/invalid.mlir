@@ -175,9 +175,9 @@ attn.variant @v {
 }
 // -----
 
-// #attn.sample C2
+// attn.input C3
 attn.variant @v {
-  // expected-error@below {{custom op 'attn.input' expects the size of an index space, found `heads`}}
+  // expected-error@below {{'attn.input' op expects the size of an index space, found `heads`}}
   %x = attn.input "x" sample <uniform(0.0, size(heads))> : !attn.tensor<[h], f32>
   attn.return []
 }

@@ -11,7 +11,7 @@
 // CHECK: attn.space "w" of "p" extent %[[N]] stride %[[N]] full{{$}}
 // CHECK: attn.space "r" of "q" extent %[[N]] full{{$}}
 // CHECK: attn.size "w"
-// CHECK: attn.input "x" : <[any, some, p], f32>
+// CHECK: attn.input "x" sample <uniform(0.000000e+00, size(p))> : <[any, some, p], f32>
 attn.variant @spaces {
   %n = arith.constant 4 : i32
   attn.space "any"
@@ -21,7 +21,7 @@ attn.variant @spaces {
   attn.space "w" of "p" extent %n stride %n full
   attn.space "r" of "q" extent %n full
   %size = attn.size "w"
-  %x = attn.input "x" : !attn.tensor<[any, some, p], f32>
+  %x = attn.input "x" sample <uniform(0.0, size(p))> : !attn.tensor<[any, some, p], f32>
   attn.return ["x"](%x : !attn.tensor<[any, some, p], f32>)
 }
 
