@@ -18,8 +18,9 @@ enum class ExprKind : uint8_t {
   Real,
   Bool,
   Name,
-  Call,   ///< text(operands...)
-  Index,  ///< text[operands...]; operand i is for the axis `names[i]` if that is not empty
+  Call,   ///< text(operands...), or text(operands...).member
+  Index,  ///< text[indices...]; index i is for the axis `axes()[i]` if that is not empty
+  At,     ///< operands[0][indices...] of a call
   Unary,  ///< op operands[0], op is Minus or the word `not`
   Binary, ///< operands[0] op operands[1]
   If,     ///< if operands[0] then operands[1] else operands[2]
@@ -53,12 +54,24 @@ struct Expr {
   double real = 0;
   unsigned depth = 1;
   llvm::SmallVector<Expr *, 3> operands;
-  /// Index: the axis of each operand, or empty names.
+  /// Index, At: the axis of each operand, or empty names.
   std::vector<Name> names;
+  /// Index, At: the last operand is what is read where an index lies outside of its axis.
+  bool hasFill = false;
+  /// Call: the result that is meant, `out` of `merge(a, b).out`, or empty.
+  Name member;
   /// Call: of a reduction, and of a function of rows.
   std::vector<Loop> loops;
   std::vector<Name> over;
   Expr *condition = nullptr;
+
+  /// Index, At: the indices in the bracket, and the axis of each.
+  llvm::ArrayRef<Expr *> indices() const {
+    return llvm::ArrayRef(operands).drop_front(kind == ExprKind::At).drop_back(hasFill);
+  }
+  llvm::ArrayRef<Name> axes() const {
+    return llvm::ArrayRef(names).drop_front(kind == ExprKind::At).drop_back(hasFill);
+  }
 };
 
 /// `def name(params) = body`, `let name = body` without parameters, or `let name[axes] = body`.

@@ -391,7 +391,7 @@ void Emitter::emitBranch(const Statement &statement) {
     scope[prefix + result.str()] = symbol;
   };
   if (const Expr *merge = statement.expr) {
-    if (merge->kind != ExprKind::Call || merge->text != "merge") {
+    if (merge->kind != ExprKind::Call || merge->text != "merge" || !merge->member.text.empty()) {
       error(merge->range, "a branch is `{ ... }` or a `merge(...)` of other branches");
       return;
     }
@@ -439,7 +439,9 @@ std::pair<Value, Value> Emitter::emitMerge(const Expr *expr) {
     error(expr->range, "`merge` takes at least two branches");
     return {};
   }
-  builder.setInsertionPointToEnd(stages);
+  // A stage of the variant, also for a step that reads it.
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(&variant.getBody().front());
   auto op = attn::MergeOp::create(builder, locationOf(expr), outs[0].getType(), lses[0].getType(),
                                   outs, lses);
   return {op.getOut(), op.getLse()};
@@ -455,7 +457,8 @@ void Emitter::emitOut(const Statement &statement) {
     return;
   }
   const Expr *expr = statement.expr;
-  if (expr->kind == ExprKind::Call && expr->text == "merge" && !lookup("merge")) {
+  if (expr->kind == ExprKind::Call && expr->text == "merge" && expr->member.text.empty() &&
+      !lookup("merge")) {
     std::tie(out, lse) = emitMerge(expr);
     return;
   }

@@ -76,6 +76,10 @@ void Emitter::reportUnknownName(const Expr *expr, bool isFunction) {
 
 Value Emitter::emitCall(const Expr *expr) {
   StringRef name = expr->text;
+  if (!expr->member.text.empty()) {
+    Value merged = emitMerged(expr);
+    return merged ? emitRead(expr, "merge", merged, {}) : Value();
+  }
   // What is called is looked up among functions, so that a value may have the name of one: `top(x
   // over p, top)`.
   Symbol *symbol = lookup(name);
@@ -252,7 +256,9 @@ Value Emitter::emitBuiltin(const Expr *expr, ArrayRef<Value> args) {
 bool attnc::frontend::anyName(const Expr *expr, llvm::function_ref<bool(StringRef)> test) {
   if (!expr)
     return false;
-  if ((expr->kind == ExprKind::Name || expr->kind == ExprKind::Index) && test(expr->text))
+  if ((expr->kind == ExprKind::Name || expr->kind == ExprKind::Index ||
+       !expr->member.text.empty()) &&
+      test(expr->text))
     return true;
   return anyName(expr->condition, test) ||
          llvm::any_of(expr->operands, [&](const Expr *operand) { return anyName(operand, test); });
@@ -278,7 +284,7 @@ Value Emitter::emitHelperCall(const Expr *expr, const Definition &definition) {
     return {};
   }
   auto isTensor = [&](StringRef name) {
-    if (name == "Q" || name == "K" || name == "V")
+    if (name == "Q" || name == "K" || name == "V" || name == "merge")
       return true;
     if (!frames.empty() && frames.back().args.count(name))
       return !frames.back().args[name].value;

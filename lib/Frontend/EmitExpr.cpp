@@ -90,6 +90,8 @@ Value Emitter::emitExpr(const Expr *expr) {
     return emitCall(expr);
   case ExprKind::Index:
     return emitIndex(expr);
+  case ExprKind::At:
+    return emitAt(expr);
   case ExprKind::Unary:
     return emitUnary(expr);
   case ExprKind::Binary:
@@ -390,12 +392,18 @@ Value Emitter::emitIf(const Expr *expr) {
           formatv("`if` needs a condition, found {0}", nameOf(condition.getType())).str());
     return {};
   }
+  return emitChoice(expr, "both cases of `if` must be of one kind", condition, a, b);
+}
+
+/// `a` where `condition` holds, else `b`: real if one of them is. `rule` begins the message about
+/// a number and a condition.
+Value Emitter::emitChoice(const Expr *expr, StringRef rule, Value condition, Value a, Value b) {
   Location loc = locationOf(expr);
   if (a.getType() != b.getType()) {
     if (a.getType().isInteger(1) || b.getType().isInteger(1)) {
-      error(expr->range, formatv("both cases of `if` must be of one kind, found {0} and {1}",
-                                 nameOf(a.getType()), nameOf(b.getType()))
-                             .str());
+      error(
+          expr->range,
+          formatv("{0}, found {1} and {2}", rule, nameOf(a.getType()), nameOf(b.getType())).str());
       return {};
     }
     a = toReal(a, loc);

@@ -67,6 +67,8 @@ bool Emitter::tensorArgument(StringRef name, StringRef &tensor) {
 
 Value Emitter::emitIndex(const Expr *expr) {
   StringRef name = expr->text;
+  if (isFormulaArgument(name))
+    return emitElsewhere(expr, [&] { return emitArgument(frames.back().args[name]); });
   StringRef tensor;
   if (!frames.empty() && tensorArgument(name, tensor))
     name = tensor;
@@ -94,25 +96,26 @@ Value Emitter::emitIndex(const Expr *expr) {
 /// Reads `tensor` with the indices of `expr`; axes without one are read at the current index.
 Value Emitter::emitRead(const Expr *expr, StringRef name, Value tensor, SMRange declared) {
   auto type = cast<attn::AttnTensorType>(tensor.getType());
-  bool isIndexed = expr->kind == ExprKind::Index;
-  bool isNamed = isIndexed && !expr->names.empty() && !expr->names.front().text.empty();
+  bool isIndexed = expr->kind == ExprKind::Index || expr->kind == ExprKind::At;
+  ArrayRef<Expr *> written = isIndexed ? expr->indices() : ArrayRef<Expr *>();
+  ArrayRef<Name> axes = isIndexed ? expr->axes() : ArrayRef<Name>();
+  bool isNamed = !axes.empty() && !axes.front().text.empty();
   auto note = [&](Reporter::Error e) {
     if (declared.isValid())
       e.note(declared, "declared over [" + axesOf(type, "") + "] here");
   };
-  if (isIndexed && !isNamed && type.getRank() != expr->operands.size()) {
+  if (isIndexed && !isNamed && type.getRank() != written.size()) {
     note(error(expr->range, formatv("`{0}` has {1} ax{2}s, found {3} ind{4}", name, type.getRank(),
-                                    type.getRank() == 1 ? "i" : "e", expr->operands.size(),
-                                    expr->operands.size() == 1 ? "ex" : "ices")
+                                    type.getRank() == 1 ? "i" : "e", written.size(),
+                                    written.size() == 1 ? "ex" : "ices")
                                 .str()));
     return {};
   }
   SmallVector<const Expr *> given(type.getRank(), nullptr);
-  for (size_t i = 0; isIndexed && i < expr->operands.size(); ++i) {
-    const Name &axis = expr->names[i];
+  for (size_t i = 0; i < written.size(); ++i) {
+    const Name &axis = axes[i];
     if (axis.text.empty() != !isNamed) {
-      error(expr->operands[i]->range,
-            "indices are written for all axes in order, or each with its axis")
+      error(written[i]->range, "indices are written for all axes in order, or each with its axis")
           .note(expr->range, "as in `X[b, h, i]` or `X[q = i]`");
       return {};
     }
@@ -128,25 +131,22 @@ Value Emitter::emitRead(const Expr *expr, StringRef name, Value tensor, SMRange 
         return {};
       }
     }
-    given[at] = expr->operands[i];
+    given[at] = written[i];
   }
   Location loc = locationOf(expr);
   SmallVector<Value> indices;
+  SmallVector<std::pair<Value, Value>> bounded; // indices that are written, and sizes
   for (unsigned i = 0; i < type.getRank(); ++i) {
     StringRef axis = type.getAxisName(i);
     Value index;
     if (given[i]) {
-      bool saved = std::exchange(onQueryAxis, axis == "q");
-      index = emitExpr(given[i]);
-      onQueryAxis = saved;
+      index = emitIndexValue(given[i], axis);
       if (!index)
         return {};
-      if (!index.getType().isInteger(32)) {
-        error(given[i]->range,
-              formatv("an index must be an int, found {0}", nameOf(index.getType())).str())
-            .note(given[i]->range, "`i32(x)` rounds a real toward zero");
-        return {};
-      }
+      if (expr->hasFill)
+        bounded.emplace_back(
+            index, axis.empty() ? constant(loc, static_cast<int32_t>(type.getAxisSize(i)))
+                                : attn::SizeOp::create(builder, loc, builder.getI32Type(), axis));
     } else if (!axis.empty()) {
       index = indexOf(axis, loc);
     }
@@ -170,7 +170,8 @@ Value Emitter::emitRead(const Expr *expr, StringRef name, Value tensor, SMRange 
   }
   Type element = type.getElementType();
   Type result = isa<IntegerType>(element) ? element : Type(builder.getF32Type());
-  return attn::ReadOp::create(builder, loc, result, tensor, indices);
+  Value value = attn::ReadOp::create(builder, loc, result, tensor, indices);
+  return expr->hasFill ? emitFill(expr, value, bounded) : value;
 }
 
 bool attnc::frontend::isReduction(StringRef name) {

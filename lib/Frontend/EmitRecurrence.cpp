@@ -189,7 +189,7 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name,
   closeScratch();
   inRecurrence = true;
   for (const Statement *statement : steps)
-    emitStep(*statement);
+    emitStep(*statement, isTopLevel);
   closeScratch();
   inRecurrence = false;
   stages = outer;
@@ -284,7 +284,7 @@ void Emitter::emitRecurrence(const Statement &header, const Name &name,
     out = it->second.value;
 }
 
-void Emitter::emitStep(const Statement &statement) {
+void Emitter::emitStep(const Statement &statement, bool isTopLevel) {
   switch (statement.kind) {
   case StatementKind::State:
   case StatementKind::Every:
@@ -298,10 +298,17 @@ void Emitter::emitStep(const Statement &statement) {
     Symbol *symbol = lookup(name.text);
     bool isOfStep = symbol && symbol->kind == Symbol::Tensor && symbol->value && !symbol->isState &&
                     symbol->value.getParentBlock() == stages;
-    if (isOfStep)
+    if (isOfStep && llvm::none_of(stepOuts, [&](auto &entry) { return entry.first == name.text; }))
       stepOuts.emplace_back(name.text.str(), symbol->value);
-    if (!symbol || !symbol->isBroken)
+    if (symbol && symbol->isBroken)
+      return;
+    // Of a recurrence that is the spec, outputs are the variant's; of a stage they are its results.
+    if (isTopLevel)
       lateOutputs.push_back(&statement);
+    else if (!isOfStep && !(symbol && symbol->isState))
+      error(name.range, "`" + name.text + "` is neither a state nor a tensor of this step")
+          .note(name.range, "a result of a recurrence is one of its step, `let " + name.text +
+                                "[axes] = ...` without its time");
     return;
   }
   case StatementKind::Assign: {

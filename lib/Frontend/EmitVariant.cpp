@@ -161,6 +161,7 @@ void Emitter::emit(const Attention &attention, ArrayRef<std::string> dumped) {
   lateOutputs.clear();
   branches.clear();
   usedBranches.clear();
+  merges.clear();
   namesOfStep.clear();
   refused.clear();
   numOperations = 0;

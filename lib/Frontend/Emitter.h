@@ -153,7 +153,7 @@ private:
   // EmitRecurrence.cpp
   void emitRecurrence(const Statement &header, const Name &name, const std::vector<Statement> &body,
                       bool isTopLevel);
-  void emitStep(const Statement &statement);
+  void emitStep(const Statement &statement, bool isTopLevel);
   mlir::Value emitGradient(const Expr *expr);
   mlir::Value emitGroupStart(const Expr *expr);
 
@@ -170,6 +170,8 @@ private:
   mlir::Value emitDivision(const Expr *expr, mlir::Value lhs, mlir::Value rhs);
   mlir::Value emitComparison(const Expr *expr, mlir::Value lhs, mlir::Value rhs);
   mlir::Value emitIf(const Expr *expr);
+  mlir::Value emitChoice(const Expr *expr, llvm::StringRef rule, mlir::Value condition,
+                         mlir::Value a, mlir::Value b);
   mlir::Value emitInteger(const Expr *expr, int64_t value);
 
   // EmitRead.cpp
@@ -179,10 +181,20 @@ private:
   /// The index of `space` here, or null: a coordinate, or what follows from one.
   mlir::Value indexOf(llvm::StringRef space, mlir::Location loc);
   bool tensorArgument(llvm::StringRef name, llvm::StringRef &tensor);
+  mlir::Value emitIndexValue(const Expr *operand, llvm::StringRef axis);
   mlir::Value emitReduction(const Expr *expr);
   mlir::Value emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth);
   mlir::Value emitBlockBound(const Expr *expr);
   mlir::Value emitUniform(const Expr *expr);
+
+  // EmitElsewhere.cpp
+  mlir::Value emitAt(const Expr *expr);
+  mlir::Value emitMerged(const Expr *call);
+  bool isFormulaArgument(llvm::StringRef name);
+  mlir::Value emitElsewhere(const Expr *expr, llvm::function_ref<mlir::Value()> formula);
+  /// `indices`: an index and the size of its axis, each.
+  mlir::Value emitFill(const Expr *expr, mlir::Value value,
+                       llvm::ArrayRef<std::pair<mlir::Value, mlir::Value>> indices);
 
   // EmitCall.cpp
   mlir::Value emitCall(const Expr *expr);
@@ -247,6 +259,8 @@ private:
   /// Branches, and whether anything reads a result of them.
   std::vector<Name> branches;
   llvm::StringMap<bool> usedBranches;
+  /// What `merge(...)` of these names is: written twice it is one.
+  llvm::StringMap<std::pair<mlir::Value, mlir::Value>> merges;
   llvm::SmallVector<const Statement *> lateOutputs;
 
   // The recurrence that is being emitted.

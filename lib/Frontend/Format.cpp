@@ -81,6 +81,8 @@ private:
       if (a.is(TokenKind::Identifier))
         return isReserved(a.text) ||
                (b.is(TokenKind::LSquare) && (a.text == "per" || a.text == "over"));
+      if (a.is(TokenKind::RParen) && b.is(TokenKind::LSquare)) // `f(x)[i]`
+        return false;
       break;
     default:
       break;

@@ -268,6 +268,33 @@ Expr *Parser::parseNameOrCall() {
   if (!parseList(node, isCall ? TokenKind::RParen : TokenKind::RSquare))
     return nullptr;
   node->range = from(name.range().Start);
+  if (node->depth >= maxDepth)
+    return nullptr;
+  return isCall ? parseResult(node) : node;
+}
+
+/// `.member` and `[indices]` behind a call.
+Expr *Parser::parseResult(Expr *call) {
+  if (peek().is(TokenKind::Dot) && peekSecond().is(TokenKind::Identifier)) {
+    Token dot = take(), member = take();
+    if (dot.text.data() != call->range.End.getPointer() || member.text.data() != dot.text.end()) {
+      reporter.error(dot.range(),
+                     "a result of a call is written without spaces, as in `merge(a, b).out`");
+      return nullptr;
+    }
+    call->member = {member.text, member.range()};
+    call->range = from(call->range.Start);
+  }
+  if (!peek().is(TokenKind::LSquare))
+    return call;
+  Expr *node = make(ExprKind::At, call->range, {call});
+  if (!node)
+    return nullptr;
+  node->anchor = call->anchor;
+  node->names.emplace_back();
+  if (!parseList(node, TokenKind::RSquare))
+    return nullptr;
+  node->range = from(call->range.Start);
   return node->depth >= maxDepth ? nullptr : node;
 }
 
@@ -318,6 +345,15 @@ bool Parser::parseList(Expr *into, TokenKind close) {
       if (!parseListItem(into, close == TokenKind::RSquare))
         return false;
     while (takeIf(TokenKind::Comma));
+    if (close == TokenKind::RSquare && takeWord("else")) {
+      Expr *fill = parseExpr();
+      if (!fill)
+        return false;
+      into->operands.push_back(fill);
+      into->names.emplace_back();
+      into->depth = std::max(into->depth, fill->depth + 1);
+      into->hasFill = true;
+    }
   }
   if (!takeIf(close)) {
     reporter

@@ -50,6 +50,7 @@ private:
   Expr *parsePrimary();
   Expr *parseIf();
   Expr *parseNameOrCall();
+  Expr *parseResult(Expr *call);
   Expr *parseNumber();
   bool parseList(Expr *into, TokenKind close);
   bool parseListItem(Expr *into, bool isIndex);
