@@ -59,6 +59,11 @@ double attnc::reference::roundToFormat(double value, Format format, Rounding rou
   return std::fabs(rounded) > largest ? std::copysign(largest, rounded) : rounded;
 }
 
+/// A number that a spec writes is an f32.
+static double numberOf(const APFloat &value) {
+  return static_cast<double>(static_cast<float>(value.convertToDouble()));
+}
+
 namespace {
 class QuantizeStage : public Stage {
 public:
@@ -141,7 +146,7 @@ private:
   }
 
   template <typename A> double scaleOf(const A &a, double scale, int64_t place) const {
-    scale = a.result(a.result(scale) + op.getEpsilon().convertToDouble());
+    scale = a.result(a.result(scale) + numberOf(op.getEpsilon()));
     return op.getScaleFormat() == Format::F32
                ? scale
                : scales.decide(place, roundToFormat(scale, op.getScaleFormat()), scale);
@@ -152,9 +157,9 @@ private:
     if (std::isnan(x))
       return x;
     double most =
-        op.getLargest() ? op.getLargest()->convertToDouble() : attn::largestNumber(op.getFormat());
-    double scale = scaleOf(
-        a, op.getStaticScale() ? op.getStaticScale()->convertToDouble() : largest / most, place);
+        op.getLargest() ? numberOf(*op.getLargest()) : attn::largestNumber(op.getFormat());
+    double scale =
+        scaleOf(a, op.getStaticScale() ? numberOf(*op.getStaticScale()) : largest / most, place);
     if (scale == 0)
       return 0;
     double code = roundToFormat(a.result(x / scale), op.getFormat(), op.getRounding());

@@ -123,6 +123,90 @@ def AttnInlineLets : Pass<"attn-inline-lets", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numInlined", "inlined-lets", "Tensors that are no more">];
 }
 
+// Expansions: ops that no kernel is made for become formulas of `attn.compute`, for which they are. Each holds at the top level of a
+// variant and in the body of a recurrence, and leaves an op over an axis of a fixed size, which a formula cannot be over.
+
+def AttnExpandSoftmax : Pass<"attn-expand-softmax", "::mlir::ModuleOp"> {
+  let summary = "replace softmaxes of rows by formulas";
+  let description = [{
+    ```mlir
+    %w = attn.softmax %x over "kv" : <[b, q, kv], f32> -> <[b, q, kv], f32>
+    ```
+    becomes three `attn.compute`: over `[b, q]` the maximum of the row (0 if that is -inf), over `[b, q]` the sum of exponentials relative to
+    it, and over `[b, q, kv]` the exponential divided by the sum, or 0 if that is 0. Equal to the last digit.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+  let statistics = [Statistic<"numExpanded", "expanded-softmaxes", "Softmaxes that became formulas">];
+}
+
+def AttnExpandMerge : Pass<"attn-expand-merge", "::mlir::ModuleOp"> {
+  let summary = "replace merges of branches by formulas";
+  let description = [{
+    ```mlir
+    %out, %lse = attn.merge(%o1, %o2)(%l1, %l2) : (<[b, q, e], f32>, <[b, q, e], f32>), (<[b, q], f32>, <[b, q], f32>) -> <[b, q, e], f32>, <[b, q], f32>
+    ```
+    becomes an `attn.compute` over `[b, q, e]` and one over `[b, q]`, as far as they are used, with weights relative to the largest lse. Equal
+    to the last digits.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+  let statistics = [Statistic<"numExpanded", "expanded-merges", "Merges that became formulas">];
+}
+
+def AttnExpandOrders : Pass<"attn-expand-orders", "::mlir::ModuleOp"> {
+  let summary = "replace ranks, orders and cumulative sums by formulas";
+  let description = [{
+    `attn.rank` counts the entries that come before each; `attn.order` adds, for each place, the index of the one entry whose rank it is;
+    `attn.cumsum` sums the entries up to each. All of them take n steps for an element.
+
+    ```mlir
+    %s = attn.cumsum %x over "kv" : <[b, kv], f32> -> <[b, kv], f32>
+    ```
+    becomes
+    ```mlir
+    %s = attn.compute (%b: i32, %kv: i32) {
+      %one = arith.constant 1 : i32
+      %end = arith.addi %kv, %one : i32
+      %sum = attn.reduce sum over "kv" to %end (%i: i32) {
+        %y = attn.read %x[%b, %i] : <[b, kv], f32> -> f32
+        attn.yield %y : f32
+      } : f32
+      attn.yield %sum : f32
+    } : <[b, kv], f32>
+    ```
+    Exact.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let statistics = [Statistic<"numExpanded", "expanded-orders", "Ranks, orders and sums that became formulas">];
+}
+
+def AttnExpandQuantize : Pass<"attn-expand-quantize", "::mlir::ModuleOp"> {
+  let summary = "replace quantizations by formulas";
+  let description = [{
+    Means of smooth groups, scales of groups (and with `asymmetric` their smallest numbers), and the rounded numbers become an `attn.compute`
+    each. Rounding is arithmetic that is exact in f32. Where keys of groups are indices, or indices divided by a size that is known before
+    tensors are, what a group has in common is a tensor over these axes and over blocks, which are declared; other keys are compared, for each
+    pair of indices of the axes that they depend on.
+
+    ```mlir
+    %k8 = attn.quantize %K as int8 group(%b: i32, %kv: i32, %d: i32) {
+      %n = arith.constant 64 : i32
+      %block = arith.floordivsi %kv, %n : i32
+      attn.yield %b, %block : i32, i32
+    } : <[b, kv, d]> -> <[b, kv, d], f32>
+    ```
+    becomes
+    ```mlir
+    %n = arith.constant 64 : i32
+    attn.space "kv_blocks" of "kv" extent %n
+    %scale = attn.compute (%b: i32, %block: i32) { ... } : <[b, kv_blocks], f32>
+    %k8 = attn.compute (%b: i32, %kv: i32, %d: i32) { ... } : <[b, kv, d], f32>
+    ```
+    Equal to the last digits, and so are codes that are not within these of where another one begins.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+  let statistics = [Statistic<"numExpanded", "expanded-quantizations", "Quantizations that became formulas">];
+}
+
 def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
   let summary = "put what a variant is compiled for into its ops and types";
   let description = [{
