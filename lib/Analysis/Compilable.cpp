@@ -61,7 +61,7 @@ static std::pair<Operation *, llvm::StringRef> attendReason(attn::AttendOp atten
       first = op;
   };
   attend.walk([&](Operation *op) {
-    note(reduction, op, isa<attn::ReduceOp, attn::UniformOp>(op));
+    note(reduction, op, isa<attn::ReduceOp>(op));
     if (auto size = dyn_cast<attn::SizeOp>(op))
       note(space, op, !isSizedAtLaunch(variant, size.getSpace()));
     if (auto read = dyn_cast<attn::ReadOp>(op)) {
@@ -77,7 +77,7 @@ static std::pair<Operation *, llvm::StringRef> attendReason(attn::AttendOp atten
   if (space)
     return {space, "blocks, and slots whose number is computed, in a score, mask or sink"};
   if (reduction)
-    return {reduction, "a reduction or a random number in a score, mask or sink"};
+    return {reduction, "a reduction in a score, mask or sink"};
   if (operandRead)
     return {operandRead, "a score, mask or sink that reads Q, K or V"};
   if (Value set = attend.getSet())

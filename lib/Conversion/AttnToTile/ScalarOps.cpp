@@ -124,6 +124,7 @@ static ScalarLowering find(Operation *op) {
       {attn::SizeOp::getOperationName(), lowerSize},
       {attn::PositionOp::getOperationName(), lowerPosition},
       {attn::ReadOp::getOperationName(), lowerRead},
+      {attn::UniformOp::getOperationName(), lowerUniform},
   };
   if (ScalarLowering own = table.lookup(op->getName().getStringRef()))
     return own;

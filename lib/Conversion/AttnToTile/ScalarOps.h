@@ -20,6 +20,9 @@ struct ScalarScope {
 /// Fails, with a diagnostic at its statement, on an op that the table has no entry for.
 mlir::FailureOr<mlir::Value> lowerScalarOp(mlir::Operation *op, const ScalarScope &scope);
 
+/// The entry of attn.uniform.
+mlir::FailureOr<mlir::Value> lowerUniform(mlir::Operation *op, const ScalarScope &scope);
+
 } // namespace attnc
 
 #endif // ATTNC_LIB_CONVERSION_ATTNTOTILE_SCALAROPS_H
