@@ -4,36 +4,54 @@
 // enforces.
 #include "dialects/Tile/Tile.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 using namespace attnc::tile;
 
-/// An op of the arithmetic of sizes.
-static bool isSizeArithmetic(Operation *op) {
-  return isa<arith::ConstantOp, arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::FloorDivSIOp,
-             arith::CeilDivSIOp, arith::MinSIOp, arith::MaxSIOp>(op);
+/// A comparison that a program may have: signed, or one of the language's reals.
+static bool isProgramComparison(Operation *op) {
+  if (auto compare = dyn_cast<arith::CmpIOp>(op)) {
+    using Predicate = arith::CmpIPredicate;
+    Predicate predicate = compare.getPredicate();
+    return compare.getLhs().getType().isInteger(32) && predicate != Predicate::ult &&
+           predicate != Predicate::ule && predicate != Predicate::ugt &&
+           predicate != Predicate::uge;
+  }
+  using Predicate = arith::CmpFPredicate;
+  auto compare = dyn_cast<arith::CmpFOp>(op);
+  return compare && llvm::is_contained({Predicate::OEQ, Predicate::OLT, Predicate::OLE,
+                                        Predicate::OGT, Predicate::OGE, Predicate::UNE},
+                                       compare.getPredicate());
 }
 
-/// True if `value` is an argument of a program that is bound to a size.
+/// True if `value` is the size of an index space: an argument of a program, or a declared space.
 static bool isSize(Value value) {
+  if (value.getDefiningOp<SpaceOp>())
+    return true;
   auto argument = dyn_cast<BlockArgument>(value);
   auto program = argument ? dyn_cast<ProgramOp>(argument.getOwner()->getParentOp()) : ProgramOp();
   return program && program.getBinding(argument.getArgNumber()).starts_with("size:");
 }
 
-/// True if `value` follows from sizes and constants. Only ops that stand before it are looked at,
-/// so there is an end.
-static bool isSizeFormula(Value value) {
-  if (isSize(value))
-    return true;
-  Operation *op = value.getDefiningOp();
-  return op && isSizeArithmetic(op) && llvm::all_of(op->getOperands(), isSizeFormula);
-}
-
 //===----------------------------------------------------------------------===//
 // ProgramOp
 //===----------------------------------------------------------------------===//
+
+/// SizeArithmetic.cpp makes formulas of these.
+bool ProgramOp::isArithmetic(Operation *op) {
+  if (isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp, arith::ExtUIOp, arith::UIToFPOp>(op))
+    return op->getOperand(0).getType().isInteger(1);
+  if (isa<arith::SelectOp>(op))
+    return !isa<ViewType>(op->getResult(0).getType());
+  return isProgramComparison(op) ||
+         isa<arith::ConstantOp, arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::FloorDivSIOp,
+             arith::CeilDivSIOp, arith::MinSIOp, arith::MaxSIOp, arith::AddFOp, arith::SubFOp,
+             arith::MulFOp, arith::DivFOp, arith::NegFOp, arith::MinimumFOp, arith::MaximumFOp,
+             arith::MinNumFOp, arith::MaxNumFOp, arith::SIToFPOp, arith::FPToSIOp, arith::ExtFOp,
+             arith::TruncFOp, math::FloorOp, math::CeilOp>(op);
+}
 
 ParseResult ProgramOp::parse(OpAsmParser &parser, OperationState &result) {
   StringAttr name;
@@ -109,6 +127,12 @@ static LogicalResult verifyAlias(ProgramOp program, unsigned index) {
          << alias.getValue() << "\" on argument " << index;
 }
 
+/// A type that values in a program have.
+static bool isProgramType(Type type) {
+  return isa<ViewType>(type) || type.isInteger(1) || type.isInteger(32) || type.isF32() ||
+         type.isF64();
+}
+
 LogicalResult ProgramOp::verify() {
   llvm::StringSet<> names;
   for (BlockArgument argument : getBody().getArguments()) {
@@ -130,9 +154,15 @@ LogicalResult ProgramOp::verify() {
       return failure();
   }
   for (Operation &op : getBody().front()) {
-    if (!isa<LaunchOp, WorkspaceOp>(op) && !isSizeArithmetic(&op)) // tile.program C5
-      return op.emitOpError("is no op of a program: expected tile.launch, tile.workspace and "
-                            "arithmetic of sizes");
+    if (!isa<LaunchOp, WorkspaceOp, SpaceOp>(op) && !isArithmetic(&op)) // tile.program C5
+      return op.emitOpError("is no op of a program: expected tile.launch, tile.workspace, "
+                            "tile.space and arithmetic of sizes");
+    if (!llvm::all_of(op.getResultTypes(), isProgramType)) // tile.program C6
+      return op.emitOpError("expects scalars of i1, i32, f32 or f64");
+    if (auto space = dyn_cast<SpaceOp>(op);
+        space && !names.insert(("size:" + space.getName()).str()).second) // tile.program C2
+      return space.emitOpError("expects a name of its own, found a second \"")
+             << space.getName() << "\"";
     if (auto workspace = dyn_cast<WorkspaceOp>(op);
         workspace &&
         !names.insert(("tensor:" + workspace.getName()).str()).second) // tile.program C2
@@ -143,7 +173,7 @@ LogicalResult ProgramOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
-// WorkspaceOp, LaunchOp
+// SpaceOp, WorkspaceOp, LaunchOp
 //===----------------------------------------------------------------------===//
 
 LogicalResult WorkspaceOp::verify() {
@@ -153,17 +183,14 @@ LogicalResult WorkspaceOp::verify() {
     return emitOpError("expects a view with a unit last stride and a size for each dimension, "
                        "found ")
            << getSizes().size() << " sizes for " << view;
-  if (!llvm::all_of(getSizes(), isSizeFormula)) // tile.workspace C2
-    return emitOpError("expects sizes that are arithmetic on sizes and constants");
   return success();
 }
 
-LogicalResult LaunchOp::verify() {
-  for (Value arg : getArgs())
-    if (!isa<ViewType>(arg.getType()) && !isa<BlockArgument>(arg)) // tile.launch C3
-      return emitOpError("expects scalars that are arguments of the program");
-  if (!llvm::all_of(ValueRange{getX(), getY(), getZ()}, isSizeFormula)) // tile.launch C4
-    return emitOpError("expects a grid that is arithmetic on sizes and constants");
+LogicalResult SpaceOp::verify() {
+  if (getParent() && !isSize(getParent())) // tile.space C1
+    return emitOpError("expects blocks of an index space: the size of one behind `of`");
+  if (!getParent() && (getStride() || getFull())) // tile.space C2
+    return emitOpError("expects `stride` and `full` for blocks only, behind `of`");
   return success();
 }
 
@@ -187,7 +214,7 @@ static LogicalResult verifyMarks(LaunchOp launch, KernelOp kernel) {
   for (auto [i, first] : llvm::enumerate(launch.getArgs()))
     for (auto [j, second] : llvm::enumerate(launch.getArgs()))
       if (i < j && maySharePlace(program, first, second) &&
-          !(isMarked(i) && isMarked(j))) // tile.launch C5
+          !(isMarked(i) && isMarked(j))) // tile.launch C3
         return launch.emitOpError("expects kernel @")
                << kernel.getSymName() << " to mark arguments " << i << " and " << j
                << " with `tile.may_alias`: they may be the same memory";

@@ -9,7 +9,7 @@ include "dialects/Tile/TileTypes.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 include "mlir/IR/SymbolInterfaces.td"
 
-/// Uses every op of this file: two kernels with a workspace tensor between them.
+/// Uses every op of this file: two launches with a workspace tensor between them, over blocks of rows.
 class Tile_ProgramExampleOp<string mnemonic, list<Trait> traits = []> : Tile_Op<mnemonic, traits> {
   let examples = [[{
     tile.kernel @square(%x: !tile.view<2xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<2xf32, unit> {tile.binding = "tensor:y"},
@@ -30,7 +30,7 @@ class Tile_ProgramExampleOp<string mnemonic, list<Trait> traits = []> : Tile_Op<
                                 %q: i32 {tile.binding = "size:q"}) {
       %one = arith.constant 1 : i32
       %columns = arith.constant 16 : i32
-      %tiles = arith.ceildivsi %q, %columns : i32
+      %tiles = tile.space "blocks" of %q extent %columns
       %w = tile.workspace "squares"[%q, %columns] : <2xf32, unit>
       tile.launch @square(%x, %w, %q) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32
       tile.launch @square(%w, %out, %q) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32
@@ -42,12 +42,21 @@ def Tile_ProgramOp : Tile_ProgramExampleOp<"program", [IsolatedFromAbove, NoTerm
   let summary = "the kernels that run for a variant, in order";
   let description = [{
     A module has at most one. Its arguments are what a caller passes: each has a `tile.binding`, a string: `tensor:NAME`,
-    `size:SPACE` (i32) or `param:NAME` (i32, f32). Its body is a list of `tile.launch`, `tile.workspace` and the arithmetic of
-    sizes: `arith.constant`, `addi`, `subi`, `muli`, `floordivsi`, `ceildivsi`, `minsi`, `maxsi` on i32, whose results are
-    those of whole numbers without a limit.
+    `size:SPACE` (i32) or `param:NAME` (i32, f32). Its body is a list of `tile.launch`, `tile.workspace`, `tile.space` and
+    arithmetic on sizes and parameters, which is done on the host when a launch is prepared:
+    - on i32, whose results are those of whole numbers without a limit: `arith.addi`, `subi`, `muli`, `floordivsi`, `ceildivsi`,
+      `minsi`, `maxsi`, and `cmpi` (signed);
+    - on f32 and f64: `arith.addf`, `subf`, `mulf`, `divf`, `negf`, `minimumf`, `maximumf`, `minnumf`, `maxnumf`, `cmpf` (ordered, and `une`),
+      `math.floor`, `math.ceil`. The reference computes the reals of a spec in float64, so what has to agree with it is
+      computed in f64;
+    - on i1: `arith.andi`, `ori`, `xori`;
+    - from one to another: `arith.constant`, `select`, `sitofp`, `fptosi`, `extf`, `truncf`, `extui` and `uitofp` of i1.
+
+    Where a step has no value (a division by 0, more than 64 bits, NaN as a whole number), the launch is refused.
 
     Attributes of a tensor's argument:
-    - `tile.axes`: a string for each dimension, an index space or a decimal size.
+    - `tile.axes`: a string for each dimension, an index space or a decimal size. Spaces are those of arguments
+      (`size:SPACE`), declared ones (`tile.space`), and others whose sizes no kernel asks for.
     - `tile.output` (unit): kernels write it.
     - `tile.row_alignment` (i64): bytes that every row starts at a multiple of, on a GPU.
     - `tile.may_alias` (string), on an output: the input that may be exactly the same memory.
@@ -57,10 +66,11 @@ def Tile_ProgramOp : Tile_ProgramExampleOp<"program", [IsolatedFromAbove, NoTerm
 
     Constraints:
     - C1: arguments are views bound to a tensor, i32 bound to a size or parameter, or f32 bound to a parameter.
-    - C2: no two arguments, or workspace tensors, have one name.
+    - C2: no two arguments, workspace tensors or spaces have one name.
     - C3: `tile.axes` has a string for each dimension of a tensor.
     - C4: `tile.may_alias` is on an output, and names an input of its type.
     - C5: the body has no other ops than these.
+    - C6: scalars are i1, i32, f32 or f64.
   }];
   let arguments = (ins StrAttr:$name, OptionalAttr<DictArrayAttr>:$arg_attrs);
   let regions = (region SizedRegion<1>:$body);
@@ -68,9 +78,29 @@ def Tile_ProgramOp : Tile_ProgramExampleOp<"program", [IsolatedFromAbove, NoTerm
   let extraClassDeclaration = [{
     /// Attribute `name` of argument `index`, or null.
     ::mlir::Attribute getArgAttr(unsigned index, ::llvm::StringRef name);
+    /// True for an op of the arithmetic that a program may have.
+    static bool isArithmetic(::mlir::Operation *op);
     /// The `tile.binding` of argument `index`; empty if there is none.
     ::llvm::StringRef getBinding(unsigned index);
   }];
+  let hasVerifier = 1;
+}
+
+def Tile_SpaceOp : Tile_ProgramExampleOp<"space", [HasParent<"ProgramOp">, AttrSizedOperandSegments]> {
+  let summary = "an index space whose size is computed";
+  let description = [{
+    `extent` slots, or, with `of`, blocks of another space: block i has its members from `i * stride` up to `i * stride + extent`,
+    as far as there are so many. `full` keeps the blocks that have all of them. The result is how many slots or blocks
+    there are. Axes of tensors may be over it, and tensors that are bound must agree. A launch where an extent or stride is
+    below 1 is refused. Without `stride` it is the extent.
+
+    Constraints:
+    - C1: `parent` is the size of an index space: an argument bound to `size:SPACE`, or the result of a `tile.space`.
+    - C2: `stride` and `full` come with `of`.
+  }];
+  let arguments = (ins StrAttr:$name, Optional<I32>:$parent, I32:$extent, Optional<I32>:$stride, UnitAttr:$full);
+  let results = (outs I32:$size);
+  let assemblyFormat = "$name (`of` $parent^)? `extent` $extent (`stride` $stride^)? (`full` $full^)? attr-dict";
   let hasVerifier = 1;
 }
 
@@ -82,7 +112,6 @@ def Tile_WorkspaceOp : Tile_ProgramExampleOp<"workspace", [Pure, HasParent<"Prog
 
     Constraints:
     - C1: a size for each dimension, and a unit last stride.
-    - C2: sizes are arithmetic on sizes and constants; see `tile.program`.
   }];
   let arguments = (ins StrAttr:$name, Variadic<I32>:$sizes);
   let results = (outs Tile_ViewType:$result);
@@ -95,19 +124,17 @@ def Tile_LaunchOp : Tile_ProgramExampleOp<"launch", [
   let summary = "runs a kernel at every point of a grid";
   let description = [{
     A launch sees all that the launches before it have written. `x`, `y`, `z` are the numbers of points; `tile.program_id i` is a
-    point's index in dimension i. The grid and the bindings that the kernel itself names do not count here.
+    point's index in dimension i. The grid and the bindings that the kernel itself names do not count here. Scalars are
+    arguments of the program, sizes of declared spaces, or arithmetic on them.
 
     Constraints:
     - C1: `kernel` is a `tile.kernel` of the module.
     - C2: operands have the types of its arguments.
-    - C3: scalars are arguments of the program.
-    - C4: the grid is arithmetic on sizes and constants; see `tile.program`.
-    - C5: where a tensor is passed twice, or an output and the input that it may alias, the kernel marks both arguments with
+    - C3: where a tensor is passed twice, or an output and the input that it may alias, the kernel marks both arguments with
       `tile.may_alias` (unit), so that its loads and stores keep their order.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyTypeOf<[Tile_ViewType, I32, F32]>>:$args, I32:$x, I32:$y, I32:$z);
   let assemblyFormat = "$kernel `(` $args `)` `grid` `(` $x `,` $y `,` $z `)` attr-dict (`:` type($args)^)?";
-  let hasVerifier = 1;
 }
 
 #endif // ATTNC_DIALECTS_TILE_TILEPROGRAMOPS_TD

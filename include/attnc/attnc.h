@@ -164,7 +164,8 @@ typedef struct attnc_size {
 } attnc_size;
 
 /* Bytes of workspace that a launch with these sizes needs; 0 for a program of one kernel. Sizes
- * that it does not depend on need not be given. */
+ * that it does not depend on need not be given. Sizes of declared index spaces follow from the
+ * others and from parameters, which have their defaults here. */
 ATTNC_API attnc_status attnc_kernel_workspace_size(const attnc_kernel *kernel,
                                                    const attnc_size *sizes, size_t num_sizes,
                                                    size_t *bytes);

@@ -257,7 +257,7 @@ static attnc_status workspaceSize(const attnc_kernel *kernel, const attnc_size *
     given[sizes[i].name] = sizes[i].value;
   }
   std::string error;
-  std::optional<int64_t> needed = workspaceBytes(kernel->executable->program(), given, error);
+  std::optional<int64_t> needed = workspaceBytes(kernel->executable->program(), given, {}, error);
   if (!needed)
     return fail(ATTNC_INVALID_ARGUMENT, error);
   *bytes = static_cast<size_t>(*needed);

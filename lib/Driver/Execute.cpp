@@ -210,7 +210,7 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   for (const SpaceDecl &space : bound.signature.spaces)
     if (space.extent.empty())
       bound.sizes.spaces.try_emplace(space.name, 16);
-  problem = sizeDeclaredSpaces(bound.signature, bound.params, bound.sizes);
+  problem = sizeDeclaredSpaces(bound.signature, values, bound.sizes);
   if (!problem.empty())
     return createStringError(problem);
 

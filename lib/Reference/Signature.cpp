@@ -2,8 +2,7 @@
 //
 // The signature of a variant: its parameters, inputs and outputs without MLIR.
 #include "attnc/Reference/Reference.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/IR/Matchers.h"
+#include "attnc/Sizes/SizeArithmetic.h"
 
 using namespace attnc;
 using namespace mlir;
@@ -45,69 +44,37 @@ static SampleDecl sampleOf(attn::SampleAttr attr) {
 static_assert(static_cast<int>(attn::Distribution::Geometric) == SampleDecl::Geometric,
               "the dialect and SampleDecl list the distributions in the same order");
 
-/// Appends `value`, scalar arithmetic in the body of a variant, to `expr`.
-static llvm::Error appendSize(Value value, std::vector<SizeExpr> &expr) {
-  Operation *op = value.getDefiningOp();
-  if (auto constant = dyn_cast_or_null<arith::ConstantOp>(op)) {
-    auto integer = dyn_cast<IntegerAttr>(constant.getValue());
-    auto real = dyn_cast<FloatAttr>(constant.getValue());
-    if (integer || real) {
-      expr.push_back({SizeExpr::Number,
-                      integer ? static_cast<double>(integer.getInt()) : real.getValueAsDouble(),
-                      ""});
-      return llvm::Error::success();
-    }
-  }
-  if (auto param = dyn_cast_or_null<attn::ParamOp>(op)) {
-    expr.push_back({SizeExpr::Param, 0, param.getName().str()});
-    return llvm::Error::success();
-  }
-  if (auto size = dyn_cast_or_null<attn::SizeOp>(op)) {
-    expr.push_back({SizeExpr::Size, 0, size.getSpace().str()});
-    return llvm::Error::success();
-  }
-  auto apply = [&](SizeExpr::Op code) -> llvm::Error {
-    for (Value operand : op->getOperands())
-      if (llvm::Error error = appendSize(operand, expr))
-        return error;
-    expr.push_back({code, 0, ""});
-    return llvm::Error::success();
+/// Position of the item called `name`, which is added where it is not there yet.
+static int64_t indexOf(std::vector<std::string> &names, llvm::StringRef name) {
+  auto found = llvm::find(names, name);
+  if (found == names.end())
+    found = names.insert(found, name.str());
+  return found - names.begin();
+}
+
+/// Appends `value`, scalar arithmetic in the body of a variant, to `formula`.
+static llvm::Error appendSize(Value value, Signature &signature, SizeFormula &formula) {
+  auto leaf = [&](Value scalar) -> std::optional<SizeStep> {
+    if (auto size = scalar.getDefiningOp<attn::SizeOp>())
+      return SizeStep{SizeStep::Op::Size, indexOf(signature.spaceNames, size.getSpace())};
+    auto param = scalar.getDefiningOp<attn::ParamOp>();
+    for (size_t i = 0; param && i < signature.params.size(); ++i)
+      if (signature.params[i].name == param.getName())
+        return SizeStep{SizeStep::Op::Param, static_cast<int64_t>(i)};
+    return std::nullopt;
   };
-  if (op) {
-    if (isa<arith::AddIOp, arith::AddFOp>(op))
-      return apply(SizeExpr::Add);
-    if (isa<arith::SubIOp, arith::SubFOp>(op))
-      return apply(SizeExpr::Sub);
-    if (isa<arith::MulIOp, arith::MulFOp>(op))
-      return apply(SizeExpr::Mul);
-    if (isa<arith::DivFOp>(op))
-      return apply(SizeExpr::Div);
-    if (isa<arith::FloorDivSIOp>(op))
-      return apply(SizeExpr::FloorDiv);
-    if (isa<arith::CeilDivSIOp>(op))
-      return apply(SizeExpr::CeilDiv);
-    if (isa<arith::MinSIOp, arith::MinNumFOp, arith::MinimumFOp>(op))
-      return apply(SizeExpr::Min);
-    if (isa<arith::MaxSIOp, arith::MaxNumFOp, arith::MaximumFOp>(op))
-      return apply(SizeExpr::Max);
-    if (isa<arith::FPToSIOp>(op))
-      return apply(SizeExpr::Trunc);
-    if (isa<arith::SIToFPOp>(op))
-      return appendSize(op->getOperand(0), expr);
-    // The guard of a division, `y == 0 ? 1 : y`: evaluation treats a divisor of 0 as 1 itself.
-    if (auto select = dyn_cast<arith::SelectOp>(op)) {
-      auto zero = select.getCondition().getDefiningOp<arith::CmpIOp>();
-      bool isGuard = zero && zero.getPredicate() == arith::CmpIPredicate::eq &&
-                     zero.getLhs() == select.getFalseValue() &&
-                     matchPattern(zero.getRhs(), m_Zero()) &&
-                     matchPattern(select.getTrueValue(), m_One());
-      if (isGuard)
-        return appendSize(select.getFalseValue(), expr);
-    }
+  switch (appendFormula(value, F32Arithmetic::Exact, leaf, formula)) {
+  case FormulaProblem::None:
+    return llvm::Error::success();
+  case FormulaProblem::TooLong:
+    return llvm::createStringError("the size of an index space is computed in more than " +
+                                   llvm::Twine(maxFormulaSteps) + " steps");
+  case FormulaProblem::NoArithmetic:
+    break;
   }
   return llvm::createStringError(
-      "the size of an index space is arithmetic on sizes and parameters: `+ - * /`, min, max "
-      "and casts");
+      "the size of an index space is arithmetic on sizes and parameters: `+ - * /`, min, max, "
+      "comparisons, conditions, floor, ceil and casts");
 }
 
 llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant) {
@@ -127,10 +94,10 @@ llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant)
     decl.parent = space.getParent().value_or("").str();
     decl.isFull = space.getFull();
     if (space.getExtent())
-      if (llvm::Error error = appendSize(space.getExtent(), decl.extent))
+      if (llvm::Error error = appendSize(space.getExtent(), signature, decl.extent))
         return std::move(error);
     if (space.getStride())
-      if (llvm::Error error = appendSize(space.getStride(), decl.stride))
+      if (llvm::Error error = appendSize(space.getStride(), signature, decl.stride))
         return std::move(error);
     signature.spaces.push_back(std::move(decl));
   }

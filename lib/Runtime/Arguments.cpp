@@ -38,8 +38,9 @@ public:
       : program(program), inputs(inputs), error(error) {}
 
   std::optional<PackedArguments> run() {
-    if (bindTensors() && bindParams() && findSizes() && checkHeads() && placeWorkspace() &&
-        packLaunches())
+    if (checkNames() && bindTensors(/*outputs=*/false) && bindParams() && checkHeads() &&
+        findSizes() && bindTensors(/*outputs=*/true) && checkSharing() && collectSizes() &&
+        placeWorkspace() && computeScalars() && packLaunches())
       return std::move(packed);
     return std::nullopt;
   }
@@ -50,13 +51,16 @@ private:
     return false;
   }
 
-  bool bindTensors() {
-    if (!checkNames())
-      return false;
+  /// Outputs come after inputs and parameters, which tell the sizes of their axes.
+  bool bindTensors(bool outputs) {
     memory.reserve(program.numTensors());
     for (size_t i = 0; i < program.numTensors(); ++i)
-      if (!checkTensor(program.tensor(i), program.isOutput(i)))
+      if (program.isOutput(i) == outputs && !checkTensor(program.tensor(i), outputs))
         return false;
+    return true;
+  }
+
+  bool checkSharing() {
     forgetAliases();
     std::string message = checkOverlaps(memory);
     return message.empty() || fail(message);
@@ -76,7 +80,7 @@ private:
     return true;
   }
 
-  /// Checks the parameters and leaves the slot of each in `params`.
+  /// Checks the parameters and leaves the value of each in `params`.
   bool bindParams() {
     std::vector<std::string> known;
     for (const ParamDecl &param : program.signature.params)
@@ -93,15 +97,17 @@ private:
       if (std::string message = checkParamValue(param.name, param.isInteger, value);
           !message.empty())
         return fail(message);
-      params.push_back(slotOf(param, value));
+      params.push_back(param.isInteger ? value : static_cast<double>(static_cast<float>(value)));
     }
+    sizes.params = valuesOfParams(program.signature, params);
     return true;
   }
 
-  static uint64_t slotOf(const ParamDecl &param, double value) {
-    if (param.isInteger)
-      return static_cast<uint32_t>(static_cast<int32_t>(value));
-    float narrow = static_cast<float>(value);
+  /// A number as a kernel gets it: i32, or the bits of an f32.
+  static uint64_t slotOf(const SizeValue &value) {
+    if (value.kind != NumberKind::Real)
+      return static_cast<uint32_t>(static_cast<int32_t>(value.whole));
+    float narrow = static_cast<float>(value.real);
     uint32_t bits;
     std::memcpy(&bits, &narrow, sizeof bits);
     return bits;
@@ -165,16 +171,22 @@ private:
     if (size > INT32_MAX - 65536)
       return fail(what + ": size " + std::to_string(size) +
                   " does not fit the kernel's 32-bit coordinates");
+    auto [known, isNew] = bound.spaces.emplace(axis, size);
+    if (known->second != size)
+      return fail(what + ": expected size " + std::to_string(known->second) + " for index space '" +
+                  axis + "'" +
+                  (saidBy.count(axis) ? " as in tensor '" + saidBy[axis] + "'"
+                                      : ", which follows from the inputs") +
+                  ", found " + std::to_string(size));
+    if (!isNew)
+      return true;
+    saidBy[axis] = tensor.name;
     // Kernels clamp indices to the tensor, so there must be one where rows and keys do not see to
     // it.
-    if (size == 0 && axis != "b" && axis != "h" && axis != "g" && axis != "q" && axis != "kv")
+    const char *const mayBeEmpty[] = {"b", "h", "g", "q", "kv", "t"};
+    if (size == 0 &&
+        std::find(std::begin(mayBeEmpty), std::end(mayBeEmpty), axis) == std::end(mayBeEmpty))
       return fail(what + ": expected at least one index of the space '" + axis + "', found none");
-    auto [known, isNew] = sizeOf.emplace(axis, size);
-    if (isNew)
-      saidBy[axis] = tensor.name;
-    else if (known->second != size)
-      return fail(what + ": expected size " + std::to_string(known->second) + " for index space '" +
-                  axis + "' as in tensor '" + saidBy[axis] + "', found " + std::to_string(size));
     return true;
   }
 
@@ -222,12 +234,30 @@ private:
     }
   }
 
+  /// Computes the sizes of the declared spaces.
   bool findSizes() {
-    for (const std::string &space : program.spaces) {
-      auto size = sizeOf.find(space);
-      if (size == sizeOf.end())
+    std::string message = sizeDeclaredSpaces(program.signature, params, bound);
+    return message.empty() || fail(message);
+  }
+
+  bool collectSizes() {
+    for (const std::string &space : program.signature.spaceNames) {
+      auto size = bound.spaces.find(space);
+      if (size == bound.spaces.end())
         return fail("no tensor tells the size of index space '" + space + "'");
-      sizes.push_back(size->second);
+      sizes.spaces.push_back(size->second);
+    }
+    return true;
+  }
+
+  bool computeScalars() {
+    for (const SizeFormula &formula : program.scalars) {
+      std::optional<SizeValue> value = evaluateAny(formula, sizes.spaces, sizes.params);
+      if (!value ||
+          (value->kind == NumberKind::Whole && value->whole != static_cast<int32_t>(value->whole)))
+        return fail("a number that `" + program.signature.name +
+                    "` computes from sizes and parameters does not fit 32 bits");
+      scalars.push_back(*value);
     }
     return true;
   }
@@ -247,7 +277,7 @@ private:
         packed.slots.push_back(slotOf(arg));
       std::array<int64_t, 3> &grid = packed.grids.emplace_back();
       for (int i = 0; i < 3; ++i) {
-        std::optional<int64_t> points = evaluate(launch.grid[i], sizes);
+        std::optional<int64_t> points = evaluate(launch.grid[i], sizes.spaces, sizes.params);
         if (!points || *points < 0 || *points > INT32_MAX)
           return fail("the grid of kernel '" + launch.symbol + "' has " +
                       (points ? std::to_string(*points) : "too many") + " points in dimension " +
@@ -269,9 +299,11 @@ private:
     case KernelArg::Kind::WorkspaceStride:
       return static_cast<uint64_t>(layout.strides[arg.index][arg.dim]);
     case KernelArg::Kind::Size:
-      return static_cast<uint32_t>(sizes[arg.index]);
+      return static_cast<uint32_t>(sizes.spaces[arg.index]);
     case KernelArg::Kind::Param:
-      return params[arg.index];
+      return slotOf(sizes.params[arg.index]);
+    case KernelArg::Kind::Scalar:
+      return slotOf(scalars[arg.index]);
     case KernelArg::Kind::GridStart:
       break; // the launch knows
     }
@@ -280,8 +312,8 @@ private:
 
   /// Kernels divide query heads by key heads.
   bool checkHeads() {
-    auto h = sizeOf.find("h"), g = sizeOf.find("g");
-    if (h == sizeOf.end() || g == sizeOf.end())
+    auto h = bound.spaces.find("h"), g = bound.spaces.find("g");
+    if (h == bound.spaces.end() || g == bound.spaces.end())
       return true;
     if (g->second == 0 ? h->second != 0 : h->second % g->second != 0)
       return fail("expected the number of query heads (h = " + std::to_string(h->second) +
@@ -296,12 +328,13 @@ private:
   std::string &error;
   PackedArguments packed;
   std::vector<const TensorView *> views; ///< of the program's tensors
-  std::vector<uint64_t> params;          ///< slots
-  std::vector<int64_t> sizes;            ///< of the program's spaces
+  std::vector<double> params;
+  std::vector<SizeValue> scalars;
+  ProgramSizes sizes;
   WorkspaceLayout layout;
   std::vector<StridedMemory> memory; ///< of the tensors that have elements
-  std::map<std::string, int64_t> sizeOf;
-  std::map<std::string, std::string> saidBy;
+  BoundSizes bound;
+  std::map<std::string, std::string> saidBy; ///< the tensor that told a size
 };
 } // namespace
 

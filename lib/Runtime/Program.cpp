@@ -1,66 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Formulas over sizes, and what holds of every well formed program. A program may come from a file,
-// so every number and index is checked here once; launches rely on it.
+// What holds of every well formed program. A program may come from a file, so every number and
+// index is checked here once; launches rely on it.
 #include "attnc/Runtime/Program.h"
-#include <algorithm>
 #include <cstdint>
 #include <set>
 
 using namespace attnc;
-using Op = SizeStep::Op;
-
-/// Quotient rounded down, or up, of a by b >= 1.
-static int64_t floorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-static int64_t ceilDiv(int64_t a, int64_t b) { return a / b + (a % b > 0); }
-
-/// Applies an operation of two operands; no value if the result is not defined.
-static std::optional<int64_t> apply(Op op, int64_t a, int64_t b) {
-  int64_t r = 0;
-  switch (op) {
-  case Op::Number:
-  case Op::Size:
-    return std::nullopt; // no operations
-  case Op::Add:
-    return __builtin_add_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-  case Op::Sub:
-    return __builtin_sub_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-  case Op::Mul:
-    return __builtin_mul_overflow(a, b, &r) ? std::nullopt : std::optional(r);
-  case Op::FloorDiv:
-    return b < 1 ? std::nullopt : std::optional(floorDiv(a, b));
-  case Op::CeilDiv:
-    return b < 1 ? std::nullopt : std::optional(ceilDiv(a, b));
-  case Op::Min:
-    return std::min(a, b);
-  case Op::Max:
-    return std::max(a, b);
-  }
-  return std::nullopt;
-}
-
-std::optional<int64_t> attnc::evaluate(const SizeFormula &formula,
-                                       const std::vector<int64_t> &sizes) {
-  std::array<int64_t, maxFormulaSteps> stack;
-  size_t depth = 0;
-  for (const SizeStep &step : formula) {
-    if (step.op == Op::Number || step.op == Op::Size) {
-      stack[depth++] = step.op == Op::Number ? step.value : sizes[step.value];
-      continue;
-    }
-    std::optional<int64_t> result = apply(step.op, stack[depth - 2], stack[depth - 1]);
-    if (!result)
-      return std::nullopt;
-    stack[--depth - 1] = *result;
-  }
-  return stack[0];
-}
-
 namespace {
 /// Checks a program; every function returns an empty string, or what is wrong.
 class ProgramChecker {
 public:
-  explicit ProgramChecker(const Program &program) : program(program) {}
+  explicit ProgramChecker(const Program &program)
+      : program(program), paramKinds(kindsOfParams(program.signature)) {}
 
   std::string run() {
     if (program.signature.name.empty())
@@ -72,13 +24,19 @@ public:
     for (size_t i = 0; i < program.numTensors(); ++i)
       if (std::string wrong = checkTensor(i); !wrong.empty())
         return wrong;
+    for (const SpaceDecl &space : program.signature.spaces)
+      if (!isWhole(space.extent) || (!space.stride.empty() && !isWhole(space.stride)))
+        return "the extent or stride of an index space";
     for (const WorkspaceTensor &tensor : program.workspaces) {
       if (tensor.axes.size() > maxRank)
         return "a workspace tensor of too many axes";
       for (const SizeFormula &axis : tensor.axes)
-        if (!isFormula(axis))
+        if (!isWhole(axis))
           return "the size of a workspace tensor";
     }
+    for (const SizeFormula &scalar : program.scalars)
+      if (std::optional<NumberKind> kind = kindOf(scalar); !kind || *kind == NumberKind::Condition)
+        return "a scalar";
     for (const KernelLaunch &launch : program.launches)
       if (std::string wrong = checkLaunch(launch); !wrong.empty())
         return wrong;
@@ -90,7 +48,7 @@ private:
   static constexpr size_t maxRank = 32;
 
   bool hasUniqueNames() const {
-    std::set<std::string> tensors, params, spaces;
+    std::set<std::string> tensors, params, spaces, declared;
     for (size_t i = 0; i < program.numTensors(); ++i)
       if (!tensors.insert(program.tensor(i).name).second)
         return false;
@@ -100,8 +58,11 @@ private:
     for (const ParamDecl &param : program.signature.params)
       if (!params.insert(param.name).second)
         return false;
-    for (const std::string &space : program.spaces)
+    for (const std::string &space : program.signature.spaceNames)
       if (!spaces.insert(space).second)
+        return false;
+    for (const SpaceDecl &space : program.signature.spaces)
+      if (!declared.insert(space.name).second)
         return false;
     return true;
   }
@@ -125,19 +86,10 @@ private:
     return "an alias that is no input, or another type than its output";
   }
 
-  bool isFormula(const SizeFormula &formula) const {
-    size_t depth = 0;
-    for (const SizeStep &step : formula) {
-      bool isOperand = step.op == Op::Number || step.op == Op::Size;
-      if (step.op == Op::Size &&
-          (step.value < 0 || static_cast<size_t>(step.value) >= program.spaces.size()))
-        return false;
-      if (!isOperand && depth < 2)
-        return false;
-      depth += isOperand ? 1 : -1;
-    }
-    return depth == 1 && formula.size() <= maxFormulaSteps;
+  std::optional<NumberKind> kindOf(const SizeFormula &formula) const {
+    return attnc::kindOf(formula, program.signature.spaceNames.size(), paramKinds);
   }
+  bool isWhole(const SizeFormula &formula) const { return kindOf(formula) == NumberKind::Whole; }
 
   bool isArgument(const KernelArg &arg) const {
     using Kind = KernelArg::Kind;
@@ -154,9 +106,11 @@ private:
       return below(arg.index, program.workspaces.size()) &&
              below(arg.dim, program.workspaces[arg.index].axes.size());
     case Kind::Size:
-      return below(arg.index, program.spaces.size());
+      return below(arg.index, program.signature.spaceNames.size());
     case Kind::Param:
       return below(arg.index, program.signature.params.size());
+    case Kind::Scalar:
+      return below(arg.index, program.scalars.size());
     case Kind::GridStart:
       return below(arg.dim, 3);
     }
@@ -171,7 +125,7 @@ private:
         launch.scratchBytes > int64_t(1) << 60)
       return "a number is out of range";
     for (const SizeFormula &points : launch.grid)
-      if (!isFormula(points))
+      if (!isWhole(points))
         return "the grid";
     for (const KernelArg &arg : launch.args)
       if (!isArgument(arg))
@@ -180,6 +134,7 @@ private:
   }
 
   const Program &program;
+  std::vector<NumberKind> paramKinds;
 };
 } // namespace
 

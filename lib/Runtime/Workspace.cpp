@@ -5,6 +5,7 @@
 #include "attnc/Runtime/Workspace.h"
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 using namespace attnc;
 
@@ -32,11 +33,11 @@ static void findLifetimes(const Program &program, std::vector<Placement> &placem
 }
 
 /// Bytes and strides of a tensor; false if they are out of range.
-static bool measure(const WorkspaceTensor &tensor, const std::vector<int64_t> &sizes,
-                    int64_t &bytes, std::vector<int64_t> &strides) {
+static bool measure(const WorkspaceTensor &tensor, const ProgramSizes &sizes, int64_t &bytes,
+                    std::vector<int64_t> &strides) {
   std::vector<int64_t> shape;
   for (const SizeFormula &axis : tensor.axes) {
-    std::optional<int64_t> size = evaluate(axis, sizes);
+    std::optional<int64_t> size = evaluate(axis, sizes.spaces, sizes.params);
     if (!size || *size < 0)
       return false;
     shape.push_back(*size);
@@ -70,9 +71,8 @@ static int64_t lowestOffset(const Placement &placement, const std::vector<Placem
   return offset;
 }
 
-std::optional<WorkspaceLayout> attnc::layoutWorkspace(const Program &program,
-                                                      const std::vector<int64_t> &sizes,
-                                                      std::string &error) {
+std::optional<WorkspaceLayout>
+attnc::layoutWorkspace(const Program &program, const ProgramSizes &sizes, std::string &error) {
   size_t count = program.workspaces.size();
   WorkspaceLayout layout;
   layout.offsets.resize(count);
@@ -107,25 +107,89 @@ std::optional<WorkspaceLayout> attnc::layoutWorkspace(const Program &program,
   return layout;
 }
 
+namespace {
+/// What the workspace of a program depends on.
+class WorkspaceNeeds {
+public:
+  WorkspaceNeeds(const Program &program, const std::map<std::string, int64_t> &given)
+      : signature(program.signature), given(given) {
+    for (const WorkspaceTensor &tensor : program.workspaces)
+      for (const SizeFormula &axis : tensor.axes)
+        add(axis);
+  }
+
+  std::set<std::string> sizes;   ///< that a caller has to say
+  std::set<int64_t> params;      ///< indices
+  std::vector<SpaceDecl> spaces; ///< that are computed from them, in the order of declaration
+
+private:
+  void add(const SizeFormula &formula) {
+    for (const SizeStep &step : formula)
+      if (step.op == SizeStep::Op::Size)
+        addSpace(signature.spaceNames[step.value]);
+      else if (step.op == SizeStep::Op::Param)
+        params.insert(step.value);
+  }
+
+  void addSpace(const std::string &name) {
+    if (!seen.insert(name).second)
+      return;
+    for (const SpaceDecl &space : signature.spaces)
+      if (space.name == name && !given.count(name)) {
+        add(space.extent);
+        add(space.stride);
+        if (!space.parent.empty())
+          addSpace(space.parent);
+        spaces.push_back(space);
+        return;
+      }
+    sizes.insert(name);
+  }
+
+  const Signature &signature;
+  const std::map<std::string, int64_t> &given;
+  std::set<std::string> seen;
+};
+} // namespace
+
 std::optional<int64_t> attnc::workspaceBytes(const Program &program,
                                              const std::map<std::string, int64_t> &sizes,
+                                             const std::map<std::string, double> &params,
                                              std::string &error) {
-  std::vector<int64_t> values(program.spaces.size(), 0);
-  for (const WorkspaceTensor &tensor : program.workspaces)
-    for (const SizeFormula &axis : tensor.axes)
-      for (const SizeStep &step : axis) {
-        if (step.op != SizeStep::Op::Size)
-          continue;
-        auto found = sizes.find(program.spaces[step.value]);
-        if (found == sizes.end()) {
-          error = "the workspace of `" + program.signature.name +
-                  "` depends on the size of index space '" + program.spaces[step.value] +
-                  "': pass it";
-          return std::nullopt;
-        }
-        values[step.value] = found->second;
-      }
-  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, values, error);
+  const Signature &signature = program.signature;
+  const std::string who = "the workspace of `" + signature.name + "` depends on ";
+  WorkspaceNeeds needs(program, sizes);
+  for (const std::string &name : needs.sizes)
+    if (!sizes.count(name)) {
+      error = who + "the size of index space '" + name + "': pass it";
+      return std::nullopt;
+    }
+  for (const auto &[name, size] : sizes)
+    if (size < 0 || size > INT32_MAX) {
+      error = "expected a size from 0 to 2147483647 for index space '" + name + "', found " +
+              std::to_string(size);
+      return std::nullopt;
+    }
+  for (int64_t index : needs.params)
+    if (const ParamDecl &param = signature.params[index];
+        !param.hasDefault && !params.count(param.name)) {
+      error = who + "the parameter '" + param.name + "': pass a value for it";
+      return std::nullopt;
+    }
+  std::vector<double> values;
+  BoundSizes bound;
+  bound.spaces = sizes;
+  Signature needed = signature;
+  needed.spaces = needs.spaces;
+  error = checkParams(signature, params, values);
+  if (error.empty())
+    error = sizeDeclaredSpaces(needed, values, bound);
+  if (!error.empty())
+    return std::nullopt;
+  ProgramSizes all{{}, valuesOfParams(signature, values)};
+  for (const std::string &name : signature.spaceNames)
+    all.spaces.push_back(bound.spaces.count(name) ? bound.spaces[name] : 0);
+  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, all, error);
   return layout ? std::optional(layout->bytes) : std::nullopt;
 }
 

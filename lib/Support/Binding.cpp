@@ -163,10 +163,7 @@ std::string attnc::checkBindings(const Signature &signature,
   std::vector<double> values;
   if (std::string message = checkParams(signature, params, values); !message.empty())
     return message;
-  std::map<std::string, double> rounded;
-  for (size_t i = 0; i < values.size(); ++i)
-    rounded[signature.params[i].name] = values[i];
-  if (std::string message = sizeDeclaredSpaces(signature, rounded, sizes); !message.empty())
+  if (std::string message = sizeDeclaredSpaces(signature, values, sizes); !message.empty())
     return message;
   for (const TensorDecl &decl : signature.outputs) {
     long double elements = 1;
@@ -190,115 +187,110 @@ std::string attnc::checkBindings(const Signature &signature,
   return checker.checkSharing();
 }
 
-namespace {
-/// Evaluates a postfix expression. `problem` says what it lacks.
-double evaluate(const std::vector<SizeExpr> &expr, const Signature &signature,
-                const std::map<std::string, double> &params, const BoundSizes &sizes,
-                std::string &problem) {
-  std::vector<double> stack;
-  for (const SizeExpr &step : expr) {
-    if (step.op == SizeExpr::Number) {
-      stack.push_back(step.number);
-      continue;
-    }
-    if (step.op == SizeExpr::Param) {
-      auto bound = params.find(step.name);
-      double value = bound == params.end() ? 0 : bound->second;
-      for (const ParamDecl &decl : signature.params)
-        if (decl.name == step.name && bound == params.end())
-          value = decl.defaultValue;
-      stack.push_back(value);
-      continue;
-    }
-    if (step.op == SizeExpr::Size) {
-      auto it = sizes.spaces.find(step.name);
-      if (it == sizes.spaces.end())
-        problem = "the size of `" + step.name + "` follows from no input";
-      stack.push_back(it == sizes.spaces.end() ? 0 : static_cast<double>(it->second));
-      continue;
-    }
-    double b = stack.back(), r = 0;
-    stack.pop_back();
-    if (step.op == SizeExpr::Trunc) {
-      stack.push_back(std::trunc(b));
-      continue;
-    }
-    double a = stack.back();
-    switch (step.op) {
-    case SizeExpr::Add:
-      r = a + b;
-      break;
-    case SizeExpr::Sub:
-      r = a - b;
-      break;
-    case SizeExpr::Mul:
-      r = a * b;
-      break;
-    case SizeExpr::Div:
-      r = a / b;
-      break;
-    case SizeExpr::FloorDiv:
-      r = std::floor(a / (b == 0 ? 1 : b));
-      break;
-    case SizeExpr::CeilDiv:
-      r = std::ceil(a / (b == 0 ? 1 : b));
-      break;
-    case SizeExpr::Min:
-      r = std::fmin(a, b);
-      break;
-    default:
-      r = std::fmax(a, b);
-      break;
-    }
-    stack.back() = r;
-  }
-  return stack.empty() ? 0 : stack.back();
+std::vector<NumberKind> attnc::kindsOfParams(const Signature &signature) {
+  std::vector<NumberKind> kinds;
+  for (const ParamDecl &decl : signature.params)
+    kinds.push_back(decl.isInteger ? NumberKind::Whole : NumberKind::Real);
+  return kinds;
 }
-} // namespace
 
-std::string attnc::sizeDeclaredSpaces(const Signature &signature,
-                                      const std::map<std::string, double> &params,
-                                      BoundSizes &sizes) {
-  for (const SpaceDecl &decl : signature.spaces) {
-    std::string problem;
-    if (decl.extent.empty()) {
-      if (!sizes.spaces.count(decl.name))
-        return "the size of the index space `" + decl.name + "` follows from no input";
-      continue;
-    }
-    double extent = evaluate(decl.extent, signature, params, sizes, problem);
-    double stride =
-        decl.stride.empty() ? extent : evaluate(decl.stride, signature, params, sizes, problem);
+std::vector<SizeValue> attnc::valuesOfParams(const Signature &signature,
+                                             const std::vector<double> &params) {
+  std::vector<SizeValue> values;
+  for (size_t i = 0; i < params.size(); ++i)
+    values.push_back(signature.params[i].isInteger
+                         ? SizeValue::ofWhole(static_cast<int64_t>(params[i]))
+                         : SizeValue::ofReal(params[i]));
+  return values;
+}
+
+namespace {
+/// Sizes one declared space after the other.
+class SpaceSizer {
+public:
+  SpaceSizer(const Signature &signature, const std::vector<double> &params, BoundSizes &bound)
+      : signature(signature), params(valuesOfParams(signature, params)), bound(bound) {}
+
+  std::string size(const SpaceDecl &decl) {
     const std::string who = "the index space `" + decl.name + "`";
-    if (!problem.empty())
+    if (decl.extent.empty())
+      return bound.spaces.count(decl.name)
+                 ? ""
+                 : "the size of the index space `" + decl.name + "` follows from no input";
+    SpaceSize size;
+    if (std::string problem = evaluateSpace(decl, size); !problem.empty())
       return who + " cannot be sized: " + problem;
-    const double most = std::numeric_limits<int32_t>::max();
-    if (!(extent >= 1 && extent <= most && stride >= 1 && stride <= most))
+    const int64_t most = std::numeric_limits<int32_t>::max();
+    auto isPossible = [&](int64_t number) { return number >= 1 && number <= most; };
+    if (!isPossible(size.extent) || !isPossible(size.stride))
       return who + " needs " +
              (decl.parent.empty() ? "at least one slot"
                                   : "blocks and strides of at least one index") +
-             ", found " +
-             std::to_string(static_cast<int64_t>(extent >= 1 && extent <= most ? stride : extent));
-    SpaceSize &bound = sizes.declared[decl.name];
-    bound = {static_cast<int64_t>(extent), static_cast<int64_t>(stride)};
-    int64_t count = bound.extent;
+             ", found " + std::to_string(isPossible(size.extent) ? size.stride : size.extent);
+    bound.declared[decl.name] = size;
+    int64_t count = size.extent;
     if (!decl.parent.empty()) {
-      auto parent = sizes.spaces.find(decl.parent);
-      if (parent == sizes.spaces.end())
+      auto parent = bound.spaces.find(decl.parent);
+      if (parent == bound.spaces.end())
         return who + " cannot be sized: the size of `" + decl.parent + "` follows from no input";
-      int64_t rest = parent->second - bound.extent;
-      if (decl.isFull)
-        count = rest < 0 ? 0 : rest / bound.stride + 1;
-      else
-        count = parent->second <= 0 ? 0
-                : rest <= 0         ? 1
-                                    : (rest + bound.stride - 1) / bound.stride + 1;
+      count = blocksIn(parent->second, size, decl.isFull);
     }
-    auto [it, isNew] = sizes.spaces.try_emplace(decl.name, count);
+    auto [it, isNew] = bound.spaces.try_emplace(decl.name, count);
     if (!isNew && it->second != count)
       return who + " has " + std::to_string(count) +
              " indices here, but a tensor is bound that has " + std::to_string(it->second);
+    return "";
   }
+
+private:
+  std::string evaluateSpace(const SpaceDecl &decl, SpaceSize &size) const {
+    if (std::string problem = evaluate(decl.extent, size.extent); !problem.empty())
+      return problem;
+    size.stride = size.extent;
+    return decl.stride.empty() ? "" : evaluate(decl.stride, size.stride);
+  }
+
+  /// Sets `number`; returns what the formula lacks.
+  std::string evaluate(const SizeFormula &formula, int64_t &number) const {
+    std::vector<int64_t> sizes(signature.spaceNames.size());
+    for (const SizeStep &step : formula) {
+      if (step.op != SizeStep::Op::Size)
+        continue;
+      auto it = bound.spaces.find(signature.spaceNames[step.value]);
+      if (it == bound.spaces.end())
+        return "the size of `" + signature.spaceNames[step.value] + "` follows from no input";
+      sizes[step.value] = it->second;
+    }
+    std::optional<int64_t> value = attnc::evaluate(formula, sizes, params);
+    if (!value)
+      return "its extent or stride is no whole number for these sizes";
+    number = *value;
+    return "";
+  }
+
+  /// How many blocks there are of `members` indices; whole ones, or such as have at least one
+  /// index that no block before has.
+  static int64_t blocksIn(int64_t members, SpaceSize block, bool isFull) {
+    int64_t rest = members - block.extent;
+    if (isFull)
+      return rest < 0 ? 0 : rest / block.stride + 1;
+    if (members <= 0)
+      return 0;
+    return rest <= 0 ? 1 : (rest + block.stride - 1) / block.stride + 1;
+  }
+
+  const Signature &signature;
+  std::vector<SizeValue> params;
+  BoundSizes &bound;
+};
+} // namespace
+
+std::string attnc::sizeDeclaredSpaces(const Signature &signature, const std::vector<double> &params,
+                                      BoundSizes &sizes) {
+  SpaceSizer sizer(signature, params, sizes);
+  for (const SpaceDecl &decl : signature.spaces)
+    if (std::string message = sizer.size(decl); !message.empty())
+      return message;
   return "";
 }
 

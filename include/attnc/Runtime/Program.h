@@ -17,21 +17,6 @@
 
 namespace attnc {
 
-/// One step of a whole number that depends on the sizes of index spaces, in postfix order.
-struct SizeStep {
-  enum class Op : uint8_t { Number, Size, Add, Sub, Mul, FloorDiv, CeilDiv, Min, Max };
-  Op op = Op::Number;
-  int64_t value = 0; ///< Number: the number. Size: index in Program::spaces.
-};
-using SizeFormula = std::vector<SizeStep>;
-
-/// Most steps of a formula.
-inline constexpr size_t maxFormulaSteps = 64;
-
-/// The number that `formula`, which is well formed, says for these sizes of spaces. No value if
-/// any step leaves 64 bits, or divides by less than 1.
-std::optional<int64_t> evaluate(const SizeFormula &formula, const std::vector<int64_t> &sizes);
-
 /// A tensor that lives for one run of a program, dense and row-major, in memory of the runtime or
 /// the caller. Its contents are arbitrary until a kernel has written them.
 struct WorkspaceTensor {
@@ -50,6 +35,7 @@ struct KernelArg {
     WorkspaceStride,  ///< stride of dimension `dim` of workspace tensor `index`, i64
     Size,             ///< size of space `index`, i32 in the low half of the slot
     Param,            ///< parameter `index` of the signature: i32, or bits of an f32
+    Scalar,           ///< scalar `index` of the program: i32, or bits of an f32
     /// First point of dimension `dim` of the grid, i32. A GPU takes at most 65535 thread blocks in
     /// dimensions 1 and 2, so larger grids are launched in slices, each with its first point.
     GridStart,
@@ -69,14 +55,15 @@ struct KernelLaunch {
   int64_t scratchBytes = 0;        ///< host: scratch memory of one program
 };
 
-/// Everything that runs for one variant. Every tensor of the signature has a dtype.
+/// Everything that runs for one variant. Every tensor of the signature has a dtype, and every
+/// declared space an extent. Formulas and arguments refer to the index spaces that
+/// `signature.spaceNames` lists: tensors tell their sizes, or they are computed.
 struct Program {
   Signature signature;
   /// Inputs of the spec that no kernel has a use for: a caller may pass them.
   std::vector<std::string> unusedInputs;
-  /// Index spaces that formulas and arguments refer to. Tensors tell their sizes.
-  std::vector<std::string> spaces;
   std::vector<WorkspaceTensor> workspaces;
+  std::vector<SizeFormula> scalars;   ///< computed when a launch is prepared
   std::vector<KernelLaunch> launches; ///< each sees what the ones before it have written
 
   size_t numTensors() const { return signature.inputs.size() + signature.outputs.size(); }

@@ -28,16 +28,25 @@ struct WorkspaceLayout {
   int64_t bytes = 0;                         ///< of the block; a multiple of workspaceAlignment
 };
 
-/// Places the workspace tensors of `program` for `sizes` of its spaces. A tensor lives from the
+/// Sizes of the spaces of a program, by index, and its parameters.
+struct ProgramSizes {
+  std::vector<int64_t> spaces;
+  std::vector<SizeValue> params;
+};
+
+/// Places the workspace tensors of `program` for these sizes. A tensor lives from the
 /// first launch that has it as an argument to the last one; tensors that live at the same time
 /// share no byte, others may. No value, and `error` set, if a size is negative or too large.
-std::optional<WorkspaceLayout>
-layoutWorkspace(const Program &program, const std::vector<int64_t> &sizes, std::string &error);
+std::optional<WorkspaceLayout> layoutWorkspace(const Program &program, const ProgramSizes &sizes,
+                                               std::string &error);
 
 /// Bytes of the block for sizes by name; those that no workspace tensor depends on may be missing.
-/// No value, and `error` set, if another one is missing, or if there is no layout.
+/// Parameters that are not given have their defaults. A computed size follows from the others,
+/// where it is not given itself. No value, and `error` set, if a size or parameter is missing or
+/// not possible, or if there is no layout.
 std::optional<int64_t> workspaceBytes(const Program &program,
                                       const std::map<std::string, int64_t> &sizes,
+                                      const std::map<std::string, double> &params,
                                       std::string &error);
 
 /// Checks that `block` can be the workspace of a launch that needs `bytes`. Returns an empty

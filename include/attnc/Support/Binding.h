@@ -7,6 +7,7 @@
 
 #include "attnc/Runtime/Tensor.h"
 #include "attnc/Support/Element.h"
+#include "attnc/Support/SizeFormula.h"
 
 #include <map>
 #include <optional>
@@ -54,33 +55,13 @@ struct ParamDecl {
   bool hasDefault = true;
 };
 
-/// A whole number that depends on sizes and parameters: operations in postfix order.
-struct SizeExpr {
-  enum Op : uint8_t {
-    Number,
-    Param,
-    Size,
-    Add,
-    Sub,
-    Mul,
-    Div,
-    FloorDiv,
-    CeilDiv,
-    Min,
-    Max,
-    Trunc
-  } op;
-  double number = 0;
-  std::string name; ///< Param, Size
-};
-
 /// An index space that a variant declares: slots, or blocks of `parent`. Block i holds the members
 /// from i * stride up to i * stride + extent, as far as there are so many.
 struct SpaceDecl {
   std::string name;
-  std::string parent; ///< empty for slots
-  std::vector<SizeExpr> extent,
-      stride;          ///< slots without an extent have as many indices as a tensor over them
+  std::string parent;  ///< empty for slots
+  SizeFormula extent;  ///< none: slots, as many as a tensor over them has indices
+  SizeFormula stride;  ///< none: the extent
   bool isFull = false; ///< only blocks that have all of their members
 };
 
@@ -93,8 +74,9 @@ struct SpaceSize {
 struct Signature {
   std::string name;
   std::vector<ParamDecl> params;
-  std::vector<SpaceDecl> spaces;  ///< in the order of their declaration
-  std::vector<TensorDecl> inputs; ///< Q, K and V among them
+  std::vector<std::string> spaceNames; ///< the index spaces that formulas refer to, by index
+  std::vector<SpaceDecl> spaces;       ///< in the order of their declaration
+  std::vector<TensorDecl> inputs;      ///< Q, K and V among them
   std::vector<TensorDecl> outputs;
 };
 
@@ -118,11 +100,16 @@ std::string checkBindings(const Signature &signature,
 /// Most elements of a tensor that a variant computes: sizes beyond it are errors, not allocations.
 inline constexpr int64_t maxTensorElements = int64_t(1) << 36;
 
-/// Computes the sizes of the declared spaces from the others and from parameters (which have their
-/// defaults where they are not bound). One that a tensor has fixed already must agree. Returns an
-/// empty string, or a message.
-std::string sizeDeclaredSpaces(const Signature &signature,
-                               const std::map<std::string, double> &params, BoundSizes &sizes);
+/// Computes the sizes of the declared spaces from the others and from `params`, what `checkParams`
+/// makes of the parameters. One that a tensor has fixed already must agree. Returns an empty
+/// string, or a message.
+std::string sizeDeclaredSpaces(const Signature &signature, const std::vector<double> &params,
+                               BoundSizes &sizes);
+
+/// Kinds, and values for formulas, of the parameters of `signature`.
+std::vector<NumberKind> kindsOfParams(const Signature &signature);
+std::vector<SizeValue> valuesOfParams(const Signature &signature,
+                                      const std::vector<double> &params);
 
 /// Checks names and ranges of bound parameters; the rest have their defaults. On success `values`
 /// holds one number for each parameter of `signature`, as the kernel sees it.

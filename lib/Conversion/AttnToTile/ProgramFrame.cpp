@@ -4,7 +4,7 @@
 // inputs tell are arguments of the program; those that follow from others are computed there, and
 // passed to kernels like sizes.
 #include "ProgramFrame.h"
-#include "Evaluator.h"
+#include "ProgramScalars.h"
 #include "attnc/Analysis/Compilable.h"
 #include "mlir/IR/Matchers.h"
 
@@ -241,43 +241,6 @@ LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
 
 //===-- The program ---------------------------------------------------------------------------===//
 
-/// The sizes of spaces with an extent: slots, and blocks of another space.
-LogicalResult ProgramFrame::emitComputedSizes(KernelContext &context) {
-  Evaluator evaluator(context);
-  for (const std::string &name : computedSizes) {
-    attn::SpaceOp space = attn::findSpace(variant, name);
-    Location loc = space.getLoc();
-    FailureOr<Value> extent = evaluator.scalar(evaluator.top(), space.getExtent());
-    if (failed(extent))
-      return failure();
-    Value count = *extent;
-    if (space.getParent()) {
-      FailureOr<Value> stride = extent;
-      if (space.getStride())
-        stride = evaluator.scalar(evaluator.top(), space.getStride());
-      FailureOr<Value> size = evaluator.size(space, *space.getParent());
-      if (failed(stride) || failed(size))
-        return failure();
-      // Blocks start where the last one that is needed does not reach the end without them; with
-      // `full`, where all of their members exist.
-      Value zero = context.i32(loc, 0), one = context.i32(loc, 1);
-      Value rest = arith::SubIOp::create(builder, loc, *size, *extent);
-      if (space.getFull()) {
-        count = arith::FloorDivSIOp::create(builder, loc, rest, *stride);
-        count = arith::AddIOp::create(builder, loc, count, one);
-        count = arith::MaxSIOp::create(builder, loc, count, zero);
-      } else {
-        Value beyond = arith::MaxSIOp::create(builder, loc, rest, zero);
-        count = arith::CeilDivSIOp::create(builder, loc, beyond, *stride);
-        count = arith::AddIOp::create(builder, loc, count, one);
-        count = arith::MinSIOp::create(builder, loc, count, *size); // none of none
-      }
-    }
-    context.sizes[name] = count;
-  }
-  return success();
-}
-
 FailureOr<Value> ProgramFrame::emitWorkspace(KernelContext &context, Location loc, StringRef name,
                                              attn::AttnTensorType type) {
   SmallVector<Value> sizes;
@@ -357,7 +320,12 @@ LogicalResult ProgramFrame::emitProgram() {
   bindSizes(context, take);
   for (attn::ParamOp param : params)
     context.params.map(param.getResult(), take());
-  return success(succeeded(emitComputedSizes(context)) && succeeded(emitLaunches(context)));
+  ProgramScalars scalars(builder, variant, program);
+  if (failed(scalars.declareSpaces()))
+    return failure();
+  for (const std::string &space : computedSizes)
+    context.sizes[space] = scalars.sizeOf(space);
+  return emitLaunches(context);
 }
 
 LogicalResult ProgramFrame::run() {

@@ -40,7 +40,6 @@ private:
   void bindSizes(KernelContext &context, llvm::function_ref<mlir::Value()> next);
   mlir::LogicalResult emitProgram();
   mlir::LogicalResult emitLaunches(KernelContext &context);
-  mlir::LogicalResult emitComputedSizes(KernelContext &context);
   mlir::FailureOr<mlir::Value> emitWorkspace(KernelContext &context, mlir::Location loc,
                                              llvm::StringRef name, attn::AttnTensorType type);
   std::string axisText(attn::AttnTensorType type, unsigned axis);

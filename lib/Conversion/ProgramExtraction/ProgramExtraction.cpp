@@ -3,9 +3,7 @@
 // Reads a program off the IR. Tensors, sizes and parameters are named there; from here on they are
 // numbers.
 #include "attnc/Conversion/ProgramExtraction.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/IR/Matchers.h"
-#include "llvm/ADT/TypeSwitch.h"
+#include "attnc/Sizes/SizeArithmetic.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -86,20 +84,23 @@ public:
       return op.emitOpError("expects a view of f32, f16, bf16, i32 or i1, found ") << op.getType();
     tensor.dtype = *dtype;
     for (Value size : op.getSizes())
-      if (!appendFormula(size, tensor.axes.emplace_back()))
-        return op.emitOpError("has a size of more than ") << maxFormulaSteps << " steps";
+      if (failed(appendFormula(op, size, tensor.axes.emplace_back())))
+        return failure();
     workspaces[op.getResult()] = static_cast<int32_t>(program.workspaces.size());
     program.workspaces.push_back(std::move(tensor));
     return success();
   }
 
-  /// Adds a launch of `kernel`, with a grid yet to be filled in.
-  KernelLaunch &addLaunch(tile::KernelOp kernel, ValueRange values) {
+  /// Adds a launch of `kernel` over `grid`, as formulas. `user` launches it.
+  LogicalResult addLaunch(Operation *user, tile::KernelOp kernel, ValueRange values,
+                          std::array<SizeFormula, 3> grid) {
     KernelLaunch launch;
     launch.symbol = kernel.getSymName().str();
+    launch.grid = std::move(grid);
     launch.numWarps = kernel.getNumWarps();
     for (Value value : values)
-      passValue(value, launch.args);
+      if (failed(passValue(user, value, launch.args)))
+        return failure();
     if (target == ProgramTarget::GPU) {
       if (auto bytes = kernel->getAttrOfType<IntegerAttr>("tile.shared_bytes"))
         launch.sharedBytes = bytes.getInt();
@@ -107,31 +108,53 @@ public:
         launch.args.push_back({KernelArg::Kind::GridStart, 0, dim});
     }
     program.launches.push_back(std::move(launch));
-    return program.launches.back();
+    return success();
+  }
+
+  /// Adds a declared space; its size stands for the result from here on.
+  LogicalResult addSpace(tile::SpaceOp op) {
+    SpaceDecl space;
+    space.name = op.getName().str();
+    space.isFull = op.getFull();
+    if (op.getParent())
+      space.parent = program.signature.spaceNames[scalars.at(op.getParent()).index];
+    if (failed(appendFormula(op, op.getExtent(), space.extent)) ||
+        (op.getStride() && failed(appendFormula(op, op.getStride(), space.stride))))
+      return failure();
+    scalars[op.getSize()] = {KernelArg::Kind::Size, spaceOf(op.getName()), 0};
+    program.signature.spaces.push_back(std::move(space));
+    return success();
   }
 
   int32_t spaceOf(llvm::StringRef name) {
-    auto found = llvm::find(program.spaces, name);
-    if (found == program.spaces.end())
-      found = program.spaces.insert(found, name.str());
-    return static_cast<int32_t>(found - program.spaces.begin());
+    std::vector<std::string> &names = program.signature.spaceNames;
+    auto found = llvm::find(names, name);
+    if (found == names.end())
+      found = names.insert(found, name.str());
+    return static_cast<int32_t>(found - names.begin());
   }
 
-  /// Appends what `value` is computed by, in postfix order; false if it becomes too long.
-  bool appendFormula(Value value, SizeFormula &formula) {
-    APInt number;
-    if (auto scalar = scalars.find(value); scalar != scalars.end()) {
-      formula.push_back({SizeStep::Op::Size, scalar->second.index});
-    } else if (matchPattern(value, m_ConstantInt(&number))) {
-      formula.push_back({SizeStep::Op::Number, number.getSExtValue()});
-    } else {
-      Operation *op = value.getDefiningOp();
-      for (Value operand : op->getOperands())
-        if (!appendFormula(operand, formula))
-          return false;
-      formula.push_back({stepOf(op), 0});
+  /// Appends what `value` is computed by. Fails, after an error at `user`, if that is too long.
+  LogicalResult appendFormula(Operation *user, Value value, SizeFormula &formula) {
+    auto leaf = [&](Value scalar) -> std::optional<SizeStep> {
+      auto found = scalars.find(scalar);
+      if (found == scalars.end())
+        return std::nullopt;
+      if (found->second.kind == KernelArg::Kind::Scalar)
+        return std::nullopt; // computed once more
+      bool isSize = found->second.kind == KernelArg::Kind::Size;
+      return SizeStep{isSize ? SizeStep::Op::Size : SizeStep::Op::Param, found->second.index};
+    };
+    switch (attnc::appendFormula(value, F32Arithmetic::Rounded, leaf, formula)) {
+    case FormulaProblem::None:
+      return success();
+    case FormulaProblem::TooLong:
+      return user->emitOpError("has a number that is computed in more than ")
+             << maxFormulaSteps << " steps";
+    case FormulaProblem::NoArithmetic:
+      break;
     }
-    return formula.size() <= maxFormulaSteps;
+    return user->emitOpError("has a number that is no arithmetic on sizes and parameters");
   }
 
   FailureOr<Program> finish() {
@@ -178,12 +201,14 @@ private:
     return success();
   }
 
-  void passValue(Value value, std::vector<KernelArg> &args) {
+  LogicalResult passValue(Operation *user, Value value, std::vector<KernelArg> &args) {
     using Kind = KernelArg::Kind;
     auto view = dyn_cast<tile::ViewType>(value.getType());
     if (!view) {
+      if (failed(addScalar(user, value)))
+        return failure();
       args.push_back(scalars.at(value));
-      return;
+      return success();
     }
     auto workspace = workspaces.find(value);
     bool isWorkspace = workspace != workspaces.end();
@@ -191,24 +216,25 @@ private:
     args.push_back({isWorkspace ? Kind::WorkspacePointer : Kind::Pointer, index, 0});
     for (int32_t dim = 0; dim < view.getRank(); ++dim)
       args.push_back({isWorkspace ? Kind::WorkspaceStride : Kind::Stride, index, dim});
+    return success();
+  }
+
+  /// Makes what is computed from sizes and parameters a scalar of the program, once.
+  LogicalResult addScalar(Operation *user, Value value) {
+    if (scalars.contains(value))
+      return success();
+    SizeFormula formula;
+    if (failed(appendFormula(user, value, formula)))
+      return failure();
+    scalars[value] = {KernelArg::Kind::Scalar, static_cast<int32_t>(program.scalars.size()), 0};
+    program.scalars.push_back(std::move(formula));
+    return success();
   }
 
   /// Inputs come before outputs.
   int32_t tensorIndex(Value value) const {
     auto [isOutput, index] = tensors.at(value);
     return isOutput ? static_cast<int32_t>(program.signature.inputs.size()) + index : index;
-  }
-
-  static SizeStep::Op stepOf(Operation *op) {
-    using Op = SizeStep::Op;
-    return llvm::TypeSwitch<Operation *, Op>(op)
-        .Case([](arith::AddIOp) { return Op::Add; })
-        .Case([](arith::SubIOp) { return Op::Sub; })
-        .Case([](arith::MulIOp) { return Op::Mul; })
-        .Case([](arith::FloorDivSIOp) { return Op::FloorDiv; })
-        .Case([](arith::CeilDivSIOp) { return Op::CeilDiv; })
-        .Case([](arith::MinSIOp) { return Op::Min; })
-        .Case([](arith::MaxSIOp) { return Op::Max; });
   }
 
   Operation *owner;
@@ -231,13 +257,15 @@ static FailureOr<Program> programOf(tile::KernelOp kernel, ProgramTarget target)
   for (BlockArgument argument : arguments)
     if (failed(builder.addArgument(argument)))
       return failure();
-  KernelLaunch &launch = builder.addLaunch(kernel, ValueRange(arguments));
+  std::array<SizeFormula, 3> grid;
   for (unsigned i = 0; i < 3; ++i) {
     int32_t space = builder.spaceOf(cast<StringAttr>((*kernel.getGridSpaces())[i]).getValue());
-    launch.grid[i] = {{SizeStep::Op::Size, space},
-                      {SizeStep::Op::Number, (*kernel.getGridTiles())[i]},
-                      {SizeStep::Op::CeilDiv, 0}};
+    grid[i] = {{SizeStep::Op::Size, space},
+               {SizeStep::Op::Number, (*kernel.getGridTiles())[i]},
+               {SizeStep::Op::CeilDiv, 0}};
   }
+  if (failed(builder.addLaunch(kernel, kernel, ValueRange(arguments), std::move(grid))))
+    return failure();
   return builder.finish();
 }
 
@@ -248,18 +276,22 @@ static FailureOr<Program> programOf(tile::ProgramOp op, ModuleOp module, Program
     if (failed(builder.addArgument(argument)))
       return failure();
   for (Operation &each : op.getBody().front()) {
+    if (auto space = dyn_cast<tile::SpaceOp>(each); space && failed(builder.addSpace(space)))
+      return failure();
     if (auto workspace = dyn_cast<tile::WorkspaceOp>(each))
       if (failed(builder.addWorkspace(workspace)))
         return failure();
     auto launch = dyn_cast<tile::LaunchOp>(each);
     if (!launch)
       continue;
-    KernelLaunch &added = builder.addLaunch(module.lookupSymbol<tile::KernelOp>(launch.getKernel()),
-                                            launch.getArgs());
-    for (auto [formula, points] :
-         llvm::zip(added.grid, ValueRange{launch.getX(), launch.getY(), launch.getZ()}))
-      if (!builder.appendFormula(points, formula))
-        return launch.emitOpError("has a grid of more than ") << maxFormulaSteps << " steps";
+    std::array<SizeFormula, 3> grid;
+    std::array<Value, 3> points{launch.getX(), launch.getY(), launch.getZ()};
+    for (unsigned i = 0; i < 3; ++i)
+      if (failed(builder.appendFormula(launch, points[i], grid[i])))
+        return failure();
+    auto kernel = module.lookupSymbol<tile::KernelOp>(launch.getKernel());
+    if (failed(builder.addLaunch(launch, kernel, launch.getArgs(), std::move(grid))))
+      return failure();
   }
   return builder.finish();
 }

@@ -12,26 +12,44 @@
 using namespace attnc;
 namespace json = llvm::json;
 
-static const char *const kArgKinds[] = {
-    "pointer", "stride", "workspace_pointer", "workspace_stride", "size", "param", "grid_start"};
-static const char *const kSteps[] = {"number",   "size",    "add", "sub", "mul",
-                                     "floordiv", "ceildiv", "min", "max"};
+static const char *const kArgKinds[] = {"pointer",          "stride",    "workspace_pointer",
+                                        "workspace_stride", "size",      "param",
+                                        "scalar",           "grid_start"};
+static const char *const kSteps[] = {
+    "number", "real", "size",       "param",    "add",        "sub",        "mul",
+    "min",    "max",  "floordiv",   "ceildiv",  "min_number", "max_number", "div",
+    "equal",  "less", "less_equal", "and",      "or",         "xor",        "select",
+    "floor",  "ceil", "to_real",    "to_whole", "to_f32"};
+static_assert(std::size(kSteps) == static_cast<size_t>(SizeStep::Op::ToF32) + 1);
+static_assert(std::size(kArgKinds) == static_cast<size_t>(KernelArg::Kind::GridStart) + 1);
 
 //===----------------------------------------------------------------------===//
 // Writing
 //===----------------------------------------------------------------------===//
 
-/// Numbers as numbers, sizes as {"size": index}, operations by name.
+/// Whole numbers as numbers, reals, sizes and parameters as {"size": index}, operations by name.
 static json::Array textOf(const SizeFormula &formula) {
   json::Array steps;
-  for (const SizeStep &step : formula)
+  for (const SizeStep &step : formula) {
+    const char *name = kSteps[static_cast<int>(step.op)];
     if (step.op == SizeStep::Op::Number)
       steps.push_back(step.value);
-    else if (step.op == SizeStep::Op::Size)
-      steps.push_back(json::Object{{"size", step.value}});
+    else if (step.op == SizeStep::Op::Real)
+      steps.push_back(json::Object{{name, numberText(step.real)}}); // JSON has no infinities
+    else if (step.op == SizeStep::Op::Size || step.op == SizeStep::Op::Param)
+      steps.push_back(json::Object{{name, step.value}});
     else
-      steps.push_back(kSteps[static_cast<int>(step.op)]);
+      steps.push_back(name);
+  }
   return steps;
+}
+
+static json::Object textOf(const SpaceDecl &space) {
+  return json::Object{{"name", space.name},
+                      {"parent", space.parent},
+                      {"extent", textOf(space.extent)},
+                      {"stride", textOf(space.stride)},
+                      {"full", space.isFull}};
 }
 
 static json::Object textOf(const TensorDecl &tensor) {
@@ -89,8 +107,10 @@ std::string attnc::serializeProgram(const Program &program) {
                       {"inputs", listOf(program.signature.inputs)},
                       {"outputs", listOf(program.signature.outputs)},
                       {"unused_inputs", json::Array(program.unusedInputs)},
-                      {"spaces", json::Array(program.spaces)},
+                      {"spaces", json::Array(program.signature.spaceNames)},
+                      {"declared_spaces", listOf(program.signature.spaces)},
                       {"workspaces", listOf(program.workspaces)},
+                      {"scalars", listOf(program.scalars)},
                       {"launches", listOf(program.launches)}};
   return llvm::formatv("{0}", json::Value(std::move(object)));
 }
@@ -115,20 +135,36 @@ static bool parse(const json::Value &value, std::string &text) {
   return string.has_value();
 }
 
+/// Reads what `numberText` writes.
+static bool parseReal(const json::Value &value, double &real) {
+  std::string digits;
+  char *end = nullptr;
+  if (!parse(value, digits) || digits.empty())
+    return false;
+  real = std::strtod(digits.c_str(), &end);
+  return *end == 0;
+}
+
 static bool parse(const json::Value &value, SizeStep &step) {
   if (auto number = value.getAsInteger()) {
     step = {SizeStep::Op::Number, *number};
     return true;
   }
   if (const json::Object *object = value.getAsObject()) {
-    auto size = object->getInteger("size");
-    step = {SizeStep::Op::Size, size.value_or(-1)};
-    return size && object->size() == 1;
+    auto size = object->getInteger("size"), param = object->getInteger("param");
+    if (object->size() != 1)
+      return false;
+    if (const json::Value *real = object->get("real")) {
+      step = {SizeStep::Op::Real};
+      return parseReal(*real, step.real);
+    }
+    step = {size ? SizeStep::Op::Size : SizeStep::Op::Param, size ? *size : param.value_or(-1)};
+    return size || param;
   }
   auto name = value.getAsString();
   std::optional<int> op = name ? indexOf(kSteps, *name) : std::nullopt;
-  step = {static_cast<SizeStep::Op>(op.value_or(0)), 0};
-  return op && step.op != SizeStep::Op::Number && step.op != SizeStep::Op::Size;
+  step = {static_cast<SizeStep::Op>(op.value_or(0))};
+  return op && step.op > SizeStep::Op::Param;
 }
 
 /// Fills `items` from a list; false if there is none, or an item is malformed.
@@ -176,14 +212,22 @@ static bool parse(const json::Value &value, ParamDecl &param) {
   param.name = name->str();
   param.isInteger = *integer;
   param.hasDefault = object->get("default") != nullptr;
-  if (!param.hasDefault)
-    return true;
-  std::string digits;
-  char *end = nullptr;
-  if (!parse(*object->get("default"), digits) || digits.empty())
+  return !param.hasDefault || parseReal(*object->get("default"), param.defaultValue);
+}
+
+static bool parse(const json::Value &value, SpaceDecl &space) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
     return false;
-  param.defaultValue = std::strtod(digits.c_str(), &end);
-  return *end == 0;
+  auto name = object->getString("name"), parent = object->getString("parent");
+  auto isFull = object->getBoolean("full");
+  if (!name || !parent || !isFull)
+    return false;
+  space.name = name->str();
+  space.parent = parent->str();
+  space.isFull = *isFull;
+  return parseList(object->getArray("extent"), space.extent) &&
+         parseList(object->getArray("stride"), space.stride);
 }
 
 static bool parse(const json::Value &value, WorkspaceTensor &tensor) {
@@ -278,8 +322,10 @@ llvm::Expected<Program> attnc::parseProgram(llvm::StringRef text) {
       !parseList(object->getArray("inputs"), program.signature.inputs) ||
       !parseList(object->getArray("outputs"), program.signature.outputs) ||
       !parseList(object->getArray("unused_inputs"), program.unusedInputs) ||
-      !parseList(object->getArray("spaces"), program.spaces) ||
+      !parseList(object->getArray("spaces"), program.signature.spaceNames) ||
+      !parseList(object->getArray("declared_spaces"), program.signature.spaces) ||
       !parseList(object->getArray("workspaces"), program.workspaces) ||
+      !parseList(object->getArray("scalars"), program.scalars) ||
       !parseList(object->getArray("launches"), program.launches))
     return malformed("a field is missing, or of another form");
   program.signature.name = name->str();

@@ -82,8 +82,73 @@ tile.program "p"(%x: !tile.view<1xf16, unit> {tile.binding = "tensor:x", tile.ax
 
 // tile.program C5
 tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
-  // expected-error@below {{is no op of a program: expected tile.launch, tile.workspace and arithmetic of sizes}}
+  // expected-error@below {{is no op of a program: expected tile.launch, tile.workspace, tile.space and arithmetic of sizes}}
   %m = arith.xori %n, %n : i32
+}
+
+// -----
+
+// tile.program C5
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{is no op of a program}}
+  %m = arith.cmpi ult, %n, %n : i32
+}
+
+// -----
+
+// tile.program C5
+tile.program "p"(%f: f32 {tile.binding = "param:f"}) {
+  // expected-error@below {{is no op of a program}}
+  %m = arith.cmpf ult, %f, %f : f32
+}
+
+// -----
+
+// tile.program C5
+tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"]}) {
+  %yes = arith.constant true
+  // expected-error@below {{is no op of a program}}
+  %z = arith.select %yes, %x, %y : !tile.view<1xf32, unit>
+}
+
+// -----
+
+// tile.program C6
+tile.program "p"() {
+  // expected-error@below {{expects scalars of i1, i32, f32 or f64}}
+  %n = arith.constant 1 : i64
+}
+
+// -----
+
+// tile.space C1
+tile.program "p"(%n: i32 {tile.binding = "param:n"}) {
+  // expected-error@below {{expects blocks of an index space: the size of one behind `of`}}
+  %p = tile.space "p" of %n extent %n
+}
+
+// -----
+
+// tile.space C2
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects `stride` and `full` for blocks only, behind `of`}}
+  %p = tile.space "p" extent %n stride %n
+}
+
+// -----
+
+// tile.space C2
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects `stride` and `full` for blocks only, behind `of`}}
+  %p = tile.space "p" extent %n full
+}
+
+// -----
+
+// tile.program C2
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects a name of its own, found a second "n"}}
+  %p = tile.space "n" extent %n
 }
 
 // -----
@@ -100,14 +165,6 @@ tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
 tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
   // expected-error@below {{expects a view with a unit last stride and a size for each dimension, found 1 sizes for '!tile.view<1xf32>'}}
   %a = tile.workspace "a"[%n] : <1xf32>
-}
-
-// -----
-
-// tile.workspace C2
-tile.program "p"(%n: i32 {tile.binding = "param:n"}) {
-  // expected-error@below {{expects sizes that are arithmetic on sizes and constants}}
-  %a = tile.workspace "a"[%n] : <1xf32, unit>
 }
 
 // -----
@@ -135,29 +192,6 @@ tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.ax
 tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
   tile.return
 }
-tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output}, %n: i32 {tile.binding = "size:n"}) {
-  %m = arith.addi %n, %n : i32
-  // expected-error@below {{expects scalars that are arguments of the program}}
-  tile.launch @k(%x, %y, %m) grid(%n, %n, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
-}
-
-// -----
-
-// tile.launch C4
-tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
-  tile.return
-}
-tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output}, %n: i32 {tile.binding = "size:n"}, %f: i32 {tile.binding = "param:f"}) {
-  // expected-error@below {{expects a grid that is arithmetic on sizes and constants}}
-  tile.launch @k(%x, %y, %n) grid(%n, %f, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
-}
-
-// -----
-
-// tile.launch C5
-tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
-  tile.return
-}
 tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output, tile.may_alias = "x"}, %n: i32 {tile.binding = "size:n"}) {
   // expected-error@below {{expects kernel @k to mark arguments 0 and 1 with `tile.may_alias`: they may be the same memory}}
   tile.launch @k(%x, %y, %n) grid(%n, %n, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
@@ -165,7 +199,7 @@ tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.ax
 
 // -----
 
-// tile.launch C5
+// tile.launch C3
 tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
   tile.return
 }
@@ -176,7 +210,7 @@ tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.ax
 
 // -----
 
-// tile.launch C5
+// tile.launch C3
 tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y"}, %n: i32 {tile.binding = "size:n"}) attributes {grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 1, 1, 1>, num_warps = 1 : i32} {
   tile.return
 }

@@ -44,6 +44,53 @@ tile.program "steps"(%state: !tile.view<2xf32, unit> {tile.binding = "tensor:sta
   tile.launch @scale(%state, %next, %n, %f) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
 }
 
+// Spaces of computed sizes, and all of the arithmetic. What no launch needs goes, but for spaces: tensors
+// may be over them.
+// CHECK: tile.program "blocks"
+// CHECK: %[[P:.*]] = tile.space "p" of %{{.*}} extent %{{.*}} stride %{{.*}} full
+// CHECK: tile.space "c" of %[[P]] extent
+// CHECK: tile.space "i" extent
+// CLEAN: tile.program "blocks"
+// CLEAN-NOT: math.ceil
+// CLEAN: tile.space "p"
+// CLEAN: tile.space "c"
+// CLEAN: tile.space "i"
+tile.program "blocks"(%x: !tile.view<2xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n", "16"]},
+                      %out: !tile.view<2xf32, unit> {tile.binding = "tensor:out", tile.axes = ["p", "16"], tile.output},
+                      %n: i32 {tile.binding = "size:n"}, %f: f32 {tile.binding = "param:f"}) {
+  %one = arith.constant 1 : i32
+  %three = arith.constant 3 : i32
+  %half = arith.constant 0.5 : f64
+  %wide = arith.extf %f : f32 to f64
+  %product = arith.mulf %wide, %half : f64
+  %sum = arith.addf %product, %half : f64
+  %rest = arith.subf %sum, %product : f64
+  %ratio = arith.divf %rest, %half : f64
+  %least = arith.minnumf %ratio, %wide : f64
+  %most = arith.maxnumf %least, %half : f64
+  %atLeast = arith.maximumf %most, %half : f64
+  %atMost = arith.minimumf %atLeast, %wide : f64
+  %up = math.ceil %atMost : f64
+  %down = math.floor %most : f64
+  %less = arith.negf %down : f64
+  %isLess = arith.cmpf olt, %less, %down : f64
+  %isEven = arith.cmpi eq, %n, %three : i32
+  %both = arith.andi %isLess, %isEven : i1
+  %either = arith.ori %both, %isEven : i1
+  %one_of = arith.xori %either, %both : i1
+  %number = arith.extui %one_of : i1 to i32
+  %real = arith.uitofp %one_of : i1 to f64
+  %size = arith.sitofp %n : i32 to f64
+  %stride = arith.fptosi %size : f64 to i32
+  %narrow = arith.truncf %real : f64 to f32
+  %extent = arith.select %one_of, %three, %one : i32
+  %p = tile.space "p" of %n extent %three stride %extent full
+  %c = tile.space "c" of %p extent %three
+  %i = tile.space "i" extent %three
+  %a = tile.workspace "a"[%p, %c] : <2xf32, unit>
+  tile.launch @scale(%a, %out, %stride, %narrow) grid(%p, %i, %number) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
+}
+
 // CHECK: tile.program "empty"() {
 // CHECK-NEXT: }
 tile.program "empty"() {

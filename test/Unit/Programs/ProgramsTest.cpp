@@ -118,6 +118,39 @@ TEST_P(Programs, WorkspaceBetweenKernelsAndTwoOutputs) {
   }
 }
 
+TEST_P(Programs, SpacesOfComputedSizes) {
+  Machine machine(GetParam());
+  std::unique_ptr<Executable> program = machine.load(overBlocks());
+  ASSERT_TRUE(program);
+  const float p = 0.3f; // in float64, 10 times it is above 3
+  for (int64_t rows : {1, 7, 100}) {
+    int64_t blocks = (rows + 2) / 3;
+    std::vector<float> x = ramp(rows, -3), nothing(blocks * 16, 99);
+    float *out = machine.upload(nothing);
+    LaunchInputs inputs{{{"x", matrix(machine.upload(x), rows)}, {"out", matrix(out, blocks)}},
+                        {{"p", p}}};
+    ASSERT_EQ(textOf(program->launch(inputs)), "");
+    std::vector<float> outs = machine.download(out, nothing.size());
+    for (int64_t i = 0; i < blocks * 16; ++i)
+      ASSERT_EQ(outs[i], i < 4 * 16 ? x[i] * x[i] + 4 : 99) << i;
+    std::string error;
+    EXPECT_EQ(workspaceBytes(program->program(), {{"n", rows}}, {}, error),
+              (blocks * 64 + 255) / 256 * 256);
+    EXPECT_EQ(workspaceBytes(program->program(), {{"more", 100}}, {}, error), 6400);
+    EXPECT_FALSE(workspaceBytes(program->program(), {{"n", -1}}, {}, error));
+    EXPECT_EQ(error, "expected a size from 0 to 2147483647 for index space 'n', found -1");
+  }
+  std::vector<float> x = ramp(7, -3);
+  float *data = machine.upload(x), *out = machine.upload(x);
+  EXPECT_EQ(
+      textOf(program->launch({{{"x", matrix(data, 7)}, {"out", matrix(out, 4)}}, {{"p", 1}}})),
+      "tensor 'out', dimension 0: expected size 3 for index space 'blocks', which follows "
+      "from the inputs, found 4");
+  EXPECT_EQ(
+      textOf(program->launch({{{"x", matrix(data, 7)}, {"out", matrix(out, 3)}}, {{"p", -1}}})),
+      "the index space `slots` needs at least one slot, found -10");
+}
+
 TEST_P(Programs, MemoryOfTheCaller) {
   Machine machine(GetParam());
   std::unique_ptr<Executable> program = machine.load(threeKernels());

@@ -86,6 +86,31 @@ inline std::string inPlace() {
                               "!tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32\n");
 }
 
+/// Of each third of the rows the first: out = x^2 over blocks, of the rows before `keep` * `p`, a
+/// number of slots of their own. `%x` is read as if it had that many rows.
+inline std::string overBlocks() {
+  std::string tensors = "%x: " + std::string(kTensor) + "\"tensor:x\"}, %out: " +
+                        "!tile.view<2xf32, unit> {tile.axes = [\"blocks\", \"16\"], tile.binding = "
+                        "\"tensor:out\", tile.output}";
+  return kernel("square", "%f = arith.mulf %e, %e : f32") +
+         kernel("add", "%f = arith.addf %e, %p : f32") + program(tensors, R"(
+  %third = arith.constant 3 : i32
+  %ten = arith.constant 10.0 : f64
+  %wide = arith.extf %p : f32 to f64
+  %product = arith.mulf %wide, %ten : f64
+  %up = math.ceil %product : f64
+  %keep = arith.fptosi %up : f64 to i32
+  %slots = tile.space "slots" extent %keep
+  %blocks = tile.space "blocks" of %n extent %third
+  %least = arith.minsi %slots, %blocks : i32
+  %add = arith.truncf %up : f64 to f32
+  %more = tile.space "more" of %blocks extent %one
+  %a = tile.workspace "a"[%more, %columns] : <2xf32, unit>
+  tile.launch @square(%x, %a, %blocks, %p) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
+  tile.launch @add(%a, %out, %least, %add) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
+)");
+}
+
 inline CompiledCode compileTiles(const std::string &text, const std::string &target) {
   mlir::DialectRegistry registry;
   registerAllDialects(registry);

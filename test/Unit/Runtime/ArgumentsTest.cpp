@@ -29,7 +29,7 @@ Program makeProgram() {
                               makeTensor("K", {{"b"}, {"g"}, {"kv"}, {"", 8}})};
   program.signature.outputs = {makeTensor("out", {{"b"}, {"h"}, {"q"}, {"", 8}})};
   program.signature.params = {makeParam("window", true), makeParam("cap", false)};
-  program.spaces = {"q", "h", "b", "kv"};
+  program.signature.spaceNames = {"q", "h", "b", "kv"};
   KernelLaunch launch;
   launch.symbol = "k";
   for (int32_t tensor = 0; tensor < 3; ++tensor) {
@@ -110,11 +110,65 @@ TEST(PackArguments, EmptyTensorsNeedNoMemory) {
   EXPECT_EQ(packArguments(f.program, f.inputs, error)->grids[0][0], 0);
 }
 
+/// The rows of `out` as blocks: p = windows of `window` queries, every 2; one number more.
+Fixture withBlocks(bool isFull) {
+  using Op = SizeStep::Op;
+  Fixture f;
+  Signature &signature = f.program.signature;
+  signature.spaceNames.push_back("p");
+  signature.spaces = {{"p", "q", {{Op::Param, 0}}, {{Op::Number, 2}}, isFull}};
+  signature.outputs[0].axes[2] = {"p"};
+  KernelLaunch &launch = f.program.launches[0];
+  f.program.scalars = {
+      {{Op::Param, 1}, {Op::Number, 10}, {Op::ToReal}, {Op::Mul}, {Op::Ceil}, {Op::ToWhole}},
+      {{Op::Param, 1}}};
+  launch.args.push_back({KernelArg::Kind::Size, 4, 0});
+  launch.args.push_back({KernelArg::Kind::Scalar, 0, 0});
+  launch.args.push_back({KernelArg::Kind::Scalar, 1, 0});
+  launch.grid[0] = {{Op::Size, 4}};
+  f.inputs.params["window"] = 8;
+  EXPECT_EQ(checkProgram(f.program), "");
+  return f;
+}
+
+TEST(PackArguments, ComputedSizes) {
+  for (bool isFull : {false, true}) {
+    Fixture f = withBlocks(isFull); // 65 queries: 29 whole windows, and one more
+    int64_t blocks = isFull ? 29 : 30;
+    EXPECT_EQ(f.message(), "tensor 'out', dimension 2: expected size " + std::to_string(blocks) +
+                               " for index space 'p', which follows from the inputs, found 65");
+    f.inputs.tensors["out"].shape[2] = blocks;
+    std::string error;
+    auto packed = packArguments(f.program, f.inputs, error);
+    ASSERT_TRUE(packed) << error;
+    EXPECT_EQ(packed->slots[18], static_cast<uint64_t>(blocks));
+    EXPECT_EQ(packed->slots[19], 15u);
+    EXPECT_EQ(packed->slots[20], 0x3fc00000u); // 1.5f
+    EXPECT_EQ(packed->grids[0][0], blocks);
+    // No block at all is a size like any other.
+    f.inputs.tensors["Q"].shape[2] = 0;
+    f.inputs.tensors["out"].shape[2] = 0;
+    EXPECT_EQ(f.message(), "");
+  }
+}
+
+TEST(PackArguments, ComputedSizesThatCannotBe) {
+  Fixture f = withBlocks(false);
+  f.inputs.params["window"] = 0;
+  EXPECT_EQ(f.message(),
+            "the index space `p` needs blocks and strides of at least one index, found 0");
+  f.inputs.params["window"] = 8;
+  f.inputs.tensors["out"].shape[2] = 30;
+  f.inputs.params["cap"] = 3e38;
+  EXPECT_EQ(f.message(),
+            "a number that `k` computes from sizes and parameters does not fit 32 bits");
+}
+
 /// An index into a table is clamped to it, which needs an entry.
 TEST(PackArguments, TablesHaveAnEntry) {
   Fixture f;
   f.program.signature.inputs[1].axes[2] = {"n"};
-  f.program.spaces[3] = "n";
+  f.program.signature.spaceNames[3] = "n";
   EXPECT_EQ(f.message(), "");
   f.inputs.tensors["K"].shape[2] = 0;
   EXPECT_NE(f.message().find("expected at least one index of the space 'n', found none"),

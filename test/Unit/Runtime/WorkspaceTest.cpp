@@ -4,6 +4,7 @@
 // byte, those that do not may.
 #include "attnc/Runtime/Workspace.h"
 #include "gtest/gtest.h"
+#include <cmath>
 #include <random>
 
 using namespace attnc;
@@ -29,6 +30,13 @@ TEST(SizeFormula, Operations) {
   EXPECT_EQ(of({n, m, {Op::Sub}, number(2), {Op::CeilDiv}, number(3), {Op::Mul}}), 141);
   EXPECT_EQ(of({number(-7), number(2), {Op::FloorDiv}}), -4);
   EXPECT_EQ(of({number(-7), number(2), {Op::CeilDiv}}), -3);
+  // A negative divisor is one like any other, as in the reference.
+  for (int64_t a : {-7, -6, 0, 6, 7})
+    for (int64_t b : {-3, -2, 2, 3}) {
+      double quotient = static_cast<double>(a) / static_cast<double>(b);
+      EXPECT_EQ(of({number(a), number(b), {Op::FloorDiv}}), std::floor(quotient)) << a << " " << b;
+      EXPECT_EQ(of({number(a), number(b), {Op::CeilDiv}}), std::ceil(quotient)) << a << " " << b;
+    }
 }
 
 TEST(SizeFormula, WhatHasNoValue) {
@@ -37,14 +45,14 @@ TEST(SizeFormula, WhatHasNoValue) {
   EXPECT_EQ(of({number(INT64_MIN), number(1), {Op::Sub}}), std::nullopt);
   EXPECT_EQ(of({n, number(2), {Op::Mul}}), std::nullopt);
   EXPECT_EQ(of({n, m, {Op::FloorDiv}}), std::nullopt);
-  EXPECT_EQ(of({n, number(-1), {Op::CeilDiv}}), std::nullopt);
+  EXPECT_EQ(of({number(INT64_MIN), number(-1), {Op::CeilDiv}}), std::nullopt);
 }
 
 /// A program whose launch i has the workspace tensors `uses[i]`.
 Program makeProgram(size_t tensors, const std::vector<std::vector<int32_t>> &uses) {
   Program program;
   program.signature.name = "k";
-  program.spaces = {"n", "m"};
+  program.signature.spaceNames = {"n", "m"};
   for (size_t i = 0; i < tensors; ++i)
     program.workspaces.push_back({"w" + std::to_string(i), DType::F32, {{n}, {m}}});
   for (const std::vector<int32_t> &tensorsOf : uses) {
@@ -60,7 +68,7 @@ Program makeProgram(size_t tensors, const std::vector<std::vector<int32_t>> &use
 
 WorkspaceLayout layoutOf(const Program &program, const std::vector<int64_t> &sizes) {
   std::string error;
-  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, sizes, error);
+  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, {sizes, {}}, error);
   EXPECT_TRUE(layout) << error;
   return layout.value_or(WorkspaceLayout());
 }
@@ -95,7 +103,7 @@ TEST(Workspace, SizesBeyondMemoryAreErrors) {
   for (std::vector<int64_t> sizes :
        {std::vector<int64_t>{INT64_MAX, 2}, {int64_t(1) << 40, int64_t(1) << 20}, {-1, 4}}) {
     std::string error;
-    EXPECT_FALSE(layoutWorkspace(program, sizes, error));
+    EXPECT_FALSE(layoutWorkspace(program, {sizes, {}}, error));
     EXPECT_EQ(error, "workspace tensor 'w0' of `k` is too large for these sizes, or has a negative "
                      "one");
   }

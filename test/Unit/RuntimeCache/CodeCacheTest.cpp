@@ -30,7 +30,7 @@ CompiledCode sample(const std::string &text) {
   program.signature.inputs = {query};
   program.signature.params = {{"cap", false, false, 0.1}};
   program.unusedInputs = {"doc"};
-  program.spaces = {"q", "h", "b"};
+  program.signature.spaceNames = {"q", "h", "b"};
   using Op = SizeStep::Op;
   program.workspaces = {{"partial", DType::F32, {{{Op::Size, 2}}, {{Op::Number, 32}}}}};
   KernelLaunch launch;

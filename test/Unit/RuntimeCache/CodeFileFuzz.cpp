@@ -86,7 +86,7 @@ static Program twoKernels() {
   program.signature.outputs = {tensor};
   program.signature.params = {{"cap", false, false, 50}};
   program.unusedInputs = {"doc"};
-  program.spaces = {"q", "h", "b"};
+  program.signature.spaceNames = {"q", "h", "b"};
   program.workspaces = {{"partial", DType::F32, {{{Op::Size, 0}, {Op::Size, 1}, {Op::Mul}}}}};
   KernelLaunch launch;
   launch.symbol = "causal";

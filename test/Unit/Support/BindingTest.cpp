@@ -19,6 +19,7 @@ struct Binding : testing::Test {
       "probe",
       {{"n", true, false, 4}, {"cap", false, false, 0.1}},
       {},
+      {},
       {operand("Q", "h", "q", "d"), operand("K", "g", "kv", "d"), operand("V", "g", "kv", "e")},
       {operand("out", "h", "q", "e")}};
   std::vector<float> memory = std::vector<float>(1024);
@@ -136,7 +137,7 @@ TEST_F(Binding, SamplesAreSeededAndHaveTheirShape) {
 }
 
 /// The postfix form of a number.
-static std::vector<SizeExpr> number(double value) { return {{SizeExpr::Number, value, ""}}; }
+static SizeFormula number(int64_t value) { return {{SizeStep::Op::Number, value}}; }
 
 TEST_F(Binding, SizesBlocksOfASpace) {
   // 5 keys: blocks of 2 cover them in 3, of which 2 are whole; windows of 3 every 2 are 2, both
@@ -157,15 +158,18 @@ TEST_F(Binding, SizesBlocksOfASpace) {
 
 TEST_F(Binding, SizesSpacesByArithmetic) {
   // max(n, size(kv) / 2 - 1), with n = 4 unless it is bound.
+  using Op = SizeStep::Op;
+  signature.spaceNames = {"kv"};
+  ASSERT_EQ(signature.params[0].name, "n");
   signature.spaces = {{"m",
                        "",
-                       {{SizeExpr::Param, 0, "n"},
-                        {SizeExpr::Size, 0, "kv"},
-                        {SizeExpr::Number, 2, ""},
-                        {SizeExpr::FloorDiv, 0, ""},
-                        {SizeExpr::Number, 1, ""},
-                        {SizeExpr::Sub, 0, ""},
-                        {SizeExpr::Max, 0, ""}},
+                       {{Op::Param, 0},
+                        {Op::Size, 0},
+                        {Op::Number, 2},
+                        {Op::FloorDiv},
+                        {Op::Number, 1},
+                        {Op::Sub},
+                        {Op::Max}},
                        {},
                        false}};
   ASSERT_EQ(check(), "");
@@ -183,6 +187,13 @@ TEST_F(Binding, RejectsSpacesThatCannotBe) {
   EXPECT_EQ(check(), "the index space `p` cannot be sized: the size of `t` follows from no input");
   signature.spaces = {{"m", "", {}, {}, false}};
   EXPECT_EQ(check(), "the size of the index space `m` follows from no input");
+  using Op = SizeStep::Op;
+  signature.spaceNames = {"t"};
+  signature.spaces = {{"m", "", {{Op::Size, 0}}, {}, false}};
+  EXPECT_EQ(check(), "the index space `m` cannot be sized: the size of `t` follows from no input");
+  signature.spaces = {{"m", "", {{Op::Number, 1}, {Op::Number, 0}, {Op::FloorDiv}}, {}, false}};
+  EXPECT_EQ(check(), "the index space `m` cannot be sized: its extent or stride is no whole number "
+                     "for these sizes");
   // What a tensor has must be what the declaration says.
   signature.spaces = {{"m", "", number(3), {}, false}};
   signature.inputs.push_back({"x", DType::F32, {{"m"}}, std::nullopt});

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Walks the definitions of a scalar and writes them down in postfix order. What is used twice is
+// written twice: extents are short.
+#include "attnc/Sizes/SizeArithmetic.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace attnc;
+using namespace mlir;
+using Step = SizeStep::Op;
+
+namespace {
+class FormulaWriter {
+public:
+  FormulaWriter(F32Arithmetic f32, llvm::function_ref<std::optional<SizeStep>(Value)> leaf,
+                SizeFormula &formula)
+      : f32(f32), leaf(leaf), formula(formula) {}
+
+  FormulaProblem write(Value value) {
+    if (depth >= maxFormulaSteps)
+      return FormulaProblem::TooLong;
+    ++depth;
+    FormulaProblem problem = writeSteps(value);
+    --depth;
+    return problem;
+  }
+
+private:
+  FormulaProblem writeSteps(Value value) {
+    if (std::optional<SizeStep> step = leaf(value))
+      return push(*step);
+    Operation *op = value.getDefiningOp();
+    if (!op)
+      return FormulaProblem::NoArithmetic;
+    return llvm::TypeSwitch<Operation *, FormulaProblem>(op)
+        .Case([&](arith::ConstantOp constant) { return writeConstant(constant.getValue()); })
+        .Case([&](arith::CmpIOp compare) { return writeComparison(compare); })
+        .Case([&](arith::CmpFOp compare) { return writeComparison(compare); })
+        .Case([&](arith::NegFOp negation) {
+          FormulaProblem problem = push({Step::Real, 0, -0.0});
+          return problem != FormulaProblem::None ? problem : writeOp(op, Step::Sub);
+        })
+        .Case(
+            [&](arith::ExtUIOp) { return writeAsNumber(op, {Step::Number, 1}, {Step::Number, 0}); })
+        .Case([&](arith::UIToFPOp) {
+          return writeAsNumber(op, {Step::Real, 0, 1}, {Step::Real, 0, 0});
+        })
+        .Case([&](arith::ExtFOp) { return write(op->getOperand(0)); })
+        .Default([&](Operation *) {
+          std::optional<Step> step = stepOf(op);
+          return step ? writeOp(op, *step) : FormulaProblem::NoArithmetic;
+        });
+  }
+
+  FormulaProblem push(SizeStep step) {
+    formula.push_back(step);
+    return formula.size() <= maxFormulaSteps ? FormulaProblem::None : FormulaProblem::TooLong;
+  }
+
+  /// The operation of the steps that is `op`, of the same operands.
+  static std::optional<Step> stepOf(Operation *op) {
+    auto ofConditions = [&](Step step) {
+      return op->getResult(0).getType().isInteger(1) ? std::optional(step) : std::nullopt;
+    };
+    return llvm::TypeSwitch<Operation *, std::optional<Step>>(op)
+        .Case<arith::AddIOp, arith::AddFOp>([](auto) { return Step::Add; })
+        .Case<arith::SubIOp, arith::SubFOp>([](auto) { return Step::Sub; })
+        .Case<arith::MulIOp, arith::MulFOp>([](auto) { return Step::Mul; })
+        .Case<arith::MinSIOp, arith::MinimumFOp>([](auto) { return Step::Min; })
+        .Case<arith::MaxSIOp, arith::MaximumFOp>([](auto) { return Step::Max; })
+        .Case([](arith::MinNumFOp) { return Step::MinNumber; })
+        .Case([](arith::MaxNumFOp) { return Step::MaxNumber; })
+        .Case([](arith::FloorDivSIOp) { return Step::FloorDiv; })
+        .Case([](arith::CeilDivSIOp) { return Step::CeilDiv; })
+        .Case([](arith::DivFOp) { return Step::Div; })
+        .Case([](arith::SelectOp) { return Step::Select; })
+        .Case([](math::FloorOp) { return Step::Floor; })
+        .Case([](math::CeilOp) { return Step::Ceil; })
+        .Case([](arith::SIToFPOp) { return Step::ToReal; })
+        .Case([](arith::FPToSIOp) { return Step::ToWhole; })
+        .Case([](arith::TruncFOp) { return Step::ToF32; })
+        .Case([&](arith::AndIOp) { return ofConditions(Step::And); })
+        .Case([&](arith::OrIOp) { return ofConditions(Step::Or); })
+        .Case([&](arith::XOrIOp) { return ofConditions(Step::Xor); })
+        .Default([](Operation *) { return std::nullopt; });
+  }
+
+  FormulaProblem writeConstant(Attribute value) {
+    if (auto real = dyn_cast<FloatAttr>(value))
+      return push({Step::Real, 0, real.getValueAsDouble()});
+    auto whole = dyn_cast<IntegerAttr>(value);
+    if (!whole)
+      return FormulaProblem::NoArithmetic;
+    bool isCondition = whole.getType().isInteger(1);
+    int64_t number =
+        isCondition ? whole.getValue().getZExtValue() : whole.getValue().getSExtValue();
+    FormulaProblem problem = push({Step::Number, number});
+    return problem == FormulaProblem::None && isCondition
+               ? pushAll({{Step::Number, 1}, {Step::Equal}})
+               : problem;
+  }
+
+  FormulaProblem pushAll(std::initializer_list<SizeStep> steps) {
+    for (const SizeStep &step : steps)
+      if (FormulaProblem problem = push(step); problem != FormulaProblem::None)
+        return problem;
+    return FormulaProblem::None;
+  }
+
+  FormulaProblem writeAll(std::initializer_list<Value> values) {
+    for (Value value : values)
+      if (FormulaProblem problem = write(value); problem != FormulaProblem::None)
+        return problem;
+    return FormulaProblem::None;
+  }
+
+  FormulaProblem writeOp(Operation *op, Step step) {
+    for (Value operand : op->getOperands())
+      if (FormulaProblem problem = write(operand); problem != FormulaProblem::None)
+        return problem;
+    FormulaProblem problem = push({step});
+    bool isRounded = op->getResult(0).getType().isF32() && f32 == F32Arithmetic::Rounded &&
+                     step != Step::ToF32 && step != Step::Select;
+    return problem == FormulaProblem::None && isRounded ? push({Step::ToF32}) : problem;
+  }
+
+  /// A condition as the number `yes` or `no`.
+  FormulaProblem writeAsNumber(Operation *op, SizeStep yes, SizeStep no) {
+    if (!op->getOperand(0).getType().isInteger(1))
+      return FormulaProblem::NoArithmetic;
+    FormulaProblem problem = write(op->getOperand(0));
+    return problem == FormulaProblem::None ? pushAll({yes, no, {Step::Select}}) : problem;
+  }
+
+  FormulaProblem writeComparison(arith::CmpIOp op) {
+    using Predicate = arith::CmpIPredicate;
+    if (op.getLhs().getType().isInteger(1))
+      return FormulaProblem::NoArithmetic;
+    switch (op.getPredicate()) {
+    case Predicate::eq:
+    case Predicate::ne:
+      return compare(op.getLhs(), op.getRhs(), Step::Equal, op.getPredicate() == Predicate::ne);
+    case Predicate::slt:
+      return compare(op.getLhs(), op.getRhs(), Step::Less, false);
+    case Predicate::sle:
+      return compare(op.getLhs(), op.getRhs(), Step::LessEqual, false);
+    case Predicate::sgt:
+      return compare(op.getRhs(), op.getLhs(), Step::Less, false);
+    case Predicate::sge:
+      return compare(op.getRhs(), op.getLhs(), Step::LessEqual, false);
+    default:
+      return FormulaProblem::NoArithmetic;
+    }
+  }
+
+  /// The comparisons that the language has: those with NaN are false, and `!=` is true.
+  FormulaProblem writeComparison(arith::CmpFOp op) {
+    using Predicate = arith::CmpFPredicate;
+    switch (op.getPredicate()) {
+    case Predicate::OEQ:
+    case Predicate::UNE:
+      return compare(op.getLhs(), op.getRhs(), Step::Equal, op.getPredicate() == Predicate::UNE);
+    case Predicate::OLT:
+      return compare(op.getLhs(), op.getRhs(), Step::Less, false);
+    case Predicate::OLE:
+      return compare(op.getLhs(), op.getRhs(), Step::LessEqual, false);
+    case Predicate::OGT:
+      return compare(op.getRhs(), op.getLhs(), Step::Less, false);
+    case Predicate::OGE:
+      return compare(op.getRhs(), op.getLhs(), Step::LessEqual, false);
+    default:
+      return FormulaProblem::NoArithmetic;
+    }
+  }
+
+  FormulaProblem compare(Value lhs, Value rhs, Step step, bool isNegated) {
+    FormulaProblem problem = writeAll({lhs, rhs});
+    if (problem == FormulaProblem::None)
+      problem = push({step});
+    return problem == FormulaProblem::None && isNegated
+               ? pushAll({{Step::Number, 1}, {Step::Number, 1}, {Step::Equal}, {Step::Xor}})
+               : problem;
+  }
+
+  F32Arithmetic f32;
+  llvm::function_ref<std::optional<SizeStep>(Value)> leaf;
+  SizeFormula &formula;
+  size_t depth = 0; ///< of operations in operands
+};
+} // namespace
+
+FormulaProblem attnc::appendFormula(Value value, F32Arithmetic f32,
+                                    llvm::function_ref<std::optional<SizeStep>(Value)> leaf,
+                                    SizeFormula &formula) {
+  return FormulaWriter(f32, leaf, formula).write(value);
+}
