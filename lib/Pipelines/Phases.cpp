@@ -104,6 +104,12 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     // The key range analysis recognises equal divisors by being one value.
     passes.addPass(createCSEPass());
     passes.addPass(createAttnSpecialize(options));
+    // What is left are formulas, selections, attentions and recurrences.
+    passes.addPass(createAttnExpandTiledAttention());
+    passes.addPass(createAttnExpandMerge());
+    passes.addPass(createAttnExpandQuantize());
+    passes.addPass(createAttnExpandSoftmax());
+    passes.addPass(createAttnExpandOrders());
     return;
   case Phase::Kernels:
     passes.addPass(createAttnPlan(options));

@@ -41,10 +41,11 @@ void bindParams(attn::VariantOp variant, const std::map<std::string, double> &bo
 /// Declares d and e with their sizes, and puts these in place of `attn.size`. Axes keep their
 /// names: they say which dimensions are contracted with which.
 void bindDims(attn::VariantOp variant, int64_t headDim, int64_t vHeadDim) {
-  OpBuilder builder = OpBuilder::atBlockBegin(&variant.getBody().front());
   for (auto [name, size] : {std::pair("d", headDim), {"e", vHeadDim}}) {
     if (attn::findSpace(variant, name))
       continue; // it was specialised before
+    // At the head, which may be an op that is erased below.
+    OpBuilder builder = OpBuilder::atBlockBegin(&variant.getBody().front());
     Value extent =
         arith::ConstantOp::create(builder, variant.getLoc(), builder.getI32IntegerAttr(size));
     attn::SpaceOp::create(builder, variant.getLoc(), builder.getStringAttr(name), StringAttr(),
@@ -56,6 +57,22 @@ void bindDims(attn::VariantOp variant, int64_t headDim, int64_t vHeadDim) {
       op.erase();
     });
   }
+}
+
+/// Results that a stage computes for others stay f32: only what is returned is rounded to the
+/// operand dtype.
+void keepIntermediates(attn::VariantOp variant) {
+  Type f32 = Float32Type::get(variant.getContext());
+  variant.walk([&](Operation *op) {
+    if (isa<attn::InputOp>(op))
+      return;
+    for (Value result : op->getResults()) {
+      auto type = dyn_cast<attn::AttnTensorType>(result.getType());
+      bool isReturned = llvm::any_of(result.getUsers(), llvm::IsaPred<attn::ReturnOp>);
+      if (type && type.hasOperandElementType() && !isReturned)
+        result.setType(attn::AttnTensorType::get(type.getContext(), type.getAxes(), f32));
+    }
+  });
 }
 
 /// `element` in place of "the operand dtype" in all types.
@@ -93,6 +110,7 @@ struct AttnSpecialize : impl::AttnSpecializeBase<AttnSpecialize> {
       return emitError(variant.getLoc()) << llvm::toString(problem.takeError());
     bindParams(variant, options.constParams);
     bindDims(variant, problem->headDim, problem->vHeadDim);
+    keepIntermediates(variant);
     bindDType(variant, problem->elementType(&getContext()));
     return success();
   }

@@ -32,6 +32,7 @@ struct TilePipelineLoads : impl::TilePipelineLoadsBase<TilePipelineLoads> {
 
   void runOnOperation() override {
     kernel = getOperation();
+    chainBuffers.clear(); // one instance runs on several kernels
     schedule = kernel->getAttrOfType<tile::ScheduleAttr>(tile::ScheduleAttr::attrName);
     if (!schedule) {
       kernel.emitOpError("has no schedule: expected `tile.schedule`");

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "python"), str(ROOT / "test/E2E")]
 from random_specs import case, inputs_of  # noqa: E402
 
-EXPANSIONS = ["attn-expand-softmax", "attn-expand-merge", "attn-expand-quantize", "attn-expand-orders"]
+EXPANSIONS = ["attn-expand-tiled-attention", "attn-expand-softmax", "attn-expand-merge", "attn-expand-quantize", "attn-expand-orders"]
 PASSES = [*EXPANSIONS, "attn-forward-copies", "attn-hoist-reductions", "attn-solve-conditions", "attn-inline-lets"]
 PIPELINES = [[name] for name in PASSES] + [PASSES]
 

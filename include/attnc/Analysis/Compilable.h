@@ -34,6 +34,12 @@ bool isSizedAtLaunch(attn::VariantOp variant, llvm::StringRef space);
 /// The number of a declared space's slots, if it is written (`slots n = 4`).
 std::optional<int64_t> fixedExtent(attn::VariantOp variant, llvm::StringRef space);
 
+/// Whether `attend`, in a specialised variant, is over the axes of the softmax family with operands
+/// of one type, head dims that are a multiple of 8 from 8 to 256, and formulas that read no blocks,
+/// reductions or operands: the kernel that walks key ranges takes it (Attend.cpp). Any other goes
+/// through the general one.
+bool hasFusedForm(attn::AttendOp attend);
+
 } // namespace attnc
 
 #endif // ATTNC_ANALYSIS_COMPILABLE_H

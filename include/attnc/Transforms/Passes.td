@@ -152,6 +152,22 @@ def AttnExpandMerge : Pass<"attn-expand-merge", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numExpanded", "expanded-merges", "Merges that became formulas">];
 }
 
+def AttnExpandTiledAttention : Pass<"attn-expand-tiled-attention", "::mlir::ModuleOp"> {
+  let summary = "replace attentions whose results depend on tiles of keys by formulas";
+  let description = [{
+    ```mlir
+    %out, %lse = attn.attend %Q, %K, %V tile %n weights int8 by 127.0 : ...
+    ```
+    becomes stages: the scores, maxima of the tiles and up to each tile, which tiles are skipped, scales of groups of weights,
+    sums, out and lse. An attention with neither `skip` nor a weight format stays as it is: its tiles change nothing. Equal to
+    the last digits, up to what is decided at ties of rounding and skipping.
+
+    Groups of weights have to divide the tile, both known when the variant is specialised.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+  let statistics = [Statistic<"numExpanded", "expanded-attentions", "Attentions that became formulas">];
+}
+
 def AttnExpandOrders : Pass<"attn-expand-orders", "::mlir::ModuleOp"> {
   let summary = "replace ranks, orders and cumulative sums by formulas";
   let description = [{

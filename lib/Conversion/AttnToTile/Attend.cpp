@@ -9,6 +9,7 @@
 //   out = o / l;  lse = m + ln l
 #include "Lowerings.h"
 #include "OnlineSoftmax.h"
+#include "attnc/Analysis/Compilable.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include <cmath>
 
@@ -373,5 +374,7 @@ LogicalResult AttendKernel::emit() {
 }
 
 std::unique_ptr<StageLowering> attnc::lowerAttend(Operation *op, const KernelPlan &plan) {
+  if (!hasFusedForm(cast<attn::AttendOp>(op)))
+    return lowerAttendGeneral(op, plan);
   return std::make_unique<AttendLowering>(cast<attn::AttendOp>(op), plan);
 }

@@ -65,6 +65,16 @@ Scope &Evaluator::scopeAt(Scope &scope, unsigned depth) const {
   return *s;
 }
 
+FailureOr<Value>
+Evaluator::before(Scope &scope, unsigned depth,
+                  llvm::function_ref<FailureOr<Value>(Scope &home)> emit) {
+  Scope &home = scopeAt(scope, depth);
+  OpBuilder::InsertionGuard guard(builder);
+  if (&home != &scope)
+    builder.setInsertionPoint(home.inner);
+  return emit(home);
+}
+
 FailureOr<SmallVector<Value>> Evaluator::loop(Scope &scope, Location loc, Value from, Value to,
                                               int64_t step, ValueRange init, LoopBody body) {
   auto forOp = scf::ForOp::create(builder, loc, from, to, context.i32(loc, step), init);

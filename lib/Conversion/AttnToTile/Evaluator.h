@@ -56,6 +56,10 @@ public:
   /// The size of a space (i32). Fails if nothing says it.
   mlir::FailureOr<mlir::Value> size(mlir::Operation *op, llvm::StringRef space);
 
+  /// Emits code in the scope of `depth` around `scope`: before the loop that `scope` is in there.
+  mlir::FailureOr<mlir::Value>
+  before(Scope &scope, unsigned depth,
+         llvm::function_ref<mlir::FailureOr<mlir::Value>(Scope &home)> emit);
   /// A loop from `from` to `to` (i32) by `step` that carries `init`; `body` emits its body in a
   /// scope of its own and gives what is carried on.
   using LoopBody = llvm::function_ref<mlir::FailureOr<llvm::SmallVector<mlir::Value>>(

@@ -10,7 +10,7 @@ using namespace attnc;
 /// Rows are a multiple of 16 on a GPU, so that products have fragments.
 constexpr int64_t kMostRows = 64, kMostCols = 64, kFewest = 16;
 
-static int64_t tileFor(attn::VariantOp variant, attn::AttnTensorType type, unsigned axis,
+int64_t attnc::tileFor(attn::VariantOp variant, attn::AttnTensorType type, unsigned axis,
                        int64_t most, const Target &target) {
   StringRef space = type.getAxisName(axis);
   std::optional<int64_t> extent =

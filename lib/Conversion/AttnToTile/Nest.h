@@ -19,6 +19,9 @@ struct TiledAxes {
 /// The last two axes that are not `b`, `h` or `g`, which are many small problems rather than a long
 /// one. Tiles are as large as a thread block of `target` likes them, or as the axis is.
 TiledAxes tiledAxesOf(attn::VariantOp variant, attn::AttnTensorType type, const Target &target);
+/// Elements of a tile along `axis`: `most`, or fewer if the axis is known to be shorter.
+int64_t tileFor(attn::VariantOp variant, attn::AttnTensorType type, unsigned axis, int64_t most,
+                const Target &target);
 /// Warps of a block that computes such tiles.
 int64_t warpsFor(const TiledAxes &tiled);
 

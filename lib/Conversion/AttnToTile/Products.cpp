@@ -16,6 +16,9 @@ namespace {
 
 /// Indices of the sum at a time.
 constexpr int64_t kMostSummed = 32, kFewestSummed = 16;
+/// A sum of at most so many terms is one product without a loop: what one side has in common with
+/// the turns of a loop around is then computed before that loop. In bytes of an operand's row.
+constexpr int64_t kMostAtOnce = 256;
 
 /// One side of a product.
 struct Side {
@@ -39,7 +42,10 @@ private:
   Type operandType() const;
   FailureOr<Value> evaluateSide(Scope &inside, const Side &side, Frame frame, Type operand);
   FailureOr<Value> mask(Scope &inside, Frame frame);
-  FailureOr<SmallVector<Value>> step(Scope &inside, Value first, Value acc);
+  FailureOr<SmallVector<Value>> step(Scope &inside, Value offset, Value acc);
+  FailureOr<Value> operand(Scope &inside, const Side &side, Frame own);
+  FailureOr<std::optional<Evaluated>> atOnce(Value start);
+  bool isAtOnce();
 
   Evaluator &ev;
   OpBuilder &b;
@@ -156,6 +162,17 @@ FailureOr<Value> ProductEmitter::mask(Scope &inside, Frame own) {
                 });
 }
 
+/// A side, before the loops that it does not depend on.
+FailureOr<Value> ProductEmitter::operand(Scope &inside, const Side &side, Frame own) {
+  unsigned depth = range.end.frame.isScalar() ? 0 : inside.depth;
+  for (Value factor : side.factors)
+    depth = std::max(depth, ev.factsOf(inside, factor).depth);
+  depth = std::max(depth, ev.factsOf(inside, reduce.getBody().getArgument(0)).depth);
+  return ev.before(inside, depth, [&](Scope &home) {
+    return evaluateSide(home, side, own, operandType());
+  });
+}
+
 FailureOr<SmallVector<Value>> ProductEmitter::step(Scope &inside, Value offset, Value acc) {
   Place place;
   place.space = reduce.getSpace();
@@ -163,17 +180,49 @@ FailureOr<SmallVector<Value>> ProductEmitter::step(Scope &inside, Value offset, 
   place.axis = ev.axis(arith::AddIOp::create(b, loc, range.first.value, offset), tile);
   inside.places[reduce.getBody().getArgument(0)] = place;
   Frame rows{frame.rows, place.axis}, cols{place.axis, frame.cols};
-  Type operand = operandType();
-  FailureOr<Value> lhs = evaluateSide(inside, left, rows, operand);
-  FailureOr<Value> rhs = evaluateSide(inside, right, cols, operand);
+  FailureOr<Value> lhs = operand(inside, left, rows);
+  FailureOr<Value> rhs = operand(inside, right, cols);
   FailureOr<Value> where = mask(inside, rows);
   if (failed(lhs) || failed(rhs) || failed(where))
     return failure();
   if (left.isTurned)
-    lhs = tile::TransposeOp::create(b, loc, ev.type(rows, operand), *lhs).getResult();
+    lhs = tile::TransposeOp::create(b, loc, ev.type(rows, operandType()), *lhs).getResult();
   Value sum = tile::DotOp::create(b, loc, acc.getType(), *lhs, *rhs, acc, *where, right.isTurned,
                                   tile::Precision::F32, /*zero_outside=*/false);
   return SmallVector<Value>{sum};
+}
+
+bool ProductEmitter::isAtOnce() {
+  int64_t bytes = operandType().getIntOrFloatBitWidth() / 8;
+  auto first = range.first.value.getDefiningOp<arith::ConstantOp>();
+  return first && range.mostCount && *range.mostCount * bytes <= kMostAtOnce;
+}
+
+/// The index of the sum starts where the range does, whatever loop this stands in.
+FailureOr<std::optional<Evaluated>> ProductEmitter::atOnce(Value start) {
+  tile = std::max<int64_t>(kFewestSummed, llvm::PowerOf2Ceil(*range.mostCount));
+  Scope &top = ev.top();
+  Value argument = reduce.getBody().getArgument(0);
+  Place place;
+  place.space = reduce.getSpace();
+  place.mayOverrun = true;
+  FailureOr<Value> zero = ev.before(scope, 0, [&](Scope &) -> FailureOr<Value> {
+    return ev.context.i32(loc, 0);
+  });
+  place.axis = ev.axis(*zero, tile);
+  top.places[argument] = place;
+  Frame rows{frame.rows, place.axis}, cols{place.axis, frame.cols};
+  FailureOr<Value> lhs = operand(scope, left, rows);
+  FailureOr<Value> rhs = operand(scope, right, cols);
+  FailureOr<Value> where = mask(scope, rows);
+  top.places.erase(argument);
+  if (failed(lhs) || failed(rhs) || failed(where))
+    return failure();
+  if (left.isTurned)
+    lhs = tile::TransposeOp::create(b, loc, ev.type(rows, operandType()), *lhs).getResult();
+  Value sum = tile::DotOp::create(b, loc, start.getType(), *lhs, *rhs, start, *where,
+                                  right.isTurned, tile::Precision::F32, /*zero_outside=*/false);
+  return std::optional<Evaluated>(Evaluated{sum, frame});
 }
 
 FailureOr<std::optional<Evaluated>> ProductEmitter::emit() {
@@ -186,6 +235,8 @@ FailureOr<std::optional<Evaluated>> ProductEmitter::emit() {
     tile = std::max(kFewestSummed, std::min<int64_t>(tile, llvm::PowerOf2Ceil(*range.mostCount)));
   Value zero = ev.context.i32(loc, 0);
   Value start = ev.fill(loc, frame, b.getF32FloatAttr(0));
+  if (isAtOnce())
+    return atOnce(start);
   FailureOr<SmallVector<Value>> sum = ev.loop(scope, loc, zero, range.count, tile, start,
                                               [&](Scope &inside, Value offset, ValueRange carried) {
                                                 return step(inside, offset, carried[0]);

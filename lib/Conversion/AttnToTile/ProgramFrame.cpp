@@ -28,7 +28,15 @@ static bool isDeclaration(Operation *op) {
          llvm::none_of(op->getResultTypes(), llvm::IsaPred<attn::AttnTensorType>);
 }
 
+/// Removes what nobody reads, last first: a stage may be all that reads another one.
+static void eraseUnused(attn::VariantOp variant) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(variant.getBody().front())))
+    if (!isDeclaration(&op) && op.use_empty())
+      op.erase();
+}
+
 LogicalResult ProgramFrame::findStages() {
+  eraseUnused(variant);
   for (Operation &op : variant.getBody().front()) {
     if (isDeclaration(&op))
       continue;
