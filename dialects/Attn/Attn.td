@@ -9,6 +9,7 @@ include "dialects/Attn/AttnAttrs.td"
 include "dialects/Attn/AttnTypes.td"
 include "dialects/Attn/AttnOps.td"
 include "dialects/Attn/AttnStageOps.td"
+include "dialects/Attn/AttnScanOps.td"
 include "dialects/Attn/AttnRecurrenceOps.td"
 
 #endif // ATTNC_DIALECTS_ATTN_ATTN_TD

@@ -25,8 +25,8 @@ def Attn_RecurOp : Attn_Op<"recur", [SingleBlock, RecursiveMemoryEffects, AttrSi
     - C3: an initial value is f32 over some of the batch spaces and the state's axes.
     - C4: the body yields outputs and then one tensor for each state, of its type.
     - C5: the types of the results follow from the body.
-    - C6: the body holds `attn.compute`, functions of rows, `attn.select`, `attn.quantize` and `attn.grad`, with
-      scalar arithmetic among them.
+    - C6: the body holds `attn.compute`, functions of rows, `attn.scan`, `attn.solve`, `attn.select`, `attn.quantize` and
+      `attn.grad`, with scalar arithmetic among them.
   }];
   let examples = [[{
     attn.variant @retention {

@@ -8,12 +8,6 @@
 using namespace mlir;
 using namespace attnc::attn;
 
-/// The type of a scalar that an element of `type` reads as.
-static Type elementScalar(AttnTensorType type) {
-  Type element = type.getElementType();
-  return isa<IntegerType>(element) ? element : Type(Float32Type::get(type.getContext()));
-}
-
 LogicalResult SpaceOp::verify() {
   // attn.space C1
   if (!isIdentifier(getName()))
@@ -341,8 +335,8 @@ LogicalResult RecurOp::verifyRegions() {
   for (Operation &inner : block.without_terminator()) {
     StringRef dialect = inner.getName().getDialectNamespace();
     if (dialect == "arith" || dialect == "math" ||
-        isa<ComputeOp, SoftmaxOp, CumsumOp, RankOp, OrderOp, SelectOp, QuantizeOp, GradOp, SizeOp,
-            ReadOp, PositionOp>(inner))
+        isa<ComputeOp, SoftmaxOp, CumsumOp, RankOp, OrderOp, ScanOp, SolveOp, SelectOp, QuantizeOp,
+            GradOp, SizeOp, ReadOp, PositionOp>(inner))
       continue;
     InFlightDiagnostic diagnostic =
         emitOpError() << "expects stages without state of their own in the body, found `"

@@ -88,13 +88,18 @@ LogicalResult attn::verifyScalarOps(Operation *op, StringRef what, Region &regio
   return success();
 }
 
+Type attn::elementScalar(AttnTensorType type) {
+  Type element = type.getElementType();
+  return isa<IntegerType>(element) ? element : Type(Float32Type::get(type.getContext()));
+}
+
 LogicalResult attn::verifyScalarRegion(Operation *op, StringRef what, Region &region,
                                        TypeRange arguments, TypeRange results) {
   if (region.empty())
     return success();
   if (failed(verifyRegionFrame(op, what, region, arguments)))
     return failure();
-  // attn.attend C4, attn.compute C2
+  // attn.attend C4, attn.compute C2, attn.scan C3
   auto yield = cast<YieldOp>(region.front().back());
   if (yield.getValues().getTypes() != results) {
     InFlightDiagnostic diagnostic = op->emitOpError()

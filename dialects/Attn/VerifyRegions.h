@@ -8,6 +8,8 @@
 
 namespace attnc::attn {
 
+/// The type of a scalar that an element of `type` reads as.
+mlir::Type elementScalar(AttnTensorType type);
 /// True for a letter or `_`, followed by letters, digits and `_`.
 bool isIdentifier(llvm::StringRef name);
 

@@ -19,6 +19,8 @@ static llvm::StringRef stageName(Operation &op) {
           [](auto) { return "a stage that computes a tensor (`let`, `transform`, `out`)"; })
       .Case<attn::SoftmaxOp, attn::CumsumOp, attn::RankOp, attn::OrderOp>(
           [](auto) { return "a function of rows"; })
+      .Case<attn::ScanOp>([](auto) { return "a scan"; })
+      .Case<attn::SolveOp>([](auto) { return "a triangular system"; })
       .Case<attn::SelectOp>([](auto) { return "a selection"; })
       .Case<attn::MergeOp>([](auto) { return "a merge of branches"; })
       .Case<attn::QuantizeOp>([](auto) { return "`quantize`"; })

@@ -83,6 +83,15 @@ void driver::explainStages(attn::VariantOp variant, const Uncompilable &reason) 
           line(lineOf(row), row->getName().stripDialect(),
                axesOf(row.getResult()) + " over `" + row.getSpace() + "`: a pass of its own");
         })
+        .Case<attn::ScanOp>([&](auto scan) {
+          line(lineOf(scan), "scan",
+               axesOf(scan.getResult(0)) + " over `" + scan.getSpace() + "`: a pass of its own");
+        })
+        .Case<attn::SolveOp>([&](auto solve) {
+          line(lineOf(solve), "solve",
+               axesOf(solve.getResult()) + " over `" + solve.getRow() +
+                   "`: a triangular system for each of the other indices");
+        })
         .Case<attn::SelectOp>([&](auto select) {
           line(lineOf(select), "selection",
                axesOf(select.getResult()) + ": " + attn::stringifySelection(select.getRule()));

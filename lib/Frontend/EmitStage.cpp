@@ -16,8 +16,8 @@ using llvm::SMRange;
 using llvm::StringRef;
 
 bool attnc::frontend::isRowFunction(StringRef name) {
-  return llvm::is_contained<StringRef>({"softmax", "cumsum", "rank", "order", "top", "cover"},
-                                       name);
+  return llvm::is_contained<StringRef>(
+      {"softmax", "cumsum", "cumprod", "cummax", "rank", "order", "top", "cover"}, name);
 }
 
 void Emitter::emitSpace(const Statement &statement) {
@@ -414,7 +414,7 @@ Value Emitter::emitRowTensor(const Expr *expr, ArrayRef<StringRef> axes) {
     error(expr->over[1].range, formatv("`{0}` takes one axis", name).str());
     return {};
   }
-  bool takesInts = name == "cumsum" || name == "rank" || name == "order";
+  bool takesInts = name.starts_with("cum") || name == "rank" || name == "order";
   const Expr *operand = expr->operands.front();
   Value tensor;
   if (operand->kind == ExprKind::Name && !expr->condition && frames.empty()) {
@@ -442,7 +442,10 @@ Value Emitter::emitRowTensor(const Expr *expr, ArrayRef<StringRef> axes) {
       if (!condition)
         return {};
       Location loc = locationOf(expr);
-      Value rest = constant(loc, name == "cumsum" ? 0.0 : -std::numeric_limits<double>::infinity());
+      double identity = name == "cumsum"    ? 0.0
+                        : name == "cumprod" ? 1.0
+                                            : -std::numeric_limits<double>::infinity();
+      Value rest = constant(loc, identity);
       return arith::SelectOp::create(builder, loc, condition, v, rest);
     });
   if (!tensor)
@@ -460,9 +463,39 @@ Value Emitter::emitRowTensor(const Expr *expr, ArrayRef<StringRef> axes) {
     return attn::SoftmaxOp::create(builder, loc, real, tensor, space);
   if (name == "cumsum")
     return attn::CumsumOp::create(builder, loc, same, tensor, space);
+  if (name == "cumprod" || name == "cummax")
+    return emitScan(name, tensor, same, space, loc);
   if (name == "rank")
     return attn::RankOp::create(builder, loc, index, tensor, space);
   return attn::OrderOp::create(builder, loc, index, tensor, space);
+}
+
+/// `cumprod` and `cummax`: a scan whose combiner is one operation.
+Value Emitter::emitScan(StringRef name, Value tensor, attn::AttnTensorType result, StringRef space,
+                        Location loc) {
+  bool isProduct = name == "cumprod", isReal = result.getElementType().isF32();
+  Value identity = isReal
+                       ? constant(loc, isProduct ? 1.0 : -std::numeric_limits<double>::infinity())
+                       : constant(loc, isProduct ? 1 : std::numeric_limits<int32_t>::min());
+  Region region;
+  Block &body = region.emplaceBlock();
+  Type element = identity.getType();
+  Value all = body.addArgument(element, loc), next = body.addArgument(element, loc), combined;
+  {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToEnd(&body);
+    if (isProduct)
+      combined = isReal ? Value(arith::MulFOp::create(builder, loc, all, next))
+                        : Value(arith::MulIOp::create(builder, loc, all, next));
+    else
+      combined = isReal ? Value(arith::MaximumFOp::create(builder, loc, all, next))
+                        : Value(arith::MaxSIOp::create(builder, loc, all, next));
+    attn::YieldOp::create(builder, loc, combined);
+  }
+  auto op = attn::ScanOp::create(builder, loc, TypeRange{result}, space, /*reverse=*/false,
+                                 /*exclusive=*/false, ValueRange{tensor}, ValueRange{identity});
+  op.getBody().takeBody(region);
+  return op.getResult(0);
 }
 
 Value Emitter::emitSelection(const Expr *expr, Value ranks, ArrayRef<StringRef> axes) {

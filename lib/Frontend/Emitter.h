@@ -127,6 +127,8 @@ private:
                 llvm::SMRange range);
   mlir::Value emitRowFunction(const Expr *expr);
   mlir::Value emitRowTensor(const Expr *expr, llvm::ArrayRef<llvm::StringRef> axes);
+  mlir::Value emitScan(llvm::StringRef name, mlir::Value tensor, attn::AttnTensorType result,
+                       llvm::StringRef space, mlir::Location loc);
   mlir::Value emitSelection(const Expr *expr, mlir::Value ranks,
                             llvm::ArrayRef<llvm::StringRef> axes);
 

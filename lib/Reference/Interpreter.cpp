@@ -46,6 +46,8 @@ attnc::reference::makeStages(Block &block, const Environment &environment) {
             .Case<attn::ComputeOp>([&](auto o) { return makeCompute(o, environment); })
             .Case<attn::SoftmaxOp, attn::CumsumOp, attn::RankOp, attn::OrderOp>(
                 [&](auto o) { return makeRowFunction(o, environment); })
+            .Case<attn::ScanOp>([&](auto o) { return makeScan(o, environment); })
+            .Case<attn::SolveOp>([&](auto o) { return makeSolve(o, environment); })
             .Case<attn::SelectOp>([&](auto o) { return makeSelect(o, environment); })
             .Case<attn::MergeOp>([&](auto o) { return makeMerge(o, environment); })
             .Case<attn::QuantizeOp>([&](auto o) { return makeQuantize(o, environment); })

@@ -20,6 +20,8 @@ using StageResult = llvm::Expected<std::unique_ptr<Stage>>;
 
 StageResult makeCompute(attn::ComputeOp op, const Environment &environment);
 StageResult makeRowFunction(mlir::Operation *op, const Environment &environment);
+StageResult makeScan(attn::ScanOp op, const Environment &environment);
+StageResult makeSolve(attn::SolveOp op, const Environment &environment);
 StageResult makeSelect(attn::SelectOp op, const Environment &environment);
 StageResult makeMerge(attn::MergeOp op, const Environment &environment);
 StageResult makeQuantize(attn::QuantizeOp op, const Environment &environment);

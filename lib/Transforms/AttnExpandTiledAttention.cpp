@@ -55,7 +55,7 @@ private:
   LogicalResult writeScores();
   void writeMaxima();
   void writeSkipped();
-  LogicalResult writeGroupScales();
+  void writeGroupScales();
   void writeSums();
   Value weight(ValueRange row, Value key, Value x);
   Value isTaken(ValueRange row, Value key, Value x);
@@ -185,16 +185,9 @@ static double factorOf(attn::AttendOp attend) {
   return attend.getWeightScale() ? attend.getWeightScale()->convertToDouble() : 1;
 }
 
-LogicalResult TiledAttention::writeGroupScales() {
+void TiledAttention::writeGroupScales() {
   if (!attend.getWeightGroup())
-    return success();
-  IntegerAttr tile, group;
-  if (!matchPattern(attend.getTile(), m_Constant(&tile)) ||
-      !matchPattern(attend.getWeightGroup(), m_Constant(&group)) || group.getInt() < 1 ||
-      tile.getInt() % group.getInt() != 0)
-    return emitError(attend.getLoc(),
-                     "expected groups of weights whose size is known when a spec is compiled and "
-                     "divides the tile's: declare both as `const` parameters");
+    return;
   groups = declareBlocks("group", attend.getWeightGroup());
   attn::Format format = *attend.getWeightFormat();
   groupScales = b.compute(axesWith(groups), b.getF32Type(), [&](ValueRange indices) {
@@ -210,7 +203,6 @@ LogicalResult TiledAttention::writeGroupScales() {
                     roundToFormat(b, exact, attn::Format::F8E4M3, attn::Rounding::HalfEven),
                     b.real(0));
   });
-  return success();
 }
 
 Value TiledAttention::isTaken(ValueRange row, Value key, Value x) {
@@ -305,8 +297,7 @@ LogicalResult TiledAttention::expand() {
     return failure();
   writeMaxima();
   writeSkipped();
-  if (failed(writeGroupScales()))
-    return failure();
+  writeGroupScales();
   writeSums();
   FailureOr<Value> result = out();
   if (failed(result))
@@ -315,6 +306,16 @@ LogicalResult TiledAttention::expand() {
   attend.getLse().replaceAllUsesWith(lse());
   attend.erase();
   return success();
+}
+
+/// Groups of weights start anew in each tile: they are blocks of keys where they divide it.
+static bool groupsDivideTiles(attn::AttendOp attend) {
+  IntegerAttr tile, group;
+  if (!attend.getWeightGroup())
+    return true;
+  return matchPattern(attend.getTile(), m_Constant(&tile)) &&
+         matchPattern(attend.getWeightGroup(), m_Constant(&group)) && group.getInt() > 0 &&
+         tile.getInt() % group.getInt() == 0;
 }
 
 namespace {
@@ -326,15 +327,12 @@ struct AttnExpandTiledAttention
   void runOnOperation() override {
     SmallVector<attn::AttendOp> attends;
     getOperation().walk([&](attn::AttendOp attend) {
-      if (attend.getWeightFormat() || !attend.getSkip().empty())
+      bool dependsOnTiles = attend.getWeightFormat() || !attend.getSkip().empty();
+      bool hasReadWeights = attend.getWeights() && !attend.getWeights().use_empty();
+      if (dependsOnTiles && !hasReadWeights && groupsDivideTiles(attend))
         attends.push_back(attend);
     });
     for (attn::AttendOp attend : attends) {
-      if (attend.getWeights() && !attend.getWeights().use_empty()) {
-        emitError(attend.getLoc(), "weights that are rounded, or skipped by tiles, cannot be read "
-                                   "as a tensor (`.p`)");
-        return signalPassFailure();
-      }
       if (failed(TiledAttention(attend).expand()))
         return signalPassFailure();
       ++numExpanded;

@@ -162,7 +162,8 @@ def AttnExpandTiledAttention : Pass<"attn-expand-tiled-attention", "::mlir::Modu
     sums, out and lse. An attention with neither `skip` nor a weight format stays as it is: its tiles change nothing. Equal to
     the last digits, up to what is decided at ties of rounding and skipping.
 
-    Groups of weights have to divide the tile, both known when the variant is specialised.
+    Groups of weights have to divide the tile, both known when the variant is specialised; what the pass leaves is one whose groups
+    do not, or whose weights are read as a tensor.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
   let statistics = [Statistic<"numExpanded", "expanded-attentions", "Attentions that became formulas">];
@@ -221,6 +222,30 @@ def AttnExpandQuantize : Pass<"attn-expand-quantize", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
   let statistics = [Statistic<"numExpanded", "expanded-quantizations", "Quantizations that became formulas">];
+}
+
+def AttnExpandScans : Pass<"attn-expand-scans", "::mlir::ModuleOp"> {
+  let summary = "expand scans and triangular systems into recurrences";
+  let description = [{
+    `attn.scan` and `attn.solve` leave the order of evaluation free. Where nothing makes use of that, they become what they mean step by
+    step: an `attn.recur` over the same axis, whose state is what the entries so far combine to, or the unknowns so far.
+
+    ```mlir
+    %p = attn.scan over "kv" (%x : <[b, kv], f32>) from (%one : f32) combine(%a: f32, %c: f32) { ... } : !attn.tensor<[b, kv], f32>
+    ```
+    becomes
+    ```mlir
+    %init = attn.compute () { attn.yield %one : f32 } : !attn.tensor<[], f32>
+    %p, %last = attn.recur over "kv" for ["b"] from (%init : <[], f32>) body(%b: i32, %kv: i32, %all: !attn.tensor<[], f32>) {
+      %next = attn.compute () { ... } : !attn.tensor<[], f32>
+      attn.yield %next, %next : !attn.tensor<[], f32>, !attn.tensor<[], f32>
+    } : !attn.tensor<[b, kv], f32>, !attn.tensor<[b], f32>
+    ```
+    What stands in the step of a recurrence stays, as recurrences do not nest, and so do scans of ints, as states are real. The sum of a
+    row of a triangular system is rounded before its right side is added, not after.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let statistics = [Statistic<"numExpanded", "expanded-scans", "Scans and systems that became recurrences">];
 }
 
 def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
