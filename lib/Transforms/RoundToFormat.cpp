@@ -3,8 +3,8 @@
 // Rounding to a float format is rounding to a multiple of the distance of its numbers around x,
 // which is a power of two. There is no op for the exponent of x, so it is searched by comparisons
 // with powers of two: the smallest distance is multiplied by 2^7, 2^4, 2^2 and 2, say, each where x
-// is as large as that. Products with and quotients by powers of two are exact, so the one rounding
-// is that to a whole number of distances.
+// is as large as that. Products with powers of two are exact, so the one rounding is that to a whole
+// number of distances.
 //
 // For formats with the range of f32 the smallest distance would be no normal number, on which
 // executors may differ. So what is below 2^-62 is multiplied by 2^64 on the way.
@@ -66,19 +66,30 @@ Value attnc::roundToWhole(FormulaBuilder &b, Value x, attn::Rounding rounding) {
   return withSignOf(b, roundMagnitude(b, math::AbsFOp::create(b, x), rounding), x);
 }
 
-/// The distance of the numbers of `bits` around `magnitude`.
-static Value distanceAround(FormulaBuilder &b, Value magnitude, FloatBits bits) {
-  auto power = [](int exponent) { return std::ldexp(1.0, exponent); };
-  Value distance = b.real(power(bits.minExponent - bits.precision + 1));
-  // How many times it may have to be doubled still.
+namespace {
+/// A power of two and 1 divided by it.
+struct PowerOfTwo {
+  Value value, inverse;
+};
+} // namespace
+
+/// The distance of the numbers of `bits` around `magnitude`. Its inverse is multiplied along: a
+/// division need not be exact.
+static PowerOfTwo distanceAround(FormulaBuilder &b, Value magnitude, FloatBits bits) {
+  auto power = [&](int exponent) { return b.real(std::ldexp(1.0, exponent)); };
+  int exponent = bits.minExponent - bits.precision + 1;
+  PowerOfTwo distance{power(exponent), power(-exponent)};
+  // Where numbers have a distance, the first of them is 2^(precision - 1) of it.
+  Value scaled = b.mul(magnitude, power(1 - bits.precision));
+  // How many times the distance may have to be doubled still.
   int doublings = bits.maxExponent - bits.minExponent;
   while (doublings > 0) {
     int step = (doublings + 1) / 2;
     doublings -= step;
-    Value larger = b.mul(distance, b.real(power(step)));
-    // The smallest number that has this distance to the next.
-    Value first = b.mul(larger, b.real(power(bits.precision - 1)));
-    distance = b.select(b.compare(CmpFPredicate::OGE, magnitude, first), larger, distance);
+    PowerOfTwo larger{b.mul(distance.value, power(step)), b.mul(distance.inverse, power(-step))};
+    Value isLarger = b.compare(CmpFPredicate::OGE, scaled, larger.value);
+    distance = {b.select(isLarger, larger.value, distance.value),
+                b.select(isLarger, larger.inverse, distance.inverse)};
   }
   return distance;
 }
@@ -94,9 +105,9 @@ static Value roundToFloat(FormulaBuilder &b, Value x, Format format, attn::Round
     magnitude = b.mul(magnitude, factor);
     bits.minExponent = -62;
   }
-  Value distance = distanceAround(b, magnitude, bits);
-  Value steps = roundMagnitude(b, b.div(magnitude, distance), rounding);
-  Value rounded = b.mul(steps, distance);
+  PowerOfTwo distance = distanceAround(b, magnitude, bits);
+  Value steps = roundMagnitude(b, b.mul(magnitude, distance.inverse), rounding);
+  Value rounded = b.mul(steps, distance.value);
   if (isWide)
     rounded = b.mul(rounded, inverse);
   rounded = arith::MinimumFOp::create(b, rounded, b.real(attn::largestNumber(format)));
