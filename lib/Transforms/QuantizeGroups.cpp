@@ -82,7 +82,7 @@ static attn::SpaceOp blocksOf(Operation *stage, StringRef space, Value size,
 QuantizeGroups::QuantizeGroups(Operation *stage, Value tensor, Region &keys) : keys(keys) {
   auto type = cast<attn::AttnTensorType>(tensor.getType());
   for (unsigned axis = 0; axis < type.getRank(); ++axis)
-    tensorAxes.push_back({type.getAxisName(axis)});
+    tensorAxes.emplace_back().space = type.getAxisName(axis);
   auto yielded = cast<attn::YieldOp>(keys.front().getTerminator()).getValues();
   for (Value key : yielded)
     if (auto index = dyn_cast<BlockArgument>(key); index && index.getOwner() == &keys.front())

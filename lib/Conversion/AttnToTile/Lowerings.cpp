@@ -11,6 +11,7 @@ StageLoweringFactory attnc::findStageLowering(Operation *op) {
       {attn::AttendOp::getOperationName(), lowerAttend},
       {attn::ComputeOp::getOperationName(), lowerCompute},
       {attn::RecurOp::getOperationName(), lowerRecur},
+      {attn::SelectOp::getOperationName(), lowerSelect},
   };
   return table.lookup(op->getName().getStringRef());
 }

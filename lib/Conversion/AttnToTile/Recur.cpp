@@ -278,22 +278,25 @@ SmallVector<Destination> RecurKernel::destinationsOf(Value tensor, Value time) {
 
 LogicalResult RecurKernel::stage(Scope &inside, Operation *op, Value time) {
   auto compute = dyn_cast<attn::ComputeOp>(op);
-  if (!compute)
+  auto select = dyn_cast<attn::SelectOp>(op);
+  if (!compute && !select)
     return emitError(op->getLoc(), "code is not generated for this in a step of a recurrence yet");
-  SmallVector<Destination> to = destinationsOf(compute.getResult(), time);
+  Value result = op->getResult(0);
+  SmallVector<Destination> to = destinationsOf(result, time);
   if (to.empty())
     return success();
-  Nest nest = nestOf(compute.getType());
+  Nest nest = compute ? nestOf(compute.getType()) : rowsOf(select);
   auto body = [&](Scope &scope, const NestPoint &point) {
-    return emitCompute(evaluator, scope, compute, nest, point, to);
+    return compute ? emitCompute(evaluator, scope, compute, nest, point, to)
+                   : emitSelect(context, select, point, to);
   };
   if (failed(nest.forEachPoint(evaluator, inside, op, body)))
     return failure();
   barrier();
   if (Value buffer = buffers.lookup(op)) {
-    context.views[compute.getResult()] = buffer;
-    context.leading[compute.getResult()] = atBatch({});
-    evaluator.changesIn(inside, compute.getResult());
+    context.views[result] = buffer;
+    context.leading[result] = atBatch({});
+    evaluator.changesIn(inside, result);
   }
   return success();
 }

@@ -19,6 +19,12 @@ mlir::LogicalResult emitCompute(Evaluator &evaluator, Scope &scope, attn::Comput
                                 const Nest &nest, const NestPoint &point,
                                 llvm::ArrayRef<Destination> destinations);
 
+/// The rows of `select`: a nest over the axes that tell them apart.
+Nest rowsOf(attn::SelectOp select);
+/// Emits `select` for the tile of rows at `point` of that nest, and stores it (Select.cpp).
+mlir::LogicalResult emitSelect(KernelContext &context, attn::SelectOp select,
+                               const NestPoint &point, llvm::ArrayRef<Destination> destinations);
+
 } // namespace attnc
 
 #endif // ATTNC_LIB_CONVERSION_ATTNTOTILE_STAGETENSORS_H
