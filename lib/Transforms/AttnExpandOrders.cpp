@@ -7,8 +7,9 @@
 //   cumsum[r, i] = sum(x[r, j] for j if j <= i)
 //
 // Each costs n steps for an element, n^2 for a row of n. That is what counting costs; it decides
-// nothing twice, needs no sort, and is right at ties. For a cumulative sum it is too much: it wants
-// a scan along the row, which only a kernel of its own can have.
+// nothing twice, needs no sort, and is right at ties. For a cumulative sum it is too much, so that
+// only one stays a formula that has no kernel of its own (Cumsum.cpp): in a step of a recurrence,
+// and along the only axis of a tensor.
 #include "FormulaBuilder.h"
 #include "attnc/Transforms/Passes.h"
 
@@ -81,6 +82,13 @@ Value expand(attn::CumsumOp cumsum) {
   });
 }
 
+/// Whether the op stays, because a kernel is made for it.
+bool hasKernel(Operation *op) {
+  auto cumsum = dyn_cast<attn::CumsumOp>(op);
+  return cumsum && isa<attn::VariantOp>(op->getParentOp()) &&
+         cumsum.getResult().getType().getRank() > 1;
+}
+
 struct AttnExpandOrders : impl::AttnExpandOrdersBase<AttnExpandOrders> {
   using AttnExpandOrdersBase::AttnExpandOrdersBase;
 
@@ -88,7 +96,7 @@ struct AttnExpandOrders : impl::AttnExpandOrdersBase<AttnExpandOrders> {
     getOperation().walk([&](Operation *op) {
       llvm::TypeSwitch<Operation *>(op).Case<attn::RankOp, attn::OrderOp, attn::CumsumOp>(
           [&](auto rows) {
-            if (!isOverSpaces(rows.getResult().getType()))
+            if (!isOverSpaces(rows.getResult().getType()) || hasKernel(op))
               return;
             rows.getResult().replaceAllUsesWith(expand(rows));
             rows.erase();

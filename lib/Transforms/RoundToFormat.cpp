@@ -3,8 +3,8 @@
 // Rounding to a float format is rounding to a multiple of the distance of its numbers around x,
 // which is a power of two. There is no op for the exponent of x, so it is searched by comparisons
 // with powers of two: the smallest distance is multiplied by 2^7, 2^4, 2^2 and 2, say, each where x
-// is as large as that. Products with powers of two are exact, so the one rounding is that to a whole
-// number of distances.
+// is as large as that. Products with powers of two are exact, so the one rounding is that to a
+// whole number of distances.
 //
 // For formats with the range of f32 the smallest distance would be no normal number, on which
 // executors may differ. So what is below 2^-62 is multiplied by 2^64 on the way.

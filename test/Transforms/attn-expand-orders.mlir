@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // RUN: attnc-opt %s --attn-expand-orders | FileCheck %s
-// Ranks count, orders look ranks up, sums run up to their place. This pass cannot fail.
+// Ranks count, orders look ranks up, sums without a kernel of their own run up to their place. This pass cannot fail.
 
 // Larger reals first, then smaller indices, and NaN last.
 // CHECK-LABEL: @rank
@@ -48,13 +48,32 @@ attn.variant @order_of_ints {
 // CHECK-LABEL: @cumsum
 attn.variant @cumsum {
   // CHECK: %[[X:.*]] = attn.input "x"
-  %x = attn.input "x" : !attn.tensor<[b, kv], i32>
-  // CHECK: attn.compute (%[[B:.*]]: i32, %[[I:.*]]: i32) {
+  %x = attn.input "x" : !attn.tensor<[kv], i32>
+  // CHECK: attn.compute (%[[I:.*]]: i32) {
   // CHECK: %[[END:.*]] = arith.addi %[[I]], %{{.*}} : i32
   // CHECK-NEXT: attn.reduce sum over "kv" to %[[END]] (%[[J:.*]]: i32) {
-  // CHECK-NEXT: %[[Y:.*]] = attn.read %[[X]][%[[B]], %[[J]]]
+  // CHECK-NEXT: %[[Y:.*]] = attn.read %[[X]][%[[J]]]
   // CHECK-NEXT: attn.yield %[[Y]] : i32
-  // CHECK: } : <[b, kv], i32>
-  %s = attn.cumsum %x over "kv" : !attn.tensor<[b, kv], i32> -> !attn.tensor<[b, kv], i32>
-  attn.return ["s"](%s : !attn.tensor<[b, kv], i32>)
+  // CHECK: } : <[kv], i32>
+  %s = attn.cumsum %x over "kv" : !attn.tensor<[kv], i32> -> !attn.tensor<[kv], i32>
+  attn.return ["s"](%s : !attn.tensor<[kv], i32>)
+}
+
+// One has a kernel of its own, but in a step of a recurrence it has not.
+// CHECK-LABEL: @cumsum_stays
+attn.variant @cumsum_stays {
+  %x = attn.input "x" : !attn.tensor<[b, kv], f32>
+  // CHECK: attn.cumsum
+  %s = attn.cumsum %x over "kv" : !attn.tensor<[b, kv], f32> -> !attn.tensor<[b, kv], f32>
+  %zero = attn.compute (%d: i32, %e: i32) {
+    %c = arith.constant 0.0 : f32
+    attn.yield %c : f32
+  } : !attn.tensor<[d, e], f32>
+  %final = attn.recur over "t" for ["b"] from (%zero : !attn.tensor<[d, e], f32>) body(%b: i32, %t: i32, %S: !attn.tensor<[d, e], f32>) {
+    // CHECK-NOT: attn.cumsum
+    // CHECK: attn.reduce sum over "d" to
+    %next = attn.cumsum %S over "d" : !attn.tensor<[d, e], f32> -> !attn.tensor<[d, e], f32>
+    attn.yield %next : !attn.tensor<[d, e], f32>
+  } : !attn.tensor<[b, d, e], f32>
+  attn.return ["s", "S"](%s, %final : !attn.tensor<[b, kv], f32>, !attn.tensor<[b, d, e], f32>)
 }

@@ -173,22 +173,23 @@ def AttnExpandOrders : Pass<"attn-expand-orders", "::mlir::ModuleOp"> {
   let summary = "replace ranks, orders and cumulative sums by formulas";
   let description = [{
     `attn.rank` counts the entries that come before each; `attn.order` adds, for each place, the index of the one entry whose rank it is;
-    `attn.cumsum` sums the entries up to each. All of them take n steps for an element.
+    `attn.cumsum` sums the entries up to each, where no kernel is made for it: in a step of a recurrence, and along the only axis of a tensor.
+    All of them take n steps for an element.
 
     ```mlir
-    %s = attn.cumsum %x over "kv" : <[b, kv], f32> -> <[b, kv], f32>
+    %s = attn.cumsum %x over "kv" : <[kv], f32> -> <[kv], f32>
     ```
     becomes
     ```mlir
-    %s = attn.compute (%b: i32, %kv: i32) {
+    %s = attn.compute (%kv: i32) {
       %one = arith.constant 1 : i32
       %end = arith.addi %kv, %one : i32
       %sum = attn.reduce sum over "kv" to %end (%i: i32) {
-        %y = attn.read %x[%b, %i] : <[b, kv], f32> -> f32
+        %y = attn.read %x[%i] : <[kv], f32> -> f32
         attn.yield %y : f32
       } : f32
       attn.yield %sum : f32
-    } : <[b, kv], f32>
+    } : <[kv], f32>
     ```
     Exact.
   }];

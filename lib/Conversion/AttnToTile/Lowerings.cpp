@@ -10,6 +10,7 @@ StageLoweringFactory attnc::findStageLowering(Operation *op) {
   static const llvm::StringMap<StageLoweringFactory> table = {
       {attn::AttendOp::getOperationName(), lowerAttend},
       {attn::ComputeOp::getOperationName(), lowerCompute},
+      {attn::CumsumOp::getOperationName(), lowerCumsum},
       {attn::RecurOp::getOperationName(), lowerRecur},
       {attn::SelectOp::getOperationName(), lowerSelect},
   };
