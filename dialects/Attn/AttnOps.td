@@ -75,10 +75,11 @@ def Attn_ParamOp : Attn_Op<"param", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Attn_InputOp : Attn_Op<"input", [Pure]> {
+def Attn_InputOp : Attn_Op<"input"> {
   let summary = "names a tensor that the caller binds";
   let description = [{
-    A tensor that stages take as an operand, or whose elements regions read by `attn.read`. By convention `Q`, `K` and `V`
+    A tensor that stages take as an operand, or whose elements regions read by `attn.read`. One that nobody reads is bound all the
+    same, and tells the sizes of its axes: it is no dead code. By convention `Q`, `K` and `V`
     are the operands of the attention stage of the softmax family.
 
     Constraints:

@@ -110,6 +110,7 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     passes.addPass(createAttnExpandQuantize());
     passes.addPass(createAttnExpandSoftmax());
     passes.addPass(createAttnExpandOrders());
+    passes.addPass(createAttnExpandScans());
     return;
   case Phase::Kernels:
     // Ops that no kernel is made for become formulas.

@@ -16,7 +16,6 @@
 #include "attnc/Transforms/Passes.h"
 #include "dialects/Attn/AttendFormulas.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/IR/Matchers.h"
 #include <cmath>
 
 using namespace mlir;
@@ -43,7 +42,9 @@ public:
 private:
   using Point = attn::AttendFormulas::Point;
 
-  StringAttr declareBlocks(StringRef suffix, Value extent);
+  StringAttr declare(StringRef suffix, StringAttr parent, Value extent);
+  Value groupsOfTile();
+  Value groupOf(Value key);
   SmallVector<Attribute> axesWith(Attribute last) const;
   Point pointOf(ValueRange rowAndKey) const;
   Value tileOf(Value key) { return arith::FloorDivSIOp::create(b, key, attend.getTile()); }
@@ -63,6 +64,7 @@ private:
   Value scaleFactor(ValueRange row, Value key);
   FailureOr<Value> out();
   Value lse();
+  Value weights(Value logarithms);
 
   attn::AttendOp attend;
   FormulaBuilder b;
@@ -70,17 +72,18 @@ private:
   StringRef keySpace;
   SmallVector<Attribute> rowAxes; ///< outer axes and the row
   StringAttr tiles, groups;       ///< spaces
+  Value perTile;                  ///< groups of a tile
   Value scores, tops, running, skipped, groupScales, maxima, sums; ///< tensors
 };
 
 } // namespace
 
-/// Blocks of keys, under a name that is not taken.
-StringAttr TiledAttention::declareBlocks(StringRef suffix, Value extent) {
+/// A space under a name that is not taken.
+StringAttr TiledAttention::declare(StringRef suffix, StringAttr parent, Value extent) {
   std::string name = (keySpace + "_" + suffix).str();
   while (attn::findSpace(attend, name))
     name += "_";
-  attn::SpaceOp::create(b, name, b.getStringAttr(keySpace), extent, Value(), /*full=*/false);
+  attn::SpaceOp::create(b, b.getStringAttr(name), parent, extent, Value(), UnitAttr());
   return b.getStringAttr(name);
 }
 
@@ -185,18 +188,35 @@ static double factorOf(attn::AttendOp attend) {
   return attend.getWeightScale() ? attend.getWeightScale()->convertToDouble() : 1;
 }
 
+/// How many groups a tile has; they start anew in each.
+Value TiledAttention::groupsOfTile() {
+  return arith::CeilDivSIOp::create(b, attend.getTile(), attend.getWeightGroup());
+}
+
+/// The group of `key`, counted over all tiles.
+Value TiledAttention::groupOf(Value key) {
+  Value tile = tileOf(key), first = b.mul(tile, attend.getTile());
+  Value inTile = arith::FloorDivSIOp::create(b, b.sub(key, first), attend.getWeightGroup());
+  return b.add(b.mul(tile, perTile), inTile);
+}
+
 void TiledAttention::writeGroupScales() {
   if (!attend.getWeightGroup())
     return;
-  groups = declareBlocks("group", attend.getWeightGroup());
+  perTile = groupsOfTile();
+  Value numTiles = attn::SizeOp::create(b, b.getI32Type(), tiles);
+  Value extent = arith::MaxSIOp::create(b, b.mul(numTiles, perTile), b.integer(1));
+  groups = declare("group", StringAttr(), extent);
   attn::Format format = *attend.getWeightFormat();
   groupScales = b.compute(axesWith(groups), b.getF32Type(), [&](ValueRange indices) {
     ValueRange row = indices.drop_back();
-    Value top = b.reduce(
-        Reduction::Max, {keySpace, groups.getValue(), indices.back(), {}}, [&](Value key) -> Term {
-          Value x = at(scores, row, key), run = at(running, row, tileOf(key));
-          return {unrounded(b, x, run, factorOf(attend)), isTaken(row, key, x)};
-        });
+    Value group = indices.back(), tile = arith::FloorDivSIOp::create(b, group, perTile);
+    Value top = b.reduce(Reduction::Max, {keySpace, tiles.getValue(), tile, {}}, [&](Value key) {
+      Value x = at(scores, row, key), run = at(running, row, tileOf(key));
+      Value isMember = b.compare(arith::CmpIPredicate::eq, groupOf(key), group);
+      return Term{unrounded(b, x, run, factorOf(attend)),
+                  b.both(isMember, isTaken(row, key, x))};
+    });
     Value some = b.compare(CmpFPredicate::UNE, top, lowest());
     Value exact = b.div(top, b.real(attn::largestNumber(format)));
     return b.select(some,
@@ -222,8 +242,7 @@ Value TiledAttention::weight(ValueRange row, Value key, Value x) {
     return unrounded(b, x, run, 1);
   Value scaled = unrounded(b, x, run, factor), scale;
   if (groupScales) {
-    Value group = arith::FloorDivSIOp::create(b, key, attend.getWeightGroup());
-    scale = at(groupScales, row, group);
+    scale = at(groupScales, row, groupOf(key));
     Value some = b.compare(CmpFPredicate::UNE, scale, b.real(0));
     scaled = b.select(some, b.div(scaled, scale), b.real(0));
   }
@@ -291,8 +310,19 @@ Value TiledAttention::lse() {
   });
 }
 
+/// exp(x - lse) of the keys that take part.
+Value TiledAttention::weights(Value logarithms) {
+  return b.compute(cast<attn::AttnTensorType>(attend.getWeights().getType()),
+                   [&](ValueRange indices) {
+                     ValueRange row = indices.drop_back();
+                     Value x = at(scores, row, indices.back());
+                     Value weight = math::ExpOp::create(b, b.sub(x, b.read(logarithms, row)));
+                     return b.select(isTaken(row, indices.back(), x), weight, b.real(0));
+                   });
+}
+
 LogicalResult TiledAttention::expand() {
-  tiles = declareBlocks("tile", attend.getTile());
+  tiles = declare("tile", b.getStringAttr(keySpace), attend.getTile());
   if (failed(writeScores()))
     return failure();
   writeMaxima();
@@ -303,19 +333,12 @@ LogicalResult TiledAttention::expand() {
   if (failed(result))
     return failure();
   attend.getOut().replaceAllUsesWith(*result);
-  attend.getLse().replaceAllUsesWith(lse());
+  Value logarithms = lse();
+  attend.getLse().replaceAllUsesWith(logarithms);
+  if (attend.getWeights() && !attend.getWeights().use_empty())
+    attend.getWeights().replaceAllUsesWith(weights(logarithms));
   attend.erase();
   return success();
-}
-
-/// Groups of weights start anew in each tile: they are blocks of keys where they divide it.
-static bool groupsDivideTiles(attn::AttendOp attend) {
-  IntegerAttr tile, group;
-  if (!attend.getWeightGroup())
-    return true;
-  return matchPattern(attend.getTile(), m_Constant(&tile)) &&
-         matchPattern(attend.getWeightGroup(), m_Constant(&group)) && group.getInt() > 0 &&
-         tile.getInt() % group.getInt() == 0;
 }
 
 namespace {
@@ -328,8 +351,7 @@ struct AttnExpandTiledAttention
     SmallVector<attn::AttendOp> attends;
     getOperation().walk([&](attn::AttendOp attend) {
       bool dependsOnTiles = attend.getWeightFormat() || !attend.getSkip().empty();
-      bool hasReadWeights = attend.getWeights() && !attend.getWeights().use_empty();
-      if (dependsOnTiles && !hasReadWeights && groupsDivideTiles(attend))
+      if (dependsOnTiles)
         attends.push_back(attend);
     });
     for (attn::AttendOp attend : attends) {

@@ -161,9 +161,6 @@ def AttnExpandTiledAttention : Pass<"attn-expand-tiled-attention", "::mlir::Modu
     becomes stages: the scores, maxima of the tiles and up to each tile, which tiles are skipped, scales of groups of weights,
     sums, out and lse. An attention with neither `skip` nor a weight format stays as it is: its tiles change nothing. Equal to
     the last digits, up to what is decided at ties of rounding and skipping.
-
-    Groups of weights have to divide the tile, both known when the variant is specialised; what the pass leaves is one whose groups
-    do not, or whose weights are read as a tensor.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
   let statistics = [Statistic<"numExpanded", "expanded-attentions", "Attentions that became formulas">];

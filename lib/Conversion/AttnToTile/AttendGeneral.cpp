@@ -102,9 +102,8 @@ AttendGeneralLowering::AttendGeneralLowering(attn::AttendOp attend, const Kernel
 
 LogicalResult AttendGeneralLowering::emit(KernelContext &context) {
   if (attend.getWeightFormat() || !attend.getSkip().empty())
-    return emitError(attend.getLoc(),
-                     "expected `quantize P` in groups that divide `tile`, both known when the spec "
-                     "is compiled (declare them `const`), and weights that are not read (`.p`)");
+    return emitError(attend.getLoc(), "depends on tiles of keys: run attn-expand-tiled-attention "
+                                      "first");
   Value id =
       tile::ProgramIdOp::create(context.builder, attend.getLoc(), context.builder.getI32Type(), 0);
   FailureOr<NestPoint> point = nest.pointOf(context, attend, id);
