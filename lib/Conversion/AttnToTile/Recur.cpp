@@ -277,26 +277,20 @@ SmallVector<Destination> RecurKernel::destinationsOf(Value tensor, Value time) {
 }
 
 LogicalResult RecurKernel::stage(Scope &inside, Operation *op, Value time) {
+  auto compute = dyn_cast<attn::ComputeOp>(op);
+  auto select = dyn_cast<attn::SelectOp>(op);
+  if (!compute && !select)
+    return emitError(op->getLoc(), "code is not generated for this in a step of a recurrence yet");
   Value result = op->getResult(0);
   SmallVector<Destination> to = destinationsOf(result, time);
   if (to.empty())
     return success();
-  LogicalResult isEmitted = failure();
-  if (auto compute = dyn_cast<attn::ComputeOp>(op)) {
-    Nest nest = nestOf(compute.getType());
-    isEmitted = nest.forEachPoint(
-        evaluator, inside, op, [&](Scope &scope, const NestPoint &point) {
-          return emitCompute(evaluator, scope, compute, nest, point, to);
-        });
-  } else if (auto select = dyn_cast<attn::SelectOp>(op)) {
-    isEmitted = rowsOf(select).forEachPoint(
-        evaluator, inside, op, [&](Scope &, const NestPoint &point) {
-          return emitSelect(context, select, point, to);
-        });
-  } else {
-    emitError(op->getLoc(), "code is not generated for this in a step of a recurrence yet");
-  }
-  if (failed(isEmitted))
+  Nest nest = compute ? nestOf(compute.getType()) : rowsOf(select, lowering.plan.target);
+  auto body = [&](Scope &scope, const NestPoint &point) {
+    return compute ? emitCompute(evaluator, scope, compute, nest, point, to)
+                   : emitSelect(context, select, point, to);
+  };
+  if (failed(nest.forEachPoint(evaluator, inside, op, body)))
     return failure();
   barrier();
   if (Value buffer = buffers.lookup(op)) {

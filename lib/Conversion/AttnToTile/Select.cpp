@@ -299,9 +299,9 @@ Value Selection::endOfTies(Threshold threshold) {
   return branch.getResult(0);
 }
 
-Nest attnc::rowsOf(attn::SelectOp select) {
+Nest attnc::rowsOf(attn::SelectOp select, const Target &target) {
   SelectAxes axes(select);
-  return Nest(axes.rowType(), axes.rowTiles());
+  return Nest(axes.rowType(), axes.rowTiles(target));
 }
 
 LogicalResult attnc::emitSelect(KernelContext &context, attn::SelectOp select,
@@ -319,7 +319,8 @@ namespace {
 
 class SelectLowering : public StageLowering {
 public:
-  explicit SelectLowering(attn::SelectOp select) : select(select), nest(rowsOf(select)) {}
+  SelectLowering(attn::SelectOp select, const Target &target)
+      : select(select), nest(rowsOf(select, target)) {}
 
   FailureOr<Grid> grid(KernelContext &context) override {
     FailureOr<Value> programs = nest.programs(context, select);
@@ -347,6 +348,6 @@ private:
 
 } // namespace
 
-std::unique_ptr<StageLowering> attnc::lowerSelect(Operation *op, const KernelPlan &) {
-  return std::make_unique<SelectLowering>(cast<attn::SelectOp>(op));
+std::unique_ptr<StageLowering> attnc::lowerSelect(Operation *op, const KernelPlan &plan) {
+  return std::make_unique<SelectLowering>(cast<attn::SelectOp>(op), plan.target);
 }

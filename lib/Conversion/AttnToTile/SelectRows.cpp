@@ -7,9 +7,9 @@
 using namespace mlir;
 using namespace attnc;
 
-/// Rows of a warp's fragment, or, on the host, a vector of row values.
-constexpr int64_t kRows = 16;
-/// On the host a walk sums up a row once for each block of columns.
+/// A warp has the rows of a fragment, most of which there are but in decoding. The host computes
+/// row by row anyway, and sums up a row once for each block of columns.
+constexpr int64_t kRows = 16, kHostRows = 1;
 constexpr int64_t kColumns = 64, kHostColumns = 256;
 
 SelectAxes::SelectAxes(attn::SelectOp select) : ranks(select.getRanks().getType()) {
@@ -25,19 +25,20 @@ attn::AttnTensorType SelectAxes::rowType() const {
   return attn::AttnTensorType::get(ranks.getContext(), names, ranks.getElementType());
 }
 
-TiledAxes SelectAxes::rowTiles() const {
+TiledAxes SelectAxes::rowTiles(const Target &target) const {
   TiledAxes tiled;
   if (outer.empty())
     return tiled;
   tiled.rows = outer.size() - 1;
-  tiled.rowTile = kRows;
+  tiled.rowTile = target.kind == Target::Kind::Host ? kHostRows : kRows;
   return tiled;
 }
 
 SelectRows::SelectRows(KernelContext &context, attn::SelectOp select, const NestPoint &point)
     : tiles(context, select.getLoc(),
             point.indices.empty() ? context.i32(select.getLoc(), 0) : point.indices.back()),
-      select(select), axes(select), point(point), numRows(axes.outer.empty() ? 1 : kRows),
+      select(select), axes(select), point(point),
+      numRows(axes.rowTiles(context.plan.target).rowTile),
       numColumns(context.plan.target.kind == Target::Kind::Host ? kHostColumns : kColumns) {}
 
 FailureOr<SelectRows> SelectRows::at(KernelContext &context, attn::SelectOp select,

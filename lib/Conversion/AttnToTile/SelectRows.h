@@ -27,7 +27,7 @@ struct SelectAxes {
   /// A tensor with one element for each row.
   attn::AttnTensorType rowType() const;
   /// How such tensors are tiled.
-  TiledAxes rowTiles() const;
+  TiledAxes rowTiles(const Target &target) const;
 };
 
 /// An entry of a row, in the region of a map.
@@ -47,7 +47,7 @@ struct RowFold {
 
 class SelectRows {
 public:
-  /// At `point` of the nest `rowsOf(select)`.
+  /// At `point` of the nest `rowsOf`.
   static mlir::FailureOr<SelectRows> at(KernelContext &context, attn::SelectOp select,
                                         const NestPoint &point);
 

@@ -20,7 +20,7 @@ mlir::LogicalResult emitCompute(Evaluator &evaluator, Scope &scope, attn::Comput
                                 llvm::ArrayRef<Destination> destinations);
 
 /// The rows of `select`: a nest over the axes that tell them apart.
-Nest rowsOf(attn::SelectOp select);
+Nest rowsOf(attn::SelectOp select, const Target &target);
 /// Emits `select` for the tile of rows at `point` of that nest, and stores it (Select.cpp).
 mlir::LogicalResult emitSelect(KernelContext &context, attn::SelectOp select,
                                const NestPoint &point, llvm::ArrayRef<Destination> destinations);

@@ -56,7 +56,7 @@ attn.variant @best attributes {tile.schedule = #tile.schedule<target = "sm_80", 
 
 // -----
 
-// Sums of ranks are compared with the limit in f64. A row over two spaces is walked space by space; on the host tiles are wider. With limits
+// Sums of ranks are compared with the limit in f64. A row over two spaces is walked space by space; on the host a tile has one row. With limits
 // the count of what is covered becomes that of a second search.
 attn.variant @covering attributes {tile.schedule = #tile.schedule<target = "host", tile_q = 64, tile_kv = 64, stages = 1, warps = 1, vector_bytes = 16, precision = f32>} {
   %dim = arith.constant 64 : i32
@@ -70,10 +70,10 @@ attn.variant @covering attributes {tile.schedule = #tile.schedule<target = "host
   // CHECK: %[[FACTS:.*]]:4 = scf.for %[[H:.*]] = %{{.*}} iter_args
   // CHECK:   scf.for
   // CHECK:     tile.element %{{.*}}[%{{.*}}, %[[H]], %{{.*}}]
-  // CHECK:     -> !tile.tile<16x256xf32>
+  // CHECK:     -> !tile.tile<1x256xf32>
   // CHECK:   tile.reduce max
   // CHECK: scf.for %{{.*}} to %c31_i32
-  // CHECK:   tile.reduce sum {{.*}} : <16x256xf32>
+  // CHECK:   tile.reduce sum {{.*}} : <1x256xf32>
   // CHECK:   %[[AMOUNT:.*]] = arith.extf %{{.*}} : f32 to f64
   // CHECK:   arith.mulf %{{.*}}, %{{.*}} : f64
   // CHECK:   arith.cmpf olt, %{{.*}}, %{{.*}} : f64
