@@ -7,13 +7,12 @@
 //          value = R[i] + sum(N[i, j] x[j] for j < i)     put out, x[i] = value
 //
 // A recurrence goes from entry to entry, so that the freedom of order which the ops promise is
-// given up: this is the form for where no kernel of their own uses it. What stands in the step of a
-// recurrence stays, since recurrences do not nest; so do scans of ints, as states are reals.
+// given up: this is the form for where no kernel of their own uses it. Recurrences do not nest and
+// their states are reals: within a step, and of ints, a scan by a combiner that is a reduction is
+// that reduction over the entries so far, at a cost of n^2 for a row of n; other ones stay.
+#include "FormulaBuilder.h"
 #include "attnc/Transforms/Passes.h"
-#include "dialects/Attn/Attn.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -23,44 +22,6 @@ namespace attnc {
 #include "attnc/Transforms/Passes.h.inc"
 
 namespace {
-
-using Formula = llvm::function_ref<Value(ValueRange)>;
-
-/// Builds stages of f32 at an op's place, and the recurrence that takes the op's.
-class StepBuilder : public ImplicitLocOpBuilder {
-public:
-  explicit StepBuilder(Operation *op) : ImplicitLocOpBuilder(op->getLoc(), op) {}
-
-  attn::AttnTensorType over(ArrayRef<Attribute> axes) {
-    return attn::AttnTensorType::get(getContext(), axes, getF32Type());
-  }
-
-  /// A tensor over `axes` whose elements `formula` computes from their indices.
-  Value compute(ArrayRef<Attribute> axes, Formula formula) {
-    Region region;
-    Block &body = region.emplaceBlock();
-    for (size_t i = 0; i < axes.size(); ++i)
-      body.addArgument(getI32Type(), getLoc());
-    {
-      InsertionGuard guard(*this);
-      setInsertionPointToEnd(&body);
-      attn::YieldOp::create(*this, formula(body.getArguments()));
-    }
-    auto op = attn::ComputeOp::create(*this, over(axes));
-    op.getBody().takeBody(region);
-    return op.getResult();
-  }
-
-  Value read(Value tensor, ValueRange indices) {
-    Type element = cast<attn::AttnTensorType>(tensor.getType()).getElementType();
-    return attn::ReadOp::create(*this, isa<IntegerType>(element) ? element : getF32Type(), tensor,
-                                indices);
-  }
-
-  Value real(double value) {
-    return arith::ConstantOp::create(*this, getF32FloatAttr(static_cast<float>(value)));
-  }
-};
 
 /// The axes of `type` beside the one over `space`.
 SmallVector<Attribute> othersOf(attn::AttnTensorType type, StringRef space) {
@@ -80,18 +41,13 @@ SmallVector<Value> indicesOf(attn::AttnTensorType type, ArrayRef<Attribute> name
   return indices;
 }
 
-/// Whether each axis is an index space: an attn.compute and a recurrence have no other.
-bool isOverSpaces(attn::AttnTensorType type) {
-  return llvm::all_of(type.getAxes(), llvm::IsaPred<StringAttr>);
-}
-
 /// One step: from the indices (of rows, then the step) and the states, what is put out and the new
 /// states.
-using Step = llvm::function_ref<void(StepBuilder &, ValueRange indices, ValueRange states,
+using Step = llvm::function_ref<void(FormulaBuilder &, ValueRange indices, ValueRange states,
                                      SmallVector<Value> &outs, SmallVector<Value> &next)>;
 
 /// A recurrence over `time` for each index of `rows`.
-attn::RecurOp recur(StepBuilder &b, StringRef time, ArrayRef<Attribute> rows, ValueRange inits,
+attn::RecurOp recur(FormulaBuilder &b, StringRef time, ArrayRef<Attribute> rows, ValueRange inits,
                     Step step) {
   Region region;
   Block &body = region.emplaceBlock();
@@ -115,7 +71,7 @@ attn::RecurOp recur(StepBuilder &b, StringRef time, ArrayRef<Attribute> rows, Va
     if (i < outs.size())
       axes.push_back(b.getStringAttr(time));
     llvm::append_range(axes, cast<attn::AttnTensorType>(value.getType()).getAxes());
-    results.push_back(b.over(axes));
+    results.push_back(attn::AttnTensorType::get(b.getContext(), axes, b.getF32Type()));
   }
   auto op = attn::RecurOp::create(b, results, b.getStringAttr(time), b.getArrayAttr(rows), inits,
                                   /*every=*/Value());
@@ -123,46 +79,90 @@ attn::RecurOp recur(StepBuilder &b, StringRef time, ArrayRef<Attribute> rows, Va
   return op;
 }
 
+/// The index that is as far from the last of `space` as `index` is from the first.
+Value fromEnd(FormulaBuilder &b, StringRef space, Value index) {
+  Value size = attn::SizeOp::create(b, b.getI32Type(), space);
+  return b.sub(b.sub(size, b.integer(1)), index);
+}
+
 /// What a recurrence over `time` put out, in the order of the axes of `type`; with `reverse`, the
 /// last step is the first index.
-Value arranged(StepBuilder &b, Value out, attn::AttnTensorType type, StringRef time, bool reverse) {
+Value arranged(FormulaBuilder &b, Value out, attn::AttnTensorType type, StringRef time,
+               bool reverse) {
   if (!reverse && out.getType() == type)
     return out;
   auto from = cast<attn::AttnTensorType>(out.getType());
-  return b.compute(type.getAxes(), [&](ValueRange indices) {
+  return b.compute(type, [&](ValueRange indices) {
     SmallVector<Value> moved(indices);
     if (reverse)
       for (auto [axis, index] : llvm::zip_equal(type.getAxes(), moved))
-        if (axis == b.getStringAttr(time)) {
-          Value size = attn::SizeOp::create(b, b.getI32Type(), time);
-          Value one = arith::ConstantOp::create(b, b.getI32IntegerAttr(1));
-          index = arith::SubIOp::create(b, arith::SubIOp::create(b, size, one), index);
-        }
+        if (axis == b.getStringAttr(time))
+          index = fromEnd(b, time, index);
     return b.read(out, indicesOf(from, type.getAxes(), moved));
   });
 }
 
+/// The reduction of all entries that the combiner of one tensor is, if there is one.
+std::optional<attn::Reduction> reductionOf(attn::ScanOp scan) {
+  Block &body = scan.getBody().front();
+  Operation *op = body.getTerminator()->getOperand(0).getDefiningOp();
+  if (scan.getTensors().size() != 1 || !op || op->getBlock() != &body || op->getNumOperands() != 2)
+    return std::nullopt;
+  for (Value argument : body.getArguments())
+    if (!llvm::is_contained(op->getOperands(), argument))
+      return std::nullopt;
+  return llvm::TypeSwitch<Operation *, std::optional<attn::Reduction>>(op)
+      .Case<arith::AddFOp, arith::AddIOp>([](auto) { return attn::Reduction::Sum; })
+      .Case<arith::MulFOp, arith::MulIOp>([](auto) { return attn::Reduction::Prod; })
+      .Case<arith::MaximumFOp, arith::MaxSIOp>([](auto) { return attn::Reduction::Max; })
+      .Case<arith::MinimumFOp, arith::MinSIOp>([](auto) { return attn::Reduction::Min; })
+      .Default([](auto) { return std::nullopt; });
+}
+
+/// The entries so far, reduced anew for each.
+bool expandToReduction(attn::ScanOp scan) {
+  std::optional<attn::Reduction> kind = reductionOf(scan);
+  if (!kind)
+    return false;
+  FormulaBuilder b(scan);
+  RowView rows(scan.getTensors().front(), scan.getSpace());
+  auto type = cast<attn::AttnTensorType>(scan.getResult(0).getType());
+  Value result = b.compute(type, [&](ValueRange indices) {
+    SmallVector<Value> row = rows.rowOf(indices);
+    Value own = rows.alongOf(indices);
+    IndexRange range{scan.getSpace()};
+    if (!scan.getReverse())
+      range.end = scan.getExclusive() ? own : b.add(own, b.integer(1));
+    auto isBehind = scan.getExclusive() ? arith::CmpIPredicate::sgt : arith::CmpIPredicate::sge;
+    return b.reduce(*kind, range, [&](Value index) {
+      Value condition = scan.getReverse() ? b.compare(isBehind, index, own) : Value();
+      return Term{rows.read(b, row, index), condition};
+    });
+  });
+  scan.getResult(0).replaceAllUsesWith(result);
+  return true;
+}
+
 bool expand(attn::ScanOp scan) {
   auto type = cast<attn::AttnTensorType>(scan.getResult(0).getType());
-  if (!isOverSpaces(type) ||
-      llvm::any_of(scan.getIdentities(), [](Value v) { return !v.getType().isF32(); }))
+  if (!isOverSpaces(type))
     return false;
-  StepBuilder b(scan);
+  if (!isa<attn::VariantOp>(scan->getParentOp()) ||
+      llvm::any_of(scan.getIdentities(), [](Value v) { return !v.getType().isF32(); }))
+    return expandToReduction(scan);
+  FormulaBuilder b(scan);
   SmallVector<Attribute> rows = othersOf(type, scan.getSpace()), names(rows);
   names.push_back(scan.getSpaceAttr());
   SmallVector<Value> inits;
   for (Value identity : scan.getIdentities())
-    inits.push_back(b.compute({}, [&](ValueRange) { return identity; }));
-  auto step = [&](StepBuilder &b, ValueRange indices, ValueRange states, SmallVector<Value> &outs,
-                  SmallVector<Value> &next) {
+    inits.push_back(b.compute({}, b.getF32Type(), [&](ValueRange) { return identity; }));
+  auto step = [&](FormulaBuilder &b, ValueRange indices, ValueRange states,
+                  SmallVector<Value> &outs, SmallVector<Value> &next) {
     for (unsigned k = 0; k < states.size(); ++k)
-      next.push_back(b.compute({}, [&](ValueRange) {
+      next.push_back(b.compute({}, b.getF32Type(), [&](ValueRange) {
         SmallVector<Value> at(indices), arguments;
-        if (scan.getReverse()) {
-          Value size = attn::SizeOp::create(b, b.getI32Type(), scan.getSpace());
-          Value one = arith::ConstantOp::create(b, b.getI32IntegerAttr(1));
-          at.back() = arith::SubIOp::create(b, arith::SubIOp::create(b, size, one), at.back());
-        }
+        if (scan.getReverse())
+          at.back() = fromEnd(b, scan.getSpace(), at.back());
         for (Value state : states)
           arguments.push_back(b.read(state, {}));
         for (Value tensor : scan.getTensors())
@@ -185,34 +185,31 @@ bool expand(attn::ScanOp scan) {
 
 bool expand(attn::SolveOp solve) {
   attn::AttnTensorType type = solve.getResult().getType(), matrix = solve.getMatrix().getType();
-  if (!isOverSpaces(type) || !isOverSpaces(matrix))
+  if (!isOverSpaces(type) || !isOverSpaces(matrix) || !isa<attn::VariantOp>(solve->getParentOp()))
     return false;
-  StepBuilder b(solve);
+  FormulaBuilder b(solve);
   SmallVector<Attribute> systems = othersOf(type, solve.getRow()), names(systems);
   names.append({solve.getRowAttr(), solve.getColumnAttr()});
-  Value init = b.compute({solve.getColumnAttr()}, [&](ValueRange) { return b.real(0.0); });
-  auto step = [&](StepBuilder &b, ValueRange indices, ValueRange states, SmallVector<Value> &outs,
-                  SmallVector<Value> &next) {
+  Value init =
+      b.compute({solve.getColumnAttr()}, b.getF32Type(), [&](ValueRange) { return b.real(0.0); });
+  auto step = [&](FormulaBuilder &b, ValueRange indices, ValueRange states,
+                  SmallVector<Value> &outs, SmallVector<Value> &next) {
     Value row = indices.back();
-    Value value = b.compute({}, [&](ValueRange) {
+    Value value = b.compute({}, b.getF32Type(), [&](ValueRange) {
       Value rhs = b.read(solve.getRhs(), indicesOf(solve.getRhs().getType(), names, indices));
-      auto sum = attn::ReduceOp::create(b, b.getF32Type(), attn::Reduction::Sum, solve.getColumn(),
-                                        StringAttr(), Value(), Value(), row);
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToEnd(&sum.getBody().emplaceBlock());
-      SmallVector<Value> at(indices);
-      at.push_back(sum.getBody().addArgument(b.getI32Type(), b.getLoc()));
-      Value entry = b.read(solve.getMatrix(), indicesOf(matrix, names, at));
-      Value known = b.read(states.front(), at.back());
-      attn::YieldOp::create(b, arith::MulFOp::create(b, entry, known).getResult());
-      b.setInsertionPointAfter(sum);
-      return arith::AddFOp::create(b, rhs, sum).getResult();
+      IndexRange before{solve.getColumn()};
+      before.end = row;
+      return b.add(rhs, b.reduce(attn::Reduction::Sum, before, [&](Value column) {
+        SmallVector<Value> at(indices);
+        at.push_back(column);
+        Value entry = b.read(solve.getMatrix(), indicesOf(matrix, names, at));
+        return Term{b.mul(entry, b.read(states.front(), column)), {}};
+      }));
     });
     outs.push_back(value);
-    next.push_back(b.compute({solve.getColumnAttr()}, [&](ValueRange column) {
-      Value isNew = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, column.front(), row);
-      return arith::SelectOp::create(b, isNew, b.read(value, {}), b.read(states.front(), column))
-          .getResult();
+    next.push_back(b.compute({solve.getColumnAttr()}, b.getF32Type(), [&](ValueRange column) {
+      Value isNew = b.compare(arith::CmpIPredicate::eq, column.front(), row);
+      return b.select(isNew, b.read(value, {}), b.read(states.front(), column));
     }));
   };
   attn::RecurOp op = recur(b, solve.getRow(), systems, init, step);
@@ -226,8 +223,6 @@ struct AttnExpandScans : impl::AttnExpandScansBase<AttnExpandScans> {
 
   void runOnOperation() override {
     getOperation().walk([&](Operation *op) {
-      if (!isa_and_nonnull<attn::VariantOp>(op->getParentOp()))
-        return;
       bool isExpanded = llvm::TypeSwitch<Operation *, bool>(op)
                             .Case<attn::ScanOp, attn::SolveOp>([](auto it) { return expand(it); })
                             .Default(false);

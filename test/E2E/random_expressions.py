@@ -87,7 +87,8 @@ class Expressions:
             if self.rng.random() < 0.3:
                 value = f"{value} {self.rng.choice('+-*')} {self.literal('int')}"
             indices.append(f"{axis} = {value}")
-        return f"{tensor.name}[{', '.join(indices)}]"
+        fill = f" else {self.literal(tensor.type)}" if self.rng.random() < 0.2 else ""
+        return f"{tensor.name}[{', '.join(indices)}{fill}]"
 
     # Expressions
 

@@ -14,15 +14,29 @@ TOOL = pathlib.Path(os.environ.get("ATTNC_LIBRARY", ROOT / "build/lib/libattnc.s
 RNG = np.random.default_rng(3)
 
 
-def test_products_and_maxima():
-    spec = attnc.Spec("""attention a {
+def emitted(text):
+    """A spec as IR text."""
+    tool = TOOL.with_name("attnc-spec")
+    return subprocess.run([tool, "--emit-attn", "-"], input=text, capture_output=True, text=True, check=True).stdout
+
+
+def expanded(text):
+    """The IR behind attn-expand-scans, which leaves none."""
+    found = subprocess.run([TOOL, "--attn-expand-scans"], input=text, capture_output=True, text=True, check=True).stdout
+    assert ("attn.recur" in found or "attn.reduce" in found) and "attn.scan" not in found and "attn.solve" not in found
+    return found
+
+
+@pytest.mark.parametrize("form", [emitted, lambda text: expanded(emitted(text))], ids=["as it is", "expanded"])
+def test_products_and_maxima(form):
+    spec = attnc.Spec(form("""attention a {
         input x: f32[b, kv, d], n: i32[b, kv]
         output product[b, kv, d] = cumprod(x over kv)
         output greatest[b, kv, d] = cummax(x over kv if kv % 3 != 1)
         output left[b, kv, d] = cumprod(x over kv if kv % 3 != 1)
         output ints[b, kv] = cumprod(n over kv)
         output most[b, kv] = cummax(n over kv)
-        output across[b, kv, d] = cummax(x over d) }""")
+        output across[b, kv, d] = cummax(x over d) }"""))
     x, n = RNG.standard_normal((3, 7, 4)).astype(np.float32), RNG.integers(-9, 9, (3, 7)).astype(np.int32)
     n[0] = 100000  # wraps around
     found = spec.evaluate({"x": x, "n": n})
@@ -42,13 +56,14 @@ def test_nan_stays_and_no_entry_is_none():
     assert spec.evaluate({"x": np.zeros((2, 0), np.float32)})["y"].shape == (2, 0)
 
 
-def test_within_a_step():
+@pytest.mark.parametrize("form", [emitted, lambda text: expanded(emitted(text))], ids=["as it is", "expanded"])
+def test_within_a_step(form):
     """The product of a state's entries so far, in every step."""
-    spec = attnc.Spec("""recurrence r {
+    spec = attnc.Spec(form("""recurrence r {
         state S[d] = 1.0
         let p[d] = cumprod(S over d)
         S = S + K
-        out sum(p * V for d) }""")
+        out sum(p * V for d) }"""))
     K, V = RNG.standard_normal((1, 2, 5, 3)).astype(np.float32), RNG.standard_normal((1, 2, 5, 4)).astype(np.float32)
     state = np.concatenate([np.zeros((1, 2, 1, 3)), np.cumsum(K.astype(np.float64), 2)[:, :, :-1]], 2) + 1
     expected = np.cumprod(state, -1).sum(-1)[..., None] * V
@@ -69,13 +84,6 @@ AFFINE = """attn.variant @affine {
   } : !attn.tensor<[b, kv, d], f32>, !attn.tensor<[b, kv, d], f32>
   attn.return ["decay", "s"](%decay, %s : !attn.tensor<[b, kv, d], f32>, !attn.tensor<[b, kv, d], f32>)
 }"""
-
-
-def expanded(text):
-    """The IR behind attn-expand-scans, which leaves none."""
-    found = subprocess.run([TOOL, "--attn-expand-scans"], input=text, capture_output=True, text=True, check=True).stdout
-    assert "attn.recur" in found and "attn.scan" not in found and "attn.solve" not in found
-    return found
 
 
 @pytest.mark.parametrize("form", [str, expanded])

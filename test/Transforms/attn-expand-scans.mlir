@@ -1,5 +1,5 @@
 // RUN: attnc-opt %s --attn-expand-scans | FileCheck %s
-// Scans and triangular systems become recurrences; what a recurrence cannot be stays. It cannot fail.
+// Scans and triangular systems become recurrences, or reductions where no recurrence can be. It cannot fail.
 
 // A state for each tensor, and the combiner in each step.
 // CHECK-LABEL: attn.variant @products
@@ -62,16 +62,58 @@ attn.variant @solve {
   attn.return ["X"](%X : !attn.tensor<[b, i, e], f32>)
 }
 
-// A state is real, so a scan of ints stays.
+// A state is real, so a scan of ints is a reduction over the entries so far, or, backwards, from there on.
 // CHECK-LABEL: attn.variant @ints
-// CHECK: attn.scan
+// CHECK: attn.compute (%[[B:.*]]: i32, %[[KV:.*]]: i32) {
+// CHECK: %[[END:.*]] = arith.addi %[[KV]]
+// CHECK: attn.reduce prod over "kv" to %[[END]] (%[[I:.*]]: i32) {
+// CHECK: attn.read %{{.*}}[%[[B]], %[[I]]]
+// CHECK: attn.compute (%{{.*}}: i32, %[[KV:.*]]: i32) {
+// CHECK: attn.reduce max over "kv" (%[[I:.*]]: i32) {
+// CHECK: %[[BEHIND:.*]] = arith.cmpi sgt, %[[I]], %[[KV]]
+// CHECK: attn.yield %{{.*}}, %[[BEHIND]]
 attn.variant @ints {
   %x = attn.input "x" : !attn.tensor<[b, kv], i32>
   %one = arith.constant 1 : i32
+  %least = arith.constant -2147483648 : i32
   %p = attn.scan over "kv" (%x : !attn.tensor<[b, kv], i32>) from (%one : i32) combine(%a: i32, %c: i32) {
     %ac = arith.muli %a, %c : i32
     attn.yield %ac : i32
   } : !attn.tensor<[b, kv], i32>
-  attn.return ["p"](%p : !attn.tensor<[b, kv], i32>)
+  %m = attn.scan over "kv" reverse exclusive (%x : !attn.tensor<[b, kv], i32>) from (%least : i32) combine(%a: i32, %c: i32) {
+    %ac = arith.maxsi %a, %c : i32
+    attn.yield %ac : i32
+  } : !attn.tensor<[b, kv], i32>
+  attn.return ["p", "m"](%p, %m : !attn.tensor<[b, kv], i32>, !attn.tensor<[b, kv], i32>)
+}
+
+// So is one in a step. A combiner that is no reduction stays there, and so does a system.
+// CHECK-LABEL: attn.variant @steps
+// CHECK: attn.recur
+// CHECK: attn.reduce sum over "d" to
+// CHECK: attn.scan over "d"
+// CHECK: attn.solve
+// CHECK-NOT: attn.recur
+attn.variant @steps {
+  attn.space "j"
+  %N = attn.input "N" : !attn.tensor<[d, j], f32>
+  %zero = arith.constant 0.0 : f32
+  %init = attn.compute (%d: i32) {
+    attn.yield %zero : f32
+  } : !attn.tensor<[d], f32>
+  %last = attn.recur over "t" for ["b"] from (%init : !attn.tensor<[d], f32>) body(%b: i32, %t: i32, %S: !attn.tensor<[d], f32>) {
+    %s = attn.scan over "d" (%S : !attn.tensor<[d], f32>) from (%zero : f32) combine(%a: f32, %c: f32) {
+      %ac = arith.addf %c, %a : f32
+      attn.yield %ac : f32
+    } : !attn.tensor<[d], f32>
+    %u = attn.scan over "d" (%s : !attn.tensor<[d], f32>) from (%zero : f32) combine(%a: f32, %c: f32) {
+      %ac = arith.mulf %a, %c : f32
+      %sum = arith.addf %ac, %c : f32
+      attn.yield %sum : f32
+    } : !attn.tensor<[d], f32>
+    %X = attn.solve %N, %u over "d" by "j" : !attn.tensor<[d, j], f32>, !attn.tensor<[d], f32> -> !attn.tensor<[d], f32>
+    attn.yield %X : !attn.tensor<[d], f32>
+  } : !attn.tensor<[b, d], f32>
+  attn.return ["last"](%last : !attn.tensor<[b, d], f32>)
 }
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

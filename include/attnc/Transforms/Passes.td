@@ -239,8 +239,9 @@ def AttnExpandScans : Pass<"attn-expand-scans", "::mlir::ModuleOp"> {
       attn.yield %next, %next : !attn.tensor<[], f32>, !attn.tensor<[], f32>
     } : !attn.tensor<[b, kv], f32>, !attn.tensor<[b], f32>
     ```
-    What stands in the step of a recurrence stays, as recurrences do not nest, and so do scans of ints, as states are real. The sum of a
-    row of a triangular system is rounded before its right side is added, not after.
+    Within the step of a recurrence, which holds no other one, and of ints, as states are real, a scan whose combiner is a sum, product,
+    maximum or minimum becomes that reduction over the entries so far; other ones stay, and so do systems within a step. The sum of a row
+    of a system is rounded before its right side is added, not after.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
   let statistics = [Statistic<"numExpanded", "expanded-scans", "Scans and systems that became recurrences">];
