@@ -93,7 +93,7 @@ def sigmoid_attention(rng, size):
 
 @variant("variants/softpick")
 def softpick(rng, size):
-    """As the paper's equation 4, without taking off the maximum."""
+    """As the paper has it, without taking off the maximum."""
     s = shape(size)
     q, k, v = qkv(rng, s)
     x = logits(q, k)
