@@ -44,6 +44,18 @@ static void explainCompute(attn::ComputeOp compute) {
   line(lineOf(compute), "tensor", axesOf(compute.getResult()) + ": " + how + " (" + reason + ")");
 }
 
+static bool hasAxis(mlir::Value tensor, llvm::StringRef space) {
+  auto axes = mlir::cast<attn::AttnTensorType>(tensor.getType()).getAxes();
+  return llvm::is_contained(axes, mlir::StringAttr::get(tensor.getContext(), space));
+}
+
+/// True if the heads of a group have sets of their own over keys that they share: a kernel that
+/// takes the heads of a group together loads the union.
+static bool cutsGroups(attn::AttendOp attend) {
+  return attend.getSet() && hasAxis(attend.getSet(), "h") && hasAxis(attend.getKey(), "g") &&
+         !hasAxis(attend.getKey(), "h");
+}
+
 static void explainAttend(attn::AttendOp attend) {
   std::string reason;
   bool always = rowKeysOf(attend, reason) == RowKeys::Always;
@@ -52,6 +64,10 @@ static void explainAttend(attn::AttendOp attend) {
     text += ", only those of a set " + axesOf(attend.getSet());
   line(lineOf(attend), "attention", text);
   line("", "", llvm::Twine(always ? "every row has a key: " : "a row can be empty: ") + reason);
+  if (cutsGroups(attend))
+    line("", "",
+         "the heads of a group share keys and have sets of their own: all that any of them keeps "
+         "is loaded; over `g` in place of `h` a set is the group's");
   if (attend.getTile())
     line("", "", "keys in ascending tiles: part of the meaning");
 }
