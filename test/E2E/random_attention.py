@@ -275,7 +275,8 @@ class AttentionSpec(Statements):
             if self.chance(0.5):
                 self.add(f"output lse[b, h, q] = {merged}.lse")
         if len(names) > 1 and self.chance(0.4):
-            self.add(f"out merge({', '.join(self.rng.sample(names, len(names)))})")
+            merged = f"merge({', '.join(self.rng.sample(names, len(names)))})"
+            self.add(f"out {merged}" if self.chance(0.7) else f"out 0.5 * {merged}.out + tanh({merged}.lse)")
         else:
             gates = [f"sigmoid({self.expr('real', set(ROW), 1)}) * {name}.out" for name in names]
             self.add(f"out {' + '.join(gates)}")
@@ -289,6 +290,11 @@ class AttentionSpec(Statements):
             self.lines += ["    state z[d]", "    z = z + K"]
         self.lines += [f"    out {self.rng.choice(['sum(S * K for d)', 'sum(S for d) / size(d)', 'V - sum(S * K for d)'])}", "  }"]
         at = "q" if self.has_position else "0"
-        read = self.rng.choice([f"{name}.out[kv = {at}]", f"sum(Q * {name}.S for d)", f"mean({name}.out for kv)"])
+        reads = [f"{name}.out[kv = {at}]", f"sum(Q * {name}.S for d)", f"mean({name}.out for kv)"]
+        if self.chance(0.4):  # a result of every step
+            seen = self.fresh("w")
+            self.lines[-1:] = [f"    let {seen}[d, e] = tanh(S) * V", f"    output {seen}", "  }"]
+            reads += [f"sum({name}.{seen}[kv = {at}] for d)", f"mean({name}.{seen}[d = 0] for kv)"]
+        read = self.rng.choice(reads)
         rest = f" + {near}.out" if gated else " + 0.0 * sum(Q for d)"
         self.add(f"out {read}{rest}")
