@@ -118,6 +118,7 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     passes.addPass(createAttnExpandMerge());
     passes.addPass(createAttnExpandQuantize());
     passes.addPass(createAttnExpandOrders());
+    passes.addPass(createAttnExpandScans());
     passes.addPass(createAttnPlan(options));
     return;
   case Phase::Tile:

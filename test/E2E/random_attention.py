@@ -80,8 +80,8 @@ class Statements(Expressions):
     def row_function(self, axes, kinds=("real", "int", "condition")):
         """A function of the rows of a stage over `axes`: its type and text."""
         axis = self.rng.choice(axes)
-        name = self.rng.choice([n for n, k in [("softmax", "real"), ("cumsum", "real"), ("rank", "int"), ("order", "int"),
-                                               ("top", "condition"), ("cover", "condition")] if k in kinds])
+        name = self.rng.choice([n for n, k in [("softmax", "real"), ("cumsum", "real"), ("cummax", "real"), ("cumprod", "real"), ("rank", "int"),
+                                               ("order", "int"), ("top", "condition"), ("cover", "condition")] if k in kinds])
         condition = f" if {self.expr('condition', set(axes), 1)}" if self.chance(0.3) else ""
         value = self.expr("real", set(axes), 2)
         if name in ("top", "cover"):

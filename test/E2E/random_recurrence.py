@@ -105,7 +105,7 @@ class RecurrenceSpec(Statements):
         kind, text = "real", self.expr("real", {*now, *axes}, 2)
         name = self.fresh("z")
         if axes and self.chance(0.3):
-            text = self.rng.choice([f"softmax({text} over {axes[0]})", f"cumsum({text} over {axes[-1]})"])
+            text = self.rng.choice([f"softmax({text} over {axes[0]})", f"cumsum({text} over {axes[-1]})", f"cummax({text} over {axes[0]})"])
         self.add(f"let {name}[{', '.join(axes)}] = {text}")
         self.tensors.append(Tensor(name, kind, tuple(axes)))
         if self.chance(0.3):
