@@ -113,12 +113,6 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     passes.addPass(createAttnExpandScans());
     return;
   case Phase::Kernels:
-    // Ops that no kernel is made for become formulas.
-    passes.addPass(createAttnExpandSoftmax());
-    passes.addPass(createAttnExpandMerge());
-    passes.addPass(createAttnExpandQuantize());
-    passes.addPass(createAttnExpandOrders());
-    passes.addPass(createAttnExpandScans());
     passes.addPass(createAttnPlan(options));
     return;
   case Phase::Tile:
