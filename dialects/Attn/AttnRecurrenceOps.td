@@ -24,7 +24,7 @@ def Attn_RecurOp : Attn_Op<"recur", [SingleBlock, RecursiveMemoryEffects, AttrSi
     - C2: the arguments of the body are as listed; a state is f32 over spaces that are neither batch nor time.
     - C3: an initial value is f32 over some of the batch spaces and the state's axes.
     - C4: the body yields outputs and then one tensor for each state, of its type.
-    - C5: the types of the results follow from the body.
+    - C5: the types of the results follow from the body; an output of f32 may be stored in the operand dtype, f16 or bf16.
     - C6: the body holds `attn.compute`, functions of rows, `attn.scan`, `attn.solve`, `attn.select`, `attn.quantize` and
       `attn.grad`, with scalar arithmetic among them.
   }];

@@ -324,8 +324,10 @@ LogicalResult RecurOp::verifyRegions() {
       axes.push_back(getTimeAttr());
     axes.append(type.getAxes().begin(), type.getAxes().end());
     auto result = cast<AttnTensorType>(getResult(i).getType());
-    Type element = result.hasOperandElementType() && !isState ? result.getElementType()
-                                                              : type.getElementType();
+    // An output is rounded to the operand dtype, or to what stands for it.
+    bool isRounded = !isState && type.getElementType().isF32() &&
+                     (result.hasOperandElementType() || isa<FloatType>(result.getElementType()));
+    Type element = isRounded ? result.getElementType() : type.getElementType();
     if (result != AttnTensorType::get(getContext(), axes, element))
       return emitOpError() << "expects result " << i << " of type "
                            << AttnTensorType::get(getContext(), axes, element) << ", found "

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "attnc/Analysis/Compilable.h"
-#include "mlir/IR/Matchers.h"
+#include "attnc/Sizes/SizeArithmetic.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
@@ -47,11 +47,14 @@ bool attnc::isSizedAtLaunch(attn::VariantOp variant, llvm::StringRef space) {
 
 std::optional<int64_t> attnc::fixedExtent(attn::VariantOp variant, llvm::StringRef space) {
   attn::SpaceOp declared = attn::findSpace(variant, space);
-  IntegerAttr extent;
-  if (declared && !declared.getParent() && declared.getExtent() &&
-      matchPattern(declared.getExtent(), m_Constant(&extent)))
-    return extent.getInt();
-  return std::nullopt;
+  if (!declared || declared.getParent() || !declared.getExtent())
+    return std::nullopt;
+  SizeFormula formula;
+  auto isKnown = [](Value) { return std::nullopt; };
+  if (appendFormula(declared.getExtent(), F32Arithmetic::Exact, isKnown, formula) !=
+      FormulaProblem::None)
+    return std::nullopt;
+  return evaluate(formula, {});
 }
 
 /// Why an attention stage is not one that code is generated for, and the op that it is because of.
@@ -143,38 +146,13 @@ std::optional<Uncompilable> attnc::asUncompilable(Operation &op) {
   return name.empty() ? std::nullopt : std::optional(because(&op, name));
 }
 
-std::optional<Uncompilable> attnc::findUncompilable(attn::VariantOp variant) {
-  return std::nullopt; // HACK
+std::optional<Uncompilable> attnc::findTooDeep(attn::VariantOp variant) {
   constexpr unsigned maxDepth = 1000;
   if (Operation *deep = findDeep(variant, maxDepth))
     return because(deep, llvm::formatv("values that follow from each other through more than {0} "
                                        "operations",
                                        maxDepth)
                              .str());
-  attn::AttendOp only;
-  for (Operation &op : variant.getBody().front()) {
-    if (std::optional<Uncompilable> stage = asUncompilable(op))
-      return stage;
-    auto attend = dyn_cast<attn::AttendOp>(op);
-    if (!attend)
-      continue;
-    if (only)
-      return because(&op, "a second attention stage");
-    only = attend;
-    if (auto [place, reason] = attendReason(attend); !reason.empty())
-      return because(place, reason);
-  }
-  if (!only)
-    return because(variant, "a spec without an attention stage");
-  auto ret = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
-  bool hasOut = false;
-  for (Value value : ret.getValues()) {
-    hasOut |= value == only.getOut();
-    if (value.getDefiningOp() != only)
-      return because(ret, "an output that is no result of the attention stage");
-  }
-  if (!hasOut)
-    return because(ret, "an attention stage whose output is not returned");
   return std::nullopt;
 }
 

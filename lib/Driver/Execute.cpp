@@ -179,8 +179,9 @@ static void normalizeQuery(Spec &spec, BoundSpec &bound) {
   }
 }
 
-llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
-  BoundSpec bound;
+/// The sizes that the options say; those of the files that are bound come first.
+static llvm::Error chooseSizes(const Options &options, Spec &spec, bool readFiles,
+                               BoundSpec &bound) {
   llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());
   if (!signature)
     return signature.takeError();
@@ -197,8 +198,9 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
                         {"t", options.qLen},
                         {"d", options.headDim},
                         {"e", options.effectiveVHeadDim()}};
-  if (llvm::Error error = bindFiles(options, bound))
-    return std::move(error);
+  if (readFiles)
+    if (llvm::Error error = bindFiles(options, bound))
+      return error;
 
   std::vector<double> values;
   std::string problem = checkParams(bound.signature, options.params, values);
@@ -211,9 +213,20 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
     if (space.extent.empty())
       bound.sizes.spaces.try_emplace(space.name, 16);
   problem = sizeDeclaredSpaces(bound.signature, values, bound.sizes);
-  if (!problem.empty())
-    return createStringError(problem);
+  return problem.empty() ? llvm::Error::success() : createStringError(problem);
+}
 
+llvm::Expected<BoundSpec> driver::sizeSpec(const Options &options, Spec &spec) {
+  BoundSpec bound;
+  if (llvm::Error error = chooseSizes(options, spec, /*readFiles=*/false, bound))
+    return std::move(error);
+  return bound;
+}
+
+llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
+  BoundSpec bound;
+  if (llvm::Error error = chooseSizes(options, spec, /*readFiles=*/true, bound))
+    return std::move(error);
   if (llvm::Error error = checkTensorMemory(bound))
     return std::move(error);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // attnc explain: what the compiler decided for a spec, and why.
+#include "Diagnostics.h"
+#include "ExplainProgram.h"
 #include "ExplainStages.h"
 #include "Options.h"
 #include "attnc/Analysis/KeyRanges.h"
@@ -237,6 +239,61 @@ static std::string scaleText(attn::AttendOp attend) {
   return "folded into the exponential: one fused multiply-add and one exp2 for each score";
 }
 
+/// The attention of a variant that is nothing else, over Q, K and V; null for another variant.
+static attn::AttendOp onlyAttention(attn::VariantOp variant) {
+  attn::AttendOp only;
+  for (mlir::Operation &op : variant.getBody().front()) {
+    if (llvm::none_of(op.getResultTypes(), llvm::IsaPred<attn::AttnTensorType>) ||
+        mlir::isa<attn::InputOp>(op))
+      continue;
+    auto attend = mlir::dyn_cast<attn::AttendOp>(op);
+    if (only || !attend || !attend.isPlain())
+      return {};
+    only = attend;
+  }
+  return only;
+}
+
+/// The program that a variant becomes. The error says, with its place, what has no code.
+static llvm::Expected<Program> programOf(const Options &options, Spec &spec,
+                                         const CompileOptions &compile) {
+  Diagnostics diagnostics(options.spec, &spec.context());
+  mlir::OwningOpRef<mlir::ModuleOp> module = spec.cloneVariant();
+  CompileRequest request;
+  request.options = compile;
+  request.to = launchPhase(compile.target.kind);
+  llvm::Expected<CompileResult> result = runPhases(*module, request);
+  if (!result)
+    return diagnostics.explain(result.takeError());
+  return std::move(result->launch->program);
+}
+
+/// A spec of several stages: what each is, and the kernels that they become.
+static llvm::Error explainSeveral(const Options &options, Spec &spec,
+                                  const CompileOptions &compile) {
+  llvm::Expected<BoundSpec> bound = sizeSpec(options, spec);
+  if (!bound)
+    return bound.takeError();
+  llvm::Expected<Program> program = programOf(options, spec, compile);
+  if (options.json) {
+    if (!program)
+      return program.takeError();
+    llvm::Expected<llvm::json::Object> object = describeProgram(*program, *bound);
+    if (!object)
+      return object.takeError();
+    object->insert({"spec", spec.variant().getSymName()});
+    object->insert({"target", compile.target.name});
+    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(*object)));
+    return llvm::Error::success();
+  }
+  explainStages(spec.variant());
+  llvm::outs() << formatv("target    {0}\n", compile.target.name);
+  if (program)
+    return explainProgram(*program, *bound, compile.target.kind == Target::Kind::NVPTX);
+  llvm::outs() << formatv("code      {0}\n", llvm::toString(program.takeError()));
+  return llvm::Error::success();
+}
+
 llvm::Error driver::runExplain(const Options &options) {
   llvm::Expected<Target> target = Target::parse(options.target.empty() ? "sm_80" : options.target);
   if (!target)
@@ -245,23 +302,15 @@ llvm::Error driver::runExplain(const Options &options) {
   if (!opened)
     return opened.takeError();
   Spec &spec = **opened;
-  if (std::optional<Uncompilable> found = findUncompilable(spec.variant())) {
-    if (options.json)
-      return llvm::createStringError(found->located());
-    explainStages(spec.variant(), *found);
-    return llvm::Error::success();
-  }
   llvm::Expected<CompileOptions> compile = compileOptionsFor(options, spec, *target);
   if (!compile)
     return compile.takeError();
+  attn::AttendOp attend = onlyAttention(spec.variant());
+  if (!attend)
+    return explainSeveral(options, spec, *compile);
   llvm::Expected<KernelPlan> plan = planVariant(spec.variant(), *compile);
   if (!plan)
     return plan.takeError();
-  auto attends = llvm::to_vector(spec.variant().getBody().getOps<attn::AttendOp>());
-  if (attends.size() != 1)
-    return llvm::createStringError(formatv(
-        "code is generated for specs with one attention stage; this one has {0}", attends.size()));
-  attn::AttendOp attend = attends.front();
   mlir::PassManager simplify(&spec.context()); // as phase `specialized` does
   simplify.addPass(mlir::createCSEPass());
   if (mlir::failed(simplify.run(spec.module())))

@@ -3,7 +3,6 @@
 // attnc explain for specs of several stages: what each stage is, and what the analyses say about
 // it.
 #include "ExplainStages.h"
-#include "attnc/Analysis/Compilable.h"
 #include "attnc/Analysis/Recurrence.h"
 #include "attnc/Analysis/Stages.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -84,7 +83,7 @@ static void explainRecur(attn::RecurOp recur) {
   }
 }
 
-void driver::explainStages(attn::VariantOp variant, const Uncompilable &reason) {
+void driver::explainStages(attn::VariantOp variant) {
   llvm::outs() << "variant   " << variant.getSymName() << "\n";
   for (mlir::Operation &op : variant.getBody().front())
     llvm::TypeSwitch<mlir::Operation *>(&op)
@@ -125,5 +124,4 @@ void driver::explainStages(attn::VariantOp variant, const Uncompilable &reason) 
         .Case<attn::AttendOp>(explainAttend)
         .Case<attn::RecurOp>(explainRecur)
         .Default([](mlir::Operation *) {});
-  llvm::outs() << "code      " << reason.located() << "\n";
 }

@@ -2,13 +2,12 @@
 #ifndef ATTNC_LIB_DRIVER_EXPLAINSTAGES_H
 #define ATTNC_LIB_DRIVER_EXPLAINSTAGES_H
 
-#include "attnc/Analysis/Compilable.h"
+#include "dialects/Attn/Attn.h"
 
 namespace attnc::driver {
 
-/// Prints what the analyses say about each stage of a variant that code is not generated for, and
-/// why it is not.
-void explainStages(attn::VariantOp variant, const Uncompilable &reason);
+/// Prints what the analyses say about each stage of a variant.
+void explainStages(attn::VariantOp variant);
 
 } // namespace attnc::driver
 

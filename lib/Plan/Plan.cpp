@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Choice of tiles for a softmax stage, and what a planned variant says about itself.
+// Choice of tiles, for attention stages above all, and what a planned variant says about itself.
 #include "attnc/Plan/Plan.h"
 #include "attnc/Analysis/Compilable.h"
 #include "mlir/IR/Builders.h"
@@ -48,13 +48,47 @@ std::string attnc::precisionOf(attn::VariantOp variant) {
   return precision;
 }
 
+namespace {
+/// What the operands of the attention stages of a variant have at most.
+struct Operands {
+  int64_t d = 0, e = 0; ///< columns of queries and keys, and of values, padded; 0: no such stage
+  int64_t bytes = 2;    ///< of an element
+
+  int64_t most() const { return std::max(d, e); }
+  bool isWide() const { return bytes == 4; }
+};
+} // namespace
+
+static Operands operandsOf(attn::VariantOp variant, const Problem &problem) {
+  Operands operands;
+  auto columns = [&](mlir::Value tensor) {
+    auto type = mlir::cast<attn::AttnTensorType>(tensor.getType());
+    if (type.hasOperandElementType() ? problem.elementBytes() == 4 : type.getElementType().isF32())
+      operands.bytes = 4;
+    if (type.getRank() == 0)
+      return int64_t(0);
+    llvm::StringRef name = type.getAxisName(type.getRank() - 1);
+    int64_t size = name.empty()  ? type.getAxisSize(type.getRank() - 1)
+                   : name == "d" ? problem.headDim
+                   : name == "e" ? problem.vHeadDim
+                                 : fixedExtent(variant, name).value_or(0);
+    return static_cast<int64_t>(llvm::alignTo(size, 16));
+  };
+  variant.walk([&](attn::AttendOp attend) {
+    operands.d = std::max(operands.d, columns(attend.getQuery()));
+    operands.e = std::max(operands.e, columns(attend.getValue()));
+  });
+  return operands;
+}
+
 /// Bytes of shared memory of the schedule: the query tile and `stages` key and value tiles, with
 /// one 16-byte chunk of padding in each row.
-static int64_t sharedBytes(const KernelPlan &plan) {
-  int64_t bytes = plan.elementBytes();
-  int64_t d = llvm::alignTo(plan.headDim, 16), e = llvm::alignTo(plan.vHeadDim, 16);
-  int64_t pad = plan.dtype == "f32" ? 128 : 16;
-  return plan.tileQ * (d * bytes + pad) + plan.stages * plan.tileKV * ((d + e) * bytes + 2 * pad);
+static int64_t sharedBytes(const KernelPlan &plan, const Operands &operands) {
+  if (operands.most() == 0)
+    return 0;
+  int64_t pad = operands.isWide() ? 128 : 16;
+  return plan.tileQ * (operands.d * operands.bytes + pad) +
+         plan.stages * plan.tileKV * ((operands.d + operands.e) * operands.bytes + 2 * pad);
 }
 
 /// Tiles for mma.sync. What binds is registers: a warp holds 16 rows of the output and of the
@@ -63,13 +97,11 @@ static int64_t sharedBytes(const KernelPlan &plan) {
 /// would use each key fragment twice, but takes all 255 registers at head dim 64. Where these tiles
 /// do not fit in shared memory, key tiles shrink first (the query tile is what a key is reused by),
 /// then the query tile and with it the block.
-static void chooseForGPU(KernelPlan &plan) {
-  int64_t d = llvm::alignTo(std::max(plan.headDim, plan.vHeadDim), 16);
-  bool wide = plan.dtype == "f32";
+static void chooseForGPU(KernelPlan &plan, const Operands &operands) {
   plan.stages = 2;
   plan.tileQ = 64;
-  plan.tileKV = wide || d > 128 ? 32 : 64;
-  while (sharedBytes(plan) > plan.target.sharedMemoryLimit && plan.tileQ > 16) {
+  plan.tileKV = operands.isWide() || operands.most() > 128 ? 32 : 64;
+  while (sharedBytes(plan, operands) > plan.target.sharedMemoryLimit && plan.tileQ > 16) {
     if (plan.tileKV > 16)
       plan.tileKV /= 2;
     else
@@ -93,14 +125,21 @@ mlir::Type Problem::elementType(mlir::MLIRContext *context) const {
                         : mlir::Type(mlir::BFloat16Type::get(context));
 }
 
+static std::string dtypeText(mlir::Type type) {
+  return type.isF32() ? "f32" : type.isF16() ? "f16" : type.isBF16() ? "bf16" : "";
+}
+
 /// The operand dtype of a variant that is specialised; empty for another.
 static std::string fixedDType(attn::VariantOp variant) {
-  for (auto attend : variant.getBody().getOps<attn::AttendOp>()) {
-    mlir::Type type = attend.getQuery().getType().getElementType();
-    return type.isF32() ? "f32" : type.isF16() ? "f16" : type.isBF16() ? "bf16" : "";
-  }
-  // Without an attention, nothing that is planned depends on it.
-  return fixedExtent(variant, "d") ? "f32" : "";
+  if (auto type = variant->getAttrOfType<mlir::TypeAttr>(operandDTypeAttr))
+    return dtypeText(type.getValue());
+  if (!fixedExtent(variant, "d"))
+    return {};
+  // One that somebody wrote by hand: what its queries have. Without an attention, nothing that is
+  // planned depends on it.
+  for (auto attend : variant.getBody().getOps<attn::AttendOp>())
+    return dtypeText(attend.getQuery().getType().getElementType());
+  return "f32";
 }
 
 llvm::Expected<Problem> attnc::problemOf(attn::VariantOp variant, const CompileOptions &options) {
@@ -115,14 +154,14 @@ llvm::Expected<Problem> attnc::problemOf(attn::VariantOp variant, const CompileO
         formatv("unsupported dtype `{0}`: expected f32, f16 or bf16", problem.dtype));
   for (auto [what, dim] :
        {std::pair("head dim", problem.headDim), {"value head dim", problem.vHeadDim}})
-    if (dim < 8 || dim > 256 || dim % 8 != 0)
+    if (dim < 1 || dim > maxHeadDim)
       return createStringError(
-          formatv("unsupported {0} {1}: expected a multiple of 8 from 8 to 256", what, dim));
+          formatv("unsupported {0} {1}: expected 1 to {2}", what, dim, maxHeadDim));
   return problem;
 }
 
 /// Tiles come from the planner, from options, or from a schedule that a person edited.
-static llvm::Error checkPlan(const KernelPlan &plan) {
+static llvm::Error checkPlan(attn::VariantOp variant, const KernelPlan &plan) {
   if (plan.vectorBytes < plan.elementBytes() || plan.vectorBytes > 16 ||
       !llvm::isPowerOf2_32(plan.vectorBytes))
     return createStringError(
@@ -133,18 +172,28 @@ static llvm::Error checkPlan(const KernelPlan &plan) {
           plan.target.name, plan.tileQ, plan.tileKV, plan.stages, plan.numWarps, plan.vectorBytes);
       !problem.empty())
     return createStringError(problem);
-  if (plan.target.kind == Target::Kind::NVPTX && sharedBytes(plan) > plan.target.sharedMemoryLimit)
+  Operands operands = operandsOf(variant, plan);
+  int64_t bytes = sharedBytes(plan, operands);
+  KernelPlan least = plan;
+  least.tileQ = least.tileKV = 16;
+  least.stages = 2;
+  if (int64_t leastBytes = sharedBytes(least, operands);
+      plan.target.kind == Target::Kind::NVPTX && leastBytes > plan.target.sharedMemoryLimit)
+    return createStringError(
+        formatv("head dims {0} and {1} in {2} do not fit on {3}: the smallest tiles need {4} bytes "
+                "of shared memory, a thread block has {5}",
+                operands.d, operands.e, operands.isWide() ? "f32" : plan.dtype, plan.target.name,
+                leastBytes, plan.target.sharedMemoryLimit));
+  if (plan.target.kind == Target::Kind::NVPTX && bytes > plan.target.sharedMemoryLimit)
     return createStringError(formatv(
         "the tiles need {0} bytes of shared memory, {1} has {2}: use fewer stages or smaller "
         "tiles",
-        sharedBytes(plan), plan.target.name, plan.target.sharedMemoryLimit));
+        bytes, plan.target.name, plan.target.sharedMemoryLimit));
   return llvm::Error::success();
 }
 
 llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
                                               const CompileOptions &options) {
-  if (std::optional<Uncompilable> found = findUncompilable(variant))
-    return createStringError(found->located());
   llvm::Expected<Problem> problem = problemOf(variant, options);
   if (!problem)
     return problem.takeError();
@@ -156,7 +205,7 @@ llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
   if (plan.target.kind == Target::Kind::Host)
     chooseForHost(plan);
   else
-    chooseForGPU(plan);
+    chooseForGPU(plan, operandsOf(variant, plan));
   if (options.tileQ)
     plan.tileQ = options.tileQ;
   if (options.tileKV)
@@ -165,7 +214,7 @@ llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
     plan.stages = options.stages;
   if (options.numWarps)
     plan.numWarps = options.numWarps;
-  if (llvm::Error error = checkPlan(plan))
+  if (llvm::Error error = checkPlan(variant, plan))
     return std::move(error);
   return plan;
 }
@@ -197,7 +246,7 @@ llvm::Expected<KernelPlan> attnc::planOf(attn::VariantOp variant) {
   plan.numWarps = schedule.getWarps();
   plan.vectorBytes = static_cast<int32_t>(schedule.getVectorBytes());
   plan.precision = tile::stringifyPrecision(schedule.getPrecision()).str();
-  if (llvm::Error error = checkPlan(plan))
+  if (llvm::Error error = checkPlan(variant, plan))
     return std::move(error);
   return plan;
 }

@@ -103,7 +103,7 @@ struct AttnSpecialize : impl::AttnSpecializeBase<AttnSpecialize> {
   }
 
   LogicalResult specialize(attn::VariantOp variant, const CompileOptions &options) {
-    if (std::optional<Uncompilable> found = findUncompilable(variant))
+    if (std::optional<Uncompilable> found = findTooDeep(variant))
       return emitError(found->op->getLoc(), found->reason);
     llvm::Expected<Problem> problem = problemOf(variant, options);
     if (!problem)
@@ -112,6 +112,7 @@ struct AttnSpecialize : impl::AttnSpecializeBase<AttnSpecialize> {
     bindDims(variant, problem->headDim, problem->vHeadDim);
     keepIntermediates(variant);
     bindDType(variant, problem->elementType(&getContext()));
+    variant->setAttr(operandDTypeAttr, TypeAttr::get(problem->elementType(&getContext())));
     return success();
   }
 

@@ -1,10 +1,10 @@
 // RUN: not attnc-opt %s --pass-pipeline='builtin.module(attn-specialize{dtype=i8})' 2>&1 | FileCheck %s --check-prefix=DTYPE
-// RUN: not attnc-opt %s --pass-pipeline='builtin.module(attn-specialize{head-dim=12})' 2>&1 | FileCheck %s --check-prefix=DIM
+// RUN: not attnc-opt %s --pass-pipeline='builtin.module(attn-specialize{head-dim=1025})' 2>&1 | FileCheck %s --check-prefix=DIM
 // RUN: not attnc-opt %s --pass-pipeline='builtin.module(attn-specialize{params=cap})' 2>&1 | FileCheck %s --check-prefix=PARAM
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 // DTYPE: attn-specialize-errors.mlir:[[@LINE+3]]:1: error: unsupported dtype `i8`: expected f32, f16 or bf16
-// DIM: attn-specialize-errors.mlir:[[@LINE+2]]:1: error: unsupported head dim 12: expected a multiple of 8 from 8 to 256
+// DIM: attn-specialize-errors.mlir:[[@LINE+2]]:1: error: unsupported head dim 1025: expected 1 to 1024
 // PARAM: expected name=number for a parameter, found `cap`
 attn.variant @plain {
   %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>

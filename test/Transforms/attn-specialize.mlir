@@ -4,7 +4,7 @@
 // RUN: attnc-opt %s --pass-pipeline='builtin.module(attn-specialize{dtype=bf16 head-dim=64 v-head-dim=96 params=cap=30},attn-specialize{dtype=f16 head-dim=32})' | FileCheck %s --implicit-check-not='param const'
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// CHECK-LABEL: attn.variant @capped {
+// CHECK-LABEL: attn.variant @capped attributes {attn.operand_dtype = bf16} {
 // CHECK-DAG: %[[D:.*]] = arith.constant 64 : i32
 // CHECK-DAG: %[[E:.*]] = arith.constant 96 : i32
 // CHECK-DAG: attn.space "d" extent %[[D]]
@@ -44,4 +44,39 @@ attn.variant @capped {
     } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
       -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
   attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+}
+
+// No attention, and no tensor of the operand dtype: nothing to do but the sizes. Slots that follow from them have a number.
+// CHECK-LABEL: attn.variant @none attributes {attn.operand_dtype = bf16} {
+// CHECK: attn.space "f" extent
+// A recurrence stores its outputs in the operand dtype, and keeps its states.
+// CHECK-LABEL: attn.variant @sum attributes
+// CHECK: attn.recur
+// CHECK: : !attn.tensor<[b, t, e], bf16>, !attn.tensor<[b, e], f32>
+attn.variant @none {
+  %d = attn.size "d"
+  %two = arith.constant 2 : i32
+  %n = arith.muli %d, %two : i32
+  attn.space "f" extent %n
+  %x = attn.input "x" : !attn.tensor<[b, f], f32>
+  attn.return ["x"](%x : !attn.tensor<[b, f], f32>)
+}
+
+attn.variant @sum {
+  %V = attn.input "V" : !attn.tensor<[b, t, e]>
+  %from = attn.compute (%e: i32) {
+    %zero = arith.constant 0.0 : f32
+    attn.yield %zero : f32
+  } : !attn.tensor<[e], f32>
+  %out:2 = attn.recur over "t" for ["b"] from(%from : !attn.tensor<[e], f32>)
+    body(%b: i32, %t: i32, %S: !attn.tensor<[e], f32>) {
+    %next = attn.compute (%e: i32) {
+      %s = attn.read %S[%e] : !attn.tensor<[e], f32> -> f32
+      %v = attn.read %V[%b, %t, %e] : !attn.tensor<[b, t, e]> -> f32
+      %sum = arith.addf %s, %v : f32
+      attn.yield %sum : f32
+    } : !attn.tensor<[e], f32>
+    attn.yield %next, %next : !attn.tensor<[e], f32>, !attn.tensor<[e], f32>
+  } : !attn.tensor<[b, t, e]>, !attn.tensor<[b, e], f32>
+  attn.return ["out"](%out#0 : !attn.tensor<[b, t, e]>)
 }

@@ -23,15 +23,15 @@ struct Uncompilable {
 /// it.
 std::optional<Uncompilable> asUncompilable(mlir::Operation &op);
 
-/// Nothing if `variant` is one attention stage over the inputs Q, K and V whose results it returns:
-/// what code is generated for today.
-std::optional<Uncompilable> findUncompilable(attn::VariantOp variant);
+/// The first op of `variant` that follows from others through a chain longer than passes and
+/// lowerings, which recurse along such chains, have a stack for.
+std::optional<Uncompilable> findTooDeep(attn::VariantOp variant);
 
 /// Whether a kernel learns the size of `space` from the tensors that it is launched with: b, h, g,
 /// q, kv, d and e, and what an input is over and nothing else says the size of (`slots n`), or a
 /// number.
 bool isSizedAtLaunch(attn::VariantOp variant, llvm::StringRef space);
-/// The number of a declared space's slots, if it is written (`slots n = 4`).
+/// The number of a declared space's slots, if it follows from constants (`slots n = 4`).
 std::optional<int64_t> fixedExtent(attn::VariantOp variant, llvm::StringRef space);
 
 /// Whether `attend`, in a specialised variant, is over the axes of the softmax family with operands

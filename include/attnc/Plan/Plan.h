@@ -38,7 +38,7 @@ struct Target {
 struct CompileOptions {
   Target target;
   std::string dtype = "f16";                 ///< element type of Q, K, V and out: f32, f16, bf16
-  int64_t headDim = 64;                      ///< size of index space d, 8..256
+  int64_t headDim = 64;                      ///< size of index space d, 1..maxHeadDim
   int64_t vHeadDim = 0;                      ///< size of index space e; 0 = headDim
   std::map<std::string, double> constParams; ///< values of `const` parameters, by name
   int32_t vectorBytes = 16; ///< alignment of every row of Q, K, V and out in bytes: 16, 8, 4 or 2
@@ -50,6 +50,12 @@ struct CompileOptions {
   /// Check the IR after each pass, and the contract of each phase. No part of the code.
   bool verify = false;
 };
+
+/// Most columns of Q, K and V.
+inline constexpr int64_t maxHeadDim = 1024;
+
+/// A type: the operand dtype that attn-specialize has put into the types of a variant.
+inline constexpr llvm::StringLiteral operandDTypeAttr = "attn.operand_dtype";
 
 /// What a kernel computes with, besides the variant's formulas.
 struct Problem {
@@ -64,7 +70,8 @@ struct Problem {
 /// what would work, on a dtype or dim that no code is generated for.
 llvm::Expected<Problem> problemOf(attn::VariantOp variant, const CompileOptions &options);
 
-/// The decisions for one forward kernel, with the problem that they are for.
+/// The decisions for the kernels of a variant, with the problem that they are for. Those for stages
+/// that are no attention see the warps and the target.
 struct KernelPlan : Problem {
   Target target;
   int64_t tileQ = 0, tileKV = 0; ///< rows of a query tile, keys of a key tile
@@ -85,7 +92,8 @@ std::string precisionOf(attn::VariantOp variant);
 /// of them, or if the tiles do not fit the variant on the target.
 llvm::Expected<KernelPlan> planOf(attn::VariantOp variant);
 
-/// Chooses a plan. Fails, with what would work, on an unsupported dtype or head dim.
+/// Chooses a plan, whether or not all stages of the variant have a lowering. Fails, with what would
+/// work, on an unsupported dtype or head dim, or if tiles do not fit on chip.
 llvm::Expected<KernelPlan> planVariant(attn::VariantOp variant, const CompileOptions &options);
 
 } // namespace attnc

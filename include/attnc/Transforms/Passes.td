@@ -251,7 +251,7 @@ def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
   let summary = "put what a variant is compiled for into its ops and types";
   let description = [{
     - const parameters become constants: what is bound to them, or their defaults;
-    - the operand dtype becomes the element type of all tensors that have it;
+    - the operand dtype becomes the element type of all tensors that have it, and `attn.operand_dtype` of the variant;
     - the sizes of d and e are declared (`attn.space`), and `attn.size` of them becomes a constant.
 
     ```mlir
@@ -265,7 +265,8 @@ def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
     %cap = arith.constant 3.000000e+01 : f32
     %Q = attn.input "Q" : <[b, h, q, d], f16>
     ```
-    Fails on what no code is generated for, at the statement that says it.
+    Fails on a dtype or a head dim that no code is generated for, and on chains of operations that are too deep for
+    what follows.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
   let options = [

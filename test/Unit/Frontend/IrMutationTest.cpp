@@ -51,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   }
   for (auto variant : module->getOps<attn::VariantOp>())
-    findUncompilable(variant);
+    findTooDeep(variant);
   llvm::Expected<CompileResult> result = runPhases(*module, requestFor(*module));
   if (!result && llvm::toString(result.takeError()).empty())
     std::abort();

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// attnc explain: kernels in the order of their launches. The first kernel that has a result of a
+// stage among its arguments computes it, and those behind it read it.
+#include "ExplainProgram.h"
+#include "attnc/Runtime/Workspace.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/raw_ostream.h"
+#include <set>
+
+using namespace attnc;
+using namespace attnc::driver;
+using llvm::formatv;
+namespace json = llvm::json;
+
+namespace {
+/// Tensors that a kernel takes, by the names of the spec.
+struct Traffic {
+  std::vector<std::string> reads, writes;
+};
+} // namespace
+
+/// What each launch reads and writes.
+static std::vector<Traffic> trafficOf(const Program &program) {
+  std::vector<Traffic> all;
+  std::set<std::string> written;
+  for (const KernelLaunch &launch : program.launches) {
+    Traffic &traffic = all.emplace_back();
+    for (const KernelArg &arg : launch.args) {
+      bool isWorkspace = arg.kind == KernelArg::Kind::WorkspacePointer;
+      if (!isWorkspace && arg.kind != KernelArg::Kind::Pointer)
+        continue;
+      const std::string &name =
+          isWorkspace ? program.workspaces[arg.index].name : program.tensor(arg.index).name;
+      bool isInput = !isWorkspace && !program.isOutput(arg.index);
+      (isInput || written.count(name) ? traffic.reads : traffic.writes).push_back(name);
+    }
+    written.insert(traffic.writes.begin(), traffic.writes.end());
+  }
+  return all;
+}
+
+/// Sizes of the program's spaces and its parameters, as `bound` has them.
+static ProgramSizes sizesOf(const Program &program, const BoundSpec &bound) {
+  ProgramSizes sizes;
+  for (const std::string &space : program.signature.spaceNames) {
+    auto found = bound.sizes.spaces.find(space);
+    sizes.spaces.push_back(found == bound.sizes.spaces.end() ? 0 : found->second);
+  }
+  std::vector<double> params;
+  for (const ParamDecl &param : program.signature.params) {
+    auto found = bound.params.find(param.name);
+    params.push_back(found == bound.params.end() ? 0 : found->second);
+  }
+  sizes.params = valuesOfParams(program.signature, params);
+  return sizes;
+}
+
+static llvm::Expected<json::Array> describeWorkspace(const Program &program,
+                                                     const ProgramSizes &sizes) {
+  json::Array tensors;
+  for (const WorkspaceTensor &tensor : program.workspaces) {
+    json::Array axes, shape;
+    int64_t bytes = dtypeSize(tensor.dtype);
+    for (const SizeFormula &axis : tensor.axes) {
+      std::optional<int64_t> size = evaluate(axis, sizes.spaces, sizes.params);
+      if (!size || *size < 0 || __builtin_mul_overflow(bytes, *size, &bytes))
+        return llvm::createStringError("workspace tensor `" + tensor.name +
+                                       "` is too large for these sizes");
+      bool isSpace = axis.size() == 1 && axis[0].op == SizeStep::Op::Size;
+      axes.push_back(isSpace ? program.signature.spaceNames[axis[0].value]
+                             : std::to_string(*size));
+      shape.push_back(*size);
+    }
+    tensors.push_back(json::Object{{"name", tensor.name},
+                                   {"dtype", dtypeName(tensor.dtype)},
+                                   {"axes", std::move(axes)},
+                                   {"shape", std::move(shape)},
+                                   {"bytes", bytes}});
+  }
+  return std::move(tensors);
+}
+
+static llvm::Expected<json::Array> describeKernels(const Program &program,
+                                                   const ProgramSizes &sizes) {
+  json::Array kernels;
+  std::vector<Traffic> traffic = trafficOf(program);
+  for (auto [launch, tensors] : llvm::zip_equal(program.launches, traffic)) {
+    json::Array grid;
+    for (const SizeFormula &points : launch.grid) {
+      std::optional<int64_t> count = evaluate(points, sizes.spaces, sizes.params);
+      if (!count)
+        return llvm::createStringError("the grid of kernel `" + launch.symbol +
+                                       "` is too large for these sizes");
+      grid.push_back(*count);
+    }
+    kernels.push_back(json::Object{{"name", launch.symbol},
+                                   {"reads", json::Array(tensors.reads)},
+                                   {"writes", json::Array(tensors.writes)},
+                                   {"grid", std::move(grid)},
+                                   {"warps", launch.numWarps},
+                                   {"shared_bytes", launch.sharedBytes}});
+  }
+  return std::move(kernels);
+}
+
+llvm::Expected<json::Object> driver::describeProgram(const Program &program,
+                                                     const BoundSpec &bound) {
+  ProgramSizes sizes = sizesOf(program, bound);
+  std::string error;
+  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, sizes, error);
+  if (!layout)
+    return llvm::createStringError(error);
+  llvm::Expected<json::Array> workspace = describeWorkspace(program, sizes);
+  if (!workspace)
+    return workspace.takeError();
+  llvm::Expected<json::Array> kernels = describeKernels(program, sizes);
+  if (!kernels)
+    return kernels.takeError();
+  return json::Object{{"kernels", std::move(*kernels)},
+                      {"workspace", std::move(*workspace)},
+                      {"workspace_bytes", layout->bytes}};
+}
+
+/// The items of a list of numbers or texts, with `separator` between.
+static std::string joined(const json::Array &items, llvm::StringRef separator) {
+  std::string text;
+  for (const json::Value &item : items) {
+    if (!text.empty())
+      text += separator;
+    if (std::optional<llvm::StringRef> name = item.getAsString())
+      text += *name;
+    else
+      text += std::to_string(item.getAsInteger().value_or(0));
+  }
+  return text;
+}
+
+llvm::Error driver::explainProgram(const Program &program, const BoundSpec &bound, bool isGPU) {
+  llvm::Expected<json::Object> all = describeProgram(program, bound);
+  if (!all)
+    return all.takeError();
+  auto line = [](llvm::StringRef where, llvm::StringRef what, const std::string &text) {
+    llvm::outs() << formatv("{0,-9} {1,-11} {2}\n", where, what, text);
+  };
+  int number = 0;
+  for (const json::Value &value : *all->getArray("kernels")) {
+    const json::Object &kernel = *value.getAsObject();
+    line("kernel", std::to_string(++number),
+         formatv("{0}: reads {1}; writes {2}", *kernel.getString("name"),
+                 joined(*kernel.getArray("reads"), ", "), joined(*kernel.getArray("writes"), ", ")));
+    std::string threads;
+    if (isGPU)
+      threads = formatv(", {0} warps, {1} bytes of shared memory", *kernel.getInteger("warps"),
+                        *kernel.getInteger("shared_bytes"));
+    line("", "", "grid " + joined(*kernel.getArray("grid"), " x ") + threads);
+  }
+  for (const json::Value &value : *all->getArray("workspace")) {
+    const json::Object &tensor = *value.getAsObject();
+    line("workspace", "",
+         formatv("{0}[{1}] {2}: {3}, {4} bytes", *tensor.getString("name"),
+                 joined(*tensor.getArray("axes"), ", "), *tensor.getString("dtype"),
+                 joined(*tensor.getArray("shape"), " x "), *tensor.getInteger("bytes")));
+  }
+  if (!program.workspaces.empty())
+    line("", "", formatv("{0} bytes in all: tensors that never live together share memory",
+                         *all->getInteger("workspace_bytes")));
+  return llvm::Error::success();
+}
