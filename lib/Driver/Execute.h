@@ -26,7 +26,8 @@ struct BoundSpec {
   LaunchInputs launchInputs();
 };
 
-/// What a spec takes, and the sizes and parameters that the options say, before any tensor is there.
+/// What a spec takes, and the sizes and parameters that the options say, before any tensor is
+/// there.
 llvm::Expected<BoundSpec> sizeSpec(const Options &options, Spec &spec);
 
 /// Loads or draws the inputs and allocates poisoned outputs (all bits set: NaN), as the options

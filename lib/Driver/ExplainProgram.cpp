@@ -69,8 +69,7 @@ static llvm::Expected<json::Array> describeWorkspace(const Program &program,
         return llvm::createStringError("workspace tensor `" + tensor.name +
                                        "` is too large for these sizes");
       bool isSpace = axis.size() == 1 && axis[0].op == SizeStep::Op::Size;
-      axes.push_back(isSpace ? program.signature.spaceNames[axis[0].value]
-                             : std::to_string(*size));
+      axes.push_back(isSpace ? program.signature.spaceNames[axis[0].value] : std::to_string(*size));
       shape.push_back(*size);
     }
     tensors.push_back(json::Object{{"name", tensor.name},
@@ -149,7 +148,8 @@ llvm::Error driver::explainProgram(const Program &program, const BoundSpec &boun
     const json::Object &kernel = *value.getAsObject();
     line("kernel", std::to_string(++number),
          formatv("{0}: reads {1}; writes {2}", *kernel.getString("name"),
-                 joined(*kernel.getArray("reads"), ", "), joined(*kernel.getArray("writes"), ", ")));
+                 joined(*kernel.getArray("reads"), ", "),
+                 joined(*kernel.getArray("writes"), ", ")));
     std::string threads;
     if (isGPU)
       threads = formatv(", {0} warps, {1} bytes of shared memory", *kernel.getInteger("warps"),
@@ -164,7 +164,8 @@ llvm::Error driver::explainProgram(const Program &program, const BoundSpec &boun
                  joined(*tensor.getArray("shape"), " x "), *tensor.getInteger("bytes")));
   }
   if (!program.workspaces.empty())
-    line("", "", formatv("{0} bytes in all: tensors that never live together share memory",
-                         *all->getInteger("workspace_bytes")));
+    line("", "",
+         formatv("{0} bytes in all: tensors that never live together share memory",
+                 *all->getInteger("workspace_bytes")));
   return llvm::Error::success();
 }
