@@ -6,6 +6,7 @@
 #include "ExplainStages.h"
 #include "Options.h"
 #include "attnc/Analysis/KeyRanges.h"
+#include "attnc/Pipelines/LaunchRecord.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
@@ -265,7 +266,10 @@ static llvm::Expected<Program> programOf(const Options &options, Spec &spec,
   llvm::Expected<CompileResult> result = runPhases(*module, request);
   if (!result)
     return diagnostics.explain(result.takeError());
-  return std::move(result->launch->program);
+  mlir::FailureOr<LaunchRecord> launch = extractLaunchRecord(*module, compile.target);
+  if (mlir::failed(launch))
+    return diagnostics.explain(llvm::createStringError("it has no program"));
+  return std::move(launch->program);
 }
 
 /// A spec of several stages: what each is, and the kernels that they become.

@@ -133,7 +133,7 @@ static std::string joined(const json::Array &items, llvm::StringRef separator) {
     else
       text += std::to_string(item.getAsInteger().value_or(0));
   }
-  return text;
+  return text.empty() ? "nothing" : text;
 }
 
 llvm::Error driver::explainProgram(const Program &program, const BoundSpec &bound, bool isGPU) {
