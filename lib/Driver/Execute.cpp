@@ -270,8 +270,7 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   for (auto &[name, tensor] : bound.outputs)
     outputs[name] = tensor.view;
   BoundSizes checked;
-  std::string problem =
-      checkBindings(bound.signature, inputs, outputs, checked, bound.params);
+  std::string problem = checkBindings(bound.signature, inputs, outputs, checked, bound.params);
   if (!problem.empty())
     return createStringError(problem);
   return std::move(bound);
