@@ -154,7 +154,8 @@ LogicalResult ProgramOp::verify() {
       return failure();
   }
   for (Operation &op : getBody().front()) {
-    if (!isa<LaunchOp, WorkspaceOp, SpaceOp>(op) && !isArithmetic(&op)) // tile.program C5
+    if (!isa<LaunchOp, RequireOp, SpaceOp, WorkspaceOp>(op) &&
+        !isArithmetic(&op)) // tile.program C5
       return op.emitOpError("is no op of a program: expected tile.launch, tile.workspace, "
                             "tile.space and arithmetic of sizes");
     if (!llvm::all_of(op.getResultTypes(), isProgramType)) // tile.program C6

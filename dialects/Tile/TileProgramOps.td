@@ -31,6 +31,7 @@ class Tile_ProgramExampleOp<string mnemonic, list<Trait> traits = []> : Tile_Op<
       %one = arith.constant 1 : i32
       %columns = arith.constant 16 : i32
       %tiles = tile.space "blocks" of %q extent %columns
+      tile.require %q, "`x` is read at an index of `q`, which has none"
       %w = tile.workspace "squares"[%q, %columns] : <2xf32, unit>
       tile.launch @square(%x, %w, %q) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32
       tile.launch @square(%w, %out, %q) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32
@@ -42,7 +43,7 @@ def Tile_ProgramOp : Tile_ProgramExampleOp<"program", [IsolatedFromAbove, NoTerm
   let summary = "the kernels that run for a variant, in order";
   let description = [{
     A module has at most one. Its arguments are what a caller passes: each has a `tile.binding`, a string: `tensor:NAME`,
-    `size:SPACE` (i32) or `param:NAME` (i32, f32). Its body is a list of `tile.launch`, `tile.workspace`, `tile.space` and
+    `size:SPACE` (i32) or `param:NAME` (i32, f32). Its body is a list of `tile.launch`, `tile.workspace`, `tile.space`, `tile.require` and
     arithmetic on sizes and parameters, which is done on the host when a launch is prepared:
     - on i32, whose results are those of whole numbers without a limit: `arith.addi`, `subi`, `muli`, `floordivsi`, `ceildivsi`,
       `minsi`, `maxsi`, and `cmpi` (signed);
@@ -117,6 +118,15 @@ def Tile_WorkspaceOp : Tile_ProgramExampleOp<"workspace", [Pure, HasParent<"Prog
   let results = (outs Tile_ViewType:$result);
   let assemblyFormat = "$name `[` $sizes `]` attr-dict `:` type($result)";
   let hasVerifier = 1;
+}
+
+def Tile_RequireOp : Tile_ProgramExampleOp<"require", [HasParent<"ProgramOp">]> {
+  let summary = "refuses launches for which a number is below 1";
+  let description = [{
+    Elements of a tensor cannot be read where an axis has none. `message` is the error of a launch that is refused.
+  }];
+  let arguments = (ins I32:$number, StrAttr:$message);
+  let assemblyFormat = "$number `,` $message attr-dict";
 }
 
 def Tile_LaunchOp : Tile_ProgramExampleOp<"launch", [

@@ -40,7 +40,7 @@ public:
   std::optional<PackedArguments> run() {
     if (checkNames() && bindTensors(/*outputs=*/false) && bindParams() && checkHeads() &&
         findSizes() && bindTensors(/*outputs=*/true) && checkSharing() && collectSizes() &&
-        placeWorkspace() && computeScalars() && packLaunches())
+        checkRequirements() && placeWorkspace() && computeScalars() && packLaunches())
       return std::move(packed);
     return std::nullopt;
   }
@@ -246,6 +246,15 @@ private:
       if (size == bound.spaces.end())
         return fail("no tensor tells the size of index space '" + space + "'");
       sizes.spaces.push_back(size->second);
+    }
+    return true;
+  }
+
+  bool checkRequirements() {
+    for (const Requirement &requirement : program.requirements) {
+      std::optional<SizeValue> value = evaluateAny(requirement.number, sizes.spaces, sizes.params);
+      if (!value || value->whole < 1)
+        return fail(requirement.message);
     }
     return true;
   }

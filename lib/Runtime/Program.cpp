@@ -37,6 +37,9 @@ public:
     for (const SizeFormula &scalar : program.scalars)
       if (std::optional<NumberKind> kind = kindOf(scalar); !kind || *kind == NumberKind::Condition)
         return "a scalar";
+    for (const Requirement &requirement : program.requirements)
+      if (!isWhole(requirement.number))
+        return "a requirement";
     for (const KernelLaunch &launch : program.launches)
       if (std::string wrong = checkLaunch(launch); !wrong.empty())
         return wrong;

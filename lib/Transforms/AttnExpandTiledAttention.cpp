@@ -70,9 +70,9 @@ private:
   FormulaBuilder b;
   attn::AttendFormulas formulas;
   StringRef keySpace;
-  SmallVector<Attribute> rowAxes; ///< outer axes and the row
-  StringAttr tiles, groups;       ///< spaces
-  Value perTile;                  ///< groups of a tile
+  SmallVector<Attribute> rowAxes;                                  ///< outer axes and the row
+  StringAttr tiles, groups;                                        ///< spaces
+  Value perTile;                                                   ///< groups of a tile
   Value scores, tops, running, skipped, groupScales, maxima, sums; ///< tensors
 };
 
@@ -173,8 +173,7 @@ void TiledAttention::writeSkipped() {
   Value extent = attn::findSpace(attend, *blocks).getExtent();
   skipped = b.compute(axes, i1, [&](ValueRange indices) {
     SmallVector<Value> own(indices);
-    own[rowAxes.size() - 1] =
-        arith::FloorDivSIOp::create(b, indices[rowAxes.size() - 1], extent);
+    own[rowAxes.size() - 1] = arith::FloorDivSIOp::create(b, indices[rowAxes.size() - 1], extent);
     return b.read(together, own);
   });
 }
@@ -214,13 +213,11 @@ void TiledAttention::writeGroupScales() {
     Value top = b.reduce(Reduction::Max, {keySpace, tiles.getValue(), tile, {}}, [&](Value key) {
       Value x = at(scores, row, key), run = at(running, row, tileOf(key));
       Value isMember = b.compare(arith::CmpIPredicate::eq, groupOf(key), group);
-      return Term{unrounded(b, x, run, factorOf(attend)),
-                  b.both(isMember, isTaken(row, key, x))};
+      return Term{unrounded(b, x, run, factorOf(attend)), b.both(isMember, isTaken(row, key, x))};
     });
     Value some = b.compare(CmpFPredicate::UNE, top, lowest());
     Value exact = b.div(top, b.real(attn::largestNumber(format)));
-    return b.select(some,
-                    roundToFormat(b, exact, attn::Format::F8E4M3, attn::Rounding::HalfEven),
+    return b.select(some, roundToFormat(b, exact, attn::Format::F8E4M3, attn::Rounding::HalfEven),
                     b.real(0));
   });
 }
@@ -229,8 +226,8 @@ Value TiledAttention::isTaken(ValueRange row, Value key, Value x) {
   if (!skipped)
     return isKey(x);
   Value isSkipped = at(skipped, row, tileOf(key));
-  Value isIn = arith::XOrIOp::create(
-      b, isSkipped, arith::ConstantOp::create(b, b.getBoolAttr(true)));
+  Value isIn =
+      arith::XOrIOp::create(b, isSkipped, arith::ConstantOp::create(b, b.getBoolAttr(true)));
   return b.both(isKey(x), isIn);
 }
 
@@ -246,8 +243,7 @@ Value TiledAttention::weight(ValueRange row, Value key, Value x) {
     Value some = b.compare(CmpFPredicate::UNE, scale, b.real(0));
     scaled = b.select(some, b.div(scaled, scale), b.real(0));
   }
-  Value code =
-      roundToFormat(b, scaled, *attend.getWeightFormat(), attn::Rounding::HalfEven);
+  Value code = roundToFormat(b, scaled, *attend.getWeightFormat(), attn::Rounding::HalfEven);
   if (scale)
     code = b.mul(code, scale);
   return b.div(code, b.real(factor));
@@ -343,8 +339,7 @@ LogicalResult TiledAttention::expand() {
 
 namespace {
 
-struct AttnExpandTiledAttention
-    : impl::AttnExpandTiledAttentionBase<AttnExpandTiledAttention> {
+struct AttnExpandTiledAttention : impl::AttnExpandTiledAttentionBase<AttnExpandTiledAttention> {
   using AttnExpandTiledAttentionBase::AttnExpandTiledAttentionBase;
 
   void runOnOperation() override {

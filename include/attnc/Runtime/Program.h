@@ -55,6 +55,12 @@ struct KernelLaunch {
   int64_t scratchBytes = 0;        ///< host: scratch memory of one program
 };
 
+/// What has to hold of sizes for a launch: a number of at least 1.
+struct Requirement {
+  SizeFormula number;
+  std::string message; ///< what is wrong otherwise
+};
+
 /// Everything that runs for one variant. Every tensor of the signature has a dtype, and every
 /// declared space an extent. Formulas and arguments refer to the index spaces that
 /// `signature.spaceNames` lists: tensors tell their sizes, or they are computed.
@@ -63,7 +69,8 @@ struct Program {
   /// Inputs of the spec that no kernel has a use for: a caller may pass them.
   std::vector<std::string> unusedInputs;
   std::vector<WorkspaceTensor> workspaces;
-  std::vector<SizeFormula> scalars;   ///< computed when a launch is prepared
+  std::vector<SizeFormula> scalars; ///< computed when a launch is prepared
+  std::vector<Requirement> requirements;
   std::vector<KernelLaunch> launches; ///< each sees what the ones before it have written
 
   size_t numTensors() const { return signature.inputs.size() + signature.outputs.size(); }

@@ -45,7 +45,7 @@ private:
 /// The formulas of an attention, over indices that are arguments of one block.
 struct Regions {
   attn::AttendFormulas::Point point;
-  Value column;                    ///< index of a value's column
+  Value column;                   ///< index of a value's column
   Value score, mask, value, sink; ///< mask and sink are null where there is none
 };
 
@@ -78,8 +78,8 @@ private:
   NestPoint point;
   Evaluator evaluator;
   Regions regions;
-  Frame frame; ///< of the output: rows and columns
-  Scope *inside = nullptr;       ///< the loop over keys that is being emitted
+  Frame frame;                    ///< of the output: rows and columns
+  Scope *inside = nullptr;        ///< the loop over keys that is being emitted
   const TileAxis *keys = nullptr; ///< its tile of keys
   Value numKeys;
   bool valuesDiffer = false; ///< from row to row
@@ -182,13 +182,12 @@ FailureOr<Value> AttendGeneralKernel::scores(const WalkTile &) {
 
 /// The values of a tile of keys, f32; 0 where there is no key.
 FailureOr<Value> AttendGeneralKernel::valueTile() {
-  return evaluator.map(*inside, loc, {keys, frame.cols}, b.getF32Type(),
-                       {regions.value, regions.point.key}, Evaluated{numKeys, {}},
-                       [&](ValueRange v, ValueRange e) -> Value {
-                         Value isKey =
-                             arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v[1], e[0]);
-                         return arith::SelectOp::create(b, loc, isKey, v[0], context.f32(loc, 0));
-                       });
+  return evaluator.map(
+      *inside, loc, {keys, frame.cols}, b.getF32Type(), {regions.value, regions.point.key},
+      Evaluated{numKeys, {}}, [&](ValueRange v, ValueRange e) -> Value {
+        Value isKey = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v[1], e[0]);
+        return arith::SelectOp::create(b, loc, isKey, v[0], context.f32(loc, 0));
+      });
 }
 
 Value AttendGeneralKernel::accumulate(Value weights, const WalkTile &tile, Value acc,
@@ -203,14 +202,14 @@ Value AttendGeneralKernel::accumulate(Value weights, const WalkTile &tile, Value
     tile::TileType rows = evaluator.type(rowsOnly(), b.getF32Type());
     Evaluated weight{t.reduce(tile::ReduceKind::Sum, rows, weights), rowsOnly()};
     Evaluated score{t.reduce(tile::ReduceKind::Max, rows, scores), rowsOnly()};
-    FailureOr<Value> sum = evaluator.map(
-        key, loc, frame, b.getF32Type(), regions.value, {weight, score, {acc, frame}},
-        [&](ValueRange v, ValueRange e) -> Value {
-          Value seen = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, e[1],
-                                             context.f32(loc, -INFINITY));
-          Value next = t.fma(e[0], v[0], e[2]);
-          return arith::SelectOp::create(b, loc, seen, next, e[2]);
-        });
+    FailureOr<Value> sum =
+        evaluator.map(key, loc, frame, b.getF32Type(), regions.value, {weight, score, {acc, frame}},
+                      [&](ValueRange v, ValueRange e) -> Value {
+                        Value seen = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, e[1],
+                                                           context.f32(loc, -INFINITY));
+                        Value next = t.fma(e[0], v[0], e[2]);
+                        return arith::SelectOp::create(b, loc, seen, next, e[2]);
+                      });
     if (failed(sum))
       isEmitted = failure();
     return succeeded(sum) ? *sum : acc;
@@ -287,9 +286,10 @@ LogicalResult AttendGeneralKernel::store(TileBuilder &tiles, const OnlineSoftmax
     SmallVector<Value> outer(ArrayRef(point.indices).drop_back(2));
     // Programs of further columns have the same numbers.
     Value zero = context.i32(loc, 0);
-    Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, frame.cols->first, zero);
-    FailureOr<Value> size = evaluator.size(
-        attend, attend.getLse().getType().getAxisName(attend.getNumOuter()));
+    Value isFirst =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, frame.cols->first, zero);
+    FailureOr<Value> size =
+        evaluator.size(attend, attend.getLse().getType().getAxisName(attend.getNumOuter()));
     if (failed(size))
       return failure();
     Value limit = arith::SelectOp::create(b, loc, isFirst, *size, zero);

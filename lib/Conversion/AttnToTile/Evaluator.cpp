@@ -65,9 +65,8 @@ Scope &Evaluator::scopeAt(Scope &scope, unsigned depth) const {
   return *s;
 }
 
-FailureOr<Value>
-Evaluator::before(Scope &scope, unsigned depth,
-                  llvm::function_ref<FailureOr<Value>(Scope &home)> emit) {
+FailureOr<Value> Evaluator::before(Scope &scope, unsigned depth,
+                                   llvm::function_ref<FailureOr<Value>(Scope &home)> emit) {
   Scope &home = scopeAt(scope, depth);
   OpBuilder::InsertionGuard guard(builder);
   if (&home != &scope)

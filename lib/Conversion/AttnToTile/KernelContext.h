@@ -8,6 +8,7 @@
 #include "Domain.h"
 #include "attnc/Plan/Plan.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace attnc {
 
@@ -24,6 +25,9 @@ struct KernelContext {
   /// Indices (i32) of the first dimensions of a view that has more of them than its tensor: which
   /// of several such tensors it is.
   llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::Value>> leading;
+  /// Spaces that a kernel reads tensors at although none of its indices runs over them: they must
+  /// not be empty. With a tensor for each.
+  llvm::MapVector<llvm::StringRef, mlir::Value> readAnywhere;
   /// Views of the memory that the lowering asked for, in its order.
   llvm::SmallVector<mlir::Value> scratch;
   /// i32 by index-space name: launch-time sizes and the constants for d and e.

@@ -168,9 +168,8 @@ FailureOr<Value> ProductEmitter::operand(Scope &inside, const Side &side, Frame 
   for (Value factor : side.factors)
     depth = std::max(depth, ev.factsOf(inside, factor).depth);
   depth = std::max(depth, ev.factsOf(inside, reduce.getBody().getArgument(0)).depth);
-  return ev.before(inside, depth, [&](Scope &home) {
-    return evaluateSide(home, side, own, operandType());
-  });
+  return ev.before(inside, depth,
+                   [&](Scope &home) { return evaluateSide(home, side, own, operandType()); });
 }
 
 FailureOr<SmallVector<Value>> ProductEmitter::step(Scope &inside, Value offset, Value acc) {
@@ -206,9 +205,8 @@ FailureOr<std::optional<Evaluated>> ProductEmitter::atOnce(Value start) {
   Place place;
   place.space = reduce.getSpace();
   place.mayOverrun = true;
-  FailureOr<Value> zero = ev.before(scope, 0, [&](Scope &) -> FailureOr<Value> {
-    return ev.context.i32(loc, 0);
-  });
+  FailureOr<Value> zero =
+      ev.before(scope, 0, [&](Scope &) -> FailureOr<Value> { return ev.context.i32(loc, 0); });
   place.axis = ev.axis(*zero, tile);
   top.places[argument] = place;
   Frame rows{frame.rows, place.axis}, cols{place.axis, frame.cols};

@@ -45,7 +45,7 @@ LogicalResult ProgramFrame::findStages() {
       std::optional<Uncompilable> found = asUncompilable(op);
       return emitError(op.getLoc(), found ? found->reason : "code is not generated for this yet");
     }
-    stages.push_back({&op, factory(&op, plan), {}, {}, {}});
+    stages.push_back({&op, factory(&op, plan), {}, {}, {}, {}});
   }
   for (auto param : variant.getBody().getOps<attn::ParamOp>())
     if (!param.getIsConst())
@@ -244,6 +244,7 @@ LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
   if (failed(stage.lowering->emit(kernel)))
     return failure();
   tile::ReturnOp::create(builder, variant.getLoc());
+  stage.readAnywhere = std::move(kernel.readAnywhere);
   return success();
 }
 
@@ -261,6 +262,23 @@ FailureOr<Value> ProgramFrame::emitWorkspace(KernelContext &context, Location lo
     sizes.push_back(size);
   }
   return tile::WorkspaceOp::create(builder, loc, workspaceType(type), name, sizes).getResult();
+}
+
+/// A kernel that runs has to find what it reads.
+void ProgramFrame::emitRequirements(KernelContext &context, const Stage &stage, Value programs) {
+  Location loc = stage.op->getLoc();
+  for (auto [space, tensor] : stage.readAnywhere) {
+    Value size = context.sizes.lookup(space);
+    if (!size || isa_and_nonnull<arith::ConstantOp>(size.getDefiningOp()))
+      continue;
+    Value none = arith::SubIOp::create(builder, loc, context.i32(loc, 1), programs);
+    Value number = arith::MaxSIOp::create(builder, loc, size, none);
+    std::string name = names.lookup(tensor);
+    std::string what = name.empty() ? "a tensor" : "`" + name + "`";
+    tile::RequireOp::create(builder, loc, number,
+                            what + " is read at an index of `" + space.str() +
+                                "`, which has none: the kernels of this spec need at least one");
+  }
 }
 
 LogicalResult ProgramFrame::emitLaunches(KernelContext &context) {
@@ -292,6 +310,7 @@ LogicalResult ProgramFrame::emitLaunches(KernelContext &context) {
     FailureOr<StageLowering::Grid> grid = stage.lowering->grid(context);
     if (failed(grid))
       return failure();
+    emitRequirements(context, stage, (*grid)[0]);
     tile::LaunchOp::create(builder, variant.getLoc(), stage.kernel.getSymName(), arguments,
                            (*grid)[0], (*grid)[1], (*grid)[2]);
   }

@@ -27,6 +27,7 @@ private:
     llvm::SmallVector<mlir::Value> tensors; ///< that the kernel takes, of the variant
     llvm::SmallVector<Scratch> scratch;     ///< and of its own
     tile::KernelOp kernel;
+    llvm::MapVector<llvm::StringRef, mlir::Value> readAnywhere; ///< see KernelContext
   };
 
   mlir::LogicalResult findStages();
@@ -40,6 +41,7 @@ private:
   void bindSizes(KernelContext &context, llvm::function_ref<mlir::Value()> next);
   mlir::LogicalResult emitProgram();
   mlir::LogicalResult emitLaunches(KernelContext &context);
+  void emitRequirements(KernelContext &context, const Stage &stage, mlir::Value programs);
   mlir::FailureOr<mlir::Value> emitWorkspace(KernelContext &context, mlir::Location loc,
                                              llvm::StringRef name, attn::AttnTensorType type);
   std::string axisText(attn::AttnTensorType type, unsigned axis);

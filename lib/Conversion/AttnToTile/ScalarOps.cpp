@@ -32,6 +32,19 @@ static FailureOr<Value> lowerPosition(Operation *op, const ScalarScope &scope) {
   return arith::AddIOp::create(builder, op->getLoc(), row, shift).getResult();
 }
 
+/// Whether an index runs over `space`, or over what its blocks consist of: then it has some.
+static bool isSeenToHaveIndices(Operation *op, StringRef space, const ScalarScope &scope) {
+  while (!space.empty()) {
+    if (llvm::any_of(scope.indices, [&](const Index &index) { return index.space == space; }))
+      return true;
+    attn::SpaceOp declared = attn::findSpace(scope.context.variant, space);
+    if (declared && declared.getFull())
+      return false;
+    space = attn::blockParent(op, space);
+  }
+  return false;
+}
+
 /// `value`, brought inside of an axis over `space` (of `number` indices if that is empty) unless it
 /// is known to be there: an index of that very space is, or can only overrun; anything else is
 /// clamped on both sides.
@@ -51,6 +64,8 @@ static FailureOr<Value> clampIndex(attn::ReadOp read, unsigned axis, Value value
                              : scope.context.sizes.lookup(space);
   if (!size)
     return unknownSize(read, space);
+  if (!space.empty() && !isSeenToHaveIndices(read, space, scope))
+    scope.context.readAnywhere.insert({space, read.getTensor()});
   Value last = arith::SubIOp::create(builder, loc, size, scope.context.i32(loc, 1));
   if (!isOwn)
     value = arith::MaxSIOp::create(builder, loc, value, scope.context.i32(loc, 0));

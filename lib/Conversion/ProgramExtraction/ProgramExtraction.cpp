@@ -91,6 +91,12 @@ public:
     return success();
   }
 
+  LogicalResult addRequirement(tile::RequireOp op) {
+    Requirement &requirement = program.requirements.emplace_back();
+    requirement.message = op.getMessage().str();
+    return appendFormula(op, op.getNumber(), requirement.number);
+  }
+
   /// Adds a launch of `kernel` over `grid`, as formulas. `user` launches it.
   LogicalResult addLaunch(Operation *user, tile::KernelOp kernel, ValueRange values,
                           std::array<SizeFormula, 3> grid) {
@@ -280,6 +286,9 @@ static FailureOr<Program> programOf(tile::ProgramOp op, ModuleOp module, Program
       return failure();
     if (auto workspace = dyn_cast<tile::WorkspaceOp>(each))
       if (failed(builder.addWorkspace(workspace)))
+        return failure();
+    if (auto require = dyn_cast<tile::RequireOp>(each))
+      if (failed(builder.addRequirement(require)))
         return failure();
     auto launch = dyn_cast<tile::LaunchOp>(each);
     if (!launch)

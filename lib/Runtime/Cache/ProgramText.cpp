@@ -79,6 +79,10 @@ static json::Object textOf(const WorkspaceTensor &tensor) {
       {"name", tensor.name}, {"dtype", dtypeName(tensor.dtype)}, {"axes", std::move(axes)}};
 }
 
+static json::Object textOf(const Requirement &requirement) {
+  return json::Object{{"number", textOf(requirement.number)}, {"message", requirement.message}};
+}
+
 static json::Object textOf(const KernelLaunch &launch) {
   json::Array args, grid;
   for (const KernelArg &arg : launch.args)
@@ -111,6 +115,7 @@ std::string attnc::serializeProgram(const Program &program) {
                       {"declared_spaces", listOf(program.signature.spaces)},
                       {"workspaces", listOf(program.workspaces)},
                       {"scalars", listOf(program.scalars)},
+                      {"requirements", listOf(program.requirements)},
                       {"launches", listOf(program.launches)}};
   return llvm::formatv("{0}", json::Value(std::move(object)));
 }
@@ -243,6 +248,16 @@ static bool parse(const json::Value &value, WorkspaceTensor &tensor) {
   return parseList(object->getArray("axes"), tensor.axes);
 }
 
+static bool parse(const json::Value &value, Requirement &requirement) {
+  const json::Object *object = value.getAsObject();
+  auto message = object ? object->getString("message") : std::nullopt;
+  const json::Value *number = object ? object->get("number") : nullptr;
+  if (!message || !number || !parse(*number, requirement.number))
+    return false;
+  requirement.message = message->str();
+  return true;
+}
+
 static bool parse(const json::Value &value, KernelArg &arg) {
   const json::Object *object = value.getAsObject();
   if (!object)
@@ -326,6 +341,7 @@ llvm::Expected<Program> attnc::parseProgram(llvm::StringRef text) {
       !parseList(object->getArray("declared_spaces"), program.signature.spaces) ||
       !parseList(object->getArray("workspaces"), program.workspaces) ||
       !parseList(object->getArray("scalars"), program.scalars) ||
+      !parseList(object->getArray("requirements"), program.requirements) ||
       !parseList(object->getArray("launches"), program.launches))
     return malformed("a field is missing, or of another form");
   program.signature.name = name->str();

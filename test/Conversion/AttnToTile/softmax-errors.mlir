@@ -78,7 +78,7 @@ attn.variant @rows attributes {tile.schedule = #tile.schedule<target = "sm_80", 
   %out, %lse = attn.attend %Q, %K, %V  : !attn.tensor<[b, h, q, d], f16>, !attn.tensor<[b, g, kv, d], f16>, !attn.tensor<[b, g, kv, e], f16> -> !attn.tensor<[b, h, q, e], f16>, !attn.tensor<[b, h, q], f32>
   // expected-error@below {{code is not generated for a function of rows yet; the reference runs it (`--device=reference`)}}
   %w = attn.softmax %r over "q" : !attn.tensor<[b, h, q], f32> -> !attn.tensor<[b, h, q], f32>
-  attn.return ["out"](%out : !attn.tensor<[b, h, q, e], f16>)
+  attn.return ["out", "w"](%out, %w : !attn.tensor<[b, h, q, e], f16>, !attn.tensor<[b, h, q], f32>)
 }
 
 // -----
