@@ -237,9 +237,9 @@ TEST_F(CAPI, BadSpecsAndOptions) {
   EXPECT_EQ(with([](auto &o) { o.device = "tpu"; }), ATTNC_INVALID_ARGUMENT);
   EXPECT_EQ(with([](auto &o) { o.device = "cuda:x"; }), ATTNC_INVALID_ARGUMENT);
   EXPECT_EQ(with([](auto &o) { o.dtype = "f64"; }), ATTNC_COMPILE_ERROR);
-  EXPECT_EQ(with([](auto &o) { o.head_dim = 12; }), ATTNC_COMPILE_ERROR);
+  EXPECT_EQ(with([](auto &o) { o.head_dim = 1025; }), ATTNC_COMPILE_ERROR);
   EXPECT_EQ(with([](auto &o) { o.head_dim = -64; }), ATTNC_COMPILE_ERROR);
-  EXPECT_EQ(with([](auto &o) { o.v_head_dim = 1000; }), ATTNC_COMPILE_ERROR);
+  EXPECT_EQ(with([](auto &o) { o.v_head_dim = 1025; }), ATTNC_COMPILE_ERROR);
   EXPECT_EQ(with([](auto &o) { o.row_alignment = 3; }), ATTNC_COMPILE_ERROR);
   EXPECT_EQ(with([](auto &o) { o.variant = "other"; }), ATTNC_INVALID_SPEC);
   EXPECT_EQ(with([](auto &o) { o.num_const_params = 1; }), ATTNC_INVALID_ARGUMENT);
