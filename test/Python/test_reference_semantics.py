@@ -56,7 +56,7 @@ def test_sets_over_no_block_hold_nothing():
 
 def test_sizes_of_blocks_are_arithmetic_only():
     choice = "attention a(page: int = 2) { blocks p of kv by if page > 2 then page else 1\n output lo[b, g, p, d] = min(K for kv in p) }"
-    given = qkv()
+    given = {"K": qkv()["K"]}
     assert np.array_equal(attnc.Spec(choice).evaluate(given)["lo"], given["K"].astype(float))
     with pytest.raises(attnc.SpecError, match="arithmetic on sizes and parameters"):
         attnc.Spec("attention a(page: int = 2) { blocks p of kv by i32(exp(f32(page)))\n output lo[b, g, p, d] = min(K for kv in p) }")
