@@ -86,8 +86,7 @@ FailureOr<SmallVector<Value>> Evaluator::loop(Scope &scope, Location loc, Value 
   scope.inner = outerLoop;
   if (failed(next))
     return failure();
-  if (!init.empty() || forOp.getBody()->empty() ||
-      !forOp.getBody()->back().hasTrait<OpTrait::IsTerminator>())
+  if (!init.empty()) // else the loop has its terminator
     scf::YieldOp::create(builder, loc, *next);
   return SmallVector<Value>(forOp.getResults());
 }

@@ -48,7 +48,7 @@ private:
   friend class RecurKernel;
   /// A tensor over `first`, the batch spaces, and the axes of `type`.
   attn::AttnTensorType typeOver(ArrayRef<Attribute> first, Type element,
-                                attn::AttnTensorType type = {}) const;
+                                attn::AttnTensorType type = {});
   /// Stages of the body that later stages read.
   SmallVector<Operation *> kept();
 
@@ -107,9 +107,9 @@ private:
 } // namespace
 
 attn::AttnTensorType RecurLowering::typeOver(ArrayRef<Attribute> first, Type element,
-                                             attn::AttnTensorType type) const {
+                                             attn::AttnTensorType type) {
   SmallVector<Attribute> axes(first);
-  for (Attribute space : const_cast<attn::RecurOp &>(recur).getBatch())
+  for (Attribute space : recur.getBatch())
     axes.push_back(space);
   if (type)
     axes.append(type.getAxes().begin(), type.getAxes().end());

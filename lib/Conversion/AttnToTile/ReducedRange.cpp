@@ -2,8 +2,7 @@
 //
 // The indices of a reduction: a whole space, the members of a block, or what bounds leave of them.
 // Where each element has bounds of its own, the loop's count must still be one number for all: that
-// of a block's members, or the length between bounds that differ by what does not depend on the
-// element, or else the whole space.
+// of a block's members, or else of the whole space.
 #include "Reductions.h"
 #include "mlir/IR/Matchers.h"
 
