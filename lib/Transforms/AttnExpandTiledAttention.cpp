@@ -189,7 +189,9 @@ static double factorOf(attn::AttendOp attend) {
 
 /// How many groups a tile has; they start anew in each.
 Value TiledAttention::groupsOfTile() {
-  return arith::CeilDivSIOp::create(b, attend.getTile(), attend.getWeightGroup());
+  Value most = b.sub(attend.getTile(), b.integer(1)); // at least 0
+  Value others = arith::FloorDivSIOp::create(b, most, attend.getWeightGroup());
+  return b.add(others, b.integer(1));
 }
 
 /// The group of `key`, counted over all tiles.

@@ -368,7 +368,10 @@ LogicalResult RecurKernel::steps() {
     return failure();
   OpBuilder &b = context.builder;
   Value size = arith::MaxSIOp::create(b, loc, *every, constant(1));
-  Value groups = arith::CeilDivSIOp::create(b, loc, *length, size);
+  // Rounded up; as unsigned numbers the sum does not wrap.
+  Value more = arith::SubIOp::create(b, loc, size, constant(1));
+  Value all = arith::AddIOp::create(b, loc, *length, more);
+  Value groups = arith::DivUIOp::create(b, loc, all, size);
   auto body = [&](Scope &inside, Value number, ValueRange) -> FailureOr<SmallVector<Value>> {
     Value first = arith::MulIOp::create(b, loc, number, size);
     Value end = arith::AddIOp::create(b, loc, first, size);
