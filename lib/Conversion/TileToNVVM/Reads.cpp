@@ -24,13 +24,23 @@ FailureOr<Value> attnc::loadElement(KernelLowering &kl, tile::ElementOp element,
   Value pointer = args.base;
   if (offset)
     pointer = kl.offsetPointer(loc, pointer, kl.mul(loc, offset, kl.i64(loc, bytes)));
-  Type stored = type.isInteger(1) ? Type(kl.builder.getI8Type()) : type;
+  Type stored = type.isInteger(1) ? Type(kl.builder.getI8Type())
+                : type.isBF16()   ? Type(kl.builder.getI16Type())
+                                  : type;
   Value loaded = LLVM::LoadOp::create(kl.builder, loc, stored, pointer, bytes, /*isVolatile=*/false,
                                       /*isNonTemporal=*/false, /*isInvariant=*/!args.isWritten);
   if (type.isInteger(1)) {
     Value zero = arith::ConstantOp::create(kl.builder, loc, kl.builder.getI8IntegerAttr(0));
     return arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne, loaded, zero)
         .getResult();
+  }
+  if (type.isBF16()) {
+    // By its bits: of comparisons of extended numbers LLVM makes `setp.ftz.bf16`, which PTX has
+    // not.
+    Type i32 = kl.builder.getI32Type();
+    Value wide = arith::ExtUIOp::create(kl.builder, loc, i32, loaded);
+    Value bits = arith::ShLIOp::create(kl.builder, loc, wide, kl.i32(loc, 16));
+    return arith::BitcastOp::create(kl.builder, loc, kl.builder.getF32Type(), bits).getResult();
   }
   if (kl.isPacked(type))
     return arith::ExtFOp::create(kl.builder, loc, kl.builder.getF32Type(), loaded).getResult();
