@@ -35,6 +35,24 @@ static void eraseUnused(attn::VariantOp variant) {
       op.erase();
 }
 
+namespace {
+/// The arguments of a kernel or a program, with what each is bound to.
+struct ArgumentList {
+  OpBuilder &builder;
+  SmallVector<Type> types;
+  SmallVector<Attribute> attrs;
+
+  void add(Type type, DictionaryAttr attributes) {
+    types.push_back(type);
+    attrs.push_back(attributes);
+  }
+  void addBound(const llvm::Twine &binding, Type type) {
+    add(type, builder.getDictionaryAttr(
+                  builder.getNamedAttr("tile.binding", builder.getStringAttr(binding))));
+  }
+};
+} // namespace
+
 LogicalResult ProgramFrame::findStages() {
   eraseUnused(variant);
   for (Operation &op : variant.getBody().front()) {
@@ -183,28 +201,20 @@ void ProgramFrame::bindSizes(KernelContext &context, llvm::function_ref<Value()>
 LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
   MLIRContext *context = builder.getContext();
   stage.tensors = tensorsOf(stage.op);
-  SmallVector<Type> types;
-  SmallVector<Attribute> attrs;
-  for (Value tensor : stage.tensors) {
-    types.push_back(viewType(tensor));
-    attrs.push_back(tensorAttrs(tensor));
-  }
-  auto addScalar = [&](const llvm::Twine &binding, Type type) {
-    types.push_back(type);
-    attrs.push_back(builder.getDictionaryAttr(
-        builder.getNamedAttr("tile.binding", builder.getStringAttr(binding))));
-  };
+  ArgumentList arguments{builder, {}, {}};
+  for (Value tensor : stage.tensors)
+    arguments.add(viewType(tensor), tensorAttrs(tensor));
   stage.scratch = stage.lowering->scratch();
   for (Scratch &own : stage.scratch) {
     own.name = uniqueName(names.lookup(stage.op->getResult(0)) + "." + own.name);
-    addScalar("tensor:" + own.name, workspaceType(own.type));
+    arguments.addBound("tensor:" + own.name, workspaceType(own.type));
   }
   for (const std::string &space : launchSizes())
-    addScalar("size:" + space, builder.getI32Type());
+    arguments.addBound("size:" + space, builder.getI32Type());
   for (const std::string &space : computedSizes)
-    addScalar("size:" + space, builder.getI32Type());
+    arguments.addBound("size:" + space, builder.getI32Type());
   for (attn::ParamOp param : params)
-    addScalar("param:" + param.getName(), param.getType());
+    arguments.addBound("param:" + param.getName(), param.getType());
 
   ArrayAttr spaces;
   DenseI64ArrayAttr tiles;
@@ -219,13 +229,13 @@ LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
     name += "_" + std::to_string(number) + "_" + names.lookup(stage.op->getResult(0));
   stage.kernel = tile::KernelOp::create(
       builder, variant.getLoc(), builder.getStringAttr(name),
-      TypeAttr::get(builder.getFunctionType(types, {})), spaces, tiles,
+      TypeAttr::get(builder.getFunctionType(arguments.types, {})), spaces, tiles,
       builder.getI32IntegerAttr(static_cast<int32_t>(stage.lowering->warps())),
-      builder.getArrayAttr(attrs), ArrayAttr());
+      builder.getArrayAttr(arguments.attrs), ArrayAttr());
   stage.kernel->setDiscardableAttr(tile::ScheduleAttr::attrName, plan.schedule(context));
   OpBuilder::InsertionGuard guard(builder);
   Block *entry = builder.createBlock(&stage.kernel.getBody());
-  for (Type type : types)
+  for (Type type : arguments.types)
     entry->addArgument(type, variant.getLoc());
   builder.setInsertionPointToStart(entry);
 
@@ -318,26 +328,18 @@ LogicalResult ProgramFrame::emitLaunches(KernelContext &context) {
 }
 
 LogicalResult ProgramFrame::emitProgram() {
-  SmallVector<Type> types;
-  SmallVector<Attribute> attrs;
-  for (Value tensor : signature) {
-    types.push_back(viewType(tensor));
-    attrs.push_back(tensorAttrs(tensor));
-  }
-  auto addScalar = [&](const llvm::Twine &binding, Type type) {
-    types.push_back(type);
-    attrs.push_back(builder.getDictionaryAttr(
-        builder.getNamedAttr("tile.binding", builder.getStringAttr(binding))));
-  };
+  ArgumentList arguments{builder, {}, {}};
+  for (Value tensor : signature)
+    arguments.add(viewType(tensor), tensorAttrs(tensor));
   for (const std::string &space : launchSizes())
-    addScalar("size:" + space, builder.getI32Type());
+    arguments.addBound("size:" + space, builder.getI32Type());
   for (attn::ParamOp param : params)
-    addScalar("param:" + param.getName(), param.getType());
+    arguments.addBound("param:" + param.getName(), param.getType());
   Location loc = variant.getLoc();
-  auto program =
-      tile::ProgramOp::create(builder, loc, variant.getSymName(), builder.getArrayAttr(attrs));
+  auto program = tile::ProgramOp::create(builder, loc, variant.getSymName(),
+                                         builder.getArrayAttr(arguments.attrs));
   Block *body = builder.createBlock(&program.getBody());
-  for (Type type : types)
+  for (Type type : arguments.types)
     body->addArgument(type, loc);
   KernelContext context(builder, variant, plan);
   unsigned next = 0;
