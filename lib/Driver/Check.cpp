@@ -6,6 +6,7 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include <cmath>
+#include <set>
 
 using namespace attnc;
 using namespace attnc::driver;
@@ -52,6 +53,9 @@ struct Found {
 /// One element has fewer draws behind its bound than a norm: as few as its row has weights.
 static constexpr double elementMargin = 2 * reference::boundMargin;
 
+/// Two forms of a spec differ in float64 by what their sums are rounded to, and no more.
+static constexpr double sameFunction = 1e-9;
+
 /// The error of one output, with bounds of its elements and of its norm.
 static OutputError compare(const std::string &name, const Found &found, const Tensor64 &expected,
                            const reference::Deviation &deviation) {
@@ -90,38 +94,158 @@ bool CheckResult::ok() const {
                       [](const reference::DecisionVerdict &verdict) { return verdict.ok(); });
 }
 
-llvm::Expected<CheckResult> driver::checkOutputs(Spec &spec, BoundSpec &bound, const Device &device,
-                                                 bool isGiven) {
-  bool isReference = device.kind == Device::Kind::Reference && !isGiven;
-  reference::Bindings bindings = bindingsOf(bound);
+namespace {
+/// A comparison on its way.
+class Check {
+public:
+  Check(Spec &spec, BoundSpec &bound, const Device &device, const CheckRequest &request)
+      : spec(spec), bound(bound), device(device), request(request),
+        variant(request.replay ? request.replay->variant() : spec.variant()),
+        bindings(bindingsFor(variant)) {}
+
+  llvm::Expected<CheckResult> run();
+
+private:
+  reference::Bindings bindingsFor(attn::VariantOp variant) const;
+  llvm::Error runInF32(std::map<std::string, Found> &found);
+  std::map<std::string, Found> foundOutputs() const;
+  llvm::Error compareForms();
+  void completeDecisions();
+  llvm::Expected<std::set<std::string>> exactDecisions();
+
+  Spec &spec;
+  BoundSpec &bound;
+  const Device &device;
+  const CheckRequest &request;
+  attn::VariantOp variant;
+  reference::Bindings bindings;
+  /// What the executor has decided; the reference's decisions behind those; and both together.
+  reference::Decisions taken, own, all;
+};
+} // namespace
+
+/// The inputs and parameters that `variant` has.
+reference::Bindings Check::bindingsFor(attn::VariantOp variant) const {
+  reference::Bindings all = bindingsOf(bound), result;
+  for (auto input : variant.getBody().getOps<attn::InputOp>())
+    result.inputs.insert(*all.inputs.find(input.getName().str()));
+  for (auto param : variant.getBody().getOps<attn::ParamOp>())
+    if (auto value = all.params.find(param.getName().str()); value != all.params.end())
+      result.params.insert(*value);
+  return result;
+}
+
+/// What the reference yields in f32, and what it decides then.
+llvm::Error Check::runInF32(std::map<std::string, Found> &found) {
+  reference::RunOptions options;
+  options.arithmetic = reference::Arithmetic::Float32;
+  options.recorded = &taken;
+  auto outputs = reference::runWith(variant, bindings, options);
+  if (!outputs)
+    return outputs.takeError();
+  for (auto &[name, tensor] : *outputs) {
+    DType dtype = bound.outputs.at(name).view.dtype;
+    found[name] = {roundTo(dtype, tensor.data), dtype};
+  }
+  return llvm::Error::success();
+}
+
+std::map<std::string, Found> Check::foundOutputs() const {
   std::map<std::string, Found> found;
-  reference::Decisions taken, own;
-  if (isReference) {
-    reference::RunOptions options;
-    options.arithmetic = reference::Arithmetic::Float32;
-    options.recorded = &taken;
-    auto outputs = reference::runWith(spec.variant(), bindings, options);
-    if (!outputs)
-      return outputs.takeError();
-    for (auto &[name, tensor] : *outputs) {
-      DType dtype = bound.outputs.at(name).view.dtype;
-      found[name] = {roundTo(dtype, tensor.data), dtype};
-    }
-  } else {
-    for (auto &[name, tensor] : bound.outputs) {
-      Found &output = found[name] = {{}, tensor.view.dtype};
-      for (int64_t i = 0; i < tensor.view.numElements(); ++i)
-        output.data.push_back(elementOf(tensor.view, i));
+  for (auto &[name, tensor] : bound.outputs) {
+    Found &output = found[name] = {{}, tensor.view.dtype};
+    for (int64_t i = 0; i < tensor.view.numElements(); ++i)
+      output.data.push_back(elementOf(tensor.view, i));
+  }
+  return found;
+}
+
+/// The reference holds the device to another form of the spec, which decides in other ops: it must
+/// be the same function.
+llvm::Error Check::compareForms() {
+  auto wanted = reference::run(spec.variant(), bindingsFor(spec.variant()));
+  if (!wanted)
+    return wanted.takeError();
+  auto found = reference::run(variant, bindings);
+  if (!found)
+    return found.takeError();
+  for (const auto &[name, tensor] : *wanted) {
+    double largest = 0;
+    for (double x : tensor.data)
+      largest = std::isfinite(x) ? std::max(largest, std::fabs(x)) : largest;
+    const std::vector<double> &other = found->at(name).data;
+    for (size_t i = 0; i < other.size(); ++i) {
+      double x = tensor.data[i], y = other[i];
+      bool areSame =
+          x == y || (std::isnan(x) && std::isnan(y)) || std::fabs(x - y) <= sameFunction * largest;
+      if (!areSame)
+        return llvm::createStringError(
+            formatv("`{0}` is another function after the passes of phase `specialized`: {1} where "
+                    "the spec says {2}, computed in float64",
+                    name, y, x));
     }
   }
+  return llvm::Error::success();
+}
+
+/// Takes what the reference knows of the decisions into `taken`, and completes them to `all`.
+void Check::completeDecisions() {
+  all = own;
+  for (auto &[name, decision] : all.byName) {
+    auto said = taken.byName.find(name);
+    if (said == taken.byName.end() || decision.values.empty())
+      continue;
+    decision.values = said->second.values;
+    said->second = decision;
+  }
+  for (auto &[name, decision] : own.byName)
+    if (decision.values.empty())
+      taken.byName.erase(name);
+}
+
+/// Names of the decisions whose keys are the same numbers in f32 and in float64.
+llvm::Expected<std::set<std::string>> Check::exactDecisions() {
+  reference::Decisions inF32;
   reference::RunOptions options;
-  options.forced = isReference ? &taken : nullptr;
+  options.arithmetic = reference::Arithmetic::Float32;
+  options.forced = &all;
+  options.recorded = &inF32;
+  auto outputs = reference::runWith(variant, bindings, options);
+  if (!outputs)
+    return outputs.takeError();
+  std::set<std::string> exact;
+  for (auto &[name, decision] : inF32.byName) {
+    const reference::Decision &wanted = own.byName.at(name);
+    bool isExact = llvm::equal(decision.keys, wanted.keys, [](double x, double y) {
+      return x == y || (std::isnan(x) && std::isnan(y));
+    });
+    if (isExact)
+      exact.insert(name);
+  }
+  return exact;
+}
+llvm::Expected<CheckResult> Check::run() {
+  bool isReference = device.kind == Device::Kind::Reference && !request.isGiven;
+  std::map<std::string, Found> found;
+  if (isReference) {
+    if (llvm::Error error = runInF32(found))
+      return std::move(error);
+  } else {
+    found = foundOutputs();
+  }
+  if (request.replay) {
+    if (llvm::Error error = compareForms())
+      return std::move(error);
+    taken = request.replay->taken;
+  }
+  reference::RunOptions options;
+  options.forced = &taken;
   options.recorded = &own;
-  auto expected = reference::runWith(spec.variant(), bindings, options);
+  auto expected = reference::runWith(variant, bindings, options);
   if (!expected)
     return expected.takeError();
-  const reference::Decisions &forced = isReference ? taken : own;
-  auto deviations = reference::deviations(spec.variant(), bindings, *expected, own, forced,
+  completeDecisions();
+  auto deviations = reference::deviations(variant, bindings, *expected, own, all,
                                           roundoffsOf(spec, bound, device));
   if (!deviations)
     return deviations.takeError();
@@ -129,10 +253,44 @@ llvm::Expected<CheckResult> driver::checkOutputs(Spec &spec, BoundSpec &bound, c
   for (const auto &[name, output] : found)
     result.outputs.push_back(
         compare(name, output, expected->at(name), deviations->outputs.at(name)));
-  if (isReference)
-    result.decisions = reference::judge(taken, own, deviations->keys,
-                                        bound.sizes.operandDType == DType::F32 ? 1e-3 : 0.02);
+  double limit = !request.isSampled ? 1 : bound.sizes.operandDType == DType::F32 ? 1e-3 : 0.02;
+  result.decisions = reference::judge(taken, own, deviations->keys, limit);
+  if (!request.replay)
+    return result;
+  llvm::Expected<std::set<std::string>> exact = exactDecisions();
+  if (!exact)
+    return exact.takeError();
+  for (reference::DecisionVerdict &verdict : result.decisions)
+    verdict.isExact = exact->count(verdict.name);
+  for (auto &[name, decision] : own.byName)
+    if (!taken.find(name))
+      result.unsaid.push_back(name);
   return result;
+}
+
+llvm::Expected<CheckResult> driver::checkOutputs(Spec &spec, BoundSpec &bound, const Device &device,
+                                                 const CheckRequest &request) {
+  return Check(spec, bound, device, request).run();
+}
+
+/// A line for each decision of which some place is not as the reference has it, and one for all.
+static void printDecisions(const CheckResult &result) {
+  int64_t places = 0, different = 0;
+  for (const reference::DecisionVerdict &v : result.decisions) {
+    places += v.places;
+    different += v.different;
+    if (v.different != 0)
+      llvm::outs() << formatv("decision {0} of line {1}: {2} of {3} rows within the margin, {4} "
+                              "inadmissible, {5} undecidable{6}  {7}\n",
+                              v.name, v.line, v.marginRows, v.rows, v.inadmissibleRows,
+                              v.undecidableRows, v.isExact ? ", by exact keys" : "",
+                              v.ok() ? "ok" : "BEYOND THE MARGIN");
+  }
+  for (const std::string &name : result.unsaid)
+    llvm::outs() << formatv("decision {0}: taken by the reference itself\n", name);
+  if (!result.decisions.empty())
+    llvm::outs() << formatv("decisions: {0} places of {1} ops, {2} other than the reference's\n",
+                            places, result.decisions.size(), different);
 }
 
 void driver::printCheck(const CheckResult &result) {
@@ -141,11 +299,7 @@ void driver::printCheck(const CheckResult &result) {
     llvm::outs() << formatv("{0,-10} {1:e2} ({2:e0}) {3,12:e2} ({4:e1})  {5,10:f3}  {6}\n", e.name,
                             e.relativeFrobenius, e.frobeniusBound, e.maximum, e.maximumBound,
                             e.worst, e.ok() ? "ok" : "BEYOND THE BOUND");
-  for (const reference::DecisionVerdict &v : result.decisions)
-    llvm::outs() << formatv("decision {0} of line {1}: {2} of {3} rows within the margin, {4} "
-                            "inadmissible, {5} undecidable  {6}\n",
-                            v.name, v.line, v.marginRows, v.rows, v.inadmissibleRows,
-                            v.undecidableRows, v.ok() ? "ok" : "BEYOND THE MARGIN");
+  printDecisions(result);
 }
 
 llvm::json::Object driver::checkAsJson(const CheckResult &result) {
@@ -174,6 +328,7 @@ llvm::json::Object driver::decisionsAsJson(const CheckResult &result) {
                                         {"margin", v.marginRows},
                                         {"inadmissible", v.inadmissibleRows},
                                         {"undecidable", v.undecidableRows},
+                                        {"exact", v.isExact},
                                         {"ok", v.ok()}};
   return object;
 }

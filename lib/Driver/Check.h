@@ -5,7 +5,7 @@
 #ifndef ATTNC_LIB_DRIVER_CHECK_H
 #define ATTNC_LIB_DRIVER_CHECK_H
 
-#include "Execute.h"
+#include "Replay.h"
 #include "attnc/Reference/Judge.h"
 #include "llvm/Support/JSON.h"
 #include <cmath>
@@ -26,15 +26,28 @@ struct OutputError {
 struct CheckResult {
   std::vector<OutputError> outputs;
   std::vector<reference::DecisionVerdict> decisions; ///< of an executor that says which it took
+  /// Names of decisions that the executor did not say, so that the reference took its own.
+  std::vector<std::string> unsaid;
   bool ok() const;
 };
 
-/// Compares `bound.outputs`, which `device` has computed, with the float64 reference. On the
-/// reference itself, unless they are given, it compares the reference in f32 arithmetic, whose
-/// decisions are forced on the float64 one. Infinities must agree exactly; a NaN must be a NaN in
-/// the reference too. Fails as `reference::run` does.
+/// What the outputs that are compared come from.
+struct CheckRequest {
+  /// From files, whoever computed them.
+  bool isGiven = false;
+  /// The inputs were drawn from a continuum, so that ties are rare: decisions may be taken
+  /// otherwise in few rows only.
+  bool isSampled = true;
+  const Replay *replay = nullptr; ///< what the device decided; null if that is not known
+};
+
+/// Compares `bound.outputs`, which `device` has computed, with the float64 reference. If it is
+/// known what the device decided, the reference decides as the device has, and the decisions are
+/// judged. On the reference itself, unless they are given, it compares the reference in f32
+/// arithmetic, whose decisions are forced on the float64 one. Infinities must agree exactly; a NaN
+/// must be a NaN in the reference too. Fails as `reference::run` does.
 llvm::Expected<CheckResult> checkOutputs(Spec &spec, BoundSpec &bound, const Device &device,
-                                         bool isGiven);
+                                         const CheckRequest &request);
 
 void printCheck(const CheckResult &result);
 llvm::json::Object checkAsJson(const CheckResult &result);

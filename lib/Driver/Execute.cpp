@@ -82,6 +82,17 @@ static OwnedTensor allocate(std::vector<int64_t> shape, DType dtype, llvm::Strin
   return tensor;
 }
 
+OwnedTensor driver::poisoned(std::vector<int64_t> shape, DType dtype) {
+  return allocate(std::move(shape), dtype, "bhsd");
+}
+
+OwnedTensor driver::copyOf(const OwnedTensor &tensor) {
+  OwnedTensor copy = tensor;
+  int64_t offset = static_cast<const char *>(tensor.view.data) - tensor.storage.data();
+  copy.view.data = copy.storage.data() + offset;
+  return copy;
+}
+
 /// A dtype that Q, K and V can have.
 static std::optional<DType> parseOperandDType(llvm::StringRef name) {
   std::optional<DType> dtype = parseDType(name);
@@ -395,9 +406,9 @@ static int32_t commonRowAlignment(const BoundSpec &bound) {
   return static_cast<int32_t>(alignment);
 }
 
-llvm::Expected<std::unique_ptr<Executable>> driver::prepare(const Options &options, Spec &spec,
-                                                            BoundSpec &bound, const Device &device,
-                                                            CompileReport &report) {
+llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options, Spec &spec,
+                                                         const BoundSpec &bound,
+                                                         const Device &device) {
   llvm::Expected<Target> target = targetFor(options, device);
   if (!target)
     return target.takeError();
@@ -405,19 +416,32 @@ llvm::Expected<std::unique_ptr<Executable>> driver::prepare(const Options &optio
   if (!compile)
     return compile.takeError();
   compile->dtype = dtypeName(bound.sizes.operandDType);
-  compile->headDim = bound.sizes.spaces["d"];
-  compile->vHeadDim = bound.sizes.spaces["e"];
+  compile->headDim = bound.sizes.spaces.at("d");
+  compile->vHeadDim = bound.sizes.spaces.at("e");
   if (target->kind == Target::Kind::NVPTX)
     compile->vectorBytes = commonRowAlignment(bound);
+  return compile;
+}
+
+llvm::Expected<std::unique_ptr<Executable>> driver::load(const Device &device, CompiledCode code) {
+  if (device.kind == Device::Kind::CUDA)
+    return Executable::loadCUDA(std::move(code), device.cuda);
+  return Executable::loadHost(std::move(code), device.host);
+}
+
+llvm::Expected<std::unique_ptr<Executable>> driver::prepare(const Options &options, Spec &spec,
+                                                            BoundSpec &bound, const Device &device,
+                                                            CompileReport &report) {
+  llvm::Expected<CompileOptions> compile = compileOptionsFor(options, spec, bound, device);
+  if (!compile)
+    return compile.takeError();
   std::unique_ptr<CodeCache> cache = openCache(options);
   llvm::Expected<CompiledCode> code = options.fromFile.empty()
                                           ? compileSpec(spec, *compile, cache.get(), &report)
                                           : compileArtefact(options, spec, *compile, report);
   if (!code)
     return code.takeError();
-  if (device.kind == Device::Kind::CUDA)
-    return Executable::loadCUDA(std::move(*code), device.cuda);
-  return Executable::loadHost(std::move(*code), device.host);
+  return load(device, std::move(*code));
 }
 
 //===----------------------------------------------------------------------===//

@@ -26,6 +26,11 @@ struct BoundSpec {
   LaunchInputs launchInputs();
 };
 
+/// A dense tensor with all bits set, which is NaN.
+OwnedTensor poisoned(std::vector<int64_t> shape, DType dtype);
+/// The same tensor, as it lies in memory.
+OwnedTensor copyOf(const OwnedTensor &tensor);
+
 /// What a spec takes, and the sizes and parameters that the options say, before any tensor is
 /// there.
 llvm::Expected<BoundSpec> sizeSpec(const Options &options, Spec &spec);
@@ -51,10 +56,18 @@ llvm::Expected<Device> openDevice(const Options &options);
 /// The target to compile for on `device`: --target, or what the device runs.
 llvm::Expected<Target> targetFor(const Options &options, const Device &device);
 
-/// Compiles for the device's target; the options' row alignment is what the tensors have.
+/// What the spec is compiled with for the device's target: dims and row alignment are what the
+/// tensors have.
+llvm::Expected<CompileOptions> compileOptionsFor(const Options &options, Spec &spec,
+                                                 const BoundSpec &bound, const Device &device);
+
+/// Compiles for the device's target.
 llvm::Expected<std::unique_ptr<Executable>> prepare(const Options &options, Spec &spec,
                                                     BoundSpec &bound, const Device &device,
                                                     CompileReport &report);
+
+/// Code as it runs on `device`.
+llvm::Expected<std::unique_ptr<Executable>> load(const Device &device, CompiledCode code);
 
 /// Copies of the tensors in device memory for the life of this object.
 class DeviceTensors {

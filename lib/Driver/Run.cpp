@@ -113,7 +113,20 @@ llvm::Error driver::runRun(const Options &options) {
                    bound->sizes.spaces["q"] * bound->sizes.spaces["kv"];
     if (pairs * bound->sizes.spaces["d"] > 4e8)
       progress(options, "computing the float64 reference");
-    llvm::Expected<CheckResult> checked = checkOutputs(**spec, *bound, *device, isGiven);
+    std::optional<Replay> replay;
+    if (bool isCompiled = device->kind != Device::Kind::Reference && !isGiven;
+        isCompiled && options.fromFile.empty()) {
+      llvm::Expected<std::optional<Replay>> replayed =
+          replayDecisions(options, **spec, *bound, *device);
+      if (!replayed)
+        return replayed.takeError();
+      replay = std::move(*replayed);
+    }
+    CheckRequest request;
+    request.isGiven = isGiven;
+    request.isSampled = options.drawnInputs == "sampled" && options.inputs.empty();
+    request.replay = replay ? &*replay : nullptr;
+    llvm::Expected<CheckResult> checked = checkOutputs(**spec, *bound, *device, request);
     if (!checked)
       return checked.takeError();
     check = std::move(*checked);

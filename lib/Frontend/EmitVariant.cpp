@@ -443,6 +443,13 @@ void Emitter::emitReturn(const Attention &attention) {
     outputs.emplace_back(name, value);
   }
   for (auto &[name, value] : outputs) {
+    for (auto input : variant.getBody().getOps<attn::InputOp>())
+      if (input.getName() == name.text) {
+        error(name.range, "`" + name.text + "` is an input of that name already")
+            .note(name.range, "give the output a name of its own: `output other[b, h] = " +
+                                  name.text + "`, with the axes it has");
+        return;
+      }
     names.push_back(name.text);
     values.push_back(value);
   }

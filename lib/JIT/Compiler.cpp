@@ -78,11 +78,12 @@ void attnc::reportPhases(const CompileResult &result, CompileReport &report) {
                                milliseconds);
 }
 
-/// Runs `module`, a variant, to the code of its target.
-static llvm::Expected<CompiledCode> compileModule(ModuleOp module, const CompileOptions &options,
-                                                  CompileReport &report) {
+/// Runs `module`, a variant at the end of `phase`, to the code of its target.
+static llvm::Expected<CompiledCode>
+compileModule(ModuleOp module, Phase phase, const CompileOptions &options, CompileReport &report) {
   CompileRequest request;
   request.options = options;
+  request.from = phase;
   request.verify = options.verify;
   request.to = phasesOf(options.target.kind).back().phase;
   llvm::Expected<CompileResult> compiled = runPhases(module, request);
@@ -141,32 +142,53 @@ llvm::Error attnc::checkConstParams(Spec &spec, const std::map<std::string, doub
   return llvm::Error::success();
 }
 
-llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions &options,
-                                                CodeCache *cache, CompileReport *report) {
+static std::string textWithoutLocations(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module.print(os, OpPrintingFlags().useLocalScope());
+  return text;
+}
+
+/// `module` is null for the spec itself.
+static llvm::Expected<CompiledCode> compile(Spec &spec, ModuleOp module, Phase phase,
+                                            const CompileOptions &options, CodeCache *cache,
+                                            CompileReport *report) {
   CompileReport ignored;
   CompileReport &out = report ? *report : ignored;
   if (llvm::Error error = checkConstParams(spec, options.constParams))
     return std::move(error);
   std::string key;
   if (cache) {
+    std::string text = module ? textWithoutLocations(module) : spec.canonicalText();
     key = cacheKey(
-        {compilerVersion(), buildIdentity(), spec.canonicalText(), describeOptions(options)});
+        {compilerVersion(), buildIdentity(), phaseName(phase), text, describeOptions(options)});
     if (std::optional<CompiledCode> hit = cache->lookup(key)) {
       out.fromCache = true;
       return std::move(*hit);
     }
   }
   DiagnosticText diagnostics(spec.context());
-  OwningOpRef<ModuleOp> module = spec.cloneVariant();
+  OwningOpRef<ModuleOp> own = module ? module.clone() : spec.cloneVariant();
   CompileOptions verified = options;
   verified.verify |= verifiesAlways();
-  llvm::Expected<CompiledCode> code = compileModule(*module, verified, out);
+  llvm::Expected<CompiledCode> code = compileModule(*own, phase, verified, out);
   if (!code)
     return diagnostics.wrap(code.takeError());
   completeSignature(spec, code->program);
   if (cache)
     cache->store(key, *code);
   return code;
+}
+
+llvm::Expected<CompiledCode> attnc::compileSpec(Spec &spec, const CompileOptions &options,
+                                                CodeCache *cache, CompileReport *report) {
+  return compile(spec, {}, Phase::Attn, options, cache, report);
+}
+
+llvm::Expected<CompiledCode> attnc::compileRewritten(Spec &spec, ModuleOp module, Phase phase,
+                                                     const CompileOptions &options,
+                                                     CodeCache *cache, CompileReport *report) {
+  return compile(spec, module, phase, options, cache, report);
 }
 
 //===----------------------------------------------------------------------===//

@@ -72,10 +72,7 @@ std::vector<Coordinate> attnc::reference::coordinatesOf(Operation *op,
 }
 
 DecisionLog::DecisionLog(Operation *variant, const Decisions *forced, Decisions *recorded)
-    : forced(forced), recorded(recorded) {
-  variant->walk<WalkOrder::PreOrder>(
-      [&](Operation *op) { numbers.try_emplace(op, static_cast<unsigned>(numbers.size())); });
-}
+    : forced(forced), recorded(recorded), names(variant) {}
 
 static int64_t lineOf(Operation *op) {
   auto location = op->getLoc()->findInstanceOf<FileLineColLoc>();
@@ -85,9 +82,7 @@ static int64_t lineOf(Operation *op) {
 llvm::Expected<const DecisionSite *>
 DecisionLog::site(Operation *op, const Environment &environment, std::vector<int64_t> shape,
                   llvm::StringRef part, llvm::ArrayRef<unsigned> rowAxes) {
-  std::string name = (llvm::Twine(numbers.lookup(op)) + " " + op->getName().getStringRef() +
-                      (part.empty() ? "" : " " + part))
-                         .str();
+  std::string name = names.of(op, part);
   std::unique_ptr<DecisionSite> &site = sites[name];
   if (site)
     return site.get();
@@ -96,13 +91,14 @@ DecisionLog::site(Operation *op, const Environment &environment, std::vector<int
     whole.push_back(coordinate.size);
   whole.insert(whole.end(), shape.begin(), shape.end());
   const std::vector<double> *given = nullptr;
-  if (forced) {
-    auto found = forced->byName.find(name);
-    if (found == forced->byName.end() || found->second.shape != whole)
+  // Without a place there is nothing to force, whatever the other sizes are.
+  const Decision *found = forced && elementsOf(whole) > 0 ? forced->find(name) : nullptr;
+  if (found) {
+    if (found->shape != whole)
       return llvm::createStringError("the decisions that are forced are not those of this variant "
                                      "at these sizes: expected `" +
                                      name + "`");
-    given = &found->second.values;
+    given = &found->values;
   }
   Decision *taken = nullptr;
   if (recorded) {

@@ -5,8 +5,7 @@
 #define ATTNC_LIB_REFERENCE_DECISIONLOG_H
 
 #include "attnc/Reference/Decisions.h"
-#include "mlir/IR/Operation.h"
-#include "llvm/ADT/DenseMap.h"
+#include "dialects/Attn/DecidingOps.h"
 #include "llvm/Support/Error.h"
 
 #include <cmath>
@@ -55,8 +54,8 @@ public:
   /// Numbers the ops of `variant`. Either table may be null.
   DecisionLog(mlir::Operation *variant, const Decisions *forced, Decisions *recorded);
   /// The site of `op`, with outcomes over `shape` below the coordinates around it; `part` tells
-  /// several apart, "scale" say. Called again, it yields the same site. Fails if the forced
-  /// decisions have other places.
+  /// several apart, "scale" say. Called again, it yields the same site. Fails if forced decisions
+  /// of this name have other places.
   llvm::Expected<const DecisionSite *> site(mlir::Operation *op, const Environment &environment,
                                             std::vector<int64_t> shape = {},
                                             llvm::StringRef part = "",
@@ -65,7 +64,7 @@ public:
 private:
   const Decisions *forced;
   Decisions *recorded;
-  llvm::DenseMap<mlir::Operation *, unsigned> numbers;
+  attn::DecisionNames names;
   std::map<std::string, std::unique_ptr<DecisionSite>> sites;
 };
 

@@ -3,6 +3,7 @@
 // What a run in another arithmetic, or with decisions of another run, does to the result of an
 // instruction: instructions of their own behind it, so that a plain run has none of it.
 #include "Program.h"
+#include "dialects/Attn/DecidingOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -36,14 +37,6 @@ static void decide(const Instruction &in, double *const *slots, unsigned lanes) 
     double key = in.keys.empty() ? NAN : in.keys.size() == 1 ? operand(0) : operand(0) - operand(1);
     r[i] = in.decision->decide(place, r[i], key);
   }
-}
-
-/// True of an op on reals whose outcome is discrete.
-static bool decides(Operation *op) {
-  if (auto reduce = dyn_cast<attn::ReduceOp>(op))
-    return reduce.getKind() == attn::Reduction::Argmax ||
-           reduce.getKind() == attn::Reduction::Argmin;
-  return isa<arith::CmpFOp, arith::FPToSIOp, math::FloorOp, math::CeilOp, math::RoundEvenOp>(op);
 }
 
 /// True of an op that yields a rounded real. Signs, choices, reads and whole numbers are exact.
@@ -95,7 +88,7 @@ llvm::Error Program::appendDecision(Operation *op, const Environment &environmen
 
 llvm::Error Program::instrument(Operation *op, const Environment &environment,
                                 std::vector<Instruction> &into) {
-  if (environment.decisions && decides(op))
+  if (environment.decisions && attn::decidesScalar(op))
     if (llvm::Error error = appendDecision(op, environment, into))
       return error;
   if (environment.options.arithmetic == Arithmetic::Float64 || !rounds(op))

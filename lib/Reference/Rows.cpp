@@ -190,7 +190,7 @@ public:
 
   llvm::Error prepare() {
     return decision.prepare(op, environment, environment.shapeOf(op.getResult().getType()),
-                            op.getRule() == attn::Selection::Top ? "" : "cover",
+                            attn::DecisionNames::partOf(op),
                             axesOf(op.getRanks().getType(), spacesOf(op)));
   }
 

@@ -2,6 +2,7 @@
 //
 // attn-specialize: what is known when a variant is compiled goes into its ops and types, so that
 // nothing below asks anybody for it.
+#include "FormulaBuilder.h"
 #include "attnc/Analysis/Compilable.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/AttrTypeSubElements.h"
@@ -59,6 +60,22 @@ void bindDims(attn::VariantOp variant, int64_t headDim, int64_t vHeadDim) {
   }
 }
 
+/// Copies in place of outputs that are an input or another output: each output is memory of its
+/// own, which one stage writes.
+void separateOutputs(attn::VariantOp variant) {
+  auto end = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
+  llvm::SmallPtrSet<Value, 8> returned;
+  for (OpOperand &output : end.getValuesMutable()) {
+    Value value = output.get();
+    if (returned.insert(value).second && !value.getDefiningOp<attn::InputOp>())
+      continue;
+    FormulaBuilder b(end);
+    b.setLoc(value.getLoc());
+    output.set(b.compute(cast<attn::AttnTensorType>(value.getType()),
+                         [&](ValueRange indices) { return b.read(value, indices); }));
+  }
+}
+
 /// Results that a stage computes for others stay f32: only what is returned is rounded to the
 /// operand dtype.
 void keepIntermediates(attn::VariantOp variant) {
@@ -110,6 +127,7 @@ struct AttnSpecialize : impl::AttnSpecializeBase<AttnSpecialize> {
       return emitError(variant.getLoc()) << llvm::toString(problem.takeError());
     bindParams(variant, options.constParams);
     bindDims(variant, problem->headDim, problem->vHeadDim);
+    separateOutputs(variant);
     keepIntermediates(variant);
     bindDType(variant, problem->elementType(&getContext()));
     variant->setAttr(operandDTypeAttr, TypeAttr::get(problem->elementType(&getContext())));

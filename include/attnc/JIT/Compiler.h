@@ -93,6 +93,12 @@ llvm::Error checkConstParams(Spec &spec, const std::map<std::string, double> &va
 llvm::Expected<CompiledCode> compileSpec(Spec &spec, const CompileOptions &options,
                                          CodeCache *cache, CompileReport *report = nullptr);
 
+/// The same for `module`, which has the variant of `spec` as passes have made it until the end of
+/// `phase`.
+llvm::Expected<CompiledCode> compileRewritten(Spec &spec, mlir::ModuleOp module, Phase phase,
+                                              const CompileOptions &options, CodeCache *cache,
+                                              CompileReport *report = nullptr);
+
 /// Adds to a program what the spec knows of a launch and its kernels do not: defaults of
 /// parameters, and parameters and inputs that no kernel reads.
 void completeSignature(Spec &spec, Program &program);

@@ -37,6 +37,12 @@ struct Decision {
 /// the codes and rounded scales of `attn.quantize` and of rounded weights.
 struct Decisions {
   std::map<std::string, Decision> byName;
+
+  /// Null if there is none of this name.
+  const Decision *find(const std::string &name) const {
+    auto found = byName.find(name);
+    return found == byName.end() ? nullptr : &found->second;
+  }
 };
 
 } // namespace attnc::reference

@@ -22,7 +22,11 @@ struct DecisionVerdict {
   /// The share of rows that the margin may be used in; one row always may. Of fewer than 100 rows a
   /// share says nothing.
   double limit = 1e-3;
+  /// The keys are the same numbers in f32 as in float64: nothing may be decided otherwise.
+  bool isExact = false;
   bool ok() const {
+    if (isExact && different != 0)
+      return false;
     double most = rows < 100 ? static_cast<double>(rows) : limit * static_cast<double>(rows);
     return inadmissibleRows == 0 && undecidableRows == 0 &&
            static_cast<double>(marginRows) <= (most > 1 ? most : 1);

@@ -59,7 +59,9 @@ struct RunOptions {
   Arithmetic arithmetic = Arithmetic::Float64;
   Roundoffs roundoffs;
   uint64_t seed = 0;
-  const Decisions *forced = nullptr; ///< taken instead of the run's own
+  /// Taken instead of the run's own. An op that they do not name decides itself, and so does each
+  /// place that is NaN.
+  const Decisions *forced = nullptr;
   /// Receives the run's own decisions. With `forced` beside it they are what the run would decide
   /// at each place if all decisions before it were the forced ones, so that they differ where one
   /// is taken the other way and not behind it.

@@ -247,6 +247,19 @@ def AttnExpandScans : Pass<"attn-expand-scans", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numExpanded", "expanded-scans", "Scans and systems that became recurrences">];
 }
 
+def AttnExportDecisions : Pass<"attn-export-decisions", "::mlir::ModuleOp"> {
+  let summary = "put out what a variant decides, beside its outputs";
+  let description = [{
+    Each selection of the variant, and each comparison, rounding, conversion to a whole number, argmax and argmin of reals in one of its stages,
+    becomes an output `decision_N`, for the N-th op of the variant, over the coordinates that it depends on. What
+    there was stays as it is. The reference can then be made to decide like a kernel that was compiled from the result (docs/Testing.md). It runs behind the
+    expansions, where few ops decide.
+
+    Left out are decisions from what only their stage has: products of an attention, states of a recurrence.
+  }];
+  let statistics = [Statistic<"numExported", "exported-decisions", "Decisions that became outputs">];
+}
+
 def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
   let summary = "put what a variant is compiled for into its ops and types";
   let description = [{

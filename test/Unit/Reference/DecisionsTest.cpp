@@ -2,6 +2,7 @@
 //
 // Decisions: recorded, forced, and both.
 #include "Selection.h"
+#include "attnc/Reference/Judge.h"
 
 using namespace attnc;
 using namespace attnc::reference;
@@ -52,6 +53,29 @@ TEST(Decisions, AreForced) {
             std::vector<double>(before["out"].data.begin() + 4, before["out"].data.end()));
   // What the run would have decided is recorded, not what it was told.
   EXPECT_EQ(decisionOf(own, "attn.select").values[0], 0);
+}
+
+TEST(Decisions, ThatAreNotSaidAreOwn) {
+  Selection selection;
+  Decisions taken, own;
+  RunOptions record;
+  record.recorded = &taken;
+  auto before = selection.run(record);
+  std::fill_n(decisionOf(taken, "attn.select").values.begin(), 8, std::nan(""));
+  taken.byName.erase(taken.byName.begin()); // whichever it is
+  RunOptions force;
+  force.forced = &taken;
+  auto after = selection.run(force);
+  EXPECT_EQ(after["out"].data, before["out"].data);
+}
+
+TEST(Decisions, ByExactKeysMustBeEqual) {
+  DecisionVerdict verdict;
+  verdict.rows = verdict.places = 1000;
+  verdict.different = verdict.marginRows = 1;
+  EXPECT_TRUE(verdict.ok());
+  verdict.isExact = true;
+  EXPECT_FALSE(verdict.ok());
 }
 
 TEST(Decisions, OfOtherSizesAreRefused) {

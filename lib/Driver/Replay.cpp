@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// See Replay.h.
+#include "Replay.h"
+#include "attnc/Transforms/Passes.h"
+#include "dialects/Attn/DecidingOps.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace attnc;
+using namespace attnc::driver;
+using llvm::createStringError;
+using llvm::formatv;
+
+static attn::VariantOp variantOf(mlir::ModuleOp module) {
+  return *module.getOps<attn::VariantOp>().begin();
+}
+
+attn::VariantOp Replay::variant() const { return variantOf(*module); }
+
+/// The names of decisions by those of the outputs that say them.
+static std::map<std::string, std::string> decisionsOf(attn::VariantOp variant) {
+  attn::DecisionNames names(variant);
+  std::map<std::string, std::string> result;
+  variant.walk([&](mlir::Operation *op) {
+    if (attn::decidesScalar(op) || mlir::isa<attn::SelectOp>(op))
+      result[names.outputOf(op)] = names.of(op);
+  });
+  return result;
+}
+
+/// The variant of `spec` at the end of phase `specialized`.
+static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> specialize(Spec &spec,
+                                                                    const CompileOptions &compile) {
+  mlir::OwningOpRef<mlir::ModuleOp> module = spec.cloneVariant();
+  CompileRequest request;
+  request.options = compile;
+  request.to = Phase::Specialized;
+  llvm::Expected<CompileResult> result = runPhases(*module, request);
+  if (!result)
+    return result.takeError();
+  return module;
+}
+
+/// `bound` for `variant`, which has other spaces and more outputs than the spec.
+static llvm::Expected<BoundSpec> boundFor(attn::VariantOp variant, const BoundSpec &bound) {
+  BoundSpec result;
+  llvm::Expected<Signature> signature = reference::signatureOf(variant);
+  if (!signature)
+    return signature.takeError();
+  result.signature = std::move(*signature);
+  result.sizes = bound.sizes;
+  for (const ParamDecl &param : result.signature.params)
+    if (auto value = bound.params.find(param.name); value != bound.params.end())
+      result.params.insert(*value);
+  std::vector<double> values;
+  std::string problem = checkParams(result.signature, result.params, values);
+  if (problem.empty())
+    problem = sizeDeclaredSpaces(result.signature, values, result.sizes);
+  if (!problem.empty())
+    return createStringError(problem);
+  for (const TensorDecl &decl : result.signature.inputs)
+    result.inputs[decl.name] = copyOf(bound.inputs.at(decl.name));
+  for (const TensorDecl &decl : result.signature.outputs)
+    if (auto known = bound.outputs.find(decl.name); known != bound.outputs.end())
+      result.outputs[decl.name] = poisoned(known->second.view.shape, known->second.view.dtype);
+    else
+      result.outputs[decl.name] =
+          poisoned(shapeOf(decl, result.sizes), decl.dtype.value_or(result.sizes.operandDType));
+  return result;
+}
+
+static bool areEqualBits(const TensorView &x, const TensorView &y) {
+  for (int64_t i = 0; i < x.numElements(); ++i) {
+    double a = elementOf(x, i), b = elementOf(y, i);
+    if (std::memcmp(&a, &b, sizeof a) != 0 && !(std::isnan(a) && std::isnan(b)))
+      return false;
+  }
+  return true;
+}
+
+llvm::Expected<std::optional<Replay>> driver::replayDecisions(const Options &options, Spec &spec,
+                                                              BoundSpec &bound,
+                                                              const Device &device) {
+  llvm::Expected<CompileOptions> compile = compileOptionsFor(options, spec, bound, device);
+  if (!compile)
+    return compile.takeError();
+  Replay replay;
+  auto specialized = specialize(spec, *compile);
+  if (!specialized)
+    return specialized.takeError();
+  replay.module = std::move(*specialized);
+  std::map<std::string, std::string> decisions = decisionsOf(replay.variant());
+  if (decisions.empty())
+    return std::nullopt;
+
+  mlir::OwningOpRef<mlir::ModuleOp> exporting = replay.module->clone();
+  mlir::PassManager passes(&spec.context());
+  passes.addPass(createAttnExportDecisions());
+  if (failed(passes.run(*exporting)))
+    return createStringError("the decisions of this spec cannot be exported");
+  llvm::Expected<BoundSpec> wider = boundFor(variantOf(*exporting), bound);
+  if (!wider)
+    return wider.takeError();
+  std::unique_ptr<CodeCache> cache = openCache(options);
+  llvm::Expected<CompiledCode> code =
+      compileRewritten(spec, *exporting, Phase::Specialized, *compile, cache.get());
+  if (!code)
+    return code.takeError();
+  llvm::Expected<std::unique_ptr<Executable>> executable = load(device, std::move(*code));
+  if (!executable)
+    return executable.takeError();
+  if (llvm::Error error = execute(device, **executable, *wider))
+    return std::move(error);
+
+  for (auto &[name, tensor] : wider->outputs) {
+    if (bound.outputs.count(name)) {
+      if (!areEqualBits(tensor.view, bound.outputs.at(name).view))
+        return createStringError(formatv("`{0}` is another one where the kernels say what they "
+                                         "decide, so that they cannot be held to it",
+                                         name));
+      continue;
+    }
+    reference::Decision &taken = replay.taken.byName[decisions.at(name)];
+    taken.shape = tensor.view.shape;
+    for (int64_t i = 0; i < tensor.view.numElements(); ++i)
+      taken.values.push_back(elementOf(tensor.view, i));
+  }
+  return std::move(replay);
+}
