@@ -285,6 +285,11 @@ static void printDecisions(const CheckResult &result) {
                               v.name, v.line, v.marginRows, v.rows, v.inadmissibleRows,
                               v.undecidableRows, v.isExact ? ", by exact keys" : "",
                               v.ok() ? "ok" : "BEYOND THE MARGIN");
+    if (!v.ok())
+      llvm::outs() << formatv("  first at [{0:$[, ]}]: {1} where the reference decides {2} from "
+                              "{3}\n",
+                              llvm::make_range(v.first->at.begin(), v.first->at.end()),
+                              v.first->taken, v.first->own, formatv("{0:e9}", v.first->key));
   }
   for (const std::string &name : result.unsaid)
     llvm::outs() << formatv("decision {0}: taken by the reference itself\n", name);

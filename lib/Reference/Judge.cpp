@@ -120,6 +120,14 @@ std::vector<std::vector<size_t>> rowsOf(const Decision &decision) {
   return rows;
 }
 
+std::vector<int64_t> coordinatesOf(size_t place, const std::vector<int64_t> &shape) {
+  std::vector<int64_t> result(shape.size());
+  int64_t rest = static_cast<int64_t>(place);
+  for (size_t axis = shape.size(); axis-- > 0; rest /= shape[axis])
+    result[axis] = rest % shape[axis];
+  return result;
+}
+
 /// Adds the judgement of the row that consists of `places`.
 void addRow(DecisionVerdict &verdict, const Decision &taken, const Decision &own,
             const Deviation &deviation, llvm::ArrayRef<size_t> places) {
@@ -131,7 +139,11 @@ void addRow(DecisionVerdict &verdict, const Decision &taken, const Decision &own
     row.own.push_back(own.values[place]);
     row.keys.push_back(own.keys[place]);
     row.margins.push_back(boundMargin * deviation.elements[place]);
-    verdict.different += taken.values[place] != own.values[place];
+    if (taken.values[place] == own.values[place])
+      continue;
+    if (verdict.different++ == 0)
+      verdict.first = {coordinatesOf(place, taken.shape), taken.values[place], own.values[place],
+                       own.keys[place]};
   }
   if (row.taken.empty())
     return;

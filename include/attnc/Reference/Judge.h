@@ -7,6 +7,8 @@
 
 #include "attnc/Reference/Deviations.h"
 
+#include <optional>
+
 namespace attnc::reference {
 
 /// The judgement of one op. A row is what is compared together: the entries of a selection, rank or
@@ -16,6 +18,13 @@ struct DecisionVerdict {
   int64_t line = 0;
   int64_t places = 0, different = 0; ///< places that were reached, and those decided otherwise
   int64_t rows = 0;
+  /// The first place that was decided otherwise: its coordinates, what was decided there, what the
+  /// reference decides, and from what.
+  struct Difference {
+    std::vector<int64_t> at;
+    double taken = 0, own = 0, key = 0;
+  };
+  std::optional<Difference> first;
   int64_t marginRows = 0;       ///< rows that differ, within the margin
   int64_t inadmissibleRows = 0; ///< rows that differ by more
   int64_t undecidableRows = 0; ///< rows that differ, with a margin over 5 % of what their keys span

@@ -92,3 +92,19 @@ void attnc::guarded(KernelLowering &kl, Location loc, Value condition,
   kl.builder.setInsertionPointToStart(branch.thenBlock());
   emit();
 }
+
+Value attnc::extended(OpBuilder &builder, Location loc, Type type, Value x) {
+  Type f32 = builder.getF32Type();
+  Value bits = x.getType().isInteger()
+                   ? x
+                   : LLVM::BitcastOp::create(builder, loc, builder.getI16Type(), x).getResult();
+  if (type.isF16())
+    return LLVM::CallIntrinsicOp::create(builder, loc, f32,
+                                         builder.getStringAttr("llvm.convert.from.fp16.f32"),
+                                         ValueRange(bits))
+        .getResult(0);
+  Value wide = LLVM::ZExtOp::create(builder, loc, builder.getI32Type(), bits);
+  Value sixteen = LLVM::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(16));
+  Value high = LLVM::ShlOp::create(builder, loc, wide, sixteen);
+  return LLVM::BitcastOp::create(builder, loc, f32, high);
+}

@@ -43,6 +43,11 @@ mlir::Value combineElements(mlir::OpBuilder &builder, mlir::Location loc, tile::
 void guarded(KernelLowering &kl, mlir::Location loc, mlir::Value condition,
              llvm::function_ref<void()> emit);
 
+/// A number of f16 or bf16, or its 16 bits, as f32. LLVM narrows comparisons and signs of extended
+/// numbers, and where f32 flushes denormal numbers it flushes those of f16 too then; of bf16 it
+/// makes `setp.ftz.bf16`, which PTX has not. So it does not see that the number is extended.
+mlir::Value extended(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type, mlir::Value x);
+
 } // namespace attnc
 
 #endif // ATTNC_LIB_CONVERSION_TILETONVVM_ELEMENTS_H

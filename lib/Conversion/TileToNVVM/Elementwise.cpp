@@ -28,7 +28,7 @@ static LogicalResult lowerCast(KernelLowering &kl, tile::CastOp cast) {
   Fragment result;
   if (to.getElementType().isF32()) {
     for (Value x : unpack(kl, loc, from, source))
-      result.push_back(arith::ExtFOp::create(kl.builder, loc, kl.builder.getF32Type(), x));
+      result.push_back(extended(kl.builder, loc, from.getElementType(), x));
   } else if (KernelLowering::isPacked(to)) {
     auto wide = VectorType::get({2}, kl.builder.getF32Type());
     auto narrow = VectorType::get({2}, to.getElementType());

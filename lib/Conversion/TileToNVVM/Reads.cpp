@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Single elements of tensors, and tiles that wait in shared memory.
+#include "Elements.h"
 #include "KernelLowering.h"
 #include "Products.h"
 #include "SharedMatrices.h"
@@ -24,9 +25,9 @@ FailureOr<Value> attnc::loadElement(KernelLowering &kl, tile::ElementOp element,
   Value pointer = args.base;
   if (offset)
     pointer = kl.offsetPointer(loc, pointer, kl.mul(loc, offset, kl.i64(loc, bytes)));
-  Type stored = type.isInteger(1) ? Type(kl.builder.getI8Type())
-                : type.isBF16()   ? Type(kl.builder.getI16Type())
-                                  : type;
+  Type stored = type.isInteger(1)                ? Type(kl.builder.getI8Type())
+                : KernelLowering::isPacked(type) ? Type(kl.builder.getI16Type())
+                                                 : type;
   Value loaded = LLVM::LoadOp::create(kl.builder, loc, stored, pointer, bytes, /*isVolatile=*/false,
                                       /*isNonTemporal=*/false, /*isInvariant=*/!args.isWritten);
   if (type.isInteger(1)) {
@@ -34,16 +35,8 @@ FailureOr<Value> attnc::loadElement(KernelLowering &kl, tile::ElementOp element,
     return arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne, loaded, zero)
         .getResult();
   }
-  if (type.isBF16()) {
-    // By its bits: of comparisons of extended numbers LLVM makes `setp.ftz.bf16`, which PTX has
-    // not.
-    Type i32 = kl.builder.getI32Type();
-    Value wide = arith::ExtUIOp::create(kl.builder, loc, i32, loaded);
-    Value bits = arith::ShLIOp::create(kl.builder, loc, wide, kl.i32(loc, 16));
-    return arith::BitcastOp::create(kl.builder, loc, kl.builder.getF32Type(), bits).getResult();
-  }
-  if (kl.isPacked(type))
-    return arith::ExtFOp::create(kl.builder, loc, kl.builder.getF32Type(), loaded).getResult();
+  if (KernelLowering::isPacked(type))
+    return extended(kl.builder, loc, type, loaded);
   return loaded;
 }
 
