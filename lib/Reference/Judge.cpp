@@ -183,7 +183,8 @@ std::vector<DecisionVerdict> attnc::reference::judge(const Decisions &taken, con
   std::vector<DecisionVerdict> verdicts;
   for (const auto &[name, decision] : taken.byName) {
     verdicts.push_back(judgeDecision(name, decision, own.byName.at(name), keys.at(name)));
-    verdicts.back().limit = limit;
+    if (!decision.rowAxes.empty())
+      verdicts.back().limit = limit;
   }
   return verdicts;
 }

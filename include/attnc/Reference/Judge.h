@@ -29,8 +29,9 @@ struct DecisionVerdict {
   int64_t inadmissibleRows = 0; ///< rows that differ by more
   int64_t undecidableRows = 0; ///< rows that differ, with a margin over 5 % of what their keys span
   /// The share of rows that the margin may be used in; one row always may. Of fewer than 100 rows a
-  /// share says nothing.
-  double limit = 1e-3;
+  /// share says nothing. Rows that are single places have none: a spec may have any number of them
+  /// at a step (the largest of a group over its scale), and each is judged by its own margin.
+  double limit = 1;
   /// The keys are the same numbers in f32 as in float64: nothing may be decided otherwise.
   bool isExact = false;
   bool ok() const {

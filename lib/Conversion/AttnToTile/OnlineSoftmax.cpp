@@ -47,33 +47,12 @@ FailureOr<Carry::State> OnlineSoftmax::init() {
   state.o = t.fill(problem.out, 0.0);
   if (problem.compensated)
     state.lost = t.fill(problem.rows, 0.0);
-  if (problem.sink) {
-    sinkInto(state);
-    return state.values();
-  }
   bool fast = form == Form::Fast;
   state.m = t.fill(problem.rows, fast ? -INFINITY : -FLT_MAX);
   state.l = t.fill(problem.rows, 0.0);
   if (fast)
     state.shift = t.fill(problem.rows, kNoShift);
   return state.values();
-}
-
-/// The sink is the first key.
-void OnlineSoftmax::sinkInto(Tiles &state) {
-  Value sink = problem.sink;
-  if (form == Form::Fast) {
-    state.m = sink;
-    state.shift = shiftOf(sink);
-    state.l = t.map(problem.rows, {sink, state.shift},
-                    [&](ValueRange a) { return t.exp2(t.fma(a[0], problem.factor, t.neg(a[1]))); });
-    return;
-  }
-  state.m = t.map(problem.rows, sink, [&](ValueRange a) { return t.max(a[0], t.f32(-FLT_MAX)); });
-  state.l = t.map(problem.rows, {sink, state.m}, [&](ValueRange a) {
-    Value mass = t.exp2(t.mul(t.sub(a[0], a[1]), problem.factor));
-    return t.select(t.compare(Predicate::OEQ, a[0], a[1]), t.f32(1.0), mass);
-  });
 }
 
 /// alpha: what a state's l and o are multiplied by.
@@ -133,7 +112,32 @@ FailureOr<Carry::State> OnlineSoftmax::finish(ValueRange values) {
     state.l =
         t.map(problem.rows, {state.l, state.lost}, [&](ValueRange a) { return t.add(a[0], a[1]); });
   state.lost = Value();
+  if (problem.sink)
+    state = withSink(state);
   return state.values();
+}
+
+/// The sink is the last key. Were it the first, the weights of keys far below it would be kept in
+/// 16 bits as numbers next to 0, which have few digits.
+OnlineSoftmax::Tiles OnlineSoftmax::withSink(const Tiles &state) {
+  Tiles next;
+  next.m =
+      t.map(problem.rows, {state.m, problem.sink}, [&](ValueRange a) { return t.max(a[0], a[1]); });
+  if (form == Form::Fast)
+    next.shift = shiftOf(next.m);
+  Value alpha = decay(state, next);
+  Value mass =
+      form == Form::Fast
+          ? t.map(problem.rows, {problem.sink, next.shift},
+                  [&](ValueRange a) { return t.exp2(t.fma(a[0], problem.factor, t.neg(a[1]))); })
+          : t.map(problem.rows, {problem.sink, next.m}, [&](ValueRange a) {
+              Value mass = t.exp2(t.mul(t.sub(a[0], a[1]), problem.factor));
+              return t.select(t.compare(Predicate::OEQ, a[0], a[1]), t.f32(1.0), mass);
+            });
+  next.l = t.map(problem.rows, {state.l, alpha, mass},
+                 [&](ValueRange a) { return t.fma(a[0], a[1], a[2]); });
+  next.o = t.map(problem.out, {state.o, alpha}, [&](ValueRange a) { return t.mul(a[0], a[1]); });
+  return next;
 }
 
 OnlineSoftmax::Result OnlineSoftmax::resultOf(ValueRange finished) {

@@ -28,6 +28,9 @@
 // whole row has its error. What the additions lose is carried along (Kahan, CACM 8(1), 1965): lost'
 // = lost alpha + ((l alpha - l') + rowsum p).
 //
+// A sink is a further key without a value, and the last one, so that p is relative to the largest
+// score of the keys alone.
+//
 // So a kernel runs FAST, looks once at what came out (`suspects`), and where a row of its tile is
 // in doubt runs EXACT from the start. The loops pay an instruction or two a row for it. See
 // docs/decisions/0007-fast-then-exact.md.
@@ -89,7 +92,7 @@ private:
     State values() const;
   };
   Tiles tilesOf(mlir::ValueRange state) const;
-  void sinkInto(Tiles &state);
+  Tiles withSink(const Tiles &state);
   mlir::Value shiftOf(mlir::Value m);
   mlir::Value decay(const Tiles &state, const Tiles &next);
   mlir::Value weights(const Tiles &next, mlir::Value scores, mlir::Value key0);

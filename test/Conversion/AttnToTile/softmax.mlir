@@ -135,25 +135,32 @@ attn.variant @two {
 
 // -----
 
-// A sink is a key that every row has seen: m starts there, l at exp(sink - m); the scale is not folded.
+// A sink is the last key, without a value: behind the loops m, l and o change as for a tile of keys; the scale is not folded.
 // CHECK-LABEL: tile.kernel @sink(
 // CHECK: %[[SINK:.*]] = tile.map() at(
 // CHECK: tile.element
-// CHECK: %[[SHIFT:.*]] = tile.map(%[[SINK]]) at(
-// CHECK: arith.maxnumf
-// CHECK: %[[L:.*]] = tile.map(%[[SINK]], %[[SHIFT]]) at(
-// CHECK: math.exp2
-// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[SINK]], %{{.*}} = %[[L]], {{.*}} = %[[SHIFT]])
+// CHECK: scf.for
 // CHECK: tile.dot
 // CHECK-NEXT: tile.map
 // CHECK: arith.mulf %{{.*}}, %cst{{.*}} : f32
-// In the exact form a sink of +inf is what all of a row's weight goes to: m is the sink, l is 1.
+// CHECK: %[[M:.*]] = tile.map(%{{.*}}, %[[SINK]])
+// CHECK: arith.maxnumf
+// CHECK: %[[SHIFT:.*]] = tile.map(%[[M]])
+// CHECK: %[[ALPHA:.*]] = tile.map(%{{.*}}, %[[SHIFT]])
+// CHECK: math.exp2
+// CHECK: %[[MASS:.*]] = tile.map(%[[SINK]], %[[SHIFT]])
+// CHECK: math.exp2
+// CHECK: tile.map(%{{.*}}, %[[ALPHA]], %[[MASS]])
+// CHECK: tile.map(%{{.*}}, %[[ALPHA]])
+// CHECK: arith.mulf
+// In the exact form a sink of +inf is what all of a row's weight goes to: its own is 1.
 // CHECK: scf.if
-// CHECK: %[[M:.*]] = tile.map(%[[SINK]]) at(
-// CHECK: %[[L1:.*]] = tile.map(%[[SINK]], %[[M]]) at(
+// CHECK: scf.for
+// CHECK: %[[LAST:.*]] = tile.map(%{{.*}}, %[[SINK]])
+// CHECK: arith.maxnumf
+// CHECK: tile.map(%[[SINK]], %[[LAST]])
 // CHECK: arith.cmpf oeq
 // CHECK: arith.select
-// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[M]], %{{.*}} = %[[L1]],
 attn.variant @sink {
   %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
   %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
