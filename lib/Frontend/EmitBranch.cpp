@@ -227,6 +227,11 @@ void Emitter::emitWeights(BranchState &branch, const Statement &statement) {
                                "`group` with a number of keys");
       return;
     }
+    if (isGroup && branch.weightFormat >= attn::Format::F16) {
+      error(option.word.range,
+            "`" + statement.other.text + "` has no scale, so a group of weights shares none");
+      return;
+    }
     if (isStatic)
       branch.weightScale =
           value->kind == ExprKind::Integer ? static_cast<double>(value->integer) : value->real;

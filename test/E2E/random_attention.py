@@ -230,7 +230,8 @@ class AttentionSpec(Statements):
                 statements.append(f"skip {rule}{per}")
             if self.chance(0.6):
                 format = self.rng.choice(list(FORMATS))
-                statements.append(f"quantize P as {format}" + self.rng.choice(["", f" static {FORMATS[format]}", " group 2", " group 4"]))
+                options = ["", f" static {FORMATS[format]}"] + ([" group 2", " group 4"] if format in SCALED else [])
+                statements.append(f"quantize P as {format}" + self.rng.choice(options))
         self.rng.shuffle(statements)
         for statement in [*before, *statements]:
             self.lines.append(indent + statement)
