@@ -93,16 +93,31 @@ void attnc::guarded(KernelLowering &kl, Location loc, Value condition,
   emit();
 }
 
+static Value intrinsic(OpBuilder &builder, Location loc, llvm::StringRef name, Type type,
+                       ValueRange args) {
+  return LLVM::CallIntrinsicOp::create(builder, loc, type, builder.getStringAttr(name), args)
+      .getResult(0);
+}
+
+Value attnc::narrowed(OpBuilder &builder, Location loc, Type type, Value x) {
+  if (type.isBF16())
+    return intrinsic(builder, loc, "llvm.nvvm.f2bf16.rn", type, x);
+  Value bits = intrinsic(builder, loc, "llvm.convert.to.fp16.f32", builder.getI16Type(), x);
+  return LLVM::BitcastOp::create(builder, loc, type, bits);
+}
+
+Value attnc::narrowedPair(OpBuilder &builder, Location loc, Type type, Value low, Value high) {
+  llvm::StringRef name = type.isBF16() ? "llvm.nvvm.ff2bf16x2.rn" : "llvm.nvvm.ff2f16x2.rn";
+  return intrinsic(builder, loc, name, VectorType::get({2}, type), {high, low});
+}
+
 Value attnc::extended(OpBuilder &builder, Location loc, Type type, Value x) {
   Type f32 = builder.getF32Type();
   Value bits = x.getType().isInteger()
                    ? x
                    : LLVM::BitcastOp::create(builder, loc, builder.getI16Type(), x).getResult();
   if (type.isF16())
-    return LLVM::CallIntrinsicOp::create(builder, loc, f32,
-                                         builder.getStringAttr("llvm.convert.from.fp16.f32"),
-                                         ValueRange(bits))
-        .getResult(0);
+    return intrinsic(builder, loc, "llvm.convert.from.fp16.f32", f32, bits);
   Value wide = LLVM::ZExtOp::create(builder, loc, builder.getI32Type(), bits);
   Value sixteen = LLVM::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(16));
   Value high = LLVM::ShlOp::create(builder, loc, wide, sixteen);

@@ -47,6 +47,11 @@ void guarded(KernelLowering &kl, mlir::Location loc, mlir::Value condition,
 /// numbers, and where f32 flushes denormal numbers it flushes those of f16 too then; of bf16 it
 /// makes `setp.ftz.bf16`, which PTX has not. So it does not see that the number is extended.
 mlir::Value extended(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type, mlir::Value x);
+/// The other way, for the same reason: f32 rounded to f16 or bf16 (`type`), and two of them in a
+/// packed register.
+mlir::Value narrowed(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type, mlir::Value x);
+mlir::Value narrowedPair(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type,
+                         mlir::Value low, mlir::Value high);
 
 } // namespace attnc
 

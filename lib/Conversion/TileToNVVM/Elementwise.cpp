@@ -30,17 +30,12 @@ static LogicalResult lowerCast(KernelLowering &kl, tile::CastOp cast) {
     for (Value x : unpack(kl, loc, from, source))
       result.push_back(extended(kl.builder, loc, from.getElementType(), x));
   } else if (KernelLowering::isPacked(to)) {
-    auto wide = VectorType::get({2}, kl.builder.getF32Type());
-    auto narrow = VectorType::get({2}, to.getElementType());
-    for (size_t i = 0; i < source.size(); i += 2) {
-      Value pair = LLVM::UndefOp::create(kl.builder, loc, wide);
-      pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, source[i], kl.i32(loc, 0));
-      pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, source[i + 1], kl.i32(loc, 1));
-      result.push_back(LLVM::FPTruncOp::create(kl.builder, loc, narrow, pair));
-    }
+    for (size_t i = 0; i < source.size(); i += 2)
+      result.push_back(
+          narrowedPair(kl.builder, loc, to.getElementType(), source[i], source[i + 1]));
   } else {
     for (Value x : source)
-      result.push_back(LLVM::FPTruncOp::create(kl.builder, loc, to.getElementType(), x));
+      result.push_back(narrowed(kl.builder, loc, to.getElementType(), x));
   }
   kl.fragments[cast.getResult()] = result;
   return success();

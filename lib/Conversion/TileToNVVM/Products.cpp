@@ -93,11 +93,11 @@ static LogicalResult lowerDot(KernelLowering &kl, tile::DotOp dot) {
   TileType acc = dot.getAcc().getType();
   if (!isMmaFragment(acc, kl.numThreads) ||
       acc.getLayout() != dot.getResult().getType().getLayout())
-    return dot.emitOpError("expects accumulators in mma kl.fragments, found ") << acc;
+    return dot.emitOpError("expects accumulators in mma fragments, found ") << acc;
   if (!kl.sharedReads.count(dot.getRhs()))
     return dot.emitOpError("expects a right operand in shared memory");
   if (!kl.sharedReads.count(dot.getLhs()) && !isMmaFragment(dot.getLhs().getType(), kl.numThreads))
-    return dot.emitOpError("expects a left operand in mma kl.fragments, found ")
+    return dot.emitOpError("expects a left operand in mma fragments, found ")
            << dot.getLhs().getType();
   if (dot.getMask())
     return lowerMaskedDot(kl, dot);

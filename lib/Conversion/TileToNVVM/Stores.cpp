@@ -19,7 +19,18 @@ static Value asStored(KernelLowering &kl, Location loc, Value value, Type memory
     return toMemory(kl.builder, loc, value, memory);
   if (!value.getType().isF32())
     value = arith::ExtFOp::create(kl.builder, loc, kl.builder.getF32Type(), value);
-  return LLVM::FPTruncOp::create(kl.builder, loc, memory, value);
+  return narrowed(kl.builder, loc, memory, value);
+}
+
+/// Two of them, side by side.
+static Value pairAsStored(KernelLowering &kl, Location loc, Value low, Value high, Type memory) {
+  if (low.getType().isF32() && KernelLowering::isPacked(memory))
+    return narrowedPair(kl.builder, loc, memory, low, high);
+  Value pair = LLVM::UndefOp::create(kl.builder, loc, VectorType::get({2}, memory));
+  pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, asStored(kl, loc, low, memory),
+                                       kl.i32(loc, 0));
+  return LLVM::InsertElementOp::create(kl.builder, loc, pair, asStored(kl, loc, high, memory),
+                                       kl.i32(loc, 1));
 }
 
 /// Row by row, in pairs of columns where the rows' alignment allows it.
@@ -47,7 +58,6 @@ static void storeMatrix(KernelLowering &kl, tile::StoreOp store, Value base, Val
   SmallVector<int64_t> live = kl.liveRegisters(type);
   Value rowLane = kl.laneCoordinate(loc, type, /*row=*/true);
   Value colLane = kl.laneCoordinate(loc, type, /*row=*/false);
-  auto narrow = [&](Value v) { return asStored(kl, loc, v, element); };
 
   llvm::MapVector<int64_t, SmallVector<size_t>> byRow; // live register positions of each row
   for (auto [position, reg] : llvm::enumerate(live))
@@ -69,13 +79,9 @@ static void storeMatrix(KernelLowering &kl, tile::StoreOp store, Value base, Val
       int64_t col = layout.apply(live[positions[i]], 0, 0).col;
       if (col >= validCols)
         continue;
-      Value stored = narrow(values[positions[i]]);
-      if (width == 2) {
-        Value pair = LLVM::UndefOp::create(kl.builder, loc, VectorType::get({2}, element));
-        pair = LLVM::InsertElementOp::create(kl.builder, loc, pair, stored, kl.i32(loc, 0));
-        stored = LLVM::InsertElementOp::create(kl.builder, loc, pair,
-                                               narrow(values[positions[i + 1]]), kl.i32(loc, 1));
-      }
+      Value low = values[positions[i]];
+      Value stored = width == 1 ? asStored(kl, loc, low, element)
+                                : pairAsStored(kl, loc, low, values[positions[i + 1]], element);
       Value inCols;
       if (col + laneCols + width > validCols)
         inCols =
