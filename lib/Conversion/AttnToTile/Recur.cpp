@@ -85,6 +85,7 @@ private:
   Nest nestOf(attn::AttnTensorType type) {
     return Nest(type, tiledAxesOf(lowering.variant, type, lowering.plan.target));
   }
+  Nest nestOf(attn::ComputeOp compute);
   SmallVector<Value> atBatch(ArrayRef<Value> first, ArrayRef<Value> last = {}) {
     SmallVector<Value> indices(first);
     indices.append(batch.indices);
@@ -114,6 +115,15 @@ attn::AttnTensorType RecurLowering::typeOver(ArrayRef<Attribute> first, Type ele
   if (type)
     axes.append(type.getAxes().begin(), type.getAxes().end());
   return attn::AttnTensorType::get(element.getContext(), axes, element);
+}
+
+/// A product on a GPU has 16 rows for each warp, however few there are.
+Nest RecurKernel::nestOf(attn::ComputeOp compute) {
+  TiledAxes tiled = tiledAxesOf(lowering.variant, compute.getType(), lowering.plan.target);
+  bool isMatrix = tiled.rows && tiled.cols && !compute.getBody().getOps<attn::ReduceOp>().empty();
+  if (isMatrix && lowering.plan.target.kind == Target::Kind::NVPTX)
+    tiled.rowTile = std::max(tiled.rowTile, 16 * lowering.warps());
+  return Nest(compute.getType(), tiled);
 }
 
 SmallVector<Operation *> RecurLowering::kept() {
@@ -285,7 +295,7 @@ LogicalResult RecurKernel::stage(Scope &inside, Operation *op, Value time) {
   SmallVector<Destination> to = destinationsOf(result, time);
   if (to.empty())
     return success();
-  Nest nest = compute ? nestOf(compute.getType()) : rowsOf(select, lowering.plan.target);
+  Nest nest = compute ? nestOf(compute) : rowsOf(select, lowering.plan.target);
   auto body = [&](Scope &scope, const NestPoint &point) {
     return compute ? emitCompute(evaluator, scope, compute, nest, point, to)
                    : emitSelect(context, select, point, to);

@@ -6,10 +6,11 @@
 // Point Instructions"); NVPTX would otherwise call a library that is not linked. Errors, for f32:
 //
 //   exp(x)  = ex2(x log2 e)                  2 ulp, plus |x| 2^-24 from the product
-//   tanh(x) = 1 - 2 / (ex2(2x log2 e) + 1)   absolute error below 2e-7 (not relative, near 0)
+//   tanh    a quotient of polynomials         relative error below 5e-7 (RationalTanh.h)
 //   a / b   = a * rcp(b)                      2 ulp; rcp of a subnormal is inf
 //   sin, cos  after a reduction by 2 pi in three parts; absolute error below 1e-6 for |x| < 1e6
 //   pow(x, y) = ex2(y lg2 x) for x > 0; for x < 0 the sign follows an integral y, else NaN
+#include "../RationalTanh.h"
 #include "attnc/Conversion/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
@@ -36,7 +37,7 @@ public:
         .Case<math::ExpOp>([&](auto o) { return exp(o.getOperand()); })
         .Case<math::LogOp>([&](auto o) { return mul(log2(o.getOperand()), constant(kLn2)); })
         .Case<math::Log2Op>([&](auto o) { return log2(o.getOperand()); })
-        .Case<math::TanhOp>([&](auto o) { return tanh(o.getOperand()); })
+        .Case<math::TanhOp>([&](auto o) { return rationalTanh(*this, o.getOperand()); })
         .Case<math::RsqrtOp>(
             [&](auto o) { return intrinsic("llvm.nvvm.rsqrt.approx.ftz.f", o.getOperand()); })
         .Case<math::SinOp>(
@@ -44,17 +45,25 @@ public:
         .Case<math::CosOp>(
             [&](auto o) { return intrinsic("llvm.nvvm.cos.approx.ftz.f", reduce(o.getOperand())); })
         .Case<math::PowFOp>([&](auto o) { return pow(o.getLhs(), o.getRhs()); })
-        .Case<arith::DivFOp>([&](auto o) { return mul(o.getLhs(), rcp(o.getRhs())); })
+        .Case<arith::DivFOp>([&](auto o) { return divide(o.getLhs(), o.getRhs()); })
         .Case<arith::FloorDivSIOp>([&](auto o) { return floorDiv(o.getLhs(), o.getRhs()); })
         .Default([](auto) { return Value(); });
   }
 
-private:
+  // What rationalTanh() is written in.
+  Value divide(Value x, Value y) { return mul(x, rcp(y)); }
+  Value lesser(Value x, Value y) { return arith::MinNumFOp::create(b, loc, x, y); }
+  Value within(Value x, double low, double high) {
+    Value above = arith::MaximumFOp::create(b, loc, x, constant(low));
+    return arith::MinimumFOp::create(b, loc, above, constant(high));
+  }
   Value constant(double v) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v)); }
   Value add(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
   Value sub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
   Value mul(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y); }
   Value fma(Value x, Value y, Value z) { return math::FmaOp::create(b, loc, x, y, z); }
+
+private:
   Value exp2(Value x) { return math::Exp2Op::create(b, loc, x); }
   Value compare(arith::CmpFPredicate p, Value x, Value y) {
     return arith::CmpFOp::create(b, loc, p, x, y);
@@ -67,10 +76,6 @@ private:
   Value rcp(Value x) { return intrinsic("llvm.nvvm.rcp.approx.ftz.f", x); }
   Value log2(Value x) { return intrinsic("llvm.nvvm.lg2.approx.ftz.f", x); }
   Value exp(Value x) { return exp2(mul(x, constant(kLog2E))); }
-  Value tanh(Value x) {
-    Value e = exp2(mul(x, constant(2 * kLog2E)));
-    return fma(rcp(add(e, constant(1.0))), constant(-2.0), constant(1.0));
-  }
   Value reduce(Value x) {
     Value turns = math::RoundEvenOp::create(b, loc, mul(x, constant(0.15915494309189535)));
     // 2 pi in three parts: the first has 8 bits, the second is the f32 next to what is left.

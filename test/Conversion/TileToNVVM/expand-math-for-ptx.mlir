@@ -17,12 +17,16 @@ func.func @exponentials(%x: f32) -> (f32, f32, f32) {
   return %0, %1, %2 : f32, f32, f32
 }
 
-// tanh(x) = 1 - 2 / (exp2(2 x log2 e) + 1): right at both infinities, where the exponential is inf or 0.
+// tanh(x) = x P(x^2) / Q(x^2), cut off at -1 and 1; NaN comes through.
 // CHECK-LABEL: func.func @tanh
-// CHECK: %[[E:.*]] = math.exp2
-// CHECK: %[[D:.*]] = arith.addf %[[E]], %cst
-// CHECK: %[[R:.*]] = llvm.call_intrinsic "llvm.nvvm.rcp.approx.ftz.f"(%[[D]])
-// CHECK: math.fma %[[R]], %{{.*}}, %{{.*}} : f32
+// CHECK: %[[SQUARE:.*]] = arith.mulf %[[X:.*]], %[[X]]
+// CHECK: %[[Z:.*]] = arith.minnumf %[[SQUARE]]
+// CHECK-COUNT-5: math.fma %{{.*}}, %[[Z]]
+// CHECK: arith.mulf %[[X]]
+// CHECK-COUNT-3: math.fma %{{.*}}, %[[Z]]
+// CHECK: "llvm.nvvm.rcp.approx.ftz.f"
+// CHECK: arith.maximumf
+// CHECK: arith.minimumf
 // CHECK-NOT: math.tanh
 func.func @tanh(%x: f32) -> f32 {
   %0 = math.tanh %x : f32
