@@ -9,7 +9,6 @@
 #include "attnc/Transforms/Passes.h"
 #include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
-#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -86,7 +85,7 @@ static void buildVectorLoops(OpPassManager &passes, const CompileOptions &option
 static void buildLLVM(OpPassManager &passes, Kind kind) {
   if (kind == Kind::Host)
     return buildHostLLVMPipeline(passes);
-  passes.addPass(createSCFToControlFlowPass());
+  passes.addPass(createConvertSCFToBranches());
   ConvertToLLVMPassOptions convert;
   convert.allowPatternRollback = false;
   passes.addPass(createConvertToLLVMPass(convert));

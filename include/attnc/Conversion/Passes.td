@@ -53,6 +53,15 @@ def ExpandMathForPTX : Pass<"expand-math-for-ptx", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect"];
 }
 
+def ConvertSCFToBranches : Pass<"convert-scf-to-branches"> {
+  let summary = "lower loops and conditions to blocks and branches";
+  let description = [{
+    What MLIR's `convert-scf-to-cf` does, with the same result, from the last op of a block to the first: the time is
+    linear in the number of operations, where MLIR's grows with the number of conditions times what follows them.
+  }];
+  let dependentDialects = ["::mlir::cf::ControlFlowDialect"];
+}
+
 // Contract passes: see those of include/attnc/Transforms/Passes.td.
 
 def NVVMVerifyLowered : Pass<"nvvm-verify-lowered", "::mlir::ModuleOp"> {

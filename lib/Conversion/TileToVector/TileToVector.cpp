@@ -8,11 +8,11 @@
 //   llvm.func @f(%slots: !llvm.ptr, %pid0: i32, %pid1: i32, %pid2: i32, %scratch: !llvm.ptr)
 #include "attnc/Conversion/TileToVector/TileToVector.h"
 #include "KernelEmitter.h"
+#include "attnc/Conversion/Passes.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
-#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 
@@ -56,7 +56,7 @@ struct ConvertTileToVectorPass : attnc::impl::ConvertTileToVectorBase<ConvertTil
 } // namespace
 
 void attnc::buildHostLLVMPipeline(OpPassManager &pm) {
-  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createConvertSCFToBranches());
   pm.addPass(createArithToLLVMConversionPass());
   pm.addPass(createConvertMathToLLVMPass());
   pm.addPass(createConvertControlFlowToLLVMPass());
