@@ -2,6 +2,7 @@
 //
 // Ops that a thread does element by element: fills, conversions, maps.
 #include "Elements.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -41,14 +42,106 @@ static LogicalResult lowerCast(KernelLowering &kl, tile::CastOp cast) {
   return success();
 }
 
-static LogicalResult lowerMap(KernelLowering &kl, tile::MapOp map) {
-  Location loc = map.getLoc();
-  TileType type = map.getResult().getType();
-  LinearLayout layout(type.getLayout());
+namespace {
+/// Emits the region of a map once for each element of a thread.
+///
+/// What depends on the row alone, or on the column, or on neither, is emitted for the first element
+/// that needs it and used again. LLVM would find all of it equal: it comes to the same code, but a
+/// mask that computes much from its row is half of the code before that, and all of it costs time.
+class MapEmitter {
+public:
+  MapEmitter(KernelLowering &kl, tile::MapOp map)
+      : kl(kl), map(map), loc(map.getLoc()), type(map.getResult().getType()),
+        layout(type.getLayout()), rowOf(layout.rowSliceRegisters()),
+        colOf(layout.columnSliceRegisters()) {}
+
+  LogicalResult run();
+
+private:
+  /// What a value differs along; may be both.
+  enum Axes : unsigned { Neither = 0, Row = 1, Column = 2, Both = 3 };
+
+  void classify();
+  unsigned axesOf(Value value) const { return axes.lookup(value); }
+  Value coordinate(Value base, int64_t offset);
+  LogicalResult emit(Operation &op, Coord at);
+  /// Which of the elements of `input` stands next to the one that register `reg` holds.
+  int64_t operandIndex(TileType input, int64_t index, int64_t reg) const {
+    if (input.getShape() == type.getShape())
+      return index;
+    return input.getRank() == 1 ? rowOf[reg] : colOf[reg];
+  }
+
+  KernelLowering &kl;
+  tile::MapOp map;
+  Location loc;
+  TileType type;
+  LinearLayout layout;
+  SmallVector<int64_t> rowOf, colOf;
+  DenseMap<Value, unsigned> axes; ///< of the region's values; what is not here depends on neither
+  /// A value of the region at a row, or a column, or anywhere: what was emitted for it.
+  DenseMap<std::pair<Value, int64_t>, Value> emitted;
+};
+} // namespace
+
+/// Finds out which axes the values of the region depend on.
+void MapEmitter::classify() {
+  axes[map.getRow()] = Row;
+  if (type.getRank() == 2)
+    axes[map.getCol()] = Column;
+  for (auto [input, argument] : llvm::zip(map.getInputs(), map.getBlock()->getArguments())) {
+    auto from = cast<TileType>(input.getType());
+    axes[argument] = from.getShape() == type.getShape() ? Both : from.getRank() == 1 ? Row : Column;
+  }
+  for (Operation &op : map.getBlock()->without_terminator()) {
+    unsigned all = Neither;
+    for (Value operand : op.getOperands())
+      all |= axesOf(operand);
+    for (Value result : op.getResults())
+      axes[result] = all;
+  }
+}
+
+Value MapEmitter::coordinate(Value base, int64_t offset) {
+  return offset ? kl.add(loc, base, kl.i32(loc, offset)) : base;
+}
+
+/// Emits `op` for the element at `at` of this thread, or takes what an earlier element has of it.
+LogicalResult MapEmitter::emit(Operation &op, Coord at) {
+  auto element = dyn_cast<tile::ElementOp>(op);
+  if (!element && !isScalarOp(&op))
+    return op.emitOpError("is not supported in a map by the PTX back end");
+  Value result = op.getResult(0);
+  unsigned along = axesOf(result);
+  Value *known = nullptr;
+  if (along != Both) {
+    known = &emitted[{result, along == Row ? at.row : along == Column ? at.col : 0}];
+    if (*known) {
+      kl.scalars.map(result, *known);
+      return success();
+    }
+  }
+  if (element) {
+    FailureOr<Value> value = loadElement(kl, element, kl.scalars);
+    if (failed(value))
+      return failure();
+    kl.scalars.map(result, *value);
+  } else {
+    kl.builder.clone(op, kl.scalars);
+  }
+  if (known)
+    *known = kl.scalars.lookup(result);
+  return success();
+}
+
+LogicalResult MapEmitter::run() {
+  classify();
+  KernelLowering::ArithmeticTable arithmetic;
+  llvm::SaveAndRestore straight(kl.emittedArithmetic, &arithmetic);
   SmallVector<int64_t> live = kl.liveRegisters(type);
-  bool matrix = type.getRank() == 2;
   Block &body = *map.getBlock();
-  bool usesRow = !map.getRow().use_empty(), usesCol = matrix && !map.getCol().use_empty();
+  bool usesRow = !map.getRow().use_empty();
+  bool usesCol = type.getRank() == 2 && !map.getCol().use_empty();
   Value rowBase, colBase;
   if (usesRow)
     rowBase =
@@ -56,42 +149,28 @@ static LogicalResult lowerMap(KernelLowering &kl, tile::MapOp map) {
   if (usesCol)
     colBase =
         kl.add(loc, kl.scalars.lookup(map.getCol0()), kl.laneCoordinate(loc, type, /*row=*/false));
-  SmallVector<int64_t> rowOf = layout.rowSliceRegisters(), colOf = layout.columnSliceRegisters();
-  /// Which of the elements of `input` stands next to the one that register `reg` holds.
-  auto operandIndex = [&](TileType input, int64_t index, int64_t reg) {
-    if (input.getShape() == type.getShape())
-      return index;
-    return input.getRank() == 1 ? rowOf[reg] : colOf[reg];
-  };
-
   Fragment result;
-  IRMapping &mapping = kl.scalars; // the region's values are overwritten for each element
   for (auto [index, reg] : llvm::enumerate(live)) {
     for (auto [input, arg] : llvm::zip(map.getInputs(), body.getArguments())) {
       int64_t at = operandIndex(cast<TileType>(input.getType()), index, reg);
-      mapping.map(arg, kl.fragments[input][at]);
+      kl.scalars.map(arg, kl.fragments[input][at]); // overwritten for each element
     }
     Coord at = layout.apply(reg, 0, 0);
     if (usesRow)
-      mapping.map(map.getRow(), at.row ? kl.add(loc, rowBase, kl.i32(loc, at.row)) : rowBase);
+      kl.scalars.map(map.getRow(), coordinate(rowBase, at.row));
     if (usesCol)
-      mapping.map(map.getCol(), at.col ? kl.add(loc, colBase, kl.i32(loc, at.col)) : colBase);
-    for (Operation &op : body.without_terminator()) {
-      if (auto element = dyn_cast<tile::ElementOp>(op)) {
-        FailureOr<Value> value = loadElement(kl, element, mapping);
-        if (failed(value))
-          return failure();
-        mapping.map(element.getResult(), *value);
-        continue;
-      }
-      if (!isScalarOp(&op))
-        return op.emitOpError("is not supported in a map by the PTX back end");
-      kl.builder.clone(op, mapping);
-    }
-    result.push_back(mapping.lookup(cast<tile::YieldOp>(body.getTerminator()).getValue()));
+      kl.scalars.map(map.getCol(), coordinate(colBase, at.col));
+    for (Operation &op : body.without_terminator())
+      if (failed(emit(op, at)))
+        return failure();
+    result.push_back(kl.scalars.lookup(cast<tile::YieldOp>(body.getTerminator()).getValue()));
   }
   kl.fragments[map.getResult()] = result;
   return success();
+}
+
+static LogicalResult lowerMap(KernelLowering &kl, tile::MapOp map) {
+  return MapEmitter(kl, map).run();
 }
 
 void attnc::registerElementwise(NVVMOpTable &table) {

@@ -31,14 +31,21 @@ Value KernelLowering::integer(Location loc, int64_t value, unsigned width) {
 }
 Value KernelLowering::i32(Location loc, int64_t value) { return integer(loc, value, 32); }
 Value KernelLowering::i64(Location loc, int64_t value) { return integer(loc, value, 64); }
+Value KernelLowering::once(ArithmeticTable::key_type what, function_ref<Value()> emit) {
+  if (!emittedArithmetic)
+    return emit();
+  auto known = emittedArithmetic->find(what);
+  return known != emittedArithmetic->end() ? known->second : (*emittedArithmetic)[what] = emit();
+}
 Value KernelLowering::add(Location loc, Value a, Value b) {
-  return arith::AddIOp::create(builder, loc, a, b);
+  return once({'+', a, b}, [&] { return arith::AddIOp::create(builder, loc, a, b); });
 }
 Value KernelLowering::mul(Location loc, Value a, Value b) {
-  return arith::MulIOp::create(builder, loc, a, b);
+  return once({'*', a, b}, [&] { return arith::MulIOp::create(builder, loc, a, b); });
 }
 Value KernelLowering::widen(Location loc, Value value) {
-  return arith::ExtSIOp::create(builder, loc, builder.getI64Type(), value);
+  return once({'w', value, Value()},
+              [&] { return arith::ExtSIOp::create(builder, loc, builder.getI64Type(), value); });
 }
 Value KernelLowering::offsetPointer(Location loc, Value pointer, Value bytes) {
   return LLVM::GEPOp::create(builder, loc, pointer.getType(), builder.getI8Type(), pointer, bytes);

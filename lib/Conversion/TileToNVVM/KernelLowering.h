@@ -87,6 +87,10 @@ public:
   /// Reads that stay in shared memory until a product uses them.
   llvm::DenseMap<mlir::Value, tile::ReadOp> sharedReads;
   mlir::Value sharedBase; ///< ptr<3>
+  /// What add, mul and widen have emitted in the straight-line code under way, so that addresses
+  /// of neighbouring elements share what is equal in them; null where code is not straight.
+  using ArithmeticTable = llvm::DenseMap<std::tuple<char, mlir::Value, mlir::Value>, mlir::Value>;
+  ArithmeticTable *emittedArithmetic = nullptr;
   mlir::Value threadId, laneId, warpId;
   std::array<mlir::Value, 2> gridStarts; ///< i32: first points of grid dimensions 1 and 2
 
@@ -94,6 +98,7 @@ private:
   mlir::LogicalResult createFunction();
   void bindArguments(mlir::Block &entry);
   mlir::Value integer(mlir::Location loc, int64_t value, unsigned width);
+  mlir::Value once(ArithmeticTable::key_type what, llvm::function_ref<mlir::Value()> emit);
 
   const NVVMOpTable &table;
   llvm::DenseMap<std::pair<mlir::Attribute, unsigned>, mlir::Value> headValues;
