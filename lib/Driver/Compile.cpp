@@ -4,6 +4,7 @@
 #include "Artefact.h"
 #include "Diagnostics.h"
 #include "attnc/Pipelines/AnnotatedText.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -76,7 +77,8 @@ static void printTiming(const PhaseTimes &phases, double total) {
 
 /// One object on standard output; the code is a file of its own or, if it is text, a member.
 static void printJson(const Options &options, const Target &target, llvm::StringRef kind,
-                      llvm::StringRef code, const PhaseTimes &phases, double total) {
+                      llvm::StringRef code, const std::optional<LaunchRecord> &launch,
+                      const PhaseTimes &phases, double total) {
   llvm::json::Object times;
   for (auto &[name, milliseconds] : phases)
     times[name] = milliseconds;
@@ -86,6 +88,12 @@ static void printJson(const Options &options, const Target &target, llvm::String
                             {"bytes", static_cast<int64_t>(code.size())},
                             {"phases_ms", std::move(times)},
                             {"total_ms", total}};
+  if (launch) {
+    llvm::StringSet<> kernels;
+    for (const KernelLaunch &one : launch->program.launches)
+      kernels.insert(one.symbol);
+    object["kernels"] = static_cast<int64_t>(kernels.size());
+  }
   if (!options.output.empty() && options.output != "-")
     object["file"] = options.output;
   else if (llvm::json::isUTF8(code))
@@ -221,6 +229,6 @@ llvm::Error driver::runCompile(const Options &options) {
     if (llvm::Error error = writeOutput(options.output, *text))
       return error;
   std::string kind = options.emit.empty() ? phaseName(*last).str() : options.emit;
-  printJson(options, *target, kind, *text, phases, total.count());
+  printJson(options, *target, kind, *text, result->launch, phases, total.count());
   return llvm::Error::success();
 }

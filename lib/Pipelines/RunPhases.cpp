@@ -3,9 +3,12 @@
 // The loop that runs the phases of a compilation.
 #include "attnc/Conversion/TileToVector/TileToVector.h"
 #include "attnc/Pipelines/AnnotatedText.h"
+#include "attnc/Pipelines/KernelModules.h"
 #include "attnc/Pipelines/Phases.h"
+#include "attnc/Support/Threads.h"
 #include "attnc/Target/Host/HostCodegen.h"
 #include "attnc/Target/PTX/PTX.h"
+#include "mlir/IR/Threading.h"
 #include <chrono>
 
 using namespace mlir;
@@ -28,7 +31,10 @@ private:
   llvm::Error begin(ModuleOp module);
   llvm::Error checkLevel() const;
   llvm::Error runPasses(ModuleOp module, Phase phase);
+  void addPasses(OpPassManager &passes, Phase phase) const;
   llvm::Error translate(ModuleOp module, Phase phase);
+  llvm::Expected<std::string> translatePTX(ModuleOp module);
+  llvm::Expected<std::string> translateHost(ModuleOp module, Phase phase);
   llvm::Error readScratchSizes(ModuleOp module);
   void finish(ModuleOp module, Phase phase);
   llvm::Error parseFeatures();
@@ -109,31 +115,62 @@ llvm::Error Runner::runPasses(ModuleOp module, Phase phase) {
   }
   PassManager passes(module.getContext());
   passes.enableVerifier(request.verify);
-  buildPhase(passes, phase, request.options);
-  if (request.verify)
-    buildContract(passes, phase, target().kind);
+  std::optional<KernelModules> kernels;
+  if (phase > launch)
+    kernels.emplace(module);
+  addPasses(kernels && kernels->areApart() ? passes.nest<ModuleOp>() : passes, phase);
   if (failed(passes.run(module)))
     return createStringError(formatv("phase `{0}` failed", phaseName(phase)));
   return llvm::Error::success();
 }
 
-llvm::Error Runner::translate(ModuleOp module, Phase phase) {
-  llvm::Expected<std::string> code = "";
-  if (phase == Phase::PTX) {
-    PTXTimings times;
-    code = translateToPTX(module, target().name, &times);
-    result.codeSteps = {
-        {"translate", times.translate}, {"optimize", times.optimize}, {"codegen", times.codegen}};
-  } else {
-    if (llvm::Error error = readScratchSizes(module)) // an edit may have changed them
-      return error;
-    HostTimings times;
-    code = translateToHostCode(
-        module, features, phase == Phase::Object ? HostCodeKind::Object : HostCodeKind::Assembly,
-        request.verify, &times);
-    result.codeSteps = {
-        {"translate", times.translate}, {"optimize", times.optimize}, {"codegen", times.codegen}};
+/// The passes of a phase and, where it is asked for, what checks their result.
+void Runner::addPasses(OpPassManager &passes, Phase phase) const {
+  buildPhase(passes, phase, request.options);
+  if (request.verify)
+    buildContract(passes, phase, target().kind);
+}
+
+/// Each kernel by itself, at the same time as others; the text has them in the order of launches.
+llvm::Expected<std::string> Runner::translatePTX(ModuleOp module) {
+  KernelModules kernels(module);
+  size_t count = kernels.inOrder().size();
+  std::vector<std::string> texts(count), problems(count);
+  std::vector<PTXTimings> times(count);
+  parallelForEach(module.getContext(), kernels.largestFirst(), [&](size_t i) {
+    llvm::Expected<std::string> text =
+        translateToPTX(kernels.inOrder()[i], target().name, &times[i]);
+    if (text)
+      texts[i] = std::move(*text);
+    else
+      problems[i] = llvm::toString(text.takeError());
+  });
+  PTXTimings sum;
+  for (size_t i = 0; i < count; ++i) {
+    if (!problems[i].empty())
+      return createStringError(problems[i]);
+    sum += times[i];
   }
+  result.codeSteps = {
+      {"translate", sum.translate}, {"optimize", sum.optimize}, {"codegen", sum.codegen}};
+  return joinPTX(texts);
+}
+
+llvm::Expected<std::string> Runner::translateHost(ModuleOp module, Phase phase) {
+  if (llvm::Error error = readScratchSizes(module)) // an edit may have changed them
+    return std::move(error);
+  HostTimings times;
+  HostCodeKind kind = phase == Phase::Object ? HostCodeKind::Object : HostCodeKind::Assembly;
+  llvm::Expected<std::string> code =
+      translateToHostCode(module, features, kind, request.verify, &times);
+  result.codeSteps = {
+      {"translate", times.translate}, {"optimize", times.optimize}, {"codegen", times.codegen}};
+  return code;
+}
+
+llvm::Error Runner::translate(ModuleOp module, Phase phase) {
+  llvm::Expected<std::string> code =
+      phase == Phase::PTX ? translatePTX(module) : translateHost(module, phase);
   if (!code)
     return code.takeError();
   result.code = std::move(*code);
@@ -157,6 +194,7 @@ llvm::Expected<CompileResult> Runner::run(ModuleOp module) {
     return std::move(error);
   if (llvm::Error error = begin(module))
     return std::move(error);
+  std::optional<CompileThreads> threads;
   for (const PhaseInfo &info : phasesOf(target().kind)) {
     if (info.phase <= request.from || info.phase > request.to)
       continue;
@@ -164,6 +202,10 @@ llvm::Expected<CompileResult> Runner::run(ModuleOp module) {
     if (info.phase == Phase::Assembly && request.to != Phase::Assembly && !request.dump)
       continue;
     auto start = Clock::now();
+    // Not before: a context with threads locks whenever it makes a type or an attribute, and a
+    // single kernel has no use for them.
+    if (info.phase > launchPhase(target().kind) && !threads && hasSeveralKernels(module))
+      threads.emplace(*module.getContext(), request.threads ? request.threads : defaultThreads());
     if (llvm::Error error =
             isCode(info.phase) ? translate(module, info.phase) : runPasses(module, info.phase))
       return std::move(error);

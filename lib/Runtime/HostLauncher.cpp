@@ -9,9 +9,7 @@
 // none left, or until another launch comes: then it looks again for the one with the fewest
 // helpers.
 #include "attnc/Runtime/HostLauncher.h"
-#include "attnc/Support/Environment.h"
 #include "llvm/ADT/SmallVector.h"
-#include "llvm/Support/Threading.h"
 #include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
@@ -204,16 +202,6 @@ private:
   std::atomic<uint64_t> arrivals{0}; ///< launches that were offered so far
   bool startedAll = false, stopping = false;
 };
-
-static unsigned defaultThreads() {
-  if (const char *text = readVariable(Variable::NumThreads)) {
-    char *end = nullptr;
-    long value = std::strtol(text, &end, 10);
-    if (end != text && *end == 0 && value >= 1 && value <= long(HostLauncher::maxThreads))
-      return static_cast<unsigned>(value);
-  }
-  return std::max(1u, llvm::hardware_concurrency().compute_thread_count());
-}
 
 HostLauncher::HostLauncher(unsigned given)
     : threads(std::min(given ? given : defaultThreads(), maxThreads)),

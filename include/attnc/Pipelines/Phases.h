@@ -71,6 +71,9 @@ struct CompileRequest {
   /// Runs MLIR's verifier after each pass and, at the end of each phase, the pass that checks its
   /// contract.
   bool verify = true;
+  /// Threads that compile kernels at the same time; 0: ATTNC_NUM_THREADS, or one for each CPU.
+  /// Their number changes nothing in what comes out.
+  unsigned threads = 0;
   /// Called with the artefact at the end of each phase that ran: MLIR, or code without its launch
   /// record.
   std::function<void(Phase, llvm::StringRef, const std::optional<LaunchRecord> &)> dump;
@@ -82,7 +85,8 @@ struct CompileResult {
   /// artefact that the compilation began with does not say it.
   std::optional<LaunchRecord> launch;
   std::vector<PhaseResult> phases;
-  /// Steps inside the phase that made the code: translate, optimize, codegen.
+  /// Steps inside the phase that made the code: translate, optimize, codegen. Those of kernels
+  /// that were compiled at the same time are added up.
   std::vector<std::pair<std::string, double>> codeSteps;
 };
 

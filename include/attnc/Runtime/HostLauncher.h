@@ -5,6 +5,7 @@
 #define ATTNC_RUNTIME_HOSTLAUNCHER_H
 
 #include "attnc/Runtime/Arguments.h"
+#include "attnc/Support/Threads.h"
 #include <atomic>
 
 namespace attnc {
@@ -18,7 +19,7 @@ namespace attnc {
 class HostLauncher {
 public:
   /// Most threads that a launcher takes.
-  static constexpr unsigned maxThreads = 4096;
+  static constexpr unsigned maxThreads = kMaxThreads;
 
   /// `threads` 0: the environment variable ATTNC_NUM_THREADS, else one for each CPU of this
   /// process. At most maxThreads. The threads are started by the first launch that has use for

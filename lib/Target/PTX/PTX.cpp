@@ -153,3 +153,20 @@ llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::S
   times.codegen = now() - start;
   return std::string(text);
 }
+
+PTXTimings &PTXTimings::operator+=(const PTXTimings &other) {
+  translate += other.translate;
+  optimize += other.optimize;
+  codegen += other.codegen;
+  return *this;
+}
+
+std::string attnc::joinPTX(llvm::ArrayRef<std::string> texts) {
+  std::string joined = texts.front();
+  for (llvm::StringRef text : texts.drop_front()) {
+    // A head ends with this directive: PTX ISA, "PTX Module Directives".
+    size_t directive = text.find("\n.address_size ") + 1;
+    joined += text.substr(text.find('\n', directive) + 1).ltrim('\n');
+  }
+  return joined;
+}

@@ -17,6 +17,8 @@ namespace attnc {
 /// Wall-clock milliseconds of the steps of a translation.
 struct PTXTimings {
   double translate = 0, optimize = 0, codegen = 0;
+
+  PTXTimings &operator+=(const PTXTimings &other);
 };
 
 /// Registers what translation to LLVM IR and convert-to-llvm need.
@@ -30,6 +32,10 @@ llvm::Expected<std::string> ptxFeatureFor(llvm::StringRef arch);
 llvm::Expected<std::string> translateToPTX(mlir::ModuleOp module, llvm::StringRef arch,
                                            PTXTimings *timings = nullptr,
                                            std::string *llvmIR = nullptr);
+
+/// One PTX module of texts that translateToPTX made for one target: the head of the first, then
+/// what each defines. No two of them may define the same name.
+std::string joinPTX(llvm::ArrayRef<std::string> texts);
 
 } // namespace attnc
 
