@@ -7,11 +7,11 @@
 #include "Options.h"
 #include "attnc/Analysis/KeyRanges.h"
 #include "attnc/Pipelines/LaunchRecord.h"
+#include "attnc/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Pass/PassManager.h"
-#include "mlir/Transforms/Passes.h"
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -316,7 +316,7 @@ llvm::Error driver::runExplain(const Options &options) {
   if (!plan)
     return plan.takeError();
   mlir::PassManager simplify(&spec.context()); // as phase `specialized` does
-  simplify.addPass(mlir::createCSEPass());
+  simplify.addPass(createAttnMergeEquals());
   if (mlir::failed(simplify.run(spec.module())))
     return llvm::createStringError("cannot simplify the spec");
   KeyRanges ranges = computeKeyRanges(attend);

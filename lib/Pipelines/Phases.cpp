@@ -101,7 +101,7 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     return;
   case Phase::Specialized:
     // The key range analysis recognises equal divisors by being one value.
-    passes.addPass(createCSEPass());
+    passes.addPass(createAttnMergeEquals());
     passes.addPass(createAttnSpecialize(options));
     // What is left are formulas, selections, attentions and recurrences.
     passes.addPass(createAttnExpandTiledAttention());

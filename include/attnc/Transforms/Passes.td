@@ -14,6 +14,28 @@ def AttnDeriveGradients : Pass<"attn-derive-gradients", "::mlir::ModuleOp"> {
   }];
 }
 
+def AttnMergeEquals : Pass<"attn-merge-equals", "::mlir::ModuleOp"> {
+  let summary = "compute once what is computed twice in the same way";
+  let description = [{
+    Formulas, reductions and whole stages that are equal become one, and what has no use is removed, as by MLIR's `cse`, but in a time
+    that does not grow with the square of the number of stages. The key range analysis recognises equal divisors by being
+    one value.
+
+    ```mlir
+    %x = attn.compute (%i: i32) { ... } : !attn.tensor<[q], f32>
+    %y = attn.compute (%j: i32) { ... } : !attn.tensor<[q], f32>   // the same formula
+    attn.return %x, %y
+    ```
+    becomes
+    ```mlir
+    %x = attn.compute (%i: i32) { ... } : !attn.tensor<[q], f32>
+    attn.return %x, %x
+    ```
+    Exact.
+  }];
+  let statistics = [Statistic<"numMerged", "merged-operations", "Operations that were equal to one before them">];
+}
+
 // Rewrites of what a variant says, before anything is decided about kernels. None is needed for code to be right; each
 // keeps what the reference computes, to the last digits of float64.
 
