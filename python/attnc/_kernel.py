@@ -11,18 +11,11 @@ from typing import Any
 import numpy as np
 
 from . import _library
-from ._signature import Signature, device_text, shape_of, sizes_of, split, views_of
-from ._tensors import BYTES, FROM_NUMPY, View, allocate, is_torch, view
+from ._arguments import checked_threads, pack_params, pack_sizes, pack_tensors
+from ._definition import Definition
+from ._signature import QKV, Signature, device_text, operand_dtype, split, views_of
+from ._tensors import BYTES, FROM_NUMPY, View, allocate, is_torch, memory_block, view
 from .errors import ArgumentError
-
-MAX_THREADS = 4096
-
-
-def checked_threads(num_threads: int) -> int:
-    """A number of threads that the C API can be given: ctypes would cut off what does not fit."""
-    if not 0 <= num_threads <= MAX_THREADS:
-        raise ArgumentError(f"num_threads is {num_threads}: expected a number from 0, the default, to {MAX_THREADS}")
-    return int(num_threads)
 
 
 def dtype_name(dtype: Any) -> str:
@@ -62,38 +55,27 @@ def stream_handle(stream: Any, tensors: Mapping[str, Any]) -> int | None:
     return None
 
 
-def pack_tensors(views: Mapping[str, View]) -> tuple[Any, int]:
-    """The C array of named tensors. ctypes keeps what it points at alive with it."""
-    array = (_library.Tensor * len(views))()
-    for slot, (name, found) in zip(array, views.items()):
-        tensor = _library.DLTensor()
-        found.fill(tensor)
-        slot.name, slot.tensor = name.encode(), ctypes.pointer(tensor)
-    return array, len(views)
-
-
-def pack_params(params: Mapping[str, float]) -> tuple[Any, int]:
-    """The C array of named numbers."""
-    return (_library.Param * len(params))(*[_library.Param(n.encode(), v) for n, v in params.items()]), len(params)
-
-
-def output_views(signature: Signature, views: Mapping[str, View], out: Any, lse: Any,
+def output_views(definition: Definition, views: Mapping[str, View], params: Mapping[str, float], given: Mapping[str, Any],
                  stream: int | None) -> dict[str, View]:
     """The memory of every output: the caller's, or new."""
-    given = {"out": out, "lse": lse}
-    if lse is not None and "lse" not in signature.outputs:
-        raise ArgumentError(f"`{signature.name}` has no output `lse`; add the statement `output lse` to the spec")
+    signature = definition.signature
+    for name in given:
+        if name not in signature.outputs:
+            raise ArgumentError(no_output(signature, name))
     first = next(iter(views.values()))
-    sizes = sizes_of(signature, views)
+    operand = operand_dtype(signature, views)
+    shapes = definition.output_shapes(views, params)
     result = {}
     for name, decl in signature.outputs.items():
-        dtype = decl.dtype or first.dtype
+        dtype = decl.dtype or operand
         value = given.get(name)
         if value is None:
-            value = allocate(first, dtype, shape_of(decl, sizes))
+            value = allocate(first, dtype, shapes[name])
         found = result[name] = view(name, value, decl.dtype, stream)
-        if found.shape != shape_of(decl, sizes):
-            raise ArgumentError(f"output `{name}` must have shape {list(shape_of(decl, sizes))}, found {list(found.shape)}")
+        if found.dtype == "uint8" and dtype == "bool":
+            found.dtype = "bool"
+        if found.shape != shapes[name]:
+            raise ArgumentError(f"output `{name}` must have shape {list(shapes[name])}, found {list(found.shape)}")
         if found.dtype != dtype:
             raise ArgumentError(f"output `{name}` must have dtype {dtype}, found {found.dtype}")
         if found.device != first.device:
@@ -103,21 +85,38 @@ def output_views(signature: Signature, views: Mapping[str, View], out: Any, lse:
     return result
 
 
-def row_alignment_of(views: Mapping[str, View]) -> int:
-    """The alignment, in bytes, that all rows of Q, K, V and out have; at least an element's size, which the launch
-    checks with a message of its own."""
-    rows = [views[name] for name in ("Q", "K", "V", "out")]
-    return max(min(found.alignment() for found in rows), BYTES[rows[0].dtype])
+def no_output(signature: Signature, name: str) -> str:
+    """The message for an output that a spec does not have."""
+    if name == "lse":
+        return f"`{signature.name}` has no output `lse`; add the statement `output lse` to the spec"
+    return f"`{name}` is not an output of `{signature.name}`; it has {', '.join(signature.outputs)}"
+
+
+def given_outputs(out: Any, lse: Any, outputs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The memory that a call names for outputs, by name."""
+    given = {name: value for name, value in (("out", out), ("lse", lse)) if value is not None}
+    for name, value in (outputs or {}).items():
+        if name in given:
+            raise ArgumentError(f"output `{name}` is given twice")
+        given[name] = value
+    return given
+
+
+def row_alignment_of(signature: Signature, views: Mapping[str, View]) -> int:
+    """The alignment, in bytes, that all rows of Q, K, V and out have, and of what else shares their dtype; at least an
+    element's size, which the launch checks with a message of its own."""
+    rows = [found for name, found in views.items() if name in (*QKV, "out") or
+            name in signature.inputs and signature.inputs[name].dtype is None]
+    return max(min((found.alignment() for found in rows), default=16), BYTES[operand_dtype(signature, views)])
 
 
 class Kernel:
     """A spec compiled for a dtype, head dimensions and a device. Made by `Spec.compile`; may be called from several
     threads at once, and on the host in a forked process."""
 
-    def __init__(self, signature: Signature, source: tuple[bytes, bytes, bytes], *, dtype: str, head_dim: int,
-                 v_head_dim: int, device: str, row_alignment: int, const_params: Mapping[str, float], cache: bool = True,
-                 num_threads: int = 0) -> None:
-        text, name, variant = source
+    def __init__(self, definition: Definition, *, dtype: str, head_dim: int, v_head_dim: int, device: str, row_alignment: int,
+                 const_params: Mapping[str, float], cache: bool = True, num_threads: int = 0) -> None:
+        text, name, variant = definition.source
         consts, count = pack_params(const_params)
         options = _library.CompileOptions(
             device=device.encode(), dtype=dtype.encode(), variant=variant, head_dim=head_dim, v_head_dim=v_head_dim,
@@ -126,7 +125,7 @@ class Kernel:
         handle = ctypes.c_void_p()
         library = _library.load()
         _library.check(library.attnc_kernel_compile(text, name, ctypes.byref(options), ctypes.byref(handle)))
-        self._handle, self._signature = handle, signature
+        self._handle, self._definition, self._signature = handle, definition, definition.signature
         self.dtype, self.head_dim, self.v_head_dim = dtype, head_dim, v_head_dim
         self.device, self.row_alignment, self.const_params = device, row_alignment, dict(const_params)
         # Not at exit: the process gives everything back, in an order of its own.
@@ -136,39 +135,63 @@ class Kernel:
         return (f"<attnc.Kernel {self._signature.name} {self.dtype} head_dim={self.head_dim}"
                 f" v_head_dim={self.v_head_dim} on {self.device}>")
 
-    def __call__(self, q: Any, k: Any, v: Any, /, *, out: Any = None, lse: Any = None, return_lse: bool = False,
-                 stream: Any = None, named: Mapping[str, Any] | None = None, **inputs_and_params: Any) -> Any:
+    def __call__(self, *tensors: Any, out: Any = None, lse: Any = None, outputs: Mapping[str, Any] | None = None,
+                 return_lse: bool = False, return_outputs: bool = False, workspace: Any = None, stream: Any = None,
+                 named: Mapping[str, Any] | None = None, **inputs_and_params: Any) -> Any:
         """As `Spec.__call__`, with the tensors that the kernel was compiled for; const parameters are fixed."""
-        tensors, params = split(self._signature, (q, k, v), {**(named or {}), **inputs_and_params})
+        inputs, params = split(self._signature, tensors, {**(named or {}), **inputs_and_params})
         for name in params:
             if self._signature.params[name].const:
                 raise ArgumentError(f"parameter `{name}` is const: it is fixed when the kernel is compiled")
-        handle = stream_handle(stream, tensors)
-        views = views_of(self._signature, tensors, handle)
-        outputs = output_views(self._signature, views, out, lse, handle)
+        given = given_outputs(out, lse, outputs)
+        check_results(self._signature, return_lse)
+        handle = stream_handle(stream, inputs)
+        views = views_of(self._signature, inputs, handle)
+        written = output_views(self._definition, views, {**self.const_params, **params}, given, handle)
         # A GPU would lose its context over this, so it is not left to the launch.
-        if (found := row_alignment_of({**views, **outputs})) < self.row_alignment:
+        if (found := row_alignment_of(self._signature, {**views, **written})) < self.row_alignment:
             raise ArgumentError(f"every row of Q, K, V and out must start at a multiple of {self.row_alignment} bytes, found "
                                 f"{found}; compile with row_alignment={found}")
-        self._launch({**views, **outputs}, params, handle)
-        return results(self._signature, outputs, out, lse, return_lse)
+        self._launch({**views, **written}, params, handle, workspace)
+        return results(written, given, return_lse, return_outputs)
 
-    def _launch(self, views: Mapping[str, View], params: Mapping[str, float], stream: int | None) -> None:
+    def workspace_size(self, **sizes: int) -> int:
+        """Bytes of workspace that a call needs whose index spaces have these sizes: `workspace_size(b=1, h=8, q=128, kv=128)`.
+
+        0 for a program of one kernel. Sizes that it does not depend on need not be given. Parameters have their defaults.
+        """
+        bytes_needed = ctypes.c_size_t()
+        _library.check(_library.load().attnc_kernel_workspace_size(self._handle, *pack_sizes(sizes),
+                                                                   ctypes.byref(bytes_needed)))
+        return bytes_needed.value
+
+    def _launch(self, views: Mapping[str, View], params: Mapping[str, float], stream: int | None, workspace: Any) -> None:
         found = device_text(next(iter(views.values())))
         if found != self.device:
             raise ArgumentError(f"the tensors are on {found}, the kernel on {self.device}")
-        tensors, count = pack_tensors(views)
-        numbers, num_params = pack_params(params)
-        _library.check(_library.load().attnc_kernel_launch(self._handle, tensors, count, numbers, num_params, stream))
+        pointer, size = memory_block(workspace, self.device, stream) if workspace is not None else (None, 0)
+        _library.check(_library.load().attnc_kernel_launch_with_workspace(
+            self._handle, *pack_tensors(views), *pack_params(params), pointer, size, stream))
 
 
-def results(signature: Signature, outputs: Mapping[str, View], out: Any, lse: Any, return_lse: bool) -> Any:
-    """`out`, or `(out, lse)`: the caller's own objects where given."""
-    if not return_lse:
-        return outputs["out"].owner if out is None else out
-    if "lse" not in outputs:
-        raise ArgumentError(f"`{signature.name}` has no output `lse`; add the statement `output lse` to the spec")
-    return (outputs["out"].owner if out is None else out, outputs["lse"].owner if lse is None else lse)
+def check_results(signature: Signature, return_lse: bool) -> None:
+    """Says so if what a call asks for is no output."""
+    for name in ("out", "lse") if return_lse else ():
+        if name not in signature.outputs:
+            raise ArgumentError(no_output(signature, name))
+
+
+def results(outputs: Mapping[str, View], given: Mapping[str, Any], return_lse: bool, return_outputs: bool) -> Any:
+    """What a call returns, the caller's own objects where given: all outputs by name if that is asked for; `out`, or
+    `(out, lse)`; and of a spec without `out` its only output, or all by name."""
+    found = {name: given.get(name, output.owner) for name, output in outputs.items()}
+    if return_outputs:
+        return found
+    if return_lse:
+        return found["out"], found["lse"]
+    if "out" in found:
+        return found["out"]
+    return next(iter(found.values())) if len(found) == 1 else found
 
 
 def _release(handle: ctypes.c_void_p, device: str) -> None:

@@ -42,6 +42,10 @@ class Tensor(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("tensor", ctypes.POINTER(DLTensor))]
 
 
+class Size(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_int64)]
+
+
 class CompileOptions(ctypes.Structure):
     _fields_ = [("device", ctypes.c_char_p), ("dtype", ctypes.c_char_p), ("variant", ctypes.c_char_p),
                 ("head_dim", ctypes.c_int64), ("v_head_dim", ctypes.c_int64), ("row_alignment", ctypes.c_int32),
@@ -93,6 +97,8 @@ def declare(library: ctypes.CDLL) -> None:
         "attnc_spec_destroy": (None, [handle]),
         "attnc_kernel_compile": (status, [text, text, ctypes.POINTER(CompileOptions), ctypes.POINTER(handle)]),
         "attnc_kernel_launch": (status, [handle, tensors, size, params, size, handle]),
+        "attnc_kernel_launch_with_workspace": (status, [handle, tensors, size, params, size, handle, size, handle]),
+        "attnc_kernel_workspace_size": (status, [handle, ctypes.POINTER(Size), size, ctypes.POINTER(size)]),
         "attnc_kernel_destroy": (None, [handle]),
     }
     for name, (result, arguments) in signatures.items():

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from ._tensors import CPU, View, view
 from .errors import ArgumentError
+
+
+QKV = ("Q", "K", "V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,13 @@ def number(value: Any) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-def split(signature: Signature, qkv: tuple[Any, Any, Any], named: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
-    """The tensors and the parameters of a call, by name; every tensor that the spec takes is there."""
-    tensors: dict[str, Any] = dict(zip("QKV", qkv))
+def split(signature: Signature, given: Sequence[Any], named: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    """The tensors and the parameters of a call, by name; every tensor that the spec takes is there. Those given by position
+    are the first ones that it declares: Q, K and V where it has them."""
+    if len(given) > len(signature.inputs):
+        raise ArgumentError(f"`{signature.name}` takes {len(signature.inputs)} tensors ({', '.join(signature.inputs)}), found "
+                            f"{len(given)} by position")
+    tensors: dict[str, Any] = dict(zip(signature.inputs, given))
     params: dict[str, float] = {}
     for name, value in named.items():
         if name in tensors:
@@ -82,7 +89,7 @@ def split(signature: Signature, qkv: tuple[Any, Any, Any], named: Mapping[str, A
                 raise ArgumentError(f"parameter `{name}` is a number, found {type(value).__name__}")
             params[name] = number(value)
         else:
-            known = [n for n in signature.inputs if n not in "QKV"] + list(signature.params)
+            known = [n for n in signature.inputs if n not in QKV] + list(signature.params)
             raise ArgumentError(f"`{name}` is neither an input nor a parameter of `{signature.name}`; it has " +
                                 (", ".join(known) if known else "none besides Q, K and V"))
     for name, decl in signature.inputs.items():
@@ -112,6 +119,11 @@ def views_of(signature: Signature, tensors: Mapping[str, Any], stream: int | Non
         if found.device != views[first].device:
             raise ArgumentError(f"`{name}` is on {device_text(found)}, but `{first}` on {device_text(views[first])}")
     return views
+
+
+def operand_dtype(signature: Signature, views: Mapping[str, View]) -> str:
+    """The dtype that Q, K and V share, or what else is declared `dtype`; f32 if nothing is."""
+    return next((views[name].dtype for name, decl in signature.inputs.items() if decl.dtype is None), "f32")
 
 
 def device_text(found: View) -> str:

@@ -2,23 +2,20 @@
 """Specs: parsed once, compiled for what they are called with, and their definition in float64."""
 from __future__ import annotations
 
-import ctypes
-import json
 import os
 import pathlib
 import threading
-import weakref
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from . import _library
-from ._kernel import (Kernel, checked_threads, device_name, dtype_name, output_views, pack_params, pack_tensors, results,
-                      row_alignment_of, stream_handle)
-from ._signature import Param, Signature, TensorDecl, device_text, number, shape_of, sizes_of, split, views_of
-from ._tensors import CPU, view
-from .errors import ArgumentError, SpecError
+from ._definition import Definition
+from ._kernel import (Kernel, check_results, device_name, dtype_name, given_outputs, output_views, results, row_alignment_of,
+                      stream_handle)
+from ._signature import QKV, Param, TensorDecl, device_text, number, operand_dtype, sizes_of, split, views_of
+from ._tensors import CPU, View, view
+from .errors import ArgumentError
 
 
 class Spec:
@@ -32,27 +29,16 @@ class Spec:
     """
 
     def __init__(self, text: str, *, name: str = "<spec>", variant: str | None = None) -> None:
-        source = text.encode("utf-8", "surrogateescape")
-        if b"\0" in source:
-            raise SpecError(f"{name}: error: the text has a NUL character")
-        if "\0" in name or "\0" in (variant or ""):
-            raise SpecError("the name of a spec or variant has a NUL character")
-        self._source = (source, os.fsencode(name), (variant or "").encode())
-        self._text, self._variant = text, variant
-        library = _library.load()
-        handle = ctypes.c_void_p()
-        _library.check(library.attnc_spec_parse(*self._source, ctypes.byref(handle)))
-        self._handle = handle
-        weakref.finalize(self, library.attnc_spec_destroy, handle).atexit = False
-        self._signature = Signature.parse(library.attnc_spec_signature_json(handle).decode())
+        self._definition = Definition(text, name, variant)
+        self._signature = self._definition.signature
         self._kernels: dict[tuple[Any, ...], Kernel] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:
-        return _restore, (self._text, os.fsdecode(self._source[1]), self._variant)
+        return _restore, (self.text, os.fsdecode(self._definition.source[1]), self._definition.variant)
 
     def __repr__(self) -> str:
-        inputs = ", ".join(str(t) for name, t in self.inputs.items() if name not in "QKV")
+        inputs = ", ".join(str(t) for name, t in self.inputs.items() if name not in QKV)
         params = ", ".join(f"{'const ' if p.const else ''}{p.name}: {p.type} = {p.default}" for p in self.params.values())
         return f"<attnc.Spec {self.name}({params}){' with ' + inputs if inputs else ''}>"
 
@@ -64,7 +50,7 @@ class Spec:
     @property
     def text(self) -> str:
         """The source."""
-        return self._text
+        return self._definition.text
 
     @property
     def params(self) -> Mapping[str, Param]:
@@ -78,7 +64,7 @@ class Spec:
 
     @property
     def outputs(self) -> Mapping[str, TensorDecl]:
-        """Tensors that the spec yields, by name: `out`, and `lse` if the spec says `output lse`."""
+        """Tensors that the spec yields, by name, `out` first where it has one: dtype and axes."""
         return self._signature.outputs
 
     def compile(self, *, dtype: Any = "f16", head_dim: int = 64, v_head_dim: int | None = None, device: Any = "host",
@@ -106,23 +92,29 @@ class Spec:
             if name not in self.params or not self.params[name].const:
                 raise ArgumentError(f"`{name}` is not a const parameter of `{self.name}`")
         const_params = {name: number(value) for name, value in const_params.items()}
-        return Kernel(self._signature, self._source, dtype=dtype_name(dtype), head_dim=head_dim,
+        return Kernel(self._definition, dtype=dtype_name(dtype), head_dim=head_dim,
                       v_head_dim=v_head_dim or head_dim, device=device_name(device), row_alignment=row_alignment,
                       const_params=const_params, cache=cache, num_threads=num_threads)
 
-    def __call__(self, q: Any, k: Any, v: Any, /, *, out: Any = None, lse: Any = None, return_lse: bool = False,
-                 stream: Any = None, named: Mapping[str, Any] | None = None, **inputs_and_params: Any) -> Any:
+    def __call__(self, *tensors: Any, out: Any = None, lse: Any = None, outputs: Mapping[str, Any] | None = None,
+                 return_lse: bool = False, return_outputs: bool = False, workspace: Any = None, stream: Any = None,
+                 named: Mapping[str, Any] | None = None, **inputs_and_params: Any) -> Any:
         """Computes the variant on the device that the tensors are on.
 
-        q: [b, h, q, d], k: [b, g, kv, d], v: [b, g, kv, e], of one dtype: float32, float16 or bfloat16 (NumPy: uint16
-        bits). h is a multiple of g. Each is a NumPy array, a PyTorch tensor or a DLPack object, with any strides but
-        for a last stride of 1. Nothing is copied.
-
-        inputs_and_params: the spec's inputs as tensors and its parameters as numbers, by name. Parameters that are
-            not given have their defaults. `named` is for names that Python or this call has taken.
-        out: [b, h, q, e] in q's dtype, lse: [b, h, q] in float32: where to write; else they are allocated like q. Their
-            elements share no memory with each other or with an input.
+        tensors: the first of `Spec.inputs`, by position. Of an attention: q [b, h, q, d], k [b, g, kv, d], v [b, g, kv, e], of one
+            dtype: float32, float16 or bfloat16 (NumPy: uint16 bits). h is a multiple of g. Each is a NumPy array, a PyTorch
+            tensor or a DLPack object, with any strides but for a last stride of 1. Nothing is copied.
+        inputs_and_params: the spec's other inputs as tensors and its parameters as numbers, by name (`Q=`, `K=` and `V=` are
+            names too). Parameters that are not given have their defaults. `named` is for names that Python or this call has
+            taken.
+        out, lse: where to write [b, h, q, e] in q's dtype and [b, h, q] in float32; `outputs`: the same for any output, by name.
+            What is not given is allocated like q. Elements of outputs share no memory with each other or with an input.
         return_lse: return (out, lse), if the spec says `output lse`: natural logarithm, -inf for a row without a key.
+        return_outputs: return every output, as a dict by name. Without either, the result is `out`; of a spec that has none,
+            its only output, or the dict.
+        workspace: memory for what kernels of one program give each other, a tensor of bytes (uint8) on the device;
+            `Kernel.workspace_size` says how large, and it begins at a multiple of 256 bytes: with 255 bytes more, a tensor may
+            lie anywhere. If not given, the library has memory of its own.
         stream: a CUDA stream (its handle, or a torch.cuda.Stream); PyTorch's current one if not given. The call does
             not wait for the GPU. On the host it returns when the result is there.
 
@@ -130,53 +122,45 @@ class Spec:
         Raises ArgumentError (nothing is written then), CompileError or DeviceError.
         """
         signature = self._signature
-        tensors, params = split(signature, (q, k, v), {**(named or {}), **inputs_and_params})
-        if return_lse and "lse" not in signature.outputs:
-            results(signature, {}, None, None, True)
-        handle = stream_handle(stream, tensors)
-        views = views_of(signature, tensors, handle)
-        outputs = output_views(signature, views, out, lse, handle)
-        every = {**views, **outputs}
+        inputs, params = split(signature, tensors, {**(named or {}), **inputs_and_params})
+        given = given_outputs(out, lse, outputs)
+        check_results(signature, return_lse)
+        handle = stream_handle(stream, inputs)
+        views = views_of(signature, inputs, handle)
+        written = output_views(self._definition, views, params, given, handle)
         consts = {name: value for name, value in params.items() if signature.params[name].const}
-        kernel = self._kernel(every, consts)
-        kernel._launch(every, {n: value for n, value in params.items() if n not in consts}, handle)
-        return results(signature, outputs, out, lse, return_lse)
+        kernel = self._kernel(views, written, consts)
+        kernel._launch({**views, **written}, {n: value for n, value in params.items() if n not in consts}, handle, workspace)
+        return results(written, given, return_lse, return_outputs)
 
-    def _kernel(self, views: Mapping[str, Any], consts: Mapping[str, float]) -> Kernel:
-        q, v = views["Q"], views["V"]
-        key = (q.dtype, q.shape[3], v.shape[3], device_text(q), row_alignment_of(views), tuple(sorted(consts.items())))
+    def _kernel(self, views: Mapping[str, View], written: Mapping[str, View], consts: Mapping[str, float]) -> Kernel:
+        sizes = sizes_of(self._signature, views)
+        head_dim = sizes.get("d", sizes.get("e", 64))  # of a spec with neither it changes nothing
+        key = (operand_dtype(self._signature, views), head_dim, sizes.get("e", head_dim),
+               device_text(next(iter(views.values()))), row_alignment_of(self._signature, {**views, **written}),
+               tuple(sorted(consts.items())))
         kernel = self._kernels.get(key)
         if kernel is None:
             with self._lock:  # threads that need the same kernel wait for the first one's
                 kernel = self._kernels.get(key)
                 if kernel is None:
                     kernel = self._kernels[key] = Kernel(
-                        self._signature, self._source, dtype=key[0], head_dim=key[1], v_head_dim=key[2], device=key[3],
+                        self._definition, dtype=key[0], head_dim=key[1], v_head_dim=key[2], device=key[3],
                         row_alignment=key[4], const_params=consts)
         return kernel
 
-    def reference(self, q: Any, k: Any, v: Any, /, *, return_lse: bool = False, num_threads: int = 0,
+    def reference(self, *tensors: Any, return_lse: bool = False, return_outputs: bool = False, num_threads: int = 0,
                   named: Mapping[str, Any] | None = None, **inputs_and_params: Any) -> Any:
         """The definition of the variant, in float64: slow, and what kernels are held against.
 
-        Takes what `__call__` takes, in host memory and in any strides. Returns `out`, or `(out, lse)`, as float64 NumPy
+        Takes what `__call__` takes, in host memory and in any strides, and returns what it returns, as float64 NumPy
         arrays. Raises ArgumentError, and OutOfMemoryError for tensors that are larger than the memory that is left.
         """
-        signature = self._signature
-        tensors, params = split(signature, (q, k, v), {**(named or {}), **inputs_and_params})
-        if return_lse and "lse" not in signature.outputs:
-            results(signature, {}, None, None, True)
-        views = views_of(signature, tensors, None)
-        for name, found in views.items():
-            if found.device[0] != CPU:
-                raise ArgumentError(f"`{name}` is on {device_text(found)}, the reference runs on the host")
-        sizes = sizes_of(signature, views)
-        arrays = {name: np.empty(shape_of(decl, sizes)) for name, decl in signature.outputs.items()}
-        _library.check(_library.load().attnc_spec_reference(
-            self._handle, *pack_tensors(views), *pack_params(params),
-            *pack_tensors({name: view(name, array) for name, array in arrays.items()}), checked_threads(num_threads)))
-        return (arrays["out"], arrays["lse"]) if return_lse else arrays["out"]
-
+        inputs, params = split(self._signature, tensors, {**(named or {}), **inputs_and_params})
+        check_results(self._signature, return_lse)
+        views = self._host_views(inputs)
+        arrays = self._definition.evaluate(views, params, self._definition.output_shapes(views, params), num_threads)
+        return results({name: view(name, array) for name, array in arrays.items()}, {}, return_lse, return_outputs)
 
     def evaluate(self, inputs: Mapping[str, Any], params: Mapping[str, float] | None = None, *,
                  num_threads: int = 0) -> dict[str, np.ndarray]:
@@ -196,18 +180,15 @@ class Spec:
         for name, decl in signature.inputs.items():
             if inputs.get(name) is None:
                 raise ArgumentError(f"input `{decl}` is not bound")
-        views = views_of(signature, inputs, None)
+        views, numbers = self._host_views(inputs), {name: number(value) for name, value in given.items()}
+        return self._definition.evaluate(views, numbers, self._definition.computed_shapes(views, numbers), num_threads)
+
+    def _host_views(self, inputs: Mapping[str, Any]) -> dict[str, View]:
+        views = views_of(self._signature, inputs, None)
         for name, found in views.items():
             if found.device[0] != CPU:
                 raise ArgumentError(f"`{name}` is on {device_text(found)}, the reference runs on the host")
-        library, text = _library.load(), ctypes.c_char_p()
-        arguments = (*pack_tensors(views), *pack_params({name: number(value) for name, value in given.items()}))
-        _library.check(library.attnc_spec_output_shapes_json(self._handle, *arguments, ctypes.byref(text)))
-        arrays = {name: np.empty(shape) for name, shape in json.loads(text.value.decode()).items()}
-        _library.check(library.attnc_spec_reference(
-            self._handle, *arguments, *pack_tensors({name: view(name, array) for name, array in arrays.items()}),
-            checked_threads(num_threads)))
-        return arrays
+        return views
 
 
 def _restore(text: str, name: str, variant: str | None) -> Spec:
@@ -227,7 +208,7 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None) -> Spec:
 
 
 def specs() -> dict[str, pathlib.Path]:
-    """The gallery: the file of each spec that is compiled, by name, sorted. Empty if the package was installed without it."""
+    """The gallery: the file of each spec, by name, sorted. Empty if the package was installed without it."""
     package = pathlib.Path(__file__).resolve().parent
     folder = next((f for f in (package / "specs", package.parents[1] / "specs") if f.is_dir()), None)
-    return {file.stem: file for file in sorted(folder.glob("*.attn"))} if folder else {}
+    return {file.stem: file for file in sorted(folder.rglob("*.attn"), key=lambda file: file.stem)} if folder else {}

@@ -21,7 +21,7 @@ from .errors import ArgumentError
 # Our name of a dtype: DLPack code and bits.
 DLPACK = {"f32": (2, 32), "f16": (2, 16), "bf16": (4, 16), "i32": (0, 32), "bool": (6, 8), "f64": (2, 64)}
 BYTES = {name: bits // 8 for name, (code, bits) in DLPACK.items()}
-FROM_DLPACK = {pair: name for name, pair in DLPACK.items()}
+FROM_DLPACK = {pair: name for name, pair in DLPACK.items()} | {(1, 8): "uint8"}
 FROM_NUMPY = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int32": "i32", "bool": "bool", "float64": "f64"}
 CPU, CUDA = 1, 2
 # DLPack devices whose memory a CPU or a GPU can address.
@@ -178,6 +178,23 @@ def allocate(like: View, dtype: str, shape: tuple[int, ...]) -> Any:
         return np.empty(shape, like.owner.dtype if like.kind == "numpy" and like.dtype == "bf16" else np.uint16)
     names = {"f32": np.float32, "f16": np.float16, "i32": np.int32, "bool": np.bool_}
     return np.empty(shape, names[dtype])
+
+
+def memory_block(value: Any, device: str, stream: int | None) -> tuple[int, int]:
+    """Address and size in bytes of a workspace: a tensor of bytes without gaps, on `device` ("host" or "cuda:N"), from its
+    first address on that is a multiple of 256, as the library wants it."""
+    found = view("workspace", value, None, stream)
+    where = "host" if found.device[0] == CPU else f"cuda:{found.device[1]}"
+    if found.dtype != "uint8" or len(found.shape) != 1 or found.strides[0] != 1 and found.shape[0] > 1:
+        raise ArgumentError(f"`workspace` must be a tensor of bytes (uint8) of one axis without gaps, found {found.dtype} of shape "
+                            f"{list(found.shape)} with strides {list(found.strides)}")
+    if where != device:
+        raise ArgumentError(f"`workspace` is on {where}, the kernel on {device}")
+    if not found.writable:
+        raise ArgumentError("`workspace` is read-only")
+    start = found.pointer + found.byte_offset
+    skipped = -start % 256
+    return start + skipped, max(found.shape[0] - skipped, 0)
 
 
 def to_bf16(values: Any) -> np.ndarray:

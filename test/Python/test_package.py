@@ -123,6 +123,6 @@ def test_signature():
 
 
 def test_gallery():
-    assert set(attnc.specs()) == {p.stem for p in (ROOT / "specs").glob("*.attn")} and len(attnc.specs()) >= 14
+    assert set(attnc.specs()) == {p.stem for p in (ROOT / "specs").rglob("*.attn")} and len(attnc.specs()) >= 181
     for name, path in attnc.specs().items():
         assert attnc.load(name).name == attnc.load(path).name == attnc.load(str(path)).name == name

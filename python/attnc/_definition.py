@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A parsed spec in the library: what it takes and yields, the shapes of its outputs, and its evaluation in float64.
+
+Spec and Kernel share one: a kernel asks it for the shapes of what it is about to write.
+"""
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import weakref
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from . import _library
+from ._arguments import checked_threads, pack_params, pack_tensors
+from ._signature import Signature, shape_of, sizes_of
+from ._tensors import CPU, View, view
+from .errors import SpecError
+
+
+class Definition:
+    """A handle of the library; released when nothing refers to it any more."""
+
+    def __init__(self, text: str, name: str, variant: str | None) -> None:
+        source = text.encode("utf-8", "surrogateescape")
+        if b"\0" in source:
+            raise SpecError(f"{name}: error: the text has a NUL character")
+        if "\0" in name or "\0" in (variant or ""):
+            raise SpecError("the name of a spec or variant has a NUL character")
+        self.text, self.variant = text, variant
+        self.source = (source, os.fsencode(name), (variant or "").encode())
+        library = _library.load()
+        handle = ctypes.c_void_p()
+        _library.check(library.attnc_spec_parse(*self.source, ctypes.byref(handle)))
+        self._handle = handle
+        weakref.finalize(self, library.attnc_spec_destroy, handle).atexit = False
+        self.signature = Signature.parse(library.attnc_spec_signature_json(handle).decode())
+
+    def output_shapes(self, views: Mapping[str, View], params: Mapping[str, float]) -> dict[str, tuple[int, ...]]:
+        """The shape of each output of a call. Raises ArgumentError where the shapes of inputs disagree."""
+        outputs, sizes = self.signature.outputs, sizes_of(self.signature, views)
+        if all(axis in sizes or isinstance(axis, int) for decl in outputs.values() for axis in decl.axes):
+            return {name: shape_of(decl, sizes) for name, decl in outputs.items()}
+        return self.computed_shapes(views, params)
+
+    def computed_shapes(self, views: Mapping[str, View], params: Mapping[str, float]) -> dict[str, tuple[int, ...]]:
+        """The same by the library, which knows the sizes of index spaces that the spec declares too."""
+        # It takes tensors in host memory here and looks at their shapes alone.
+        on_host = {name: replace(found, device=(CPU, 0)) for name, found in views.items()}
+        text = ctypes.c_char_p()
+        _library.check(_library.load().attnc_spec_output_shapes_json(
+            self._handle, *pack_tensors(on_host), *pack_params(params), ctypes.byref(text)))
+        return {name: tuple(shape) for name, shape in json.loads(text.value.decode()).items()}
+
+    def evaluate(self, views: Mapping[str, View], params: Mapping[str, float], shapes: Mapping[str, tuple[int, ...]],
+                 num_threads: int) -> dict[str, np.ndarray]:
+        """Every output in float64, by the reference."""
+        arrays = {name: np.empty(shape) for name, shape in shapes.items()}
+        _library.check(_library.load().attnc_spec_reference(
+            self._handle, *pack_tensors(views), *pack_params(params),
+            *pack_tensors({name: view(name, array) for name, array in arrays.items()}), checked_threads(num_threads)))
+        return arrays
