@@ -322,34 +322,34 @@ llvm::Error driver::runExplain(const Options &options) {
   KeyRanges ranges = computeKeyRanges(attend);
   TileCounts counts = countTiles(ranges, *plan, options);
 
+  llvm::Expected<BoundSpec> bound = sizeSpec(options, spec);
+  if (!bound)
+    return bound.takeError();
+  llvm::Expected<Program> program = programOf(options, spec, *compile);
+  if (!program)
+    return program.takeError();
   int64_t sharedBytes = 0;
-  if (target->kind == Target::Kind::NVPTX) {
-    mlir::OwningOpRef<mlir::ModuleOp> module = spec.cloneVariant();
-    CompileRequest request;
-    request.options = *compile;
-    request.to = Phase::Scheduled;
-    llvm::Expected<CompileResult> scheduled = runPhases(*module, request);
-    if (!scheduled)
-      return scheduled.takeError();
-    for (auto kernel : module->getOps<tile::KernelOp>())
-      if (auto bytes = kernel->getAttrOfType<mlir::IntegerAttr>("tile.shared_bytes"))
-        sharedBytes = bytes.getInt();
-  }
+  for (const KernelLaunch &launch : program->launches)
+    sharedBytes = std::max(sharedBytes, launch.sharedBytes);
 
   if (options.json) {
     llvm::json::Array rangeArray;
     for (const KeyRange &range : ranges.ranges)
       rangeArray.push_back(rangeText(range));
-    llvm::json::Object object{{"spec", spec.variant().getSymName()},
-                              {"target", target->name},
-                              {"tile_q", plan->tileQ},
-                              {"tile_kv", plan->tileKV},
-                              {"stages", plan->stages},
-                              {"warps", plan->numWarps},
-                              {"shared_bytes", sharedBytes},
-                              {"precision", precisionText(*plan)},
-                              {"scale", scaleText(attend)},
-                              {"key_ranges", std::move(rangeArray)}};
+    llvm::Expected<llvm::json::Object> described = describeProgram(*program, *bound);
+    if (!described)
+      return described.takeError();
+    llvm::json::Object &object = *described;
+    object["spec"] = spec.variant().getSymName();
+    object["target"] = target->name;
+    object["tile_q"] = plan->tileQ;
+    object["tile_kv"] = plan->tileKV;
+    object["stages"] = plan->stages;
+    object["warps"] = plan->numWarps;
+    object["shared_bytes"] = sharedBytes;
+    object["precision"] = precisionText(*plan);
+    object["scale"] = scaleText(attend);
+    object["key_ranges"] = std::move(rangeArray);
     if (counts.known)
       object["tiles"] = llvm::json::Object{
           {"full", counts.full}, {"partial", counts.partial}, {"empty", counts.empty}};
@@ -401,5 +401,5 @@ llvm::Error driver::runExplain(const Options &options) {
   } else {
     line("sparsity", counts.unknown);
   }
-  return llvm::Error::success();
+  return explainProgram(*program, *bound, target->kind == Target::Kind::NVPTX);
 }
