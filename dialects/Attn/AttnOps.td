@@ -66,7 +66,15 @@ def Attn_ParamOp : Attn_Op<"param", [Pure]> {
     attn.variant @parameters {
       %window = attn.param "window" = 4096 : i32 : i32
       %cap = attn.param const "cap" = 50.0 : f32 : f32
-      attn.return []
+      %X = attn.input "X" : <[b, kv], f32>
+      %capped = attn.compute (%b: i32, %kv: i32) {
+        %x = attn.read %X[%b, %kv] : <[b, kv], f32> -> f32
+        %y = arith.minnumf %x, %cap : f32
+        %near = arith.cmpi slt, %kv, %window : i32
+        %z = arith.select %near, %y, %x : f32
+        attn.yield %z : f32
+      } : <[b, kv], f32>
+      attn.return ["capped"](%capped : !attn.tensor<[b, kv], f32>)
     }
   }]];
   let arguments = (ins StrAttr:$name, TypedAttrInterface:$default_value, UnitAttr:$is_const);

@@ -156,14 +156,18 @@ def Attn_UniformOp : Attn_Op<"uniform", [Pure]> {
   }];
   let examples = [[{
     attn.variant @thinned {
+      %X = attn.input "X" : <[b, h, kv], f32>
       %seed = attn.param "seed" = 7 : i32 : i32
       %keep = attn.compute (%b: i32, %h: i32, %kv: i32) {
         %u = attn.uniform %seed [%b, %h, %kv]
         %half = arith.constant 0.5 : f32
-        %k = arith.cmpf olt, %u, %half : f32
-        attn.yield %k : i1
-      } : !attn.tensor<[b, h, kv], i1>
-      attn.return ["keep"](%keep : !attn.tensor<[b, h, kv], i1>)
+        %zero = arith.constant 0.0 : f32
+        %stays = arith.cmpf olt, %u, %half : f32
+        %x = attn.read %X[%b, %h, %kv] : <[b, h, kv], f32> -> f32
+        %y = arith.select %stays, %x, %zero : f32
+        attn.yield %y : f32
+      } : <[b, h, kv], f32>
+      attn.return ["keep"](%keep : !attn.tensor<[b, h, kv], f32>)
     }
   }]];
   let arguments = (ins I32:$seed, Variadic<I32>:$counter);
