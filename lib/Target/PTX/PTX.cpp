@@ -175,12 +175,30 @@ PTXTimings &PTXTimings::operator+=(const PTXTimings &other) {
   return *this;
 }
 
+/// Appends `text` to `to`, with `first` added to the numbers behind `prefix`.
+static void appendRenumbered(std::string &to, llvm::StringRef text, llvm::StringRef prefix,
+                             unsigned first) {
+  for (size_t at; (at = text.find(prefix)) != llvm::StringRef::npos;) {
+    at += prefix.size();
+    to += text.take_front(at);
+    text = text.drop_front(at);
+    unsigned number;
+    if (!text.consumeInteger(10, number))
+      to += std::to_string(number + first);
+  }
+  to += text;
+}
+
 std::string attnc::joinPTX(llvm::ArrayRef<std::string> texts) {
   std::string joined = texts.front();
+  unsigned kernels = llvm::StringRef(joined).count(".entry ");
   for (llvm::StringRef text : texts.drop_front()) {
     // A head ends with this directive: PTX ISA, "PTX Module Directives".
     size_t directive = text.find("\n.address_size ") + 1;
-    joined += text.substr(text.find('\n', directive) + 1).ltrim('\n');
+    text = text.substr(text.find('\n', directive) + 1).ltrim('\n');
+    // Labels hold within a kernel, but people and tools search whole files for them.
+    appendRenumbered(joined, text, "$L__BB", kernels);
+    kernels += text.count(".entry ");
   }
   return joined;
 }

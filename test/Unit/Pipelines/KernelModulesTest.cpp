@@ -3,6 +3,7 @@
 // Modules of kernels that are taken apart, put together again, and compiled by several threads.
 #include "attnc/Pipelines/KernelModules.h"
 #include "attnc/Pipelines/Phases.h"
+#include "attnc/Target/PTX/PTX.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include <gtest/gtest.h>
@@ -118,6 +119,14 @@ TEST_F(KernelModulesTest, GiveTheSameTextWithAnyNumberOfThreads) {
   EXPECT_EQ(text.count(".address_size"), 1u);
   EXPECT_LT(text.find(".entry a("), text.find(".entry b("));
   EXPECT_LT(text.find(".entry b("), text.find(".entry c("));
+}
+
+TEST(JoinPTX, KeepsOneHeadAndNumbersLabelsOn) {
+  std::string head = "//\n.version 7.0\n.target sm_80\n.address_size 64\n\n";
+  std::string joined = joinPTX({head + ".visible .entry a(\n$L__BB0_2:\nbra $L__BB0_2;\n",
+                                head + ".visible .entry b(\n$L__BB0_1:\nbra $L__BB0_1;\n"});
+  EXPECT_EQ(joined, head + ".visible .entry a(\n$L__BB0_2:\nbra $L__BB0_2;\n"
+                           ".visible .entry b(\n$L__BB1_1:\nbra $L__BB1_1;\n");
 }
 
 } // namespace

@@ -34,7 +34,7 @@ llvm::Expected<std::string> translateToPTX(mlir::ModuleOp module, llvm::StringRe
                                            std::string *llvmIR = nullptr);
 
 /// One PTX module of texts that translateToPTX made for one target: the head of the first, then
-/// what each defines. No two of them may define the same name.
+/// what each defines, with labels of blocks numbered on. No two of them may define the same name.
 std::string joinPTX(llvm::ArrayRef<std::string> texts);
 
 } // namespace attnc
