@@ -4,6 +4,7 @@
 // stage among its arguments computes it, and those behind it read it.
 #include "ExplainProgram.h"
 #include "attnc/Runtime/Workspace.h"
+#include "attnc/Support/MemoryLimit.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
@@ -104,6 +105,16 @@ static llvm::Expected<json::Array> describeKernels(const Program &program,
   return std::move(kernels);
 }
 
+/// Bytes of inputs and outputs.
+static int64_t tensorBytes(const BoundSpec &bound) {
+  int64_t bytes = 0;
+  for (auto *decls : {&bound.signature.inputs, &bound.signature.outputs})
+    for (const TensorDecl &decl : *decls)
+      bytes += static_cast<int64_t>(bytesOf(
+          shapeOf(decl, bound.sizes), dtypeSize(decl.dtype.value_or(bound.sizes.operandDType))));
+  return bytes;
+}
+
 llvm::Expected<json::Object> driver::describeProgram(const Program &program,
                                                      const BoundSpec &bound) {
   ProgramSizes sizes = sizesOf(program, bound);
@@ -119,7 +130,8 @@ llvm::Expected<json::Object> driver::describeProgram(const Program &program,
     return kernels.takeError();
   return json::Object{{"kernels", std::move(*kernels)},
                       {"workspace", std::move(*workspace)},
-                      {"workspace_bytes", layout->bytes}};
+                      {"workspace_bytes", layout->bytes},
+                      {"tensor_bytes", tensorBytes(bound)}};
 }
 
 /// The items of a list of numbers or texts, with `separator` between.

@@ -50,6 +50,20 @@ static void storeReference(BoundSpec &bound,
   }
 }
 
+/// Bytes of the workspace of a run, and of inputs and outputs.
+static llvm::Error addMemory(Executable &executable, BoundSpec &bound, llvm::json::Object &object) {
+  llvm::Expected<PackedArguments> arguments = executable.prepare(bound.launchInputs());
+  if (!arguments)
+    return arguments.takeError();
+  int64_t bytes = 0;
+  for (auto *tensors : {&bound.inputs, &bound.outputs})
+    for (auto &[name, tensor] : *tensors)
+      bytes += static_cast<int64_t>(tensor.storage.size());
+  object["workspace_bytes"] = arguments->workspaceBytes;
+  object["tensor_bytes"] = bytes;
+  return llvm::Error::success();
+}
+
 /// Says what is going on when it takes long.
 static void progress(const Options &options, llvm::StringRef text) {
   if (!options.json)
@@ -73,6 +87,7 @@ llvm::Error driver::runRun(const Options &options) {
     return device.takeError();
 
   CompileReport report;
+  llvm::json::Object memory;
   auto start = Clock::now();
   std::chrono::duration<double, std::milli> compileTime{}, runTime{};
   bool isGiven = !options.results.empty();
@@ -97,6 +112,8 @@ llvm::Error driver::runRun(const Options &options) {
     if (llvm::Error error = execute(*device, **executable, *bound))
       return error;
     runTime = Clock::now() - start;
+    if (llvm::Error error = addMemory(**executable, *bound, memory))
+      return error;
   }
 
   // Outputs are written before the check, so that a wrong result can be looked at.
@@ -138,6 +155,8 @@ llvm::Error driver::runRun(const Options &options) {
                               {"from_cache", report.fromCache},
                               {"compile_ms", compileTime.count()},
                               {"run_ms", runTime.count()}};
+    for (auto &[name, bytes] : memory)
+      object[name] = bytes;
     if (options.check) {
       object["check"] = checkAsJson(check);
       object["decisions"] = decisionsAsJson(check);
