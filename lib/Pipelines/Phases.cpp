@@ -110,6 +110,8 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     passes.addPass(createAttnExpandSoftmax());
     passes.addPass(createAttnExpandOrders());
     passes.addPass(createAttnExpandScans());
+    // Behind them: a formula over queries and keys that one stage reads needs no memory.
+    passes.addPass(createAttnInlineLets());
     return;
   case Phase::Kernels:
     passes.addPass(createAttnPlan(options));

@@ -4,7 +4,8 @@
 //
 // A tensor over two row axes, [b, h, q, kv] say, grows with the square of the length; in memory it
 // would cost more than all else. Where its formula is cheap, or is read in one place that is
-// evaluated no more often than the tensor has elements, the formula takes the place of the reads:
+// evaluated no more often than the tensor has elements, the formula takes the place of the reads,
+// unless it decides something by reals:
 //
 //   bias[b, h, q, kv] = slope[h] * (kv - q);   score + bias[b, h, q, kv]
 //   score + slope[h] * (kv - q)
@@ -39,6 +40,17 @@ bool isCheap(attn::ComputeOp compute) {
     return WalkResult::advance();
   });
   return !walk.wasInterrupted();
+}
+
+/// Whether the formula decides by reals: it compares or truncates them, or takes the place of an
+/// extremum. A decision is taken once: the formula in two kernels might round differently.
+bool decidesByReals(attn::ComputeOp compute) {
+  WalkResult walk = compute.getBody().walk([&](Operation *op) {
+    bool isPlace = isa<attn::ReduceOp>(op) && !isa<FloatType>(op->getResult(0).getType());
+    return isPlace || isa<arith::CmpFOp, arith::FPToSIOp>(op) ? WalkResult::interrupt()
+                                                              : WalkResult::advance();
+  });
+  return walk.wasInterrupted();
 }
 
 /// The reads that are all there is of uses of `compute`, each at coordinates of its own; none if
@@ -92,7 +104,8 @@ struct AttnInlineLets : impl::AttnInlineLetsBase<AttnInlineLets> {
     SmallVector<attn::ComputeOp> lets;
     getOperation().walk([&](attn::ComputeOp compute) { lets.push_back(compute); });
     for (attn::ComputeOp compute : lets) {
-      if (!isScoreSized(compute) || !storesExactly(compute.getResult().getType()))
+      if (!isScoreSized(compute) || !storesExactly(compute.getResult().getType()) ||
+          decidesByReals(compute))
         continue;
       SmallVector<attn::ReadOp> reads = replaceableReads(compute);
       auto isOnce = [&](attn::ReadOp read) {

@@ -118,4 +118,37 @@ attn.variant @stays {
   } : !attn.tensor<[b, q, d], f32>
   attn.return ["m", "output"](%m, %output : !attn.tensor<[b, q, d], f32>, !attn.tensor<[q, kv], i32>)
 }
+
+// A decision by reals is taken in one place: a comparison stays a tensor; one of indices does not.
+// CHECK-LABEL: attn.variant @decisions
+attn.variant @decisions {
+  %Q = attn.input "Q" : !attn.tensor<[q], f32>
+  %K = attn.input "K" : !attn.tensor<[kv], f32>
+  // CHECK: attn.compute
+  // CHECK: arith.cmpf
+  %above = attn.compute (%q: i32, %kv: i32) {
+    %x = attn.read %Q[%q] : !attn.tensor<[q], f32> -> f32
+    %y = attn.read %K[%kv] : !attn.tensor<[kv], f32> -> f32
+    %0 = arith.cmpf ogt, %x, %y : f32
+    attn.yield %0 : i1
+  } : !attn.tensor<[q, kv], i1>
+  %causal = attn.compute (%q: i32, %kv: i32) {
+    %0 = arith.cmpi sle, %kv, %q : i32
+    attn.yield %0 : i1
+  } : !attn.tensor<[q, kv], i1>
+  // CHECK: %[[COUNT:.*]] = attn.compute
+  // CHECK: attn.read %{{.*}} : <[q, kv], i1> -> i1
+  // CHECK-NEXT: arith.cmpi sle
+  %count = attn.compute (%q: i32) {
+    %n = attn.reduce sum over "kv" (%kv: i32) {
+      %a = attn.read %above[%q, %kv] : !attn.tensor<[q, kv], i1> -> i1
+      %b = attn.read %causal[%q, %kv] : !attn.tensor<[q, kv], i1> -> i1
+      %c = arith.andi %a, %b : i1
+      %i = arith.extui %c : i1 to i32
+      attn.yield %i : i32
+    } : i32
+    attn.yield %n : i32
+  } : !attn.tensor<[q], i32>
+  attn.return ["count"](%count : !attn.tensor<[q], i32>)
+}
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
