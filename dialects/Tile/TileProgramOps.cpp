@@ -154,22 +154,81 @@ LogicalResult ProgramOp::verify() {
       return failure();
   }
   for (Operation &op : getBody().front()) {
-    if (!isa<LaunchOp, RequireOp, SpaceOp, WorkspaceOp>(op) &&
+    if (!isa<LaunchOp, RequireOp, SpaceOp, WorkspaceOp, ChunksOp>(op) &&
         !isArithmetic(&op)) // tile.program C5
       return op.emitOpError("is no op of a program: expected tile.launch, tile.workspace, "
-                            "tile.space and arithmetic of sizes");
+                            "tile.chunks, tile.space and arithmetic of sizes");
     if (!llvm::all_of(op.getResultTypes(), isProgramType)) // tile.program C6
       return op.emitOpError("expects scalars of i1, i32, f32 or f64");
     if (auto space = dyn_cast<SpaceOp>(op);
         space && !names.insert(("size:" + space.getName()).str()).second) // tile.program C2
       return space.emitOpError("expects a name of its own, found a second \"")
              << space.getName() << "\"";
-    if (auto workspace = dyn_cast<WorkspaceOp>(op);
-        workspace &&
-        !names.insert(("tensor:" + workspace.getName()).str()).second) // tile.program C2
-      return workspace.emitOpError("expects a name of its own, found a second \"")
-             << workspace.getName() << "\"";
   }
+  WalkResult named = walk([&](WorkspaceOp workspace) -> WalkResult {
+    if (names.insert(("tensor:" + workspace.getName()).str()).second)
+      return WalkResult::advance();
+    return workspace.emitOpError("expects a name of its own, found a second \"")
+           << workspace.getName() << "\""; // tile.program C2, tile.chunks C3
+  });
+  return failure(named.wasInterrupted());
+}
+
+//===----------------------------------------------------------------------===//
+// ChunksOp
+//===----------------------------------------------------------------------===//
+
+ParseResult ChunksOp::parse(OpAsmParser &parser, OperationState &result) {
+  Type i32 = parser.getBuilder().getI32Type();
+  SmallVector<OpAsmParser::Argument> arguments;
+  SmallVector<int64_t> steps;
+  auto parseAxis = [&]() -> ParseResult {
+    OpAsmParser::UnresolvedOperand size;
+    OpAsmParser::Argument first, count;
+    if (parser.parseLParen() || parser.parseArgument(first) || parser.parseComma() ||
+        parser.parseArgument(count) || parser.parseRParen() || parser.parseKeyword("of") ||
+        parser.parseOperand(size) || parser.resolveOperand(size, i32, result.operands) ||
+        parser.parseKeyword("by") || parser.parseInteger(steps.emplace_back()))
+      return failure();
+    first.type = count.type = i32;
+    arguments.append({first, count});
+    return success();
+  };
+  if (parser.parseCommaSeparatedList(parseAxis) ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes))
+    return failure();
+  result.addAttribute(getStepsAttrName(result.name),
+                      parser.getBuilder().getDenseI64ArrayAttr(steps));
+  Region *body = result.addRegion();
+  if (parser.parseRegion(*body, arguments))
+    return failure();
+  return success();
+}
+
+void ChunksOp::print(OpAsmPrinter &printer) {
+  printer << ' ';
+  llvm::interleaveComma(llvm::seq<unsigned>(0, getSizes().size()), printer, [&](unsigned i) {
+    printer << '(' << getFirst(i) << ", " << getCount(i) << ") of " << getSizes()[i] << " by "
+            << getSteps()[i];
+  });
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), {getStepsAttrName()});
+  printer << ' ';
+  printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);
+}
+
+LogicalResult ChunksOp::verify() {
+  if (getSizes().empty() || getSteps().size() != getSizes().size() ||
+      getBody().getNumArguments() != 2 * getSizes().size() ||
+      !llvm::all_of(getSteps(), [](int64_t step) { return step >= 1; }) ||
+      !llvm::all_of(getBody().getArgumentTypes(),
+                    [](Type type) { return type.isInteger(32); })) // tile.chunks C1
+    return emitOpError("expects a step of at least 1 and two i32 arguments for each size, found ")
+           << getSizes().size() << " sizes, " << getSteps().size() << " steps and "
+           << getBody().getNumArguments() << " arguments";
+  for (Operation &op : getBody().front())
+    if (!isa<LaunchOp, WorkspaceOp>(op) && !ProgramOp::isArithmetic(&op)) // tile.chunks C2
+      return op.emitOpError("is no op of chunks: expected tile.launch, tile.workspace and "
+                            "arithmetic of sizes");
   return success();
 }
 
@@ -184,6 +243,9 @@ LogicalResult WorkspaceOp::verify() {
     return emitOpError("expects a view with a unit last stride and a size for each dimension, "
                        "found ")
            << getSizes().size() << " sizes for " << view;
+  if (!getFirst().empty() && getFirst().size() != getSizes().size()) // tile.workspace C2
+    return emitOpError("expects a number behind `from` for each dimension, found ")
+           << getFirst().size() << " for " << view;
   return success();
 }
 
@@ -210,7 +272,7 @@ static bool maySharePlace(ProgramOp program, Value a, Value b) {
 
 /// Arguments of a kernel that may be the same memory are marked.
 static LogicalResult verifyMarks(LaunchOp launch, KernelOp kernel) {
-  auto program = cast<ProgramOp>(launch->getParentOp());
+  auto program = launch->getParentOfType<ProgramOp>();
   auto isMarked = [&](size_t i) { return kernel.getArgAttr(i, "tile.may_alias") != nullptr; };
   for (auto [i, first] : llvm::enumerate(launch.getArgs()))
     for (auto [j, second] : llvm::enumerate(launch.getArgs()))

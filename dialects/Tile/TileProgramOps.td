@@ -35,6 +35,11 @@ class Tile_ProgramExampleOp<string mnemonic, list<Trait> traits = []> : Tile_Op<
       %w = tile.workspace "squares"[%q, %columns] : <2xf32, unit>
       tile.launch @square(%x, %w, %q) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32
       tile.launch @square(%w, %out, %q) grid(%tiles, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32
+      %zero = arith.constant 0 : i32
+      tile.chunks (%first, %count) of %q by 16 {
+        %part = tile.workspace "part"[%count, %columns] from [%first, %zero] : <2xf32, unit>
+        tile.launch @square(%x, %part, %q) grid(%one, %one, %one) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32
+      }
     }
   }]];
 }
@@ -43,8 +48,8 @@ def Tile_ProgramOp : Tile_ProgramExampleOp<"program", [IsolatedFromAbove, NoTerm
   let summary = "the kernels that run for a variant, in order";
   let description = [{
     A module has at most one. Its arguments are what a caller passes: each has a `tile.binding`, a string: `tensor:NAME`,
-    `size:SPACE` (i32) or `param:NAME` (i32, f32). Its body is a list of `tile.launch`, `tile.workspace`, `tile.space`, `tile.require` and
-    arithmetic on sizes and parameters, which is done on the host when a launch is prepared:
+    `size:SPACE` (i32) or `param:NAME` (i32, f32). Its body is a list of `tile.launch`, `tile.workspace`, `tile.chunks`, `tile.space`, `tile.require`
+    and arithmetic on sizes and parameters, which is done on the host when a launch is prepared:
     - on i32, whose results are those of whole numbers without a limit: `arith.addi`, `subi`, `muli`, `floordivsi`, `ceildivsi`,
       `minsi`, `maxsi`, and `cmpi` (signed);
     - on f32 and f64: `arith.addf`, `subf`, `mulf`, `divf`, `negf`, `minimumf`, `maximumf`, `minnumf`, `maxnumf`, `cmpf` (ordered, and `une`),
@@ -105,18 +110,50 @@ def Tile_SpaceOp : Tile_ProgramExampleOp<"space", [HasParent<"ProgramOp">, AttrS
   let hasVerifier = 1;
 }
 
-def Tile_WorkspaceOp : Tile_ProgramExampleOp<"workspace", [Pure, HasParent<"ProgramOp">]> {
+def Tile_WorkspaceOp : Tile_ProgramExampleOp<"workspace", [
+    Pure, ParentOneOf<["ProgramOp", "ChunksOp"]>, AttrSizedOperandSegments]> {
   let summary = "a tensor that lives for one run of a program";
   let description = [{
     Dense and row-major. Its contents are arbitrary until a kernel has written them. It lives from the first launch that has it to
     the last one, and may share memory with workspace tensors that never live together with it. `name` is for people.
 
+    With `from`, indices along each dimension start at a number other than 0: of a tensor in `tile.chunks`, only the elements of
+    one chunk are there, at the indices that they have in the whole one.
+
     Constraints:
     - C1: a size for each dimension, and a unit last stride.
+    - C2: `from` has a number for each dimension.
   }];
-  let arguments = (ins StrAttr:$name, Variadic<I32>:$sizes);
+  let arguments = (ins StrAttr:$name, Variadic<I32>:$sizes, Variadic<I32>:$first);
   let results = (outs Tile_ViewType:$result);
-  let assemblyFormat = "$name `[` $sizes `]` attr-dict `:` type($result)";
+  let assemblyFormat = "$name `[` $sizes `]` (`from` `[` $first^ `]`)? attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_ChunksOp : Tile_ProgramExampleOp<"chunks", [HasParent<"ProgramOp">, NoTerminator, SingleBlock, RecursiveMemoryEffects]> {
+  let summary = "runs launches for one part of some index spaces after the other";
+  let description = [{
+    Each of `sizes` is cut into chunks of a multiple of `steps` indices (but for the last one, which has what is left), and the body
+    runs once for each combination of chunks. Its arguments are, for each size, the first index of a chunk (i32) and how many it has
+    (i32). The body is a list of `tile.launch`, `tile.workspace` and arithmetic, as that of a program.
+
+    How long chunks are is decided when a launch is prepared: whole spaces if the workspace tensors of the body then fit into
+    what a loop of chunks may have, else the first space is cut, down to its step, then the next one. So the body has to compute the
+    same in whatever chunks it runs.
+
+    Constraints:
+    - C1: a step of at least 1 for each size, and two i32 arguments for each.
+    - C2: the body has no other ops than these.
+    - C3: names of workspace tensors are not those of others in the program.
+  }];
+  let arguments = (ins Variadic<I32>:$sizes, DenseI64ArrayAttr:$steps);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let extraClassDeclaration = [{
+    /// The first index of a chunk of size `i`, and how many indices it has.
+    ::mlir::Value getFirst(unsigned i) { return getBody().getArgument(2 * i); }
+    ::mlir::Value getCount(unsigned i) { return getBody().getArgument(2 * i + 1); }
+  }];
   let hasVerifier = 1;
 }
 
@@ -130,7 +167,7 @@ def Tile_RequireOp : Tile_ProgramExampleOp<"require", [HasParent<"ProgramOp">]> 
 }
 
 def Tile_LaunchOp : Tile_ProgramExampleOp<"launch", [
-    HasParent<"ProgramOp">, MemoryEffects<[MemRead, MemWrite]>, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+    ParentOneOf<["ProgramOp", "ChunksOp"]>, MemoryEffects<[MemRead, MemWrite]>, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "runs a kernel at every point of a grid";
   let description = [{
     A launch sees all that the launches before it have written. `x`, `y`, `z` are the numbers of points; `tile.program_id i` is a

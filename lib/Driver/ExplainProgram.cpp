@@ -58,6 +58,22 @@ static ProgramSizes sizesOf(const Program &program, const BoundSpec &bound) {
   return sizes;
 }
 
+/// What `size` is the size of, or a chunk of: an index space's name; empty if it is none's.
+static std::string spaceOf(const Program &program, const SizeFormula &size) {
+  if (size.size() != 1 || size[0].op != SizeStep::Op::Size)
+    return "";
+  auto index = static_cast<size_t>(size[0].value);
+  size_t base = program.signature.spaceNames.size();
+  if (index < base)
+    return program.signature.spaceNames[index];
+  for (const ChunkLoop &loop : program.loops) {
+    if (index < base + 2 * loop.axes.size())
+      return spaceOf(program, loop.axes[(index - base) / 2].size);
+    base += 2 * loop.axes.size();
+  }
+  return "";
+}
+
 static llvm::Expected<json::Array> describeWorkspace(const Program &program,
                                                      const ProgramSizes &sizes) {
   json::Array tensors;
@@ -69,8 +85,8 @@ static llvm::Expected<json::Array> describeWorkspace(const Program &program,
       if (!size || *size < 0 || __builtin_mul_overflow(bytes, *size, &bytes))
         return llvm::createStringError("workspace tensor `" + tensor.name +
                                        "` is too large for these sizes");
-      bool isSpace = axis.size() == 1 && axis[0].op == SizeStep::Op::Size;
-      axes.push_back(isSpace ? program.signature.spaceNames[axis[0].value] : std::to_string(*size));
+      std::string space = spaceOf(program, axis);
+      axes.push_back(space.empty() ? std::to_string(*size) : space);
       shape.push_back(*size);
     }
     tensors.push_back(json::Object{{"name", tensor.name},
@@ -105,6 +121,24 @@ static llvm::Expected<json::Array> describeKernels(const Program &program,
   return std::move(kernels);
 }
 
+/// The loops, with numbers of kernels from 1 on. `sizes` are those of a layout.
+static json::Array describeLoops(const Program &program, const ProgramSizes &sizes) {
+  json::Array loops;
+  size_t base = program.signature.spaceNames.size();
+  for (const ChunkLoop &loop : program.loops) {
+    json::Array axes;
+    for (auto [i, axis] : llvm::enumerate(loop.axes))
+      axes.push_back(json::Object{{"space", spaceOf(program, axis.size)},
+                                  {"size", evaluate(axis.size, sizes.spaces, sizes.params)},
+                                  {"chunk", sizes.spaces[base + 2 * i + 1]}});
+    base += 2 * loop.axes.size();
+    loops.push_back(json::Object{{"first_kernel", loop.firstLaunch + 1},
+                                 {"last_kernel", loop.firstLaunch + loop.numLaunches},
+                                 {"axes", std::move(axes)}});
+  }
+  return loops;
+}
+
 /// Bytes of inputs and outputs.
 static int64_t tensorBytes(const BoundSpec &bound) {
   int64_t bytes = 0;
@@ -122,6 +156,7 @@ llvm::Expected<json::Object> driver::describeProgram(const Program &program,
   std::optional<WorkspaceLayout> layout = layoutWorkspace(program, sizes, error);
   if (!layout)
     return llvm::createStringError(error);
+  sizes = layout->sizes; // the first chunk of each loop
   llvm::Expected<json::Array> workspace = describeWorkspace(program, sizes);
   if (!workspace)
     return workspace.takeError();
@@ -129,6 +164,7 @@ llvm::Expected<json::Object> driver::describeProgram(const Program &program,
   if (!kernels)
     return kernels.takeError();
   return json::Object{{"kernels", std::move(*kernels)},
+                      {"loops", describeLoops(program, layout->sizes)},
                       {"workspace", std::move(*workspace)},
                       {"workspace_bytes", layout->bytes},
                       {"tensor_bytes", tensorBytes(bound)}};
@@ -167,6 +203,21 @@ llvm::Error driver::explainProgram(const Program &program, const BoundSpec &boun
       threads = formatv(", {0} warps, {1} bytes of shared memory", *kernel.getInteger("warps"),
                         *kernel.getInteger("shared_bytes"));
     line("", "", "grid " + joined(*kernel.getArray("grid"), " x ") + threads);
+  }
+  for (const json::Value &value : *all->getArray("loops")) {
+    const json::Object &loop = *value.getAsObject();
+    std::string chunk;
+    for (const json::Value &each : *loop.getArray("axes")) {
+      const json::Object &axis = *each.getAsObject();
+      int64_t part = *axis.getInteger("chunk"), size = axis.getInteger("size").value_or(0);
+      if (part < size)
+        chunk += formatv("{0}{1} of {2} {3}", chunk.empty() ? "" : ", ", part, size,
+                         *axis.getString("space"));
+    }
+    if (!chunk.empty())
+      line("loop", "",
+           formatv("kernels {0} to {1} run for {2} at a time, so that workspace holds no more",
+                   *loop.getInteger("first_kernel"), *loop.getInteger("last_kernel"), chunk));
   }
   for (const json::Value &value : *all->getArray("workspace")) {
     const json::Object &tensor = *value.getAsObject();

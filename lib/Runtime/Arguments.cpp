@@ -2,6 +2,7 @@
 //
 // Checks the tensors of a run against a program and packs its argument slots.
 #include "attnc/Runtime/Arguments.h"
+#include "attnc/Runtime/Chunks.h"
 #include "attnc/Support/Binding.h"
 #include "attnc/Support/Checks.h"
 #include <algorithm>
@@ -276,25 +277,42 @@ private:
     if (!placed)
       return false;
     layout = std::move(*placed);
+    sizes = layout.sizes;
     packed.workspaceBytes = layout.bytes;
     return true;
   }
 
   bool packLaunches() {
-    for (const KernelLaunch &launch : program.launches) {
-      for (const KernelArg &arg : launch.args)
-        packed.slots.push_back(slotOf(arg));
-      std::array<int64_t, 3> &grid = packed.grids.emplace_back();
-      for (int i = 0; i < 3; ++i) {
-        std::optional<int64_t> points = evaluate(launch.grid[i], sizes.spaces, sizes.params);
-        if (!points || *points < 0 || *points > INT32_MAX)
-          return fail("the grid of kernel '" + launch.symbol + "' has " +
-                      (points ? std::to_string(*points) : "too many") + " points in dimension " +
-                      std::to_string(i) + " for these sizes");
-        grid[i] = *points;
-      }
+    return forEachLaunch(program, sizes, [&](size_t i) { return packLaunch(i); });
+  }
+
+  bool packLaunch(size_t index) {
+    const KernelLaunch &launch = program.launches[index];
+    for (const KernelArg &arg : launch.args)
+      packed.slots.push_back(slotOf(arg));
+    PackedLaunch &run = packed.launches.emplace_back();
+    run.launch = index;
+    for (int i = 0; i < 3; ++i) {
+      std::optional<int64_t> points = evaluate(launch.grid[i], sizes.spaces, sizes.params);
+      if (!points || *points < 0 || *points > INT32_MAX)
+        return fail("the grid of kernel '" + launch.symbol + "' has " +
+                    (points ? std::to_string(*points) : "too many") + " points in dimension " +
+                    std::to_string(i) + " for these sizes");
+      run.grid[i] = *points;
     }
     return true;
+  }
+
+  /// Where the element at index 0 along all axes would be, in bytes.
+  uint64_t offsetOf(size_t index) const {
+    const WorkspaceTensor &tensor = program.workspaces[index];
+    auto offset = static_cast<uint64_t>(layout.offsets[index]);
+    for (size_t dim = 0; dim < tensor.first.size(); ++dim) {
+      std::optional<int64_t> first = evaluate(tensor.first[dim], sizes.spaces, sizes.params);
+      offset -= static_cast<uint64_t>(first.value_or(0)) *
+                static_cast<uint64_t>(layout.strides[index][dim] * dtypeSize(tensor.dtype));
+    }
+    return offset;
   }
 
   uint64_t slotOf(const KernelArg &arg) const {
@@ -304,7 +322,7 @@ private:
     case KernelArg::Kind::Stride:
       return static_cast<uint64_t>(views[arg.index]->strides[arg.dim]);
     case KernelArg::Kind::WorkspacePointer:
-      return static_cast<uint64_t>(layout.offsets[arg.index]);
+      return offsetOf(arg.index);
     case KernelArg::Kind::WorkspaceStride:
       return static_cast<uint64_t>(layout.strides[arg.index][arg.dim]);
     case KernelArg::Kind::Size:

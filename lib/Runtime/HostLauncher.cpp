@@ -252,15 +252,17 @@ bool HostLauncher::run(const Program &program, const std::vector<HostKernelFn> &
   }
   const uint64_t *slots = arguments.slots.data();
   bool isDone = true;
-  for (size_t i = 0; isDone && i < program.launches.size(); ++i) {
-    const KernelLaunch &launch = program.launches[i];
+  for (const PackedLaunch &each : arguments.launches) {
+    const KernelLaunch &launch = program.launches[each.launch];
     llvm::SmallVector<uint64_t, 128> bound;
     if (usesWorkspace(launch)) {
       bound.resize_for_overwrite(launch.args.size());
       bindWorkspace(launch, slots, reinterpret_cast<uintptr_t>(workspace.data), bound.data());
     }
-    isDone = runKernel(launch, kernels[i], bound.empty() ? slots : bound.data(), arguments.grids[i],
-                       error);
+    isDone = runKernel(launch, kernels[each.launch], bound.empty() ? slots : bound.data(),
+                       each.grid, error);
+    if (!isDone)
+      break;
     slots += launch.args.size();
   }
   if (own)

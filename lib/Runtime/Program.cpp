@@ -30,20 +30,24 @@ public:
     for (const WorkspaceTensor &tensor : program.workspaces) {
       if (tensor.axes.size() > maxRank)
         return "a workspace tensor of too many axes";
-      for (const SizeFormula &axis : tensor.axes)
-        if (!isWhole(axis))
-          return "the size of a workspace tensor";
+      if (!tensor.first.empty() && tensor.first.size() != tensor.axes.size())
+        return "the first indices of a workspace tensor";
     }
+    if (std::string wrong = checkLoops(); !wrong.empty())
+      return wrong;
     for (const SizeFormula &scalar : program.scalars)
       if (std::optional<NumberKind> kind = kindOf(scalar); !kind || *kind == NumberKind::Condition)
         return "a scalar";
     for (const Requirement &requirement : program.requirements)
       if (!isWhole(requirement.number))
         return "a requirement";
-    for (const KernelLaunch &launch : program.launches)
-      if (std::string wrong = checkLaunch(launch); !wrong.empty())
+    for (size_t i = 0; i < program.launches.size(); ++i) {
+      const ChunkLoop *loop = nullptr;
+      SizeRange chunk = chunkSizesAt(i, &loop);
+      if (std::string wrong = checkLaunch(program.launches[i], chunk); !wrong.empty())
         return wrong;
-    return "";
+    }
+    return checkWorkspaces();
   }
 
 private:
@@ -89,12 +93,89 @@ private:
     return "an alias that is no input, or another type than its output";
   }
 
+  /// Sizes behind those of the spaces: the numbers of a chunk.
+  struct SizeRange {
+    size_t begin = 0, end = 0;
+    bool contains(size_t i) const { return begin <= i && i < end; }
+  };
+
   std::optional<NumberKind> kindOf(const SizeFormula &formula) const {
     return attnc::kindOf(formula, program.signature.spaceNames.size(), paramKinds);
   }
   bool isWhole(const SizeFormula &formula) const { return kindOf(formula) == NumberKind::Whole; }
+  /// The same where the numbers of a chunk are known.
+  bool isWhole(const SizeFormula &formula, SizeRange chunk) const {
+    for (const SizeStep &step : formula)
+      if (step.op == SizeStep::Op::Size && (step.value < 0 || !isSize(step.value, chunk)))
+        return false;
+    return attnc::kindOf(formula, program.numSizes(), paramKinds) == NumberKind::Whole;
+  }
+  bool isSize(size_t index, SizeRange chunk) const {
+    return index < program.signature.spaceNames.size() || chunk.contains(index);
+  }
 
-  bool isArgument(const KernelArg &arg) const {
+  /// What launch `index` may refer to, and in `loop` the loop that it is in.
+  SizeRange chunkSizesAt(size_t index, const ChunkLoop **loop) const {
+    size_t base = program.signature.spaceNames.size();
+    for (const ChunkLoop &each : program.loops) {
+      size_t first = each.firstLaunch, end = base + 2 * each.axes.size();
+      if (first <= index && index < first + each.numLaunches) {
+        *loop = &each;
+        return {base, end};
+      }
+      base = end;
+    }
+    return {};
+  }
+
+  std::string checkLoops() const {
+    size_t next = 0;
+    for (const ChunkLoop &loop : program.loops) {
+      size_t first = loop.firstLaunch;
+      if (loop.firstLaunch < 0 || loop.numLaunches < 1 || first < next || loop.axes.empty() ||
+          loop.axes.size() > maxRank)
+        return "a loop of chunks";
+      next = first + loop.numLaunches;
+      if (next > program.launches.size())
+        return "a loop of launches that are not there";
+      for (const ChunkAxis &axis : loop.axes)
+        if (!isWhole(axis.size) || axis.step < 1 || axis.step > INT32_MAX)
+          return "the axis of a loop of chunks";
+    }
+    return "";
+  }
+
+  /// A tensor that exists chunk by chunk is one loop's.
+  std::string checkWorkspaces() const {
+    std::vector<const ChunkLoop *> users(program.workspaces.size());
+    std::vector<bool> isUsed(program.workspaces.size());
+    for (size_t i = 0; i < program.launches.size(); ++i) {
+      const ChunkLoop *loop = nullptr;
+      SizeRange chunk = chunkSizesAt(i, &loop);
+      for (const KernelArg &arg : program.launches[i].args) {
+        if (arg.kind != KernelArg::Kind::WorkspacePointer)
+          continue;
+        const WorkspaceTensor &tensor = program.workspaces[arg.index];
+        if (!tensor.first.empty() && (!loop || (isUsed[arg.index] && users[arg.index] != loop)))
+          return "a workspace tensor of a chunk that a launch outside of its loop has";
+        users[arg.index] = loop;
+        isUsed[arg.index] = true;
+        SizeRange known = tensor.first.empty() ? SizeRange() : chunk;
+        for (const std::vector<SizeFormula> *formulas : {&tensor.axes, &tensor.first})
+          for (const SizeFormula &formula : *formulas)
+            if (!isWhole(formula, known))
+              return "the size of a workspace tensor";
+      }
+    }
+    for (size_t i = 0; i < program.workspaces.size(); ++i)
+      if (!isUsed[i])
+        for (const SizeFormula &axis : program.workspaces[i].axes)
+          if (!isWhole(axis))
+            return "the size of a workspace tensor";
+    return "";
+  }
+
+  bool isArgument(const KernelArg &arg, SizeRange chunk) const {
     using Kind = KernelArg::Kind;
     auto below = [](int32_t i, size_t count) { return i >= 0 && static_cast<size_t>(i) < count; };
     switch (arg.kind) {
@@ -109,7 +190,7 @@ private:
       return below(arg.index, program.workspaces.size()) &&
              below(arg.dim, program.workspaces[arg.index].axes.size());
     case Kind::Size:
-      return below(arg.index, program.signature.spaceNames.size());
+      return arg.index >= 0 && isSize(arg.index, chunk);
     case Kind::Param:
       return below(arg.index, program.signature.params.size());
     case Kind::Scalar:
@@ -120,7 +201,7 @@ private:
     return false;
   }
 
-  std::string checkLaunch(const KernelLaunch &launch) const {
+  std::string checkLaunch(const KernelLaunch &launch, SizeRange chunk) const {
     if (launch.symbol.empty())
       return "a kernel without a name";
     if (launch.numWarps < 1 || launch.numWarps > 32 || launch.sharedBytes < 0 ||
@@ -128,10 +209,10 @@ private:
         launch.scratchBytes > int64_t(1) << 60)
       return "a number is out of range";
     for (const SizeFormula &points : launch.grid)
-      if (!isWhole(points))
+      if (!isWhole(points, chunk))
         return "the grid";
     for (const KernelArg &arg : launch.args)
-      if (!isArgument(arg))
+      if (!isArgument(arg, chunk))
         return "an argument of nothing that is there";
     return "";
   }

@@ -3,6 +3,7 @@
 // Placement of workspace tensors: the largest first, each at the lowest offset where it meets no
 // tensor that lives at the same time.
 #include "attnc/Runtime/Workspace.h"
+#include "attnc/Runtime/Chunks.h"
 #include <algorithm>
 #include <numeric>
 #include <set>
@@ -22,13 +23,25 @@ struct Placement {
 };
 } // namespace
 
+/// The launches that a whole tensor is needed in if launch `i` has it: a loop runs them again.
+static std::pair<size_t, size_t> needing(const Program &program, size_t i) {
+  for (const ChunkLoop &loop : program.loops) {
+    size_t first = loop.firstLaunch, end = first + loop.numLaunches;
+    if (first <= i && i < end)
+      return {first, end - 1};
+  }
+  return {i, i};
+}
+
 static void findLifetimes(const Program &program, std::vector<Placement> &placements) {
   for (size_t i = 0; i < program.launches.size(); ++i)
     for (const KernelArg &arg : program.launches[i].args)
       if (arg.kind == KernelArg::Kind::WorkspacePointer) {
+        bool isOfChunks = !program.workspaces[arg.index].first.empty();
+        auto [first, last] = isOfChunks ? std::pair(i, i) : needing(program, i);
         Placement &placement = placements[arg.index];
-        placement.first = std::min(placement.first, i);
-        placement.last = i;
+        placement.first = std::min(placement.first, first);
+        placement.last = std::max(placement.last, last);
       }
 }
 
@@ -75,12 +88,19 @@ std::optional<WorkspaceLayout>
 attnc::layoutWorkspace(const Program &program, const ProgramSizes &sizes, std::string &error) {
   size_t count = program.workspaces.size();
   WorkspaceLayout layout;
+  layout.sizes = sizes;
+  if (!chooseChunks(program, layout.sizes)) {
+    error = "`" + program.signature.name +
+            "` goes over a number of indices that is negative or "
+            "too large";
+    return std::nullopt;
+  }
   layout.offsets.resize(count);
   layout.strides.resize(count);
   std::vector<Placement> placements(count);
   findLifetimes(program, placements);
   for (size_t i = 0; i < count; ++i)
-    if (!measure(program.workspaces[i], sizes, placements[i].bytes, layout.strides[i])) {
+    if (!measure(program.workspaces[i], layout.sizes, placements[i].bytes, layout.strides[i])) {
       error = "workspace tensor '" + program.workspaces[i].name + "' of `" +
               program.signature.name + "` is too large for these sizes, or has a negative one";
       return std::nullopt;
@@ -116,6 +136,9 @@ public:
     for (const WorkspaceTensor &tensor : program.workspaces)
       for (const SizeFormula &axis : tensor.axes)
         add(axis);
+    for (const ChunkLoop &loop : program.loops)
+      for (const ChunkAxis &axis : loop.axes)
+        add(axis.size);
   }
 
   std::set<std::string> sizes;   ///< that a caller has to say
@@ -125,9 +148,10 @@ public:
 private:
   void add(const SizeFormula &formula) {
     for (const SizeStep &step : formula)
-      if (step.op == SizeStep::Op::Size)
-        addSpace(signature.spaceNames[step.value]);
-      else if (step.op == SizeStep::Op::Param)
+      if (step.op == SizeStep::Op::Size) {
+        if (static_cast<size_t>(step.value) < signature.spaceNames.size()) // else of a chunk
+          addSpace(signature.spaceNames[step.value]);
+      } else if (step.op == SizeStep::Op::Param)
         params.insert(step.value);
   }
 

@@ -16,12 +16,17 @@ struct LaunchInputs {
   std::map<std::string, double> params;
 };
 
+/// One launch of a run.
+struct PackedLaunch {
+  size_t launch = 0;             ///< of the program
+  std::array<int64_t, 3> grid{}; ///< points; one with a 0 has nothing to do
+};
+
 /// A run of a program that has been checked.
 struct PackedArguments {
   /// Argument slots of all launches, one after another. Those of workspace pointers hold offsets.
   std::vector<uint64_t> slots;
-  /// Points of the grid of each launch; one with a 0 has nothing to do.
-  std::vector<std::array<int64_t, 3>> grids;
+  std::vector<PackedLaunch> launches; ///< in order; those of a loop once for each chunk
   int64_t workspaceBytes = 0;
 };
 

@@ -23,6 +23,9 @@ struct WorkspaceTensor {
   std::string name;
   DType dtype = DType::F32;
   std::vector<SizeFormula> axes;
+  /// The index along each axis that the first element has; empty: 0. Of a tensor of a loop of
+  /// chunks only those elements are there that a chunk has.
+  std::vector<SizeFormula> first;
 };
 
 /// One argument of a kernel, in the order of its signature: a slot of 8 bytes. A tensor is its base
@@ -33,7 +36,7 @@ struct KernelArg {
     Stride,           ///< stride of dimension `dim` of tensor `index`, i64
     WorkspacePointer, ///< base address of workspace tensor `index`
     WorkspaceStride,  ///< stride of dimension `dim` of workspace tensor `index`, i64
-    Size,             ///< size of space `index`, i32 in the low half of the slot
+    Size,             ///< size `index` (see numSizes), i32 in the low half of the slot
     Param,            ///< parameter `index` of the signature: i32, or bits of an f32
     Scalar,           ///< scalar `index` of the program: i32, or bits of an f32
     /// First point of dimension `dim` of the grid, i32. A GPU takes at most 65535 thread blocks in
@@ -55,6 +58,20 @@ struct KernelLaunch {
   int64_t scratchBytes = 0;        ///< host: scratch memory of one program
 };
 
+/// One index space that a loop goes over in chunks.
+struct ChunkAxis {
+  SizeFormula size; ///< how many indices there are
+  int64_t step = 1; ///< a chunk has a multiple of so many, but for the last one
+};
+
+/// Launches that run once for each combination of chunks of some spaces, in order, so that
+/// workspace between them has to hold one chunk only. How long chunks are is chosen by the sizes of
+/// a run (Chunks.h); what the launches compute must not depend on it.
+struct ChunkLoop {
+  int32_t firstLaunch = 0, numLaunches = 0;
+  std::vector<ChunkAxis> axes; ///< the first one is cut first
+};
+
 /// What has to hold of sizes for a launch: a number of at least 1.
 struct Requirement {
   SizeFormula number;
@@ -62,8 +79,9 @@ struct Requirement {
 };
 
 /// Everything that runs for one variant. Every tensor of the signature has a dtype, and every
-/// declared space an extent. Formulas and arguments refer to the index spaces that
-/// `signature.spaceNames` lists: tensors tell their sizes, or they are computed.
+/// declared space an extent. Formulas and arguments refer to sizes: of the index spaces that
+/// `signature.spaceNames` lists, which tensors tell or which are computed, and behind them, for
+/// each axis of the loops, the first index of a chunk and the number of its indices.
 struct Program {
   Signature signature;
   /// Inputs of the spec that no kernel has a use for: a caller may pass them.
@@ -72,6 +90,7 @@ struct Program {
   std::vector<SizeFormula> scalars; ///< computed when a launch is prepared
   std::vector<Requirement> requirements;
   std::vector<KernelLaunch> launches; ///< each sees what the ones before it have written
+  std::vector<ChunkLoop> loops;       ///< of different launches, in their order
 
   size_t numTensors() const { return signature.inputs.size() + signature.outputs.size(); }
   /// The tensor that arguments call `index`.
@@ -80,6 +99,13 @@ struct Program {
     return index < inputs ? signature.inputs[index] : signature.outputs[index - inputs];
   }
   bool isOutput(size_t index) const { return index >= signature.inputs.size(); }
+  /// How many sizes formulas may refer to: those of the spaces, and two for each axis of a loop.
+  size_t numSizes() const {
+    size_t count = signature.spaceNames.size();
+    for (const ChunkLoop &loop : loops)
+      count += 2 * loop.axes.size();
+    return count;
+  }
 };
 
 /// Checks all that the parts of a program say about each other: names are unique, every index is of

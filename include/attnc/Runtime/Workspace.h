@@ -21,22 +21,24 @@ struct WorkspaceBlock {
   int64_t bytes = 0;
 };
 
-/// The block of a program for one set of sizes.
-struct WorkspaceLayout {
-  std::vector<int64_t> offsets;              ///< in bytes, of each workspace tensor
-  std::vector<std::vector<int64_t>> strides; ///< in elements, of each workspace tensor
-  int64_t bytes = 0;                         ///< of the block; a multiple of workspaceAlignment
-};
-
 /// Sizes of the spaces of a program, by index, and its parameters.
 struct ProgramSizes {
   std::vector<int64_t> spaces;
   std::vector<SizeValue> params;
 };
 
-/// Places the workspace tensors of `program` for these sizes. A tensor lives from the
-/// first launch that has it as an argument to the last one; tensors that live at the same time
-/// share no byte, others may. No value, and `error` set, if a size is negative or too large.
+/// The block of a program for one set of sizes.
+struct WorkspaceLayout {
+  std::vector<int64_t> offsets;              ///< in bytes, of each workspace tensor
+  std::vector<std::vector<int64_t>> strides; ///< in elements, of each workspace tensor
+  ProgramSizes sizes; ///< all of them: behind those of the spaces those of the longest chunks
+  int64_t bytes = 0;  ///< of the block; a multiple of workspaceAlignment
+};
+
+/// Places the workspace tensors of `program` for the sizes of its spaces, and chooses the chunks of
+/// its loops. A tensor lives from the first launch that has it as an argument to the last one, and
+/// through all of a loop unless it exists chunk by chunk; tensors that live at the same time share
+/// no byte, others may. No value, and `error` set, if a size is negative or too large.
 std::optional<WorkspaceLayout> layoutWorkspace(const Program &program, const ProgramSizes &sizes,
                                                std::string &error);
 

@@ -20,6 +20,9 @@ namespace {
 
 constexpr double kLog2E = 1.4426950408889634, kLn2 = 0.6931471805599453;
 constexpr int64_t kRows = 64, kKeys = 64, kMostColumns = 128;
+/// Rows at a time where each has keys of its own: nothing is shared then, and keys that exist for a
+/// chunk of rows take memory for each.
+constexpr int64_t kRowsWithOwnKeys = 16;
 
 class AttendGeneralLowering : public StageLowering {
 public:
@@ -33,6 +36,15 @@ public:
     return Grid{*programs, one, one};
   }
   int64_t warps() override { return warpsFor(tiled); }
+  /// Columns are none of them: their first tile has more to do.
+  SmallVector<IndependentAxis> independentAxes() override {
+    auto axes = nest.independentAxes(attend->getParentOfType<attn::VariantOp>());
+    attn::AttnTensorType type = attend.getOut().getType();
+    llvm::erase_if(axes, [&](const IndependentAxis &axis) {
+      return axis.space == type.getAxisName(type.getRank() - 1);
+    });
+    return axes;
+  }
   bool isOperand(Value) override { return false; }
   LogicalResult emit(KernelContext &context) override;
 
@@ -95,7 +107,11 @@ AttendGeneralLowering::AttendGeneralLowering(attn::AttendOp attend, const Kernel
   tiled = tiledAxesOf(variant, type, plan.target);
   tiled.rows = type.getRank() - 2;
   tiled.cols = type.getRank() - 1;
-  tiled.rowTile = kRows;
+  StringRef row = type.getAxisName(*tiled.rows);
+  bool hasOwnKeys = llvm::any_of(ValueRange{attend.getKey(), attend.getValue()}, [&](Value keys) {
+    return llvm::is_contained(axisNames(cast<attn::AttnTensorType>(keys.getType())), row);
+  });
+  tiled.rowTile = hasOwnKeys ? kRowsWithOwnKeys : kRows;
   tiled.colTile = tileFor(variant, type, *tiled.cols, kMostColumns, plan.target);
   nest = Nest(type, tiled);
 }

@@ -41,6 +41,9 @@ public:
     return Grid{*programs, one, one};
   }
   int64_t warps() override { return warpsFor(tiled); }
+  SmallVector<IndependentAxis> independentAxes() override {
+    return nest.independentAxes(compute->getParentOfType<attn::VariantOp>());
+  }
   bool isOperand(Value) override { return false; }
   LogicalResult emit(KernelContext &context) override {
     Value id = tile::ProgramIdOp::create(context.builder, compute.getLoc(),

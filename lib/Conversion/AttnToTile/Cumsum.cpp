@@ -198,6 +198,9 @@ public:
     return Grid{*programs, one, one};
   }
   int64_t warps() override { return 1; }
+  SmallVector<IndependentAxis> independentAxes() override {
+    return rows.independentAxes(cumsum->getParentOfType<attn::VariantOp>());
+  }
   bool isOperand(Value) override { return false; }
   LogicalResult emit(KernelContext &context) override {
     Value id = tile::ProgramIdOp::create(context.builder, cumsum.getLoc(),

@@ -12,6 +12,11 @@
 
 namespace attnc {
 
+/// Some neighbouring indices of a space.
+struct IndexPart {
+  mlir::Value first, count; ///< i32
+};
+
 struct KernelContext {
   KernelContext(mlir::OpBuilder &builder, attn::VariantOp variant, const KernelPlan &plan)
       : builder(builder), variant(variant), plan(plan) {}
@@ -32,6 +37,8 @@ struct KernelContext {
   llvm::SmallVector<mlir::Value> scratch;
   /// i32 by index-space name: launch-time sizes and the constants for d and e.
   llvm::StringMap<mlir::Value> sizes;
+  /// Spaces of which the kernel computes a part only, as independent axes.
+  llvm::StringMap<IndexPart> parts;
   /// Arguments of the kernel by the `attn.param` that they are.
   mlir::IRMapping params;
 

@@ -17,6 +17,13 @@ struct Scratch {
   attn::AttnTensorType type;
 };
 
+/// An axis whose indices a kernel computes without regard to each other. Launched for a part of
+/// them, from a multiple of `tile` on, it computes that part (KernelContext::parts).
+struct IndependentAxis {
+  llvm::StringRef space;
+  int64_t tile = 1; ///< indices that are taken at once
+};
+
 /// One op, for one plan: a kernel.
 class StageLowering {
 public:
@@ -33,6 +40,8 @@ public:
   virtual bool isOperand(mlir::Value tensor) = 0;
   /// The axes over the grid, if they are one to a dimension: for those who read the kernel.
   virtual llvm::SmallVector<Axis> gridAxes() { return {}; }
+  /// Axes of all results that launches can have parts of: those whose sizes launches tell.
+  virtual llvm::SmallVector<IndependentAxis> independentAxes() { return {}; }
   /// Memory that the kernel needs for itself.
   virtual llvm::SmallVector<Scratch> scratch() { return {}; }
   /// Emits the body of the kernel, with stores of the op's results that `context` has views of.

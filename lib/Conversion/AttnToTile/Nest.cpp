@@ -54,12 +54,26 @@ int64_t Nest::tileOf(unsigned axis) const {
   return tiled.rows == axis ? tiled.rowTile : tiled.cols == axis ? tiled.colTile : 1;
 }
 
+SmallVector<IndependentAxis> Nest::independentAxes(attn::VariantOp variant) const {
+  SmallVector<IndependentAxis> axes;
+  for (unsigned axis = 0; axis < type.getRank(); ++axis)
+    if (StringRef space = type.getAxisName(axis); !space.empty() && !fixedExtent(variant, space))
+      axes.push_back({space, tileOf(axis)});
+  return axes;
+}
+
+/// How many of the indices along `axis` are to be computed (i32).
+FailureOr<Value> Nest::countOf(KernelContext &context, Operation *op, unsigned axis) const {
+  auto part = context.parts.find(type.getAxisName(axis));
+  return part == context.parts.end() ? sizeOf(context, op, axis) : part->second.count;
+}
+
 FailureOr<Value> Nest::programs(KernelContext &context, Operation *op) const {
   OpBuilder &b = context.builder;
   Location loc = op->getLoc();
   Value count = context.i32(loc, 1);
   for (unsigned axis = 0; axis < type.getRank(); ++axis) {
-    FailureOr<Value> size = sizeOf(context, op, axis);
+    FailureOr<Value> size = countOf(context, op, axis);
     if (failed(size))
       return failure();
     Value tiles = *size;
@@ -77,7 +91,7 @@ FailureOr<NestPoint> Nest::pointOf(KernelContext &context, Operation *op, Value 
   NestPoint point;
   point.indices.resize(type.getRank());
   for (unsigned axis = type.getRank(); axis-- > 0;) {
-    FailureOr<Value> size = sizeOf(context, op, axis);
+    FailureOr<Value> size = countOf(context, op, axis);
     if (failed(size))
       return failure();
     int64_t tile = tileOf(axis);
@@ -90,8 +104,11 @@ FailureOr<NestPoint> Nest::pointOf(KernelContext &context, Operation *op, Value 
       index = arith::RemUIOp::create(b, loc, id, tiles);
       id = arith::DivUIOp::create(b, loc, id, tiles);
     }
-    point.indices[axis] =
-        tile == 1 ? index : arith::MulIOp::create(b, loc, index, context.i32(loc, tile));
+    if (tile != 1)
+      index = arith::MulIOp::create(b, loc, index, context.i32(loc, tile));
+    if (auto part = context.parts.find(type.getAxisName(axis)); part != context.parts.end())
+      index = arith::AddIOp::create(b, loc, part->second.first, index);
+    point.indices[axis] = index;
   }
   return point;
 }

@@ -7,6 +7,7 @@
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_NEST_H
 
 #include "Evaluator.h"
+#include "Lowerings.h"
 
 namespace attnc {
 
@@ -35,7 +36,9 @@ class Nest {
 public:
   Nest(attn::AttnTensorType type, TiledAxes tiled) : type(type), tiled(tiled) {}
 
-  /// How many programs there are (i32), by the sizes of spaces.
+  /// The axes whose sizes launches tell.
+  llvm::SmallVector<IndependentAxis> independentAxes(attn::VariantOp variant) const;
+  /// How many programs there are (i32), by the sizes of spaces or their parts.
   mlir::FailureOr<mlir::Value> programs(KernelContext &context, mlir::Operation *op) const;
   /// The point of program `id` (i32).
   mlir::FailureOr<NestPoint> pointOf(KernelContext &context, mlir::Operation *op,
@@ -56,6 +59,8 @@ public:
 private:
   mlir::FailureOr<mlir::Value> sizeOf(KernelContext &context, mlir::Operation *op,
                                       unsigned axis) const;
+  mlir::FailureOr<mlir::Value> countOf(KernelContext &context, mlir::Operation *op,
+                                       unsigned axis) const;
   int64_t tileOf(unsigned axis) const;
   mlir::LogicalResult loopOver(Evaluator &evaluator, Scope &scope, mlir::Operation *op,
                                NestPoint &point, Body body) const;

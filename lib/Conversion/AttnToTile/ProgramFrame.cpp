@@ -63,7 +63,10 @@ LogicalResult ProgramFrame::findStages() {
       std::optional<Uncompilable> found = asUncompilable(op);
       return emitError(op.getLoc(), found ? found->reason : "code is not generated for this yet");
     }
-    stages.push_back({&op, factory(&op, plan), {}, {}, {}, {}});
+    Stage &stage = stages.emplace_back();
+    stage.op = &op;
+    stage.lowering = factory(&op, plan);
+    stage.scratch = stage.lowering->scratch();
   }
   for (auto param : variant.getBody().getOps<attn::ParamOp>())
     if (!param.getIsConst())
@@ -72,6 +75,17 @@ LogicalResult ProgramFrame::findStages() {
     if (space.getExtent() && !fixedExtent(variant, space.getName()))
       computedSizes.push_back(space.getName().str());
   return success();
+}
+
+/// Decides which stages are launched together.
+void ProgramFrame::formLoops() {
+  SmallVector<ChunkableStage> chunkable;
+  for (Stage &stage : stages)
+    chunkable.push_back({stage.op, stage.lowering->independentAxes(), stage.scratch});
+  groups = formChunkLoops(chunkable, [&](Value tensor) { return !outputs.contains(tensor); });
+  for (const StageGroup &group : groups)
+    for (unsigned number : group.stages)
+      stages[number].group = &group;
 }
 
 /// `name`, or with a number behind it where that is taken.
@@ -115,7 +129,7 @@ std::string ProgramFrame::axisText(attn::AttnTensorType type, unsigned axis) {
   return extent ? std::to_string(*extent) : name.str();
 }
 
-static tile::ViewType workspaceType(attn::AttnTensorType type) {
+tile::ViewType ProgramFrame::workspaceType(attn::AttnTensorType type) {
   return tile::ViewType::get(type.getContext(), type.getRank(), type.getElementType(),
                              /*unitStride=*/true);
 }
@@ -204,7 +218,6 @@ LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
   ArgumentList arguments{builder, {}, {}};
   for (Value tensor : stage.tensors)
     arguments.add(viewType(tensor), tensorAttrs(tensor));
-  stage.scratch = stage.lowering->scratch();
   for (Scratch &own : stage.scratch) {
     own.name = uniqueName(names.lookup(stage.op->getResult(0)) + "." + own.name);
     arguments.addBound("tensor:" + own.name, workspaceType(own.type));
@@ -215,6 +228,9 @@ LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
     arguments.addBound("size:" + space, builder.getI32Type());
   for (attn::ParamOp param : params)
     arguments.addBound("param:" + param.getName(), param.getType());
+  for (const IndependentAxis &axis : stage.group->axes)
+    for (const char *number : {".first", ".count"})
+      arguments.addBound("part:" + axis.space + number, builder.getI32Type());
 
   ArrayAttr spaces;
   DenseI64ArrayAttr tiles;
@@ -251,6 +267,10 @@ LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
     kernel.sizes[space] = take();
   for (attn::ParamOp param : params)
     kernel.params.map(param.getResult(), take());
+  for (const IndependentAxis &axis : stage.group->axes) {
+    Value first = take(), count = take();
+    kernel.parts[axis.space] = {first, count};
+  }
   if (failed(stage.lowering->emit(kernel)))
     return failure();
   tile::ReturnOp::create(builder, variant.getLoc());
@@ -259,73 +279,6 @@ LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
 }
 
 //===-- The program ---------------------------------------------------------------------------===//
-
-FailureOr<Value> ProgramFrame::emitWorkspace(KernelContext &context, Location loc, StringRef name,
-                                             attn::AttnTensorType type) {
-  SmallVector<Value> sizes;
-  for (unsigned axis = 0; axis < type.getRank(); ++axis) {
-    StringRef space = type.getAxisName(axis);
-    Value size =
-        space.empty() ? context.i32(loc, type.getAxisSize(axis)) : context.sizes.lookup(space);
-    if (!size)
-      return emitError(loc, "no input says the size of the index space `") << space << "`";
-    sizes.push_back(size);
-  }
-  return tile::WorkspaceOp::create(builder, loc, workspaceType(type), name, sizes).getResult();
-}
-
-/// A kernel that runs has to find what it reads.
-void ProgramFrame::emitRequirements(KernelContext &context, const Stage &stage, Value programs) {
-  Location loc = stage.op->getLoc();
-  for (auto [space, tensor] : stage.readAnywhere) {
-    Value size = context.sizes.lookup(space);
-    if (!size || isa_and_nonnull<arith::ConstantOp>(size.getDefiningOp()))
-      continue;
-    Value none = arith::SubIOp::create(builder, loc, context.i32(loc, 1), programs);
-    Value number = arith::MaxSIOp::create(builder, loc, size, none);
-    std::string name = names.lookup(tensor);
-    std::string what = name.empty() ? "a tensor" : "`" + name + "`";
-    tile::RequireOp::create(builder, loc, number,
-                            what + " is read at an index of `" + space.str() +
-                                "`, which has none: the kernels of this spec need at least one");
-  }
-}
-
-LogicalResult ProgramFrame::emitLaunches(KernelContext &context) {
-  for (Stage &stage : stages) {
-    SmallVector<Value> arguments;
-    for (Value tensor : stage.tensors) {
-      Value &view = context.views[tensor];
-      if (!view) {
-        FailureOr<Value> workspace = emitWorkspace(context, tensor.getLoc(), names.lookup(tensor),
-                                                   cast<attn::AttnTensorType>(tensor.getType()));
-        if (failed(workspace))
-          return failure();
-        view = *workspace;
-      }
-      arguments.push_back(view);
-    }
-    for (const Scratch &own : stage.scratch) {
-      FailureOr<Value> workspace = emitWorkspace(context, stage.op->getLoc(), own.name, own.type);
-      if (failed(workspace))
-        return failure();
-      arguments.push_back(*workspace);
-    }
-    for (const std::string &space : launchSizes())
-      arguments.push_back(context.sizes.lookup(space));
-    for (const std::string &space : computedSizes)
-      arguments.push_back(context.sizes.lookup(space));
-    for (attn::ParamOp param : params)
-      arguments.push_back(context.params.lookup(param.getResult()));
-    FailureOr<StageLowering::Grid> grid = stage.lowering->grid(context);
-    if (failed(grid))
-      return failure();
-    emitRequirements(context, stage, (*grid)[0]);
-    tile::LaunchOp::create(builder, variant.getLoc(), stage.kernel.getSymName(), arguments,
-                           (*grid)[0], (*grid)[1], (*grid)[2]);
-  }
-  return success();
-}
 
 LogicalResult ProgramFrame::emitProgram() {
   ArgumentList arguments{builder, {}, {}};
@@ -354,13 +307,17 @@ LogicalResult ProgramFrame::emitProgram() {
     return failure();
   for (const std::string &space : computedSizes)
     context.sizes[space] = scalars.sizeOf(space);
-  return emitLaunches(context);
+  for (const StageGroup &group : groups)
+    if (failed(emitLoop(context, group)))
+      return failure();
+  return success();
 }
 
 LogicalResult ProgramFrame::run() {
   if (failed(findStages()))
     return failure();
   nameTensors();
+  formLoops();
   bool isEmitted = true;
   for (auto [number, stage] : llvm::enumerate(stages))
     isEmitted = isEmitted && succeeded(emitKernel(stage, number));

@@ -5,7 +5,7 @@
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_PROGRAMFRAME_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_PROGRAMFRAME_H
 
-#include "Lowerings.h"
+#include "ChunkLoops.h"
 #include "llvm/ADT/StringSet.h"
 #include <deque>
 
@@ -24,24 +24,30 @@ private:
   struct Stage {
     mlir::Operation *op;
     std::unique_ptr<StageLowering> lowering;
-    llvm::SmallVector<mlir::Value> tensors; ///< that the kernel takes, of the variant
-    llvm::SmallVector<Scratch> scratch;     ///< and of its own
+    llvm::SmallVector<mlir::Value> tensors;      ///< that the kernel takes, of the variant
+    llvm::SmallVector<Scratch> scratch;          ///< and of its own
+    llvm::SmallVector<mlir::Value> scratchViews; ///< in the program
     tile::KernelOp kernel;
     llvm::MapVector<llvm::StringRef, mlir::Value> readAnywhere; ///< see KernelContext
+    const StageGroup *group = nullptr;                          ///< that it is launched in
   };
 
   mlir::LogicalResult findStages();
+  void formLoops();
   void nameTensors();
   std::string uniqueName(std::string name);
   llvm::SmallVector<mlir::Value> tensorsOf(mlir::Operation *op);
+  static tile::ViewType workspaceType(attn::AttnTensorType type);
   tile::ViewType viewType(mlir::Value tensor);
   mlir::DictionaryAttr tensorAttrs(mlir::Value tensor);
   llvm::SmallVector<std::string> launchSizes();
   mlir::LogicalResult emitKernel(Stage &stage, unsigned number);
   void bindSizes(KernelContext &context, llvm::function_ref<mlir::Value()> next);
   mlir::LogicalResult emitProgram();
-  mlir::LogicalResult emitLaunches(KernelContext &context);
-  void emitRequirements(KernelContext &context, const Stage &stage, mlir::Value programs);
+  mlir::LogicalResult emitWorkspaces(KernelContext &context, const StageGroup &group, bool parts);
+  mlir::LogicalResult emitLoop(KernelContext &context, const StageGroup &group);
+  mlir::LogicalResult emitLaunch(KernelContext &context, Stage &stage);
+  mlir::LogicalResult emitRequirements(KernelContext &context, const Stage &stage);
   mlir::FailureOr<mlir::Value> emitWorkspace(KernelContext &context, mlir::Location loc,
                                              llvm::StringRef name, attn::AttnTensorType type);
   std::string axisText(attn::AttnTensorType type, unsigned axis);
@@ -50,6 +56,7 @@ private:
   attn::VariantOp variant;
   const KernelPlan &plan;
   std::deque<Stage> stages;
+  llvm::SmallVector<StageGroup> groups;                 ///< of stages, in the order of launches
   llvm::SmallVector<mlir::Value> signature;             ///< inputs, then outputs
   llvm::DenseMap<mlir::Value, llvm::StringRef> outputs; ///< by the name that they are returned as
   llvm::DenseMap<mlir::Value, std::string> names;       ///< of all tensors

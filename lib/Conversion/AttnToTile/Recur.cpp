@@ -40,6 +40,7 @@ public:
     return Grid{*programs, one, one};
   }
   int64_t warps() override { return 4; }
+  SmallVector<IndependentAxis> independentAxes() override { return batch.independentAxes(variant); }
   bool isOperand(Value) override { return false; }
   SmallVector<Scratch> scratch() override;
   LogicalResult emit(KernelContext &context) override;

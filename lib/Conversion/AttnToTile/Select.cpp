@@ -330,6 +330,9 @@ public:
     return Grid{*programs, one, one};
   }
   int64_t warps() override { return 1; }
+  SmallVector<IndependentAxis> independentAxes() override {
+    return nest.independentAxes(select->getParentOfType<attn::VariantOp>());
+  }
   bool isOperand(Value) override { return false; }
   LogicalResult emit(KernelContext &context) override {
     Value id = tile::ProgramIdOp::create(context.builder, select.getLoc(),

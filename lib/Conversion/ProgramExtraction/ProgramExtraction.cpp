@@ -4,6 +4,7 @@
 // numbers.
 #include "attnc/Conversion/ProgramExtraction.h"
 #include "attnc/Sizes/SizeArithmetic.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -86,9 +87,33 @@ public:
     for (Value size : op.getSizes())
       if (failed(appendFormula(op, size, tensor.axes.emplace_back())))
         return failure();
+    for (Value first : op.getFirst())
+      if (failed(appendFormula(op, first, tensor.first.emplace_back())))
+        return failure();
     workspaces[op.getResult()] = static_cast<int32_t>(program.workspaces.size());
     program.workspaces.push_back(std::move(tensor));
     return success();
+  }
+
+  /// Begins a loop of what is launched from here on. All spaces have been added.
+  LogicalResult beginLoop(tile::ChunksOp op) {
+    auto index = static_cast<int32_t>(program.numSizes());
+    ChunkLoop loop;
+    loop.firstLaunch = static_cast<int32_t>(program.launches.size());
+    for (auto [i, size] : llvm::enumerate(op.getSizes())) {
+      ChunkAxis &axis = loop.axes.emplace_back();
+      axis.step = op.getSteps()[i];
+      if (failed(appendFormula(op, size, axis.size)))
+        return failure();
+      scalars[op.getFirst(i)] = {KernelArg::Kind::Size, index++, 0};
+      scalars[op.getCount(i)] = {KernelArg::Kind::Size, index++, 0};
+    }
+    program.loops.push_back(std::move(loop));
+    return success();
+  }
+  void endLoop() {
+    ChunkLoop &loop = program.loops.back();
+    loop.numLaunches = static_cast<int32_t>(program.launches.size()) - loop.firstLaunch;
   }
 
   LogicalResult addRequirement(tile::RequireOp op) {
@@ -275,33 +300,49 @@ static FailureOr<Program> programOf(tile::KernelOp kernel, ProgramTarget target)
   return builder.finish();
 }
 
+static LogicalResult addLaunch(ProgramBuilder &builder, tile::LaunchOp launch, ModuleOp module) {
+  std::array<SizeFormula, 3> grid;
+  std::array<Value, 3> points{launch.getX(), launch.getY(), launch.getZ()};
+  for (unsigned i = 0; i < 3; ++i)
+    if (failed(builder.appendFormula(launch, points[i], grid[i])))
+      return failure();
+  auto kernel = module.lookupSymbol<tile::KernelOp>(launch.getKernel());
+  return builder.addLaunch(launch, kernel, launch.getArgs(), std::move(grid));
+}
+
+/// Adds what the ops of a program, or of chunks in it, say.
+static LogicalResult addBody(ProgramBuilder &builder, Block &body, ModuleOp module) {
+  for (Operation &each : body) {
+    LogicalResult added =
+        llvm::TypeSwitch<Operation *, LogicalResult>(&each)
+            .Case([&](tile::WorkspaceOp op) { return builder.addWorkspace(op); })
+            .Case([&](tile::RequireOp op) { return builder.addRequirement(op); })
+            .Case([&](tile::LaunchOp op) { return addLaunch(builder, op, module); })
+            .Case([&](tile::ChunksOp op) -> LogicalResult {
+              if (failed(builder.beginLoop(op)) ||
+                  failed(addBody(builder, op.getBody().front(), module)))
+                return failure();
+              builder.endLoop();
+              return success();
+            })
+            .Default([](Operation *) { return success(); });
+    if (failed(added))
+      return failure();
+  }
+  return success();
+}
+
 static FailureOr<Program> programOf(tile::ProgramOp op, ModuleOp module, ProgramTarget target) {
   ProgramBuilder builder(op, op.getArgAttrsAttr(), target);
   builder.setName(op.getName());
   for (BlockArgument argument : op.getBody().getArguments())
     if (failed(builder.addArgument(argument)))
       return failure();
-  for (Operation &each : op.getBody().front()) {
-    if (auto space = dyn_cast<tile::SpaceOp>(each); space && failed(builder.addSpace(space)))
+  for (auto space : op.getBody().getOps<tile::SpaceOp>())
+    if (failed(builder.addSpace(space)))
       return failure();
-    if (auto workspace = dyn_cast<tile::WorkspaceOp>(each))
-      if (failed(builder.addWorkspace(workspace)))
-        return failure();
-    if (auto require = dyn_cast<tile::RequireOp>(each))
-      if (failed(builder.addRequirement(require)))
-        return failure();
-    auto launch = dyn_cast<tile::LaunchOp>(each);
-    if (!launch)
-      continue;
-    std::array<SizeFormula, 3> grid;
-    std::array<Value, 3> points{launch.getX(), launch.getY(), launch.getZ()};
-    for (unsigned i = 0; i < 3; ++i)
-      if (failed(builder.appendFormula(launch, points[i], grid[i])))
-        return failure();
-    auto kernel = module.lookupSymbol<tile::KernelOp>(launch.getKernel());
-    if (failed(builder.addLaunch(launch, kernel, launch.getArgs(), std::move(grid))))
-      return failure();
-  }
+  if (failed(addBody(builder, op.getBody().front(), module)))
+    return failure();
   return builder.finish();
 }
 

@@ -129,11 +129,11 @@ Error LoadedProgram::launchAll(const PackedArguments &arguments, uint64_t worksp
                                Stream stream) {
   const uint64_t *slots = arguments.slots.data();
   llvm::SmallVector<uint64_t, 128> bound;
-  for (size_t i = 0; i < description.launches.size(); ++i) {
-    const KernelLaunch &launch = description.launches[i];
+  for (const PackedLaunch &each : arguments.launches) {
+    const KernelLaunch &launch = description.launches[each.launch];
     bound.resize_for_overwrite(launch.args.size());
     bindWorkspace(launch, slots, workspace, bound.data());
-    if (Error error = launchKernel(i, bound, arguments.grids[i], stream))
+    if (Error error = launchKernel(each.launch, bound, each.grid, stream))
       return error;
     slots += launch.args.size();
   }

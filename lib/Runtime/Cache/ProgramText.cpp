@@ -72,11 +72,19 @@ static json::Object textOf(const ParamDecl &param) {
 }
 
 static json::Object textOf(const WorkspaceTensor &tensor) {
-  json::Array axes;
+  json::Array axes, first;
   for (const SizeFormula &axis : tensor.axes)
     axes.push_back(textOf(axis));
-  return json::Object{
-      {"name", tensor.name}, {"dtype", dtypeName(tensor.dtype)}, {"axes", std::move(axes)}};
+  for (const SizeFormula &index : tensor.first)
+    first.push_back(textOf(index));
+  return json::Object{{"name", tensor.name},
+                      {"dtype", dtypeName(tensor.dtype)},
+                      {"axes", std::move(axes)},
+                      {"first", std::move(first)}};
+}
+
+static json::Object textOf(const ChunkAxis &axis) {
+  return json::Object{{"size", textOf(axis.size)}, {"step", axis.step}};
 }
 
 static json::Object textOf(const Requirement &requirement) {
@@ -98,11 +106,19 @@ static json::Object textOf(const KernelLaunch &launch) {
                       {"scratch_bytes", launch.scratchBytes}};
 }
 
+static json::Object textOf(const ChunkLoop &loop);
+
 template <typename T> static json::Array listOf(const std::vector<T> &items) {
   json::Array array;
   for (const T &item : items)
     array.push_back(textOf(item));
   return array;
+}
+
+static json::Object textOf(const ChunkLoop &loop) {
+  return json::Object{{"first_launch", loop.firstLaunch},
+                      {"num_launches", loop.numLaunches},
+                      {"axes", listOf(loop.axes)}};
 }
 
 std::string attnc::serializeProgram(const Program &program) {
@@ -116,7 +132,8 @@ std::string attnc::serializeProgram(const Program &program) {
                       {"workspaces", listOf(program.workspaces)},
                       {"scalars", listOf(program.scalars)},
                       {"requirements", listOf(program.requirements)},
-                      {"launches", listOf(program.launches)}};
+                      {"launches", listOf(program.launches)},
+                      {"loops", listOf(program.loops)}};
   return llvm::formatv("{0}", json::Value(std::move(object)));
 }
 
@@ -245,7 +262,27 @@ static bool parse(const json::Value &value, WorkspaceTensor &tensor) {
     return false;
   tensor.name = name->str();
   tensor.dtype = *known;
-  return parseList(object->getArray("axes"), tensor.axes);
+  return parseList(object->getArray("axes"), tensor.axes) &&
+         parseList(object->getArray("first"), tensor.first);
+}
+
+static bool parse(const json::Value &value, ChunkAxis &axis) {
+  const json::Object *object = value.getAsObject();
+  auto step = object ? object->getInteger("step") : std::nullopt;
+  axis.step = step.value_or(0);
+  return step && parseList(object->getArray("size"), axis.size);
+}
+
+static bool parse(const json::Value &value, ChunkLoop &loop) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return false;
+  auto first = object->getInteger("first_launch"), count = object->getInteger("num_launches");
+  if (!first || !count || *first < 0 || *first > INT32_MAX || *count < 0 || *count > INT32_MAX)
+    return false;
+  loop.firstLaunch = static_cast<int32_t>(*first);
+  loop.numLaunches = static_cast<int32_t>(*count);
+  return parseList(object->getArray("axes"), loop.axes);
 }
 
 static bool parse(const json::Value &value, Requirement &requirement) {
@@ -342,7 +379,8 @@ llvm::Expected<Program> attnc::parseProgram(llvm::StringRef text) {
       !parseList(object->getArray("workspaces"), program.workspaces) ||
       !parseList(object->getArray("scalars"), program.scalars) ||
       !parseList(object->getArray("requirements"), program.requirements) ||
-      !parseList(object->getArray("launches"), program.launches))
+      !parseList(object->getArray("launches"), program.launches) ||
+      !parseList(object->getArray("loops"), program.loops))
     return malformed("a field is missing, or of another form");
   program.signature.name = name->str();
   if (std::string wrong = checkProgram(program); !wrong.empty())

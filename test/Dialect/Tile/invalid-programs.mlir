@@ -82,7 +82,7 @@ tile.program "p"(%x: !tile.view<1xf16, unit> {tile.binding = "tensor:x", tile.ax
 
 // tile.program C5
 tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
-  // expected-error@below {{is no op of a program: expected tile.launch, tile.workspace, tile.space and arithmetic of sizes}}
+  // expected-error@below {{is no op of a program: expected tile.launch, tile.workspace, tile.chunks, tile.space and arithmetic of sizes}}
   %m = arith.xori %n, %n : i32
 }
 
@@ -217,5 +217,54 @@ tile.kernel @k(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x"}, %y: !til
 tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.axes = ["n"]}, %y: !tile.view<1xf32, unit> {tile.binding = "tensor:y", tile.axes = ["n"], tile.output}, %n: i32 {tile.binding = "size:n"}) {
   // expected-error@below {{expects kernel @k to mark arguments 0 and 1 with `tile.may_alias`: they may be the same memory}}
   tile.launch @k(%y, %y, %n) grid(%n, %n, %n) : !tile.view<1xf32, unit>, !tile.view<1xf32, unit>, i32
+}
+
+// -----
+
+// tile.workspace C2
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects a number behind `from` for each dimension, found 1 for '!tile.view<2xf32, unit>'}}
+  %a = tile.workspace "a"[%n, %n] from [%n] : <2xf32, unit>
+}
+
+// -----
+
+// tile.chunks C1
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects a step of at least 1 and two i32 arguments for each size, found 1 sizes, 1 steps and 2 arguments}}
+  tile.chunks (%first, %count) of %n by 0 {
+  }
+}
+
+// -----
+
+// tile.chunks C1
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects a step of at least 1 and two i32 arguments for each size, found 1 sizes, 2 steps and 1 arguments}}
+  "tile.chunks"(%n) <{steps = array<i64: 1, 1>}> ({
+  ^bb0(%first: i32):
+    %c = arith.constant 0 : i32
+  }) : (i32) -> ()
+}
+
+// -----
+
+// tile.chunks C2
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  tile.chunks (%first, %count) of %n by 2 {
+    // expected-error@below {{is no op of chunks: expected tile.launch, tile.workspace and arithmetic of sizes}}
+    %c = arith.remsi %first, %count : i32
+  }
+}
+
+// -----
+
+// tile.chunks C3
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  %a = tile.workspace "a"[%n] : <1xf32, unit>
+  tile.chunks (%first, %count) of %n by 2 {
+    // expected-error@below {{expects a name of its own, found a second "a"}}
+    %b = tile.workspace "a"[%count] from [%first] : <1xf32, unit>
+  }
 }
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

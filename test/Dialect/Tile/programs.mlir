@@ -91,6 +91,18 @@ tile.program "blocks"(%x: !tile.view<2xf32, unit> {tile.binding = "tensor:x", ti
   tile.launch @scale(%a, %out, %stride, %narrow) grid(%p, %i, %number) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
 }
 
+// CHECK: tile.chunks (%[[FIRST:.*]], %[[COUNT:.*]]) of %{{.*}} by 1, (%[[FIRST2:.*]], %[[COUNT2:.*]]) of %{{.*}} by 64 {
+// CHECK: tile.workspace "part"[%[[COUNT]], %[[COUNT2]]] from[%[[FIRST]], %[[FIRST2]]] : <2xf32, unit>
+// CHECK: tile.launch
+tile.program "parts"(%out: !tile.view<2xf32, unit> {tile.binding = "tensor:out", tile.axes = ["n", "m"], tile.output}, %n: i32 {tile.binding = "size:n"},
+                     %m: i32 {tile.binding = "size:m"}, %s: f32 {tile.binding = "param:s"}) {
+  tile.chunks (%first, %count) of %n by 1, (%first2, %count2) of %m by 64 {
+    %part = tile.workspace "part"[%count, %count2] from [%first, %first2] : <2xf32, unit>
+    %points = arith.muli %count, %count2 : i32
+    tile.launch @scale(%part, %out, %count, %s) grid(%points, %count, %count2) : !tile.view<2xf32, unit>, !tile.view<2xf32, unit>, i32, f32
+  }
+}
+
 // CHECK: tile.program "empty"() {
 // CHECK-NEXT: }
 tile.program "empty"() {

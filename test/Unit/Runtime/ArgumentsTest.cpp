@@ -87,7 +87,7 @@ TEST(PackArguments, PacksSlotsAndGrid) {
   uint32_t bits = static_cast<uint32_t>(packed->slots[17]);
   std::memcpy(&cap, &bits, 4);
   EXPECT_EQ(cap, 1.5f);
-  EXPECT_EQ(packed->grids[0], (std::array<int64_t, 3>{2, 4, 2}));
+  EXPECT_EQ(packed->launches[0].grid, (std::array<int64_t, 3>{2, 4, 2}));
 }
 
 TEST(PackArguments, StridesBeyond32BitsAndNegativeOnes) {
@@ -107,7 +107,7 @@ TEST(PackArguments, EmptyTensorsNeedNoMemory) {
   EXPECT_EQ(f.message(), "");
   f.inputs.tensors["Q"].shape[2] = f.inputs.tensors["out"].shape[2] = 0;
   std::string error;
-  EXPECT_EQ(packArguments(f.program, f.inputs, error)->grids[0][0], 0);
+  EXPECT_EQ(packArguments(f.program, f.inputs, error)->launches[0].grid[0], 0);
 }
 
 /// The rows of `out` as blocks: p = windows of `window` queries, every 2; one number more.
@@ -144,7 +144,7 @@ TEST(PackArguments, ComputedSizes) {
     EXPECT_EQ(packed->slots[18], static_cast<uint64_t>(blocks));
     EXPECT_EQ(packed->slots[19], 15u);
     EXPECT_EQ(packed->slots[20], 0x3fc00000u); // 1.5f
-    EXPECT_EQ(packed->grids[0][0], blocks);
+    EXPECT_EQ(packed->launches[0].grid[0], blocks);
     // No block at all is a size like any other.
     f.inputs.tensors["Q"].shape[2] = 0;
     f.inputs.tensors["out"].shape[2] = 0;

@@ -39,7 +39,7 @@ void expectEveryPointOnce(HostLauncher &launcher, std::array<int64_t, 3> grid) {
   PackedArguments arguments;
   arguments.slots = {reinterpret_cast<uintptr_t>(counters.data()), uint64_t(grid[0]),
                      uint64_t(grid[1])};
-  arguments.grids = {grid};
+  arguments.launches = {{0, grid}};
   std::string error;
   ASSERT_TRUE(launcher.run(program, {countingKernel}, arguments, {}, error)) << error;
   for (auto &counter : counters)
@@ -83,7 +83,7 @@ TEST(HostLauncher, ReportsMissingMemory) {
   huge.symbol = "huge";
   huge.scratchBytes = int64_t(1) << 60;
   PackedArguments arguments;
-  arguments.grids = {{1, 1, 1}};
+  arguments.launches = {{0, {1, 1, 1}}};
   std::string error;
   EXPECT_FALSE(launcher.run(program, {countingKernel}, arguments, {}, error));
   EXPECT_NE(error.find("kernel 'huge' needs 1152921504606846976 bytes"), std::string::npos)
@@ -109,7 +109,7 @@ TEST(HostLauncher, AShortLaunchDoesNotWaitForALongOne) {
       PackedArguments arguments;
       arguments.slots = {reinterpret_cast<uintptr_t>(&release),
                          reinterpret_cast<uintptr_t>(&waiting)};
-      arguments.grids = {{100, 1, 1}};
+      arguments.launches = {{0, {100, 1, 1}}};
       std::string error;
       EXPECT_TRUE(launcher.run(program, {waitingKernel}, arguments, {}, error)) << error;
     });

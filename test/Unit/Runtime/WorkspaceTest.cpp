@@ -54,7 +54,7 @@ Program makeProgram(size_t tensors, const std::vector<std::vector<int32_t>> &use
   program.signature.name = "k";
   program.signature.spaceNames = {"n", "m"};
   for (size_t i = 0; i < tensors; ++i)
-    program.workspaces.push_back({"w" + std::to_string(i), DType::F32, {{n}, {m}}});
+    program.workspaces.push_back({"w" + std::to_string(i), DType::F32, {{n}, {m}}, {}});
   for (const std::vector<int32_t> &tensorsOf : uses) {
     KernelLaunch &launch = program.launches.emplace_back();
     launch.symbol = "k";

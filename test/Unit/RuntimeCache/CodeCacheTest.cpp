@@ -32,7 +32,7 @@ CompiledCode sample(const std::string &text) {
   program.unusedInputs = {"doc"};
   program.signature.spaceNames = {"q", "h", "b"};
   using Op = SizeStep::Op;
-  program.workspaces = {{"partial", DType::F32, {{{Op::Size, 2}}, {{Op::Number, 32}}}}};
+  program.workspaces = {{"partial", DType::F32, {{{Op::Size, 2}}, {{Op::Number, 32}}}, {}}};
   KernelLaunch launch;
   launch.symbol = "causal";
   using Kind = KernelArg::Kind;
@@ -260,17 +260,25 @@ TEST(ProgramText, EveryPartIsKept) {
   program.signature.outputs = {state};
   using Op = SizeStep::Op;
   for (Op op : {Op::Add, Op::Sub, Op::Mul, Op::FloorDiv, Op::Min, Op::Max})
-    program.workspaces.push_back(
-        {"w" + std::to_string(int(op)), DType::Bool, {{{Op::Size, 0}, {Op::Number, -3}, {op}}}});
+    program.workspaces.push_back({"w" + std::to_string(int(op)),
+                                  DType::Bool,
+                                  {{{Op::Size, 0}, {Op::Number, -3}, {op}}},
+                                  {}});
   program.launches.push_back(program.launches[0]);
+  program.workspaces.push_back({"part", DType::F32, {{{Op::Size, 4}}}, {{{Op::Size, 3}}}});
+  program.launches[1].args.push_back({KernelArg::Kind::WorkspacePointer, 7, 0});
   program.launches[1].args.push_back({KernelArg::Kind::GridStart, 0, 2});
+  program.loops = {{1, 1, {{{{Op::Size, 0}}, 64}}}};
   std::string text = serializeProgram(program);
   auto again = parseProgram(text);
   ASSERT_TRUE(static_cast<bool>(again)) << llvm::toString(again.takeError());
   EXPECT_EQ(serializeProgram(*again), text);
   EXPECT_FALSE(again->signature.params[0].hasDefault);
   EXPECT_EQ(again->signature.outputs[0].mayAlias, "Q");
-  EXPECT_EQ(again->workspaces.size(), 7u);
+  ASSERT_EQ(again->workspaces.size(), 8u);
+  EXPECT_EQ(again->workspaces[7].first.at(0).at(0).value, 3);
+  EXPECT_EQ(again->loops.at(0).firstLaunch, 1);
+  EXPECT_EQ(again->loops.at(0).axes.at(0).step, 64);
   EXPECT_EQ(again->workspaces[4].axes[0][2].op, Op::FloorDiv);
   EXPECT_EQ(again->workspaces[4].axes[0][1].value, -3);
   EXPECT_EQ(again->launches.size(), 2u);
@@ -320,6 +328,9 @@ TEST(ProgramText, MalformedTextIsAnError) {
       with(R"("may_alias":"")", R"("may_alias":"Q")"),
       with(R"("name":"partial")", R"("name":"Q")"),
       with(R"("spaces":["q","h","b"])", R"("spaces":["q","h","q"])"),
+      with(R"("loops":[])", R"("loops":[{"axes":[],"first_launch":0,"num_launches":1}])"),
+      with(R"("loops":[])",
+           R"("loops":[{"axes":[{"size":[1]}],"first_launch":0,"num_launches":1}])"),
       with(R"("symbol":"causal")", R"("symbol":"")"),
       with(R"("name":"causal")", R"("name":"")"),
       with(R"("default":"0.1")", R"("default":"0.1x")")};

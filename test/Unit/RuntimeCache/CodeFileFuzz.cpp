@@ -87,7 +87,9 @@ static Program twoKernels() {
   program.signature.params = {{"cap", false, false, 50}};
   program.unusedInputs = {"doc"};
   program.signature.spaceNames = {"q", "h", "b"};
-  program.workspaces = {{"partial", DType::F32, {{{Op::Size, 0}, {Op::Size, 1}, {Op::Mul}}}}};
+  program.workspaces = {
+      {"partial", DType::F32, {{{Op::Size, 0}, {Op::Size, 1}, {Op::Mul}}}, {}},
+      {"part", DType::F32, {{{Op::Size, 4}}, {{Op::Size, 6}}}, {{{Op::Size, 3}}, {{Op::Size, 5}}}}};
   KernelLaunch launch;
   launch.symbol = "causal";
   for (int32_t index = 0; index < 2; ++index) {
@@ -102,6 +104,8 @@ static Program twoKernels() {
   launch.grid = {SizeFormula{{Op::Size, 0}, {Op::Number, 64}, {Op::CeilDiv}},
                  SizeFormula{{Op::Size, 1}}, SizeFormula{{Op::Size, 2}}};
   program.launches = {launch, launch};
+  program.launches[1].args.push_back({Kind::WorkspacePointer, 1, 0});
+  program.loops = {{1, 1, {{{{Op::Size, 0}}, 4}, {{{Op::Size, 1}}, 1}}}};
   return program;
 }
 
