@@ -6,6 +6,8 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include <cmath>
+#include <functional>
+#include <random>
 #include <set>
 
 using namespace attnc;
@@ -58,11 +60,14 @@ static constexpr double sameFunction = 1e-9;
 
 /// The error of one output, with bounds of its elements and of its norm.
 static OutputError compare(const std::string &name, const Found &found, const Tensor64 &expected,
-                           const reference::Deviation &deviation) {
+                           const reference::Deviation &deviation,
+                           llvm::function_ref<bool(size_t)> isCompared) {
   OutputError error;
   error.name = name;
   double square = 0, norm = 0, stored = 0;
   for (size_t i = 0; i < found.data.size(); ++i) {
+    if (!isCompared(i))
+      continue;
     double x = found.data[i], r = expected.data[i];
     double computed = elementMargin * deviation.elements[i];
     double rounding = storingError(found.dtype, std::fabs(r) + computed);
@@ -109,6 +114,8 @@ private:
   reference::Bindings bindingsFor(attn::VariantOp variant) const;
   llvm::Error runInF32(std::map<std::string, Found> &found);
   std::map<std::string, Found> foundOutputs() const;
+  reference::RunOptions runOptions() const;
+  std::function<bool(size_t)> comparedIn(const std::string &output) const;
   llvm::Error compareForms();
   void completeDecisions();
   llvm::Expected<std::set<std::string>> exactDecisions();
@@ -135,9 +142,33 @@ reference::Bindings Check::bindingsFor(attn::VariantOp variant) const {
   return result;
 }
 
+/// At the rows that are compared.
+reference::RunOptions Check::runOptions() const {
+  reference::RunOptions options;
+  options.rows = request.rows;
+  return options;
+}
+
+/// Which elements of an output are compared.
+std::function<bool(size_t)> Check::comparedIn(const std::string &output) const {
+  auto decl = llvm::find_if(bound.signature.outputs,
+                            [&](const TensorDecl &tensor) { return tensor.name == output; });
+  auto axis = llvm::find_if(decl->axes, [](const AxisDecl &each) { return each.space == "q"; });
+  if (request.rows.empty() || axis == decl->axes.end())
+    return [](size_t) { return true; };
+  const std::vector<int64_t> &shape = bound.outputs.at(output).view.shape;
+  size_t stride = 1, number = static_cast<size_t>(axis - decl->axes.begin());
+  for (size_t i = number + 1; i < shape.size(); ++i)
+    stride *= static_cast<size_t>(shape[i]);
+  std::vector<bool> isRow(static_cast<size_t>(shape[number]));
+  for (int64_t row : request.rows)
+    isRow[static_cast<size_t>(row)] = true;
+  return [=](size_t element) { return isRow[element / stride % isRow.size()]; };
+}
+
 /// What the reference yields in f32, and what it decides then.
 llvm::Error Check::runInF32(std::map<std::string, Found> &found) {
-  reference::RunOptions options;
+  reference::RunOptions options = runOptions();
   options.arithmetic = reference::Arithmetic::Float32;
   options.recorded = &taken;
   auto outputs = reference::runWith(variant, bindings, options);
@@ -163,10 +194,10 @@ std::map<std::string, Found> Check::foundOutputs() const {
 /// The reference holds the device to another form of the spec, which decides in other ops: it must
 /// be the same function.
 llvm::Error Check::compareForms() {
-  auto wanted = reference::run(spec.variant(), bindingsFor(spec.variant()));
+  auto wanted = reference::runWith(spec.variant(), bindingsFor(spec.variant()), runOptions());
   if (!wanted)
     return wanted.takeError();
-  auto found = reference::run(variant, bindings);
+  auto found = reference::runWith(variant, bindings, runOptions());
   if (!found)
     return found.takeError();
   for (const auto &[name, tensor] : *wanted) {
@@ -174,7 +205,10 @@ llvm::Error Check::compareForms() {
     for (double x : tensor.data)
       largest = std::isfinite(x) ? std::max(largest, std::fabs(x)) : largest;
     const std::vector<double> &other = found->at(name).data;
+    auto isCompared = comparedIn(name);
     for (size_t i = 0; i < other.size(); ++i) {
+      if (!isCompared(i))
+        continue;
       double x = tensor.data[i], y = other[i];
       bool areSame =
           x == y || (std::isnan(x) && std::isnan(y)) || std::fabs(x - y) <= sameFunction * largest;
@@ -206,7 +240,7 @@ void Check::completeDecisions() {
 /// Names of the decisions whose keys are the same numbers in f32 and in float64.
 llvm::Expected<std::set<std::string>> Check::exactDecisions() {
   reference::Decisions inF32;
-  reference::RunOptions options;
+  reference::RunOptions options = runOptions();
   options.arithmetic = reference::Arithmetic::Float32;
   options.forced = &all;
   options.recorded = &inF32;
@@ -239,7 +273,7 @@ llvm::Expected<CheckResult> Check::run() {
       return std::move(error);
     taken = request.replay->taken;
   }
-  reference::RunOptions options;
+  reference::RunOptions options = runOptions();
   options.forced = &taken;
   options.recorded = &own;
   auto expected = reference::runWith(variant, bindings, options);
@@ -247,13 +281,13 @@ llvm::Expected<CheckResult> Check::run() {
     return expected.takeError();
   completeDecisions();
   auto deviations = reference::deviations(variant, bindings, *expected, own, all,
-                                          roundoffsOf(spec, bound, device));
+                                          roundoffsOf(spec, bound, device), request.rows);
   if (!deviations)
     return deviations.takeError();
   CheckResult result;
   for (const auto &[name, output] : found)
     result.outputs.push_back(
-        compare(name, output, expected->at(name), deviations->outputs.at(name)));
+        compare(name, output, expected->at(name), deviations->outputs.at(name), comparedIn(name)));
   double limit = !request.isSampled ? 1 : bound.sizes.operandDType == DType::F32 ? 1e-3 : 0.02;
   result.decisions = reference::judge(taken, own, deviations->keys, limit);
   if (!request.replay)
@@ -267,6 +301,18 @@ llvm::Expected<CheckResult> Check::run() {
     if (!taken.find(name))
       result.unsaid.push_back(name);
   return result;
+}
+
+std::vector<int64_t> driver::sampleRows(const BoundSpec &bound, int64_t count, uint64_t seed) {
+  auto found = bound.sizes.spaces.find("q");
+  int64_t rows = found == bound.sizes.spaces.end() ? 0 : found->second;
+  if (count >= rows)
+    return {};
+  std::set<int64_t> chosen{0, rows - 1};
+  std::mt19937_64 random(seed);
+  while (static_cast<int64_t>(chosen.size()) < count)
+    chosen.insert(static_cast<int64_t>(random() % static_cast<uint64_t>(rows)));
+  return {chosen.begin(), chosen.end()};
 }
 
 llvm::Expected<CheckResult> driver::checkOutputs(Spec &spec, BoundSpec &bound, const Device &device,

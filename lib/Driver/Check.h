@@ -39,7 +39,14 @@ struct CheckRequest {
   /// otherwise in few rows only.
   bool isSampled = true;
   const Replay *replay = nullptr; ///< what the device decided; null if that is not known
+  /// Indices of `q`, in rising order, at which outputs are compared and the reference computes
+  /// them; empty: all.
+  std::vector<int64_t> rows;
 };
+
+/// `count` of the rows of `bound`, with the first and the last one, drawn by `seed`; all of them as
+/// an empty list if there are no more than that.
+std::vector<int64_t> sampleRows(const BoundSpec &bound, int64_t count, uint64_t seed);
 
 /// Compares `bound.outputs`, which `device` has computed, with the float64 reference. If it is
 /// known what the device decided, the reference decides as the device has, and the decisions are

@@ -108,6 +108,9 @@ ListFlag
     results("result",
             "check the numbers of a file, which something else has computed, in place of a run",
             "name=file.npy", {&runCommand});
+Flag<int64_t> checkRows("check-rows",
+                        "with --check: compare so many rows (indices of q) only (default: all)", 0,
+                        {&runCommand});
 Flag<bool> check("check", "compare with the float64 reference; fail beyond the error bound",
                  {&runCommand});
 Flag<bool> noCache("no-cache", "neither read nor write the code cache",
@@ -212,6 +215,8 @@ static llvm::Error validate(Options &options) {
     return error;
   if (!options.results.empty() && !options.check)
     return llvm::createStringError("--result is compared with the reference by --check");
+  if (options.checkRows > 0 && !options.check)
+    return llvm::createStringError("--check-rows are those that --check compares");
   struct Range {
     const char *name;
     int64_t value, low, high;
@@ -224,6 +229,7 @@ static llvm::Error validate(Options &options) {
                          {"head-dim", options.headDim, 1, INT32_MAX},
                          {"v-head-dim", options.effectiveVHeadDim(), 1, INT32_MAX},
                          {"repeat", options.repeat, 1, 1000000},
+                         {"check-rows", options.checkRows, 0, INT32_MAX},
                          {"threads", options.threads, 0, HostLauncher::maxThreads}})
     if (auto error = checkRange(r.name, r.value, r.low, r.high))
       return error;
@@ -345,6 +351,7 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.seed = seed.option;
   o.drawnInputs = drawnInputs.option;
   o.check = check.option;
+  o.checkRows = checkRows.option;
   o.noCache = noCache.option;
   o.json = json.option;
   o.verify = verify.option;

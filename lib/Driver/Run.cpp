@@ -143,6 +143,8 @@ llvm::Error driver::runRun(const Options &options) {
     request.isGiven = isGiven;
     request.isSampled = options.drawnInputs == "sampled" && options.inputs.empty();
     request.replay = replay ? &*replay : nullptr;
+    if (options.checkRows > 0)
+      request.rows = sampleRows(*bound, options.checkRows, options.seed);
     llvm::Expected<CheckResult> checked = checkOutputs(**spec, *bound, *device, request);
     if (!checked)
       return checked.takeError();

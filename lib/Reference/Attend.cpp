@@ -14,6 +14,8 @@ AttendStage::AttendStage(attn::AttendOp op, const Environment &environment)
   std::vector<int64_t> shape = environment.shapeOf(query);
   for (unsigned i = 0; i + 1 < query.getRank(); ++i)
     spaces.push_back(query.getAxisName(i).str());
+  llvm::SmallVector<llvm::StringRef> names(spaces.begin(), spaces.end());
+  rowAxis = environment.demand.axisOf(op, names);
   outer.assign(shape.begin(), shape.end() - 2);
   numRows = shape[shape.size() - 2];
   dim = shape.back();

@@ -60,6 +60,9 @@ private:
   void maskRow(const Memory &memory, Scratch &scratch) const;
   llvm::Error prepareDecisions();
   double scaleOf(const Memory &memory) const;
+  bool isWanted(const Scratch &scratch) const {
+    return !rowAxis || environment.demand.wants(op, scratch.point[*rowAxis]);
+  }
   // The rest is in AttendSoftmax.cpp, for each arithmetic.
   template <typename A> void runRows(const A &a, Memory &memory) const;
   template <typename A>
@@ -81,6 +84,7 @@ private:
   std::vector<std::string> spaces; ///< of the query's axes but the last
   std::vector<int64_t> outer;
   int64_t numRows = 0, numKeys = 0, dim = 0, valueDim = 0;
+  std::optional<size_t> rowAxis; ///< along which some rows are left out
   Operand query, key, value, set;
   std::string setSpace;
   int64_t tile = 0, weightGroup = 0, rowsTogether = 1; ///< 0: no tiles, no groups

@@ -216,7 +216,8 @@ void AttendStage::run(Memory &memory) const {
 template <typename A> void AttendStage::runRows(const A &a, Memory &memory) const {
   auto allocate = [&](Value result) -> Tensor64 & {
     return memory.allocate(result,
-                           environment.shapeOf(cast<attn::AttnTensorType>(result.getType())));
+                           environment.shapeOf(cast<attn::AttnTensorType>(result.getType())),
+                           environment.demand, op);
   };
   Tensor64 &out = allocate(op.getOut()), &lse = allocate(op.getLse());
   std::vector<double> changed[3]; // where the arithmetic changes operands
@@ -241,6 +242,9 @@ template <typename A> void AttendStage::runRows(const A &a, Memory &memory) cons
           for (size_t axis = outer.size(); axis-- > 0; rest /= outer[axis])
             scratch.point[axis] = rest % outer[axis];
           for (int64_t firstRow = 0; firstRow < numRows; firstRow += rowsTogether) {
+            scratch.point.back() = firstRow;
+            if (!isWanted(scratch))
+              continue;
             std::vector<TiledRow> together(
                 static_cast<size_t>(std::min(rowsTogether, numRows - firstRow)));
             for (auto [i, tiled] : llvm::enumerate(together)) {

@@ -28,31 +28,43 @@ public:
   }
 
   void run(Memory &memory) const override {
-    Tensor64 &result = memory.allocate(op.getResult(), shape);
-    int64_t length = shape.empty() ? 1 : shape[laneAxis];
+    Tensor64 &result = memory.allocate(op.getResult(), shape, environment.demand, op);
+    llvm::SmallVector<llvm::StringRef> names;
+    for (unsigned axis = 0; axis < shape.size(); ++axis)
+      names.push_back(op.getResult().getType().getAxisName(axis));
+    std::optional<size_t> rowAxis = environment.demand.axisOf(op, names);
+    const std::vector<int64_t> &wanted = environment.demand.rows();
+    bool areSomeLanes = rowAxis == laneAxis;
+    int64_t all = shape.empty() ? 1 : shape[laneAxis];
+    int64_t length = areSomeLanes ? static_cast<int64_t>(wanted.size()) : all;
+    auto indexOf = [&](int64_t lane) {
+      return areSomeLanes ? wanted[static_cast<size_t>(lane)] : lane;
+    };
     int64_t stride = shape.empty() ? 1 : strideOf(shape, laneAxis);
-    int64_t rows = length == 0 ? 0 : elementsOf(shape) / length;
+    int64_t rows = length == 0 ? 0 : elementsOf(shape) / all;
     parallelFor(rows, environment.numThreads, [&](int64_t first, int64_t last) {
       Program::Frame frame = program->makeFrame(
           memory, static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, length)));
       for (int64_t row = first; row < last; ++row) {
         int64_t rest = row, offset = 0;
+        bool isWanted = true;
         for (size_t axis = shape.size(); axis-- > 0;) {
           if (axis == laneAxis)
             continue;
+          isWanted &= axis != rowAxis || environment.demand.wants(op, rest % shape[axis]);
           *program->argument(frame, axis) = static_cast<double>(rest % shape[axis]);
           offset += rest % shape[axis] * strideOf(shape, axis);
           rest /= shape[axis];
         }
-        for (int64_t start = 0; start < length; start += Program::maxLanes) {
+        for (int64_t start = 0; isWanted && start < length; start += Program::maxLanes) {
           unsigned lanes =
               static_cast<unsigned>(std::min<int64_t>(Program::maxLanes, length - start));
           for (unsigned lane = 0; !shape.empty() && lane < lanes; ++lane)
-            program->argument(frame, laneAxis)[lane] = static_cast<double>(start + lane);
+            program->argument(frame, laneAxis)[lane] = static_cast<double>(indexOf(start + lane));
           program->run(frame, lanes);
           const double *values = program->result(frame);
           for (unsigned lane = 0; lane < lanes; ++lane)
-            result.data[static_cast<size_t>(offset + (start + lane) * stride)] =
+            result.data[static_cast<size_t>(offset + indexOf(start + lane) * stride)] =
                 values[lane * program->resultStep()];
         }
       }

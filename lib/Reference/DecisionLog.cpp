@@ -143,5 +143,6 @@ void TensorDecision::apply(const Memory &memory, const Tensor64 &keys, Tensor64 
     return;
   int64_t first = base(memory);
   for (auto [i, value] : llvm::enumerate(tensor.data))
-    value = site->decide(first + static_cast<int64_t>(i), value, keys.data[i]);
+    if (!std::isnan(value)) // not in a row that is left out
+      value = site->decide(first + static_cast<int64_t>(i), value, keys.data[i]);
 }

@@ -43,7 +43,8 @@ static void widen(Deviation &deviation, const std::vector<int64_t> &shape,
 llvm::Expected<Deviations>
 attnc::reference::deviations(attn::VariantOp variant, const Bindings &bindings,
                              const std::map<std::string, Tensor64> &expected, const Decisions &own,
-                             const Decisions &decisions, const Roundoffs &roundoffs) {
+                             const Decisions &decisions, const Roundoffs &roundoffs,
+                             const std::vector<int64_t> &rows) {
   Deviations result;
   size_t smallest = std::numeric_limits<size_t>::max();
   for (const auto &[name, tensor] : expected)
@@ -55,6 +56,7 @@ attnc::reference::deviations(attn::VariantOp variant, const Bindings &bindings,
     options.roundoffs = roundoffs;
     options.seed = seed;
     options.forced = &decisions;
+    options.rows = rows;
     Decisions perturbed;
     if (!decisions.byName.empty())
       options.recorded = &perturbed;

@@ -154,6 +154,8 @@ attnc::reference::runWith(attn::VariantOp variant, const Bindings &bindings,
   Memory memory;
   if (llvm::Error error = bindEnvironment(variant, bindings, environment, memory))
     return std::move(error);
+  if (!options.rows.empty())
+    environment.demand = Demand(variant, options.rows);
   auto stages = makeStages(variant.getBody().front(), environment);
   if (!stages)
     return stages.takeError();

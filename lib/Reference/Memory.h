@@ -7,12 +7,15 @@
 
 #include "Arithmetic.h"
 #include "DecisionLog.h"
+#include "Demand.h"
 #include "attnc/Reference/Reference.h"
 #include "attnc/Support/Binding.h"
 #include "dialects/Attn/Attn.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/ErrorHandling.h"
+#include <algorithm>
+#include <cmath>
 
 namespace attnc::reference {
 
@@ -23,6 +26,7 @@ struct Environment {
   unsigned numThreads = 1;
   RunOptions options;
   DecisionLog *decisions = nullptr; ///< null where nobody asks for them
+  Demand demand;
 
   int64_t sizeOf(llvm::StringRef space) const {
     auto it = sizes.spaces.find(space.str());
@@ -68,6 +72,14 @@ public:
       tensor->shape = std::move(shape);
     }
     return *tensor;
+  }
+  /// The same for a result of `stage`; NaN if the stage leaves some of its rows out.
+  Tensor64 &allocate(mlir::Value value, std::vector<int64_t> shape, const Demand &demand,
+                     mlir::Operation *stage) {
+    Tensor64 &tensor = allocate(value, std::move(shape));
+    if (demand.isPartial(stage))
+      std::fill(tensor.data.begin(), tensor.data.end(), std::nan(""));
+    return tensor;
   }
   const Tensor64 &tensor(mlir::Value value) const {
     for (const Memory *memory = this; memory; memory = memory->outer)

@@ -38,15 +38,23 @@ public:
 
   void run(Memory &memory) const override {
     for (Value result : op.getResults())
-      memory.allocate(result, environment.shapeOf(cast<attn::AttnTensorType>(result.getType())));
+      memory.allocate(result, environment.shapeOf(cast<attn::AttnTensorType>(result.getType())),
+                      environment.demand, op);
     parallelFor(elementsOf(batch), environment.numThreads, [&](int64_t first, int64_t last) {
       Memory step(&memory);
       for (int64_t entry = first; entry < last; ++entry)
-        runEntry(memory, step, entry);
+        if (isWanted(entry))
+          runEntry(memory, step, entry);
     });
   }
 
 private:
+  bool isWanted(int64_t entry) const {
+    auto names = llvm::to_vector(op.getBatch().getAsValueRange<StringAttr>());
+    std::optional<size_t> rowAxis = environment.demand.axisOf(op, names);
+    return !rowAxis ||
+           environment.demand.wants(op, entry / strideOf(batch, *rowAxis) % batch[*rowAxis]);
+  }
   void runEntry(Memory &memory, Memory &step, int64_t entry) const {
     std::vector<int64_t> indices(batch.size());
     for (size_t axis = batch.size(), rest = static_cast<size_t>(entry); axis-- > 0;) {

@@ -50,6 +50,17 @@ int64_t Rows::project(int64_t row, attn::AttnTensorType onto) const {
   return result;
 }
 
+bool Rows::isWanted(int64_t row, Operation *stage) const {
+  if (!environment.demand.isPartial(stage))
+    return true;
+  llvm::SmallVector<llvm::StringRef> names(outerNames.begin(), outerNames.end());
+  std::optional<size_t> rowAxis = environment.demand.axisOf(stage, names);
+  if (!rowAxis)
+    return true;
+  return environment.demand.wants(stage,
+                                  row / strideOf(outerShape, *rowAxis) % outerShape[*rowAxis]);
+}
+
 static llvm::SmallVector<unsigned> axesOf(attn::AttnTensorType type,
                                           llvm::ArrayRef<llvm::StringRef> spaces) {
   llvm::SmallVector<unsigned> axes;
@@ -130,10 +141,13 @@ public:
 
   void run(Memory &memory) const override {
     const Tensor64 &tensor = memory.tensor(op->getOperand(0));
-    Tensor64 &result = memory.allocate(op->getResult(0), environment.shapeOf(type));
+    Tensor64 &result =
+        memory.allocate(op->getResult(0), environment.shapeOf(type), environment.demand, op);
     size_t length = static_cast<size_t>(rows.getLength());
     std::vector<double> row(length), values(length);
     for (int64_t r = 0; r < rows.getNumRows(); ++r) {
+      if (!rows.isWanted(r, op))
+        continue;
       int64_t base = rows.base(r);
       for (size_t i = 0; i < length; ++i)
         row[i] = tensor.data[static_cast<size_t>(base + rows.step(static_cast<int64_t>(i)))];
@@ -171,11 +185,16 @@ public:
     const Tensor64 &ranks = memory.tensor(op.getRanks());
     Tensor64 &result =
         memory.allocate(op.getResult(), environment.shapeOf(op.getResult().getType()));
-    std::fill(result.data.begin(), result.data.end(), 0.0);
+    std::fill(result.data.begin(), result.data.end(),
+              environment.demand.isPartial(op) ? std::nan("") : 0.0);
     size_t length = static_cast<size_t>(rows.getLength());
     std::vector<double> row(length);
     for (int64_t r = 0; r < rows.getNumRows(); ++r) {
+      if (!rows.isWanted(r, op))
+        continue;
       int64_t base = rows.base(r);
+      for (size_t i = 0; i < length; ++i)
+        result.data[static_cast<size_t>(base + rows.step(static_cast<int64_t>(i)))] = 0;
       for (size_t i = 0; i < length; ++i)
         row[i] = ranks.data[static_cast<size_t>(base + rows.step(static_cast<int64_t>(i)))];
       std::vector<int64_t> order = descending(row);
@@ -253,10 +272,15 @@ public:
 
 private:
   template <typename A> void merge(const A &a, Memory &memory) const {
-    Tensor64 &out = memory.allocate(op.getOut(), environment.shapeOf(op.getOut().getType()));
-    Tensor64 &lse = memory.allocate(op.getLse(), environment.shapeOf(op.getLse().getType()));
+    Tensor64 &out = memory.allocate(op.getOut(), environment.shapeOf(op.getOut().getType()),
+                                    environment.demand, op);
+    Tensor64 &lse = memory.allocate(op.getLse(), environment.shapeOf(op.getLse().getType()),
+                                    environment.demand, op);
+    Rows all(op.getLse().getType(), environment, {});
     size_t rows = lse.data.size(), width = rows ? out.data.size() / rows : 0;
     for (size_t row = 0; row < rows; ++row) {
+      if (!all.isWanted(static_cast<int64_t>(row), op))
+        continue;
       double maximum = -infinity, sum = 0;
       for (Value branch : op.getLses())
         raise(maximum, memory.tensor(branch).data[row]);

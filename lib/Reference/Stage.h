@@ -45,6 +45,8 @@ public:
   int64_t step(int64_t i) const { return offset(i, innerShape, innerStrides); }
   /// The row's index in a tensor over some of the other axes.
   int64_t project(int64_t row, attn::AttnTensorType onto) const;
+  /// Whether `stage`, which goes over these rows, has to compute this one.
+  bool isWanted(int64_t row, mlir::Operation *stage) const;
 
 private:
   static int64_t offset(int64_t index, const std::vector<int64_t> &shape,

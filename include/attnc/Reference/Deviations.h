@@ -34,12 +34,13 @@ struct Deviations {
 };
 
 /// Deviations from a float64 run with `decisions` forced, which yielded `expected` and recorded
-/// `own`, over perturbed runs with the same decisions. Infinities and NaN that agree deviate by 0,
-/// ones that do not by infinity. Fails as `run` does.
+/// `own`, over perturbed runs with the same decisions, at the same rows (RunOptions). Infinities
+/// and NaN that agree deviate by 0, ones that do not by infinity. Fails as `run` does.
 llvm::Expected<Deviations> deviations(attn::VariantOp variant, const Bindings &bindings,
                                       const std::map<std::string, Tensor64> &expected,
                                       const Decisions &own, const Decisions &decisions,
-                                      const Roundoffs &roundoffs);
+                                      const Roundoffs &roundoffs,
+                                      const std::vector<int64_t> &rows = {});
 
 } // namespace attnc::reference
 

@@ -66,6 +66,9 @@ struct RunOptions {
   /// at each place if all decisions before it were the forced ones, so that they differ where one
   /// is taken the other way and not behind it.
   Decisions *recorded = nullptr;
+  /// Rows (indices of the space `q`, in rising order) at which outputs are wanted; empty: all. At
+  /// other rows of an output, and of what only such rows need, is NaN.
+  std::vector<int64_t> rows;
 };
 
 /// `run` in another arithmetic, or with decisions that another run has taken. Fails as `run` does,
