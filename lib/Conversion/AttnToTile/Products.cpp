@@ -39,6 +39,8 @@ public:
 private:
   bool separate();
   bool readsAlong(const Side &side, Value index) const;
+  bool hasReads(const Side &side) const;
+  bool hasReduction(const Side &side) const;
   Type operandType() const;
   FailureOr<Value> evaluateSide(Scope &inside, const Side &side, Frame frame, Type operand);
   FailureOr<Value> mask(Scope &inside, Frame frame);
@@ -101,8 +103,9 @@ bool ProductEmitter::separate() {
       !byRow.contains(ev.factsOf(trial, yield.getValues().back()).axes))
     return false;
   Value index = reduce.getBody().getArgument(0);
-  left.isTurned = !readsAlong(left, index);
-  right.isTurned = readsAlong(right, index) && yield.getValues().size() == 1;
+  left.isTurned = hasReads(left) && !readsAlong(left, index) && !hasReduction(left);
+  right.isTurned =
+      readsAlong(right, index) && yield.getValues().size() == 1 && !hasReduction(right);
   return true;
 }
 
@@ -113,6 +116,29 @@ bool ProductEmitter::readsAlong(const Side &side, Value index) const {
     if (auto read = factor.getDefiningOp<attn::ReadOp>(); read && !read.getIndices().empty())
       votes += read.getIndices().back() == index ? 1 : -1;
   return votes > 0;
+}
+
+/// Whether a factor of `side` is read: else it is as good one way round as the other.
+bool ProductEmitter::hasReads(const Side &side) const {
+  return llvm::any_of(side.factors,
+                      [](Value factor) { return factor.getDefiningOp<attn::ReadOp>(); });
+}
+
+/// Whether `side` is computed from a reduction, which may be a product itself: its accumulators
+/// cannot be turned.
+bool ProductEmitter::hasReduction(const Side &side) const {
+  SmallVector<Value> open(side.factors);
+  llvm::DenseSet<Value> seen;
+  while (!open.empty()) {
+    Value value = open.pop_back_val();
+    Operation *op = value.getDefiningOp();
+    if (!op || isa<attn::AttnTensorType>(value.getType()) || !seen.insert(value).second)
+      continue;
+    if (isa<attn::ReduceOp>(op))
+      return true;
+    open.append(op->operand_begin(), op->operand_end());
+  }
+  return false;
 }
 
 /// The 16-bit type of which both sides are elements, else f32.
