@@ -5,13 +5,14 @@
 // A tensor over two row axes, [b, h, q, kv] say, grows with the square of the length; in memory it
 // would cost more than all else. Where its formula is cheap, or is read in one place that is
 // evaluated no more often than the tensor has elements, the formula takes the place of the reads,
-// unless it decides something by reals:
+// unless it decides something by reals that it computes:
 //
 //   bias[b, h, q, kv] = slope[h] * (kv - q);   score + bias[b, h, q, kv]
 //   score + slope[h] * (kv - q)
 #include "AttnRegions.h"
 #include "attnc/Analysis/Stages.h"
 #include "attnc/Transforms/Passes.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 
@@ -42,13 +43,19 @@ bool isCheap(attn::ComputeOp compute) {
   return !walk.wasInterrupted();
 }
 
-/// Whether the formula decides by reals: it compares or truncates them, or takes the place of an
-/// extremum. A decision is taken once: the formula in two kernels might round differently.
+/// Whether the formula decides by reals that it computes: it compares or truncates them, or takes
+/// the place of an extremum. Such a decision is taken once: the formula in two kernels might round
+/// differently. What is read from memory, or constant, is the same in both.
 bool decidesByReals(attn::ComputeOp compute) {
+  auto isKnown = [](Value operand) {
+    return operand.getDefiningOp<attn::ReadOp>() || matchPattern(operand, m_Constant());
+  };
   WalkResult walk = compute.getBody().walk([&](Operation *op) {
     bool isPlace = isa<attn::ReduceOp>(op) && !isa<FloatType>(op->getResult(0).getType());
-    return isPlace || isa<arith::CmpFOp, arith::FPToSIOp>(op) ? WalkResult::interrupt()
-                                                              : WalkResult::advance();
+    bool isStep = isa<arith::CmpFOp, arith::FPToSIOp>(op);
+    return isPlace || (isStep && !llvm::all_of(op->getOperands(), isKnown))
+               ? WalkResult::interrupt()
+               : WalkResult::advance();
   });
   return walk.wasInterrupted();
 }

@@ -119,7 +119,7 @@ attn.variant @stays {
   attn.return ["m", "output"](%m, %output : !attn.tensor<[b, q, d], f32>, !attn.tensor<[q, kv], i32>)
 }
 
-// A decision by reals is taken in one place: a comparison stays a tensor; one of indices does not.
+// A decision by reals that are computed is taken in one place: the comparison stays a tensor; one of indices, or of what is read, does not.
 // CHECK-LABEL: attn.variant @decisions
 attn.variant @decisions {
   %Q = attn.input "Q" : !attn.tensor<[q], f32>
@@ -129,7 +129,14 @@ attn.variant @decisions {
   %above = attn.compute (%q: i32, %kv: i32) {
     %x = attn.read %Q[%q] : !attn.tensor<[q], f32> -> f32
     %y = attn.read %K[%kv] : !attn.tensor<[kv], f32> -> f32
-    %0 = arith.cmpf ogt, %x, %y : f32
+    %xy = arith.mulf %x, %y : f32
+    %0 = arith.cmpf ogt, %xy, %y : f32
+    attn.yield %0 : i1
+  } : !attn.tensor<[q, kv], i1>
+  %less = attn.compute (%q: i32, %kv: i32) {
+    %x = attn.read %Q[%q] : !attn.tensor<[q], f32> -> f32
+    %y = attn.read %K[%kv] : !attn.tensor<[kv], f32> -> f32
+    %0 = arith.cmpf olt, %x, %y : f32
     attn.yield %0 : i1
   } : !attn.tensor<[q, kv], i1>
   %causal = attn.compute (%q: i32, %kv: i32) {
@@ -139,11 +146,14 @@ attn.variant @decisions {
   // CHECK: %[[COUNT:.*]] = attn.compute
   // CHECK: attn.read %{{.*}} : <[q, kv], i1> -> i1
   // CHECK-NEXT: arith.cmpi sle
+  // CHECK: arith.cmpf olt
   %count = attn.compute (%q: i32) {
     %n = attn.reduce sum over "kv" (%kv: i32) {
       %a = attn.read %above[%q, %kv] : !attn.tensor<[q, kv], i1> -> i1
       %b = attn.read %causal[%q, %kv] : !attn.tensor<[q, kv], i1> -> i1
-      %c = arith.andi %a, %b : i1
+      %l = attn.read %less[%q, %kv] : !attn.tensor<[q, kv], i1> -> i1
+      %ab = arith.andi %a, %b : i1
+      %c = arith.andi %ab, %l : i1
       %i = arith.extui %c : i1 to i32
       attn.yield %i : i32
     } : i32

@@ -125,8 +125,8 @@ def AttnInlineLets : Pass<"attn-inline-lets", "::mlir::ModuleOp"> {
   let description = [{
     The formula of an `attn.compute` over two row axes (tokens, or blocks of them) takes the place of its reads if it is cheap (16
     operations at most, no reduction), or is read in one place that is evaluated as often as the tensor has elements. All uses have to be reads
-    at the reader's own coordinates, and the tensor may not round to the operand dtype. A formula that decides by reals (compares or truncates
-    them) is evaluated in one place.
+    at the reader's own coordinates, and the tensor may not round to the operand dtype. A formula that decides by reals that it computes
+    (compares or truncates them) is evaluated in one place.
 
     ```mlir
     %bias = attn.compute (%b: i32, %h: i32, %q: i32, %kv: i32) { ... attn.yield %far : f32 } : !attn.tensor<[b, h, q, kv], f32>
