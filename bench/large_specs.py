@@ -9,13 +9,15 @@
 
 A run may take --most-seconds, and its workspace --most-mib or four times inputs and outputs, whichever is more. Prints
 the slowest ten, those over a limit, and closes with `large-specs: N within the limits, N over`. Times are of the first run in
-a process, on one thread unless --threads says otherwise; --json keeps all numbers.
+a process, on one thread unless --threads says otherwise. The CPU time of the process, which drawing inputs and compiling are part of, is what to look at
+on a machine that is busy. --json keeps all numbers.
 """
 import argparse
 import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -37,9 +39,10 @@ def size_options(arguments, spec):
 
 
 def measure(arguments, spec):
-    """A row of the table: name, seconds (None: not run), workspace and tensors in bytes, error (None: none)."""
-    row = {"spec": str(spec.relative_to(ROOT / "specs").with_suffix("")), "seconds": None, "workspace": 0, "tensors": 0,
-           "error": None}
+    """A row of the table: name, seconds (None: not run), CPU seconds of the process, workspace and tensors in bytes, error
+    (None: none)."""
+    row = {"spec": str(spec.relative_to(ROOT / "specs").with_suffix("")), "seconds": None, "cpu": 0, "workspace": 0,
+           "tensors": 0, "error": None}
     if arguments.workspace:
         command = ["explain", "--target=host"]
     else:
@@ -47,11 +50,14 @@ def measure(arguments, spec):
         if arguments.check_rows:
             command += ["--check", f"--check-rows={arguments.check_rows}"]
     command = [arguments.attnc, command[0], str(spec), *command[1:], *size_options(arguments, spec), "--json"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=arguments.timeout,
                                 env={**os.environ, "ATTNC_NUM_THREADS": str(arguments.threads)})
     except subprocess.TimeoutExpired:
         return {**row, "error": f"took more than {arguments.timeout} s"}
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    row["cpu"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if result.stdout.startswith("{"):
         found = json.loads(result.stdout)
         row.update(workspace=found.get("workspace_bytes", 0), tensors=found.get("tensor_bytes", 0))
@@ -73,7 +79,7 @@ def complaints(arguments, row):
 
 
 def text(row):
-    seconds = "" if row["seconds"] is None else f"{row['seconds']:8.2f} s "
+    seconds = "" if row["seconds"] is None else f"{row['seconds']:8.2f} s (process: {row['cpu']:.2f} s of CPU) "
     ratio = f", {row['workspace'] / row['tensors']:.1f} x tensors" if row["tensors"] else ""
     return f"{seconds}{row['workspace'] / MIB:8.1f} MiB of workspace{ratio}: {row['spec']}"
 
