@@ -30,7 +30,9 @@ def runs(arguments, spec, options):
     """The outputs of `spec` in one chunk and in the shortest ones, by name; None if it has no loop."""
     target = "host" if arguments.device == "host" else os.environ.get("ATTNC_EMU_DEVICE", "sm_80")
     told = attnc(arguments, "explain", str(spec), f"--target={target}", *options, "--json", ATTNC_LOOP_WORKSPACE="0")
-    description = json.loads(told.stdout or "{}")
+    if told.returncode:
+        raise RuntimeError(told.stderr.strip())
+    description = json.loads(told.stdout)
     if not description.get("loops"):
         return None
     if not any(axis["chunk"] < axis["size"] for loop in description["loops"] for axis in loop["axes"]):
