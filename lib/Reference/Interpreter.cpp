@@ -87,6 +87,15 @@ static std::string axesText(attn::AttnTensorType type) {
   return text + "]";
 }
 
+/// The first axis of an output whose size nothing says; empty if there is none.
+static std::string unknownSpace(const Signature &signature, const Environment &environment) {
+  for (const TensorDecl &output : signature.outputs)
+    for (const AxisDecl &axis : output.axes)
+      if (!axis.space.empty() && !environment.sizes.spaces.count(axis.space))
+        return axis.space;
+  return {};
+}
+
 /// Checks `bindings`, fills in sizes and parameters, and copies the inputs.
 static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bindings,
                                    Environment &environment, Memory &memory) {
@@ -102,6 +111,9 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
           checkBindings(*signature, bindings.inputs, {}, environment.sizes, environment.params);
       !message.empty())
     return llvm::createStringError(message);
+  if (std::string space = unknownSpace(*signature, environment); !space.empty())
+    return llvm::createStringError(
+        llvm::formatv("no input says the size of the index space `{0}`", space));
   // One that no machine has memory for is a mistake of the sizes; what this one lacks is its own.
   std::string tooLarge, tooLargeHere;
   long double bytes = 0;
