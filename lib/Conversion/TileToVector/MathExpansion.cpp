@@ -6,7 +6,6 @@
 // polynomial for 2^f (relative error 1.6e-8 before rounding), and scales it by 2^n: with AVX-512 by
 // `vscalefps`, elsewhere by adding to exponents in two steps, so that denormal results are right.
 #include "MathExpansion.h"
-#include "../RationalTanh.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -127,25 +126,22 @@ Value attnc::emitLog2(Emitter &e, Value x, float factor) {
   return e.select(compare(arith::CmpFPredicate::OGE, x, 0.0f), result, e.constF32(type, NAN));
 }
 
-namespace {
-/// What rationalTanh() is written in.
-struct RealOps {
-  Emitter &e;
-  Type type;
-  Value constant(double value) { return e.constF32(type, static_cast<float>(value)); }
-  Value mul(Value x, Value y) { return e.fmul(x, y); }
-  Value fma(Value x, Value y, Value z) { return e.fma(x, y, z); }
-  Value divide(Value x, Value y) { return e.fdiv(x, y); }
-  Value lesser(Value x, Value y) { return e.minOrSecond(x, y); }
-  Value within(Value x, double low, double high) {
-    return clamp(e, x, static_cast<float>(low), static_cast<float>(high));
-  }
-};
-} // namespace
-
+// Near 0 an odd polynomial, elsewhere 1 - 2 / (e^(2|x|) + 1) with the sign of x.
 Value attnc::emitTanh(Emitter &e, Value x) {
-  RealOps ops{e, x.getType()};
-  return rationalTanh(ops, x);
+  Type type = x.getType();
+  Value magnitude = math::AbsFOp::create(e.b, e.loc, x);
+  Value one = e.constF32(type, 1.0f);
+  Value power = emitExp(e, e.fadd(magnitude, magnitude));
+  Value far = e.fsub(one, e.fdiv(e.constF32(type, 2.0f), e.fadd(power, one)));
+  Value farSigned = math::CopySignOp::create(e.b, e.loc, far, x);
+  Value z = e.fmul(x, x);
+  // Coefficients of the Cephes library's tanhf.
+  static const float near[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f,
+                               1.33314422036e-1f, -3.33332819422e-1f};
+  Value nearValue = e.fma(e.fmul(hornerF(e, z, near), z), x, x);
+  Value isNear = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLT, magnitude,
+                                       e.constF32(type, 0.625f));
+  return e.select(isNear, nearValue, farSigned);
 }
 
 // There is no vector division of integers, and the scalar one traps on a 0 that a user passes.

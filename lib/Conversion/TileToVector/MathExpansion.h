@@ -14,7 +14,6 @@ mlir::Value emitExp2(Emitter &e, mlir::Value x);
 mlir::Value emitExp(Emitter &e, mlir::Value x);
 /// log2(x) times `factor` (ln 2 gives the natural logarithm). log(0) = -inf, log(x < 0) = NaN.
 mlir::Value emitLog2(Emitter &e, mlir::Value x, float factor);
-/// tanh(x), relative error below 4e-7; NaN stays NaN.
 mlir::Value emitTanh(Emitter &e, mlir::Value x);
 /// What `op`, a sine or a cosine, is of x: relative error below 3e-7, NaN for what is not finite.
 mlir::Value emitSine(Emitter &e, mlir::Operation *op, mlir::Value x);
