@@ -49,6 +49,10 @@ with open("/proc/cpuinfo") as file:
     if {"avx2", "fma", "f16c"} <= set(file.read().split()):
         config.available_features.add("host-avx2")
 
+# Sanitizers reserve more addresses than any limit leaves.
+if "ASAN_OPTIONS" not in os.environ:
+    config.available_features.add("address-limit")
+
 for tool in ("attnc", "attnc-opt", "attnc-spec", "ptx-emu"):
     if os.path.exists(os.path.join(build, "bin", tool)):
         config.available_features.add(tool)

@@ -259,6 +259,7 @@ llvm::Expected<std::set<std::string>> Check::exactDecisions() {
   }
   return exact;
 }
+
 llvm::Expected<CheckResult> Check::run() {
   bool isReference = device.kind == Device::Kind::Reference && !request.isGiven;
   std::map<std::string, Found> found;
@@ -338,6 +339,8 @@ static void printDecisions(const CheckResult &result) {
                               llvm::make_range(v.first->at.begin(), v.first->at.end()),
                               v.first->taken, v.first->own, formatv("{0:e9}", v.first->key));
   }
+  if (!result.notReplayed.empty())
+    llvm::outs() << formatv("decisions: taken by the reference itself: {0}\n", result.notReplayed);
   for (const std::string &name : result.unsaid)
     llvm::outs() << formatv("decision {0}: taken by the reference itself\n", name);
   if (!result.decisions.empty())

@@ -28,6 +28,8 @@ struct CheckResult {
   std::vector<reference::DecisionVerdict> decisions; ///< of an executor that says which it took
   /// Names of decisions that the executor did not say, so that the reference took its own.
   std::vector<std::string> unsaid;
+  /// Why none were asked for; empty if they were, or there are none.
+  std::string notReplayed;
   bool ok() const;
 };
 

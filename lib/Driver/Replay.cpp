@@ -2,6 +2,7 @@
 //
 // See Replay.h.
 #include "Replay.h"
+#include "attnc/Support/MemoryLimit.h"
 #include "attnc/Transforms/Passes.h"
 #include "dialects/Attn/DecidingOps.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -41,8 +42,13 @@ static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> specialize(Spec &spec,
   return module;
 }
 
+/// What is kept of a decision while runs are compared: outcomes and keys of the executor, of the
+/// reference and of its run in f32 and one perturbed, in f64, and how far keys are off.
+static constexpr int64_t bytesOfDecision = 80;
+
 /// `bound` for `variant`, which has other spaces and more outputs than the spec.
-static llvm::Expected<BoundSpec> boundFor(attn::VariantOp variant, const BoundSpec &bound) {
+static llvm::Expected<BoundSpec> boundFor(attn::VariantOp variant, const BoundSpec &bound,
+                                          std::string &tooMany) {
   BoundSpec result;
   llvm::Expected<Signature> signature = reference::signatureOf(variant);
   if (!signature)
@@ -58,6 +64,13 @@ static llvm::Expected<BoundSpec> boundFor(attn::VariantOp variant, const BoundSp
     problem = sizeDeclaredSpaces(result.signature, values, result.sizes);
   if (!problem.empty())
     return createStringError(problem);
+  long double bytes = 0;
+  for (const TensorDecl &decl : result.signature.outputs)
+    if (!bound.outputs.count(decl.name))
+      bytes += bytesOf(shapeOf(decl, result.sizes), bytesOfDecision);
+  tooMany = checkMemory("replaying all of them", bytes);
+  if (!tooMany.empty())
+    return result;
   for (const TensorDecl &decl : result.signature.inputs)
     result.inputs[decl.name] = copyOf(bound.inputs.at(decl.name));
   for (const TensorDecl &decl : result.signature.outputs)
@@ -80,7 +93,8 @@ static bool areEqualBits(const TensorView &x, const TensorView &y) {
 
 llvm::Expected<std::optional<Replay>> driver::replayDecisions(const Options &options, Spec &spec,
                                                               BoundSpec &bound,
-                                                              const Device &device) {
+                                                              const Device &device,
+                                                              std::string &tooMany) {
   llvm::Expected<CompileOptions> compile = compileOptionsFor(options, spec, bound, device);
   if (!compile)
     return compile.takeError();
@@ -98,9 +112,11 @@ llvm::Expected<std::optional<Replay>> driver::replayDecisions(const Options &opt
   passes.addPass(createAttnExportDecisions());
   if (failed(passes.run(*exporting)))
     return createStringError("the decisions of this spec cannot be exported");
-  llvm::Expected<BoundSpec> wider = boundFor(variantOf(*exporting), bound);
+  llvm::Expected<BoundSpec> wider = boundFor(variantOf(*exporting), bound, tooMany);
   if (!wider)
     return wider.takeError();
+  if (!tooMany.empty())
+    return std::nullopt;
   std::unique_ptr<CodeCache> cache = openCache(options);
   llvm::Expected<CompiledCode> code =
       compileRewritten(spec, *exporting, Phase::Specialized, *compile, cache.get());

@@ -22,9 +22,11 @@ struct Replay {
 
 /// Runs `spec` once more on `device`, with the inputs of `bound`, by code that puts its decisions
 /// out too; nothing if the spec decides nothing by reals. Fails if an output is not, to the bit,
-/// the one in `bound`: then what is exported need not be what was decided there.
+/// the one in `bound`: then what is exported need not be what was decided there. Where there are
+/// more decisions than fit into memory it yields nothing, and `tooMany` says so.
 llvm::Expected<std::optional<Replay>> replayDecisions(const Options &options, Spec &spec,
-                                                      BoundSpec &bound, const Device &device);
+                                                      BoundSpec &bound, const Device &device,
+                                                      std::string &tooMany);
 
 } // namespace attnc::driver
 

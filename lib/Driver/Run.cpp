@@ -131,10 +131,11 @@ llvm::Error driver::runRun(const Options &options) {
     if (pairs * bound->sizes.spaces["d"] > 4e8)
       progress(options, "computing the float64 reference");
     std::optional<Replay> replay;
+    std::string notReplayed;
     if (bool isCompiled = device->kind != Device::Kind::Reference && !isGiven;
         isCompiled && options.fromFile.empty()) {
       llvm::Expected<std::optional<Replay>> replayed =
-          replayDecisions(options, **spec, *bound, *device);
+          replayDecisions(options, **spec, *bound, *device, notReplayed);
       if (!replayed)
         return replayed.takeError();
       replay = std::move(*replayed);
@@ -149,6 +150,7 @@ llvm::Error driver::runRun(const Options &options) {
     if (!checked)
       return checked.takeError();
     check = std::move(*checked);
+    check.notReplayed = notReplayed;
   }
   bool good = check.ok();
   if (options.json) {
@@ -162,6 +164,8 @@ llvm::Error driver::runRun(const Options &options) {
     if (options.check) {
       object["check"] = checkAsJson(check);
       object["decisions"] = decisionsAsJson(check);
+      if (!check.notReplayed.empty())
+        object["decisions_not_replayed"] = check.notReplayed;
       object["ok"] = good;
     }
     llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
