@@ -3,7 +3,7 @@
 """Every spec on the host at one large size: the time of a run, and the memory that it takes besides its tensors.
 
     bench/large_specs.py --workspace          # only memory, which needs no run: seconds for all specs
-    bench/large_specs.py                      # runs all of them, one process each: about 20 minutes
+    bench/large_specs.py                      # runs all of them, one process each: some minutes
     bench/large_specs.py --check-rows 64      # and holds sampled rows against the reference
     bench/large_specs.py --only performer --length 512
 
