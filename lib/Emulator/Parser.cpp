@@ -229,6 +229,17 @@ std::vector<Variable> Parser::parseParameters(uint64_t &bytes) {
   return list;
 }
 
+/// As ptxas does: kernels have room for 4,352 bytes of parameters, and for 32,764 from PTX 8.1 on.
+void Parser::checkParameters(const Token &entry, uint64_t bytes) {
+  bool isLarge = module.versionMajor * 10 + module.versionMinor >= 81;
+  uint64_t most = isLarge ? 32764 : 4352;
+  if (bytes > most)
+    fail(entry, "entry '" + std::string(entry.text) + "' has " + std::to_string(bytes) +
+                    " bytes of parameters, more than the " + std::to_string(most) + " of PTX " +
+                    std::to_string(module.versionMajor) + "." +
+                    std::to_string(module.versionMinor));
+}
+
 void Parser::parsePerformance(Function &f) {
   auto triple = [&](uint32_t *out) {
     for (int i = 0; i < 3; ++i) {
@@ -271,6 +282,8 @@ void Parser::parseFunction(bool isEntry) {
   f.pos = name.pos;
   if (lex.peek().is('('))
     f.params = parseParameters(f.paramBytes);
+  if (isEntry)
+    checkParameters(name, f.paramBytes);
   parsePerformance(f);
   if (accept(';')) {
     f.isDeclaration = true;

@@ -73,6 +73,7 @@ private:
   void parseInitElement(Variable &v, unsigned elementBytes);
   void parseFunction(bool isEntry);
   std::vector<Variable> parseParameters(uint64_t &bytes);
+  void checkParameters(const Token &entry, uint64_t bytes);
   void parsePerformance(Function &f);
   void parseBody(Function &f);
   void parseStatement(Function &f);

@@ -244,9 +244,9 @@ LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
   if (stages.size() > 1)
     name += "_" + std::to_string(number) + "_" + names.lookup(stage.op->getResult(0));
   stage.kernel = tile::KernelOp::create(
-      builder, variant.getLoc(), builder.getStringAttr(name),
-      TypeAttr::get(builder.getFunctionType(arguments.types, {})), spaces, tiles,
-      builder.getI32IntegerAttr(static_cast<int32_t>(stage.lowering->warps())),
+      builder, stages.size() > 1 ? stage.op->getLoc() : variant.getLoc(),
+      builder.getStringAttr(name), TypeAttr::get(builder.getFunctionType(arguments.types, {})),
+      spaces, tiles, builder.getI32IntegerAttr(static_cast<int32_t>(stage.lowering->warps())),
       builder.getArrayAttr(arguments.attrs), ArrayAttr());
   stage.kernel->setDiscardableAttr(tile::ScheduleAttr::attrName, plan.schedule(context));
   OpBuilder::InsertionGuard guard(builder);

@@ -2,9 +2,9 @@
 //
 // attn.recur, step by step: a program has the states of one index of the batch spaces and runs
 // through time. The states lie in memory twice, one copy for the even and one for the odd steps, so
-// that a step reads the old ones while it writes the new ones; what a step computes on its way has
-// a tensor of its own. The stages of the body are nests of loops over tiles, with a barrier of the
-// block behind each.
+// that a step reads the old ones while it writes the new ones; what a step computes on its way is
+// kept until its last reader (StepBuffers). The stages of the body are nests of loops over tiles,
+// with a barrier of the block behind each.
 //
 //   copy init to states[0]
 //   for each group of steps:                              (with `every`; else there is one)
@@ -16,6 +16,7 @@
 #include "Lowerings.h"
 #include "Nest.h"
 #include "StageTensors.h"
+#include "StepBuffers.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
@@ -30,6 +31,7 @@ class RecurLowering : public StageLowering {
 public:
   RecurLowering(attn::RecurOp recur, const KernelPlan &plan)
       : recur(recur), plan(plan), variant(recur->getParentOfType<attn::VariantOp>()),
+        buffers(assignStepBuffers(recur)),
         batchType(typeOver({}, Float32Type::get(recur.getContext()))), batch(batchType, {}) {}
 
   FailureOr<Grid> grid(KernelContext &context) override {
@@ -50,12 +52,11 @@ private:
   /// A tensor over `first`, the batch spaces, and the axes of `type`.
   attn::AttnTensorType typeOver(ArrayRef<Attribute> first, Type element,
                                 attn::AttnTensorType type = {});
-  /// Stages of the body that later stages read.
-  SmallVector<Operation *> kept();
 
   attn::RecurOp recur;
   const KernelPlan &plan;
   attn::VariantOp variant;
+  StepBuffers buffers;
   attn::AttnTensorType batchType;
   Nest batch;
 };
@@ -127,16 +128,6 @@ Nest RecurKernel::nestOf(attn::ComputeOp compute) {
   return Nest(compute.getType(), tiled);
 }
 
-SmallVector<Operation *> RecurLowering::kept() {
-  SmallVector<Operation *> stages;
-  Operation *yield = recur.getBody().front().getTerminator();
-  for (Operation &op : recur.getBody().front())
-    if (llvm::any_of(op.getUsers(), [&](Operation *user) { return user != yield; }) &&
-        llvm::any_of(op.getResultTypes(), llvm::IsaPred<attn::AttnTensorType>))
-      stages.push_back(&op);
-  return stages;
-}
-
 SmallVector<Scratch> RecurLowering::scratch() {
   Builder b(recur.getContext());
   SmallVector<Scratch> all;
@@ -149,10 +140,8 @@ SmallVector<Scratch> RecurLowering::scratch() {
     auto type = cast<attn::AttnTensorType>(state.getType());
     all.push_back({"start" + std::to_string(number), typeOver({}, type.getElementType(), type)});
   }
-  for (auto [number, op] : llvm::enumerate(kept())) {
-    auto type = cast<attn::AttnTensorType>(op->getResult(0).getType());
+  for (auto [number, type] : llvm::enumerate(buffers.types))
     all.push_back({"step" + std::to_string(number), typeOver({}, type.getElementType(), type)});
-  }
   return all;
 }
 
@@ -186,8 +175,9 @@ void RecurKernel::bindScratch() {
   };
   states.assign(take(recur.getNumStates()));
   starts.assign(take(recur.getGroupStarts().size()));
-  for (Operation *op : lowering.kept())
-    buffers[op] = take(1)[0];
+  ArrayRef<Value> shared = take(lowering.buffers.types.size());
+  for (auto [op, number] : lowering.buffers.of)
+    buffers[op] = shared[number];
 }
 
 /// State `state` as step `time` reads it.

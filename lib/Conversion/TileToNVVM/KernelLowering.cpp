@@ -178,6 +178,23 @@ void KernelLowering::bindArguments(Block &entry) {
   gridStarts = {entry.getArgument(next), entry.getArgument(next + 1)};
 }
 
+/// A kernel has at most 32,764 bytes of parameters, from PTX 8.1 on.
+static LogicalResult checkParameters(tile::KernelOp kernel, ArrayRef<Type> types) {
+  constexpr uint64_t most = 32764;
+  uint64_t bytes = 0;
+  for (Type type : types) {
+    uint64_t size = type.isInteger(32) || type.isF32() ? 4 : 8;
+    bytes = llvm::alignTo(bytes, size) + size;
+  }
+  if (bytes <= most)
+    return success();
+  return emitError(kernel.getLoc())
+         << "this reads and writes too many tensors for one kernel on a GPU: their addresses and "
+            "strides take "
+         << bytes << " bytes, and there is room for " << most
+         << "; compile it for the host, or split it";
+}
+
 LogicalResult KernelLowering::createFunction() {
   Location loc = kernel.getLoc();
   MLIRContext *context = builder.getContext();
@@ -192,6 +209,8 @@ LogicalResult KernelLowering::createFunction() {
     }
   }
   types.append(2, builder.getI32Type()); // the first points of grid dimensions 1 and 2
+  if (failed(checkParameters(kernel, types)))
+    return failure();
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), types);
   function = LLVM::LLVMFuncOp::create(builder, loc, kernel.getSymName(), type);
   function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), builder.getUnitAttr());

@@ -80,6 +80,27 @@ llvm::Expected<std::string> attnc::ptxFeatureFor(llvm::StringRef arch) {
   return llvm::createStringError(llvm::formatv("no PTX version is known for `{0}`", arch));
 }
 
+/// Bytes of the parameters of a kernel.
+static uint64_t parameterBytes(const llvm::Function &function) {
+  const llvm::DataLayout &layout = function.getParent()->getDataLayout();
+  uint64_t bytes = 0;
+  for (const llvm::Argument &argument : function.args()) {
+    uint64_t size = layout.getTypeAllocSize(argument.getType());
+    bytes = llvm::alignTo(bytes, size) + size;
+  }
+  return bytes;
+}
+
+/// The PTX version that `module` needs: kernels with many parameters need 8.1, which older drivers
+/// do not read.
+static llvm::StringRef versionFor(const llvm::Module &module, llvm::StringRef feature) {
+  constexpr uint64_t mostBefore81 = 4352;
+  bool isLarge = llvm::any_of(module, [](const llvm::Function &function) {
+    return parameterBytes(function) > mostBefore81;
+  });
+  return isLarge && feature < "+ptx81" ? "+ptx81" : feature;
+}
+
 /// Whether a kernel has so many branches that the usual passes would take longer than all of the
 /// rest. Guards of loads and stores often have one condition, and for each branch on it LLVM looks
 /// at all of its uses, in each of these passes. The largest kernel of the gallery has 1,312; a
@@ -142,8 +163,9 @@ llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::S
   // The passes that NVPTX adds at higher levels (strength reduction, reassociation, register
   // coalescing) take as long as all of the rest and change nothing that survives ptxas: the machine
   // code has the same instructions, one for one.
-  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
-      triple, arch, *feature, options, std::nullopt, std::nullopt, llvm::CodeGenOptLevel::None));
+  std::unique_ptr<llvm::TargetMachine> machine(
+      target->createTargetMachine(triple, arch, versionFor(*llvmModule, *feature), options,
+                                  std::nullopt, std::nullopt, llvm::CodeGenOptLevel::None));
   llvmModule->setTargetTriple(triple);
   llvmModule->setDataLayout(machine->createDataLayout());
 

@@ -36,6 +36,21 @@ protected:
   }
 };
 
+// ptxas refuses these, and so does a driver.
+TEST_F(Reader, TooManyParametersAreErrors) {
+  auto kernel = [](const std::string &version, unsigned bytes) {
+    return ".version " + version +
+           "\n.target sm_80\n.address_size 64\n.visible .entry k(.param .b8 p[" +
+           std::to_string(bytes) + "]) {\nret;\n}\n";
+  };
+  machine.load(kernel("8.0", 4352));
+  machine.load(kernel("8.1", 32764));
+  rejects(kernel("8.0", 4353), "4:17",
+          "has 4353 bytes of parameters, more than the 4352 of PTX 8.0");
+  rejects(kernel("8.1", 32765), "4:17",
+          "has 32765 bytes of parameters, more than the 32764 of PTX 8.1");
+}
+
 // Found by libFuzzer: nesting without limit used up the stack.
 TEST_F(Reader, DeeplyNestedOperandsAreErrors) {
   for (const char *open : {"{", "["})
