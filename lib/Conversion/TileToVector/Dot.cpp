@@ -17,6 +17,9 @@
 using namespace mlir;
 using namespace attnc;
 
+/// Up to so many rows, packing the right operand costs more than it saves.
+static constexpr int64_t kFewRows = 8;
+
 /// Rows of the register tile for panels of `vectors` vectors and `chains` sums for each element.
 static int64_t registerRows(const HostTarget &target, int64_t vectors, int64_t chains) {
   int64_t rows = target.hasAVX512() ? (vectors == 1 ? 16 : 8) : (vectors == 1 ? 8 : 4);
@@ -29,8 +32,7 @@ static int64_t numChains(tile::DotOp dot, const PackedOperand &packed) {
   return dot.getTransposeRhs() && !packed.pairs && packed.depth % 4 == 0 ? 2 : 1;
 }
 
-/// Whether `acc` is a fill with the constant 0.
-static bool isZero(Value acc) {
+bool attnc::isZeroFill(Value acc) {
   auto fill = acc.getDefiningOp<tile::FillOp>();
   return fill && matchPattern(fill.getValue(), m_AnyZeroFloat());
 }
@@ -102,7 +104,7 @@ static LogicalResult emitMicroKernel(KernelEmitter &ke, tile::DotOp dot,
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < vectors; ++j) {
       Value atRow = e.addc(row, i), atCol = e.addc(col, j * e.lanes), sum = sums[i * vectors + j];
-      if (!isZero(dot.getAcc())) {
+      if (!isZeroFill(dot.getAcc())) {
         Value start = accumulator(ke, dot, atRow, atCol);
         if (!start)
           return failure();
@@ -113,21 +115,11 @@ static LogicalResult emitMicroKernel(KernelEmitter &ke, tile::DotOp dot,
   return success();
 }
 
-static LogicalResult emitDot(KernelEmitter &ke, tile::DotOp dot) {
+/// A product whose right operand is packed first.
+static LogicalResult emitPackedDot(KernelEmitter &ke, tile::DotOp dot) {
   Emitter &e = ke.e;
-  tile::TileType lhs = dot.getLhs().getType(), type = dot.getResult().getType();
-  if (ke.tiles.storageOf(lhs.getElementType()).isBF16() && lhs.getCols() % 2)
-    return dot.emitOpError("expects an even depth for bf16 on the host, found ") << lhs.getCols();
-  if (!isa<FloatType>(lhs.getElementType()))
-    return dot.emitOpError("expects operands of f32, f16 or bf16 on the host, found ") << lhs;
-  if (ke.tiles.fillOf(dot.getLhs()) || ke.tiles.fillOf(dot.getRhs()))
-    return dot.emitOpError("expects operands that are not constant");
-
-  if (dot.getMask())
-    return emitMaskedDot(ke, dot);
+  tile::TileType type = dot.getResult().getType();
   PackedOperand packed = pack(ke, dot);
-  ke.tiles.buffers[dot.getResult()] = productBuffer(ke, dot);
-
   bool ok = true;
   for (const PanelRun &run : panelRuns(ke, type.getCols())) {
     int64_t step = registerRows(e.target, run.vectors, numChains(dot, packed));
@@ -147,6 +139,33 @@ static LogicalResult emitDot(KernelEmitter &ke, tile::DotOp dot) {
     });
   }
   return success(ok);
+}
+
+static LogicalResult emitDot(KernelEmitter &ke, tile::DotOp dot) {
+  Emitter &e = ke.e;
+  tile::TileType lhs = dot.getLhs().getType();
+  if (ke.tiles.storageOf(lhs.getElementType()).isBF16() && lhs.getCols() % 2)
+    return dot.emitOpError("expects an even depth for bf16 on the host, found ") << lhs.getCols();
+  if (!isa<FloatType>(lhs.getElementType()))
+    return dot.emitOpError("expects operands of f32, f16 or bf16 on the host, found ") << lhs;
+  if (ke.tiles.fillOf(dot.getLhs()) || ke.tiles.fillOf(dot.getRhs()))
+    return dot.emitOpError("expects operands that are not constant");
+
+  if (dot.getMask())
+    return emitMaskedDot(ke, dot);
+  ke.tiles.buffers[dot.getResult()] = productBuffer(ke, dot);
+  Value rows = rowsOf(ke, dot.getResult());
+  std::optional<int64_t> known = getConstantIntValue(rows);
+  if (!canReadInPlace(ke, dot) || (known && *known > kFewRows))
+    return emitPackedDot(ke, dot);
+  Value few =
+      arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sle, rows, e.constI64(kFewRows));
+  auto branch = scf::IfOp::create(e.b, e.loc, few, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(e.b);
+  e.b.setInsertionPointToStart(branch.thenBlock());
+  LogicalResult inPlace = emitDotInPlace(ke, dot);
+  e.b.setInsertionPointToStart(branch.elseBlock());
+  return success(succeeded(inPlace) && succeeded(emitPackedDot(ke, dot)));
 }
 
 void attnc::registerDot(HostOpTable &table) { table.add(emitDot); }

@@ -15,6 +15,12 @@ Buffer productBuffer(KernelEmitter &ke, tile::DotOp dot);
 /// The accumulator's vector at (row, col), computed here if its map was deferred; null after an
 /// error.
 mlir::Value accumulator(KernelEmitter &ke, tile::DotOp dot, mlir::Value row, mlir::Value col);
+/// Whether `acc` is a fill with the constant 0.
+bool isZeroFill(mlir::Value acc);
+/// Whether emitDotInPlace can emit `dot`: its right operand is loaded for it alone.
+bool canReadInPlace(KernelEmitter &ke, tile::DotOp dot);
+/// A product of few rows, for which nothing is packed: DotInPlace.cpp.
+mlir::LogicalResult emitDotInPlace(KernelEmitter &ke, tile::DotOp dot);
 /// MaskedDot.cpp.
 mlir::LogicalResult emitMaskedDot(KernelEmitter &ke, tile::DotOp dot);
 

@@ -44,6 +44,12 @@ void attnc::findStoredRows(KernelEmitter &ke) {
         store.getValue().getType().getRows() == ke.rowStore.getValue().getType().getRows();
     worklist.push_back(store.getValue());
   });
+  // `tile.any` looks at rows that are stored only, and at nothing else of what it is computed from.
+  ke.kernel.walk([&](tile::AnyOp any) {
+    if (ke.rowStore &&
+        any.getInput().getType().getRows() == ke.rowStore.getValue().getType().getRows())
+      worklist.push_back(any.getInput());
+  });
   auto add = [&](Value v) {
     if (isa<tile::TileType>(v.getType()))
       worklist.push_back(v);
