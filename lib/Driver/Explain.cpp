@@ -362,8 +362,7 @@ llvm::Error driver::runExplain(const Options &options) {
   line("variant", spec.variant().getSymName());
   line("target", target->name);
   line("kernel",
-       formatv("one forward kernel: online softmax over key tiles, grid q/{0} x h x b", plan->tileQ)
-           .str());
+       formatv("forward: online softmax over key tiles, grid q/{0} x h x b", plan->tileQ).str());
   line("tiles",
        formatv("{0} query rows x {1} keys, head dim {2} / {3}{4}", plan->tileQ, plan->tileKV,
                plan->headDim, plan->vHeadDim,

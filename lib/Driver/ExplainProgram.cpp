@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // attnc explain: kernels in the order of their launches. The first kernel that has a result of a
-// stage among its arguments computes it, and those behind it read it.
+// stage among its arguments computes it, and those behind it read it. Of kernels that are
+// alternatives for one stage, all but one have a grid without programs and do nothing.
 #include "ExplainProgram.h"
 #include "attnc/Runtime/Workspace.h"
 #include "attnc/Support/MemoryLimit.h"
@@ -22,12 +23,14 @@ struct Traffic {
 };
 } // namespace
 
-/// What each launch reads and writes.
-static std::vector<Traffic> trafficOf(const Program &program) {
+/// What each launch reads and writes; nothing, if it is not `launched`.
+static std::vector<Traffic> trafficOf(const Program &program, llvm::ArrayRef<bool> launched) {
   std::vector<Traffic> all;
   std::set<std::string> written;
-  for (const KernelLaunch &launch : program.launches) {
+  for (auto [launch, runs] : llvm::zip_equal(program.launches, launched)) {
     Traffic &traffic = all.emplace_back();
+    if (!runs)
+      continue;
     for (const KernelArg &arg : launch.args) {
       bool isWorkspace = arg.kind == KernelArg::Kind::WorkspacePointer;
       if (!isWorkspace && arg.kind != KernelArg::Kind::Pointer)
@@ -98,26 +101,42 @@ static llvm::Expected<json::Array> describeWorkspace(const Program &program,
   return std::move(tensors);
 }
 
-static llvm::Expected<json::Array> describeKernels(const Program &program,
-                                                   const ProgramSizes &sizes) {
-  json::Array kernels;
-  std::vector<Traffic> traffic = trafficOf(program);
-  for (auto [launch, tensors] : llvm::zip_equal(program.launches, traffic)) {
-    json::Array grid;
-    for (const SizeFormula &points : launch.grid) {
-      std::optional<int64_t> count = evaluate(points, sizes.spaces, sizes.params);
-      if (!count)
+/// The grid of each launch.
+static llvm::Expected<std::vector<std::array<int64_t, 3>>> gridsOf(const Program &program,
+                                                                   const ProgramSizes &sizes) {
+  std::vector<std::array<int64_t, 3>> grids;
+  for (const KernelLaunch &launch : program.launches) {
+    std::array<int64_t, 3> &grid = grids.emplace_back();
+    for (auto [points, count] : llvm::zip_equal(launch.grid, grid)) {
+      std::optional<int64_t> value = evaluate(points, sizes.spaces, sizes.params);
+      if (!value)
         return llvm::createStringError("the grid of kernel `" + launch.symbol +
                                        "` is too large for these sizes");
-      grid.push_back(*count);
+      count = *value;
     }
+  }
+  return grids;
+}
+
+static llvm::Expected<json::Array> describeKernels(const Program &program,
+                                                   const ProgramSizes &sizes) {
+  llvm::Expected<std::vector<std::array<int64_t, 3>>> grids = gridsOf(program, sizes);
+  if (!grids)
+    return grids.takeError();
+  llvm::SmallVector<bool> launched;
+  for (const std::array<int64_t, 3> &grid : *grids)
+    launched.push_back(!llvm::is_contained(grid, 0));
+  json::Array kernels;
+  std::vector<Traffic> traffic = trafficOf(program, launched);
+  for (auto [launch, tensors, grid, runs] :
+       llvm::zip_equal(program.launches, traffic, *grids, launched))
     kernels.push_back(json::Object{{"name", launch.symbol},
+                                   {"launched", runs},
                                    {"reads", json::Array(tensors.reads)},
                                    {"writes", json::Array(tensors.writes)},
-                                   {"grid", std::move(grid)},
+                                   {"grid", json::Array(grid)},
                                    {"warps", launch.numWarps},
                                    {"shared_bytes", launch.sharedBytes}});
-  }
   return std::move(kernels);
 }
 
@@ -194,6 +213,11 @@ llvm::Error driver::explainProgram(const Program &program, const BoundSpec &boun
   int number = 0;
   for (const json::Value &value : *all->getArray("kernels")) {
     const json::Object &kernel = *value.getAsObject();
+    if (!*kernel.getBoolean("launched")) {
+      line("kernel", std::to_string(++number),
+           formatv("{0}: not launched at these sizes", *kernel.getString("name")));
+      continue;
+    }
     line("kernel", std::to_string(++number),
          formatv("{0}: reads {1}; writes {2}", *kernel.getString("name"),
                  joined(*kernel.getArray("reads"), ", "),

@@ -30,12 +30,34 @@ void Domain::emitCoordinates(OpBuilder &builder, Location loc,
   for (auto [dimension, axis] : llvm::enumerate(map.gridAxes()))
     indices.emplace_back(axis,
                          tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), dimension));
-  for (auto [axis, index] : indices)
+  for (auto [axis, index] : indices) {
+    if (axis->name == "h" && axis->isTile()) {
+      emitHeadTile(builder, loc, axis->tile, index, sizes);
+      continue;
+    }
     firsts[axis->name] = firstOf(builder, loc, *axis, index, sizes.lookup(axis->name));
-  if (Value h = first("h")) {
+    limits[axis->name] = sizes.lookup(axis->name);
+  }
+  if (Value h = first("h"); h && !first("g")) {
     Value group = arith::DivUIOp::create(builder, loc, sizes.lookup("h"), sizes.lookup("g"));
     firsts["g"] = arith::DivUIOp::create(builder, loc, h, group);
   }
+}
+
+/// Tile `index` of those of h, of which each group has as many.
+void Domain::emitHeadTile(OpBuilder &builder, Location loc, int64_t tile, Value index,
+                          const llvm::StringMap<Value> &sizes) {
+  Value heads = arith::DivUIOp::create(builder, loc, sizes.lookup("h"), sizes.lookup("g"));
+  Value size = i32(builder, loc, tile);
+  Value round = arith::AddIOp::create(builder, loc, heads, i32(builder, loc, tile - 1));
+  Value tiles = arith::DivUIOp::create(builder, loc, round, size);
+  Value group = arith::DivUIOp::create(builder, loc, index, tiles);
+  Value within = arith::RemUIOp::create(builder, loc, index, tiles);
+  Value start = arith::MulIOp::create(builder, loc, group, heads);
+  firsts["g"] = group;
+  firsts["h"] =
+      arith::AddIOp::create(builder, loc, start, arith::MulIOp::create(builder, loc, within, size));
+  limits["h"] = arith::AddIOp::create(builder, loc, start, heads);
 }
 
 SmallVector<const Axis *, 2> Domain::tileAxesOf(ArrayRef<StringRef> names) const {
@@ -55,6 +77,7 @@ tile::TileType Domain::typeOf(ArrayRef<StringRef> names, Type element) const {
 Domain Domain::withTile(StringRef axis, int64_t tile) const {
   Domain result(llvm::cantFail(map.withTile(axis, tile)));
   result.firsts = firsts;
+  result.limits = limits;
   return result;
 }
 

@@ -21,12 +21,15 @@ public:
 
   const AxisMap &axes() const { return map; }
   /// Emits the program's first index of each axis over the grid, and of the axes that follow from
-  /// one: g, which consists of blocks of h. `sizes` has an i32 for each space.
+  /// one: g, which consists of blocks of h. Tiles of several h are cut within these blocks.
+  /// `sizes` has an i32 for each space.
   void emitCoordinates(mlir::OpBuilder &builder, mlir::Location loc,
                        const llvm::StringMap<mlir::Value> &sizes);
 
   /// i32: the program's first index of an axis over the grid, or of one that follows from it.
   mlir::Value first(llvm::StringRef axis) const { return firsts.lookup(axis); }
+  /// i32: the program has no index of an axis over the grid from this one on.
+  mlir::Value limit(llvm::StringRef axis) const { return limits.lookup(axis); }
   /// Indices of `axis` that are taken at once.
   int64_t tile(llvm::StringRef axis) const { return map.find(axis)->tile; }
   /// The tile axes of a value over `names`: its rows and columns.
@@ -37,8 +40,11 @@ public:
   Domain withTile(llvm::StringRef axis, int64_t tile) const;
 
 private:
+  void emitHeadTile(mlir::OpBuilder &builder, mlir::Location loc, int64_t tile, mlir::Value index,
+                    const llvm::StringMap<mlir::Value> &sizes);
+
   AxisMap map;
-  llvm::StringMap<mlir::Value> firsts;
+  llvm::StringMap<mlir::Value> firsts, limits;
 };
 
 /// The names of a tensor's axes; empty for one that is over a number.

@@ -44,6 +44,14 @@ public:
   virtual llvm::SmallVector<IndependentAxis> independentAxes() { return {}; }
   /// Memory that the kernel needs for itself.
   virtual llvm::SmallVector<Scratch> scratch() { return {}; }
+  /// A second kernel for the same op, which is the better one at some sizes; null if there is none.
+  /// The program launches one of the two.
+  virtual std::unique_ptr<StageLowering> alternative() { return nullptr; }
+  /// Of an alternative: i32 in the program of kernels, 1 at sizes at which it is the better one,
+  /// else 0.
+  virtual mlir::Value isBetter(KernelContext &) { return {}; }
+  /// Of an alternative: what the name of its kernel ends with.
+  virtual llvm::StringRef suffix() { return ""; }
   /// Emits the body of the kernel, with stores of the op's results that `context` has views of.
   virtual mlir::LogicalResult emit(KernelContext &context) = 0;
 };

@@ -53,6 +53,15 @@ struct ArgumentList {
 };
 } // namespace
 
+ProgramFrame::Stage &ProgramFrame::addStage(Operation *op,
+                                            std::unique_ptr<StageLowering> lowering) {
+  Stage &stage = stages.emplace_back();
+  stage.op = op;
+  stage.lowering = std::move(lowering);
+  stage.scratch = stage.lowering->scratch();
+  return stage;
+}
+
 LogicalResult ProgramFrame::findStages() {
   eraseUnused(variant);
   for (Operation &op : variant.getBody().front()) {
@@ -63,10 +72,13 @@ LogicalResult ProgramFrame::findStages() {
       std::optional<Uncompilable> found = asUncompilable(op);
       return emitError(op.getLoc(), found ? found->reason : "code is not generated for this yet");
     }
-    Stage &stage = stages.emplace_back();
-    stage.op = &op;
-    stage.lowering = factory(&op, plan);
-    stage.scratch = stage.lowering->scratch();
+    Stage &stage = addStage(&op, factory(&op, plan));
+    if (std::unique_ptr<StageLowering> alternative = stage.lowering->alternative()) {
+      Stage &other = addStage(&op, std::move(alternative));
+      other.isAlternative = true;
+      stage.other = &other;
+      other.other = &stage;
+    }
   }
   for (auto param : variant.getBody().getOps<attn::ParamOp>())
     if (!param.getIsConst())
@@ -112,6 +124,8 @@ void ProgramFrame::nameTensors() {
   }
   for (Stage &stage : stages)
     for (Value result : stage.op->getResults()) {
+      if (stage.isAlternative)
+        continue;
       if (outputs.contains(result)) {
         signature.push_back(result);
         names[result] = outputs.lookup(result).str();
@@ -241,12 +255,14 @@ LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
         llvm::map_to_vector(axes, [](const Axis &axis) { return axis.tile; }));
   }
   std::string name = variant.getSymName().str();
-  if (stages.size() > 1)
+  bool isOnlyOp = llvm::all_of(stages, [&](const Stage &each) { return each.op == stage.op; });
+  if (!isOnlyOp)
     name += "_" + std::to_string(number) + "_" + names.lookup(stage.op->getResult(0));
+  name += stage.lowering->suffix();
   stage.kernel = tile::KernelOp::create(
-      builder, stages.size() > 1 ? stage.op->getLoc() : variant.getLoc(),
-      builder.getStringAttr(name), TypeAttr::get(builder.getFunctionType(arguments.types, {})),
-      spaces, tiles, builder.getI32IntegerAttr(static_cast<int32_t>(stage.lowering->warps())),
+      builder, isOnlyOp ? variant.getLoc() : stage.op->getLoc(), builder.getStringAttr(name),
+      TypeAttr::get(builder.getFunctionType(arguments.types, {})), spaces, tiles,
+      builder.getI32IntegerAttr(static_cast<int32_t>(stage.lowering->warps())),
       builder.getArrayAttr(arguments.attrs), ArrayAttr());
   stage.kernel->setDiscardableAttr(tile::ScheduleAttr::attrName, plan.schedule(context));
   OpBuilder::InsertionGuard guard(builder);
@@ -319,8 +335,10 @@ LogicalResult ProgramFrame::run() {
   nameTensors();
   formLoops();
   bool isEmitted = true;
-  for (auto [number, stage] : llvm::enumerate(stages))
-    isEmitted = isEmitted && succeeded(emitKernel(stage, number));
+  unsigned number = 0;
+  for (Stage &stage : stages)
+    isEmitted =
+        isEmitted && succeeded(emitKernel(stage, stage.isAlternative ? number - 1 : number++));
   if (!isEmitted || failed(emitProgram())) {
     for (Stage &stage : stages)
       if (stage.kernel)

@@ -20,10 +20,13 @@ public:
   mlir::LogicalResult run();
 
 private:
-  /// A stage and its kernel.
+  /// A stage and its kernel. Behind a stage with an alternative follows another one for the same
+  /// op.
   struct Stage {
     mlir::Operation *op;
     std::unique_ptr<StageLowering> lowering;
+    Stage *other = nullptr; ///< with which one of the two is launched
+    bool isAlternative = false;
     llvm::SmallVector<mlir::Value> tensors;      ///< that the kernel takes, of the variant
     llvm::SmallVector<Scratch> scratch;          ///< and of its own
     llvm::SmallVector<mlir::Value> scratchViews; ///< in the program
@@ -33,6 +36,7 @@ private:
   };
 
   mlir::LogicalResult findStages();
+  Stage &addStage(mlir::Operation *op, std::unique_ptr<StageLowering> lowering);
   void formLoops();
   void nameTensors();
   std::string uniqueName(std::string name);
@@ -46,8 +50,9 @@ private:
   mlir::LogicalResult emitProgram();
   mlir::LogicalResult emitWorkspaces(KernelContext &context, const StageGroup &group, bool parts);
   mlir::LogicalResult emitLoop(KernelContext &context, const StageGroup &group);
+  mlir::FailureOr<StageLowering::Grid> gridOf(KernelContext &context, Stage &stage);
   mlir::LogicalResult emitLaunch(KernelContext &context, Stage &stage);
-  mlir::LogicalResult emitRequirements(KernelContext &context, const Stage &stage);
+  mlir::LogicalResult emitRequirements(KernelContext &context, Stage &stage);
   mlir::FailureOr<mlir::Value> emitWorkspace(KernelContext &context, mlir::Location loc,
                                              llvm::StringRef name, attn::AttnTensorType type);
   std::string axisText(attn::AttnTensorType type, unsigned axis);

@@ -27,11 +27,24 @@ FailureOr<Value> ProgramFrame::emitWorkspace(KernelContext &context, Location lo
       .getResult();
 }
 
+/// Of two alternatives, one has a grid without programs.
+FailureOr<StageLowering::Grid> ProgramFrame::gridOf(KernelContext &context, Stage &stage) {
+  FailureOr<StageLowering::Grid> grid = stage.lowering->grid(context);
+  if (failed(grid) || !stage.other)
+    return grid;
+  Location loc = stage.op->getLoc();
+  Value launched = (stage.isAlternative ? stage : *stage.other).lowering->isBetter(context);
+  if (!stage.isAlternative)
+    launched = arith::SubIOp::create(builder, loc, context.i32(loc, 1), launched);
+  (*grid)[0] = arith::MulIOp::create(builder, loc, (*grid)[0], launched);
+  return grid;
+}
+
 /// A kernel that runs has to find what it reads.
-LogicalResult ProgramFrame::emitRequirements(KernelContext &context, const Stage &stage) {
+LogicalResult ProgramFrame::emitRequirements(KernelContext &context, Stage &stage) {
   if (stage.readAnywhere.empty())
     return success();
-  FailureOr<StageLowering::Grid> grid = stage.lowering->grid(context);
+  FailureOr<StageLowering::Grid> grid = gridOf(context, stage);
   if (failed(grid))
     return failure();
   Location loc = stage.op->getLoc();
@@ -93,7 +106,7 @@ LogicalResult ProgramFrame::emitLaunch(KernelContext &context, Stage &stage) {
     const IndexPart &part = context.parts[axis.space];
     arguments.append({part.first, part.count});
   }
-  FailureOr<StageLowering::Grid> grid = stage.lowering->grid(context);
+  FailureOr<StageLowering::Grid> grid = gridOf(context, stage);
   if (failed(grid))
     return failure();
   tile::LaunchOp::create(builder, variant.getLoc(), stage.kernel.getSymName(), arguments,

@@ -154,18 +154,9 @@ static LogicalResult emitDot(KernelEmitter &ke, tile::DotOp dot) {
   if (dot.getMask())
     return emitMaskedDot(ke, dot);
   ke.tiles.buffers[dot.getResult()] = productBuffer(ke, dot);
-  Value rows = rowsOf(ke, dot.getResult());
-  std::optional<int64_t> known = getConstantIntValue(rows);
-  if (!canReadInPlace(ke, dot) || (known && *known > kFewRows))
-    return emitPackedDot(ke, dot);
-  Value few =
-      arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sle, rows, e.constI64(kFewRows));
-  auto branch = scf::IfOp::create(e.b, e.loc, few, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(e.b);
-  e.b.setInsertionPointToStart(branch.thenBlock());
-  LogicalResult inPlace = emitDotInPlace(ke, dot);
-  e.b.setInsertionPointToStart(branch.elseBlock());
-  return success(succeeded(inPlace) && succeeded(emitPackedDot(ke, dot)));
+  if (dot.getResult().getType().getRows() <= kFewRows && canReadInPlace(ke, dot))
+    return emitDotInPlace(ke, dot);
+  return emitPackedDot(ke, dot);
 }
 
 void attnc::registerDot(HostOpTable &table) { table.add(emitDot); }
