@@ -2,6 +2,7 @@
 //
 // attnc bench: median time of a spec on a device. Refuses devices whose times mean nothing.
 #include "Execute.h"
+#include "KernelTimes.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include <algorithm>
@@ -51,6 +52,30 @@ static llvm::Expected<std::vector<double>> timeCUDA(const Device &device, Execut
   return times;
 }
 
+/// Times each launch in `repeat` more runs: what is between them costs the whole run some time.
+static llvm::Error timeKernels(const Device &device, Executable &executable, BoundSpec &bound,
+                               int64_t repeat, KernelTimes &kernels) {
+  std::unique_ptr<DeviceTensors> tensors;
+  if (device.kind == Device::Kind::CUDA) {
+    llvm::Expected<std::unique_ptr<DeviceTensors>> uploaded = DeviceTensors::upload(device, bound);
+    if (!uploaded)
+      return uploaded.takeError();
+    tensors = std::move(*uploaded);
+  }
+  llvm::Expected<PackedArguments> arguments =
+      executable.prepare(tensors ? tensors->inputs() : bound.launchInputs());
+  if (!arguments)
+    return arguments.takeError();
+  for (int64_t i = 0; i <= repeat; ++i) {
+    LaunchTimes times;
+    if (llvm::Error error = executable.run(*arguments, /*stream=*/nullptr, {}, &times))
+      return error;
+    if (i > 0)
+      kernels.add(times);
+  }
+  return llvm::Error::success();
+}
+
 llvm::Error driver::runBench(const Options &options) {
   llvm::Expected<std::unique_ptr<Spec>> spec = openSpec(options);
   if (!spec)
@@ -76,6 +101,12 @@ llvm::Error driver::runBench(const Options &options) {
                                          : timeHost(**executable, *bound, options.repeat);
   if (!times)
     return times.takeError();
+  std::optional<KernelTimes> kernels;
+  if (options.timing) {
+    kernels.emplace((*executable)->program(), device->emulated);
+    if (llvm::Error error = timeKernels(*device, **executable, *bound, options.repeat, *kernels))
+      return error;
+  }
   std::sort(times->begin(), times->end());
   double median = (*times)[times->size() / 2], best = times->front(), worst = times->back();
   auto &s = bound->sizes.spaces;
@@ -85,20 +116,26 @@ llvm::Error driver::runBench(const Options &options) {
     for (auto &[name, tensor] : *tensors)
       bytes += static_cast<double>(tensor.storage.size());
   if (options.json) {
-    llvm::outs() << formatv(
-        "{0:2}\n", llvm::json::Value(llvm::json::Object{{"spec", bound->signature.name},
-                                                        {"device", device->name},
-                                                        {"median_ms", median},
-                                                        {"min_ms", best},
-                                                        {"max_ms", worst},
-                                                        {"repeat", options.repeat},
-                                                        {"dense_gflops", dense / median / 1e6},
-                                                        {"tensor_bytes", bytes}}));
+    llvm::json::Object object{{"spec", bound->signature.name},
+                              {"device", device->name},
+                              {"median_ms", median},
+                              {"min_ms", best},
+                              {"max_ms", worst},
+                              {"repeat", options.repeat},
+                              {"dense_gflops", dense / median / 1e6},
+                              {"tensor_bytes", bytes}};
+    if (kernels)
+      object["kernels"] = kernels->asJson();
+    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
     return llvm::Error::success();
   }
   llvm::outs() << formatv("{0} on {1}: median {2:F3} ms of {3} runs ({4:F3} to {5:F3})\n",
                           bound->signature.name, device->name, median, options.repeat, best, worst);
   llvm::outs() << formatv("dense-equivalent {0:F1} GFLOP/s; tensors {1:F2} MB, {2:F2} GB/s\n",
                           dense / median / 1e6, bytes / 1e6, bytes / median / 1e6);
+  if (kernels) {
+    llvm::outs() << "kernels, medians in the order of their launches:\n";
+    kernels->print();
+  }
   return llvm::Error::success();
 }

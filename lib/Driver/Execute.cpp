@@ -435,7 +435,8 @@ llvm::Expected<std::unique_ptr<Executable>> driver::prepare(const Options &optio
   llvm::Expected<CompileOptions> compile = compileOptionsFor(options, spec, bound, device);
   if (!compile)
     return compile.takeError();
-  std::unique_ptr<CodeCache> cache = openCache(options);
+  // Code from the cache has neither phases that take time nor kernels that know their lines.
+  std::unique_ptr<CodeCache> cache = options.timing ? nullptr : openCache(options);
   llvm::Expected<CompiledCode> code = options.fromFile.empty()
                                           ? compileSpec(spec, *compile, cache.get(), &report)
                                           : compileArtefact(options, spec, *compile, report);
@@ -481,13 +482,21 @@ llvm::Error DeviceTensors::download(BoundSpec &bound) {
   return llvm::Error::success();
 }
 
-llvm::Error driver::execute(const Device &device, Executable &executable, BoundSpec &bound) {
+/// Checks the inputs and runs, on a GPU on the default stream.
+static llvm::Error launch(Executable &executable, const LaunchInputs &inputs, LaunchTimes *times) {
+  llvm::Expected<PackedArguments> arguments = executable.prepare(inputs);
+  return arguments ? executable.run(*arguments, /*stream=*/nullptr, {}, times)
+                   : arguments.takeError();
+}
+
+llvm::Error driver::execute(const Device &device, Executable &executable, BoundSpec &bound,
+                            LaunchTimes *times) {
   if (device.kind == Device::Kind::Host)
-    return executable.launch(bound.launchInputs());
+    return launch(executable, bound.launchInputs(), times);
   llvm::Expected<std::unique_ptr<DeviceTensors>> tensors = DeviceTensors::upload(device, bound);
   if (!tensors)
     return tensors.takeError();
-  if (llvm::Error error = executable.launch((*tensors)->inputs()))
+  if (llvm::Error error = launch(executable, (*tensors)->inputs(), times))
     return error;
   if (llvm::Error error = device.cuda->synchronize())
     return error;

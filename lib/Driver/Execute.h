@@ -84,8 +84,9 @@ private:
   std::map<std::string, cuda::DevicePtr> pointers;
 };
 
-/// Runs once and leaves the outputs in `bound`.
-llvm::Error execute(const Device &device, Executable &executable, BoundSpec &bound);
+/// Runs once and leaves the outputs in `bound`. `times` null: launches are not timed.
+llvm::Error execute(const Device &device, Executable &executable, BoundSpec &bound,
+                    LaunchTimes *times = nullptr);
 
 /// What the reference is given of `bound`.
 reference::Bindings bindingsOf(const BoundSpec &bound);

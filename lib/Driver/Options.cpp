@@ -119,7 +119,10 @@ Flag<bool> verify("verify",
                   "check the IR after each pass, and what may not remain after each phase",
                   {&compileCommand, &runCommand, &benchCommand});
 Flag<bool> json("json", "print the result as JSON", WITH_SPEC);
-Flag<bool> timing("timing", "print the time of each phase", {&compileCommand, &runCommand});
+Flag<bool> timing("timing",
+                  "print the time of each phase and, in run and bench, of each kernel's launch; "
+                  "compiles anew",
+                  {&compileCommand, &runCommand, &benchCommand});
 Flag<std::string> emit("emit", "a phase, cubin or obj", "", {&compileCommand}, "kind");
 Flag<std::string> hostFeatures("host-features",
                                "instructions that host code may use: native, x86-64, x86-64-v2, "

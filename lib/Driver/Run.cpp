@@ -3,6 +3,7 @@
 // attnc run: execute a spec on files or seeded tensors, and compare with the reference.
 #include "Check.h"
 #include "Execute.h"
+#include "KernelTimes.h"
 #include "attnc/Support/Npy.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -88,6 +89,8 @@ llvm::Error driver::runRun(const Options &options) {
 
   CompileReport report;
   llvm::json::Object memory;
+  std::unique_ptr<Executable> executable;
+  std::optional<KernelTimes> kernels;
   auto start = Clock::now();
   std::chrono::duration<double, std::milli> compileTime{}, runTime{};
   bool isGiven = !options.results.empty();
@@ -101,18 +104,23 @@ llvm::Error driver::runRun(const Options &options) {
     storeReference(*bound, *results);
     runTime = Clock::now() - start;
   } else {
-    llvm::Expected<std::unique_ptr<Executable>> executable =
+    llvm::Expected<std::unique_ptr<Executable>> prepared =
         prepare(options, **spec, *bound, *device, report);
-    if (!executable)
-      return executable.takeError();
+    if (!prepared)
+      return prepared.takeError();
+    executable = std::move(*prepared);
     compileTime = Clock::now() - start;
     if (device->emulated)
       progress(options, "emulating; this is not the speed of a GPU");
     start = Clock::now();
-    if (llvm::Error error = execute(*device, **executable, *bound))
+    LaunchTimes times;
+    if (llvm::Error error =
+            execute(*device, *executable, *bound, options.timing ? &times : nullptr))
       return error;
     runTime = Clock::now() - start;
-    if (llvm::Error error = addMemory(**executable, *bound, memory))
+    if (options.timing)
+      kernels.emplace(executable->program(), device->emulated).add(times);
+    if (llvm::Error error = addMemory(*executable, *bound, memory))
       return error;
   }
 
@@ -161,6 +169,8 @@ llvm::Error driver::runRun(const Options &options) {
                               {"run_ms", runTime.count()}};
     for (auto &[name, bytes] : memory)
       object[name] = bytes;
+    if (kernels)
+      object["kernels"] = kernels->asJson();
     if (options.check) {
       object["check"] = checkAsJson(check);
       object["decisions"] = decisionsAsJson(check);
@@ -180,6 +190,10 @@ llvm::Error driver::runRun(const Options &options) {
     if (options.timing)
       for (auto &[name, milliseconds] : report.phases)
         llvm::outs() << formatv("  {0,-16} {1,7:F2} ms\n", name, milliseconds);
+    if (kernels) {
+      llvm::outs() << "kernels, in the order of their launches:\n";
+      kernels->print();
+    }
     if (options.check)
       printCheck(check);
   }

@@ -149,6 +149,13 @@ static std::string textWithoutLocations(ModuleOp module) {
   return text;
 }
 
+/// What specs share whose text without locations is the same.
+static CompiledCode withoutLines(CompiledCode code) {
+  for (KernelLaunch &launch : code.program.launches)
+    launch.line.clear();
+  return code;
+}
+
 /// `module` is null for the spec itself.
 static llvm::Expected<CompiledCode> compile(Spec &spec, ModuleOp module, Phase phase,
                                             const CompileOptions &options, CodeCache *cache,
@@ -176,7 +183,7 @@ static llvm::Expected<CompiledCode> compile(Spec &spec, ModuleOp module, Phase p
     return diagnostics.wrap(code.takeError());
   completeSignature(spec, code->program);
   if (cache)
-    cache->store(key, *code);
+    cache->store(key, withoutLines(*code));
   return code;
 }
 
@@ -262,13 +269,13 @@ llvm::Expected<PackedArguments> Executable::prepare(const LaunchInputs &inputs) 
 }
 
 llvm::Error Executable::run(const PackedArguments &arguments, cuda::Stream stream,
-                            WorkspaceBlock workspace) {
+                            WorkspaceBlock workspace, LaunchTimes *times) {
   if (loaded)
-    return loaded->launch(arguments, workspace, stream);
+    return loaded->launch(arguments, workspace, stream, times);
   std::string error = checkWorkspace(workspace, arguments.workspaceBytes);
   if (!error.empty())
     return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), error);
-  if (!host->launcher->run(description, host->kernels, arguments, workspace, error))
+  if (!host->launcher->run(description, host->kernels, arguments, workspace, error, times))
     return llvm::createStringError(error);
   return llvm::Error::success();
 }

@@ -11,6 +11,7 @@
 #include "attnc/Runtime/HostLauncher.h"
 #include "llvm/ADT/SmallVector.h"
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <memory>
@@ -235,7 +236,7 @@ bool HostLauncher::launch(const Program &program, const std::vector<HostKernelFn
 
 bool HostLauncher::run(const Program &program, const std::vector<HostKernelFn> &kernels,
                        const PackedArguments &arguments, WorkspaceBlock workspace,
-                       std::string &error) {
+                       std::string &error, LaunchTimes *times) {
   error = checkWorkspace(workspace, arguments.workspaceBytes);
   if (!error.empty())
     return false;
@@ -251,6 +252,8 @@ bool HostLauncher::run(const Program &program, const std::vector<HostKernelFn> &
     workspace.data = own->get();
   }
   const uint64_t *slots = arguments.slots.data();
+  if (times)
+    times->assign(program.launches.size(), 0);
   bool isDone = true;
   for (const PackedLaunch &each : arguments.launches) {
     const KernelLaunch &launch = program.launches[each.launch];
@@ -259,8 +262,13 @@ bool HostLauncher::run(const Program &program, const std::vector<HostKernelFn> &
       bound.resize_for_overwrite(launch.args.size());
       bindWorkspace(launch, slots, reinterpret_cast<uintptr_t>(workspace.data), bound.data());
     }
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point start = times ? Clock::now() : Clock::time_point();
     isDone = runKernel(launch, kernels[each.launch], bound.empty() ? slots : bound.data(),
                        each.grid, error);
+    if (times)
+      (*times)[each.launch] +=
+          std::chrono::duration<double, std::milli>(Clock::now() - start).count();
     if (!isDone)
       break;
     slots += launch.args.size();

@@ -127,9 +127,10 @@ public:
   llvm::Expected<PackedArguments> prepare(const LaunchInputs &inputs) const;
   /// Launches what `prepare` of this executable has made: a walk over arrays, without a look at a
   /// name. Memory is allocated by the first runs only (threads and their scratch memory, and
-  /// workspace where the caller gives none).
+  /// workspace where the caller gives none). With `times` it waits for the device, and says how
+  /// long each launch took.
   llvm::Error run(const PackedArguments &arguments, cuda::Stream stream = nullptr,
-                  WorkspaceBlock workspace = {});
+                  WorkspaceBlock workspace = {}, LaunchTimes *times = nullptr);
 
   /// Checks the inputs and launches. On the host returns when done; on CUDA returns at once, on
   /// `stream`, with device pointers in the tensors. If the inputs do not fit, nothing is written

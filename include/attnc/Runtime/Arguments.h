@@ -30,6 +30,9 @@ struct PackedArguments {
   int64_t workspaceBytes = 0;
 };
 
+/// Milliseconds that each launch of a program took in one run, those of a loop for all chunks.
+using LaunchTimes = std::vector<double>;
+
 /// Checks `inputs` against `program` and packs them. Parameters that are not given have their
 /// defaults. On failure returns no value and sets `error` to a sentence that says what was
 /// expected, what was found and what to do.

@@ -35,9 +35,10 @@ public:
   bool launch(const Program &program, const std::vector<HostKernelFn> &kernels,
               const LaunchInputs &inputs, std::string &error);
   /// The same for arguments that packArguments has checked: every point of each launch's grid, one
-  /// launch after the other. `workspace` null: the launcher's own.
+  /// launch after the other. `workspace` null: the launcher's own. `times` null: nothing is timed.
   bool run(const Program &program, const std::vector<HostKernelFn> &kernels,
-           const PackedArguments &arguments, WorkspaceBlock workspace, std::string &error);
+           const PackedArguments &arguments, WorkspaceBlock workspace, std::string &error,
+           LaunchTimes *times = nullptr);
 
 private:
   class Pool;

@@ -56,6 +56,10 @@ struct KernelLaunch {
   int32_t numWarps = 4;            ///< GPU: warps of a thread block
   int64_t sharedBytes = 0;         ///< GPU: dynamic shared memory of a thread block
   int64_t scratchBytes = 0;        ///< host: scratch memory of one program
+  /// The line of the spec whose statement it computes, "causal.attn:7"; empty where it is not
+  /// known. Artefacts and caches do not keep it: what they hold is the same for specs that differ
+  /// in it.
+  std::string line;
 };
 
 /// One index space that a loop goes over in chunks.

@@ -109,7 +109,7 @@ LogicalResult ProgramFrame::emitLaunch(KernelContext &context, Stage &stage) {
   FailureOr<StageLowering::Grid> grid = gridOf(context, stage);
   if (failed(grid))
     return failure();
-  tile::LaunchOp::create(builder, variant.getLoc(), stage.kernel.getSymName(), arguments,
+  tile::LaunchOp::create(builder, stage.op->getLoc(), stage.kernel.getSymName(), arguments,
                          (*grid)[0], (*grid)[1], (*grid)[2]);
   return success();
 }

@@ -5,6 +5,7 @@
 #include "attnc/Conversion/ProgramExtraction.h"
 #include "attnc/Sizes/SizeArithmetic.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -129,6 +130,10 @@ public:
     launch.symbol = kernel.getSymName().str();
     launch.grid = std::move(grid);
     launch.numWarps = kernel.getNumWarps();
+    if (auto place = user->getLoc()->findInstanceOf<FileLineColLoc>())
+      launch.line =
+          (llvm::sys::path::filename(place.getFilename()) + ":" + llvm::Twine(place.getLine()))
+              .str();
     for (Value value : values)
       if (failed(passValue(user, value, launch.args)))
         return failure();

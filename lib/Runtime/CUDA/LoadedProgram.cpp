@@ -3,6 +3,7 @@
 // Loading a program's module, and launching its kernels in order.
 #include "attnc/Runtime/CUDA/LoadedProgram.h"
 #include "DriverApi.h"
+#include "StreamMarks.h"
 #include "llvm/ADT/STLExtras.h"
 #include <thread>
 
@@ -74,17 +75,17 @@ LoadedProgram::~LoadedProgram() {
 }
 
 Error LoadedProgram::launch(const PackedArguments &arguments, WorkspaceBlock workspace,
-                            Stream stream) {
+                            Stream stream, LaunchTimes *times) {
   if (std::string message = checkWorkspace(workspace, arguments.workspaceBytes); !message.empty())
     return createStringError(std::make_error_code(std::errc::invalid_argument), message);
   if (Error error = device->impl().makeCurrent())
     return error;
   if (workspace.data || arguments.workspaceBytes == 0)
-    return launchAll(arguments, reinterpret_cast<uintptr_t>(workspace.data), stream);
+    return launchAll(arguments, reinterpret_cast<uintptr_t>(workspace.data), stream, times);
   // Two threads that launch on one stream share its block: one after the other.
   std::lock_guard<std::mutex> lock(mutex);
   Expected<DevicePtr> own = ownWorkspace(arguments.workspaceBytes, stream);
-  return own ? launchAll(arguments, *own, stream) : own.takeError();
+  return own ? launchAll(arguments, *own, stream, times) : own.takeError();
 }
 
 /// The handle of the default stream of the calling thread.
@@ -125,18 +126,32 @@ Expected<DevicePtr> LoadedProgram::ownWorkspace(int64_t bytes, Stream stream) {
   return block->data;
 }
 
-Error LoadedProgram::launchAll(const PackedArguments &arguments, uint64_t workspace,
-                               Stream stream) {
+Error LoadedProgram::launchAll(const PackedArguments &arguments, uint64_t workspace, Stream stream,
+                               LaunchTimes *times) {
+  StreamMarks marks(device);
   const uint64_t *slots = arguments.slots.data();
   llvm::SmallVector<uint64_t, 128> bound;
   for (const PackedLaunch &each : arguments.launches) {
     const KernelLaunch &launch = description.launches[each.launch];
     bound.resize_for_overwrite(launch.args.size());
     bindWorkspace(launch, slots, workspace, bound.data());
+    if (times)
+      if (Error error = marks.add(stream))
+        return error;
     if (Error error = launchKernel(each.launch, bound, each.grid, stream))
       return error;
     slots += launch.args.size();
   }
+  if (!times)
+    return Error::success();
+  if (Error error = marks.add(stream))
+    return error;
+  Expected<std::vector<double>> between = marks.milliseconds();
+  if (!between)
+    return between.takeError();
+  times->assign(description.launches.size(), 0);
+  for (auto [each, time] : llvm::zip_equal(arguments.launches, *between))
+    (*times)[each.launch] += time;
   return Error::success();
 }
 

@@ -216,6 +216,27 @@ TEST_P(Programs, AnOutputThatIsItsInput) {
               "memory of its own");
 }
 
+/// Each launch of a program has a time, and being timed changes no result.
+TEST_P(Programs, LaunchesAreTimed) {
+  Machine machine(GetParam());
+  std::unique_ptr<Executable> program = machine.load(threeKernels());
+  ASSERT_TRUE(program);
+  int64_t rows = 40;
+  std::vector<float> x = ramp(rows, 2), nothing(rows * 16, NAN);
+  float *sum = machine.upload(nothing), *out = machine.upload(nothing);
+  LaunchInputs inputs{{{"x", matrix(machine.upload(x), rows)},
+                       {"sum", matrix(sum, rows)},
+                       {"out", matrix(out, rows)}},
+                      {{"p", 1}}};
+  PackedArguments arguments = llvm::cantFail(program->prepare(inputs));
+  LaunchTimes times{1, 2}; // of another run
+  ASSERT_EQ(textOf(program->run(arguments, nullptr, {}, &times)), "");
+  ASSERT_EQ(times.size(), program->program().launches.size());
+  for (double time : times)
+    EXPECT_GT(time, 0);
+  expectThreeKernels(machine, sum, out, x, 1);
+}
+
 TEST_P(Programs, ThreadsShareAStream) {
   Machine machine(GetParam());
   std::unique_ptr<Executable> program = machine.load(threeKernels());

@@ -25,7 +25,11 @@ public:
   /// allocates nothing if `workspace`, in memory of the device, is given or not needed. Without it
   /// the program has a block of its own for each stream, which is allocated by the first run there
   /// that needs one, or a larger one; while a stream is captured that is an error.
-  llvm::Error launch(const PackedArguments &arguments, WorkspaceBlock workspace, Stream stream);
+  ///
+  /// With `times` it waits for the kernels and says how long each launch took. On an emulated
+  /// device a millisecond stands for 10^6 instructions of warps.
+  llvm::Error launch(const PackedArguments &arguments, WorkspaceBlock workspace, Stream stream,
+                     LaunchTimes *times = nullptr);
 
   const Program &program() const { return description; }
 
@@ -40,7 +44,8 @@ private:
 
   LoadedProgram() = default;
   llvm::Error findKernels();
-  llvm::Error launchAll(const PackedArguments &arguments, uint64_t workspace, Stream stream);
+  llvm::Error launchAll(const PackedArguments &arguments, uint64_t workspace, Stream stream,
+                        LaunchTimes *times);
   llvm::Error launchKernel(size_t index, llvm::MutableArrayRef<uint64_t> slots,
                            const std::array<int64_t, 3> &grid, Stream stream);
   llvm::Expected<DevicePtr> ownWorkspace(int64_t bytes, Stream stream);
