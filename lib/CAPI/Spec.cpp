@@ -224,6 +224,13 @@ attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_t
   return guarded([&] { return outputShapes(spec, tensors, numTensors, params, numParams, json); });
 }
 
+static std::string unknownOutput(const Signature &signature, const char *name) {
+  std::vector<std::string> known;
+  for (const TensorDecl &decl : signature.outputs)
+    known.push_back(decl.name);
+  return unknownName(name, "an output", signature.name, known);
+}
+
 static attnc_status runReference(const attnc_spec *spec, const attnc_tensor *tensors,
                                  size_t numTensors, const attnc_param *params, size_t numParams,
                                  const attnc_tensor *outputs, size_t numOutputs,
@@ -245,11 +252,9 @@ static attnc_status runReference(const attnc_spec *spec, const attnc_tensor *ten
       return fail(ATTNC_INVALID_ARGUMENT, "an output without a name, or a null tensor");
     auto decl = llvm::find_if(spec->signature.outputs,
                               [&](const TensorDecl &d) { return d.name == outputs[i].name; });
-    message =
-        decl == spec->signature.outputs.end()
-            ? formatv("`{0}` is not an output of `{1}`", outputs[i].name, spec->signature.name)
-                  .str()
-            : checkOutput64(outputs[i], shapeOf(*decl, sizes));
+    message = decl == spec->signature.outputs.end()
+                  ? unknownOutput(spec->signature, outputs[i].name)
+                  : checkOutput64(outputs[i], shapeOf(*decl, sizes));
   }
   if (message.empty())
     message = checkOutputMemory(bindings.inputs, llvm::ArrayRef(outputs, numOutputs));

@@ -205,7 +205,9 @@ std::optional<int64_t> attnc::workspaceBytes(const Program &program,
   bound.spaces = sizes;
   Signature needed = signature;
   needed.spaces = needs.spaces;
-  error = checkParams(signature, params, values);
+  for (ParamDecl &param : needed.params)
+    param.hasDefault = true; // those that it depends on are there
+  error = checkParams(needed, params, values, BoundTo::Code);
   if (error.empty())
     error = sizeDeclaredSpaces(needed, values, bound);
   if (!error.empty())

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import _library
 from ._arguments import checked_threads, pack_params, pack_tensors
-from ._signature import Signature, shape_of, sizes_of
+from ._signature import Signature, plainly_fit, shape_of, sizes_of
 from ._tensors import CPU, View, view
 from .errors import SpecError
 
@@ -42,7 +42,8 @@ class Definition:
     def output_shapes(self, views: Mapping[str, View], params: Mapping[str, float]) -> dict[str, tuple[int, ...]]:
         """The shape of each output of a call. Raises ArgumentError where the shapes of inputs disagree."""
         outputs, sizes = self.signature.outputs, sizes_of(self.signature, views)
-        if all(axis in sizes or isinstance(axis, int) for decl in outputs.values() for axis in decl.axes):
+        is_known = all(axis in sizes or isinstance(axis, int) for decl in outputs.values() for axis in decl.axes)
+        if is_known and plainly_fit(self.signature, views, sizes):
             return {name: shape_of(decl, sizes) for name, decl in outputs.items()}
         return self.computed_shapes(views, params)
 

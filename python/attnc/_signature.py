@@ -132,29 +132,23 @@ def device_text(found: View) -> str:
 
 
 def sizes_of(signature: Signature, views: Mapping[str, View]) -> dict[str, int]:
-    """The size of each index space; raises ArgumentError where tensors disagree."""
+    """The size of each index space, as the first tensor over it has it."""
     sizes: dict[str, int] = {}
-    origin: dict[str, str] = {}
     for name, decl in signature.inputs.items():
-        shape = views[name].shape
-        if len(shape) != len(decl.axes):
-            raise ArgumentError(f"`{name}` has axes [{', '.join(map(str, decl.axes))}], but a tensor of shape "
-                                f"{list(shape)} is bound")
-        for i, (axis, size) in enumerate(zip(decl.axes, shape)):
-            where = f"axis {i} of `{name}`"
-            if isinstance(axis, int):
-                if size != axis:
-                    raise ArgumentError(f"{where} must have size {axis}, found {size}")
-            elif axis not in sizes:
-                sizes[axis], origin[axis] = size, name
-                if size == 0 and axis not in ("b", "q", "t", "kv"):
-                    raise ArgumentError(f"{where} ({axis}) must not be empty")
-            elif sizes[axis] != size:
-                raise ArgumentError(f"{where} ({axis}) must have size {sizes[axis]} as in `{origin[axis]}`, found {size}")
-    if sizes.get("h", 0) % sizes.get("g", 1):
-        raise ArgumentError("the number of query heads must be a multiple of the number of kv heads, found "
-                            f"{sizes['h']} and {sizes['g']}")
+        for axis, size in zip(decl.axes, views[name].shape):
+            if not isinstance(axis, int):
+                sizes.setdefault(axis, size)
     return sizes
+
+
+def plainly_fit(signature: Signature, views: Mapping[str, View], sizes: Mapping[str, int]) -> bool:
+    """Whether shapes are beyond doubt those that the signature and `sizes` say, without an empty one among them. What is
+    wrong otherwise, if anything is, the library says, which checks all of it."""
+    if min(sizes.values(), default=1) < 1 or sizes.get("h", 0) % sizes.get("g", 1) != 0:
+        return False
+    # A space that a tensor of too few axes has not said is None, which no axis is.
+    return all(views[name].shape == tuple(axis if isinstance(axis, int) else sizes.get(axis) for axis in decl.axes)
+               for name, decl in signature.inputs.items())
 
 
 def shape_of(decl: TensorDecl, sizes: Mapping[str, int]) -> tuple[int, ...]:

@@ -86,7 +86,7 @@ def test_bad_outputs(library, spec, outputs, message):
 
 
 @pytest.mark.parametrize("change, params, message", [
-    (dict(K=None), {}, b"input `K` over [b, g, kv, d] is not bound"),
+    (dict(K=None), {}, b"input `K[b, g, kv, d]: dtype of Q` is not bound"),
     (dict(K=np.zeros((1, 2, 5, 3), np.float32)), {}, b"must have size 4 as in `Q`, found 3"),
     (dict(Q=np.zeros((1, 2, 3, 4))), {}, b"tensor `Q` has DLPack type code 2 with 64 bits"),
     ({}, {"m": 1}, b"`m` is not a parameter of `plain`"),

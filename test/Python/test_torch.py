@@ -117,7 +117,7 @@ def test_torch_and_uint16_bf16_are_the_same():
     (dict(q=torch.zeros(1, 2, 20, 16).to_sparse()), "`Q` is not a plain strided tensor"),
     (dict(doc=torch.zeros(1, 20, dtype=torch.long)), "`doc` must have dtype i32, found int64"),
     (dict(q=torch.zeros(1, 2, 20, 16, dtype=torch.float64)), "`Q` must be f32, f16 or bf16, found f64"),
-    (dict(q=torch.zeros(1, 2, 16, 20).transpose(2, 3)), "tensor 'Q': expected a last stride of 1, found 20"),
+    (dict(q=torch.zeros(1, 2, 16, 20).transpose(2, 3)), "`Q` must have a last stride of 1, found 20"),
     (dict(out=torch.zeros(1, 2, 20, 16, dtype=torch.float16)), "output `out` must have dtype f32, found f16"),
 ])
 def test_errors(change, message):

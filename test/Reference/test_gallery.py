@@ -253,7 +253,7 @@ def test_strides_and_threads(tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda t: t.pop("V"), "input `V` over [b, g, kv, e] is not bound"),
+    (lambda t: t.pop("V"), "input `V[b, g, kv, e]: dtype of Q` is not bound"),
     (lambda t: t.update(K=t["K"][..., :1]), "axis 3 of `K` (d) must have size 2 as in `Q`, found 1"),
     (lambda t: t.update(V=t["V"][:, :, :2]), "axis 2 of `V` (kv) must have size 4 as in `K`, found 2"),
     (lambda t: t.update(K=np.repeat(t["K"], 2, 1), V=np.repeat(t["V"], 2, 1)),
@@ -261,7 +261,7 @@ def test_strides_and_threads(tmp_path):
     (lambda t: t.update(K=t["K"].astype(np.float16)), "`K` must have the dtype of `Q`, f32, found f16"),
     (lambda t: t.update(Q=t["Q"].astype(np.int32)), "`Q` must be f32, f16 or bf16, found i32"),
     (lambda t: t.update(Q=t["Q"][0]), "`Q` has axes [b, h, q, d], but a tensor of shape [1, 3, 2] is bound"),
-    (lambda t: t.update(X=t["Q"]), "`X` is not an input of `probe`; its inputs are Q, K, V"),
+    (lambda t: t.update(X=t["Q"]), "`X` is not an input of `probe`; it has Q, K, V"),
     (lambda t: t.update(Q=t["Q"].astype(np.float64)), "its elements are `<f8`"),
 ])
 def test_bad_bindings(tmp_path, change, message):

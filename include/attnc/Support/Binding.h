@@ -87,18 +87,37 @@ struct BoundSizes {
   DType operandDType = DType::F32;
 };
 
+/// What tensors and parameters are bound to.
+enum class BoundTo : uint8_t {
+  /// The definition of a spec, in any strides. Outputs are bound or not.
+  Definition,
+  /// What it is compiled to, for the dtypes and fixed sizes that its signature has. Every output is
+  /// bound, and memory is as loads and stores need it.
+  Code,
+};
+
+/// Most indices of an axis of compiled code: coordinates are i32, with room for a tile beyond the
+/// end. The definition takes any number that an i32 has.
+inline constexpr int64_t maxCodeAxisSize = INT32_MAX - 65536;
+/// Most elements of a tensor that a variant computes: sizes beyond it are errors, not allocations.
+inline constexpr int64_t maxTensorElements = int64_t(1) << 36;
+
 /// Checks that `inputs` binds every input of `signature` with fitting dtype, rank, shape and
 /// strides, that the sizes agree with each other and that heads divide into groups, and fills in
-/// `sizes`. Tensors in `outputs` are checked in the same way where they are bound. `params` are
-/// checked by `checkParams` first, so that sizes that depend on them are those of a run. Returns an
-/// empty string, or a message that names the tensor, what is expected and what was found.
+/// `sizes`. Tensors in `outputs` are checked in the same way where they are bound; no element of
+/// one shares memory with another tensor. `params` are checked by `checkParams` first, so that
+/// sizes that depend on them are those of a run. Returns an empty string, or a message that names
+/// the tensor, what is expected and what was found: the one text of the reference, the host, CUDA,
+/// the C API and Python.
 std::string checkBindings(const Signature &signature,
                           const std::map<std::string, TensorView> &inputs,
                           const std::map<std::string, TensorView> &outputs, BoundSizes &sizes,
-                          const std::map<std::string, double> &params = {});
+                          const std::map<std::string, double> &params = {},
+                          BoundTo to = BoundTo::Definition);
 
-/// Most elements of a tensor that a variant computes: sizes beyond it are errors, not allocations.
-inline constexpr int64_t maxTensorElements = int64_t(1) << 36;
+/// The message for a name that is not `what` ("an input") of `owner`, which has those in `known`.
+std::string unknownName(const std::string &name, const std::string &what, const std::string &owner,
+                        const std::vector<std::string> &known);
 
 /// Computes the sizes of the declared spaces from the others and from `params`, what `checkParams`
 /// makes of the parameters. One that a tensor has fixed already must agree. Returns an empty
@@ -111,10 +130,10 @@ std::vector<NumberKind> kindsOfParams(const Signature &signature);
 std::vector<SizeValue> valuesOfParams(const Signature &signature,
                                       const std::vector<double> &params);
 
-/// Checks names and ranges of bound parameters; the rest have their defaults. On success `values`
-/// holds one number for each parameter of `signature`, as the kernel sees it.
+/// Checks names and ranges of bound parameters; the rest have their defaults, if they have one. On
+/// success `values` holds one number for each parameter of `signature`, as the kernel sees it.
 std::string checkParams(const Signature &signature, const std::map<std::string, double> &bound,
-                        std::vector<double> &values);
+                        std::vector<double> &values, BoundTo to = BoundTo::Definition);
 
 /// Shape of `decl` with these sizes.
 std::vector<int64_t> shapeOf(const TensorDecl &decl, const BoundSizes &sizes);

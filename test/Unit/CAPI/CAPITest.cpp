@@ -162,7 +162,7 @@ TEST_F(CAPI, LaunchesThatDoNotFitAreNotPrepared) {
   };
   EXPECT_EQ(prepare(p.named.data(), 2), ATTNC_INVALID_ARGUMENT);
   EXPECT_EQ(launch, nullptr);
-  EXPECT_NE(std::string(attnc_last_error()).find("'V'"), std::string::npos) << attnc_last_error();
+  EXPECT_NE(std::string(attnc_last_error()).find("`V["), std::string::npos) << attnc_last_error();
   EXPECT_EQ(prepare(nullptr, 2), ATTNC_INVALID_ARGUMENT);
   EXPECT_EQ(attnc_launch_prepare(kernel, nullptr, 0, nullptr, 0, nullptr), ATTNC_INVALID_ARGUMENT);
   EXPECT_EQ(attnc_launch_prepare(nullptr, nullptr, 0, nullptr, 0, &launch), ATTNC_INVALID_ARGUMENT);
@@ -335,8 +335,9 @@ TEST_F(CAPI, NumbersThatParametersCannotHold) {
   }
   EXPECT_EQ(launch({{"cap", 1e39}}), ATTNC_INVALID_ARGUMENT);
   EXPECT_EQ(launch({{"windows", 3}}), ATTNC_INVALID_ARGUMENT);
-  EXPECT_STREQ(attnc_last_error(),
-               "`windows` is not a launch parameter of `w`; did you mean `window`?");
+  EXPECT_STREQ(
+      attnc_last_error(),
+      "`windows` is not a launch parameter of `w`; it has window, cap; did you mean `window`?");
   EXPECT_TRUE(std::isnan(p.out.data[0])); // nothing was written
   EXPECT_EQ(launch({{"window", -2147483648.0}, {"cap", INFINITY}}), ATTNC_OK) << attnc_last_error();
 }
@@ -347,8 +348,8 @@ TEST_F(CAPI, UnknownTensorNames) {
   Tensor extra({2, 2, 9});
   p.named.push_back({"LSE", &extra.dl});
   EXPECT_EQ(p.launch(kernel), ATTNC_INVALID_ARGUMENT);
-  EXPECT_STREQ(attnc_last_error(), "`LSE` is not a tensor of `causal`, which has (Q, K, V, out, "
-                                   "lse); did you mean `lse`?");
+  EXPECT_STREQ(attnc_last_error(), "`LSE` is not a tensor of `causal`; it has Q, K, V, out, lse; "
+                                   "did you mean `lse`?");
   EXPECT_TRUE(std::isnan(p.out.data[0]));
   // An input that the spec declares and does not use is no unknown one.
   attnc_kernel_destroy(kernel);
@@ -403,8 +404,7 @@ TEST_F(CAPI, AnOffsetFromNothingIsNoMemory) {
   p.v.dl.data = nullptr;
   p.v.dl.byte_offset = 4096;
   EXPECT_EQ(p.launch(kernel), ATTNC_INVALID_ARGUMENT);
-  EXPECT_STREQ(attnc_last_error(),
-               "tensor 'V': the data pointer is null but the shape is (2, 2, 13, 16)");
+  EXPECT_STREQ(attnc_last_error(), "`V` has elements, but no memory is bound");
 }
 
 TEST_F(CAPI, FilesAreReadBehindANul) {

@@ -85,8 +85,7 @@ TEST_F(ProgramsCAPI, EveryOutputByItsName) {
   ASSERT_EQ(attnc_kernel_launch(kernel, named, 3, &p, 1, nullptr), ATTNC_OK) << attnc_last_error();
   expectOutputs();
   EXPECT_EQ(attnc_kernel_launch(kernel, named, 2, &p, 1, nullptr), ATTNC_INVALID_ARGUMENT);
-  EXPECT_STREQ(attnc_last_error(),
-               "tensor 'out' is missing: pass one with axes (n, 16) and dtype f32");
+  EXPECT_STREQ(attnc_last_error(), "output `out[n, 16]: f32` is not bound");
 }
 
 TEST_F(ProgramsCAPI, WorkspaceOfTheCaller) {

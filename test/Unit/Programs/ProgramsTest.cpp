@@ -144,8 +144,7 @@ TEST_P(Programs, SpacesOfComputedSizes) {
   float *data = machine.upload(x), *out = machine.upload(x);
   EXPECT_EQ(
       textOf(program->launch({{{"x", matrix(data, 7)}, {"out", matrix(out, 4)}}, {{"p", 1}}})),
-      "tensor 'out', dimension 0: expected size 3 for index space 'blocks', which follows "
-      "from the inputs, found 4");
+      "axis 0 of `out` (blocks) must have size 3, which follows from the inputs, found 4");
   EXPECT_EQ(
       textOf(program->launch({{{"x", matrix(data, 7)}, {"out", matrix(out, 3)}}, {{"p", -1}}})),
       "the index space `slots` needs at least one slot, found -10");

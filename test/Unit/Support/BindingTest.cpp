@@ -86,7 +86,7 @@ TEST_F(Binding, ChecksOutputs) {
   outputs["out"] = outputView({1, 4, 3, 5});
   EXPECT_EQ(check(), "axis 3 of `out` (e) must have size 6 as in `V`, found 5");
   outputs = {{"lse", outputView({1, 4, 3})}};
-  EXPECT_EQ(check(), "`lse` is not an output of `probe`");
+  EXPECT_EQ(check(), "`lse` is not an output of `probe`; it has out");
 }
 
 TEST_F(Binding, ChecksParameters) {
@@ -103,10 +103,12 @@ TEST_F(Binding, ChecksParameters) {
   EXPECT_EQ(checkParams(signature, {{"cap", 1e39}}, values),
             "parameter `cap` is an f32, at most 3.4028234663852886e+38 in size, found 1e+39");
   EXPECT_EQ(checkParams(signature, {{"cap", INFINITY}}, values), "");
-  EXPECT_EQ(checkParams(signature, {{"cpa", 1}}, values), "`cpa` is not a parameter of `probe`");
+  EXPECT_EQ(checkParams(signature, {{"cpa", 1}}, values),
+            "`cpa` is not a parameter of `probe`; it has n, cap");
   EXPECT_EQ(checkParams(signature, {{"Cap", 1}}, values),
-            "`Cap` is not a parameter of `probe`; did you mean `cap`?");
-  EXPECT_EQ(checkParams(signature, {{"m", 1}}, values), "`m` is not a parameter of `probe`");
+            "`Cap` is not a parameter of `probe`; it has n, cap; did you mean `cap`?");
+  EXPECT_EQ(checkParams(signature, {{"m", 1}}, values),
+            "`m` is not a parameter of `probe`; it has n, cap");
 }
 
 TEST_F(Binding, SamplesAreSeededAndHaveTheirShape) {
