@@ -174,6 +174,9 @@ llvm::Error Runner::translate(ModuleOp module, Phase phase) {
   if (!code)
     return code.takeError();
   result.code = std::move(*code);
+  if (request.verify && phase == Phase::Object)
+    if (llvm::Error error = verifyHostObject(result.code))
+      return error;
   if (result.launch)
     result.launch->cpuFeatures = features.required;
   return llvm::Error::success();

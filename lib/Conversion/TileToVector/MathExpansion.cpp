@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// exp2, exp, log, log2 and tanh as polynomials. LLVM would call the C library once for each lane.
+// exp2, exp, log, log2 and tanh as polynomials. LLVM would call the C library once for each lane;
+// docs/MathFunctions.md lists them all.
 //
 // The exponential reduces x to an integer n and a fraction f in [-1/2, 1/2], takes a minimax
 // polynomial for 2^f (relative error 1.6e-8 before rounding), and scales it by 2^n: with AVX-512 by
@@ -66,6 +67,10 @@ static Value clamp(Emitter &e, Value x, float low, float high) {
 static const uint32_t kExp2[] = {0x3920fdde, 0x3aaf9f2a, 0x3c1d96a6, 0x3d635774,
                                  0x3e75fdee, 0x3f317218, 0x3f800000};
 
+Value attnc::emitExp2OfParts(Emitter &e, Value whole, Value fraction) {
+  return scaleByPowerOf2(e, horner(e, fraction, kExp2), whole);
+}
+
 Value attnc::emitExp2(Emitter &e, Value x) {
   if (e.target.hasAVX512() && isFullVector(e, x)) {
     // vreduceps gives x - round(x), and 0 for an infinity, which vscalefps then turns into 0 or
@@ -76,7 +81,7 @@ Value attnc::emitExp2(Emitter &e, Value x) {
   }
   Value bounded = clamp(e, x, -152.0f, 130.0f);
   Value n = roundSmall(e, bounded);
-  return scaleByPowerOf2(e, horner(e, e.fsub(bounded, n), kExp2), n);
+  return emitExp2OfParts(e, n, e.fsub(bounded, n));
 }
 
 Value attnc::emitExp(Emitter &e, Value x) {
@@ -91,17 +96,12 @@ Value attnc::emitExp(Emitter &e, Value x) {
   return scaleByPowerOf2(e, hornerF(e, r, taylor), n);
 }
 
-// x = 2^k * m with m in [sqrt(1/2), sqrt(2)); ln m = 2 atanh(s), s = (m - 1) / (m + 1).
-Value attnc::emitLog2(Emitter &e, Value x, float factor) {
-  Type type = x.getType(), ints = e.i32, bools = e.i1;
-  if (auto vector = dyn_cast<VectorType>(type)) {
+PowerOf2AndRest attnc::splitPowerOf2(Emitter &e, Value x) {
+  Type type = x.getType(), ints = e.i32;
+  if (auto vector = dyn_cast<VectorType>(type))
     ints = VectorType::get(vector.getShape(), e.i32);
-    bools = VectorType::get(vector.getShape(), e.i1);
-  }
-  auto compare = [&](arith::CmpFPredicate predicate, Value lhs, float rhs) -> Value {
-    return arith::CmpFOp::create(e.b, e.loc, predicate, lhs, e.constF32(type, rhs));
-  };
-  Value denormal = compare(arith::CmpFPredicate::OLT, x, 1.17549435e-38f);
+  Value denormal = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLT, x,
+                                         e.constF32(type, 1.17549435e-38f));
   Value normal = e.select(denormal, e.fmul(x, e.constF32(type, 8388608.0f)), x);
   Value bits = e.bitcast(normal, ints);
   // Subtracting the bits of sqrt(1/2) puts the exponent's step where m wraps around.
@@ -111,6 +111,16 @@ Value attnc::emitLog2(Emitter &e, Value x, float factor) {
       e.bitcast(e.sub(bits, arith::ShLIOp::create(e.b, e.loc, k, e.constInt(ints, 23))), type);
   Value exponent = arith::SIToFPOp::create(e.b, e.loc, type, k);
   exponent = e.fsub(exponent, e.select(denormal, e.constF32(type, 23.0f), e.zero(type)));
+  return {exponent, m};
+}
+
+// ln m = 2 atanh(s), s = (m - 1) / (m + 1).
+Value attnc::emitLog2(Emitter &e, Value x, float factor) {
+  Type type = x.getType();
+  auto compare = [&](arith::CmpFPredicate predicate, Value lhs, float rhs) -> Value {
+    return arith::CmpFOp::create(e.b, e.loc, predicate, lhs, e.constF32(type, rhs));
+  };
+  auto [exponent, m] = splitPowerOf2(e, x);
   Value one = e.constF32(type, 1.0f);
   Value s = e.fdiv(e.fsub(m, one), e.fadd(m, one));
   Value z = e.fmul(s, s);
@@ -190,7 +200,12 @@ Value attnc::expandOp(Emitter &e, Operation *op, ArrayRef<Value> args) {
       .Case<math::Log2Op>([&](auto) { return emitLog2(e, args[0], 1.0f); })
       .Case<math::LogOp>([&](auto) { return emitLog2(e, args[0], 0.693147181f); })
       .Case<math::TanhOp>([&](auto) { return emitTanh(e, args[0]); })
-      .Case<math::SinOp, math::CosOp>([&](auto) { return emitSine(e, op, args[0]); })
+      .Case<math::SinOp>([&](auto) { return emitSine(e, args[0], /*cosine=*/false); })
+      .Case<math::CosOp>([&](auto) { return emitSine(e, args[0], /*cosine=*/true); })
+      .Case<math::PowFOp>([&](auto) { return emitPower(e, args[0], args[1]); })
+      .Case<math::FloorOp>([&](auto) { return emitFloor(e, args[0]); })
+      .Case<math::CeilOp>([&](auto) { return emitCeil(e, args[0]); })
+      .Case<math::RoundEvenOp>([&](auto) { return emitRoundEven(e, args[0]); })
       .Case<math::FmaOp>([&](auto) { return e.fma(args[0], args[1], args[2]); })
       .Default([](Operation *) { return Value(); });
 }

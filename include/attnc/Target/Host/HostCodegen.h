@@ -41,6 +41,10 @@ llvm::Expected<std::string> translateToHostCode(mlir::ModuleOp module, const Hos
 llvm::Expected<std::string> assembleHost(llvm::StringRef text, llvm::StringRef name,
                                          const HostFeatures &features);
 
+/// Checks that an ELF file calls nothing but memcpy, memmove and memset: a function of the C
+/// library on numbers would be called once for each lane. The error names the function.
+llvm::Error verifyHostObject(llvm::StringRef object);
+
 } // namespace attnc
 
 #endif // ATTNC_TARGET_HOST_HOSTCODEGEN_H
