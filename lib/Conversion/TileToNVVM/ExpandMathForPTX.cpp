@@ -7,7 +7,9 @@
 //
 //   exp(x)  = ex2(x log2 e)                  2 ulp, plus |x| 2^-24 from the product
 //   tanh    a quotient of polynomials         relative error below 5e-7
-//   a / b   = a * rcp(b)                      2 ulp; rcp of a subnormal is inf
+//   a / b   = (a * rcp(b s)) s, s = 1/4 for |b| > 2^126, else 1   2 ulp
+//             a * rcp(b) where |a| <= 1 is a constant, or |b| is known to be at most 2^126
+//             a subnormal a, b or quotient counts as 0, as everywhere in PTX
 //   sin, cos  after a reduction by 2 pi in three parts; absolute error below 1e-6 for |x| < 1e6
 //   pow(x, y) = ex2(y lg2 x) for x > 0; for x < 0 the sign follows an integral y, else NaN
 #include "attnc/Conversion/Passes.h"
@@ -55,7 +57,26 @@ private:
   Value sub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
   Value mul(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y); }
   Value fma(Value x, Value y, Value z) { return math::FmaOp::create(b, loc, x, y, z); }
-  Value divide(Value x, Value y) { return mul(x, rcp(y)); }
+  /// x / y where 1 / y is neither 0 nor an infinity of `rcp`.
+  Value quotient(Value x, Value y) { return mul(x, rcp(y)); }
+  /// `rcp` flushes the inverse of what is beyond 2^126 to 0, as `div.approx` does; of a quarter of
+  /// it, it does not. The inverse and the scale stay factors of their own, which leave loops and
+  /// are shared where divisors are the same: `div.full`, which is right as well, would be neither.
+  /// Where the quotient of all such divisors is flushed itself, as where rows are normalized,
+  /// nothing is lost without.
+  Value divide(Value x, Value y) {
+    FloatAttr known;
+    if (matchPattern(x, m_Constant(&known)) && std::abs(known.getValueAsDouble()) <= 1)
+      return quotient(x, y);
+    if (matchPattern(y, m_Constant(&known)) && std::abs(known.getValueAsDouble()) <= 0x1p126)
+      return quotient(x, y);
+    if (y.getDefiningOp<arith::SIToFPOp>() || y.getDefiningOp<arith::UIToFPOp>())
+      return quotient(x, y);
+    Value magnitude = math::AbsFOp::create(b, loc, y);
+    Value isLarge = compare(arith::CmpFPredicate::OGT, magnitude, constant(0x1p126));
+    Value scale = select(isLarge, constant(0.25), constant(1.0));
+    return mul(quotient(x, mul(y, scale)), scale);
+  }
   Value exp2(Value x) { return math::Exp2Op::create(b, loc, x); }
   Value compare(arith::CmpFPredicate p, Value x, Value y) {
     return arith::CmpFOp::create(b, loc, p, x, y);
@@ -83,8 +104,8 @@ private:
         sum = fma(sum, z, constant(c));
       return sum;
     };
-    Value quotient = divide(mul(x, polynomial(p)), polynomial(q));
-    Value above = arith::MaximumFOp::create(b, loc, quotient, constant(-1.0));
+    Value ratio = quotient(mul(x, polynomial(p)), polynomial(q)); // Q lies between 1 and 500
+    Value above = arith::MaximumFOp::create(b, loc, ratio, constant(-1.0));
     return arith::MinimumFOp::create(b, loc, above, constant(1.0));
   }
   Value reduce(Value x) {

@@ -63,15 +63,35 @@ func.func @pow(%x: f32, %y: f32) -> f32 {
   return %0 : f32
 }
 
+// The inverse of a number beyond 2^126 is 0 for PTX: a quarter of it is inverted. Not where a number of at most 1 is divided,
+// nor by a number that cannot be so large.
 // CHECK-LABEL: func.func @quotients
-// CHECK: %[[INVERSE:.*]] = llvm.call_intrinsic "llvm.nvvm.rcp.approx.ftz.f"(%[[Y:.*]])
-// CHECK: arith.mulf %{{.*}}, %[[INVERSE]]
+// CHECK-SAME: %[[X:.*]]: f32, %[[Y:.*]]: f32
+// CHECK: %[[SIZE:.*]] = math.absf %[[Y]]
+// CHECK: arith.cmpf ogt, %[[SIZE]]
+// CHECK: %[[SCALE:.*]] = arith.select
+// CHECK: %[[SCALED:.*]] = arith.mulf %[[Y]], %[[SCALE]]
+// CHECK: %[[R:.*]] = llvm.call_intrinsic "llvm.nvvm.rcp.approx.ftz.f"(%[[SCALED]])
+// CHECK: %[[XR:.*]] = arith.mulf %[[X]], %[[R]]
+// CHECK: %[[ANY:.*]] = arith.mulf %[[XR]], %[[SCALE]]
 // CHECK: llvm.call_intrinsic "llvm.nvvm.rsqrt.approx.ftz.f"
+// CHECK: %[[INVERSE:.*]] = llvm.call_intrinsic "llvm.nvvm.rcp.approx.ftz.f"(%[[Y]])
+// CHECK: %[[ONE:.*]] = arith.mulf %{{.*}}, %[[INVERSE]]
+// CHECK: math.absf %[[Y]]
+// CHECK-NOT: math.absf
 // CHECK-NOT: arith.divf
-func.func @quotients(%x: f32, %y: f32) -> (f32, f32) {
+// CHECK: return %[[ANY]], %{{.*}}, %[[ONE]]
+func.func @quotients(%x: f32, %y: f32, %n: i32) -> (f32, f32, f32, f32, f32, f32) {
   %0 = arith.divf %x, %y : f32
   %1 = math.rsqrt %x : f32
-  return %0, %1 : f32, f32
+  %one = arith.constant -1.0 : f32
+  %2 = arith.divf %one, %y : f32
+  %two = arith.constant 2.0 : f32
+  %3 = arith.divf %two, %y : f32
+  %4 = arith.divf %x, %two : f32
+  %count = arith.sitofp %n : i32 to f32
+  %5 = arith.divf %x, %count : f32
+  return %0, %1, %2, %3, %4, %5 : f32, f32, f32, f32, f32, f32
 }
 
 // What PTX has an instruction for.

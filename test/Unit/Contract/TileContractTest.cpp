@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <random>
 
 using namespace attnc::testing;
 
@@ -636,6 +637,48 @@ TEST(TileContract, SinesOfPositions) {
           double angle = 252.25 * double(i * j); // at most 1,001,180.25, an exact f32
           double exact = function[0] == 's' ? std::sin(angle) : std::cos(angle);
           ASSERT_NEAR(data.y[i * kSize + j], exact, 1e-6) << warps << " " << i << " " << j;
+        }
+    }
+}
+
+/// Quotients of numbers of all exponents: the inverse of what is beyond 2^126 is subnormal.
+TEST(TileContract, QuotientsOfAnySize) {
+  const char *body = R"(
+  %x = tile.load %X[] rows 0 from %c0 to %n cols 64 : <2xf32, unit> -> <64x64xf32>
+  %t = tile.transpose %x : <64x64xf32> -> <64x64xf32>
+  %y = tile.map(%x, %t) at(%c0, %c0) {
+  ^bb0(%a: f32, %b: f32, %i: i32, %j: i32):
+    %q = arith.divf %a, %b : f32
+    tile.yield %q : f32
+  } : (!tile.tile<64x64xf32>, !tile.tile<64x64xf32>) -> !tile.tile<64x64xf32>
+  tile.store %y, %Y[] rows 0 from %c0 to %n cols 64 : <64x64xf32>, <2xf32, unit>)";
+  std::mt19937 engine(1);
+  std::uniform_int_distribution<int> exponents(-149, 127);
+  std::uniform_real_distribution<float> mantissas(1, 2);
+  for (int warps : kWarps)
+    for (int round = 0; round < 3; ++round) {
+      TileData data = tileData();
+      for (float &x : data.x)
+        x = std::ldexp(engine() % 2 ? mantissas(engine) : -mantissas(engine), exponents(engine));
+      data.x[0] = INFINITY;
+      data.x[1] = 0;
+      ASSERT_EQ(runTile(body, warps, data), "");
+      for (int64_t i = 0; i < kSize; ++i)
+        for (int64_t j = 0; j < kSize; ++j) {
+          float a = data.x[i * kSize + j], b = data.x[j * kSize + i];
+          double found = data.y[i * kSize + j], exact = double(a) / double(b);
+          std::string what = std::to_string(warps) + " warps: " + std::to_string(a) + " / " +
+                             std::to_string(b) + " = " + std::to_string(found);
+          // PTX has no subnormal numbers.
+          double smallest = warps ? 0x1p-126 : 0x1p-149;
+          if (warps && (std::abs(a) < 0x1p-126f || std::abs(b) < 0x1p-126f))
+            continue;
+          if (std::isnan(exact))
+            ASSERT_TRUE(std::isnan(found)) << what;
+          else if (std::abs(exact) >= 0x1p128)
+            ASSERT_EQ(found, std::copysign(INFINITY, exact)) << what;
+          else if (std::abs(exact) < 0x1.fffffp127) // rounding may take the rest to an infinity
+            ASSERT_NEAR(found, exact, std::max(2.4e-7 * std::abs(exact), smallest)) << what;
         }
     }
 }
