@@ -3,6 +3,7 @@
 // attnc explain for specs of several stages: what each stage is, and what the analyses say about
 // it.
 #include "ExplainStages.h"
+#include "attnc/Analysis/ChunkForm.h"
 #include "attnc/Analysis/Recurrence.h"
 #include "attnc/Analysis/Stages.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -71,6 +72,27 @@ static void explainAttend(attn::AttendOp attend) {
     line("", "", "keys in ascending tiles: part of the meaning");
 }
 
+/// Whether attn-chunk-recurrences takes `recur` as a whole, which it does or not for all states.
+static void explainChunks(attn::RecurOp recur) {
+  ExprContext context(recur.getContext());
+  ChunkRefusal refusal;
+  std::optional<ChunkForm> form = deriveChunkForm(recur, context, refusal);
+  if (!form) {
+    std::string where = lineOf(refusal.op);
+    line("", "", "step by step: " + refusal.reason + (where.empty() ? "" : " (" + where + ")"));
+    return;
+  }
+  unsigned numWrites = 0, numCorrected = 0;
+  for (const StateUpdateForm &update : form->states)
+    for (const StateWrite &write : update.writes)
+      ++(write.corrections.empty() ? numWrites : numCorrected);
+  line("", "",
+       formatv("chunk by chunk: {0} sums over states, {1} outer products of data, {2} of rows that "
+               "depend on a state",
+               form->reads.size(), numWrites, numCorrected)
+           .str());
+}
+
 static void explainRecur(attn::RecurOp recur) {
   line(lineOf(recur), "recurrence", "over `" + llvm::Twine(recur.getTime()) + "`");
   for (const StateUpdate &update : classifyRecurrence(recur)) {
@@ -81,6 +103,7 @@ static void explainRecur(attn::RecurOp recur) {
     line("", "", "state `" + update.name + "`: " + terms);
     line("", "", "  " + update.chunkForm());
   }
+  explainChunks(recur);
 }
 
 void driver::explainStages(attn::VariantOp variant) {

@@ -36,7 +36,7 @@ Value FormulaBuilder::reduce(attn::Reduction kind, const IndexRange &range,
   StringAttr block = range.block.empty() ? StringAttr() : getStringAttr(range.block);
   // The type is that of the value, which is known once the body is there.
   attn::ReduceOp::build(*this, state, getF32Type(), kind, getStringAttr(range.space), block,
-                        range.at, /*lower=*/Value(), range.end);
+                        range.at, range.from, range.end);
   auto reduce = cast<attn::ReduceOp>(create(state));
   OpBuilder::InsertionGuard guard(*this);
   Block *body = createBlock(&reduce.getBody());

@@ -21,12 +21,13 @@ struct Term {
 };
 
 /// The indices that a reduction runs over: all of a space; the members of block `at` (i32) of
-/// `block`; or those below `end` (i32).
+/// `block`; or those from `from` (i32), as far as they are below `end` (i32).
 struct IndexRange {
   llvm::StringRef space;
   llvm::StringRef block = {};
   mlir::Value at = {};
   mlir::Value end = {};
+  mlir::Value from = {};
 };
 
 /// Builds stages in front of one, at its location, and formulas within them.

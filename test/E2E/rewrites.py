@@ -20,7 +20,8 @@ sys.path[:0] = [str(ROOT / "python"), str(ROOT / "test/E2E")]
 from random_specs import case, inputs_of  # noqa: E402
 
 EXPANSIONS = ["attn-expand-tiled-attention", "attn-expand-softmax", "attn-expand-merge", "attn-expand-quantize", "attn-expand-orders"]
-PASSES = [*EXPANSIONS, "attn-forward-copies", "attn-hoist-reductions", "attn-solve-conditions", "attn-inline-lets"]
+CHUNKS = "attn-chunk-recurrences=chunk=4"  # several chunks of the few steps here
+PASSES = [*EXPANSIONS, CHUNKS, "attn-forward-copies", "attn-hoist-reductions", "attn-solve-conditions", "attn-inline-lets"]
 PIPELINES = [[name] for name in PASSES] + [PASSES]
 
 
@@ -54,9 +55,9 @@ def difference(np, before, after):
     return ""
 
 
-def gallery_inputs(np, spec, seed):
+def gallery_inputs(np, spec, seed, **given):
     """Inputs of a gallery spec, of sizes that it takes: the error of an evaluation names a size that a space has."""
-    sizes = dict(b=2, g=2, h=4, q=9, kv=70, t=9, d=8, e=8)
+    sizes = dict(b=2, g=2, h=4, q=9, kv=70, t=9, d=8, e=8) | given
     for _ in range(6):
         inputs = inputs_of(spec, random.Random(seed), np, sizes)
         try:

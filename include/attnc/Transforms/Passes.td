@@ -270,6 +270,40 @@ def AttnExpandScans : Pass<"attn-expand-scans", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numExpanded", "expanded-scans", "Scans and systems that became recurrences">];
 }
 
+def AttnChunkRecurrences : Pass<"attn-chunk-recurrences", "::mlir::ModuleOp"> {
+  let summary = "take the steps of linear recurrences a chunk at a time";
+  let description = [{
+    A recurrence whose step multiplies each state by a factor and adds outer products to it, of data or of sums over the
+    state itself (delta rules), and whose outputs depend on the states by sums over them, becomes
+
+    - stages over all chunks at once: products of the steps' weights and columns, decayed; where rows hold reads,
+      `attn.solve` of a unit triangular system;
+    - an `attn.recur` over the chunks, each step of which is products of matrices;
+    - stages over all steps at once that compute the outputs.
+
+    ```mlir
+    %out, %final = attn.recur over "t" for ["b", "h"] from (%zero : !attn.tensor<[d, e], f32>) body(...) { ... }
+      : !attn.tensor<[b, h, t, e], f32>, !attn.tensor<[b, h, d, e], f32>
+    ```
+    becomes
+    ```mlir
+    attn.space "t_chunk" of "t" extent %c64
+    %added = attn.compute ... : !attn.tensor<[b, h, t_chunk, d, e], f32>
+    %states, %final = attn.recur over "t_chunk" for ["b", "h"] from (%zero : !attn.tensor<[d, e], f32>) body(...) { ... }
+      : !attn.tensor<[b, h, t_chunk, d, e], f32>, !attn.tensor<[b, h, d, e], f32>
+    %out = attn.compute ... : !attn.tensor<[b, h, t, e], f32>
+    ```
+    A factor may vary along the axes that reads sum over. Where a recurrence has not this form it stays as it is; with `report-refusals` a
+    remark says why. Sums are taken in another order, so results differ by rounding: on the reference by 1e-12 of the largest number of an
+    output, and by 1e-11 where corrections nearly undo each other (delta rules with a strength near 2 and equal keys).
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let options = [
+    Option<"chunk", "chunk", "int64_t", "64", "steps of a chunk: a multiple of 16, or less than that">,
+    Option<"reportRefusals", "report-refusals", "bool", "false", "a remark for each recurrence that stays">];
+  let statistics = [Statistic<"numChunked", "chunked-recurrences", "Recurrences that go chunk by chunk">];
+}
+
 def AttnExportDecisions : Pass<"attn-export-decisions", "::mlir::ModuleOp"> {
   let summary = "put out what a variant decides, beside its outputs";
   let description = [{

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Products of a state's factors over steps of a chunk.
+//
+// All of them are products of the factors themselves, each at most as far from 1 as the decay that
+// it stands for: differences of sums of logarithms lose digits, and their exponentials overflow. A
+// chunk has parts, so that a product over steps j < .. <= i of different parts is one of three
+// tables: up to i in its part, parts between, and behind j in its part. Within a part there is no
+// table: it would have an entry for each pair of steps.
+#ifndef ATTNC_LIB_TRANSFORMS_CHUNKDECAY_H
+#define ATTNC_LIB_TRANSFORMS_CHUNKDECAY_H
+
+#include "ChunkBuilder.h"
+
+namespace attnc {
+
+class ChunkDecay {
+public:
+  /// Of `factor`, which is that of `state`.
+  ChunkDecay(ChunkBuilder &builder, Expr factor, unsigned state);
+
+  /// Whether the factor is the same along all axes of the state.
+  bool isScalar() const { return along.empty(); }
+
+  // Tables over chunks, what is said here, and the axes of the state that the factor varies along;
+  // and over the batch spaces that it depends on.
+  /// Over rows: the factors before each row, and its own with `inclusive`.
+  mlir::Value before(bool inclusive);
+  /// Over rows: the factors behind each.
+  mlir::Value behind();
+  /// Over nothing: all factors of the chunk.
+  mlir::Value all();
+  /// Over rows and columns, of a factor that is scalar: the factors behind the column up to the
+  /// row, with `inclusive`, or before it. What is not below the diagonal is some product.
+  mlir::Value between(bool inclusive);
+  /// Over parts and their rows: the factors of the part before the row, and its own with
+  /// `inclusive`.
+  mlir::Value beforeInPart(bool inclusive);
+  /// Over parts and their rows: the factors of the part behind the row.
+  mlir::Value behindInPart();
+  /// Over parts twice: the factors of parts between `parts` and `partsBefore`.
+  mlir::Value partsBetween();
+
+  /// The product of factors of a part behind `column` and up to `row`, or, not `inclusive`, before
+  /// it, in a formula at `indices`.
+  mlir::Value near(mlir::Value row, mlir::Value column, bool inclusive,
+                   const NamedIndices &indices);
+  /// `indices` with those of the part and of the row in it.
+  NamedIndices inParts(const NamedIndices &indices, mlir::Value row);
+
+private:
+  ChunkBuilder::Axes axes(llvm::ArrayRef<mlir::Attribute> inner, bool isAlong = true) const;
+  mlir::Value factors();
+  mlir::Value partProducts();
+  mlir::Value productOfParts(mlir::Value from, mlir::Value end, const NamedIndices &indices);
+  mlir::Value last(bool inclusive, mlir::Value row);
+
+  ChunkBuilder &b;
+  const ChunkSpaces &s;
+  Expr factor;
+  unsigned state;
+  ChunkBuilder::Axes batch, along;
+  mlir::Value table, partTable, behindTable, allTable, behindPartTable, partsBetweenTable;
+  mlir::Value beforeTable[2], betweenTable[2], beforePartTable[2];
+};
+
+} // namespace attnc
+
+#endif // ATTNC_LIB_TRANSFORMS_CHUNKDECAY_H
