@@ -6,11 +6,14 @@
 //   solve: for each column of the right side, x[j] = 0;   at each row i
 //          value = R[i] + sum(N[i, j] x[j] for j < i)     put out, x[i] = value
 //
+// Large systems go by blocks (SolveByBlocks.h).
+//
 // A recurrence goes from entry to entry, so that the freedom of order which the ops promise is
 // given up: this is the form for where no kernel of their own uses it. Recurrences do not nest and
 // their states are reals: within a step, and of ints, a scan by a combiner that is a reduction is
 // that reduction over the entries so far, at a cost of n^2 for a row of n; other ones stay.
 #include "FormulaBuilder.h"
+#include "SolveByBlocks.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -39,44 +42,6 @@ SmallVector<Value> indicesOf(attn::AttnTensorType type, ArrayRef<Attribute> name
   for (Attribute axis : type.getAxes())
     indices.push_back(values[llvm::find(names, axis) - names.begin()]);
   return indices;
-}
-
-/// One step: from the indices (of rows, then the step) and the states, what is put out and the new
-/// states.
-using Step = llvm::function_ref<void(FormulaBuilder &, ValueRange indices, ValueRange states,
-                                     SmallVector<Value> &outs, SmallVector<Value> &next)>;
-
-/// A recurrence over `time` for each index of `rows`.
-attn::RecurOp recur(FormulaBuilder &b, StringRef time, ArrayRef<Attribute> rows, ValueRange inits,
-                    Step step) {
-  Region region;
-  Block &body = region.emplaceBlock();
-  for (size_t i = 0; i <= rows.size(); ++i)
-    body.addArgument(b.getI32Type(), b.getLoc());
-  for (Value init : inits)
-    body.addArgument(init.getType(), b.getLoc());
-  SmallVector<Value> outs, next;
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToEnd(&body);
-    step(b, body.getArguments().take_front(rows.size() + 1),
-         body.getArguments().drop_front(rows.size() + 1), outs, next);
-    SmallVector<Value> yielded(outs);
-    yielded.append(next);
-    attn::YieldOp::create(b, yielded);
-  }
-  SmallVector<Type> results;
-  for (auto [i, value] : llvm::enumerate(llvm::concat<Value>(outs, next))) {
-    SmallVector<Attribute> axes(rows);
-    if (i < outs.size())
-      axes.push_back(b.getStringAttr(time));
-    llvm::append_range(axes, cast<attn::AttnTensorType>(value.getType()).getAxes());
-    results.push_back(attn::AttnTensorType::get(b.getContext(), axes, b.getF32Type()));
-  }
-  auto op = attn::RecurOp::create(b, results, b.getStringAttr(time), b.getArrayAttr(rows), inits,
-                                  /*every=*/Value());
-  op.getBody().takeBody(region);
-  return op;
 }
 
 /// The index that is as far from the last of `space` as `index` is from the first.
@@ -156,8 +121,8 @@ bool expand(attn::ScanOp scan) {
   SmallVector<Value> inits;
   for (Value identity : scan.getIdentities())
     inits.push_back(b.compute({}, b.getF32Type(), [&](ValueRange) { return identity; }));
-  auto step = [&](FormulaBuilder &b, ValueRange indices, ValueRange states,
-                  SmallVector<Value> &outs, SmallVector<Value> &next) {
+  auto step = [&](ValueRange indices, ValueRange states, SmallVector<Value> &outs,
+                  SmallVector<Value> &next) {
     for (unsigned k = 0; k < states.size(); ++k)
       next.push_back(b.compute({}, b.getF32Type(), [&](ValueRange) {
         SmallVector<Value> at(indices), arguments;
@@ -176,24 +141,26 @@ bool expand(attn::ScanOp scan) {
       }));
     llvm::append_range(outs, scan.getExclusive() ? SmallVector<Value>(states) : next);
   };
-  attn::RecurOp op = recur(b, scan.getSpace(), rows, inits, step);
+  attn::RecurOp op = b.recur(scan.getSpace(), rows, inits, step);
   for (auto [k, result] : llvm::enumerate(scan.getResults()))
     result.replaceAllUsesWith(
         arranged(b, op.getResult(k), type, scan.getSpace(), scan.getReverse()));
   return true;
 }
 
-bool expand(attn::SolveOp solve) {
+bool expand(attn::SolveOp solve, BlockSolves &blocks) {
   attn::AttnTensorType type = solve.getResult().getType(), matrix = solve.getMatrix().getType();
   if (!isOverSpaces(type) || !isOverSpaces(matrix) || !isa<attn::VariantOp>(solve->getParentOp()))
     return false;
+  if (blocks.expand(solve))
+    return true;
   FormulaBuilder b(solve);
   SmallVector<Attribute> systems = othersOf(type, solve.getRow()), names(systems);
   names.append({solve.getRowAttr(), solve.getColumnAttr()});
   Value init =
       b.compute({solve.getColumnAttr()}, b.getF32Type(), [&](ValueRange) { return b.real(0.0); });
-  auto step = [&](FormulaBuilder &b, ValueRange indices, ValueRange states,
-                  SmallVector<Value> &outs, SmallVector<Value> &next) {
+  auto step = [&](ValueRange indices, ValueRange states, SmallVector<Value> &outs,
+                  SmallVector<Value> &next) {
     Value row = indices.back();
     Value value = b.compute({}, b.getF32Type(), [&](ValueRange) {
       Value rhs = b.read(solve.getRhs(), indicesOf(solve.getRhs().getType(), names, indices));
@@ -212,7 +179,7 @@ bool expand(attn::SolveOp solve) {
       return b.select(isNew, b.read(value, {}), b.read(states.front(), column));
     }));
   };
-  attn::RecurOp op = recur(b, solve.getRow(), systems, init, step);
+  attn::RecurOp op = b.recur(solve.getRow(), systems, init, step);
   solve.getResult().replaceAllUsesWith(
       arranged(b, op.getResult(0), type, solve.getRow(), /*reverse=*/false));
   return true;
@@ -222,10 +189,13 @@ struct AttnExpandScans : impl::AttnExpandScansBase<AttnExpandScans> {
   using AttnExpandScansBase::AttnExpandScansBase;
 
   void runOnOperation() override {
+    BlockSolves blocks;
     getOperation().walk([&](Operation *op) {
-      bool isExpanded = llvm::TypeSwitch<Operation *, bool>(op)
-                            .Case<attn::ScanOp, attn::SolveOp>([](auto it) { return expand(it); })
-                            .Default(false);
+      bool isExpanded =
+          llvm::TypeSwitch<Operation *, bool>(op)
+              .Case<attn::ScanOp>([](attn::ScanOp scan) { return expand(scan); })
+              .Case<attn::SolveOp>([&](attn::SolveOp solve) { return expand(solve, blocks); })
+              .Default(false);
       if (!isExpanded)
         return;
       op->erase();

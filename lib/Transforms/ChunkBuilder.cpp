@@ -9,16 +9,6 @@ using namespace attnc;
 
 //===-- Spaces --------------------------------------------------------------------------------===//
 
-StringAttr attnc::declareSpace(FormulaBuilder &builder, Operation *user, StringRef name,
-                               int64_t extent, StringAttr parent) {
-  std::string unused = name.str();
-  for (unsigned number = 2; attn::isKnownSpace(user, unused); ++number)
-    unused = name.str() + std::to_string(number);
-  auto attribute = builder.getStringAttr(unused);
-  attn::SpaceOp::create(builder, attribute, parent, builder.integer(extent), /*stride=*/Value());
-  return attribute;
-}
-
 ChunkSpaces ChunkSpaces::declare(attn::RecurOp recur, int64_t chunk, int64_t part) {
   FormulaBuilder b(recur);
   ChunkSpaces spaces;
@@ -49,13 +39,6 @@ ChunkBuilder::ChunkBuilder(attn::RecurOp recur, ExprContext &context, const Chun
 Value ChunkBuilder::tensor(ArrayRef<Attribute> axes, Formula formula) {
   return compute(axes, getF32Type(),
                  [&](ValueRange indices) { return formula(NamedIndices(axes, indices)); });
-}
-
-Value ChunkBuilder::at(Value tensor, const NamedIndices &indices) {
-  SmallVector<Value> own;
-  for (Attribute axis : cast<attn::AttnTensorType>(tensor.getType()).getAxes())
-    own.push_back(indices[axis]);
-  return read(tensor, own);
 }
 
 Value ChunkBuilder::sum(ArrayRef<Attribute> axes, const NamedIndices &indices, Formula term) {

@@ -6,6 +6,7 @@
 #define ATTNC_LIB_TRANSFORMS_CHUNKBUILDER_H
 
 #include "ExprEmitter.h"
+#include "NamedIndices.h"
 #include "attnc/Analysis/ChunkForm.h"
 
 namespace attnc {
@@ -21,29 +22,6 @@ struct ChunkSpaces {
   static ChunkSpaces declare(attn::RecurOp recur, int64_t chunk, int64_t part);
 };
 
-/// A space of `extent` indices whose name is `name`, or `name` with a number if that is taken.
-mlir::StringAttr declareSpace(FormulaBuilder &builder, mlir::Operation *user, llvm::StringRef name,
-                              int64_t extent, mlir::StringAttr parent = {});
-
-/// Indices by the names of axes.
-class NamedIndices {
-public:
-  NamedIndices() = default;
-  NamedIndices(llvm::ArrayRef<mlir::Attribute> names, mlir::ValueRange values) {
-    for (auto [name, value] : llvm::zip_equal(names, values))
-      indices[name] = value;
-  }
-  NamedIndices with(mlir::Attribute name, mlir::Value index) const {
-    NamedIndices changed = *this;
-    changed.indices[name] = index;
-    return changed;
-  }
-  mlir::Value operator[](mlir::Attribute name) const { return indices.lookup(name); }
-
-private:
-  llvm::SmallDenseMap<mlir::Attribute, mlir::Value, 8> indices;
-};
-
 /// Builds stages in front of a recurrence, over its batch, its chunks and what a chunk has.
 class ChunkBuilder : public FormulaBuilder {
 public:
@@ -56,7 +34,9 @@ public:
   /// A tensor of f32.
   mlir::Value tensor(llvm::ArrayRef<mlir::Attribute> axes, Formula formula);
   /// The element of `tensor` at its axes' indices.
-  mlir::Value at(mlir::Value tensor, const NamedIndices &indices);
+  mlir::Value at(mlir::Value tensor, const NamedIndices &indices) {
+    return readAt(*this, tensor, indices);
+  }
   /// sum(term for indices of all of `axes`).
   mlir::Value sum(llvm::ArrayRef<mlir::Attribute> axes, const NamedIndices &indices, Formula term);
   /// prod(term for `from` <= index of `axis` < `end`); without an end up to the last.

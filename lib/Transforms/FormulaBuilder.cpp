@@ -55,6 +55,38 @@ Value FormulaBuilder::read(Value tensor, ValueRange indices) {
   return attn::ReadOp::create(*this, scalar, tensor, indices);
 }
 
+attn::RecurOp FormulaBuilder::recur(StringRef time, ArrayRef<Attribute> rows, ValueRange inits,
+                                    Step step) {
+  Region region;
+  Block &body = region.emplaceBlock();
+  for (size_t i = 0; i <= rows.size(); ++i)
+    body.addArgument(getI32Type(), getLoc());
+  for (Value init : inits)
+    body.addArgument(init.getType(), getLoc());
+  SmallVector<Value> outs, next;
+  {
+    OpBuilder::InsertionGuard guard(*this);
+    setInsertionPointToEnd(&body);
+    step(body.getArguments().take_front(rows.size() + 1),
+         body.getArguments().drop_front(rows.size() + 1), outs, next);
+    SmallVector<Value> yielded(outs);
+    yielded.append(next);
+    attn::YieldOp::create(*this, yielded);
+  }
+  SmallVector<Type> results;
+  for (auto [i, value] : llvm::enumerate(llvm::concat<Value>(outs, next))) {
+    SmallVector<Attribute> axes(rows);
+    if (i < outs.size())
+      axes.push_back(getStringAttr(time));
+    llvm::append_range(axes, cast<attn::AttnTensorType>(value.getType()).getAxes());
+    results.push_back(attn::AttnTensorType::get(getContext(), axes, getF32Type()));
+  }
+  auto op = attn::RecurOp::create(*this, results, getStringAttr(time), getArrayAttr(rows), inits,
+                                  /*every=*/Value());
+  op.getBody().takeBody(region);
+  return op;
+}
+
 Value FormulaBuilder::real(double value) {
   return arith::ConstantOp::create(*this, getF32FloatAttr(static_cast<float>(value)));
 }

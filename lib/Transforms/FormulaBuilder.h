@@ -45,6 +45,14 @@ public:
   mlir::Value reduce(attn::Reduction kind, const IndexRange &range,
                      llvm::function_ref<Term(mlir::Value)> term);
   mlir::Value read(mlir::Value tensor, mlir::ValueRange indices);
+  /// One step: from its indices, of rows and then the step, and the states, what is put out and the
+  /// new states.
+  using Step = llvm::function_ref<void(mlir::ValueRange indices, mlir::ValueRange states,
+                                       llvm::SmallVector<mlir::Value> &outs,
+                                       llvm::SmallVector<mlir::Value> &next)>;
+  /// A recurrence over `time` for each index of `rows`, of f32.
+  attn::RecurOp recur(llvm::StringRef time, llvm::ArrayRef<mlir::Attribute> rows,
+                      mlir::ValueRange inits, Step step);
 
   mlir::Value real(double value);
   mlir::Value integer(int64_t value);

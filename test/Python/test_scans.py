@@ -124,6 +124,25 @@ SOLVE = """attn.variant @solve {
 }"""
 
 
+@pytest.mark.parametrize("length", [16, 32, 40, 80])
+def test_solve_by_blocks(length):
+    """Rows that are known to be many go by blocks: rows that nearly repeat, and NaN above the diagonal."""
+    text = SOLVE.replace('%n = attn.size "kv"', f"%n = arith.constant {length} : i32").replace("SIZE", "%n").replace("%j: i32) {", """%j: i32) {
+      %nan = arith.constant 0x7FC00000 : f32
+      %below = arith.cmpi slt, %j, %i : i32""").replace("attn.yield %x : f32\n  }", """%negative = arith.negf %x : f32
+      %y = arith.select %below, %negative, %nan : f32
+      attn.yield %y : f32
+    }""")
+    form = expanded(text)
+    assert ('"i_block"' in form) == (length in (32, 80))
+    K, R = np.ones((1, 1, length, 2)) + 1e-3 * RNG.standard_normal((1, 1, length, 2)), RNG.standard_normal((1, 2, length, 1))
+    K, R = K.astype(np.float32), R.astype(np.float32)
+    found = attnc.Spec(form).evaluate({"K": K, "R": R})["X"]
+    K = K.astype(np.float64)
+    expected = np.linalg.solve(np.eye(length) + np.tril(K @ K.swapaxes(2, 3), -1), R.astype(np.float64).transpose(3, 0, 2, 1))
+    np.testing.assert_allclose(found.transpose(3, 0, 2, 1), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("form", [str, expanded])
 @pytest.mark.parametrize("length", [1, 8])
 def test_solve(length, form):

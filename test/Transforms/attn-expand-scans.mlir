@@ -62,6 +62,34 @@ attn.variant @solve {
   attn.return ["X"](%X : !attn.tensor<[b, i, e], f32>)
 }
 
+// Many rows go by blocks. The blocks on the diagonal are inverted once for both right sides; what is above the diagonal is not read.
+// CHECK-LABEL: attn.variant @blocks
+// CHECK-DAG: attn.space "i_block" extent %c4
+// CHECK-DAG: attn.space "i_of_block" extent %c16
+// CHECK: %[[D:.*]]:2 = attn.recur over "i_of_block" for ["b", "i_block"]
+// CHECK: attn.reduce sum over "i_before" to
+// CHECK: <[b, i_block, i_of_block, i_unit], f32>
+// CHECK: %[[X:.*]] = attn.recur over "i_block" for ["b"] from(%{{.*}} : !attn.tensor<[j, e], f32>)
+// CHECK: attn.reduce sum over "j" to
+// CHECK: attn.read %[[D]]#0[
+// CHECK: %[[FIRST:.*]] = attn.compute (%[[B:.*]]: i32, %[[I:.*]]: i32, %[[E:.*]]: i32) {
+// CHECK-NEXT: attn.read %[[X]][%[[B]], %[[I]], %[[E]]]
+// CHECK-NOT: over "i_of_block"
+// CHECK: attn.recur over "i_block" for ["b"] from(%{{.*}} : !attn.tensor<[j], f32>)
+// CHECK: attn.read %[[D]]#0[
+// CHECK: attn.return
+attn.variant @blocks {
+  %n = arith.constant 64 : i32
+  attn.space "i" extent %n
+  attn.space "j" extent %n
+  %N = attn.input "N" : !attn.tensor<[b, i, j], f32>
+  %R = attn.input "R" : !attn.tensor<[b, i, e], f32>
+  %r = attn.input "r" : !attn.tensor<[b, i], f32>
+  %X = attn.solve %N, %R over "i" by "j" : !attn.tensor<[b, i, j], f32>, !attn.tensor<[b, i, e], f32> -> !attn.tensor<[b, i, e], f32>
+  %x = attn.solve %N, %r over "i" by "j" : !attn.tensor<[b, i, j], f32>, !attn.tensor<[b, i], f32> -> !attn.tensor<[b, i], f32>
+  attn.return ["X", "x"](%X, %x : !attn.tensor<[b, i, e], f32>, !attn.tensor<[b, i], f32>)
+}
+
 // A state is real, so a scan of ints is a reduction over the entries so far, or, backwards, from there on.
 // CHECK-LABEL: attn.variant @ints
 // CHECK: attn.compute (%[[B:.*]]: i32, %[[KV:.*]]: i32) {

@@ -265,6 +265,9 @@ def AttnExpandScans : Pass<"attn-expand-scans", "::mlir::ModuleOp"> {
     Within the step of a recurrence, which holds no other one, and of ints, as states are real, a scan whose combiner is a sum, product,
     maximum or minimum becomes that reduction over the entries so far; other ones stay, and so do systems within a step. The sum of a row
     of a system is rounded before its right side is added, not after.
+
+    A system of a number of rows that is known, a multiple of 16 and more than that, goes by blocks of 16: the blocks on the diagonal are
+    inverted row by row, all at once, and a recurrence over blocks has products of matrices in each step.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
   let statistics = [Statistic<"numExpanded", "expanded-scans", "Scans and systems that became recurrences">];

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// With N[w, w] the block of part w on the diagonal, X = (1 - N)^-1 R is
+//
+//   D[w] = (1 - N[w, w])^-1                                 for all parts at once, row by row
+//   X[w] = D[w] (R[w] + sum of N[w, v] X[v] for v < w)      part by part
+//
+// Blocks of the diagonal are inverted by substitution. Powers of N would do with fewer steps, but
+// where rows nearly repeat they grow like binomials while the inverse stays small.
+#include "SolveByBlocks.h"
+#include "NamedIndices.h"
+#include "attnc/Analysis/Compilable.h"
+
+using namespace mlir;
+using namespace attnc;
+
+namespace {
+
+constexpr int64_t kBlock = 16;
+
+class BlockSolver {
+public:
+  /// Makes `blocks` unless they are there.
+  BlockSolver(attn::SolveOp solve, int64_t numRows, BlockSolves::Blocks &blocks);
+
+  /// Replaces the result of the op.
+  void expand();
+
+private:
+  void declareSpaces(int64_t numRows);
+  Value inverses();
+  Value known(Value part, ValueRange systems, Value unknowns);
+  Value solved(Value part, ValueRange systems, Value known);
+  Value matrix(Value part, Value row, Value column, ValueRange systems);
+  /// The row of the system that is `row` of `part`.
+  Value rowOf(Value part, Value row) { return b.add(b.mul(part, b.integer(kBlock)), row); }
+  Value isEqual(Value x, Value y) { return b.compare(arith::CmpIPredicate::eq, x, y); }
+  SmallVector<Attribute> join(ArrayRef<Attribute> first) {
+    SmallVector<Attribute> all(first);
+    all.append(columns);
+    return all;
+  }
+  Value zeros(ArrayRef<Attribute> axes) {
+    return b.compute(axes, b.getF32Type(), [&](ValueRange) { return b.real(0.0); });
+  }
+
+  attn::SolveOp solve;
+  FormulaBuilder b;
+  SmallVector<Attribute> systems; ///< axes of the matrix but for rows and columns
+  SmallVector<Attribute> columns; ///< axes that only the right side has
+  BlockSolves::Blocks &blocks;
+};
+
+} // namespace
+
+BlockSolver::BlockSolver(attn::SolveOp solve, int64_t numRows, BlockSolves::Blocks &blocks)
+    : solve(solve), b(solve), blocks(blocks) {
+  for (Attribute axis : solve.getMatrix().getType().getAxes())
+    if (axis != solve.getRowAttr() && axis != solve.getColumnAttr())
+      systems.push_back(axis);
+  for (Attribute axis : solve.getRhs().getType().getAxes())
+    if (axis != solve.getRowAttr() && !llvm::is_contained(systems, axis))
+      columns.push_back(axis);
+  if (blocks.inverses)
+    return;
+  declareSpaces(numRows);
+  blocks.inverses = inverses();
+}
+
+void BlockSolver::declareSpaces(int64_t numRows) {
+  std::string prefix = solve.getRow().str();
+  blocks.part = declareSpace(b, solve, prefix + "_block", numRows / kBlock);
+  blocks.row = declareSpace(b, solve, prefix + "_of_block", kBlock);
+  blocks.column = declareSpace(b, solve, prefix + "_before", kBlock);
+  blocks.unit = declareSpace(b, solve, prefix + "_unit", kBlock);
+}
+
+/// The matrix at a row of `part`, and `column` of the whole.
+Value BlockSolver::matrix(Value part, Value row, Value column, ValueRange at) {
+  NamedIndices indices(systems, at.take_front(systems.size()));
+  return readAt(
+      b, solve.getMatrix(),
+      indices.with(solve.getRowAttr(), rowOf(part, row)).with(solve.getColumnAttr(), column));
+}
+
+/// The state is the rows so far, each of which is a combination of unit vectors.
+Value BlockSolver::inverses() {
+  auto [part, row, column, unit, none] = blocks;
+  SmallVector<Attribute> batch(systems), state{column, unit};
+  batch.push_back(part);
+  auto step = [&](ValueRange indices, ValueRange states, SmallVector<Value> &outs,
+                  SmallVector<Value> &next) {
+    Value own = indices.back(), block = indices[systems.size()];
+    Value solved = b.compute(state.back(), b.getF32Type(), [&](ValueRange at) {
+      IndexRange before{blocks.column.getValue()};
+      before.end = own;
+      Value sum = b.reduce(attn::Reduction::Sum, before, [&](Value index) {
+        Value entry = matrix(block, own, rowOf(block, index), indices);
+        return Term{b.mul(entry, b.read(states.front(), {index, at.front()})), {}};
+      });
+      return b.add(b.select(isEqual(own, at.front()), b.real(1.0), b.real(0.0)), sum);
+    });
+    outs.push_back(solved);
+    next.push_back(b.compute(state, b.getF32Type(), [&](ValueRange at) {
+      return b.select(isEqual(at.front(), own), b.read(solved, at.back()),
+                      b.read(states.front(), at));
+    }));
+  };
+  return b.recur(row.getValue(), batch, zeros(state), step).getResult(0);
+}
+
+/// The right side of a part, with the unknowns before it.
+Value BlockSolver::known(Value part, ValueRange at, Value unknowns) {
+  Value end = b.mul(part, b.integer(kBlock));
+  return b.compute(join({blocks.column}), b.getF32Type(), [&](ValueRange own) {
+    NamedIndices indices(systems, at.take_front(systems.size()));
+    for (auto [axis, index] : llvm::zip_equal(columns, own.drop_front()))
+      indices = indices.with(axis, index);
+    Value side =
+        readAt(b, solve.getRhs(), indices.with(solve.getRowAttr(), rowOf(part, own.front())));
+    IndexRange before{solve.getColumn()};
+    before.end = end;
+    return b.add(side, b.reduce(attn::Reduction::Sum, before, [&](Value index) {
+      SmallVector<Value> unknown{index};
+      llvm::append_range(unknown, own.drop_front());
+      return Term{b.mul(matrix(part, own.front(), index, at), b.read(unknowns, unknown)), {}};
+    }));
+  });
+}
+
+Value BlockSolver::solved(Value part, ValueRange at, Value known) {
+  return b.compute(join({blocks.row}), b.getF32Type(), [&](ValueRange own) {
+    return b.reduce(attn::Reduction::Sum, {blocks.column.getValue()}, [&](Value index) {
+      SmallVector<Value> entry(at.take_front(systems.size())), side{index};
+      entry.append({part, own.front(), index});
+      llvm::append_range(side, own.drop_front());
+      return Term{b.mul(b.read(blocks.inverses, entry), b.read(known, side)), {}};
+    });
+  });
+}
+
+void BlockSolver::expand() {
+  SmallVector<Attribute> unknowns = join({solve.getColumnAttr()});
+  auto step = [&](ValueRange indices, ValueRange states, SmallVector<Value> &,
+                  SmallVector<Value> &next) {
+    Value block = indices.back();
+    Value side = known(block, indices, states.front());
+    Value rows = solved(block, indices, side);
+    next.push_back(b.compute(unknowns, b.getF32Type(), [&](ValueRange at) {
+      Value isOwn = isEqual(arith::FloorDivSIOp::create(b, at.front(), b.integer(kBlock)), block);
+      SmallVector<Value> own{arith::RemSIOp::create(b, at.front(), b.integer(kBlock))};
+      llvm::append_range(own, at.drop_front());
+      return b.select(isOwn, b.read(rows, own), b.read(states.front(), at));
+    }));
+  };
+  Value all = b.recur(blocks.part.getValue(), systems, zeros(unknowns), step).getResult(0);
+  attn::AttnTensorType type = solve.getResult().getType();
+  solve.getResult().replaceAllUsesWith(b.compute(type, [&](ValueRange at) {
+    NamedIndices indices(type.getAxes(), at);
+    return readAt(b, all, indices.with(solve.getColumnAttr(), indices[solve.getRowAttr()]));
+  }));
+}
+
+bool BlockSolves::expand(attn::SolveOp solve) {
+  auto variant = solve->getParentOfType<attn::VariantOp>();
+  std::optional<int64_t> numRows = fixedExtent(variant, solve.getRow());
+  if (!numRows || *numRows <= kBlock || *numRows % kBlock != 0)
+    return false;
+  Blocks &blocks = known[{solve.getMatrix(), solve.getRowAttr(), solve.getColumnAttr()}];
+  BlockSolver(solve, *numRows, blocks).expand();
+  return true;
+}
