@@ -22,13 +22,13 @@ namespace attnc {
 
 namespace {
 
-/// Steps of a part: a tile of rows of a matrix product.
-constexpr int64_t kPart = 16;
+/// Chunks of more steps than these have whole tiles of rows of matrix products.
+constexpr int64_t kTile = 16;
 
 /// Replaces `recur` by its chunked form.
 void replaceByChunks(attn::RecurOp recur, ExprContext &context, const ChunkForm &form,
                      int64_t chunk) {
-  ChunkSpaces spaces = ChunkSpaces::declare(recur, chunk, kPart);
+  ChunkSpaces spaces = ChunkSpaces::declare(recur, chunk);
   ChunkBuilder b(recur, context, form, spaces);
   ChunkStates states(b);
   attn::RecurOp chunked = states.build();
@@ -59,9 +59,9 @@ struct AttnChunkRecurrences : impl::AttnChunkRecurrencesBase<AttnChunkRecurrence
   using AttnChunkRecurrencesBase::AttnChunkRecurrencesBase;
 
   void runOnOperation() override {
-    if (chunk < 1 || (chunk > kPart && chunk % kPart != 0)) {
+    if (chunk < 1 || (chunk > kTile && chunk % kTile != 0)) {
       emitError(getOperation().getLoc())
-          << "expects `chunk` to be a multiple of " << kPart << ", or from 1 to " << kPart
+          << "expects `chunk` to be a multiple of " << kTile << ", or from 1 to " << kTile
           << ", found " << int64_t(chunk);
       return signalPassFailure();
     }

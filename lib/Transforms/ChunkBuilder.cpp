@@ -9,23 +9,43 @@ using namespace attnc;
 
 //===-- Spaces --------------------------------------------------------------------------------===//
 
-ChunkSpaces ChunkSpaces::declare(attn::RecurOp recur, int64_t chunk, int64_t part) {
+/// Steps of a part: first a tile of rows of a matrix product, then few enough for products of
+/// factors for each pair of steps.
+static constexpr int64_t kParts[] = {16, 4};
+
+ChunkSpaces ChunkSpaces::declare(attn::RecurOp recur, int64_t chunk) {
   FormulaBuilder b(recur);
-  ChunkSpaces spaces;
-  spaces.chunk = chunk;
-  spaces.part = std::min(chunk, part);
-  spaces.time = recur.getTimeAttr();
   std::string prefix = recur.getTime().str() + "_";
   auto declared = [&](StringRef name, int64_t extent, StringAttr parent = {}) {
     return declareSpace(b, recur, prefix + name.str(), extent, parent);
   };
-  spaces.chunks = declared("chunk", chunk, spaces.time);
-  spaces.row = declared("row", chunk);
-  spaces.column = declared("column", chunk);
-  spaces.parts = declared("part", chunk / spaces.part);
-  spaces.partsBefore = declared("part_before", chunk / spaces.part);
-  spaces.partRow = declared("part_row", spaces.part);
-  spaces.partColumn = declared("part_column", spaces.part);
+  StringAttr time = recur.getTimeAttr();
+  ChunkSpaces spaces{chunk,
+                     time,
+                     declared("chunk", chunk, time),
+                     declared("row", chunk),
+                     declared("column", chunk),
+                     {}};
+  StringAttr row = spaces.row, column = spaces.column;
+  int64_t steps = chunk;
+  for (int64_t part : kParts) {
+    part = std::min(part, steps);
+    if (steps % part != 0 || (part == steps && !spaces.levels.empty()))
+      break;
+    std::string name = spaces.levels.empty() ? "part" : "subpart";
+    ChunkLevel level{row,
+                     column,
+                     part,
+                     steps / part,
+                     declared(name, steps / part),
+                     declared(name + "_before", steps / part),
+                     declared(name + "_row", part),
+                     declared(name + "_column", part)};
+    spaces.levels.push_back(level);
+    row = level.partRow;
+    column = level.partColumn;
+    steps = part;
+  }
   return spaces;
 }
 

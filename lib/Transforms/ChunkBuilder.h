@@ -11,15 +11,25 @@
 
 namespace attnc {
 
-/// Index spaces of a chunked recurrence, which are declared for it. `row` and `column` are two
-/// names for the steps of a chunk, as are `partRow` and `partColumn` for those of a part of one.
-struct ChunkSpaces {
-  int64_t chunk = 64, part = 16; ///< steps of a chunk and of a part, which divides it
-  mlir::StringAttr time, chunks, row, column;
+/// Steps that are taken together, those of a chunk or of a part of one, and the parts that they
+/// have. `row` and `column` are two names for the steps, as are `partRow` and `partColumn` for
+/// those of a part and `parts` and `partsBefore` for parts.
+struct ChunkLevel {
+  mlir::StringAttr row, column;
+  int64_t part, numParts; ///< steps of a part, and parts
   mlir::StringAttr parts, partsBefore, partRow, partColumn;
+};
 
-  /// Declares spaces with names that are not taken, in front of `recur`. A part is at most a chunk.
-  static ChunkSpaces declare(attn::RecurOp recur, int64_t chunk, int64_t part);
+/// Index spaces of a chunked recurrence, which are declared for it.
+struct ChunkSpaces {
+  int64_t chunk; ///< steps of a chunk
+  mlir::StringAttr time, chunks, row, column;
+  /// Chunks, then parts: the steps of a level are those of a part of the level before.
+  llvm::SmallVector<ChunkLevel, 2> levels;
+
+  /// Declares spaces with names that are not taken, in front of `recur`. `chunk` is a multiple of
+  /// 16 or less.
+  static ChunkSpaces declare(attn::RecurOp recur, int64_t chunk);
 };
 
 /// Builds stages in front of a recurrence, over its batch, its chunks and what a chunk has.

@@ -7,7 +7,9 @@ using namespace mlir;
 using namespace attnc;
 
 ChunkDecay::ChunkDecay(ChunkBuilder &builder, Expr factor, unsigned state)
-    : b(builder), s(builder.spaces), factor(factor), state(state), batch(builder.batchOf(factor)) {
+    : b(builder), level(builder.spaces.levels.front()), outer(builder.batchOf(factor)),
+      rows(builder.rows(factor, state, 1.0)) {
+  outer.push_back(builder.spaces.chunks);
   SmallVector<unsigned> axes;
   for (auto [axis, index] : llvm::enumerate(builder.form.indices.of[state]))
     if (factor->dependsOn(index))
@@ -15,27 +17,36 @@ ChunkDecay::ChunkDecay(ChunkBuilder &builder, Expr factor, unsigned state)
   along = builder.axesOf(state, axes);
 }
 
-ChunkBuilder::Axes ChunkDecay::axes(ArrayRef<Attribute> inner, bool isAlong) const {
-  ChunkBuilder::Axes all = batch;
-  all.push_back(s.chunks);
-  all.append(inner.begin(), inner.end());
-  if (isAlong)
-    all.append(along.begin(), along.end());
+ChunkDecay::ChunkDecay(ChunkDecay &outside, size_t depth)
+    : b(outside.b), depth(depth), level(outside.b.spaces.levels[depth]), outer(outside.outer),
+      along(outside.along), rows(outside.factors()) {
+  outer.push_back(outside.level.parts);
+}
+
+ChunkDecay *ChunkDecay::ofParts() {
+  if (!inner && depth + 1 < b.spaces.levels.size())
+    inner.reset(new ChunkDecay(*this, depth + 1));
+  return inner.get();
+}
+
+ChunkBuilder::Axes ChunkDecay::axes(ArrayRef<Attribute> own) const {
+  ChunkBuilder::Axes all = outer;
+  all.append(own.begin(), own.end());
+  all.append(along.begin(), along.end());
   return all;
 }
 
 NamedIndices ChunkDecay::inParts(const NamedIndices &indices, Value row) {
-  return indices.with(s.parts, b.quotient(row, s.part)).with(s.partRow, b.remainder(row, s.part));
+  return indices.with(level.parts, b.quotient(row, level.part))
+      .with(level.partRow, b.remainder(row, level.part));
 }
 
-/// The factors, by parts and their rows; 1 behind the last step.
 Value ChunkDecay::factors() {
   if (table)
     return table;
-  Value rows = b.rows(factor, state, 1.0);
-  return table = b.tensor(axes({s.parts, s.partRow}), [&](const NamedIndices &at) {
-    Value first = b.mul(at[s.parts], b.integer(s.part));
-    return b.at(rows, at.with(s.row, b.add(first, at[s.partRow])));
+  return table = b.tensor(axes({level.parts, level.partRow}), [&](const NamedIndices &at) {
+    Value first = b.mul(at[level.parts], b.integer(level.part));
+    return b.at(rows, at.with(level.row, b.add(first, at[level.partRow])));
   });
 }
 
@@ -43,8 +54,9 @@ Value ChunkDecay::partProducts() {
   if (partTable)
     return partTable;
   Value each = factors();
-  return partTable = b.tensor(axes({s.parts}), [&](const NamedIndices &at) {
-    return b.product(s.partRow, {}, {}, at, [&](const NamedIndices &in) { return b.at(each, in); });
+  return partTable = b.tensor(axes({level.parts}), [&](const NamedIndices &at) {
+    return b.product(level.partRow, {}, {}, at,
+                     [&](const NamedIndices &in) { return b.at(each, in); });
   });
 }
 
@@ -58,8 +70,8 @@ Value ChunkDecay::beforeInPart(bool inclusive) {
   if (known)
     return known;
   Value each = factors();
-  return known = b.tensor(axes({s.parts, s.partRow}), [&](const NamedIndices &at) {
-    return b.product(s.partRow, {}, last(inclusive, at[s.partRow]), at,
+  return known = b.tensor(axes({level.parts, level.partRow}), [&](const NamedIndices &at) {
+    return b.product(level.partRow, {}, last(inclusive, at[level.partRow]), at,
                      [&](const NamedIndices &in) { return b.at(each, in); });
   });
 }
@@ -68,15 +80,16 @@ Value ChunkDecay::behindInPart() {
   if (behindPartTable)
     return behindPartTable;
   Value each = factors();
-  return behindPartTable = b.tensor(axes({s.parts, s.partRow}), [&](const NamedIndices &at) {
-    return b.product(s.partRow, b.add(at[s.partRow], b.integer(1)), {}, at,
-                     [&](const NamedIndices &in) { return b.at(each, in); });
-  });
+  return behindPartTable =
+             b.tensor(axes({level.parts, level.partRow}), [&](const NamedIndices &at) {
+               return b.product(level.partRow, b.add(at[level.partRow], b.integer(1)), {}, at,
+                                [&](const NamedIndices &in) { return b.at(each, in); });
+             });
 }
 
 Value ChunkDecay::productOfParts(Value from, Value end, const NamedIndices &indices) {
   Value parts = partProducts();
-  return b.product(s.parts, from, end, indices,
+  return b.product(level.parts, from, end, indices,
                    [&](const NamedIndices &in) { return b.at(parts, in); });
 }
 
@@ -84,9 +97,11 @@ Value ChunkDecay::partsBetween() {
   if (partsBetweenTable)
     return partsBetweenTable;
   partProducts();
-  return partsBetweenTable = b.tensor(axes({s.parts, s.partsBefore}), [&](const NamedIndices &at) {
-    return productOfParts(b.add(at[s.partsBefore], b.integer(1)), at[s.parts], at);
-  });
+  return partsBetweenTable =
+             b.tensor(axes({level.parts, level.partsBefore}), [&](const NamedIndices &at) {
+               return productOfParts(b.add(at[level.partsBefore], b.integer(1)), at[level.parts],
+                                     at);
+             });
 }
 
 Value ChunkDecay::before(bool inclusive) {
@@ -95,9 +110,9 @@ Value ChunkDecay::before(bool inclusive) {
     return known;
   Value inPart = beforeInPart(inclusive);
   partProducts();
-  return known = b.tensor(axes({s.row}), [&](const NamedIndices &at) {
-    NamedIndices in = inParts(at, at[s.row]);
-    return b.mul(b.at(inPart, in), productOfParts({}, in[s.parts], in));
+  return known = b.tensor(axes({level.row}), [&](const NamedIndices &at) {
+    NamedIndices in = inParts(at, at[level.row]);
+    return b.mul(b.at(inPart, in), productOfParts({}, in[level.parts], in));
   });
 }
 
@@ -106,9 +121,9 @@ Value ChunkDecay::behind() {
     return behindTable;
   Value inPart = behindInPart();
   partProducts();
-  return behindTable = b.tensor(axes({s.row}), [&](const NamedIndices &at) {
-    NamedIndices in = inParts(at, at[s.row]);
-    Value next = b.add(in[s.parts], b.integer(1));
+  return behindTable = b.tensor(axes({level.row}), [&](const NamedIndices &at) {
+    NamedIndices in = inParts(at, at[level.row]);
+    Value next = b.add(in[level.parts], b.integer(1));
     return b.mul(b.at(inPart, in), productOfParts(next, {}, in));
   });
 }
@@ -121,10 +136,19 @@ Value ChunkDecay::all() {
              b.tensor(axes({}), [&](const NamedIndices &at) { return productOfParts({}, {}, at); });
 }
 
-Value ChunkDecay::near(Value row, Value column, bool inclusive, const NamedIndices &indices) {
-  Value each = table;
-  return b.product(s.partRow, b.add(column, b.integer(1)), last(inclusive, row), indices,
-                   [&](const NamedIndices &in) { return b.at(each, in); });
+Value ChunkDecay::near(bool inclusive, const NamedIndices &indices) {
+  Value from = b.add(indices[level.partColumn], b.integer(1));
+  return b.product(level.partRow, from, last(inclusive, indices[level.partRow]), indices,
+                   [&](const NamedIndices &in) { return b.at(table, in); });
+}
+
+/// Between steps of one part.
+Value ChunkDecay::betweenInParts(bool inclusive) {
+  if (ChunkDecay *parts = ofParts())
+    return parts->between(inclusive);
+  factors();
+  return b.tensor(axes({level.parts, level.partRow, level.partColumn}),
+                  [&](const NamedIndices &at) { return near(inclusive, at); });
 }
 
 Value ChunkDecay::between(bool inclusive) {
@@ -132,14 +156,12 @@ Value ChunkDecay::between(bool inclusive) {
   if (known)
     return known;
   Value rowPart = beforeInPart(inclusive), columnPart = behindInPart(), parts = partsBetween();
-  Value inPart = b.tensor(axes({s.parts, s.partRow, s.partColumn}), [&](const NamedIndices &at) {
-    return near(at[s.partRow], at[s.partColumn], inclusive, at);
-  });
-  return known = b.tensor(axes({s.row, s.column}), [&](const NamedIndices &at) {
-    NamedIndices row = inParts(at, at[s.row]), column = inParts(at, at[s.column]);
-    Value same = b.at(inPart, row.with(s.partColumn, column[s.partRow]));
-    Value across = b.at(parts, row.with(s.partsBefore, column[s.parts]));
+  Value inPart = betweenInParts(inclusive);
+  return known = b.tensor(axes({level.row, level.column}), [&](const NamedIndices &at) {
+    NamedIndices row = inParts(at, at[level.row]), column = inParts(at, at[level.column]);
+    Value same = b.at(inPart, row.with(level.partColumn, column[level.partRow]));
+    Value across = b.at(parts, row.with(level.partsBefore, column[level.parts]));
     Value far = b.mul(b.mul(b.at(rowPart, row), across), b.at(columnPart, column));
-    return b.select(b.isEqual(row[s.parts], column[s.parts]), same, far);
+    return b.select(b.isEqual(row[level.parts], column[level.parts]), same, far);
   });
 }

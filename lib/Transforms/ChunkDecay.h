@@ -5,8 +5,8 @@
 // All of them are products of the factors themselves, each at most as far from 1 as the decay that
 // it stands for: differences of sums of logarithms lose digits, and their exponentials overflow. A
 // chunk has parts, so that a product over steps j < .. <= i of different parts is one of three
-// tables: up to i in its part, parts between, and behind j in its part. Within a part there is no
-// table: it would have an entry for each pair of steps.
+// tables: up to i in its part, parts between, and behind j in its part. A part has smaller parts;
+// within the smallest there is no table, which would have an entry for each pair of steps.
 #ifndef ATTNC_LIB_TRANSFORMS_CHUNKDECAY_H
 #define ATTNC_LIB_TRANSFORMS_CHUNKDECAY_H
 
@@ -16,14 +16,17 @@ namespace attnc {
 
 class ChunkDecay {
 public:
-  /// Of `factor`, which is that of `state`.
+  /// Of `factor`, which is that of `state`, over chunks.
   ChunkDecay(ChunkBuilder &builder, Expr factor, unsigned state);
 
   /// Whether the factor is the same along all axes of the state.
   bool isScalar() const { return along.empty(); }
+  const ChunkLevel &getLevel() const { return level; }
+  /// The decay over steps of a part; null in the smallest ones.
+  ChunkDecay *ofParts();
 
-  // Tables over chunks, what is said here, and the axes of the state that the factor varies along;
-  // and over the batch spaces that it depends on.
+  // Tables over chunks (and the parts that a level is within), what is said here, and the axes of
+  // the state that the factor varies along; and over the batch spaces that it depends on.
   /// Over rows: the factors before each row, and its own with `inclusive`.
   mlir::Value before(bool inclusive);
   /// Over rows: the factors behind each.
@@ -40,26 +43,29 @@ public:
   mlir::Value behindInPart();
   /// Over parts twice: the factors of parts between `parts` and `partsBefore`.
   mlir::Value partsBetween();
+  /// Over parts and their rows: the factors themselves.
+  mlir::Value factors();
 
-  /// The product of factors of a part behind `column` and up to `row`, or, not `inclusive`, before
-  /// it, in a formula at `indices`.
-  mlir::Value near(mlir::Value row, mlir::Value column, bool inclusive,
-                   const NamedIndices &indices);
+  /// The product of factors of a part behind `partColumn` and up to `partRow`, or, not `inclusive`,
+  /// before it, in a formula at `indices`. `factors` are there.
+  mlir::Value near(bool inclusive, const NamedIndices &indices);
   /// `indices` with those of the part and of the row in it.
   NamedIndices inParts(const NamedIndices &indices, mlir::Value row);
 
 private:
-  ChunkBuilder::Axes axes(llvm::ArrayRef<mlir::Attribute> inner, bool isAlong = true) const;
-  mlir::Value factors();
+  ChunkDecay(ChunkDecay &outer, size_t level);
+  ChunkBuilder::Axes axes(llvm::ArrayRef<mlir::Attribute> inner) const;
   mlir::Value partProducts();
   mlir::Value productOfParts(mlir::Value from, mlir::Value end, const NamedIndices &indices);
   mlir::Value last(bool inclusive, mlir::Value row);
+  mlir::Value betweenInParts(bool inclusive);
 
   ChunkBuilder &b;
-  const ChunkSpaces &s;
-  Expr factor;
-  unsigned state;
-  ChunkBuilder::Axes batch, along;
+  size_t depth = 0; ///< number of the level
+  const ChunkLevel &level;
+  ChunkBuilder::Axes outer, along; ///< axes of all tables before and behind those of the level
+  mlir::Value rows;                ///< the factors, over rows
+  std::unique_ptr<ChunkDecay> inner;
   mlir::Value table, partTable, behindTable, allTable, behindPartTable, partsBetweenTable;
   mlir::Value beforeTable[2], betweenTable[2], beforePartTable[2];
 };

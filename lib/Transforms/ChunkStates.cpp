@@ -2,6 +2,7 @@
 //
 // See ChunkStates.h.
 #include "ChunkStates.h"
+#include "ChunkScores.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -59,72 +60,8 @@ Value ChunkStates::scores(unsigned number, unsigned write) {
     return scores;
   Value weights = b.rows(read.weight, read.state, 0.0);
   Value columns = b.rows(column, read.state, 0.0);
-  ChunkDecay *decay = decayOf(read.state);
-  bool isMask = !decay || decay->isScalar();
-  return scores = isMask ? plainScores(read.state, weights, columns, read.isNew)
-                         : scoresOfParts(read.state, weights, columns, read.isNew);
-}
-
-/// Of a factor that is the same for all that is summed: it multiplies the products.
-Value ChunkStates::plainScores(unsigned state, Value weights, Value columns, bool isNew) {
-  ChunkDecay *decay = decayOf(state);
-  Value between = decay ? decay->between(isNew) : Value();
-  return b.tensor(b.inChunks({s.row, s.column}), [&](const NamedIndices &at) {
-    NamedIndices column = at.with(s.row, at[s.column]);
-    Value score = b.sum(summedOf(state), at, [&](const NamedIndices &in) {
-      return b.mul(b.at(weights, in), b.at(columns, in.with(s.row, column[s.row])));
-    });
-    if (between)
-      score = b.mul(score, b.at(between, at));
-    Value isBefore = isNew ? b.isLess(at[s.column], b.add(at[s.row], b.integer(1)))
-                           : b.isLess(at[s.column], at[s.row]);
-    return b.select(isBefore, score, b.real(0.0));
-  });
-}
-
-/// Of steps of one part: their factors are multiplied in for each pair.
-Value ChunkStates::nearScores(unsigned state, Value weights, Value columns, bool isNew) {
-  ChunkDecay *decay = decayOf(state);
-  return b.tensor(b.inChunks({s.parts, s.partRow, s.partColumn}), [&](const NamedIndices &at) {
-    Value first = b.mul(at[s.parts], b.integer(s.part));
-    Value row = b.add(first, at[s.partRow]), column = b.add(first, at[s.partColumn]);
-    Value score = b.sum(summedOf(state), at, [&](const NamedIndices &in) {
-      Value product =
-          b.mul(b.at(weights, in.with(s.row, row)), b.at(columns, in.with(s.row, column)));
-      return b.mul(product, decay->near(at[s.partRow], at[s.partColumn], isNew, in));
-    });
-    Value end = isNew ? b.add(at[s.partRow], b.integer(1)) : at[s.partRow];
-    return b.select(b.isLess(at[s.partColumn], end), score, b.real(0.0));
-  });
-}
-
-/// Of a factor that differs along what is summed. Between parts it divides into that of the row, up
-/// to its part, and that of the column and the parts between.
-Value ChunkStates::scoresOfParts(unsigned state, Value weights, Value columns, bool isNew) {
-  ChunkDecay *decay = decayOf(state);
-  ChunkBuilder::Axes summed = summedOf(state);
-  Value beforeInPart = decay->beforeInPart(isNew), behindInPart = decay->behindInPart();
-  Value between = decay->partsBetween();
-  Value left = b.tensor(join(b, {s.parts, s.partRow}, summed), [&](const NamedIndices &at) {
-    Value row = b.add(b.mul(at[s.parts], b.integer(s.part)), at[s.partRow]);
-    return b.mul(b.at(weights, at.with(s.row, row)), b.at(beforeInPart, at));
-  });
-  Value right = b.tensor(join(b, {s.parts, s.column}, summed), [&](const NamedIndices &at) {
-    NamedIndices own = decay->inParts(at, at[s.column]);
-    Value column = b.mul(b.at(columns, at.with(s.row, at[s.column])), b.at(behindInPart, own));
-    Value scaled = b.mul(column, b.at(between, at.with(s.partsBefore, own[s.parts])));
-    return b.select(b.isLess(own[s.parts], at[s.parts]), scaled, b.real(0.0));
-  });
-  Value far = b.tensor(b.inChunks({s.parts, s.partRow, s.column}), [&](const NamedIndices &at) {
-    return b.sum(summed, at,
-                 [&](const NamedIndices &in) { return b.mul(b.at(left, in), b.at(right, in)); });
-  });
-  Value near = nearScores(state, weights, columns, isNew);
-  return b.tensor(b.inChunks({s.row, s.column}), [&](const NamedIndices &at) {
-    NamedIndices row = decay->inParts(at, at[s.row]), column = decay->inParts(at, at[s.column]);
-    return b.select(b.isEqual(row[s.parts], column[s.parts]),
-                    b.at(near, row.with(s.partColumn, column[s.partRow])), b.at(far, row));
-  });
+  return scores =
+             scoresOf(b, decayOf(read.state), summedOf(read.state), weights, columns, read.isNew);
 }
 
 /// Y of a read.

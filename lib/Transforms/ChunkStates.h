@@ -59,9 +59,6 @@ private:
 
   // Tensors over chunks, each made once.
   mlir::Value scores(unsigned read, unsigned write);
-  mlir::Value plainScores(unsigned state, mlir::Value weights, mlir::Value columns, bool isNew);
-  mlir::Value scoresOfParts(unsigned state, mlir::Value weights, mlir::Value columns, bool isNew);
-  mlir::Value nearScores(unsigned state, mlir::Value weights, mlir::Value columns, bool isNew);
   mlir::Value weightsOf(unsigned read);
   mlir::Value columnsOf(unsigned state, unsigned write);
 
