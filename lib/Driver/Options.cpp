@@ -91,6 +91,10 @@ Flag<int64_t> tileQ("tile-q", "rows of a query tile (default: chosen)", 0, SHAPE
 Flag<int64_t> tileKV("tile-kv", "keys of a key tile (default: chosen)", 0, SHAPED);
 Flag<int64_t> stages("stages", "key tiles in shared memory at once (default: chosen)", 0, SHAPED);
 Flag<int64_t> numWarps("num-warps", "warps of a thread block (default: chosen)", 0, SHAPED);
+Flag<int64_t> chunk("chunk",
+                    "steps that a recurrence takes at a time where its form allows it: 16, a "
+                    "multiple of it, or less than that; 0: step by step (default 0)",
+                    0, SHAPED);
 Flag<int64_t> threads("threads", "host threads (default: all CPUs)", 0, EXECUTED);
 Flag<int64_t> repeat("repeat", "timed runs (default 20)", 20, {&benchCommand});
 Flag<uint64_t> seed("seed", "seed of the random inputs (default 0)", 0, EXECUTED);
@@ -232,10 +236,14 @@ static llvm::Error validate(Options &options) {
                          {"head-dim", options.headDim, 1, INT32_MAX},
                          {"v-head-dim", options.effectiveVHeadDim(), 1, INT32_MAX},
                          {"repeat", options.repeat, 1, 1000000},
+                         {"chunk", options.chunk, 0, 4096},
                          {"check-rows", options.checkRows, 0, INT32_MAX},
                          {"threads", options.threads, 0, HostLauncher::maxThreads}})
     if (auto error = checkRange(r.name, r.value, r.low, r.high))
       return error;
+  if (options.chunk > 16 && options.chunk % 16 != 0)
+    return llvm::createStringError(
+        llvm::formatv("--chunk={0}: expected a multiple of 16, or less than that", options.chunk));
   if (options.heads % options.effectiveKVHeads() != 0)
     return llvm::createStringError(llvm::formatv("--heads={0} is not a multiple of --kv-heads={1}",
                                                  options.heads, options.effectiveKVHeads()));
@@ -349,6 +357,7 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.tileKV = tileKV.option;
   o.stages = stages.option;
   o.numWarps = numWarps.option;
+  o.chunk = chunk.option;
   o.threads = threads.option;
   o.repeat = repeat.option;
   o.seed = seed.option;
@@ -397,6 +406,7 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
   result.tileKV = options.tileKV;
   result.stages = options.stages;
   result.numWarps = options.numWarps;
+  result.chunk = options.chunk;
   result.hostFeatures = options.hostFeatures;
   result.verify = options.verify || verifiesAlways();
   llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());

@@ -75,6 +75,14 @@ bool attnc::isCode(Phase phase) { return phase >= Phase::PTX; }
 
 Phase attnc::launchPhase(Kind kind) { return kind == Kind::Host ? Phase::Tile : Phase::Scheduled; }
 
+/// Recurrences a chunk of steps at a time; stages that several of their states have are one.
+static void buildChunks(OpPassManager &passes, int64_t chunk) {
+  AttnChunkRecurrencesOptions options;
+  options.chunk = chunk;
+  passes.addPass(createAttnChunkRecurrences(options));
+  passes.addPass(createAttnMergeEquals());
+}
+
 /// From tile kernels to loops over vectors of the features that are asked for.
 static void buildVectorLoops(OpPassManager &passes, const CompileOptions &options) {
   ConvertTileToVectorOptions convert;
@@ -109,6 +117,9 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     passes.addPass(createAttnExpandQuantize());
     passes.addPass(createAttnExpandSoftmax());
     passes.addPass(createAttnExpandOrders());
+    // Steps have formulas only by now, and systems are there for what follows.
+    if (options.chunk)
+      buildChunks(passes, options.chunk);
     passes.addPass(createAttnExpandScans());
     // Behind them: a formula over queries and keys that one stage reads needs no memory.
     passes.addPass(createAttnInlineLets());

@@ -42,6 +42,9 @@ struct CompileOptions {
   int64_t vHeadDim = 0;                      ///< size of index space e; 0 = headDim
   std::map<std::string, double> constParams; ///< values of `const` parameters, by name
   int32_t vectorBytes = 16; ///< alignment of every row of Q, K, V and out in bytes: 16, 8, 4 or 2
+  /// Steps that a recurrence takes at a time, where its form allows it (attn-chunk-recurrences):
+  /// 16, a multiple of it, or less than that. 0: recurrences go step by step.
+  int64_t chunk = 0;
   // Overrides of the planner's choice; 0 = choose.
   int64_t tileQ = 0, tileKV = 0;
   int64_t stages = 0, numWarps = 0;
