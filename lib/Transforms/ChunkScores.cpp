@@ -10,8 +10,6 @@ using namespace mlir;
 using namespace attnc;
 
 using Axes = ChunkBuilder::Axes;
-/// Reads weights or columns of the step that `row` of a level is.
-using Reader = std::function<Value(const NamedIndices &)>;
 
 static Axes concat(ArrayRef<Attribute> first, ArrayRef<Attribute> second,
                    ArrayRef<Attribute> third = {}) {
@@ -42,54 +40,77 @@ static Value maskedScores(ChunkBuilder &b, ChunkDecay *decay, ArrayRef<Attribute
 
 namespace {
 
-/// Scores with a factor that differs along what is summed, on one level.
+/// Scores with a factor that differs along what is summed, on one level. `weights` and `columns`
+/// are over the rows of the chunk, which a level tells from its own rows and the parts around.
 class DecayedScores {
 public:
-  DecayedScores(ChunkBuilder &b, ChunkDecay &decay, ArrayRef<Attribute> outer,
-                ArrayRef<Attribute> summed, Reader weights, Reader columns, bool isNew)
-      : b(b), decay(decay), level(decay.getLevel()), outer(outer.begin(), outer.end()),
-        summed(summed), weights(std::move(weights)), columns(std::move(columns)), isNew(isNew) {}
+  DecayedScores(ChunkBuilder &b, ChunkDecay &decay, ArrayRef<Attribute> summed, Value weights,
+                Value columns, bool isNew)
+      : b(b), decay(decay), level(decay.getLevel()), outer(b.inChunks()), summed(summed),
+        weights(weights), columns(columns), isNew(isNew) {}
 
-  /// Over the outer axes, rows and columns of the level.
+  /// Over chunks, the parts around the level, its rows and its columns.
   Value build();
 
 private:
+  /// The level of the parts of `outside`.
+  DecayedScores(DecayedScores &outside, ChunkDecay &decay)
+      : DecayedScores(outside.b, decay, outside.summed, outside.weights, outside.columns,
+                      outside.isNew) {
+    outer = concat(outside.outer, outside.level.parts);
+    around = &outside;
+  }
   Value far();
-  Value near();
   Value stepScores();
-  Reader ofParts(const Reader &reader, StringAttr partStep);
+  NamedIndices inChunk(const NamedIndices &indices, Value row);
+  NamedIndices inChunk(const NamedIndices &indices, StringAttr partStep);
+  NamedIndices inAllParts(NamedIndices indices);
 
   ChunkBuilder &b;
   ChunkDecay &decay;
   const ChunkLevel &level;
   Axes outer;
   ArrayRef<Attribute> summed;
-  Reader weights, columns;
+  Value weights, columns;
   bool isNew;
+  DecayedScores *around = nullptr;
 };
 
 } // namespace
 
-/// The reader of a step of a part.
-Reader DecayedScores::ofParts(const Reader &reader, StringAttr partStep) {
-  return [this, &reader, partStep](const NamedIndices &in) {
-    Value first = b.mul(in[level.parts], b.integer(level.part));
-    return reader(in.with(level.row, b.add(first, in[partStep])));
-  };
+/// `indices` with the row of the chunk that `row` of this level is.
+NamedIndices DecayedScores::inChunk(const NamedIndices &indices, Value row) {
+  if (!around)
+    return indices.with(level.row, row);
+  Value first = b.mul(indices[around->level.parts], b.integer(around->level.part));
+  return around->inChunk(indices, b.add(first, row));
+}
+
+/// The same for a step of a part of this level.
+NamedIndices DecayedScores::inChunk(const NamedIndices &indices, StringAttr partStep) {
+  Value first = b.mul(indices[level.parts], b.integer(level.part));
+  return inChunk(indices, b.add(first, indices[partStep]));
+}
+
+/// `indices`, which have a row of the chunk, with the parts that it is in and its rows in these.
+NamedIndices DecayedScores::inAllParts(NamedIndices indices) {
+  if (around)
+    indices = around->inAllParts(indices);
+  return decay.inParts(indices, indices[level.row]);
 }
 
 /// Of columns in parts before the row's, 0 for others: over parts, their rows, and columns.
 Value DecayedScores::far() {
   Value beforeInPart = decay.beforeInPart(isNew), behindInPart = decay.behindInPart();
   Value between = decay.partsBetween();
-  Reader row = ofParts(weights, level.partRow);
   Value left =
-      b.tensor(concat(outer, {level.parts, level.partRow}, summed),
-               [&](const NamedIndices &at) { return b.mul(row(at), b.at(beforeInPart, at)); });
+      b.tensor(concat(outer, {level.parts, level.partRow}, summed), [&](const NamedIndices &at) {
+        return b.mul(b.at(weights, inChunk(at, level.partRow)), b.at(beforeInPart, at));
+      });
   Value right =
       b.tensor(concat(outer, {level.parts, level.column}, summed), [&](const NamedIndices &at) {
         NamedIndices own = decay.inParts(at, at[level.column]);
-        Value column = columns(at.with(level.row, at[level.column]));
+        Value column = b.at(columns, inChunk(at, at[level.column]));
         Value scaled = b.mul(b.mul(column, b.at(behindInPart, own)),
                              b.at(between, at.with(level.partsBefore, own[level.parts])));
         return b.select(b.isLess(own[level.parts], at[level.parts]), scaled, b.real(0.0));
@@ -102,35 +123,30 @@ Value DecayedScores::far() {
                   });
 }
 
-/// Of pairs of steps in the smallest parts.
+/// Of pairs of steps in the smallest parts: over rows of the chunk, so that there are many, and the
+/// columns of a part.
 Value DecayedScores::stepScores() {
   decay.factors();
-  Reader row = ofParts(weights, level.partRow), column = ofParts(columns, level.partColumn);
-  return b.tensor(concat(outer, {level.parts, level.partRow, level.partColumn}),
-                  [&](const NamedIndices &at) {
-                    Value score = b.sum(summed, at, [&](const NamedIndices &in) {
-                      return b.mul(b.mul(row(in), column(in)), decay.near(isNew, in));
-                    });
-                    Value isIn = isBefore(b, at[level.partColumn], at[level.partRow], isNew);
-                    return b.select(isIn, score, b.real(0.0));
-                  });
-}
-
-/// Of steps of the same part: over parts, their rows and their columns.
-Value DecayedScores::near() {
-  ChunkDecay *parts = decay.ofParts();
-  if (!parts)
-    return stepScores();
-  Reader row = ofParts(weights, level.partRow), column = ofParts(columns, level.partRow);
-  return DecayedScores(b, *parts, concat(outer, level.parts), summed, row, column, isNew).build();
+  return b.tensor(b.inChunks({b.spaces.row, level.partColumn}), [&](const NamedIndices &at) {
+    NamedIndices own = inAllParts(at);
+    Value score = b.sum(summed, own, [&](const NamedIndices &in) {
+      Value column = b.at(columns, inChunk(in, level.partColumn));
+      return b.mul(b.mul(b.at(weights, in), column), decay.near(isNew, in));
+    });
+    Value isIn = isBefore(b, own[level.partColumn], own[level.partRow], isNew);
+    return b.select(isIn, score, b.real(0.0));
+  });
 }
 
 Value DecayedScores::build() {
-  Value near = this->near(), far = level.numParts > 1 ? this->far() : Value();
+  ChunkDecay *parts = decay.ofParts();
+  Value near = parts ? DecayedScores(*this, *parts).build() : stepScores();
+  Value far = level.numParts > 1 ? this->far() : Value();
   return b.tensor(concat(outer, {level.row, level.column}), [&](const NamedIndices &at) {
     NamedIndices row = decay.inParts(at, at[level.row]);
     NamedIndices column = decay.inParts(at, at[level.column]);
-    Value same = b.at(near, row.with(level.partColumn, column[level.partRow]));
+    NamedIndices inRow = inChunk(row, at[level.row]);
+    Value same = b.at(near, inRow.with(level.partColumn, column[level.partRow]));
     if (!far)
       return same;
     return b.select(b.isEqual(row[level.parts], column[level.parts]), same, b.at(far, row));
@@ -141,7 +157,5 @@ Value attnc::scoresOf(ChunkBuilder &b, ChunkDecay *decay, ArrayRef<Attribute> su
                       Value columns, bool isNew) {
   if (!decay || decay->isScalar())
     return maskedScores(b, decay, summed, weights, columns, isNew);
-  Reader row = [&](const NamedIndices &in) { return b.at(weights, in); };
-  Reader column = [&](const NamedIndices &in) { return b.at(columns, in); };
-  return DecayedScores(b, *decay, b.inChunks(), summed, row, column, isNew).build();
+  return DecayedScores(b, *decay, summed, weights, columns, isNew).build();
 }
