@@ -45,18 +45,20 @@ static std::vector<Traffic> trafficOf(const Program &program, llvm::ArrayRef<boo
   return all;
 }
 
-/// Sizes of the program's spaces and its parameters, as `bound` has them.
-static ProgramSizes sizesOf(const Program &program, const BoundSpec &bound) {
-  ProgramSizes sizes;
-  for (const std::string &space : program.signature.spaceNames) {
-    auto found = bound.sizes.spaces.find(space);
-    sizes.spaces.push_back(found == bound.sizes.spaces.end() ? 0 : found->second);
-  }
+/// Sizes of the program's spaces and its parameters, as `bound` has them. Rewrites declare further
+/// spaces, which follow from these.
+static llvm::Expected<ProgramSizes> sizesOf(const Program &program, const BoundSpec &bound) {
   std::vector<double> params;
   for (const ParamDecl &param : program.signature.params) {
     auto found = bound.params.find(param.name);
     params.push_back(found == bound.params.end() ? 0 : found->second);
   }
+  BoundSizes all = bound.sizes;
+  if (std::string error = sizeDeclaredSpaces(program.signature, params, all); !error.empty())
+    return llvm::createStringError(error);
+  ProgramSizes sizes;
+  for (const std::string &space : program.signature.spaceNames)
+    sizes.spaces.push_back(all.spaces[space]);
   sizes.params = valuesOfParams(program.signature, params);
   return sizes;
 }
@@ -170,16 +172,18 @@ static int64_t tensorBytes(const BoundSpec &bound) {
 
 llvm::Expected<json::Object> driver::describeProgram(const Program &program,
                                                      const BoundSpec &bound) {
-  ProgramSizes sizes = sizesOf(program, bound);
+  llvm::Expected<ProgramSizes> sizes = sizesOf(program, bound);
+  if (!sizes)
+    return sizes.takeError();
   std::string error;
-  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, sizes, error);
+  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, *sizes, error);
   if (!layout)
     return llvm::createStringError(error);
-  sizes = layout->sizes; // the first chunk of each loop
-  llvm::Expected<json::Array> workspace = describeWorkspace(program, sizes);
+  *sizes = layout->sizes; // the first chunk of each loop
+  llvm::Expected<json::Array> workspace = describeWorkspace(program, *sizes);
   if (!workspace)
     return workspace.takeError();
-  llvm::Expected<json::Array> kernels = describeKernels(program, sizes);
+  llvm::Expected<json::Array> kernels = describeKernels(program, *sizes);
   if (!kernels)
     return kernels.takeError();
   return json::Object{{"kernels", std::move(*kernels)},
