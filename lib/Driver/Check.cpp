@@ -251,9 +251,11 @@ llvm::Expected<std::set<std::string>> Check::exactDecisions() {
   for (auto &[name, decision] : inF32.byName) {
     const reference::Decision &wanted = own.byName.at(name);
     bool isExact = true;
-    // A place that was not reached has neither an outcome nor a key; argmax keeps no keys.
+    // A place that was not reached has neither an outcome nor a key; skip keeps no keys.
     for (size_t i = 0; isExact && i < decision.values.size(); ++i)
-      isExact = decision.keys[i] == wanted.keys[i] || std::isnan(decision.values[i]);
+      isExact = (decision.keys[i] == wanted.keys[i] &&
+                 (decision.shortfalls.empty() || decision.shortfalls[i] == wanted.shortfalls[i])) ||
+                std::isnan(decision.values[i]);
     if (isExact)
       exact.insert(name);
   }

@@ -107,6 +107,8 @@ DecisionLog::site(Operation *op, const Environment &environment, std::vector<int
     decision.line = lineOf(op);
     decision.values.assign(static_cast<size_t>(elementsOf(whole)), std::nan(""));
     decision.keys = decision.values;
+    if (isa<attn::ReduceOp>(op))
+      decision.shortfalls.assign(decision.values.size(), 0);
     for (unsigned axis : rowAxes)
       decision.rowAxes.push_back(axis + static_cast<unsigned>(whole.size() - shape.size()));
     decision.shape = std::move(whole);

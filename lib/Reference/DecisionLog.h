@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <memory>
+#include <mutex>
 
 namespace attnc::reference {
 
@@ -30,14 +31,30 @@ public:
       __atomic_store(&recorded->values[i], &own, __ATOMIC_RELAXED);
       __atomic_store(&recorded->keys[i], &key, __ATOMIC_RELAXED);
     }
-    if (!forced || place < 0 || i >= forced->size() || std::isnan((*forced)[i]))
-      return own;
-    return (*forced)[i];
+    double told = toldAt(place);
+    return std::isnan(told) ? own : told;
+  }
+  /// What the run is told to decide at `place`; NaN if it is told nothing.
+  double toldAt(int64_t place) const {
+    bool isPlace = forced && place >= 0 && static_cast<size_t>(place) < forced->size();
+    return isPlace ? (*forced)[static_cast<size_t>(place)] : NAN;
+  }
+  bool isRecorded() const { return recorded; }
+  void recordShortfall(int64_t place, double shortfall) const {
+    if (recorded && place >= 0 && static_cast<size_t>(place) < recorded->shortfalls.size())
+      __atomic_store(&recorded->shortfalls[static_cast<size_t>(place)], &shortfall,
+                     __ATOMIC_RELAXED);
+  }
+  /// Says what the row that begins at `place` is held to.
+  void recordCover(int64_t place, const CoverRow &row) const {
+    std::lock_guard<std::mutex> lock(coversMutex);
+    recorded->covers[static_cast<size_t>(place)] = row;
   }
 
 private:
   Decision *recorded;
   const std::vector<double> *forced;
+  mutable std::mutex coversMutex; ///< batch entries of a recurrence run at the same time
 };
 
 /// A coordinate of a decision: an argument of a region around the op, and the size of its space.

@@ -20,22 +20,46 @@ static void roundResult(const Instruction &in, double *const *slots, unsigned la
   });
 }
 
-/// Operands are the coordinates of the place; steps are those of the operands, then of the keys.
+/// The place of a lane; -1 outside of the decision's axes. Operands are its coordinates.
+static int64_t placeOf(const Instruction &in, double *const *slots, unsigned lane) {
+  int64_t place = 0;
+  for (size_t axis = 0; place >= 0 && axis < in.operands.size(); ++axis) {
+    double index = slots[in.operands[axis]][lane * in.steps[axis]];
+    place = index >= 0 && index < static_cast<double>(in.shape[axis])
+                ? place + static_cast<int64_t>(index) * in.strides[axis]
+                : -1;
+  }
+  return place;
+}
+
+/// What the run is told to decide, before it does.
+static void lookUp(const Instruction &in, double *const *slots, unsigned lanes) {
+  for (unsigned i = 0; i < lanes; ++i)
+    slots[in.result][i] = in.decision->toldAt(placeOf(in, slots, i));
+}
+
+/// Steps are those of the operands, then of the keys.
 static void decide(const Instruction &in, double *const *slots, unsigned lanes) {
   double *r = slots[in.result];
   for (unsigned i = 0; i < lanes; ++i) {
-    int64_t place = 0;
-    for (size_t axis = 0; place >= 0 && axis < in.operands.size(); ++axis) {
-      double index = slots[in.operands[axis]][i * in.steps[axis]];
-      place = index >= 0 && index < static_cast<double>(in.shape[axis])
-                  ? place + static_cast<int64_t>(index) * in.strides[axis]
-                  : -1;
-    }
+    int64_t place = placeOf(in, slots, i);
     auto operand = [&](size_t k) {
       return slots[in.keys[k]][i * in.steps[in.operands.size() + k]];
     };
     double key = in.keys.empty() ? NAN : in.keys.size() == 1 ? operand(0) : operand(0) - operand(1);
     r[i] = in.decision->decide(place, r[i], key);
+  }
+}
+
+/// Of an argmax or argmin: the keys are its best entry, and by how much the one it is told is
+/// worse.
+static void decideExtreme(const Instruction &in, double *const *slots, unsigned lanes) {
+  double *r = slots[in.result];
+  const double *best = slots[in.keys[0]], *shortfall = slots[in.keys[1]];
+  for (unsigned i = 0; i < lanes; ++i) {
+    int64_t place = placeOf(in, slots, i);
+    in.decision->recordShortfall(place, shortfall[i]);
+    r[i] = in.decision->decide(place, r[i], best[i]);
   }
 }
 
@@ -78,9 +102,22 @@ llvm::Error Program::appendDecision(Operation *op, const Environment &environmen
     in.shape.push_back(coordinate.size);
     in.strides.push_back(strideOf(shape, axis));
   }
-  for (Value operand : isa<attn::ReduceOp>(op) ? ValueRange() : ValueRange(op->getOperands())) {
-    in.keys.push_back(slots.lookup(operand));
-    in.steps.push_back(varies[in.keys.back()]);
+  if (isa<attn::ReduceOp>(op)) {
+    // The loop, which stands last, has to know what it is told before it runs.
+    Loop &loop = *into.back().loop;
+    loop.told = newSlot({}, in.varies);
+    loop.shortfall = newSlot({}, in.varies);
+    Instruction before = in;
+    before.kernel = lookUp;
+    before.result = *loop.told;
+    into.insert(into.end() - 1, std::move(before));
+    in.kernel = decideExtreme;
+    in.keys = {loop.scratch, *loop.shortfall}; // which vary as the result does
+  } else {
+    for (Value operand : op->getOperands()) {
+      in.keys.push_back(slots.lookup(operand));
+      in.steps.push_back(varies[in.keys.back()]);
+    }
   }
   into.push_back(std::move(in));
   return llvm::Error::success();

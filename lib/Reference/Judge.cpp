@@ -17,6 +17,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 /// off.
 struct Row {
   std::vector<double> taken, own, keys, margins;
+  std::optional<CoverRow> cover;
+  double shortfall = 0; ///< of an argmax or argmin
   double margin() const { return margins.empty() ? 0 : *llvm::max_element(margins); }
 };
 
@@ -34,23 +36,68 @@ Admission withinMargin(const Row &row) {
                                                               : Admission::Margin;
 }
 
-Admission judgeSelection(const Row &row, int64_t slack) {
-  double leastKept = infinity, mostDropped = -infinity;
-  int64_t kept = 0, wanted = 0;
+/// What a row keeps, by the reference's keys.
+struct Kept {
+  double least = infinity, mostDropped = -infinity; ///< keys
+  int64_t count = 0;
+  double mass = 0; ///< the sum of the keys
+};
+
+/// Nothing if an entry is kept that is none (-inf, NaN), or one far below one that is dropped.
+std::optional<Kept> keptIn(const Row &row) {
+  Kept kept;
   for (size_t i = 0; i < row.taken.size(); ++i) {
-    kept += row.taken[i] != 0;
-    wanted += row.own[i] != 0;
-    if (row.taken[i] != 0)
-      leastKept = std::fmin(leastKept, row.keys[i]);
-    else
-      mostDropped = std::fmax(mostDropped, row.keys[i]);
-    bool isEntry = row.keys[i] > -infinity; // false for NaN
-    if (row.taken[i] != 0 && !isEntry)
-      return Admission::Inadmissible;
+    if (row.taken[i] == 0) {
+      kept.mostDropped = std::fmax(kept.mostDropped, row.keys[i]);
+      continue;
+    }
+    if (!(row.keys[i] > -infinity))
+      return std::nullopt;
+    kept.least = std::fmin(kept.least, row.keys[i]);
+    kept.mass += row.keys[i];
+    ++kept.count;
   }
-  bool isPrefix = !(leastKept + 2 * row.margin() < mostDropped);
-  return isPrefix && std::llabs(kept - wanted) <= slack ? withinMargin(row)
-                                                        : Admission::Inadmissible;
+  bool isPrefix = !(kept.least + 2 * row.margin() < kept.mostDropped);
+  return isPrefix ? std::optional(kept) : std::nullopt;
+}
+
+Admission judgeTop(const Row &row) {
+  std::optional<Kept> kept = keptIn(row);
+  return kept && kept->count == llvm::count_if(row.own, [](double x) { return x != 0; })
+             ? withinMargin(row)
+             : Admission::Inadmissible;
+}
+
+/// How far sums of a row may be off: all of its keys by their margins, and twice what rounding in
+/// f32 does to a sum of so many terms and a few operations on it.
+double marginOfSums(const Row &row) {
+  double sum = 0, magnitude = 0;
+  for (auto [key, margin] : llvm::zip_equal(row.keys, row.margins))
+    if (std::isfinite(key)) {
+      sum += margin;
+      magnitude += std::fabs(key);
+    }
+  return 2 * sum + 2 * (static_cast<double>(row.keys.size()) + 8) * 0x1p-24 * magnitude;
+}
+
+Admission judgeCover(const Row &row) {
+  std::optional<Kept> kept = keptIn(row);
+  if (!kept)
+    return Admission::Inadmissible;
+  const CoverRow &cover = *row.cover;
+  double margin = marginOfSums(row), count = static_cast<double>(kept->count);
+  // Whether the sums ask for at most, and for at least, so many. A limit may be what is kept.
+  double withNext = kept->mass + kept->mostDropped, withoutLast = kept->mass - kept->least;
+  bool asksForNoMore =
+      cover.isInclusive ? kept->mass >= cover.target - margin : withNext > cover.target - margin;
+  bool asksForNoFewer =
+      cover.isInclusive ? withoutLast < cover.target + margin : kept->mass <= cover.target + margin;
+  bool isAdmissible = count >= cover.atLeast && count <= cover.atMost &&
+                      (asksForNoMore || count == cover.atMost) &&
+                      (asksForNoFewer || count == cover.atLeast);
+  if (!isAdmissible)
+    return Admission::Inadmissible;
+  return margin > 0.05 * cover.total ? Admission::Undecidable : withinMargin(row);
 }
 
 /// `order` lists entries, the largest first.
@@ -80,11 +127,11 @@ Admission judgeRounding(double taken, double own, double key, double margin) {
   return Admission::Inadmissible;
 }
 
-Admission judgeRow(const Decision &decision, const std::string &name, const Row &row) {
+Admission judgeRow(const Decision &decision, const Row &row) {
   if (row.taken == row.own)
     return Admission::Same;
   if (decision.op == "attn.select")
-    return judgeSelection(row, llvm::StringRef(name).ends_with("cover") ? 1 : 0);
+    return row.cover ? judgeCover(row) : judgeTop(row);
   if (decision.op == "attn.order")
     return judgePermutation(row, row.taken);
   if (decision.op == "attn.rank") {
@@ -97,6 +144,8 @@ Admission judgeRow(const Decision &decision, const std::string &name, const Row 
   double key = row.keys.front(), margin = row.margins.front();
   if (std::isnan(key)) // not kept
     return Admission::Margin;
+  if (decision.op == "attn.reduce")
+    return row.shortfall <= 2 * margin ? Admission::Margin : Admission::Inadmissible;
   if (decision.op == "arith.cmpf")
     return std::fabs(key) <= 2 * margin ? Admission::Margin : Admission::Inadmissible;
   return judgeRounding(row.taken.front(), row.own.front(), key, margin);
@@ -132,12 +181,16 @@ std::vector<int64_t> coordinatesOf(size_t place, const std::vector<int64_t> &sha
 void addRow(DecisionVerdict &verdict, const Decision &taken, const Decision &own,
             const Deviation &deviation, llvm::ArrayRef<size_t> places) {
   Row row;
+  if (auto cover = own.covers.find(places.front()); cover != own.covers.end())
+    row.cover = cover->second;
   for (size_t place : places) {
     if (std::isnan(taken.values[place]) || std::isnan(own.values[place]))
       continue;
     row.taken.push_back(taken.values[place]);
     row.own.push_back(own.values[place]);
     row.keys.push_back(own.keys[place]);
+    if (!own.shortfalls.empty())
+      row.shortfall = own.shortfalls[place];
     row.margins.push_back(boundMargin * deviation.elements[place]);
     if (taken.values[place] == own.values[place])
       continue;
@@ -149,7 +202,7 @@ void addRow(DecisionVerdict &verdict, const Decision &taken, const Decision &own
     return;
   verdict.places += static_cast<int64_t>(row.taken.size());
   ++verdict.rows;
-  Admission admission = judgeRow(taken, verdict.name, row);
+  Admission admission = judgeRow(taken, row);
   verdict.marginRows += admission == Admission::Margin;
   verdict.inadmissibleRows += admission == Admission::Inadmissible;
   verdict.undecidableRows += admission == Admission::Undecidable;

@@ -56,6 +56,9 @@ public:
     bool lowerVaries = false, upperVaries = false;
     unsigned value = 0, condition = 0, scratch = 0;
     bool valueVaries = false, conditionVaries = false, hasCondition = false, isInteger = false;
+    /// Of an argmax or argmin that is recorded or forced: the slot of the index that the run is
+    /// told to take, and the one for by how much its value is worse than the best.
+    std::optional<unsigned> told, shortfall;
     std::vector<Instruction> body;
   };
 

@@ -77,6 +77,20 @@ void join(const A &arithmetic, const Program::Loop &loop, double value, double k
   }
 }
 
+/// Meets the index `told` with its value; `shortfall` holds the value until the loop ends.
+void meet(double told, double value, double at, double &shortfall) {
+  if (at == told)
+    shortfall = value;
+}
+
+/// By how much the value that was met is worse than `best`, the one of `result`.
+double shortfallOf(double told, double met, double result, double best) {
+  if (std::isnan(told) || told == result)
+    return 0;
+  double difference = std::fabs(best - met);
+  return met == best ? 0 : std::isnan(difference) || result < 0 ? infinity : difference;
+}
+
 /// The bounds of the indices that a lane takes part with.
 struct LaneBounds {
   const Program::Loop &loop;
@@ -113,6 +127,10 @@ void runLoop(const A &arithmetic, const Program::Instruction &in, double *const 
                     : loop.kind == Reduction::Argmax ? -infinity
                                                      : 0;
   }
+  double *shortfall = loop.shortfall ? slots[*loop.shortfall] : nullptr;
+  const double *told = loop.told ? slots[*loop.told] : nullptr;
+  if (shortfall)
+    std::fill_n(shortfall, lanes, std::nan("")); // nothing met
   LaneBounds bounds{loop, slots};
   bool isBounded = loop.lower || loop.upper;
   // The members of a block are not counted from 0.
@@ -143,8 +161,12 @@ void runLoop(const A &arithmetic, const Program::Instruction &in, double *const 
       if (loop.hasCondition && condition[loop.conditionVaries ? lane : 0] == 0)
         continue;
       join(arithmetic, loop, value[loop.valueVaries ? lane : 0], at, result[lane], scratch[lane]);
+      if (shortfall)
+        meet(told[lane], value[loop.valueVaries ? lane : 0], at, shortfall[lane]);
     }
   }
+  for (unsigned lane = 0; shortfall && lane < lanes; ++lane)
+    shortfall[lane] = shortfallOf(told[lane], shortfall[lane], result[lane], scratch[lane]);
   if (loop.kind == Reduction::Mean)
     for (unsigned lane = 0; lane < lanes; ++lane)
       if (scratch[lane] != 0)

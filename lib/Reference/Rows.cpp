@@ -189,6 +189,7 @@ public:
               environment.demand.isPartial(op) ? std::nan("") : 0.0);
     size_t length = static_cast<size_t>(rows.getLength());
     std::vector<double> row(length);
+    bool isCover = op.getRule() != attn::Selection::Top;
     for (int64_t r = 0; r < rows.getNumRows(); ++r) {
       if (!rows.isWanted(r, op))
         continue;
@@ -203,6 +204,8 @@ public:
       size_t count = countOf(memory, r, row, order);
       for (size_t i = 0; i < count; ++i)
         result.data[static_cast<size_t>(base + rows.step(order[i]))] = 1;
+      if (isCover && decision.isRecorded())
+        decision.recordCover(memory, base, coverOf(memory, r, row, order));
     }
     decision.apply(memory, ranks, result);
   }
@@ -221,6 +224,22 @@ private:
   double amountOf(const Memory &memory, Value tensor, int64_t row) const {
     return memory.tensor(tensor)
         .data[static_cast<size_t>(rows.project(row, cast<attn::AttnTensorType>(tensor.getType())))];
+  }
+
+  CoverRow coverOf(const Memory &memory, int64_t r, llvm::ArrayRef<double> row,
+                   llvm::ArrayRef<int64_t> order) const {
+    CoverRow cover;
+    for (int64_t i : order)
+      cover.total += row[static_cast<size_t>(i)];
+    cover.target = amountOf(memory, op.getAmount(), r) * cover.total;
+    cover.isInclusive = op.getRule() == attn::Selection::CoverInclusive;
+    double most = static_cast<double>(order.size());
+    double least = op.getAtLeast() ? amountOf(memory, op.getAtLeast(), r) : 0;
+    if (op.getAtMost())
+      most = std::clamp(amountOf(memory, op.getAtMost(), r), 0.0, most);
+    cover.atMost = most;
+    cover.atLeast = std::clamp(least, 0.0, most);
+    return cover;
   }
 
   size_t countOf(const Memory &memory, int64_t r, llvm::ArrayRef<double> row,

@@ -68,6 +68,12 @@ public:
   double decide(int64_t place, double own, double key) const {
     return site ? site->decide(place, own, key) : own;
   }
+  bool isRecorded() const { return site && site->isRecorded(); }
+  /// Says what the row of a cover that begins at element `first` is held to; call if it is
+  /// recorded.
+  void recordCover(const Memory &memory, int64_t first, const CoverRow &row) const {
+    site->recordCover(base(memory) + first, row);
+  }
   /// Decides all elements of `tensor` from those of `keys`.
   void apply(const Memory &memory, const Tensor64 &keys, Tensor64 &tensor) const;
 

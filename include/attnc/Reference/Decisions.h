@@ -13,6 +13,15 @@
 
 namespace attnc::reference {
 
+/// What a row of a selection by `cover` is held to: as many of its entries, the largest first, as
+/// it takes to reach `target` or, exclusively, as there are before it is exceeded.
+struct CoverRow {
+  double target = 0; ///< the amount times the sum of the row's entries
+  double total = 0;  ///< that sum
+  bool isInclusive = true;
+  double atLeast = 0, atMost = 0; ///< limits of how many, of which the second comes last
+};
+
 /// All outcomes of one op that decides. The axes are the coordinates that the op depends on,
 /// outermost first, of those around it: the batch and the step of a recurrence around it, the axes
 /// of its stage, the indices of the reductions around it. Outcomes of places that no run reaches
@@ -23,9 +32,15 @@ struct Decision {
   std::vector<int64_t> shape;
   std::vector<double> values; ///< row-major; conditions are 0 or 1
   /// What each place is decided from, as the run computed it: the entry of a selection, rank or
-  /// order, lhs - rhs of a comparison, the number that is rounded. NaN where that is not kept
-  /// (argmax, argmin, skip).
+  /// order, lhs - rhs of a comparison, the number that is rounded, the best entry of an argmax or
+  /// argmin. NaN where that is not kept (skip).
   std::vector<double> keys;
+  /// Of an argmax or argmin, for each place: by how much the entry that the run is told to take is
+  /// worse than the best; 0 where it is told none, infinity where there is no such entry. Empty for
+  /// the others.
+  std::vector<double> shortfalls;
+  /// Of a selection by `cover`: what each row is held to, by the offset of its first place.
+  std::map<size_t, CoverRow> covers;
   /// The axes that a selection, rank or order compares along; empty for the others.
   std::vector<unsigned> rowAxes;
 };

@@ -46,11 +46,14 @@ struct DecisionVerdict {
 /// Judges `taken` by `own`, what the float64 reference decides, and from what keys, behind the same
 /// decisions. A key may be off by d = 8 times its deviation in perturbed runs:
 ///   top               as many entries, and none kept that is more than 2 d below one dropped;
-///   cover             that, with at most one entry more or less;
+///   cover             none kept that is more than 2 d below one dropped, and so many that the sum
+///                     of what is kept is the amount's share of the row's within the sum of all d
+///                     and the rounding of two such sums; limits exactly;
 ///   rank, order       a permutation along which keys never rise by more than 2 d;
 ///   comparison        flipped where |lhs - rhs| <= 2 d;
+///   argmax, argmin    an entry that is at most 2 d worse than the best;
 ///   rounding, codes   by one step, within d of where the step is.
-/// argmax, argmin and skip keep no keys: each place that differs counts as within the margin.
+/// skip keeps no keys: each place that differs counts as within the margin.
 /// Scales of quantize are judged as codes. `limit` is DecisionVerdict::limit.
 std::vector<DecisionVerdict> judge(const Decisions &taken, const Decisions &own,
                                    const std::map<std::string, Deviation> &keys, double limit);
