@@ -64,7 +64,6 @@ private:
   Value stepScores();
   NamedIndices inChunk(const NamedIndices &indices, Value row);
   NamedIndices inChunk(const NamedIndices &indices, StringAttr partStep);
-  NamedIndices inAllParts(NamedIndices indices);
 
   ChunkBuilder &b;
   ChunkDecay &decay;
@@ -92,13 +91,6 @@ NamedIndices DecayedScores::inChunk(const NamedIndices &indices, StringAttr part
   return inChunk(indices, b.add(first, indices[partStep]));
 }
 
-/// `indices`, which have a row of the chunk, with the parts that it is in and its rows in these.
-NamedIndices DecayedScores::inAllParts(NamedIndices indices) {
-  if (around)
-    indices = around->inAllParts(indices);
-  return decay.inParts(indices, indices[level.row]);
-}
-
 /// Of columns in parts before the row's, 0 for others: over parts, their rows, and columns.
 Value DecayedScores::far() {
   Value beforeInPart = decay.beforeInPart(isNew), behindInPart = decay.behindInPart();
@@ -123,15 +115,16 @@ Value DecayedScores::far() {
                   });
 }
 
-/// Of pairs of steps in the smallest parts: over rows of the chunk, so that there are many, and the
+/// Of pairs of steps in the smallest parts: over all rows of the level, as these are few, and the
 /// columns of a part.
 Value DecayedScores::stepScores() {
   decay.factors();
-  return b.tensor(b.inChunks({b.spaces.row, level.partColumn}), [&](const NamedIndices &at) {
-    NamedIndices own = inAllParts(at);
+  return b.tensor(concat(outer, {level.row, level.partColumn}), [&](const NamedIndices &at) {
+    NamedIndices own = decay.inParts(at, at[level.row]);
     Value score = b.sum(summed, own, [&](const NamedIndices &in) {
+      Value row = b.at(weights, inChunk(in, in[level.row]));
       Value column = b.at(columns, inChunk(in, level.partColumn));
-      return b.mul(b.mul(b.at(weights, in), column), decay.near(isNew, in));
+      return b.mul(b.mul(row, column), decay.near(isNew, in));
     });
     Value isIn = isBefore(b, own[level.partColumn], own[level.partRow], isNew);
     return b.select(isIn, score, b.real(0.0));
@@ -145,8 +138,7 @@ Value DecayedScores::build() {
   return b.tensor(concat(outer, {level.row, level.column}), [&](const NamedIndices &at) {
     NamedIndices row = decay.inParts(at, at[level.row]);
     NamedIndices column = decay.inParts(at, at[level.column]);
-    NamedIndices inRow = inChunk(row, at[level.row]);
-    Value same = b.at(near, inRow.with(level.partColumn, column[level.partRow]));
+    Value same = b.at(near, row.with(level.partColumn, column[level.partRow]));
     if (!far)
       return same;
     return b.select(b.isEqual(row[level.parts], column[level.parts]), same, b.at(far, row));

@@ -154,14 +154,20 @@ Value ChunkStates::rowOf(unsigned state, unsigned write, const NamedIndices &at)
 Value ChunkStates::knownSide(unsigned state) {
   const System &system = systems[state];
   const StateUpdateForm &update = form.states[state];
+  ChunkBuilder::Axes axes = join(b, system.row, keptOf(state));
   for (unsigned write = 0; write < update.writes.size(); ++write)
-    if (update.writes[write].row)
-      b.rows(update.writes[write].row, state, 0.0);
+    if (Expr row = update.writes[write].row) {
+      Value rows = b.rows(row, state, 0.0);
+      bool isSide = update.writes.size() == 1 &&
+                    cast<attn::AttnTensorType>(rows.getType()).getAxes() == ArrayRef(axes);
+      if (isSide)
+        return rows;
+    }
   for (unsigned row : system.corrected)
     for (auto [read, factor] : update.writes[row].corrections)
       for (unsigned plain : system.plain)
         scores(read, plain);
-  return b.tensor(join(b, system.row, keptOf(state)), [&](const NamedIndices &at) {
+  return b.tensor(axes, [&](const NamedIndices &at) {
     return ofUnknown(system, at[system.row], [&](unsigned row, Value step) {
       const StateWrite &write = update.writes[row];
       NamedIndices in = at.with(s.row, step);
