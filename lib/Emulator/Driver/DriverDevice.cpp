@@ -58,6 +58,10 @@ static const ErrorInfo errors[] = {
     {illegalInstruction, "CUDA_ERROR_ILLEGAL_INSTRUCTION",
      "an illegal instruction was encountered"},
     {misalignedAddress, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
+    {illegalState, "CUDA_ERROR_ILLEGAL_STATE",
+     "the operation cannot be performed in the present state"},
+    {captureUnsupported, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+     "operation not permitted when stream is capturing"},
     {launchFailed, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
     {notSupported, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
     {invalidClusterSize, "CUDA_ERROR_INVALID_CLUSTER_SIZE", "cluster misconfiguration"},
@@ -70,6 +74,10 @@ void destroyContext(State &s) {
     delete e;
   for (void *stream : s.streams)
     delete static_cast<char *>(stream);
+  for (GraphHandle *graph : s.graphs)
+    delete graph;
+  s.graphs.clear();
+  s.captures.clear();
   s.modules.clear();
   s.functions.clear();
   s.events.clear();

@@ -12,6 +12,8 @@ using namespace attnc::emu::driver;
 
 ATTNC_EMU_EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *pointer, size_t bytes) {
   ATTNC_EMU_ENTER(s);
+  if (refusesToWait(s))
+    return captureUnsupported;
   if (!pointer || !bytes)
     return invalidValue;
   *pointer = s.machine->memory().allocate(bytes);

@@ -141,7 +141,9 @@ void appendCounters(const Kernel &kernel, const Counters &counters) {
   }
 }
 
-CUresult launch(FunctionHandle *f, LaunchConfig config, void **params, void **extra) {
+/// Runs the kernel, or keeps it for the graph of a stream that is captured.
+CUresult launch(FunctionHandle *f, LaunchConfig config, void **params, void **extra,
+                CUstream stream) {
   ATTNC_EMU_ENTER(s);
   if (!s.functions.count(f))
     return invalidHandle;
@@ -168,15 +170,27 @@ CUresult launch(FunctionHandle *f, LaunchConfig config, void **params, void **ex
                          "; raise CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES\n");
     return invalidValue;
   }
-  std::vector<char> arguments;
-  std::string why = kernelArguments(functionOf(*f->kernel), params, extra, arguments);
+  PendingLaunch pending{f, config, {}};
+  std::string why = kernelArguments(functionOf(*f->kernel), params, extra, pending.arguments);
   if (!why.empty()) {
     publishReport(s, "ptx emulator: invalid launch: " + why + "\n");
     return invalidValue;
   }
-  LaunchResult r = s.machine->launch(*f->kernel, config, arguments.data(), arguments.size());
+  auto capture = s.captures.find(stream);
+  if (capture == s.captures.end())
+    return runLaunch(s, pending);
+  capture->second.launches.push_back(std::move(pending));
+  return success;
+}
+
+} // namespace
+
+CUresult attnc::emu::driver::runLaunch(State &s, const PendingLaunch &pending) {
+  const Kernel &kernel = *pending.function->kernel;
+  LaunchResult r =
+      s.machine->launch(kernel, pending.config, pending.arguments.data(), pending.arguments.size());
   s.instructions += r.counters.warpInstructions;
-  appendCounters(*f->kernel, r.counters);
+  appendCounters(kernel, r.counters);
   if (r.ok)
     return success;
   publishReport(s, r.report);
@@ -185,8 +199,6 @@ CUresult launch(FunctionHandle *f, LaunchConfig config, void **params, void **ex
     s.sticky = code;
   return code;
 }
-
-} // namespace
 
 ATTNC_EMU_EXPORT CUresult cuModuleLoadDataEx(void **module, const void *image, unsigned count,
                                              int *options, void **values) {
@@ -324,13 +336,13 @@ ATTNC_EMU_EXPORT CUresult cuFuncSetCacheConfig(void *, int) { return success; }
 
 ATTNC_EMU_EXPORT CUresult cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
                                          unsigned bx, unsigned by, unsigned bz,
-                                         unsigned sharedBytes, CUstream, void **params,
+                                         unsigned sharedBytes, CUstream stream, void **params,
                                          void **extra) {
   LaunchConfig c;
   c.grid = {gx, gy, gz};
   c.block = {bx, by, bz};
   c.dynamicSharedBytes = sharedBytes;
-  return launch(static_cast<FunctionHandle *>(function), c, params, extra);
+  return launch(static_cast<FunctionHandle *>(function), c, params, extra, stream);
 }
 
 namespace {
@@ -365,7 +377,7 @@ ATTNC_EMU_EXPORT CUresult cuLaunchKernelEx(const DriverLaunchConfig *config, voi
       return invalidValue; // unknown, or of streams only
     } // the others, such as programmatic stream serialization, say when and where, not what
   }
-  return launch(static_cast<FunctionHandle *>(function), c, params, extra);
+  return launch(static_cast<FunctionHandle *>(function), c, params, extra, config->stream);
 }
 
 /// The map is ours, not NVIDIA's encoding; by contract nobody looks inside.

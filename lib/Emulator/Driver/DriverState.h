@@ -18,6 +18,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <vector>
 
 using CUresult = int;
 using CUdevice = int;
@@ -39,6 +40,7 @@ enum : CUresult {
   noBinaryForGpu = 209,
   invalidPtx = 218,
   invalidHandle = 400,
+  illegalState = 401,
   notFound = 500,
   illegalAddress = 700,
   launchTimeout = 702,
@@ -46,6 +48,7 @@ enum : CUresult {
   misalignedAddress = 716,
   launchFailed = 719,
   notSupported = 801,
+  captureUnsupported = 900,
   invalidClusterSize = 912,
 };
 
@@ -65,6 +68,19 @@ struct EventHandle {
   unsigned long long at = 0; ///< warp instructions executed before the record
 };
 
+/// A launch with all that it needs.
+struct PendingLaunch {
+  FunctionHandle *function = nullptr;
+  LaunchConfig config;
+  std::vector<char> arguments;
+};
+
+/// What a stream was given while it was captured: launches, one after the other.
+struct GraphHandle {
+  std::vector<PendingLaunch> launches;
+  bool isRelaxed = false; ///< captured so that calls which wait or allocate are allowed
+};
+
 /// The whole driver: one device, one context.
 struct State {
   std::mutex lock;
@@ -76,6 +92,8 @@ struct State {
   std::set<FunctionHandle *> functions;
   std::set<EventHandle *> events;
   std::set<void *> streams;
+  std::map<CUstream, GraphHandle> captures; ///< of the streams that are captured
+  std::set<GraphHandle *> graphs;           ///< as captured, and those to be launched
   std::map<void *, size_t> hostAllocations;
   std::string lastReport;
   unsigned long long instructions = 0; ///< warp instructions of all launches, the emulated clock
@@ -92,6 +110,13 @@ bool &contextIsCurrent();
 
 /// Frees all that belongs to the context and gives it a fresh device memory.
 void destroyContext(State &s);
+
+/// The default streams (null, 1 and 2) always exist.
+bool isKnown(const State &s, CUstream stream);
+/// Whether a call that waits or allocates would be an error, since a stream is captured.
+bool refusesToWait(const State &s);
+/// Runs the kernel. The state is locked.
+CUresult runLaunch(State &s, const PendingLaunch &launch);
 
 /// Stores a report for attnc_emu_last_report and prints it to stderr once.
 void publishReport(State &s, const std::string &report);

@@ -25,31 +25,32 @@ ATTNC_EMU_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
   ATTNC_EMU_ENTER(s);
   if (!s.streams.erase(stream))
     return invalidHandle;
+  s.captures.erase(stream);
   delete static_cast<char *>(stream);
   return success;
 }
 
-/// The default streams (null, 1 and 2) always exist.
-static bool known(const State &s, CUstream stream) {
+bool attnc::emu::driver::isKnown(const State &s, CUstream stream) {
   return reinterpret_cast<size_t>(stream) <= 2 || s.streams.count(stream);
 }
 
 ATTNC_EMU_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
   ATTNC_EMU_ENTER(s);
-  return known(s, stream) ? success : invalidHandle;
+  return !isKnown(s, stream)        ? invalidHandle
+         : s.captures.count(stream) ? captureUnsupported
+                                    : success;
 }
 ATTNC_EMU_EXPORT CUresult cuStreamQuery(CUstream stream) { return cuStreamSynchronize(stream); }
 ATTNC_EMU_EXPORT CUresult cuStreamWaitEvent(CUstream stream, void *, unsigned) {
   return cuStreamSynchronize(stream);
 }
 
-/// There are no graphs, so no stream is ever captured.
 ATTNC_EMU_EXPORT CUresult cuStreamIsCapturing(CUstream stream, int *status) {
   ATTNC_EMU_ENTER(s);
   if (!status)
     return invalidValue;
-  *status = 0;
-  return known(s, stream) ? success : invalidHandle;
+  *status = s.captures.count(stream) != 0;
+  return isKnown(s, stream) ? success : invalidHandle;
 }
 
 ATTNC_EMU_EXPORT CUresult cuEventCreate(void **event, unsigned) {
@@ -73,8 +74,10 @@ ATTNC_EMU_EXPORT CUresult cuEventDestroy_v2(void *event) {
 ATTNC_EMU_EXPORT CUresult cuEventRecord(void *event, CUstream stream) {
   ATTNC_EMU_ENTER(s);
   auto *e = static_cast<EventHandle *>(event);
-  if (!s.events.count(e) || !known(s, stream))
+  if (!s.events.count(e) || !isKnown(s, stream))
     return invalidHandle;
+  if (s.captures.count(stream))
+    return captureUnsupported; // graphs of launches alone
   e->recorded = true;
   e->at = s.instructions;
   return success;

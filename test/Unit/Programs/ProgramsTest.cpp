@@ -5,6 +5,7 @@
 // the caller.
 #include "TilePrograms.h"
 #include <cstdlib>
+#include <dlfcn.h>
 #include <thread>
 
 using namespace attnc;
@@ -51,6 +52,11 @@ public:
     }
     buffers.push_back({pointer, values.size()});
     return static_cast<float *>(pointer);
+  }
+  /// On a GPU.
+  void overwrite(float *pointer, const std::vector<float> &values) {
+    llvm::cantFail(device->copyToDevice(reinterpret_cast<uintptr_t>(pointer), values.data(),
+                                        values.size() * 4));
   }
   std::vector<float> download(float *pointer, size_t count) {
     std::vector<float> values(count);
@@ -214,6 +220,62 @@ TEST_P(Programs, AnOutputThatIsItsInput) {
               "output `next` lies on `state`: a kernel would overwrite what it reads; give it "
               "memory of its own");
 }
+
+#ifdef ATTNC_EMULATOR
+/// The emulated driver's graphs, as a caller of ours uses them.
+struct Graphs {
+  void *library = dlopen(ATTNC_EMULATOR, RTLD_NOW);
+  template <typename... Args> int call(const char *name, Args... args) const {
+    auto *function = reinterpret_cast<int (*)(Args...)>(dlsym(library, name));
+    return function ? function(args...) : -1;
+  }
+};
+
+/// While a stream is captured nothing may be allocated, so a program that needs workspace takes the
+/// caller's or says that it needs it. What is captured runs when the graph does.
+TEST(CapturedStreams, TakeWorkspaceFromTheCaller) {
+  setenv("ATTNC_CUDA_DRIVER", ATTNC_EMULATOR, 1);
+  setenv("ATTNC_EMU_DEVICE", "sm_80", 1);
+  Machine machine("sm_80");
+  std::unique_ptr<Executable> program = machine.load(threeKernels());
+  ASSERT_TRUE(program);
+  int64_t rows = 33;
+  std::vector<float> x = ramp(rows, 1), nothing(rows * 16, NAN);
+  float *sum = machine.upload(nothing), *out = machine.upload(nothing);
+  LaunchInputs inputs{{{"x", matrix(machine.upload(x), rows)},
+                       {"sum", matrix(sum, rows)},
+                       {"out", matrix(out, rows)}},
+                      {{"p", 1}}};
+  PackedArguments arguments = llvm::cantFail(program->prepare(inputs));
+  int64_t bytes = arguments.workspaceBytes;
+  ASSERT_GT(bytes, 0);
+  float *block = machine.upload(std::vector<float>(static_cast<size_t>(bytes) / 4));
+
+  Graphs graphs;
+  void *stream = nullptr, *graph = nullptr, *executable = nullptr;
+  ASSERT_EQ(graphs.call("cuStreamCreate", &stream, 0u), 0);
+  // A block that the program has for the stream already changes nothing.
+  ASSERT_EQ(textOf(program->run(arguments, stream)), "");
+  ASSERT_EQ(graphs.call("cuStreamBeginCapture_v2", stream, 0), 0);
+  EXPECT_EQ(textOf(program->run(arguments, stream)),
+            "`" + program->program().signature.name + "` needs " + std::to_string(bytes) +
+                " bytes of workspace, and a stream that is captured takes none of its own: pass a "
+                "workspace of that size");
+  EXPECT_EQ(textOf(program->run(arguments, stream, {block, bytes})), "");
+  ASSERT_EQ(graphs.call("cuStreamEndCapture", stream, &graph), 0);
+  ASSERT_EQ(graphs.call("cuGraphInstantiateWithFlags", &executable, graph, 0ull), 0);
+
+  ASSERT_EQ(textOf(program->run(arguments, stream)), ""); // as before the capture
+  for (float *output : {sum, out})
+    machine.overwrite(output, nothing);
+  EXPECT_TRUE(std::isnan(machine.download(out, 1)[0]));
+  ASSERT_EQ(graphs.call("cuGraphLaunch", executable, stream), 0);
+  expectThreeKernels(machine, sum, out, x, 1);
+  EXPECT_EQ(graphs.call("cuGraphExecDestroy", executable), 0);
+  EXPECT_EQ(graphs.call("cuGraphDestroy", graph), 0);
+  EXPECT_EQ(graphs.call("cuStreamDestroy_v2", stream), 0);
+}
+#endif
 
 /// Each launch of a program has a time, and being timed changes no result.
 TEST_P(Programs, LaunchesAreTimed) {
