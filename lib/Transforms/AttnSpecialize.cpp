@@ -51,7 +51,7 @@ void bindDims(attn::VariantOp variant, int64_t headDim, int64_t vHeadDim) {
         arith::ConstantOp::create(builder, variant.getLoc(), builder.getI32IntegerAttr(size));
     attn::SpaceOp::create(builder, variant.getLoc(), builder.getStringAttr(name), StringAttr(),
                           extent, Value(), UnitAttr());
-    variant.walk([&](attn::SizeOp op) {
+    variant.walk([&, name = name](attn::SizeOp op) {
       if (op.getSpace() != name)
         return;
       op.replaceAllUsesWith(extent);

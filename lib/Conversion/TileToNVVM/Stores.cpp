@@ -112,7 +112,7 @@ static void storeRows(KernelLowering &kl, tile::StoreOp store, Value base, Value
                                        kl.scalars.lookup(store.getLimit()));
     if (first)
       mine = arith::AndIOp::create(kl.builder, loc, mine, first);
-    guarded(kl, loc, mine, [&]() {
+    guarded(kl, loc, mine, [&, value = value]() {
       Value pointer = kl.offsetPointer(loc, base, kl.mul(loc, kl.widen(loc, row), rowStride));
       LLVM::StoreOp::create(kl.builder, loc, asStored(kl, loc, value, element), pointer,
                             element.getIntOrFloatBitWidth() / 8);

@@ -142,7 +142,6 @@ static LogicalResult emitPackedDot(KernelEmitter &ke, tile::DotOp dot) {
 }
 
 static LogicalResult emitDot(KernelEmitter &ke, tile::DotOp dot) {
-  Emitter &e = ke.e;
   tile::TileType lhs = dot.getLhs().getType();
   if (ke.tiles.storageOf(lhs.getElementType()).isBF16() && lhs.getCols() % 2)
     return dot.emitOpError("expects an even depth for bf16 on the host, found ") << lhs.getCols();
