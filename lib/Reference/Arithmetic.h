@@ -29,6 +29,21 @@ struct Single {
   double weight(double x) const { return x; }
 };
 
+/// Numbers of f32 stay; others become the neighbour that `Single` does not take. So what is the
+/// same in both has been rounded nowhere.
+struct Farther {
+  double result(double x) const {
+    float nearest = static_cast<float>(x);
+    if (nearest == x || std::isnan(x))
+      return nearest;
+    return std::nextafter(nearest, nearest < x ? INFINITY : -INFINITY);
+  }
+  double partial(double x) const { return result(x); }
+  double sum(double x, int64_t) const { return result(x); }
+  double operand(double x) const { return x; }
+  double weight(double x) const { return x; }
+};
+
 /// Errors of known size and pseudo-random sign. Equal numbers are changed alike.
 struct Perturbed {
   Roundoffs sizes;
@@ -59,6 +74,8 @@ template <typename Body> decltype(auto) withArithmetic(const RunOptions &options
   switch (options.arithmetic) {
   case Arithmetic::Float32:
     return body(Single());
+  case Arithmetic::Farther32:
+    return body(Farther());
   case Arithmetic::Perturbed:
     return body(Perturbed{options.roundoffs, (options.seed + 1) * 0x9E3779B97F4A7C15ull});
   case Arithmetic::Float64:

@@ -7,6 +7,8 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
+#include <cmath>
+
 using namespace attnc;
 using namespace attnc::reference;
 using namespace mlir;
@@ -18,6 +20,19 @@ static void roundResult(const Instruction &in, double *const *slots, unsigned la
     for (unsigned i = 0; i < lanes; ++i)
       r[i] = arithmetic.result(r[i]);
   });
+}
+
+/// Executors need not round functions and quotients as IEEE 754 does: Arithmetic::Farther32 moves
+/// those as well that are numbers of f32, but for what a function is exactly 0, 1 or -1 of.
+static void roundFunction(const Instruction &in, double *const *slots, unsigned lanes) {
+  if (in.options->arithmetic != Arithmetic::Farther32)
+    return roundResult(in, slots, lanes);
+  double *r = slots[in.result];
+  for (unsigned i = 0; i < lanes; ++i) {
+    float rounded = static_cast<float>(r[i]);
+    bool isPlain = rounded == 0 || std::fabs(rounded) == 1;
+    r[i] = isPlain ? rounded : std::nextafter(rounded, 0.0f);
+  }
 }
 
 /// The place of a lane; -1 outside of the decision's axes. Operands are its coordinates.
@@ -131,7 +146,8 @@ llvm::Error Program::instrument(Operation *op, const Environment &environment,
   if (environment.options.arithmetic == Arithmetic::Float64 || !rounds(op))
     return llvm::Error::success();
   Instruction in;
-  in.kernel = roundResult;
+  bool isFunction = isa<arith::DivFOp>(op) || isa_and_nonnull<math::MathDialect>(op->getDialect());
+  in.kernel = isFunction && !isa<math::FmaOp>(op) ? roundFunction : roundResult;
   in.options = &environment.options;
   in.result = slots.lookup(op->getResult(0));
   in.varies = varies[in.result];
