@@ -92,6 +92,11 @@ void attnc::findStoredRows(KernelEmitter &ke) {
   for (Value v : ke.storedRows)
     for (OpOperand &use : v.getUses())
       consistent &= keepsRows(use, ke.storedRows);
+  // One bound serves the whole kernel: rows that differ from one step of a loop to the next have
+  // none.
+  if (ke.rowStore)
+    for (Value limits : {ke.rowStore.getRow(), ke.rowStore.getLimit()})
+      consistent &= limits.getParentBlock() == &ke.kernel.getBody().front();
   if (!consistent)
     ke.storedRows.clear();
 }
