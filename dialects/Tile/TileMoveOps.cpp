@@ -88,3 +88,27 @@ LogicalResult StoreBlockOp::verify() {
            << tile << " into " << view;
   return success();
 }
+
+LogicalResult LocalOp::verify() {
+  ViewType type = getType();
+  auto rank = static_cast<size_t>(type.getRank());
+  if (getSizes().size() != rank || getFirst().size() != rank) // tile.local C1
+    return emitOpError("expects a size and a first index for each of ")
+           << rank << " dimensions, found " << getSizes().size() << " and " << getFirst().size();
+  if (llvm::any_of(getSizes(), [](int64_t size) { return size < 1; })) // tile.local C1
+    return emitOpError("expects sizes of at least 1");
+  if (!type.getUnitStride()) // tile.local C1
+    return emitOpError("expects a view with a unit last stride");
+  if (getOffset() < 0 || getOffset() % 64 != 0) // tile.local C2
+    return emitOpError("expects an offset that is a multiple of 64, found ") << getOffset();
+  if (!isa<KernelOp>((*this)->getParentOp())) // tile.local C3
+    return emitOpError("expects to be in the body of a kernel, in no loop");
+  return success();
+}
+
+int64_t LocalOp::getEnd() {
+  int64_t bytes = llvm::divideCeil(getType().getElementType().getIntOrFloatBitWidth(), 8);
+  for (int64_t size : getSizes())
+    bytes *= size;
+  return getOffset() + bytes;
+}

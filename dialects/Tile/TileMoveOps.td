@@ -165,4 +165,37 @@ def Tile_StoreBlockOp : Tile_Op<"store_block", [MemoryEffects<[MemWrite]>]> {
   }]];
 }
 
+def Tile_LocalOp : Tile_Op<"local", [Pure]> {
+  let summary = "a tensor that only one program has";
+  let description = [{
+    Dense and row-major, of `sizes` elements, in the memory that the executor gives each running program, from byte `offset` on. Its
+    contents are arbitrary until the program stores to it. Indices along each dimension start at `from`, so that a part of a tensor
+    is found at the indices that it has in the whole one. Two tensors whose bytes overlap must not be in use at once.
+
+    On the host only: a thread has its memory in its cache from one program to the next. Blocks of a GPU would need memory for each that may
+    run at once; tensors that do not fit into shared memory are `tile.workspace` there.
+
+    Constraints:
+    - C1: a size of at least 1, and a number `from`, for each dimension; a unit last stride.
+    - C2: `offset` is a multiple of 64 and not negative.
+    - C3: it is in the body of a kernel, in no loop.
+  }];
+  let arguments = (ins DenseI64ArrayAttr:$sizes, Variadic<I32>:$first, I64Attr:$offset);
+  let results = (outs Tile_ViewType:$result);
+  let assemblyFormat = "$sizes `from` `[` $first `]` `at` $offset attr-dict `:` type($result)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The first byte behind the tensor.
+    int64_t getEnd();
+  }];
+  let examples = [[{
+    tile.kernel @k(%X: !tile.view<2xf32, unit> {tile.binding = "tensor:X"}, %n: i32 {tile.binding = "size:n"}) attributes {
+        grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 64, 64, 64>, num_warps = 4 : i32} {
+      %zero = arith.constant 0 : i32
+      %own = tile.local [64, 32] from [%zero, %zero] at 0 : <2xf32, unit>
+      tile.return
+    }
+  }]];
+}
+
 #endif // ATTNC_DIALECTS_TILE_TILEMOVEOPS_TD

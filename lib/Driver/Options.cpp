@@ -95,6 +95,8 @@ Flag<int64_t> chunk("chunk",
                     "steps that a recurrence takes at a time where its form allows it: 16, a "
                     "multiple of it, or less than that; 0: step by step (default 0)",
                     0, SHAPED);
+Flag<bool> kernelPerStage("kernel-per-stage", "a kernel for each stage: none are computed together",
+                          SHAPED);
 Flag<int64_t> threads("threads", "host threads (default: all CPUs)", 0, EXECUTED);
 Flag<int64_t> repeat("repeat", "timed runs (default 20)", 20, {&benchCommand});
 Flag<uint64_t> seed("seed", "seed of the random inputs (default 0)", 0, EXECUTED);
@@ -358,6 +360,7 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.stages = stages.option;
   o.numWarps = numWarps.option;
   o.chunk = chunk.option;
+  o.kernelPerStage = kernelPerStage.option;
   o.threads = threads.option;
   o.repeat = repeat.option;
   o.seed = seed.option;
@@ -407,6 +410,7 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
   result.stages = options.stages;
   result.numWarps = options.numWarps;
   result.chunk = options.chunk;
+  result.shareKernels = !options.kernelPerStage;
   result.hostFeatures = options.hostFeatures;
   result.verify = options.verify || verifiesAlways();
   llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());

@@ -29,13 +29,14 @@ static std::map<std::string, std::string> decisionsOf(attn::VariantOp variant) {
   return result;
 }
 
-/// The variant of `spec` at the end of phase `specialized`.
-static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> specialize(Spec &spec,
-                                                                    const CompileOptions &compile) {
+/// The variant of `spec` at the end of phase `kernels`: kernels that say what they decide are cut
+/// like those that do not.
+static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+formKernels(Spec &spec, const CompileOptions &compile) {
   mlir::OwningOpRef<mlir::ModuleOp> module = spec.cloneVariant();
   CompileRequest request;
   request.options = compile;
-  request.to = Phase::Specialized;
+  request.to = Phase::Kernels;
   llvm::Expected<CompileResult> result = runPhases(*module, request);
   if (!result)
     return result.takeError();
@@ -99,10 +100,10 @@ llvm::Expected<std::optional<Replay>> driver::replayDecisions(const Options &opt
   if (!compile)
     return compile.takeError();
   Replay replay;
-  auto specialized = specialize(spec, *compile);
-  if (!specialized)
-    return specialized.takeError();
-  replay.module = std::move(*specialized);
+  auto formed = formKernels(spec, *compile);
+  if (!formed)
+    return formed.takeError();
+  replay.module = std::move(*formed);
   std::map<std::string, std::string> decisions = decisionsOf(replay.variant());
   if (decisions.empty())
     return std::nullopt;
@@ -119,7 +120,7 @@ llvm::Expected<std::optional<Replay>> driver::replayDecisions(const Options &opt
     return std::nullopt;
   std::unique_ptr<CodeCache> cache = openCache(options);
   llvm::Expected<CompiledCode> code =
-      compileRewritten(spec, *exporting, Phase::Specialized, *compile, cache.get());
+      compileRewritten(spec, *exporting, Phase::Kernels, *compile, cache.get());
   if (!code)
     return code.takeError();
   llvm::Expected<std::unique_ptr<Executable>> executable = load(device, std::move(*code));

@@ -23,10 +23,10 @@ bool attnc::verifiesAlways() {
 
 /// Every option that changes the code, as text.
 static std::string describeOptions(const CompileOptions &options) {
-  std::string text =
-      llvm::formatv("{0};{1};{2};{3};{4};{5};{6};{7};{8};{9}", options.target.name, options.dtype,
-                    options.headDim, options.vHeadDim, options.vectorBytes, options.tileQ,
-                    options.tileKV, options.stages, options.numWarps, options.chunk);
+  std::string text = llvm::formatv(
+      "{0};{1};{2};{3};{4};{5};{6};{7};{8};{9};{10}", options.target.name, options.dtype,
+      options.headDim, options.vHeadDim, options.vectorBytes, options.tileQ, options.tileKV,
+      options.stages, options.numWarps, options.chunk, options.shareKernels);
   for (auto &[name, value] : options.constParams)
     text += llvm::formatv(";{0}={1:e17}", name, value).str();
   if (options.target.kind == attnc::Target::Kind::Host) {

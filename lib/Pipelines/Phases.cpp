@@ -126,6 +126,8 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     return;
   case Phase::Kernels:
     passes.addPass(createAttnPlan(options));
+    if (options.shareKernels)
+      passes.addPass(createAttnFormKernels());
     return;
   case Phase::Tile:
     passes.addPass(createConvertAttnToTile());

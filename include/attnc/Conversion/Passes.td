@@ -26,6 +26,24 @@ def ConvertAttnToTile : Pass<"convert-attn-to-tile", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
 }
 
+def AttnFormKernels : Pass<"attn-form-kernels", "::mlir::ModuleOp"> {
+  let summary = "decide which stages are computed by one kernel";
+  let description = [{
+    Gives each stage of a planned variant a number, `attn.kernel`; stages of one number are one kernel. A variant that has
+    some keeps them, so that a hand-edited choice survives.
+
+    Stages can be one kernel if they have independent axes in common along which each reads what another one computes at its own
+    index: then a program of the kernel has a part of these axes, and computes one stage after the other for it, in
+    loops over the other axes. On a GPU stages become one where all of their axes are common and their thread blocks are alike, on
+    the host where an axis of rows is common.
+
+    ```mlir
+    %keys = attn.compute(...) {...} {attn.kernel = 0 : i64} : !attn.tensor<[b, h, c, d], f32>
+    %sums = attn.compute(...) {...} {attn.kernel = 0 : i64} : !attn.tensor<[b, h, c], f32>
+    ```
+  }];
+}
+
 def ConvertTileToNVVM : Pass<"convert-tile-to-nvvm", "::mlir::ModuleOp"> {
   let summary = "lower scheduled tile kernels to LLVM functions with NVVM instructions";
   let description = [{

@@ -45,6 +45,8 @@ struct CompileOptions {
   /// Steps that a recurrence takes at a time, where its form allows it (attn-chunk-recurrences):
   /// 16, a multiple of it, or less than that. 0: recurrences go step by step.
   int64_t chunk = 0;
+  /// Whether stages may be computed together by one kernel (attn-form-kernels).
+  bool shareKernels = true;
   // Overrides of the planner's choice; 0 = choose.
   int64_t tileQ = 0, tileKV = 0;
   int64_t stages = 0, numWarps = 0;
@@ -59,6 +61,9 @@ inline constexpr int64_t maxHeadDim = 1024;
 
 /// A type: the operand dtype that attn-specialize has put into the types of a variant.
 inline constexpr llvm::StringLiteral operandDTypeAttr = "attn.operand_dtype";
+
+/// A number of a stage: stages with the same one are computed by one kernel.
+inline constexpr llvm::StringLiteral kernelAttr = "attn.kernel";
 
 /// What a kernel computes with, besides the variant's formulas.
 struct Problem {

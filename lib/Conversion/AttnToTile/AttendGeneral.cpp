@@ -24,34 +24,28 @@ constexpr int64_t kRows = 64, kKeys = 64, kMostColumns = 128;
 /// chunk of rows take memory for each.
 constexpr int64_t kRowsWithOwnKeys = 16;
 
-class AttendGeneralLowering : public StageLowering {
+class AttendGeneralLowering : public NestLowering {
 public:
-  AttendGeneralLowering(attn::AttendOp attend, const KernelPlan &plan);
+  AttendGeneralLowering(attn::AttendOp attend, const TiledAxes &tiled)
+      : NestLowering(attend, Nest(attend.getOut().getType(), tiled)), attend(attend),
+        numWarps(warpsFor(tiled)) {}
 
-  FailureOr<Grid> grid(KernelContext &context) override {
-    FailureOr<Value> programs = nest.programs(context, attend);
-    if (failed(programs))
-      return failure();
-    Value one = context.i32(attend.getLoc(), 1);
-    return Grid{*programs, one, one};
-  }
-  int64_t warps() override { return warpsFor(tiled); }
+  int64_t warps() override { return numWarps; }
   /// Columns are none of them: their first tile has more to do.
   SmallVector<IndependentAxis> independentAxes() override {
-    auto axes = nest.independentAxes(attend->getParentOfType<attn::VariantOp>());
+    SmallVector<IndependentAxis> axes = NestLowering::independentAxes();
     attn::AttnTensorType type = attend.getOut().getType();
     llvm::erase_if(axes, [&](const IndependentAxis &axis) {
       return axis.space == type.getAxisName(type.getRank() - 1);
     });
     return axes;
   }
-  bool isOperand(Value) override { return false; }
-  LogicalResult emit(KernelContext &context) override;
 
 private:
+  LogicalResult emitAt(Evaluator &evaluator, Scope &, const NestPoint &point) override;
+
   attn::AttendOp attend;
-  TiledAxes tiled; ///< of the output
-  Nest nest;
+  int64_t numWarps;
 };
 
 /// The formulas of an attention, over indices that are arguments of one block.
@@ -100,11 +94,11 @@ private:
 
 } // namespace
 
-AttendGeneralLowering::AttendGeneralLowering(attn::AttendOp attend, const KernelPlan &plan)
-    : attend(attend), nest(attend.getOut().getType(), {}) {
+/// Tiles of the output.
+static TiledAxes outputTiles(attn::AttendOp attend, const Target &target) {
   attn::AttnTensorType type = attend.getOut().getType();
   auto variant = attend->getParentOfType<attn::VariantOp>();
-  tiled = tiledAxesOf(variant, type, plan.target);
+  TiledAxes tiled;
   tiled.rows = type.getRank() - 2;
   tiled.cols = type.getRank() - 1;
   StringRef row = type.getAxisName(*tiled.rows);
@@ -112,20 +106,15 @@ AttendGeneralLowering::AttendGeneralLowering(attn::AttendOp attend, const Kernel
     return llvm::is_contained(axisNames(cast<attn::AttnTensorType>(keys.getType())), row);
   });
   tiled.rowTile = hasOwnKeys ? kRowsWithOwnKeys : kRows;
-  tiled.colTile = tileFor(variant, type, *tiled.cols, kMostColumns, plan.target);
-  nest = Nest(type, tiled);
+  tiled.colTile = tileFor(variant, type, *tiled.cols, kMostColumns, target);
+  return tiled;
 }
 
-LogicalResult AttendGeneralLowering::emit(KernelContext &context) {
+LogicalResult AttendGeneralLowering::emitAt(Evaluator &evaluator, Scope &, const NestPoint &point) {
   if (attend.getWeightFormat() || !attend.getSkip().empty())
     return emitError(attend.getLoc(), "depends on tiles of keys: run attn-expand-tiled-attention "
                                       "first");
-  Value id =
-      tile::ProgramIdOp::create(context.builder, attend.getLoc(), context.builder.getI32Type(), 0);
-  FailureOr<NestPoint> point = nest.pointOf(context, attend, id);
-  if (failed(point))
-    return failure();
-  return AttendGeneralKernel(context, attend, nest, *point).emit();
+  return AttendGeneralKernel(evaluator.context, attend, nest, point).emit();
 }
 
 //===-- The kernel ----------------------------------------------------------------------------===//
@@ -371,5 +360,6 @@ LogicalResult AttendGeneralKernel::emit() {
 }
 
 std::unique_ptr<StageLowering> attnc::lowerAttendGeneral(Operation *op, const KernelPlan &plan) {
-  return std::make_unique<AttendGeneralLowering>(cast<attn::AttendOp>(op), plan);
+  auto attend = cast<attn::AttendOp>(op);
+  return std::make_unique<AttendGeneralLowering>(attend, outputTiles(attend, plan.target));
 }

@@ -67,23 +67,24 @@ public:
   LoopBuilder(ArrayRef<ChunkableStage> stages, llvm::function_ref<bool(Value)> isWorkspace)
       : stages(stages), isWorkspace(isWorkspace), groups(stages.size()), groupOf(stages.size()),
         uses(stages.size()), sources(stages.size()) {
-    std::iota(groupOf.begin(), groupOf.end(), 0);
+    llvm::DenseMap<unsigned, unsigned> firstOfKernel;
     for (auto [number, stage] : llvm::enumerate(stages)) {
-      groups[number].stages = {static_cast<unsigned>(number)};
-      numbers[stage.op] = number;
+      groupOf[number] = firstOfKernel.insert({stage.kernel, number}).first->second;
+      groups[groupOf[number]].stages.push_back(number);
+      numbers[stage.op].push_back(number);
     }
     for (auto [number, stage] : llvm::enumerate(stages))
       for (Value result : stage.op->getResults())
         for (Operation *user : result.getUsers())
           if (Operation *reader = stage.op->getBlock()->findAncestorOpInBlock(*user))
-            if (auto found = numbers.find(reader); found != numbers.end())
-              uses[number].push_back({result, user, found->second});
+            for (unsigned each : numbers.lookup(reader))
+              uses[number].push_back({result, user, each});
     for (unsigned from = 0; from < stages.size(); ++from)
       for (const Use &use : uses[from])
         sources[use.stage].insert(from);
   }
 
-  SmallVector<StageGroup> run();
+  std::optional<SmallVector<StageGroup>> run();
 
 private:
   /// A stage that has a result of another one.
@@ -96,8 +97,6 @@ private:
   bool isLarge(Operation *at, attn::AttnTensorType type) const;
   SmallVector<unsigned> stagesWith(unsigned producer, Value tensor) const;
   llvm::BitVector together(ArrayRef<unsigned> members) const;
-  SmallVector<IndependentAxis> commonAxes(const llvm::BitVector &members) const;
-  bool isReadAtOwnIndex(const llvm::BitVector &members, StringRef space) const;
   void tryLoop(ArrayRef<unsigned> members, attn::AttnTensorType type);
   std::optional<SmallVector<unsigned>> order() const;
   void findParts(StageGroup &group) const;
@@ -106,8 +105,8 @@ private:
   llvm::function_ref<bool(Value)> isWorkspace;
   SmallVector<StageGroup> groups; ///< by number; empty once it is part of another one
   SmallVector<unsigned> groupOf;  ///< of each stage
-  llvm::DenseMap<Operation *, unsigned> numbers;
-  SmallVector<SmallVector<Use>> uses;             ///< of each stage's results
+  llvm::DenseMap<Operation *, SmallVector<unsigned, 2>> numbers; ///< two for alternatives
+  SmallVector<SmallVector<Use>> uses;                            ///< of each stage's results
   SmallVector<llvm::SetVector<unsigned>> sources; ///< of each stage, those that it reads from
   SmallVector<attn::AttnTensorType> inParts;      ///< tensors that loops were made for
   SmallVector<unsigned> inPartsBy;                ///< a stage of each of these loops
@@ -173,46 +172,14 @@ llvm::BitVector LoopBuilder::together(ArrayRef<unsigned> members) const {
   return all;
 }
 
-/// Whether what a member computes is read by other members at their own index of `space` only.
-bool LoopBuilder::isReadAtOwnIndex(const llvm::BitVector &members, StringRef space) const {
-  for (unsigned i : members.set_bits())
-    for (const Use &use : uses[i]) {
-      if (!members[use.stage])
-        continue;
-      std::optional<unsigned> axis =
-          axisOf(cast<attn::AttnTensorType>(use.tensor.getType()), space);
-      if (!axis || !readsOwnIndex(stages[use.stage].op, use.user, *axis, space))
-        return false;
-    }
-  return true;
-}
-
-/// The axes that a loop of `members` can cut, in the order of the first one's.
-SmallVector<IndependentAxis> LoopBuilder::commonAxes(const llvm::BitVector &members) const {
-  SmallVector<IndependentAxis> common;
-  for (IndependentAxis axis : stages[members.find_first()].axes) {
-    bool isCommon = isReadAtOwnIndex(members, axis.space);
-    for (unsigned i : members.set_bits()) {
-      auto own = llvm::find_if(
-          stages[i].axes, [&](const IndependentAxis &other) { return other.space == axis.space; });
-      if (own == stages[i].axes.end()) {
-        isCommon = false;
-        break;
-      }
-      axis.tile = std::lcm(axis.tile, own->tile);
-    }
-    if (isCommon)
-      common.push_back(axis);
-  }
-  return common;
-}
-
 /// Makes a loop of `members` and all that has to be with them, if a tensor of `type` and those that
 /// the loops of today were made for exist in parts then.
 void LoopBuilder::tryLoop(ArrayRef<unsigned> members, attn::AttnTensorType type) {
   llvm::BitVector all = together(members);
   StageGroup loop;
-  loop.axes = commonAxes(all);
+  loop.axes = commonAxes(
+      llvm::map_to_vector(all.set_bits(), [&](unsigned number) { return &stages[number]; }),
+      /*inOneKernel=*/false);
   if (!loop.isInParts(type))
     return;
   for (auto [other, stage] : llvm::zip(inParts, inPartsBy))
@@ -283,7 +250,12 @@ void LoopBuilder::findParts(StageGroup &group) const {
     }
 }
 
-SmallVector<StageGroup> LoopBuilder::run() {
+std::optional<SmallVector<StageGroup>> LoopBuilder::run() {
+  std::optional<SmallVector<unsigned>> kernels = order();
+  if (!kernels)
+    return std::nullopt;
+  for (unsigned &number : *kernels)
+    number = stages[number].kernel;
   for (auto [number, stage] : llvm::enumerate(stages)) {
     for (Value result : stage.op->getResults()) {
       auto type = cast<attn::AttnTensorType>(result.getType());
@@ -297,13 +269,56 @@ SmallVector<StageGroup> LoopBuilder::run() {
   SmallVector<StageGroup> ordered;
   SmallVector<unsigned> numbersInOrder = *order(); // every loop so far left one
   for (unsigned number : numbersInOrder) {
-    findParts(groups[number]);
-    ordered.push_back(std::move(groups[number]));
+    StageGroup &group = groups[number];
+    findParts(group);
+    for (unsigned kernel : *kernels)
+      if (llvm::any_of(group.stages, [&](unsigned i) { return stages[i].kernel == kernel; }))
+        group.kernels.push_back(kernel);
+    ordered.push_back(std::move(group));
   }
   return ordered;
 }
 
-SmallVector<StageGroup> attnc::formChunkLoops(ArrayRef<ChunkableStage> stages,
-                                              llvm::function_ref<bool(Value)> isWorkspace) {
+/// Whether members read `tensor`, the result of one, at their own index of `space` only.
+static bool isReadAtOwnIndex(Value tensor, StringRef space,
+                             ArrayRef<const ChunkableStage *> members) {
+  std::optional<unsigned> axis = axisOf(cast<attn::AttnTensorType>(tensor.getType()), space);
+  return llvm::all_of(tensor.getUsers(), [&](Operation *user) {
+    return llvm::all_of(members, [&](const ChunkableStage *member) {
+      return !member->op->isAncestor(user) ||
+             (axis && readsOwnIndex(member->op, user, *axis, space));
+    });
+  });
+}
+
+SmallVector<IndependentAxis> attnc::commonAxes(ArrayRef<const ChunkableStage *> members,
+                                               bool inOneKernel) {
+  SmallVector<IndependentAxis> common;
+  for (IndependentAxis axis : members.front()->axes) {
+    bool isCommon = true, isSingle = false, canBeSingle = inOneKernel;
+    for (const ChunkableStage *member : members) {
+      auto own = llvm::find_if(
+          member->axes, [&](const IndependentAxis &other) { return other.space == axis.space; });
+      isCommon = isCommon && own != member->axes.end() &&
+                 llvm::all_of(member->op->getResults(), [&](Value result) {
+                   return isReadAtOwnIndex(result, axis.space, members);
+                 });
+      if (!isCommon)
+        break;
+      axis.tile = std::lcm(axis.tile, own->tile);
+      isSingle |= own->tile == 1;
+      canBeSingle &= own->tile == 1 || own->canBeSingle;
+    }
+    if (isSingle && canBeSingle)
+      axis.tile = 1;
+    if (isCommon)
+      common.push_back(axis);
+  }
+  return common;
+}
+
+std::optional<SmallVector<StageGroup>>
+attnc::formChunkLoops(ArrayRef<ChunkableStage> stages,
+                      llvm::function_ref<bool(Value)> isWorkspace) {
   return LoopBuilder(stages, isWorkspace).run();
 }

@@ -19,11 +19,13 @@ struct ChunkableStage {
   mlir::Operation *op;
   llvm::SmallVector<IndependentAxis> axes;
   llvm::SmallVector<Scratch> scratch;
+  unsigned kernel; ///< number of its kernel: stages of one stay together
 };
 
-/// Stages that are launched together: one, or those of a loop.
+/// Stages that are launched together: those of a kernel, or of a loop of kernels.
 struct StageGroup {
   llvm::SmallVector<unsigned> stages;      ///< in the order of the variant
+  llvm::SmallVector<unsigned> kernels;     ///< theirs, in the order of their launches
   llvm::SmallVector<IndependentAxis> axes; ///< that a loop cuts; none: it is no loop
   llvm::DenseSet<mlir::Value> parts;       ///< tensors that exist chunk by chunk
 
@@ -38,11 +40,20 @@ struct StageGroup {
   bool isInParts(attn::AttnTensorType type) const;
 };
 
+/// The axes of a loop over `members`, or of one kernel of them: those that are independent in all
+/// of them, and along which each reads what another one computes at its own index. A step is a
+/// multiple of each one's tile; in one kernel it is 1 where a member takes indices one by one and
+/// the others can.
+llvm::SmallVector<IndependentAxis> commonAxes(llvm::ArrayRef<const ChunkableStage *> members,
+                                              bool inOneKernel);
+
 /// The groups of `stages`, which are in an order in which each reads what earlier ones computed, in
 /// an order in which that holds of groups. A loop is made for a large tensor: one over two axes of
 /// rows, or of many elements for a row. `isWorkspace` says of tensors that no caller sees them.
-llvm::SmallVector<StageGroup> formChunkLoops(llvm::ArrayRef<ChunkableStage> stages,
-                                             llvm::function_ref<bool(mlir::Value)> isWorkspace);
+/// Nothing if there is no such order: if two kernels wait for each other.
+std::optional<llvm::SmallVector<StageGroup>>
+formChunkLoops(llvm::ArrayRef<ChunkableStage> stages,
+               llvm::function_ref<bool(mlir::Value)> isWorkspace);
 
 } // namespace attnc
 

@@ -26,44 +26,45 @@ LogicalResult attnc::emitCompute(Evaluator &evaluator, Scope &scope, attn::Compu
 
 namespace {
 
-class ComputeLowering : public StageLowering {
+class ComputeLowering : public NestLowering {
 public:
-  ComputeLowering(attn::ComputeOp compute, const KernelPlan &plan)
-      : compute(compute), tiled(tiledAxesOf(compute->getParentOfType<attn::VariantOp>(),
-                                            compute.getType(), plan.target)),
-        nest(compute.getType(), tiled) {}
+  ComputeLowering(attn::ComputeOp compute, const Target &target)
+      : NestLowering(compute, Nest(compute.getType(), {})), compute(compute), target(target) {
+    tile();
+  }
 
-  FailureOr<Grid> grid(KernelContext &context) override {
-    FailureOr<Value> programs = nest.programs(context, compute);
-    if (failed(programs))
-      return failure();
-    Value one = context.i32(compute.getLoc(), 1);
-    return Grid{*programs, one, one};
-  }
-  int64_t warps() override { return warpsFor(tiled); }
+  int64_t warps() override { return numWarps; }
   SmallVector<IndependentAxis> independentAxes() override {
-    return nest.independentAxes(compute->getParentOfType<attn::VariantOp>());
+    SmallVector<IndependentAxis> axes = NestLowering::independentAxes();
+    for (IndependentAxis &axis : axes)
+      axis.canBeSingle = true;
+    return axes;
   }
-  bool isOperand(Value) override { return false; }
-  LogicalResult emit(KernelContext &context) override {
-    Value id = tile::ProgramIdOp::create(context.builder, compute.getLoc(),
-                                         context.builder.getI32Type(), 0);
-    FailureOr<NestPoint> point = nest.pointOf(context, compute, id);
-    if (failed(point))
-      return failure();
-    Evaluator evaluator(context);
-    return emitCompute(evaluator, evaluator.top(), compute, nest, *point,
-                       Destination{context.views.lookup(compute.getResult()), {}});
+  void takeSingly(StringRef space) override {
+    singly.push_back(space);
+    tile();
   }
 
 private:
+  void tile() {
+    auto variant = compute->getParentOfType<attn::VariantOp>();
+    TiledAxes tiled = tiledAxesOf(variant, compute.getType(), target, singly);
+    nest = Nest(compute.getType(), tiled);
+    numWarps = warpsFor(tiled);
+  }
+  LogicalResult emitAt(Evaluator &evaluator, Scope &scope, const NestPoint &point) override {
+    return emitCompute(evaluator, scope, compute, nest, point,
+                       Destination{evaluator.context.views.lookup(compute.getResult()), {}});
+  }
+
   attn::ComputeOp compute;
-  TiledAxes tiled;
-  Nest nest;
+  const Target &target;
+  SmallVector<StringRef> singly; ///< axes that are not tiled
+  int64_t numWarps = 1;
 };
 
 } // namespace
 
 std::unique_ptr<StageLowering> attnc::lowerCompute(Operation *op, const KernelPlan &plan) {
-  return std::make_unique<ComputeLowering>(cast<attn::ComputeOp>(op), plan);
+  return std::make_unique<ComputeLowering>(cast<attn::ComputeOp>(op), plan.target);
 }

@@ -185,35 +185,19 @@ LogicalResult CumsumKernel::emit() {
 
 namespace {
 
-class CumsumLowering : public StageLowering {
+class CumsumLowering : public NestLowering {
 public:
   explicit CumsumLowering(attn::CumsumOp cumsum)
-      : cumsum(cumsum), rows(CumsumAxes(cumsum).rows()) {}
+      : NestLowering(cumsum, CumsumAxes(cumsum).rows()), cumsum(cumsum) {}
 
-  FailureOr<Grid> grid(KernelContext &context) override {
-    FailureOr<Value> programs = rows.programs(context, cumsum);
-    if (failed(programs))
-      return failure();
-    Value one = context.i32(cumsum.getLoc(), 1);
-    return Grid{*programs, one, one};
-  }
   int64_t warps() override { return 1; }
-  SmallVector<IndependentAxis> independentAxes() override {
-    return rows.independentAxes(cumsum->getParentOfType<attn::VariantOp>());
-  }
-  bool isOperand(Value) override { return false; }
-  LogicalResult emit(KernelContext &context) override {
-    Value id = tile::ProgramIdOp::create(context.builder, cumsum.getLoc(),
-                                         context.builder.getI32Type(), 0);
-    FailureOr<NestPoint> point = rows.pointOf(context, cumsum, id);
-    if (failed(point))
-      return failure();
-    return CumsumKernel(context, cumsum, *point).emit();
-  }
 
 private:
+  LogicalResult emitAt(Evaluator &evaluator, Scope &, const NestPoint &point) override {
+    return CumsumKernel(evaluator.context, cumsum, point).emit();
+  }
+
   attn::CumsumOp cumsum;
-  Nest rows;
 };
 
 } // namespace

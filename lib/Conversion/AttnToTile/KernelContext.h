@@ -15,6 +15,7 @@ namespace attnc {
 /// Some neighbouring indices of a space.
 struct IndexPart {
   mlir::Value first, count; ///< i32
+  int64_t most = 0;         ///< `count` is not larger; 0 if that is not known
 };
 
 struct KernelContext {

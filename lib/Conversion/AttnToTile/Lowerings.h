@@ -22,6 +22,8 @@ struct Scratch {
 struct IndependentAxis {
   llvm::StringRef space;
   int64_t tile = 1; ///< indices that are taken at once
+  /// Whether they can be taken one by one instead (StageLowering::takeSingly).
+  bool canBeSingle = false;
 };
 
 /// One op, for one plan: a kernel.
@@ -54,6 +56,12 @@ public:
   virtual llvm::StringRef suffix() { return ""; }
   /// Emits the body of the kernel, with stores of the op's results that `context` has views of.
   virtual mlir::LogicalResult emit(KernelContext &context) = 0;
+  /// Whether the op can be one of several in a kernel: whether there is `emitParts`.
+  virtual bool canShareKernel() { return false; }
+  /// Lets indices of an independent axis that can be single be taken one by one.
+  virtual void takeSingly(llvm::StringRef) {}
+  /// Emits code for all indices of the parts that `context` has, as a piece of a kernel.
+  virtual mlir::LogicalResult emitParts(KernelContext &) { return mlir::failure(); }
 };
 
 using StageLoweringFactory = std::unique_ptr<StageLowering> (*)(mlir::Operation *,

@@ -3,6 +3,7 @@
 // Nest.h explains.
 #include "Nest.h"
 #include "attnc/Analysis/Compilable.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -22,10 +23,11 @@ int64_t attnc::tileFor(attn::VariantOp variant, attn::AttnTensorType type, unsig
 }
 
 TiledAxes attnc::tiledAxesOf(attn::VariantOp variant, attn::AttnTensorType type,
-                             const Target &target) {
+                             const Target &target, ArrayRef<StringRef> singly) {
   SmallVector<unsigned> candidates;
   for (unsigned axis = 0; axis < type.getRank(); ++axis)
-    if (!llvm::is_contained({"b", "h", "g"}, type.getAxisName(axis)))
+    if (StringRef space = type.getAxisName(axis);
+        !llvm::is_contained({"b", "h", "g"}, space) && !llvm::is_contained(singly, space))
       candidates.push_back(axis);
   TiledAxes tiled;
   if (candidates.empty())
@@ -113,15 +115,32 @@ FailureOr<NestPoint> Nest::pointOf(KernelContext &context, Operation *op, Value 
   return point;
 }
 
+FailureOr<Nest::Span> Nest::spanOf(KernelContext &context, Operation *op, unsigned axis) const {
+  Location loc = op->getLoc();
+  if (auto found = context.parts.find(type.getAxisName(axis)); found != context.parts.end()) {
+    const IndexPart &part = found->second;
+    bool isTile = part.most != 0 && part.most <= tileOf(axis);
+    Value to =
+        isTile ? Value() : arith::AddIOp::create(context.builder, loc, part.first, part.count);
+    return Span{part.first, to, isTile};
+  }
+  FailureOr<Value> size = sizeOf(context, op, axis);
+  if (failed(size))
+    return failure();
+  llvm::APInt known;
+  bool isTile =
+      matchPattern(*size, m_ConstantInt(&known)) && known.sgt(0) && known.sle(tileOf(axis));
+  return Span{context.i32(loc, 0), *size, isTile};
+}
+
 LogicalResult Nest::loopOver(Evaluator &evaluator, Scope &scope, Operation *op, NestPoint &point,
                              Body body) const {
   unsigned axis = point.indices.size();
   if (axis == type.getRank())
     return body(scope, point);
-  FailureOr<Value> size = sizeOf(evaluator.context, op, axis);
-  if (failed(size))
+  FailureOr<Span> span = spanOf(evaluator.context, op, axis);
+  if (failed(span))
     return failure();
-  Location loc = op->getLoc();
   auto inner = [&](Scope &inside, Value index, ValueRange) -> FailureOr<SmallVector<Value>> {
     point.indices.push_back(index);
     if (failed(loopOver(evaluator, inside, op, point, body)))
@@ -129,7 +148,9 @@ LogicalResult Nest::loopOver(Evaluator &evaluator, Scope &scope, Operation *op, 
     point.indices.pop_back();
     return SmallVector<Value>();
   };
-  return evaluator.loop(scope, loc, evaluator.context.i32(loc, 0), *size, tileOf(axis), {}, inner);
+  if (span->isTile)
+    return inner(scope, span->from, {});
+  return evaluator.loop(scope, op->getLoc(), span->from, span->to, tileOf(axis), {}, inner);
 }
 
 LogicalResult Nest::forEachPoint(Evaluator &evaluator, Scope &scope, Operation *op,
@@ -193,4 +214,35 @@ LogicalResult Nest::store(KernelContext &context, Operation *op, Value tile, Val
   tile::StoreBlockOp::create(b, loc, tile, view, indices, row, *rows, point.indices[*tiled.cols],
                              *cols, rowDim, leading.size() + *tiled.cols);
   return success();
+}
+
+//===-- Stages --------------------------------------------------------------------------------===//
+
+FailureOr<StageLowering::Grid> NestLowering::grid(KernelContext &context) {
+  FailureOr<Value> programs = nest.programs(context, stage);
+  if (failed(programs))
+    return failure();
+  Value one = context.i32(stage->getLoc(), 1);
+  return Grid{*programs, one, one};
+}
+
+SmallVector<IndependentAxis> NestLowering::independentAxes() {
+  return nest.independentAxes(stage->getParentOfType<attn::VariantOp>());
+}
+
+LogicalResult NestLowering::emit(KernelContext &context) {
+  Value id =
+      tile::ProgramIdOp::create(context.builder, stage->getLoc(), context.builder.getI32Type(), 0);
+  FailureOr<NestPoint> point = nest.pointOf(context, stage, id);
+  if (failed(point))
+    return failure();
+  Evaluator evaluator(context);
+  return emitAt(evaluator, evaluator.top(), *point);
+}
+
+LogicalResult NestLowering::emitParts(KernelContext &context) {
+  Evaluator evaluator(context);
+  return nest.forEachPoint(
+      evaluator, evaluator.top(), stage,
+      [&](Scope &scope, const NestPoint &point) { return emitAt(evaluator, scope, point); });
 }

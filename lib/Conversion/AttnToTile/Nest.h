@@ -18,8 +18,10 @@ struct TiledAxes {
 };
 
 /// The last two axes that are not `b`, `h` or `g`, which are many small problems rather than a long
-/// one. Tiles are as large as a thread block of `target` likes them, or as the axis is.
-TiledAxes tiledAxesOf(attn::VariantOp variant, attn::AttnTensorType type, const Target &target);
+/// one. Tiles are as large as a thread block of `target` likes them, or as the axis is. Those of
+/// `singly` are not tiled.
+TiledAxes tiledAxesOf(attn::VariantOp variant, attn::AttnTensorType type, const Target &target,
+                      llvm::ArrayRef<llvm::StringRef> singly = {});
 /// Elements of a tile along `axis`: `most`, or fewer if the axis is known to be shorter.
 int64_t tileFor(attn::VariantOp variant, attn::AttnTensorType type, unsigned axis, int64_t most,
                 const Target &target);
@@ -43,7 +45,7 @@ public:
   /// The point of program `id` (i32).
   mlir::FailureOr<NestPoint> pointOf(KernelContext &context, mlir::Operation *op,
                                      mlir::Value id) const;
-  /// Runs `body` at all points, in loops.
+  /// Runs `body` at all points, or those of the parts that the context has, in loops.
   using Body = llvm::function_ref<mlir::LogicalResult(Scope &, const NestPoint &)>;
   mlir::LogicalResult forEachPoint(Evaluator &evaluator, Scope &scope, mlir::Operation *op,
                                    Body body) const;
@@ -62,11 +64,40 @@ private:
   mlir::FailureOr<mlir::Value> countOf(KernelContext &context, mlir::Operation *op,
                                        unsigned axis) const;
   int64_t tileOf(unsigned axis) const;
+  /// The indices along `axis` that are to be computed, from one on up to another one; and whether
+  /// that is one tile at most.
+  struct Span {
+    mlir::Value from, to;
+    bool isTile;
+  };
+  mlir::FailureOr<Span> spanOf(KernelContext &context, mlir::Operation *op, unsigned axis) const;
   mlir::LogicalResult loopOver(Evaluator &evaluator, Scope &scope, mlir::Operation *op,
                                NestPoint &point, Body body) const;
 
   attn::AttnTensorType type;
   TiledAxes tiled;
+};
+
+/// A stage whose results are computed point by point of a nest.
+class NestLowering : public StageLowering {
+public:
+  NestLowering(mlir::Operation *op, Nest nest) : stage(op), nest(std::move(nest)) {}
+
+  mlir::FailureOr<Grid> grid(KernelContext &context) override;
+  llvm::SmallVector<IndependentAxis> independentAxes() override;
+  bool isOperand(mlir::Value) override { return false; }
+  mlir::LogicalResult emit(KernelContext &context) override;
+  bool canShareKernel() override { return true; }
+  mlir::LogicalResult emitParts(KernelContext &context) override;
+
+protected:
+  /// Emits what belongs to `point`, with `evaluator` in `scope`: the kernel's, or the body of loops
+  /// over points.
+  virtual mlir::LogicalResult emitAt(Evaluator &evaluator, Scope &scope,
+                                     const NestPoint &point) = 0;
+
+  mlir::Operation *stage;
+  Nest nest;
 };
 
 } // namespace attnc

@@ -4,6 +4,7 @@
 // inputs tell are arguments of the program; those that follow from others are computed there, and
 // passed to kernels like sizes.
 #include "ProgramFrame.h"
+#include "KernelParts.h"
 #include "ProgramScalars.h"
 #include "attnc/Analysis/Compilable.h"
 #include "mlir/IR/Matchers.h"
@@ -53,17 +54,21 @@ struct ArgumentList {
 };
 } // namespace
 
-ProgramFrame::Stage &ProgramFrame::addStage(Operation *op,
-                                            std::unique_ptr<StageLowering> lowering) {
+/// Adds a stage to `kernel`, or to a new one.
+ProgramFrame::Kernel &ProgramFrame::addStage(Operation *op, std::unique_ptr<StageLowering> lowering,
+                                             Kernel *kernel) {
   Stage &stage = stages.emplace_back();
   stage.op = op;
   stage.lowering = std::move(lowering);
   stage.scratch = stage.lowering->scratch();
-  return stage;
+  stage.kernel = kernel ? kernel : &kernels.emplace_back();
+  stage.kernel->stages.push_back(&stage);
+  return *stage.kernel;
 }
 
 LogicalResult ProgramFrame::findStages() {
   eraseUnused(variant);
+  llvm::DenseMap<int64_t, Kernel *> shared;
   for (Operation &op : variant.getBody().front()) {
     if (isDeclaration(&op))
       continue;
@@ -72,12 +77,21 @@ LogicalResult ProgramFrame::findStages() {
       std::optional<Uncompilable> found = asUncompilable(op);
       return emitError(op.getLoc(), found ? found->reason : "code is not generated for this yet");
     }
-    Stage &stage = addStage(&op, factory(&op, plan));
-    if (std::unique_ptr<StageLowering> alternative = stage.lowering->alternative()) {
-      Stage &other = addStage(&op, std::move(alternative));
+    auto number = op.getAttrOfType<IntegerAttr>(kernelAttr);
+    Kernel *together = number ? shared.lookup(number.getInt()) : nullptr;
+    Kernel &kernel = addStage(&op, factory(&op, plan), together);
+    if (number)
+      shared[number.getInt()] = &kernel;
+    StageLowering &lowering = *kernel.stages.back()->lowering;
+    if (together && !(lowering.canShareKernel() && kernel.stages[0]->lowering->canShareKernel()))
+      return emitError(op.getLoc(), "cannot be in one kernel with other stages: give it a number "
+                                    "of its own as `")
+             << kernelAttr << "`";
+    if (std::unique_ptr<StageLowering> alternative = lowering.alternative()) {
+      Kernel &other = addStage(&op, std::move(alternative), nullptr);
       other.isAlternative = true;
-      stage.other = &other;
-      other.other = &stage;
+      kernel.other = &other;
+      other.other = &kernel;
     }
   }
   for (auto param : variant.getBody().getOps<attn::ParamOp>())
@@ -89,15 +103,54 @@ LogicalResult ProgramFrame::findStages() {
   return success();
 }
 
-/// Decides which stages are launched together.
-void ProgramFrame::formLoops() {
+/// Decides what kernels of several stages are over, and which kernels are launched together.
+LogicalResult ProgramFrame::formLoops() {
   SmallVector<ChunkableStage> chunkable;
+  llvm::DenseMap<Kernel *, unsigned> numbers;
+  for (auto [number, kernel] : llvm::enumerate(kernels))
+    numbers[&kernel] = number;
   for (Stage &stage : stages)
-    chunkable.push_back({stage.op, stage.lowering->independentAxes(), stage.scratch});
-  groups = formChunkLoops(chunkable, [&](Value tensor) { return !outputs.contains(tensor); });
+    chunkable.push_back(
+        {stage.op, stage.lowering->independentAxes(), stage.scratch, numbers.lookup(stage.kernel)});
+  for (auto [number, kernel] : llvm::enumerate(kernels)) {
+    SmallVector<const ChunkableStage *> members;
+    for (const ChunkableStage &stage : chunkable)
+      if (stage.kernel == number)
+        members.push_back(&stage);
+    if (members.size() == 1)
+      continue;
+    kernel.axes = commonAxes(members, /*inOneKernel=*/true);
+    for (const IndependentAxis &axis : kernel.axes)
+      if (axis.tile == 1)
+        for (Stage *stage : kernel.stages)
+          stage->lowering->takeSingly(axis.space);
+    findLocals(kernel);
+  }
+  auto found = formChunkLoops(chunkable, [&](Value tensor) {
+    return !outputs.contains(tensor) && llvm::none_of(kernels, [&](const Kernel &kernel) {
+      return llvm::is_contained(kernel.locals, tensor);
+    });
+  });
+  if (!found)
+    return emitError(variant.getLoc(), "two kernels wait for each other: other numbers are needed "
+                                       "as `")
+           << kernelAttr << "`";
+  groups = std::move(*found);
   for (const StageGroup &group : groups)
-    for (unsigned number : group.stages)
-      stages[number].group = &group;
+    for (unsigned number : group.kernels)
+      kernels[number].group = &group;
+  return success();
+}
+
+/// A thread of the host has memory of its own, which stays in its cache.
+void ProgramFrame::findLocals(Kernel &kernel) {
+  if (plan.target.kind != Target::Kind::Host)
+    return;
+  SmallVector<Operation *> members;
+  for (Stage *stage : kernel.stages)
+    members.push_back(stage->op);
+  kernel.locals = findLocalTensors(variant, members, kernel.axes,
+                                   [&](Value tensor) { return !outputs.contains(tensor); });
 }
 
 /// `name`, or with a number behind it where that is taken.
@@ -124,7 +177,7 @@ void ProgramFrame::nameTensors() {
   }
   for (Stage &stage : stages)
     for (Value result : stage.op->getResults()) {
-      if (stage.isAlternative)
+      if (stage.kernel->isAlternative)
         continue;
       if (outputs.contains(result)) {
         signature.push_back(result);
@@ -174,19 +227,24 @@ DictionaryAttr ProgramFrame::tensorAttrs(Value tensor) {
   return b.getDictionaryAttr(attrs);
 }
 
-/// Tensors of the variant that `op` or an op in it reads, and its results that somebody wants.
-SmallVector<Value> ProgramFrame::tensorsOf(Operation *op) {
+/// Tensors of the variant that stages of `kernel` or ops in them read, and their results that
+/// somebody wants.
+SmallVector<Value> ProgramFrame::tensorsOf(const Kernel &kernel) {
   llvm::SetVector<Value> used;
-  op->walk([&](Operation *inner) {
-    for (Value operand : inner->getOperands())
-      if (isa<attn::AttnTensorType>(operand.getType()) &&
-          operand.getParentRegion() == &variant.getBody())
-        used.insert(operand);
-  });
-  for (Value result : op->getResults())
-    if (!result.use_empty())
-      used.insert(result);
-  SmallVector<Value> tensors(used.begin(), used.end());
+  for (const Stage *stage : kernel.stages) {
+    stage->op->walk([&](Operation *inner) {
+      for (Value operand : inner->getOperands())
+        if (isa<attn::AttnTensorType>(operand.getType()) &&
+            operand.getParentRegion() == &variant.getBody())
+          used.insert(operand);
+    });
+    for (Value result : stage->op->getResults())
+      if (!result.use_empty())
+        used.insert(result);
+  }
+  SmallVector<Value> tensors;
+  llvm::copy_if(used, std::back_inserter(tensors),
+                [&](Value tensor) { return !llvm::is_contained(kernel.locals, tensor); });
   // In the order of the signature, so that a variant of one stage takes what a caller passes.
   auto place = [&](Value tensor) { return llvm::find(signature, tensor) - signature.begin(); };
   llvm::stable_sort(tensors, [&](Value x, Value y) { return place(x) < place(y); });
@@ -226,71 +284,122 @@ void ProgramFrame::bindSizes(KernelContext &context, llvm::function_ref<Value()>
 
 //===-- Kernels -------------------------------------------------------------------------------===//
 
-LogicalResult ProgramFrame::emitKernel(Stage &stage, unsigned number) {
+/// A variant of one stage has a kernel of its own name; of several stages, the last one tells.
+std::string ProgramFrame::nameOf(const Kernel &kernel, unsigned number) {
+  const Stage &last = *kernel.stages.back();
+  std::string name = variant.getSymName().str();
+  bool isWhole = llvm::all_of(
+      kernels, [&](const Kernel &each) { return &each == &kernel || &each == kernel.other; });
+  if (!isWhole)
+    name += "_" + std::to_string(number) + "_" + names.lookup(last.op->getResult(0));
+  return name + last.lowering->suffix().str();
+}
+
+LogicalResult ProgramFrame::emitKernel(Kernel &kernel, unsigned number) {
   MLIRContext *context = builder.getContext();
-  stage.tensors = tensorsOf(stage.op);
+  kernel.tensors = tensorsOf(kernel);
   ArgumentList arguments{builder, {}, {}};
-  for (Value tensor : stage.tensors)
+  for (Value tensor : kernel.tensors)
     arguments.add(viewType(tensor), tensorAttrs(tensor));
-  for (Scratch &own : stage.scratch) {
-    own.name = uniqueName(names.lookup(stage.op->getResult(0)) + "." + own.name);
-    arguments.addBound("tensor:" + own.name, workspaceType(own.type));
-  }
+  for (Stage *stage : kernel.stages)
+    for (Scratch &own : stage->scratch) {
+      own.name = uniqueName(names.lookup(stage->op->getResult(0)) + "." + own.name);
+      arguments.addBound("tensor:" + own.name, workspaceType(own.type));
+    }
   for (const std::string &space : launchSizes())
     arguments.addBound("size:" + space, builder.getI32Type());
   for (const std::string &space : computedSizes)
     arguments.addBound("size:" + space, builder.getI32Type());
   for (attn::ParamOp param : params)
     arguments.addBound("param:" + param.getName(), param.getType());
-  for (const IndependentAxis &axis : stage.group->axes)
+  for (const IndependentAxis &axis : kernel.group->axes)
     for (const char *number : {".first", ".count"})
       arguments.addBound("part:" + axis.space + number, builder.getI32Type());
 
   ArrayAttr spaces;
   DenseI64ArrayAttr tiles;
-  if (SmallVector<Axis> axes = stage.lowering->gridAxes(); !axes.empty()) {
+  StageLowering &first = *kernel.stages[0]->lowering;
+  if (SmallVector<Axis> axes = first.gridAxes(); !axes.empty()) {
     spaces = builder.getStrArrayAttr(
         llvm::map_to_vector(axes, [](const Axis &axis) { return StringRef(axis.name); }));
     tiles = builder.getDenseI64ArrayAttr(
         llvm::map_to_vector(axes, [](const Axis &axis) { return axis.tile; }));
   }
-  std::string name = variant.getSymName().str();
-  bool isOnlyOp = llvm::all_of(stages, [&](const Stage &each) { return each.op == stage.op; });
-  if (!isOnlyOp)
-    name += "_" + std::to_string(number) + "_" + names.lookup(stage.op->getResult(0));
-  name += stage.lowering->suffix();
-  stage.kernel = tile::KernelOp::create(
-      builder, isOnlyOp ? variant.getLoc() : stage.op->getLoc(), builder.getStringAttr(name),
+  int64_t warps = 1;
+  for (Stage *stage : kernel.stages)
+    warps = std::max(warps, stage->lowering->warps());
+  std::string name = nameOf(kernel, number);
+  bool isWhole = name == (variant.getSymName() + first.suffix()).str();
+  kernel.op = tile::KernelOp::create(
+      builder, isWhole ? variant.getLoc() : kernel.loc(), builder.getStringAttr(name),
       TypeAttr::get(builder.getFunctionType(arguments.types, {})), spaces, tiles,
-      builder.getI32IntegerAttr(static_cast<int32_t>(stage.lowering->warps())),
-      builder.getArrayAttr(arguments.attrs), ArrayAttr());
-  stage.kernel->setDiscardableAttr(tile::ScheduleAttr::attrName, plan.schedule(context));
+      builder.getI32IntegerAttr(static_cast<int32_t>(warps)), builder.getArrayAttr(arguments.attrs),
+      ArrayAttr());
+  kernel.op->setDiscardableAttr(tile::ScheduleAttr::attrName, plan.schedule(context));
   OpBuilder::InsertionGuard guard(builder);
-  Block *entry = builder.createBlock(&stage.kernel.getBody());
+  Block *entry = builder.createBlock(&kernel.op.getBody());
   for (Type type : arguments.types)
     entry->addArgument(type, variant.getLoc());
   builder.setInsertionPointToStart(entry);
 
-  KernelContext kernel(builder, variant, plan);
+  KernelContext inside(builder, variant, plan);
   unsigned next = 0;
   auto take = [&]() -> Value { return entry->getArgument(next++); };
-  for (Value tensor : stage.tensors)
-    kernel.views[tensor] = take();
-  for (size_t i = 0; i < stage.scratch.size(); ++i)
-    kernel.scratch.push_back(take());
-  bindSizes(kernel, take);
+  for (Value tensor : kernel.tensors)
+    inside.views[tensor] = take();
+  SmallVector<Value> scratch;
+  for (Stage *stage : kernel.stages)
+    for (size_t i = 0; i < stage->scratch.size(); ++i)
+      scratch.push_back(take());
+  bindSizes(inside, take);
   for (const std::string &space : computedSizes)
-    kernel.sizes[space] = take();
+    inside.sizes[space] = take();
   for (attn::ParamOp param : params)
-    kernel.params.map(param.getResult(), take());
-  for (const IndependentAxis &axis : stage.group->axes) {
-    Value first = take(), count = take();
-    kernel.parts[axis.space] = {first, count};
+    inside.params.map(param.getResult(), take());
+  for (const IndependentAxis &axis : kernel.group->axes) {
+    Value start = take(), count = take();
+    inside.parts[axis.space] = {start, count};
   }
-  if (failed(stage.lowering->emit(kernel)))
+  if (failed(emitBody(kernel, inside, scratch)))
     return failure();
   tile::ReturnOp::create(builder, variant.getLoc());
-  stage.readAnywhere = std::move(kernel.readAnywhere);
+  kernel.readAnywhere = std::move(inside.readAnywhere);
+  return success();
+}
+
+/// The stages one after the other, each for the program's part of the common axes. What one leaves
+/// in memory, threads of others read behind a barrier.
+LogicalResult ProgramFrame::emitBody(Kernel &kernel, KernelContext &context,
+                                     ArrayRef<Value> scratch) {
+  auto take = [&](const Stage &stage) {
+    context.scratch.assign(scratch.take_front(stage.scratch.size()));
+    scratch = scratch.drop_front(stage.scratch.size());
+  };
+  take(*kernel.stages[0]);
+  if (kernel.stages.size() == 1)
+    return kernel.stages[0]->lowering->emit(context);
+  Value id = tile::ProgramIdOp::create(builder, kernel.loc(), builder.getI32Type(), 0);
+  if (failed(bindParts(context, kernel.loc(), kernel.axes, id)))
+    return failure();
+  for (const LocalTensor &local : kernel.locals)
+    context.views[local.tensor] = local.emit(context);
+  llvm::SmallPtrSet<Operation *, 8> unseen; // stages whose results are not there for all threads
+  for (Stage *stage : kernel.stages) {
+    if (stage != kernel.stages[0])
+      take(*stage);
+    bool reads = false;
+    stage->op->walk([&](Operation *inner) {
+      for (Value operand : inner->getOperands())
+        reads |= unseen.contains(operand.getDefiningOp());
+    });
+    if (reads) {
+      tile::BarrierOp::create(builder, stage->op->getLoc());
+      unseen.clear();
+    }
+    unseen.insert(stage->op);
+    if (failed(stage->lowering->emitParts(context)))
+      return failure();
+  }
   return success();
 }
 
@@ -333,16 +442,20 @@ LogicalResult ProgramFrame::run() {
   if (failed(findStages()))
     return failure();
   nameTensors();
-  formLoops();
+  if (failed(formLoops()))
+    return failure();
   bool isEmitted = true;
   unsigned number = 0;
-  for (Stage &stage : stages)
-    isEmitted =
-        isEmitted && succeeded(emitKernel(stage, stage.isAlternative ? number - 1 : number++));
+  for (const StageGroup &group : groups)
+    for (unsigned each : group.kernels) {
+      Kernel &kernel = kernels[each];
+      isEmitted =
+          isEmitted && succeeded(emitKernel(kernel, kernel.isAlternative ? number - 1 : number++));
+    }
   if (!isEmitted || failed(emitProgram())) {
-    for (Stage &stage : stages)
-      if (stage.kernel)
-        stage.kernel.erase();
+    for (Kernel &kernel : kernels)
+      if (kernel.op)
+        kernel.op.erase();
     return failure();
   }
   variant.erase();

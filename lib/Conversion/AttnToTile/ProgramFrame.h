@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The frame of a compiled variant: what a caller passes, a kernel for each stage with the arguments
-// that it takes, and the program that launches them.
+// The frame of a compiled variant: what a caller passes, kernels of stages with the arguments that
+// they take, and the program that launches them.
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_PROGRAMFRAME_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_PROGRAMFRAME_H
 
 #include "ChunkLoops.h"
+#include "LocalTensors.h"
 #include "llvm/ADT/StringSet.h"
 #include <deque>
 
@@ -20,39 +21,52 @@ public:
   mlir::LogicalResult run();
 
 private:
-  /// A stage and its kernel. Behind a stage with an alternative follows another one for the same
-  /// op.
+  struct Kernel;
+  /// A stage. Behind one with an alternative follows another one for the same op.
   struct Stage {
     mlir::Operation *op;
     std::unique_ptr<StageLowering> lowering;
-    Stage *other = nullptr; ///< with which one of the two is launched
-    bool isAlternative = false;
-    llvm::SmallVector<mlir::Value> tensors;      ///< that the kernel takes, of the variant
-    llvm::SmallVector<Scratch> scratch;          ///< and of its own
+    Kernel *kernel;
+    llvm::SmallVector<Scratch> scratch;          ///< tensors of its own
     llvm::SmallVector<mlir::Value> scratchViews; ///< in the program
-    tile::KernelOp kernel;
+  };
+  /// One stage, or several one after the other.
+  struct Kernel {
+    llvm::SmallVector<Stage *> stages;
+    llvm::SmallVector<IndependentAxis> axes; ///< of several: those that the grid cuts
+    Kernel *other = nullptr;                 ///< with which one of the two is launched
+    bool isAlternative = false;
+    llvm::SmallVector<mlir::Value> tensors; ///< that it takes, of the variant
+    llvm::SmallVector<LocalTensor> locals;  ///< that its programs have for themselves
+    tile::KernelOp op;
     llvm::MapVector<llvm::StringRef, mlir::Value> readAnywhere; ///< see KernelContext
     const StageGroup *group = nullptr;                          ///< that it is launched in
+
+    mlir::Location loc() const { return stages.back()->op->getLoc(); }
   };
 
   mlir::LogicalResult findStages();
-  Stage &addStage(mlir::Operation *op, std::unique_ptr<StageLowering> lowering);
-  void formLoops();
+  Kernel &addStage(mlir::Operation *op, std::unique_ptr<StageLowering> lowering, Kernel *kernel);
+  mlir::LogicalResult formLoops();
+  void findLocals(Kernel &kernel);
   void nameTensors();
   std::string uniqueName(std::string name);
-  llvm::SmallVector<mlir::Value> tensorsOf(mlir::Operation *op);
+  llvm::SmallVector<mlir::Value> tensorsOf(const Kernel &kernel);
   static tile::ViewType workspaceType(attn::AttnTensorType type);
   tile::ViewType viewType(mlir::Value tensor);
   mlir::DictionaryAttr tensorAttrs(mlir::Value tensor);
   llvm::SmallVector<std::string> launchSizes();
-  mlir::LogicalResult emitKernel(Stage &stage, unsigned number);
+  std::string nameOf(const Kernel &kernel, unsigned number);
+  mlir::LogicalResult emitKernel(Kernel &kernel, unsigned number);
+  mlir::LogicalResult emitBody(Kernel &kernel, KernelContext &context,
+                               llvm::ArrayRef<mlir::Value> scratch);
   void bindSizes(KernelContext &context, llvm::function_ref<mlir::Value()> next);
   mlir::LogicalResult emitProgram();
   mlir::LogicalResult emitWorkspaces(KernelContext &context, const StageGroup &group, bool parts);
   mlir::LogicalResult emitLoop(KernelContext &context, const StageGroup &group);
-  mlir::FailureOr<StageLowering::Grid> gridOf(KernelContext &context, Stage &stage);
-  mlir::LogicalResult emitLaunch(KernelContext &context, Stage &stage);
-  mlir::LogicalResult emitRequirements(KernelContext &context, Stage &stage);
+  mlir::FailureOr<StageLowering::Grid> gridOf(KernelContext &context, Kernel &kernel);
+  mlir::LogicalResult emitLaunch(KernelContext &context, Kernel &kernel);
+  mlir::LogicalResult emitRequirements(KernelContext &context, Kernel &kernel);
   mlir::FailureOr<mlir::Value> emitWorkspace(KernelContext &context, mlir::Location loc,
                                              llvm::StringRef name, attn::AttnTensorType type);
   std::string axisText(attn::AttnTensorType type, unsigned axis);
@@ -61,6 +75,7 @@ private:
   attn::VariantOp variant;
   const KernelPlan &plan;
   std::deque<Stage> stages;
+  std::deque<Kernel> kernels;
   llvm::SmallVector<StageGroup> groups;                 ///< of stages, in the order of launches
   llvm::SmallVector<mlir::Value> signature;             ///< inputs, then outputs
   llvm::DenseMap<mlir::Value, llvm::StringRef> outputs; ///< by the name that they are returned as

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The launches of a program: each stage once, those of a loop (ChunkLoops.h) for each of its
+// The launches of a program: each kernel once, those of a loop (ChunkLoops.h) for each of its
 // chunks, with the workspace that they share.
+#include "KernelParts.h"
 #include "ProgramFrame.h"
 
 using namespace mlir;
@@ -28,27 +29,35 @@ FailureOr<Value> ProgramFrame::emitWorkspace(KernelContext &context, Location lo
 }
 
 /// Of two alternatives, one has a grid without programs.
-FailureOr<StageLowering::Grid> ProgramFrame::gridOf(KernelContext &context, Stage &stage) {
-  FailureOr<StageLowering::Grid> grid = stage.lowering->grid(context);
-  if (failed(grid) || !stage.other)
+FailureOr<StageLowering::Grid> ProgramFrame::gridOf(KernelContext &context, Kernel &kernel) {
+  Location loc = kernel.loc();
+  if (kernel.stages.size() > 1) {
+    FailureOr<Value> programs = countParts(context, loc, kernel.axes);
+    if (failed(programs))
+      return failure();
+    Value one = context.i32(loc, 1);
+    return StageLowering::Grid{*programs, one, one};
+  }
+  FailureOr<StageLowering::Grid> grid = kernel.stages[0]->lowering->grid(context);
+  if (failed(grid) || !kernel.other)
     return grid;
-  Location loc = stage.op->getLoc();
-  Value launched = (stage.isAlternative ? stage : *stage.other).lowering->isBetter(context);
-  if (!stage.isAlternative)
+  Kernel &alternative = kernel.isAlternative ? kernel : *kernel.other;
+  Value launched = alternative.stages[0]->lowering->isBetter(context);
+  if (!kernel.isAlternative)
     launched = arith::SubIOp::create(builder, loc, context.i32(loc, 1), launched);
   (*grid)[0] = arith::MulIOp::create(builder, loc, (*grid)[0], launched);
   return grid;
 }
 
 /// A kernel that runs has to find what it reads.
-LogicalResult ProgramFrame::emitRequirements(KernelContext &context, Stage &stage) {
-  if (stage.readAnywhere.empty())
+LogicalResult ProgramFrame::emitRequirements(KernelContext &context, Kernel &kernel) {
+  if (kernel.readAnywhere.empty())
     return success();
-  FailureOr<StageLowering::Grid> grid = gridOf(context, stage);
+  FailureOr<StageLowering::Grid> grid = gridOf(context, kernel);
   if (failed(grid))
     return failure();
-  Location loc = stage.op->getLoc();
-  for (auto [space, tensor] : stage.readAnywhere) {
+  Location loc = kernel.loc();
+  for (auto [space, tensor] : kernel.readAnywhere) {
     Value size = context.sizes.lookup(space);
     if (!size || isa_and_nonnull<arith::ConstantOp>(size.getDefiningOp()))
       continue;
@@ -66,9 +75,8 @@ LogicalResult ProgramFrame::emitRequirements(KernelContext &context, Stage &stag
 /// The workspace tensors of `group`: those that exist chunk by chunk, or the others.
 LogicalResult ProgramFrame::emitWorkspaces(KernelContext &context, const StageGroup &group,
                                            bool parts) {
-  for (unsigned number : group.stages) {
-    Stage &stage = stages[number];
-    for (Value tensor : stage.tensors) {
+  for (unsigned number : group.kernels) {
+    for (Value tensor : kernels[number].tensors) {
       Value &view = context.views[tensor];
       if (view || group.parts.contains(tensor) != parts)
         continue;
@@ -78,39 +86,43 @@ LogicalResult ProgramFrame::emitWorkspaces(KernelContext &context, const StageGr
         return failure();
       view = *workspace;
     }
-    stage.scratchViews.resize(stage.scratch.size());
-    for (auto [own, view] : llvm::zip(stage.scratch, stage.scratchViews)) {
-      if (view || group.isInParts(own.type) != parts)
-        continue;
-      FailureOr<Value> workspace = emitWorkspace(context, stage.op->getLoc(), own.name, own.type);
-      if (failed(workspace))
-        return failure();
-      view = *workspace;
+    for (Stage *stage : kernels[number].stages) {
+      stage->scratchViews.resize(stage->scratch.size());
+      for (auto [own, view] : llvm::zip(stage->scratch, stage->scratchViews)) {
+        if (view || group.isInParts(own.type) != parts)
+          continue;
+        FailureOr<Value> workspace =
+            emitWorkspace(context, stage->op->getLoc(), own.name, own.type);
+        if (failed(workspace))
+          return failure();
+        view = *workspace;
+      }
     }
   }
   return success();
 }
 
-LogicalResult ProgramFrame::emitLaunch(KernelContext &context, Stage &stage) {
+LogicalResult ProgramFrame::emitLaunch(KernelContext &context, Kernel &kernel) {
   SmallVector<Value> arguments;
-  for (Value tensor : stage.tensors)
+  for (Value tensor : kernel.tensors)
     arguments.push_back(context.views.lookup(tensor));
-  llvm::append_range(arguments, stage.scratchViews);
+  for (Stage *stage : kernel.stages)
+    llvm::append_range(arguments, stage->scratchViews);
   for (const std::string &space : launchSizes())
     arguments.push_back(context.sizes.lookup(space));
   for (const std::string &space : computedSizes)
     arguments.push_back(context.sizes.lookup(space));
   for (attn::ParamOp param : params)
     arguments.push_back(context.params.lookup(param.getResult()));
-  for (const IndependentAxis &axis : stage.group->axes) {
+  for (const IndependentAxis &axis : kernel.group->axes) {
     const IndexPart &part = context.parts[axis.space];
     arguments.append({part.first, part.count});
   }
-  FailureOr<StageLowering::Grid> grid = gridOf(context, stage);
+  FailureOr<StageLowering::Grid> grid = gridOf(context, kernel);
   if (failed(grid))
     return failure();
-  tile::LaunchOp::create(builder, stage.op->getLoc(), stage.kernel.getSymName(), arguments,
-                         (*grid)[0], (*grid)[1], (*grid)[2]);
+  tile::LaunchOp::create(builder, kernel.loc(), kernel.op.getSymName(), arguments, (*grid)[0],
+                         (*grid)[1], (*grid)[2]);
   return success();
 }
 
@@ -118,8 +130,8 @@ LogicalResult ProgramFrame::emitLaunch(KernelContext &context, Stage &stage) {
 LogicalResult ProgramFrame::emitLoop(KernelContext &context, const StageGroup &group) {
   if (failed(emitWorkspaces(context, group, /*parts=*/false)))
     return failure();
-  for (unsigned number : group.stages)
-    if (failed(emitRequirements(context, stages[number])))
+  for (unsigned number : group.kernels)
+    if (failed(emitRequirements(context, kernels[number])))
       return failure();
   OpBuilder::InsertionGuard guard(builder);
   if (group.isLoop()) {
@@ -142,8 +154,8 @@ LogicalResult ProgramFrame::emitLoop(KernelContext &context, const StageGroup &g
     if (failed(emitWorkspaces(context, group, /*parts=*/true)))
       return failure();
   }
-  for (unsigned number : group.stages)
-    if (failed(emitLaunch(context, stages[number])))
+  for (unsigned number : group.kernels)
+    if (failed(emitLaunch(context, kernels[number])))
       return failure();
   context.parts.clear();
   return success();

@@ -27,51 +27,48 @@ namespace {
 /// Elements that are in memory: a view, at some leading indices.
 using Source = Destination;
 
-class RecurLowering : public StageLowering {
+/// A tensor over `first`, the batch spaces of `recur`, and the axes of `type`.
+attn::AttnTensorType typeOver(attn::RecurOp recur, ArrayRef<Attribute> first, Type element,
+                              attn::AttnTensorType type = {}) {
+  SmallVector<Attribute> axes(first);
+  for (Attribute space : recur.getBatch())
+    axes.push_back(space);
+  if (type)
+    axes.append(type.getAxes().begin(), type.getAxes().end());
+  return attn::AttnTensorType::get(element.getContext(), axes, element);
+}
+
+class RecurLowering : public NestLowering {
 public:
   RecurLowering(attn::RecurOp recur, const KernelPlan &plan)
-      : recur(recur), plan(plan), variant(recur->getParentOfType<attn::VariantOp>()),
-        buffers(assignStepBuffers(recur)),
-        batchType(typeOver({}, Float32Type::get(recur.getContext()))), batch(batchType, {}) {}
+      : NestLowering(recur, Nest(typeOver(recur, {}, Float32Type::get(recur.getContext())), {})),
+        recur(recur), plan(plan), variant(recur->getParentOfType<attn::VariantOp>()),
+        buffers(assignStepBuffers(recur)) {}
 
-  FailureOr<Grid> grid(KernelContext &context) override {
-    FailureOr<Value> programs = batch.programs(context, recur);
-    if (failed(programs))
-      return failure();
-    Value one = context.i32(recur.getLoc(), 1);
-    return Grid{*programs, one, one};
-  }
   int64_t warps() override { return 4; }
-  SmallVector<IndependentAxis> independentAxes() override { return batch.independentAxes(variant); }
-  bool isOperand(Value) override { return false; }
   SmallVector<Scratch> scratch() override;
-  LogicalResult emit(KernelContext &context) override;
 
 private:
   friend class RecurKernel;
-  /// A tensor over `first`, the batch spaces, and the axes of `type`.
-  attn::AttnTensorType typeOver(ArrayRef<Attribute> first, Type element,
-                                attn::AttnTensorType type = {});
+  LogicalResult emitAt(Evaluator &evaluator, Scope &, const NestPoint &point) override;
 
   attn::RecurOp recur;
   const KernelPlan &plan;
   attn::VariantOp variant;
   StepBuffers buffers;
-  attn::AttnTensorType batchType;
-  Nest batch;
 };
 
 /// The kernel that is being emitted.
 class RecurKernel {
 public:
-  RecurKernel(RecurLowering &lowering, KernelContext &context)
+  RecurKernel(RecurLowering &lowering, KernelContext &context, const NestPoint &batch)
       : lowering(lowering), context(context), recur(lowering.recur), loc(recur.getLoc()),
-        evaluator(context) {}
+        evaluator(context), batch(batch) {}
 
   LogicalResult emit();
 
 private:
-  LogicalResult bindBatch();
+  void bindBatch();
   void bindScratch();
   LogicalResult initialize();
   LogicalResult steps();
@@ -109,16 +106,6 @@ private:
 
 } // namespace
 
-attn::AttnTensorType RecurLowering::typeOver(ArrayRef<Attribute> first, Type element,
-                                             attn::AttnTensorType type) {
-  SmallVector<Attribute> axes(first);
-  for (Attribute space : recur.getBatch())
-    axes.push_back(space);
-  if (type)
-    axes.append(type.getAxes().begin(), type.getAxes().end());
-  return attn::AttnTensorType::get(element.getContext(), axes, element);
-}
-
 /// A product on a GPU has 16 rows for each warp, however few there are.
 Nest RecurKernel::nestOf(attn::ComputeOp compute) {
   TiledAxes tiled = tiledAxesOf(lowering.variant, compute.getType(), lowering.plan.target);
@@ -134,36 +121,32 @@ SmallVector<Scratch> RecurLowering::scratch() {
   for (auto [number, state] : llvm::enumerate(recur.getStates())) {
     auto type = cast<attn::AttnTensorType>(state.getType());
     all.push_back({"state" + std::to_string(number),
-                   typeOver(b.getI64IntegerAttr(2), type.getElementType(), type)});
+                   typeOver(recur, b.getI64IntegerAttr(2), type.getElementType(), type)});
   }
   for (auto [number, state] : llvm::enumerate(recur.getGroupStarts())) {
     auto type = cast<attn::AttnTensorType>(state.getType());
-    all.push_back({"start" + std::to_string(number), typeOver({}, type.getElementType(), type)});
+    all.push_back(
+        {"start" + std::to_string(number), typeOver(recur, {}, type.getElementType(), type)});
   }
   for (auto [number, type] : llvm::enumerate(buffers.types))
-    all.push_back({"step" + std::to_string(number), typeOver({}, type.getElementType(), type)});
+    all.push_back(
+        {"step" + std::to_string(number), typeOver(recur, {}, type.getElementType(), type)});
   return all;
 }
 
-LogicalResult RecurLowering::emit(KernelContext &context) {
-  return RecurKernel(*this, context).emit();
+LogicalResult RecurLowering::emitAt(Evaluator &evaluator, Scope &, const NestPoint &point) {
+  return RecurKernel(*this, evaluator.context, point).emit();
 }
 
 //===-- The kernel ----------------------------------------------------------------------------===//
 
-LogicalResult RecurKernel::bindBatch() {
-  Value id = tile::ProgramIdOp::create(context.builder, loc, context.builder.getI32Type(), 0);
-  FailureOr<NestPoint> point = lowering.batch.pointOf(context, recur, id);
-  if (failed(point))
-    return failure();
-  batch = *point;
+void RecurKernel::bindBatch() {
   for (auto [axis, index] : llvm::enumerate(batch.indices)) {
     Place place;
     place.space = cast<StringAttr>(recur.getBatch()[axis]).getValue();
     place.scalar = index;
     evaluator.top().places[recur.getBody().getArgument(axis)] = place;
   }
-  return success();
 }
 
 void RecurKernel::bindScratch() {
@@ -401,8 +384,7 @@ LogicalResult RecurKernel::finish() {
 }
 
 LogicalResult RecurKernel::emit() {
-  if (failed(bindBatch()))
-    return failure();
+  bindBatch();
   bindScratch();
   if (failed(initialize()) || failed(steps()))
     return failure();

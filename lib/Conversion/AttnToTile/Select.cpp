@@ -317,36 +317,20 @@ LogicalResult attnc::emitSelect(KernelContext &context, attn::SelectOp select,
 
 namespace {
 
-class SelectLowering : public StageLowering {
+class SelectLowering : public NestLowering {
 public:
   SelectLowering(attn::SelectOp select, const Target &target)
-      : select(select), nest(rowsOf(select, target)) {}
+      : NestLowering(select, rowsOf(select, target)), select(select) {}
 
-  FailureOr<Grid> grid(KernelContext &context) override {
-    FailureOr<Value> programs = nest.programs(context, select);
-    if (failed(programs))
-      return failure();
-    Value one = context.i32(select.getLoc(), 1);
-    return Grid{*programs, one, one};
-  }
   int64_t warps() override { return 1; }
-  SmallVector<IndependentAxis> independentAxes() override {
-    return nest.independentAxes(select->getParentOfType<attn::VariantOp>());
-  }
-  bool isOperand(Value) override { return false; }
-  LogicalResult emit(KernelContext &context) override {
-    Value id = tile::ProgramIdOp::create(context.builder, select.getLoc(),
-                                         context.builder.getI32Type(), 0);
-    FailureOr<NestPoint> point = nest.pointOf(context, select, id);
-    if (failed(point))
-      return failure();
-    return emitSelect(context, select, *point,
-                      Destination{context.views.lookup(select.getResult()), {}});
-  }
 
 private:
+  LogicalResult emitAt(Evaluator &evaluator, Scope &, const NestPoint &point) override {
+    return emitSelect(evaluator.context, select, point,
+                      Destination{evaluator.context.views.lookup(select.getResult()), {}});
+  }
+
   attn::SelectOp select;
-  Nest nest;
 };
 
 } // namespace

@@ -52,6 +52,10 @@ FailureOr<LLVM::LLVMFuncOp> KernelEmitter::run() {
     programIds.push_back(entry->getArgument(i));
   tiles.scratch = entry->getArgument(4);
   bindArguments(entry->getArgument(0));
+  int64_t locals = 0;
+  for (auto local : kernel.getBody().getOps<tile::LocalOp>())
+    locals = std::max(locals, local.getEnd());
+  tiles.reserve(locals);
   findStoredRows(*this);
   if (failed(emitBlock(kernel.getBody().front()))) {
     function.erase();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Stores of matrices along any two dimensions of a tensor, and the block barrier, which a kernel on
-// one core meets by running.
+// Stores of matrices along any two dimensions of a tensor, tensors of a program, and the block
+// barrier, which a kernel on one core meets by running.
 #include "Memory.h"
 #include "RowElements.h"
 
@@ -104,7 +104,24 @@ static LogicalResult emitStoreBlock(KernelEmitter &ke, tile::StoreBlockOp op) {
 
 static LogicalResult emitBarrier(KernelEmitter &, tile::BarrierOp) { return success(); }
 
+/// Tensors of a program lie in front of its tiles.
+static LogicalResult emitLocal(KernelEmitter &ke, tile::LocalOp local) {
+  Emitter &e = ke.e;
+  ViewValue view;
+  view.isWritten = true;
+  int64_t size = byteSize(local.getType().getElementType()), stride = 1;
+  view.base = e.offset(ke.tiles.scratch, local.getOffset());
+  for (size_t dim = local.getSizes().size(); dim-- > 0; stride *= local.getSizes()[dim]) {
+    view.strides.insert(view.strides.begin(), e.constI64(stride));
+    Value first = e.toI64(ke.scalars.lookup(local.getFirst()[dim]));
+    view.base = e.offset(view.base, e.mulc(first, -stride * size));
+  }
+  ke.views[local.getResult()] = view;
+  return success();
+}
+
 void attnc::registerStoreBlock(HostOpTable &table) {
   table.add(emitBarrier);
+  table.add(emitLocal);
   table.add(emitStoreBlock);
 }

@@ -396,3 +396,55 @@ tile.kernel @k(%v: !tile.view<2xf32> {tile.binding = "tensor:v"}, %n: i32 {tile.
   tile.store_block %t, %v[] rows 0 from %n to %n cols 1 from %n to %n : <64x32xi32>, <2xf32>
   tile.return
 }
+
+// -----
+
+// tile.local C1
+tile.kernel @k(%n: i32 {tile.binding = "size:kv"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  // expected-error@below {{expects a size and a first index for each of 2 dimensions, found 3 and 2}}
+  %0 = tile.local [4, 4, 4] from [%n, %n] at 0 : <2xf32, unit>
+  tile.return
+}
+
+// -----
+
+// tile.local C1
+tile.kernel @k(%n: i32 {tile.binding = "size:kv"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  // expected-error@below {{expects sizes of at least 1}}
+  %0 = tile.local [4, 0] from [%n, %n] at 0 : <2xf32, unit>
+  tile.return
+}
+
+// -----
+
+// tile.local C1
+tile.kernel @k(%n: i32 {tile.binding = "size:kv"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  // expected-error@below {{expects a view with a unit last stride}}
+  %0 = tile.local [4, 4] from [%n, %n] at 0 : <2xf32>
+  tile.return
+}
+
+// -----
+
+// tile.local C2
+tile.kernel @k(%n: i32 {tile.binding = "size:kv"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  // expected-error@below {{expects an offset that is a multiple of 64, found 32}}
+  %0 = tile.local [4, 4] from [%n, %n] at 32 : <2xf32, unit>
+  tile.return
+}
+
+// -----
+
+// tile.local C3
+tile.kernel @k(%n: i32 {tile.binding = "size:kv"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  scf.for %i = %n to %n step %n : i32 {
+    // expected-error@below {{expects to be in the body of a kernel, in no loop}}
+    %0 = tile.local [4, 4] from [%n, %n] at 0 : <2xf32, unit>
+  }
+  tile.return
+}

@@ -97,6 +97,8 @@ tile.kernel @axes(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %i: !
   // CHECK: tile.transpose %[[ROW]] : <1x16xf32> -> <16xf32>
   %5 = tile.transpose %0 : <1x16xf32> -> <16xf32>
   %6 = tile.fill %n : i32 -> <64xi32>
+  // CHECK: tile.local [64, 16] from[%{{.*}}, %{{.*}}] at 128 : <2xf32, unit>
+  %own = tile.local [64, 16] from [%n, %n] at 128 : <2xf32, unit>
   // CHECK: tile.gather %{{.*}}[] rows 0 at %{{.*}} to %{{.*}} cols 9 : <2xf32, unit>, <64xi32> -> <64x16xf32>
   %7 = tile.gather %v[] rows 0 at %6 to %n cols 9 : <2xf32, unit>, <64xi32> -> <64x16xf32>
   tile.return
