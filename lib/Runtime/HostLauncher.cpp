@@ -18,6 +18,7 @@
 #include <mutex>
 #include <thread>
 #include <unistd.h>
+#include <xmmintrin.h>
 
 using namespace attnc;
 
@@ -45,6 +46,20 @@ public:
 private:
   void *memory = nullptr;
   size_t size = 0;
+};
+
+/// How a thread computes while it runs kernels, whatever its caller has chosen: rounding to
+/// nearest, no traps, and 0 for results that are smaller than the least normal number, as on a GPU.
+/// Decays get there, and a processor takes a hundred times as long for a subnormal number.
+class KernelArithmetic {
+public:
+  KernelArithmetic() : before(_mm_getcsr()) { _mm_setcsr(kMaskAll | kFlushToZero); }
+  KernelArithmetic(const KernelArithmetic &) = delete;
+  ~KernelArithmetic() { _mm_setcsr(before); }
+
+private:
+  static constexpr unsigned kMaskAll = 0x1F80, kFlushToZero = 0x8000;
+  unsigned before;
 };
 
 /// One launch. Lives on the stack of the calling thread.
@@ -101,8 +116,11 @@ public:
     bool shared = launch.points > 1 && numHelpers > 0;
     if (shared)
       offer(launch);
-    while (launch.runOne(scratch->get()))
-      ;
+    {
+      KernelArithmetic arithmetic;
+      while (launch.runOne(scratch->get()))
+        ;
+    }
     if (shared)
       withdraw(launch);
     giveBack(spareScratch, std::move(scratch));
@@ -157,6 +175,7 @@ private:
 
   void help() {
     Scratch scratch;
+    KernelArithmetic arithmetic;
     std::unique_lock<std::mutex> lock(mutex);
     while (true) {
       Launch *launch = nullptr;

@@ -4,6 +4,7 @@
 #include "Lowerings.h"
 #include "Nest.h"
 #include "StageTensors.h"
+#include "TileChoice.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -47,8 +48,7 @@ public:
 
 private:
   void tile() {
-    auto variant = compute->getParentOfType<attn::VariantOp>();
-    TiledAxes tiled = tiledAxesOf(variant, compute.getType(), target, singly);
+    TiledAxes tiled = chooseTiles(compute, target, singly);
     nest = Nest(compute.getType(), tiled);
     numWarps = warpsFor(tiled);
   }

@@ -23,6 +23,7 @@ constexpr size_t kMostStages = 64;
 struct FormedStage : ChunkableStage {
   bool canShare;
   int64_t warps;
+  bool isConstant; ///< over no axis that launches size, and reads nothing
 };
 
 using Members = SmallVector<const FormedStage *>;
@@ -53,6 +54,16 @@ private:
 
 } // namespace
 
+static bool readsNothing(Operation *stage) {
+  return !stage
+              ->walk([](Operation *inner) {
+                bool reads =
+                    llvm::any_of(inner->getOperandTypes(), llvm::IsaPred<attn::AttnTensorType>);
+                return reads ? WalkResult::interrupt() : WalkResult::advance();
+              })
+              .wasInterrupted();
+}
+
 KernelFormation::KernelFormation(attn::VariantOp variant, const KernelPlan &plan) : plan(plan) {
   llvm::SmallPtrSet<Operation *, 16> unused;
   for (Operation &op : llvm::reverse(variant.getBody().front())) {
@@ -67,7 +78,8 @@ KernelFormation::KernelFormation(attn::VariantOp variant, const KernelPlan &plan
       std::unique_ptr<StageLowering> lowering = factory(&op, plan);
       stages.push_back({{&op, lowering->independentAxes(), {}, 0},
                         lowering->canShareKernel(),
-                        lowering->warps()});
+                        lowering->warps(),
+                        lowering->independentAxes().empty() && readsNothing(&op)});
     }
 }
 
@@ -84,7 +96,9 @@ bool KernelFormation::areOne(const Members &members) const {
   SmallVector<const ChunkableStage *> chunkable(members.begin(), members.end());
   SmallVector<IndependentAxis> common = commonAxes(chunkable, /*inOneKernel=*/true);
   bool isHost = plan.target.kind == Target::Kind::Host;
-  if (isHost && llvm::none_of(common, isRowAxis))
+  bool areConstant =
+      llvm::all_of(members, [](const FormedStage *stage) { return stage->isConstant; });
+  if (isHost && llvm::none_of(common, isRowAxis) && !areConstant)
     return false;
   return llvm::all_of(members, [&](const FormedStage *stage) {
     return stage->canShare && (isHost || (stage->axes.size() == common.size() &&
@@ -131,8 +145,13 @@ void KernelFormation::sink(const FormedStage &stage) {
 }
 
 void KernelFormation::run() {
+  // Constants first: nothing that reads them has to wait for another kernel.
   for (const FormedStage &stage : stages)
-    place(stage);
+    if (stage.isConstant)
+      place(stage);
+  for (const FormedStage &stage : stages)
+    if (!stage.isConstant)
+      place(stage);
   for (const FormedStage &stage : llvm::reverse(stages))
     sink(stage);
   llvm::erase_if(kernels, [](const Members &members) { return members.empty(); });

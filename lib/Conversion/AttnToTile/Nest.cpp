@@ -159,6 +159,17 @@ LogicalResult Nest::forEachPoint(Evaluator &evaluator, Scope &scope, Operation *
   return loopOver(evaluator, scope, op, point, body);
 }
 
+/// Whether the indices along `axis` are known to be so many tiles, and tiles so many vectors: then
+/// no lane has an index that is not there.
+static bool isWholeTiles(attn::VariantOp variant, attn::AttnTensorType type, unsigned axis,
+                         int64_t tile) {
+  constexpr int64_t kMostLanes = 16;
+  StringRef space = type.getAxisName(axis);
+  std::optional<int64_t> extent =
+      space.empty() ? std::optional(type.getAxisSize(axis)) : fixedExtent(variant, space);
+  return extent && tile % kMostLanes == 0 && *extent % tile == 0;
+}
+
 Frame Nest::bind(Evaluator &evaluator, Scope &scope, ValueRange arguments,
                  const NestPoint &point) const {
   Frame frame;
@@ -167,7 +178,7 @@ Frame Nest::bind(Evaluator &evaluator, Scope &scope, ValueRange arguments,
     place.space = type.getAxisName(axis);
     if (tiled.rows == axis || tiled.cols == axis) {
       place.axis = evaluator.axis(point.indices[axis], tileOf(axis));
-      place.mayOverrun = true;
+      place.mayOverrun = !isWholeTiles(evaluator.context.variant, type, axis, tileOf(axis));
       (tiled.rows == axis ? frame.rows : frame.cols) = place.axis;
     } else {
       place.scalar = point.indices[axis];

@@ -17,6 +17,7 @@
 #include "Nest.h"
 #include "StageTensors.h"
 #include "StepBuffers.h"
+#include "TileChoice.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
@@ -108,7 +109,7 @@ private:
 
 /// A product on a GPU has 16 rows for each warp, however few there are.
 Nest RecurKernel::nestOf(attn::ComputeOp compute) {
-  TiledAxes tiled = tiledAxesOf(lowering.variant, compute.getType(), lowering.plan.target);
+  TiledAxes tiled = chooseTiles(compute, lowering.plan.target);
   bool isMatrix = tiled.rows && tiled.cols && !compute.getBody().getOps<attn::ReduceOp>().empty();
   if (isMatrix && lowering.plan.target.kind == Target::Kind::NVPTX)
     tiled.rowTile = std::max(tiled.rowTile, 16 * lowering.warps());

@@ -76,6 +76,32 @@ TEST(HostLauncher, ThreadsFromTheEnvironment) {
   unsetenv("ATTNC_NUM_THREADS");
 }
 
+/// Counts products that are not 0, of numbers that no compiler multiplies in advance.
+void multiplyingKernel(const uint64_t *slots, int32_t, int32_t, int32_t, void *) {
+  auto *numbers = reinterpret_cast<const volatile float *>(slots[0]);
+  if (numbers[0] * numbers[1] != 0.0f)
+    ++*reinterpret_cast<std::atomic<int> *>(slots[1]);
+}
+
+TEST(HostLauncher, ResultsBelowTheNormalNumbersAreZero) {
+  volatile float numbers[2] = {1e-30f, 1e-10f};
+  for (unsigned threads : {1u, 3u}) {
+    HostLauncher launcher(threads);
+    std::atomic<int> others{0};
+    Program program;
+    program.launches.emplace_back();
+    PackedArguments arguments;
+    arguments.slots = {reinterpret_cast<uintptr_t>(&numbers[0]),
+                       reinterpret_cast<uintptr_t>(&others)};
+    arguments.launches = {{0, {1000, 1, 1}}};
+    std::string error;
+    ASSERT_TRUE(launcher.run(program, {multiplyingKernel}, arguments, {}, error)) << error;
+    EXPECT_EQ(others, 0);
+  }
+  // The caller computes as before.
+  EXPECT_NE(numbers[0] * numbers[1], 0.0f);
+}
+
 TEST(HostLauncher, ReportsMissingMemory) {
   HostLauncher launcher(1);
   Program program;

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A reduction that no product of matrices is goes index by index over a tile of rows and columns
+// (Reductions.cpp). Where there are few columns, most lanes of a vector are idle then, and elements
+// that are neighbours along the reduced axis are gathered. With rows alone, the lanes run along
+// that axis.
+#include "TileChoice.h"
+
+using namespace mlir;
+using namespace attnc;
+
+namespace {
+
+/// Fewer columns than this leave lanes idle.
+constexpr int64_t kFewestColumns = 16;
+
+/// Of which of two indices a value knows.
+class Knowledge {
+public:
+  Knowledge(Value row, Value column) : row(row), column(column) {}
+
+  bool ofBoth(Value value) { return of(value) == (kRow | kColumn); }
+
+private:
+  enum : unsigned { kRow = 1, kColumn = 2 };
+
+  unsigned of(Value value) {
+    if (value == row)
+      return kRow;
+    if (value == column)
+      return kColumn;
+    if (isa<attn::AttnTensorType>(value.getType()))
+      return 0;
+    if (auto found = known.find(value); found != known.end())
+      return found->second;
+    // An index of a nested region knows what its bounds know.
+    Operation *op = value.getDefiningOp();
+    if (!op)
+      op = cast<BlockArgument>(value).getOwner()->getParentOp();
+    unsigned all = 0;
+    if (!isa<attn::ComputeOp>(op)) {
+      for (Value operand : op->getOperands())
+        all |= of(operand);
+      if (value.getDefiningOp())
+        op->walk([&](Operation *inner) {
+          if (inner->hasTrait<OpTrait::IsTerminator>() && inner->getParentOp() == op)
+            for (Value operand : inner->getOperands())
+              all |= of(operand);
+        });
+    }
+    return known[value] = all;
+  }
+
+  Value row, column;
+  llvm::DenseMap<Value, unsigned> known;
+};
+
+} // namespace
+
+/// Whether some factor of what `reduce` adds up knows the row and the column.
+static bool isInseparable(attn::ReduceOp reduce, Knowledge &knowledge) {
+  auto yield = cast<attn::YieldOp>(reduce.getBody().front().getTerminator());
+  SmallVector<Value> open{yield.getValues().front()};
+  while (!open.empty()) {
+    Value factor = open.pop_back_val();
+    if (auto product = factor.getDefiningOp<arith::MulFOp>())
+      open.append({product.getLhs(), product.getRhs()});
+    else if (knowledge.ofBoth(factor))
+      return true;
+  }
+  return false;
+}
+
+/// Whether more reads in `reduce` have its index as their last one than `column`: there, elements
+/// are neighbours in memory.
+static bool readsAlong(attn::ReduceOp reduce, Value column) {
+  Value index = reduce.getBody().getArgument(0);
+  int64_t votes = 0;
+  reduce->walk([&](attn::ReadOp read) {
+    if (!read.getIndices().empty())
+      votes += (read.getIndices().back() == index) - (read.getIndices().back() == column);
+  });
+  return votes > 0;
+}
+
+TiledAxes attnc::chooseTiles(attn::ComputeOp compute, const Target &target,
+                             ArrayRef<StringRef> singly) {
+  auto variant = compute->getParentOfType<attn::VariantOp>();
+  TiledAxes tiled = tiledAxesOf(variant, compute.getType(), target, singly);
+  if (!tiled.cols || tiled.colTile >= kFewestColumns)
+    return tiled;
+  Block::BlockArgListType indices = compute.getBody().getArguments();
+  Value column = indices[*tiled.cols];
+  Knowledge knowledge(indices[*tiled.rows], column);
+  for (auto reduce : compute.getBody().getOps<attn::ReduceOp>())
+    if (knowledge.ofBoth(reduce.getResult()) && isInseparable(reduce, knowledge) &&
+        readsAlong(reduce, column)) {
+      tiled.cols.reset();
+      tiled.colTile = 1;
+      break;
+    }
+  return tiled;
+}
