@@ -80,6 +80,7 @@ static void buildChunks(OpPassManager &passes, int64_t chunk) {
   AttnChunkRecurrencesOptions options;
   options.chunk = chunk;
   passes.addPass(createAttnChunkRecurrences(options));
+  passes.addPass(createAttnForwardCopies());
   passes.addPass(createAttnMergeEquals());
 }
 

@@ -6,8 +6,15 @@
 // own coordinates, at an axis over the same space, or the same for the whole copy (a slice). Then
 // element [i, j] of the copy is element [j, i, 0] of the source, say, and so it is for indices that
 // are clamped: both tensors have the same indices along the axis.
+//
+// A copy may also have its elements elsewhere, and a number where the source has none: rows cut
+// into chunks, the last one padded. Readers then take the formula, at their index as the copy would
+// have clamped it.
 #include "AttnRegions.h"
+#include "attnc/Analysis/Compilable.h"
 #include "attnc/Transforms/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 
@@ -35,6 +42,98 @@ attn::ReadOp copyOf(attn::ComputeOp compute) {
       return {};
   }
   return read;
+}
+
+/// Whether `op` makes an index or a condition of others, with a carry from one lane of neighbours
+/// to the next: quotients and remainders would scatter what is read.
+bool isAffine(Operation *op) {
+  return isa<arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::MinSIOp, arith::MaxSIOp,
+             arith::CmpIOp, arith::AndIOp, arith::ConstantOp, attn::SizeOp>(op);
+}
+
+/// Whether `compute` has elements of one tensor, at indices that are affine in its own, or
+/// constants where a condition on indices says so.
+bool isPaddedCopy(attn::ComputeOp compute) {
+  unsigned reads = 0;
+  for (Operation &op : compute.getBody().front().without_terminator()) {
+    if (auto read = dyn_cast<attn::ReadOp>(op)) {
+      attn::AttnTensorType source = read.getTensor().getType(), copy = compute.getType();
+      if (++reads > 1 || (!storesExactly(copy) && copy.getElementType() != source.getElementType()))
+        return false;
+      continue;
+    }
+    auto select = dyn_cast<arith::SelectOp>(op);
+    if (select ? !isa<FloatType>(select.getType()) : !isAffine(&op))
+      return false;
+  }
+  return reads == 1;
+}
+
+/// The least and the largest number that an index can be, where that is known.
+using Interval = std::pair<int64_t, int64_t>;
+std::optional<Interval> intervalOf(Value index, attn::VariantOp variant) {
+  llvm::APInt known;
+  if (matchPattern(index, m_ConstantInt(&known)))
+    return Interval{known.getSExtValue(), known.getSExtValue()};
+  if (auto argument = dyn_cast<BlockArgument>(index)) {
+    StringRef space = spaceOf(argument);
+    std::optional<int64_t> extent = space.empty() ? std::nullopt : fixedExtent(variant, space);
+    return extent ? std::optional(Interval{0, *extent - 1}) : std::nullopt;
+  }
+  Operation *op = index.getDefiningOp();
+  if (!isa<arith::AddIOp, arith::MulIOp, arith::FloorDivSIOp, arith::RemSIOp>(op))
+    return std::nullopt;
+  std::optional<Interval> x = intervalOf(op->getOperand(0), variant),
+                          y = intervalOf(op->getOperand(1), variant);
+  constexpr int64_t most = 1 << 30;
+  if (!x || !y || x->first < 0 || y->first < 0 || x->second > most || y->second > most)
+    return std::nullopt;
+  if (isa<arith::AddIOp>(op))
+    return Interval{x->first + y->first, x->second + y->second};
+  if (isa<arith::MulIOp>(op))
+    return Interval{x->first * y->first, x->second * y->second};
+  if (y->first != y->second || y->first == 0)
+    return std::nullopt;
+  if (isa<arith::RemSIOp>(op))
+    return Interval{0, y->first - 1};
+  return Interval{x->first / y->first, x->second / y->first};
+}
+
+/// `index`, as a read of a tensor of `type` along `axis` takes it.
+Value clamped(OpBuilder &builder, Location loc, Value index, attn::AttnTensorType type,
+              unsigned axis, attn::VariantOp variant) {
+  if (isOwnIndex(index, type, axis))
+    return index;
+  StringRef space = type.getAxisName(axis);
+  std::optional<int64_t> extent =
+      space.empty() ? std::optional(type.getAxisSize(axis)) : fixedExtent(variant, space);
+  std::optional<Interval> interval = intervalOf(index, variant);
+  if (extent && interval && interval->second < *extent)
+    return index;
+  Type i32 = builder.getI32Type();
+  auto number = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(builder, loc, builder.getIntegerAttr(i32, value));
+  };
+  Value size = extent ? number(*extent)
+                      : attn::SizeOp::create(builder, loc, i32, builder.getStringAttr(space));
+  Value last = arith::SubIOp::create(builder, loc, size, number(1));
+  Value low = arith::MaxSIOp::create(builder, loc, index, number(0));
+  return arith::MinSIOp::create(builder, loc, low, last);
+}
+
+/// `user`, which reads `compute`, has its formula instead.
+void inlineInto(attn::ReadOp user, attn::ComputeOp compute) {
+  OpBuilder builder(user);
+  auto variant = compute->getParentOfType<attn::VariantOp>();
+  IRMapping mapping;
+  for (auto [axis, index] : llvm::enumerate(user.getIndices()))
+    mapping.map(compute.getBody().getArgument(axis),
+                clamped(builder, user.getLoc(), index, compute.getType(), axis, variant));
+  Block &body = compute.getBody().front();
+  for (Operation &op : body.without_terminator())
+    builder.clone(op, mapping);
+  user.replaceAllUsesWith(mapping.lookupOrDefault(body.getTerminator()->getOperand(0)));
+  user.erase();
 }
 
 /// Whether the copy has the source's elements in the source's order.
@@ -76,6 +175,14 @@ struct AttnForwardCopies : impl::AttnForwardCopiesBase<AttnForwardCopies> {
     // In order: a copy of a copy reads the first source by the time it is looked at.
     getOperation().walk<WalkOrder::PreOrder>([&](attn::ComputeOp compute) {
       attn::ReadOp read = copyOf(compute);
+      if (!read && isPaddedCopy(compute)) {
+        ++numCopies;
+        for (Operation *user : llvm::make_early_inc_range(compute.getResult().getUsers()))
+          if (auto reader = dyn_cast<attn::ReadOp>(user))
+            inlineInto(reader, compute);
+        dead.push_back(compute);
+        return;
+      }
       if (!read)
         return;
       ++numCopies;

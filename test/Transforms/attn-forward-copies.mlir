@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: attnc-opt %s --attn-forward-copies | FileCheck %s
 // This pass cannot fail.
 
@@ -47,9 +48,10 @@ attn.variant @slice {
   attn.return ["y"](%y : !attn.tensor<[b, d], f32>)
 }
 
-// No copies: another space may have another size, a shifted index reads another element, and the operand dtype rounds.
-// CHECK-LABEL: @no_copies
-attn.variant @no_copies {
+// Elements along another space, which may have another size, and elements before each other: readers take the formula. The
+// operand dtype rounds: that is no copy.
+// CHECK-LABEL: @elsewhere
+attn.variant @elsewhere {
   %S = attn.input "S" : !attn.tensor<[b, kv], f32>
   %other = attn.compute (%b: i32, %q: i32) {
     %x = attn.read %S[%b, %q] : !attn.tensor<[b, kv], f32> -> f32
@@ -65,10 +67,13 @@ attn.variant @no_copies {
     %x = attn.read %S[%b, %kv] : !attn.tensor<[b, kv], f32> -> f32
     attn.yield %x : f32
   } : !attn.tensor<[b, kv]>
-  // CHECK-COUNT-4: attn.compute
-  // CHECK: attn.read %{{.*}} : <[b, q], f32>
-  // CHECK: attn.read %{{.*}} : <[b, kv], f32>
-  // CHECK: attn.read %{{.*}} : <[b, kv]>
+  // CHECK: %[[S:.*]] = attn.input "S"
+  // CHECK-NEXT: %[[ROUNDED:.*]] = attn.compute
+  // CHECK: attn.compute (%[[B:.*]]: i32, %[[Q:.*]]: i32, %[[KV:.*]]: i32)
+  // CHECK-NEXT: attn.read %[[S]][%[[B]], %[[Q]]]
+  // CHECK: %[[BEFORE:.*]] = arith.subi %[[KV]]
+  // CHECK-NEXT: attn.read %[[S]][%[[B]], %[[BEFORE]]]
+  // CHECK-NEXT: attn.read %[[ROUNDED]][%[[B]], %[[KV]]]
   %sum = attn.compute (%b: i32, %q: i32, %kv: i32) {
     %x = attn.read %other[%b, %q] : !attn.tensor<[b, q], f32> -> f32
     %y = attn.read %shifted[%b, %kv] : !attn.tensor<[b, kv], f32> -> f32
@@ -79,4 +84,72 @@ attn.variant @no_copies {
   } : !attn.tensor<[b, q, kv], f32>
   attn.return ["sum"](%sum : !attn.tensor<[b, q, kv], f32>)
 }
-// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// Rows cut into chunks of 64, the last one padded: a product of them reads the rows. Its own row is one of 4 parts of 16,
+// which are 64; the next row may not be in the chunk, and is clamped as before.
+// CHECK-LABEL: @chunks
+attn.variant @chunks {
+  %c64 = arith.constant 64 : i32
+  %c16 = arith.constant 16 : i32
+  %c4 = arith.constant 4 : i32
+  attn.space "c" of "t" extent %c64
+  attn.space "row" extent %c64
+  attn.space "part" extent %c4
+  attn.space "i" extent %c16
+  // CHECK: %[[K:.*]] = attn.input "K"
+  %K = attn.input "K" : !attn.tensor<[b, t, d], f32>
+  %padded = attn.compute (%b: i32, %c: i32, %row: i32, %d: i32) {
+    %first = arith.muli %c, %c64 : i32
+    %t = arith.addi %first, %row : i32
+    %n = attn.size "t"
+    %is = arith.cmpi slt, %t, %n : i32
+    %x = attn.read %K[%b, %t, %d] : !attn.tensor<[b, t, d], f32> -> f32
+    %zero = arith.constant 0.0 : f32
+    %y = arith.select %is, %x, %zero : f32
+    attn.yield %y : f32
+  } : !attn.tensor<[b, c, row, d], f32>
+  // CHECK: attn.compute (%[[B:.*]]: i32, %[[C:.*]]: i32, %[[PART:.*]]: i32, %[[I:.*]]: i32, %[[D:.*]]: i32)
+  // CHECK: %[[FROM:.*]] = arith.muli %[[PART]], %c16
+  // CHECK: %[[ROW:.*]] = arith.addi %[[FROM]], %[[I]]
+  // CHECK-NEXT: arith.muli %[[C]], %c64
+  // CHECK-NEXT: %[[T:.*]] = arith.addi %{{.*}}, %[[ROW]]
+  // CHECK: %[[IS:.*]] = arith.cmpi slt, %[[T]]
+  // CHECK: %[[X:.*]] = attn.read %[[K]][%[[B]], %[[T]], %[[D]]]
+  // CHECK: arith.select %[[IS]], %[[X]]
+  // CHECK: %[[AFTER:.*]] = arith.addi %[[ROW]], %c1
+  // CHECK: arith.maxsi %[[AFTER]]
+  // CHECK: %[[WITHIN:.*]] = arith.minsi
+  // CHECK: arith.addi %{{.*}}, %[[WITHIN]]
+  // CHECK: attn.return
+  %y = attn.compute (%b: i32, %c: i32, %part: i32, %i: i32, %d: i32) {
+    %from = arith.muli %part, %c16 : i32
+    %row = arith.addi %from, %i : i32
+    %x = attn.read %padded[%b, %c, %row, %d] : !attn.tensor<[b, c, row, d], f32> -> f32
+    %c1 = arith.constant 1 : i32
+    %after = arith.addi %row, %c1 : i32
+    %next = attn.read %padded[%b, %c, %after, %d] : !attn.tensor<[b, c, row, d], f32> -> f32
+    %z = arith.mulf %x, %next : f32
+    attn.yield %z : f32
+  } : !attn.tensor<[b, c, part, i, d], f32>
+  attn.return ["y"](%y : !attn.tensor<[b, c, part, i, d], f32>)
+}
+
+// A remainder scatters what neighbours read: it stays a copy.
+// CHECK-LABEL: @scattered
+attn.variant @scattered {
+  %c16 = arith.constant 16 : i32
+  %K = attn.input "K" : !attn.tensor<[b, t], f32>
+  %turned = attn.compute (%b: i32, %t: i32) {
+    %i = arith.remsi %t, %c16 : i32
+    %x = attn.read %K[%b, %i] : !attn.tensor<[b, t], f32> -> f32
+    attn.yield %x : f32
+  } : !attn.tensor<[b, t], f32>
+  // CHECK: %[[TURNED:.*]] = attn.compute
+  // CHECK: attn.read %[[TURNED]]
+  %y = attn.compute (%b: i32, %t: i32) {
+    %x = attn.read %turned[%b, %t] : !attn.tensor<[b, t], f32> -> f32
+    %z = arith.mulf %x, %x : f32
+    attn.yield %z : f32
+  } : !attn.tensor<[b, t], f32>
+  attn.return ["y"](%y : !attn.tensor<[b, t], f32>)
+}

@@ -46,6 +46,9 @@ def AttnForwardCopies : Pass<"attn-forward-copies", "::mlir::ModuleOp"> {
     of it, gives names or cuts a slice. Reads of it become reads of the source; where axes, order and element type are the same, so do
     all other uses, outputs among them. A copy that rounds to the operand dtype is none.
 
+    A formula of one read at indices that are sums and products of its own ones, or a constant where a condition on them says so
+    (rows cut into chunks, the last one padded), takes the place of the reads.
+
     ```mlir
     %latest = attn.compute (%b: i32, %d: i32) {
       %x = attn.read %S[%b, %c0, %d] : !attn.tensor<[b, t, d], f32> -> f32
@@ -59,6 +62,7 @@ def AttnForwardCopies : Pass<"attn-forward-copies", "::mlir::ModuleOp"> {
     ```
     Exact.
   }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
   let statistics = [Statistic<"numCopies", "forwarded-copies", "Copies whose reads are forwarded">];
 }
 

@@ -76,6 +76,15 @@ static SmallVector<Value> factorsOf(Value value) {
   return factors;
 }
 
+/// The read that `factor` is, perhaps with a constant where it does not hold.
+static attn::ReadOp readOf(Value factor) {
+  if (auto select = factor.getDefiningOp<arith::SelectOp>()) {
+    auto read = select.getTrueValue().getDefiningOp<attn::ReadOp>();
+    return read ? read : select.getFalseValue().getDefiningOp<attn::ReadOp>();
+  }
+  return factor.getDefiningOp<attn::ReadOp>();
+}
+
 /// Decides what each side is; false if the value or its condition knows the row and the column at
 /// once. A condition that knows the column is left to the loop over single indices: a mask belongs
 /// to the left side, and 0 on the right one would not hide what is not a number on the left.
@@ -113,15 +122,14 @@ bool ProductEmitter::separate() {
 bool ProductEmitter::readsAlong(const Side &side, Value index) const {
   int64_t votes = 0;
   for (Value factor : side.factors)
-    if (auto read = factor.getDefiningOp<attn::ReadOp>(); read && !read.getIndices().empty())
+    if (attn::ReadOp read = readOf(factor); read && !read.getIndices().empty())
       votes += read.getIndices().back() == index ? 1 : -1;
   return votes > 0;
 }
 
 /// Whether a factor of `side` is read: else it is as good one way round as the other.
 bool ProductEmitter::hasReads(const Side &side) const {
-  return llvm::any_of(side.factors,
-                      [](Value factor) { return factor.getDefiningOp<attn::ReadOp>(); });
+  return llvm::any_of(side.factors, [](Value factor) { return bool(readOf(factor)); });
 }
 
 /// Whether `side` is computed from a reduction, which may be a product itself: its accumulators
