@@ -74,6 +74,8 @@ typedef struct attnc_compile_options {
   int32_t no_cache;    /* 1: neither read nor write the code cache on disk */
   int32_t num_threads; /* host: threads, at most 4096; default: ATTNC_NUM_THREADS or one for each
                           CPU */
+  int32_t chunk; /* steps that a recurrence takes at a time where its form allows it: less than
+                    16, or a multiple of 16 up to 4096; default 0: step by step */
 } attnc_compile_options;
 
 /* "attnc 0.1.0 (LLVM 22.1.8)". */

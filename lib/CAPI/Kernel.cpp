@@ -89,6 +89,8 @@ static attnc_status compileKernel(const SpecSource &source, const attnc_compile_
     return fail(ATTNC_INVALID_ARGUMENT, "const_params is null, but num_const_params is not 0");
   if (attnc_status status = checkThreads(options.num_threads))
     return status;
+  if (std::string problem = checkChunk(options.chunk); !problem.empty())
+    return fail(ATTNC_INVALID_ARGUMENT, formatv("chunk is {0}: {1}", options.chunk, problem).str());
 
   llvm::Expected<std::unique_ptr<Spec>> spec =
       Spec::parse(source, options.variant ? options.variant : "");
@@ -115,6 +117,7 @@ static attnc_status compileKernel(const SpecSource &source, const attnc_compile_
   compile.vHeadDim = options.v_head_dim;
   if (options.row_alignment)
     compile.vectorBytes = options.row_alignment;
+  compile.chunk = options.chunk;
   for (size_t i = 0; i < options.num_const_params; ++i) {
     if (!options.const_params[i].name)
       return fail(ATTNC_INVALID_ARGUMENT, "a const parameter has no name");

@@ -238,14 +238,12 @@ static llvm::Error validate(Options &options) {
                          {"head-dim", options.headDim, 1, INT32_MAX},
                          {"v-head-dim", options.effectiveVHeadDim(), 1, INT32_MAX},
                          {"repeat", options.repeat, 1, 1000000},
-                         {"chunk", options.chunk, 0, 4096},
                          {"check-rows", options.checkRows, 0, INT32_MAX},
                          {"threads", options.threads, 0, HostLauncher::maxThreads}})
     if (auto error = checkRange(r.name, r.value, r.low, r.high))
       return error;
-  if (options.chunk > 16 && options.chunk % 16 != 0)
-    return llvm::createStringError(
-        llvm::formatv("--chunk={0}: expected a multiple of 16, or less than that", options.chunk));
+  if (std::string problem = checkChunk(options.chunk); !problem.empty())
+    return llvm::createStringError(llvm::formatv("--chunk={0}: {1}", options.chunk, problem));
   if (options.heads % options.effectiveKVHeads() != 0)
     return llvm::createStringError(llvm::formatv("--heads={0} is not a multiple of --kv-heads={1}",
                                                  options.heads, options.effectiveKVHeads()));

@@ -39,6 +39,14 @@ llvm::Expected<Target> Target::parse(llvm::StringRef name) {
       name));
 }
 
+std::string attnc::checkChunk(int64_t chunk) {
+  if (chunk < 0 || chunk > 4096)
+    return "expected a number from 0 to 4096";
+  if (chunk > 16 && chunk % 16 != 0)
+    return "expected a multiple of 16, or less than that";
+  return "";
+}
+
 std::string attnc::precisionOf(attn::VariantOp variant) {
   std::string precision = "f32";
   variant.walk([&](attn::AttendOp attend) {

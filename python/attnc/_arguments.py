@@ -20,6 +20,13 @@ def checked_threads(num_threads: int) -> int:
     return int(num_threads)
 
 
+def checked_chunk(chunk: int) -> int:
+    """A number of steps that the C API can be given."""
+    if not 0 <= chunk <= 4096:
+        raise ArgumentError(f"chunk is {chunk}: expected a number from 0 to 4096")
+    return int(chunk)
+
+
 def pack_tensors(views: Mapping[str, View]) -> tuple[Any, int]:
     """The C array of named tensors. ctypes keeps what it points at alive with it."""
     array = (_library.Tensor * len(views))()

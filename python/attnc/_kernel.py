@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _library
-from ._arguments import checked_threads, pack_params, pack_sizes, pack_tensors
+from ._arguments import checked_chunk, checked_threads, pack_params, pack_sizes, pack_tensors
 from ._definition import Definition
 from ._signature import QKV, Signature, device_text, operand_dtype, split, views_of
 from ._tensors import BYTES, FROM_NUMPY, View, allocate, is_torch, memory_block, view
@@ -115,13 +115,13 @@ class Kernel:
     threads at once, and on the host in a forked process."""
 
     def __init__(self, definition: Definition, *, dtype: str, head_dim: int, v_head_dim: int, device: str, row_alignment: int,
-                 const_params: Mapping[str, float], cache: bool = True, num_threads: int = 0) -> None:
+                 const_params: Mapping[str, float], cache: bool = True, num_threads: int = 0, chunk: int = 0) -> None:
         text, name, variant = definition.source
         consts, count = pack_params(const_params)
         options = _library.CompileOptions(
             device=device.encode(), dtype=dtype.encode(), variant=variant, head_dim=head_dim, v_head_dim=v_head_dim,
             row_alignment=row_alignment, const_params=consts, num_const_params=count, no_cache=not cache,
-            num_threads=checked_threads(num_threads))
+            num_threads=checked_threads(num_threads), chunk=checked_chunk(chunk))
         handle = ctypes.c_void_p()
         library = _library.load()
         _library.check(library.attnc_kernel_compile(text, name, ctypes.byref(options), ctypes.byref(handle)))

@@ -50,7 +50,7 @@ class CompileOptions(ctypes.Structure):
     _fields_ = [("device", ctypes.c_char_p), ("dtype", ctypes.c_char_p), ("variant", ctypes.c_char_p),
                 ("head_dim", ctypes.c_int64), ("v_head_dim", ctypes.c_int64), ("row_alignment", ctypes.c_int32),
                 ("const_params", ctypes.POINTER(Param)), ("num_const_params", ctypes.c_size_t),
-                ("no_cache", ctypes.c_int32), ("num_threads", ctypes.c_int32)]
+                ("no_cache", ctypes.c_int32), ("num_threads", ctypes.c_int32), ("chunk", ctypes.c_int32)]
 
 
 def candidates() -> list[pathlib.Path]:

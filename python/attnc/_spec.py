@@ -68,7 +68,7 @@ class Spec:
         return self._signature.outputs
 
     def compile(self, *, dtype: Any = "f16", head_dim: int = 64, v_head_dim: int | None = None, device: Any = "host",
-                row_alignment: int = 16, cache: bool = True, num_threads: int = 0, **const_params: float) -> Kernel:
+                row_alignment: int = 16, cache: bool = True, num_threads: int = 0, chunk: int = 0, **const_params: float) -> Kernel:
         """A kernel of its own, ahead of the first call. `Spec.__call__` does this by itself and keeps the result.
 
         dtype:         of Q, K, V and out: f32, f16 or bf16, or NumPy's or PyTorch's dtype of that name
@@ -78,6 +78,8 @@ class Spec:
                        the size of an element to 16
         cache:         False neither reads nor writes the code cache on disk
         num_threads:   host threads, at most 4096; 0 is ATTNC_NUM_THREADS, or one for each CPU
+        chunk:         steps that a recurrence takes at a time where its form allows it: less than 16, or a multiple of 16;
+                       0 is step by step, which is faster for few steps
         const_params:  values of const parameters
 
         Raises ArgumentError, CompileError (cannot be compiled for the target) or DeviceError.
@@ -94,7 +96,7 @@ class Spec:
         const_params = {name: number(value) for name, value in const_params.items()}
         return Kernel(self._definition, dtype=dtype_name(dtype), head_dim=head_dim,
                       v_head_dim=v_head_dim or head_dim, device=device_name(device), row_alignment=row_alignment,
-                      const_params=const_params, cache=cache, num_threads=num_threads)
+                      const_params=const_params, cache=cache, num_threads=num_threads, chunk=chunk)
 
     def __call__(self, *tensors: Any, out: Any = None, lse: Any = None, outputs: Mapping[str, Any] | None = None,
                  return_lse: bool = False, return_outputs: bool = False, workspace: Any = None, stream: Any = None,

@@ -107,3 +107,14 @@ def test_workspace_of_the_caller(pages, qkv):
     block.flags.writeable = False
     with pytest.raises(attnc.ArgumentError, match="`workspace` is read-only"):
         kernel(*qkv, workspace=block)
+
+
+def test_a_recurrence_by_chunks():
+    spec = attnc.load("retnet")
+    random = np.random.default_rng(0)
+    inputs = {decl.name: random.uniform(-0.5, 0, shape).astype(np.float32) if decl.name == "LogGamma"
+              else random.standard_normal(shape).astype(np.float32)
+              for decl in spec.inputs.values() for shape in [[dict(b=1, h=2, t=70, d=16, e=16)[axis] for axis in decl.axes]]}
+    steps, chunks = (spec.compile(dtype="f32", head_dim=16, chunk=chunk)(**inputs) for chunk in (0, 16))
+    assert not np.array_equal(steps, chunks)
+    np.testing.assert_allclose(steps, chunks, rtol=1e-4, atol=1e-4)

@@ -149,6 +149,9 @@ def test_numbers_are_not_cut_off():
         for call in (lambda: spec.compile(num_threads=threads),
                      lambda: spec.reference(*[np.ones((1, 1, 2, 8), np.float32)] * 3, num_threads=threads)):
             assert f"num_threads is {threads}: expected a number from 0, the default, to 4096" in text_of(attnc.ArgumentError, call)
+    for chunk in (2 ** 32, -1):
+        assert f"chunk is {chunk}: expected a number from 0 to 4096" in text_of(attnc.ArgumentError, lambda: spec.compile(chunk=chunk))
+    assert "chunk is 24: expected a multiple of 16" in text_of(attnc.ArgumentError, lambda: spec.compile(chunk=24))
     assert "at most 2147483647" in text_of(attnc.ArgumentError, lambda: spec.compile(head_dim=2 ** 64 + 64))
     for value in (float("nan"), 2.5, 2 ** 31, -2 ** 31 - 1, 10 ** 400):
         message = text_of(attnc.ArgumentError, lambda: spec.compile(n=value))

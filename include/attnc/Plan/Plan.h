@@ -56,6 +56,9 @@ struct CompileOptions {
   bool verify = false;
 };
 
+/// What is wrong with a number of steps for CompileOptions::chunk; empty if nothing is.
+std::string checkChunk(int64_t chunk);
+
 /// Most columns of Q, K and V.
 inline constexpr int64_t maxHeadDim = 1024;
 

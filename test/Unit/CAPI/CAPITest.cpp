@@ -428,6 +428,15 @@ TEST_F(CAPI, MoreThreadsOrMemoryThanThereAre) {
     EXPECT_EQ(attnc_last_error(), "num_threads is " + std::to_string(threads) +
                                       ": expected a number from 0, the default, to 4096");
   }
+  options.num_threads = 0;
+  for (auto [chunk, problem] : {std::pair(-1, "expected a number from 0 to 4096"),
+                                {24, "expected a multiple of 16, or less than that"}}) {
+    options.chunk = chunk;
+    EXPECT_EQ(attnc_kernel_compile(kCausal, "causal.attn", &options, &kernel),
+              ATTNC_INVALID_ARGUMENT);
+    EXPECT_EQ(attnc_last_error(), "chunk is " + std::to_string(chunk) + ": " + problem);
+  }
+  options.chunk = 0;
   // One row, broadcast: the reference would take 1.1 TB for its copies.
   attnc_spec *spec = nullptr;
   ASSERT_EQ(attnc_spec_parse("attention plain {}", nullptr, nullptr, &spec), ATTNC_OK);
