@@ -60,6 +60,13 @@ void bindDims(attn::VariantOp variant, int64_t headDim, int64_t vHeadDim) {
   }
 }
 
+/// A copy of `tensor` with the elements of `type`, in front of `end`.
+Value copyOf(Value tensor, attn::AttnTensorType type, attn::ReturnOp end) {
+  FormulaBuilder b(end);
+  b.setLoc(tensor.getLoc());
+  return b.compute(type, [&](ValueRange indices) { return b.read(tensor, indices); });
+}
+
 /// Copies in place of outputs that are an input or another output: each output is memory of its
 /// own, which one stage writes.
 void separateOutputs(attn::VariantOp variant) {
@@ -69,27 +76,33 @@ void separateOutputs(attn::VariantOp variant) {
     Value value = output.get();
     if (returned.insert(value).second && !value.getDefiningOp<attn::InputOp>())
       continue;
-    FormulaBuilder b(end);
-    b.setLoc(value.getLoc());
-    output.set(b.compute(cast<attn::AttnTensorType>(value.getType()),
-                         [&](ValueRange indices) { return b.read(value, indices); }));
+    output.set(copyOf(value, cast<attn::AttnTensorType>(value.getType()), end));
   }
 }
 
-/// Results that a stage computes for others stay f32: only what is returned is rounded to the
-/// operand dtype.
-void keepIntermediates(attn::VariantOp variant) {
-  Type f32 = Float32Type::get(variant.getContext());
+/// What stages read of each other is f32: only what is returned is rounded to `element`, the
+/// operand dtype, and a copy of it where a stage reads it too.
+void keepIntermediates(attn::VariantOp variant, Type element) {
+  auto end = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
+  SmallVector<Value> read;
   variant.walk([&](Operation *op) {
     if (isa<attn::InputOp>(op))
       return;
     for (Value result : op->getResults()) {
       auto type = dyn_cast<attn::AttnTensorType>(result.getType());
-      bool isReturned = llvm::any_of(result.getUsers(), llvm::IsaPred<attn::ReturnOp>);
-      if (type && type.hasOperandElementType() && !isReturned)
-        result.setType(attn::AttnTensorType::get(type.getContext(), type.getAxes(), f32));
+      bool isOutput = llvm::is_contained(result.getUsers(), end);
+      if (type && type.hasOperandElementType() && (!isOutput || !result.hasOneUse()))
+        read.push_back(result);
     }
   });
+  for (Value result : read) {
+    auto type = cast<attn::AttnTensorType>(result.getType());
+    Type f32 = Float32Type::get(variant.getContext());
+    result.setType(attn::AttnTensorType::get(type.getContext(), type.getAxes(), f32));
+    for (OpOperand &output : end.getValuesMutable())
+      if (output.get() == result && !element.isF32())
+        output.set(copyOf(result, type, end));
+  }
 }
 
 /// `element` in place of "the operand dtype" in all types.
@@ -128,9 +141,10 @@ struct AttnSpecialize : impl::AttnSpecializeBase<AttnSpecialize> {
     bindParams(variant, options.constParams);
     bindDims(variant, problem->headDim, problem->vHeadDim);
     separateOutputs(variant);
-    keepIntermediates(variant);
-    bindDType(variant, problem->elementType(&getContext()));
-    variant->setAttr(operandDTypeAttr, TypeAttr::get(problem->elementType(&getContext())));
+    Type element = problem->elementType(&getContext());
+    keepIntermediates(variant, element);
+    bindDType(variant, element);
+    variant->setAttr(operandDTypeAttr, TypeAttr::get(element));
     return success();
   }
 

@@ -80,3 +80,30 @@ attn.variant @sum {
   } : !attn.tensor<[b, t, e]>, !attn.tensor<[b, e], f32>
   attn.return ["out"](%out#0 : !attn.tensor<[b, t, e]>)
 }
+
+// A stage reads the sum as f32; returned is a copy in the operand dtype, where that is another.
+// CHECK-LABEL: attn.variant @read
+// CHECK: %[[SUM:.*]] = attn.compute
+// CHECK: } : <[b, h, t, e], f32>
+// CHECK: attn.read %[[SUM]]{{.*}} : <[b, h, t, e], f32> -> f32
+// CHECK: %[[COPY:.*]] = attn.compute
+// CHECK-NEXT: attn.read %[[SUM]]
+// CHECK: } : <[b, h, t, e], bf16>
+// CHECK: attn.return ["out", "first"](%[[COPY]], %{{.*}} : !attn.tensor<[b, h, t, e], bf16>, !attn.tensor<[b, h, t], f32>)
+// DEFAULT-LABEL: attn.variant @read
+// DEFAULT: %[[SUM:.*]] = attn.compute
+// DEFAULT: attn.return ["out", "first"](%[[SUM]],
+attn.variant @read {
+  %V = attn.input "V" : !attn.tensor<[b, h, t, e]>
+  %sum = attn.compute (%b: i32, %h: i32, %t: i32, %e: i32) {
+    %v = attn.read %V[%b, %h, %t, %e] : !attn.tensor<[b, h, t, e]> -> f32
+    %sum = arith.addf %v, %v : f32
+    attn.yield %sum : f32
+  } : !attn.tensor<[b, h, t, e]>
+  %first = attn.compute (%b: i32, %h: i32, %t: i32) {
+    %zero = arith.constant 0 : i32
+    %x = attn.read %sum[%b, %h, %t, %zero] : !attn.tensor<[b, h, t, e]> -> f32
+    attn.yield %x : f32
+  } : !attn.tensor<[b, h, t], f32>
+  attn.return ["out", "first"](%sum, %first : !attn.tensor<[b, h, t, e]>, !attn.tensor<[b, h, t], f32>)
+}

@@ -328,7 +328,8 @@ def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
   let summary = "put what a variant is compiled for into its ops and types";
   let description = [{
     - const parameters become constants: what is bound to them, or their defaults;
-    - the operand dtype becomes the element type of all tensors that have it, and `attn.operand_dtype` of the variant;
+    - the operand dtype becomes the element type of inputs and outputs that have it, and `attn.operand_dtype` of the variant.
+      What stages read of each other is f32: an output that a stage reads is a copy of that;
     - the sizes of d and e are declared (`attn.space`), and `attn.size` of them becomes a constant.
 
     ```mlir
