@@ -237,8 +237,9 @@ void Check::completeDecisions() {
       taken.byName.erase(name);
 }
 
-/// Whether `found` decides from the same keys as `wanted` at each place. One that was not reached
-/// has neither an outcome nor a key; skip keeps no keys.
+/// Whether `found` decides from the same keys as `wanted` at each place, and a cover from sums of
+/// them that no order of adding up rounds. A place that was not reached has neither an outcome nor
+/// a key; skip keeps no keys.
 static bool hasSameKeys(const reference::Decision &found, const reference::Decision &wanted) {
   for (size_t i = 0; i < found.values.size(); ++i) {
     bool isSame = found.keys[i] == wanted.keys[i] &&
@@ -246,7 +247,11 @@ static bool hasSameKeys(const reference::Decision &found, const reference::Decis
     if (!isSame && !std::isnan(found.values[i]))
       return false;
   }
-  return true;
+  return llvm::all_of(wanted.covers, [&](const auto &entry) {
+    auto other = found.covers.find(entry.first);
+    return other != found.covers.end() && entry.second.isExact &&
+           other->second.target == entry.second.target;
+  });
 }
 
 /// Names of the decisions whose keys are the same numbers in f32 and in float64, however results

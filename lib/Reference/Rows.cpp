@@ -3,6 +3,7 @@
 // Functions of rows, selections and merges.
 #include "Stage.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/ADT/bit.h"
 
 #include <algorithm>
 #include <cmath>
@@ -81,6 +82,24 @@ static std::vector<int64_t> descending(llvm::ArrayRef<double> row) {
     return x != y ? x > y : a < b;
   });
   return order;
+}
+
+/// Whether sums of some of `row` are numbers of f32, in whatever order they are added up: they are
+/// multiples of the least digit that an entry has, and f32 holds 2^24 of those.
+static bool hasExactSums(llvm::ArrayRef<double> row) {
+  int least = std::numeric_limits<int>::max();
+  double magnitude = 0;
+  for (double x : row) {
+    if (x == 0 || !(x > -infinity))
+      continue;
+    if (x == infinity)
+      return false;
+    int exponent;
+    auto digits = static_cast<uint64_t>(std::ldexp(std::frexp(std::fabs(x), &exponent), 53));
+    least = std::min(least, exponent - 53 + llvm::countr_zero(digits));
+    magnitude += std::fabs(x);
+  }
+  return magnitude <= std::ldexp(1.0, 24 + std::min(least, 128));
 }
 
 namespace {
@@ -232,6 +251,7 @@ private:
     for (int64_t i : order)
       cover.total += row[static_cast<size_t>(i)];
     cover.target = amountOf(memory, op.getAmount(), r) * cover.total;
+    cover.isExact = hasExactSums(row) && static_cast<float>(cover.target) == cover.target;
     cover.isInclusive = op.getRule() == attn::Selection::CoverInclusive;
     double most = static_cast<double>(order.size());
     double least = op.getAtLeast() ? amountOf(memory, op.getAtLeast(), r) : 0;

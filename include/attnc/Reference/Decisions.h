@@ -20,6 +20,8 @@ struct CoverRow {
   double total = 0;  ///< that sum
   bool isInclusive = true;
   double atLeast = 0, atMost = 0; ///< limits of how many, of which the second comes last
+  /// Whether `target` and all sums of entries, in any order, are numbers of f32.
+  bool isExact = false;
 };
 
 /// All outcomes of one op that decides. The axes are the coordinates that the op depends on,
