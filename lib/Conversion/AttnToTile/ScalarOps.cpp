@@ -77,15 +77,6 @@ static FailureOr<Value> lowerRead(Operation *op, const ScalarScope &scope) {
   Value view = scope.context.views.lookup(read.getTensor());
   if (!view)
     return read.emitOpError("reads a tensor that is not in memory");
-  for (StringRef space : axisNames(read.getTensor().getType())) {
-    const Axis *axis = scope.context.domain.axes().find(space);
-    bool isBound =
-        llvm::any_of(scope.indices, [&](const Index &index) { return index.space == space; });
-    if (axis && axis->over == Axis::Over::Loop && !isBound)
-      return emitError(read.getLoc())
-             << "code is not generated for reads of a tensor over " << space
-             << " where there may be no key (in a sink or a scale) yet: read it in score or mask";
-  }
   SmallVector<Value> indices = scope.context.leading.lookup(read.getTensor());
   for (auto [axis, index] : llvm::enumerate(read.getIndices())) {
     FailureOr<Value> inside = clampIndex(read, axis, scope.values.lookup(index), scope);

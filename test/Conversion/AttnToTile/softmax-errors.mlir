@@ -80,23 +80,3 @@ attn.variant @rows attributes {tile.schedule = #tile.schedule<target = "sm_80", 
   %w = attn.softmax %r over "q" : !attn.tensor<[b, h, q], f32> -> !attn.tensor<[b, h, q], f32>
   attn.return ["out", "w"](%out, %w : !attn.tensor<[b, h, q, e], f16>, !attn.tensor<[b, h, q], f32>)
 }
-
-// -----
-
-// A sink is there for rows without a key, so that there is none to read at.
-attn.variant @sink attributes {tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
-  %dim = arith.constant 64 : i32
-  attn.space "d" extent %dim
-  attn.space "e" extent %dim
-  %Q = attn.input "Q" : !attn.tensor<[b, h, q, d], f16>
-  %K = attn.input "K" : !attn.tensor<[b, g, kv, d], f16>
-  %V = attn.input "V" : !attn.tensor<[b, g, kv, e], f16>
-  %r = attn.input "r" : !attn.tensor<[b, h, kv], f32>
-  %out, %lse = attn.attend %Q, %K, %V
-    sink(%b: i32, %h: i32, %q: i32) {
-      // expected-error@below {{code is not generated for reads of a tensor over kv where there may be no key (in a sink or a scale) yet: read it in score or mask}}
-      %x = attn.read %r[%b, %h, %q] : !attn.tensor<[b, h, kv], f32> -> f32
-      attn.yield %x : f32
-    } : !attn.tensor<[b, h, q, d], f16>, !attn.tensor<[b, g, kv, d], f16>, !attn.tensor<[b, g, kv, e], f16> -> !attn.tensor<[b, h, q, e], f16>, !attn.tensor<[b, h, q], f32>
-  attn.return ["out"](%out : !attn.tensor<[b, h, q, e], f16>)
-}

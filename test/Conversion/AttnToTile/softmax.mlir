@@ -175,6 +175,29 @@ attn.variant @sink {
 
 // -----
 
+// A sink reads a tensor over the keys at an index that is brought inside; that there is a key is checked at launch.
+// CHECK-LABEL: tile.kernel @sink_of_keys(
+// CHECK: tile.map() at(
+// CHECK: %[[LAST:.*]] = arith.subi
+// CHECK: %[[FROM0:.*]] = arith.maxsi
+// CHECK: %[[INSIDE:.*]] = arith.minsi %[[FROM0]], %[[LAST]] : i32
+// CHECK-NEXT: tile.element %{{.*}}, %[[INSIDE]]] : 
+// CHECK: tile.program "sink_of_keys"(
+// CHECK: `z` is read at an index of `kv`, which has none
+attn.variant @sink_of_keys {
+  %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+  %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+  %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+  %z = attn.input "z" : !attn.tensor<[h, kv], f32>
+  %out, %lse = attn.attend %Q, %K, %V sink(%b: i32, %h: i32, %row: i32) {
+      %s = attn.read %z[%h, %row] : !attn.tensor<[h, kv], f32> -> f32
+      attn.yield %s : f32
+    } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]> -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+}
+
+// -----
+
 // A score region and the lse: scores are scaled before the region sees them, in FULL tiles too; lse is stored by row.
 // CHECK-LABEL: tile.kernel @scored(
 // CHECK: scf.for
