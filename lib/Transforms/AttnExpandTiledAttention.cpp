@@ -42,7 +42,8 @@ public:
 private:
   using Point = attn::AttendFormulas::Point;
 
-  StringAttr declare(StringRef suffix, StringAttr parent, Value extent);
+  StringAttr declare(const llvm::Twine &base, StringAttr parent, Value extent);
+  StringAttr blocksOfRows();
   Value groupsOfTile();
   Value groupOf(Value key);
   SmallVector<Attribute> axesWith(Attribute last) const;
@@ -78,9 +79,9 @@ private:
 
 } // namespace
 
-/// A space under a name that is not taken.
-StringAttr TiledAttention::declare(StringRef suffix, StringAttr parent, Value extent) {
-  std::string name = (keySpace + "_" + suffix).str();
+/// A space called `base`, or by a name behind it that is not taken.
+StringAttr TiledAttention::declare(const llvm::Twine &base, StringAttr parent, Value extent) {
+  std::string name = base.str();
   while (attn::findSpace(attend, name))
     name += "_";
   attn::SpaceOp::create(b, b.getStringAttr(name), parent, extent, Value(), UnitAttr());
@@ -141,6 +142,14 @@ void TiledAttention::writeMaxima() {
   });
 }
 
+/// The blocks of rows that skip a tile together. Rows behind the last whole block are together too.
+StringAttr TiledAttention::blocksOfRows() {
+  attn::SpaceOp blocks = attn::findSpace(attend, *attend.getSkipRows());
+  if (!blocks.getFull())
+    return blocks.getNameAttr();
+  return declare(blocks.getName() + "_all", cast<StringAttr>(rowAxes.back()), blocks.getExtent());
+}
+
 /// Which tiles take part, by the rule of each row and then of the rows that decide together.
 void TiledAttention::writeSkipped() {
   if (attend.getSkip().empty())
@@ -154,23 +163,23 @@ void TiledAttention::writeSkipped() {
     Value isEmpty = b.compare(CmpFPredicate::OEQ, top, lowest());
     return arith::OrIOp::create(b, holds, isEmpty).getResult();
   });
-  std::optional<StringRef> blocks = attend.getSkipRows();
-  if (!blocks) {
+  if (!attend.getSkipRows()) {
     skipped = byRow;
     return;
   }
+  StringAttr blocks = blocksOfRows();
   SmallVector<Attribute> blockAxes(axes);
   StringRef rowSpace = cast<StringAttr>(rowAxes.back()).getValue();
-  blockAxes[rowAxes.size() - 1] = b.getStringAttr(*blocks);
+  blockAxes[rowAxes.size() - 1] = blocks;
   Value together = b.compute(blockAxes, i1, [&](ValueRange indices) {
     Value block = indices[rowAxes.size() - 1];
-    return b.reduce(Reduction::All, {rowSpace, *blocks, block, {}}, [&](Value row) -> Term {
+    return b.reduce(Reduction::All, {rowSpace, blocks, block, {}}, [&](Value row) -> Term {
       SmallVector<Value> own(indices);
       own[rowAxes.size() - 1] = row;
       return {b.read(byRow, own), {}};
     });
   });
-  Value extent = attn::findSpace(attend, *blocks).getExtent();
+  Value extent = attn::findSpace(attend, blocks).getExtent();
   skipped = b.compute(axes, i1, [&](ValueRange indices) {
     SmallVector<Value> own(indices);
     own[rowAxes.size() - 1] = arith::FloorDivSIOp::create(b, indices[rowAxes.size() - 1], extent);
@@ -207,7 +216,7 @@ void TiledAttention::writeGroupScales() {
   perTile = groupsOfTile();
   Value numTiles = attn::SizeOp::create(b, b.getI32Type(), tiles);
   Value extent = arith::MaxSIOp::create(b, b.mul(numTiles, perTile), b.integer(1));
-  groups = declare("group", StringAttr(), extent);
+  groups = declare(keySpace + "_group", StringAttr(), extent);
   attn::Format format = *attend.getWeightFormat();
   groupScales = b.compute(axesWith(groups), b.getF32Type(), [&](ValueRange indices) {
     ValueRange row = indices.drop_back();
@@ -320,7 +329,7 @@ Value TiledAttention::weights(Value logarithms) {
 }
 
 LogicalResult TiledAttention::expand() {
-  tiles = declare("tile", b.getStringAttr(keySpace), attend.getTile());
+  tiles = declare(keySpace + "_tile", b.getStringAttr(keySpace), attend.getTile());
   if (failed(writeScores()))
     return failure();
   writeMaxima();
