@@ -11,8 +11,9 @@ namespace attnc::reference {
 
 /// Of one output: what its elements and its norm deviated by, at most, over all perturbed runs.
 struct Deviation {
-  /// For each element the largest over its row and over the runs. A row is the innermost axes that
-  /// together have at least 16 elements: a deviation that happens to be small says nothing alone.
+  /// For each element the largest over its row and over the runs: a deviation that happens to be
+  /// small says nothing alone. A row is the innermost axes that together have at least 16 different
+  /// numbers; equal ones deviate alike. Where all that have 16 elements deviate by 0, so may they.
   std::vector<double> elements;
   /// The largest Frobenius norm of a run's deviation.
   double norm = 0;
@@ -22,10 +23,10 @@ struct Deviation {
 /// errors in another order.
 inline constexpr double boundMargin = 8;
 
-/// Perturbed runs of one comparison: four, or two where the smallest output has so many elements
-/// that two draw as much.
+/// Perturbed runs of one comparison: four, or two where each output that deviates has so many
+/// different numbers that two draw as much.
 inline constexpr unsigned numPerturbedRuns = 4, numPerturbedRunsOfLarge = 2;
-inline constexpr size_t numElementsOfLarge = 1024;
+inline constexpr size_t numDrawsOfLarge = 1024, numDrawsOfRow = 16;
 
 /// What perturbed runs deviate by: outputs by name, and by name of a decision what it is taken
 /// from.

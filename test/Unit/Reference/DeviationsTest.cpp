@@ -52,3 +52,24 @@ TEST(Deviations, GrowWithTheRoundoffs) {
   EXPECT_GT(large, 500 * small);
   EXPECT_LT(large, 2000 * small);
 }
+
+/// Equal numbers are one draw: 16 of them do not say how far others of their kind may be off.
+TEST(Deviations, RowsHaveDifferentNumbers) {
+  Selection repeated(R"(attention repeated {
+  align none
+  input x: f32[b, q, kv]
+  slots m = 16
+  output y[b, q, kv, m] = if kv == 0 then 0.0 else x / 3.0
+  output lse
+}
+)");
+  auto expected = repeated.run(RunOptions());
+  auto found = deviations(repeated.spec->variant(), repeated.bindings, expected, Decisions(),
+                          Decisions(), Roundoffs());
+  ASSERT_TRUE(bool(found));
+  const std::vector<double> &elements = found->outputs["y"].elements;
+  double largest = *llvm::max_element(elements);
+  EXPECT_GT(largest, 0);
+  for (size_t i = 0; i < elements.size(); ++i)
+    EXPECT_EQ(elements[i], i / 16 % 8 == 0 ? 0 : largest) << i;
+}

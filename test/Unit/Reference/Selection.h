@@ -24,8 +24,9 @@ struct Selection {
   Bindings bindings;
   std::vector<float> x, operands;
 
-  Selection() : x(2 * 8), operands(8 * 4) {
-    llvm::Expected<std::unique_ptr<Spec>> parsed = Spec::parse({"selection.attn", text});
+  /// Another `source` has the same inputs: x, Q, K and V.
+  explicit Selection(const char *source = text) : x(2 * 8), operands(8 * 4) {
+    llvm::Expected<std::unique_ptr<Spec>> parsed = Spec::parse({"selection.attn", source});
     if (!parsed) {
       ADD_FAILURE() << llvm::toString(parsed.takeError());
       return;
