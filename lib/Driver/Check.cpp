@@ -37,6 +37,7 @@ static reference::Roundoffs roundoffsOf(Spec &spec, const BoundSpec &bound, cons
   DType dtype = bound.sizes.operandDType;
   if (device.kind == Device::Kind::Reference)
     return result;
+  result.least = 0x1p-126; // results below are flushed to 0
   if (dtype != DType::F32)
     result.weight = unitRoundoff(dtype) / reference::boundMargin;
   else if (device.kind == Device::Kind::CUDA) // three tf32 products keep 22 bits of an operand

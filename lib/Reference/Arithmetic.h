@@ -60,6 +60,8 @@ struct Perturbed {
 private:
   /// The sign is one bit of the finalizer of MurmurHash3.
   double change(double x, double size) const {
+    if (std::fabs(x) < 0x1p-126 && x != 0)
+      size = std::fmax(size, std::fmin(sizes.least / std::fabs(x), 1));
     uint64_t bits;
     std::memcpy(&bits, &x, sizeof bits);
     bits ^= seed;
