@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""CPU and wall time of `attnc compile` from spec to PTX for every spec, in causal attentions for each kernel.
+"""CPU and wall time of `attnc compile` from spec to PTX for every spec, in causal attentions for each stage.
 
-A program of k kernels should cost no more than --bar times k times what specs/causal.attn costs, and with several CPUs and kernels its
-wall time should be below its CPU time. Both are of whole processes; each is the least of --runs runs, since what else the machine does
+A program of k stages, each of which could be a kernel, should cost no more than --bar times k times what specs/causal.attn costs, and with
+several CPUs and kernels its wall time should be below its CPU time. Both are of whole processes; each is the least of --runs runs, since what else the machine does
 only adds, and causal.attn runs in turn with every spec, since the machine's clock changes by more than the bar within a minute. Prints the specs beyond the bar, the slowest of the others, and totals.
 
     bench/compile_gallery.py --attnc build-release/bin/attnc [--target sm_90a] [--only REGEX] [--json FILE]
@@ -24,14 +24,24 @@ class Measured:
     """The least times of one spec, in milliseconds."""
 
     def __init__(self, arguments, spec):
-        self.arguments, self.spec, self.kernels, self.phases = arguments, spec, 0, {}
+        self.arguments, self.spec, self.kernels, self.stages, self.phases = arguments, spec, 0, 0, {}
         self.cpu = self.wall = self.causal = float("inf")
+
+    def command(self, *options):
+        return [self.arguments.attnc, "compile", str(self.spec), f"--target={self.arguments.target}", "--no-cache", "--json",
+                "-o", os.devnull, *options]
+
+    def count_stages(self):
+        """Kernels, if each stage is one; returns False if the spec does not compile."""
+        result = subprocess.run(self.command("--kernel-per-stage"), capture_output=True, text=True)
+        if result.returncode == 0:
+            self.stages = json.loads(result.stdout)["kernels"]
+        return result.returncode == 0
 
     def run(self):
         """Compiles once; returns False if the spec does not compile."""
         start = time.perf_counter()
-        command = [self.arguments.attnc, "compile", str(self.spec), f"--target={self.arguments.target}", "--no-cache", "--json",
-                   "-o", os.devnull]
+        command = self.command()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         report = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -48,6 +58,8 @@ class Measured:
 
     def alternate(self, unit):
         """Runs in turn with `unit` and keeps the least of its times beside this spec's; returns False if the spec does not compile."""
+        if not self.count_stages():
+            return False
         for _ in range(self.arguments.runs):
             unit.cpu = float("inf")
             if not unit.run() or not self.run():
@@ -57,12 +69,12 @@ class Measured:
 
     @property
     def ratio(self):
-        """CPU time of one kernel in those of causal.attn."""
-        return self.cpu / (self.causal * self.kernels)
+        """CPU time of one stage in those of causal.attn."""
+        return self.cpu / (self.causal * self.stages)
 
     def line(self):
         longest = sorted(self.phases.items(), key=lambda item: -item[1])[:4]
-        return (f"{self.ratio:5.2f} x causal x {self.kernels:<3} {self.cpu:6.0f} ms of CPU, {self.wall:6.0f} ms of "
+        return (f"{self.ratio:5.2f} x causal x {self.stages:<3} in {self.kernels:<3} kernels {self.cpu:6.0f} ms of CPU, {self.wall:6.0f} ms of "
                 f"wall  {self.spec.relative_to(ROOT / 'specs')}: " + ", ".join(f"{name} {value:.0f}" for name, value in longest))
 
 
@@ -87,7 +99,7 @@ def main():
     measured = sorted((one for one in measured if one not in failed), key=lambda one: -one.ratio)
     beyond = [one for one in measured if one.ratio > arguments.bar]
     causal = statistics.median(one.causal for one in measured)
-    print(f"causal: {causal:.0f} ms of CPU; beyond {arguments.bar} times that for each kernel: {len(beyond)} of {len(measured)}")
+    print(f"causal: {causal:.0f} ms of CPU; beyond {arguments.bar} times that for each stage: {len(beyond)} of {len(measured)}")
     for one in measured[:len(beyond) + arguments.show]:
         print(one.line())
     several = [one for one in measured if one.kernels > 1]
@@ -95,7 +107,7 @@ def main():
         print(f"programs of several kernels: {len(several)}, {sum(one.wall for one in several):.0f} ms of wall for "
               f"{sum(one.cpu for one in several):.0f} ms of CPU; wall / CPU above 0.7: {sum(one.wall > 0.7 * one.cpu for one in several)}")
     if arguments.json:
-        rows = [{"spec": str(one.spec.relative_to(ROOT)), "kernels": one.kernels, "cpu_ms": one.cpu, "wall_ms": one.wall,
+        rows = [{"spec": str(one.spec.relative_to(ROOT)), "stages": one.stages, "kernels": one.kernels, "cpu_ms": one.cpu, "wall_ms": one.wall,
                  "causal_cpu_ms": one.causal,
                  "phases_ms": one.phases} for one in measured]
         pathlib.Path(arguments.json).write_text(json.dumps({"causal_cpu_ms": causal, "specs": rows}, indent=1) + "\n")
