@@ -29,10 +29,12 @@ struct Single {
   double weight(double x) const { return x; }
 };
 
-/// Numbers of f32 stay; others become the neighbour that `Single` does not take. So what is the
-/// same in both has been rounded nowhere.
+/// Numbers of f32 stay; others become the neighbour that `Single` does not take, and subnormal ones
+/// 0. So what is the same in both has been rounded nowhere, and flushed nowhere.
 struct Farther {
   double result(double x) const {
+    if (std::fabs(x) < 0x1p-126)
+      return 0 * x;
     float nearest = static_cast<float>(x);
     if (nearest == x || std::isnan(x))
       return nearest;

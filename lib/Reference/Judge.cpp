@@ -22,10 +22,19 @@ struct Row {
   double margin() const { return margins.empty() ? 0 : *llvm::max_element(margins); }
 };
 
-enum class Admission { Same, Margin, Inadmissible, Undecidable };
+/// Flushed: within the margin because kernels flush all of the keys to 0, which any rule decides
+/// another way, and any number of rows.
+enum class Admission { Same, Flushed, Margin, Inadmissible, Undecidable };
+
+/// Whether each key is below the smallest normal number of f32.
+bool isFlushed(const Row &row) {
+  return llvm::all_of(row.keys, [](double key) { return std::fabs(key) < 0x1p-126; });
+}
 
 /// A margin that spans much of what the keys span says nothing.
 Admission withinMargin(const Row &row) {
+  if (isFlushed(row))
+    return Admission::Flushed;
   double low = infinity, high = -infinity;
   for (double key : row.keys)
     if (std::isfinite(key)) {
@@ -97,7 +106,8 @@ Admission judgeCover(const Row &row) {
                       (asksForNoFewer || count == cover.atLeast);
   if (!isAdmissible)
     return Admission::Inadmissible;
-  return margin > 0.05 * cover.total ? Admission::Undecidable : withinMargin(row);
+  bool isVague = margin > 0.05 * cover.total && !isFlushed(row);
+  return isVague ? Admission::Undecidable : withinMargin(row);
 }
 
 /// `order` lists entries, the largest first.

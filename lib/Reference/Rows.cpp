@@ -84,8 +84,8 @@ static std::vector<int64_t> descending(llvm::ArrayRef<double> row) {
   return order;
 }
 
-/// Whether sums of some of `row` are numbers of f32, in whatever order they are added up: they are
-/// multiples of the least digit that an entry has, and f32 holds 2^24 of those.
+/// Whether sums of some of `row` are normal numbers of f32 or 0, in whatever order they are added
+/// up: they are multiples of the least digit that an entry has, and f32 holds 2^24 of those.
 static bool hasExactSums(llvm::ArrayRef<double> row) {
   int least = std::numeric_limits<int>::max();
   double magnitude = 0;
@@ -99,7 +99,7 @@ static bool hasExactSums(llvm::ArrayRef<double> row) {
     least = std::min(least, exponent - 53 + llvm::countr_zero(digits));
     magnitude += std::fabs(x);
   }
-  return magnitude <= std::ldexp(1.0, 24 + std::min(least, 128));
+  return least >= -126 && magnitude <= std::ldexp(1.0, 24 + std::min(least, 128));
 }
 
 namespace {
@@ -251,7 +251,9 @@ private:
     for (int64_t i : order)
       cover.total += row[static_cast<size_t>(i)];
     cover.target = amountOf(memory, op.getAmount(), r) * cover.total;
-    cover.isExact = hasExactSums(row) && static_cast<float>(cover.target) == cover.target;
+    bool isFlushed = cover.target != 0 && std::fabs(cover.target) < 0x1p-126;
+    cover.isExact =
+        hasExactSums(row) && static_cast<float>(cover.target) == cover.target && !isFlushed;
     cover.isInclusive = op.getRule() == attn::Selection::CoverInclusive;
     double most = static_cast<double>(order.size());
     double least = op.getAtLeast() ? amountOf(memory, op.getAtLeast(), r) : 0;

@@ -25,7 +25,9 @@ struct DecisionVerdict {
     double taken = 0, own = 0, key = 0;
   };
   std::optional<Difference> first;
-  int64_t marginRows = 0;       ///< rows that differ, within the margin
+  /// Rows that differ, within the margin. Where all keys of a row are below 2^-126 kernels flush
+  /// them to 0; such rows are not counted.
+  int64_t marginRows = 0;
   int64_t inadmissibleRows = 0; ///< rows that differ by more
   int64_t undecidableRows = 0; ///< rows that differ, with a margin over 5 % of what their keys span
   /// The share of rows that the margin may be used in; one row always may. Of fewer than 100 rows a

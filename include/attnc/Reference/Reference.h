@@ -42,8 +42,9 @@ run(attn::VariantOp variant, const Bindings &bindings, unsigned numThreads = 0);
 enum class Arithmetic {
   Float64,   ///< the meaning of a variant
   Float32,   ///< every operation and every partial sum rounded to f32
-  Farther32, ///< the same, but to the farther one of the two f32 numbers next to it; quotients and
-             ///< functions, which executors may round otherwise, also where they are such numbers
+  Farther32, ///< the same, but to the farther one of the two f32 numbers next to it, or 0 where f32
+             ///< has subnormal ones only; quotients and functions, which executors may round
+             ///< otherwise, also where they are such numbers
   Perturbed, ///< float64 with the roundings of an executor drawn: see Roundoffs
 };
 
