@@ -17,12 +17,14 @@ namespace attnc {
 
 namespace {
 
-/// Most stages of a kernel: its code grows with them.
-constexpr size_t kMostStages = 64;
+/// Most formulas of a kernel, whose code grows with them. An assembler of a GPU takes more than
+/// linear time, and a formula has code for each register of a tile.
+constexpr unsigned kMostFormulas = 64, kMostFormulasOfGPU = 16;
 
 struct FormedStage : ChunkableStage {
   bool canShare;
   int64_t warps;
+  unsigned formulas;
   bool isConstant; ///< over no axis that launches size, and reads nothing
 };
 
@@ -36,6 +38,9 @@ public:
 
 private:
   bool areOne(const Members &members) const;
+  unsigned mostFormulas() const {
+    return plan.target.kind == Target::Kind::Host ? kMostFormulas : kMostFormulasOfGPU;
+  }
   static Members with(Members members, const FormedStage &stage) {
     members.push_back(&stage);
     llvm::sort(members, [](const FormedStage *x, const FormedStage *y) {
@@ -53,6 +58,17 @@ private:
 };
 
 } // namespace
+
+/// Those of a stage: of a recurrence, of all stages of a step and of what copies its states.
+static unsigned formulasOf(Operation *stage) {
+  auto recur = dyn_cast<attn::RecurOp>(stage);
+  if (!recur)
+    return 1;
+  unsigned formulas = 2 * recur.getNumStates();
+  for (Operation &op : recur.getBody().front())
+    formulas += llvm::any_of(op.getResultTypes(), llvm::IsaPred<attn::AttnTensorType>);
+  return formulas;
+}
 
 static bool readsNothing(Operation *stage) {
   return !stage
@@ -79,6 +95,7 @@ KernelFormation::KernelFormation(attn::VariantOp variant, const KernelPlan &plan
       stages.push_back({{&op, lowering->independentAxes(), {}, 0},
                         lowering->canShareKernel(),
                         lowering->warps(),
+                        formulasOf(&op),
                         lowering->independentAxes().empty() && readsNothing(&op)});
     }
 }
@@ -91,7 +108,11 @@ static bool isRowAxis(const IndependentAxis &axis) {
 /// more to do than the programs of the stages: it is cut along all axes that they are cut along.
 /// The host needs fewer programs than that, but some for each tile of rows.
 bool KernelFormation::areOne(const Members &members) const {
-  if (members.size() > kMostStages)
+  unsigned formulas = 0;
+  for (const FormedStage *stage : members)
+    formulas += stage->formulas;
+  if (formulas > mostFormulas() ||
+      !llvm::all_of(members, [](const FormedStage *stage) { return stage->canShare; }))
     return false;
   SmallVector<const ChunkableStage *> chunkable(members.begin(), members.end());
   SmallVector<IndependentAxis> common = commonAxes(chunkable, /*inOneKernel=*/true);
@@ -101,8 +122,8 @@ bool KernelFormation::areOne(const Members &members) const {
   if (isHost && llvm::none_of(common, isRowAxis) && !areConstant)
     return false;
   return llvm::all_of(members, [&](const FormedStage *stage) {
-    return stage->canShare && (isHost || (stage->axes.size() == common.size() &&
-                                          stage->warps == members.front()->warps));
+    return isHost ||
+           (stage->axes.size() == common.size() && stage->warps == members.front()->warps);
   });
 }
 
@@ -114,6 +135,9 @@ void KernelFormation::place(const FormedStage &stage) {
         first = std::max(first, found->second);
   });
   for (unsigned number = first; number < kernels.size(); ++number) {
+    if (kernels[number].size() >=
+        mostFormulas()) // so are most, where there are thousands of stages
+      continue;
     Members both = with(kernels[number], stage);
     if (!areOne(both))
       continue;
