@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// convert-attn-to-tile: a planned variant becomes kernels, one for each stage, and the program that
-// launches them (ProgramFrame.h). The lowering of a stage (Lowerings.h) fills its kernel.
+// convert-attn-to-tile: a planned variant becomes kernels, each of one or several stages, and the
+// program that launches them (ProgramFrame.h). The lowering of a stage (Lowerings.h) fills its
+// kernel, or its piece of one.
 #include "ProgramFrame.h"
 #include "attnc/Conversion/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
