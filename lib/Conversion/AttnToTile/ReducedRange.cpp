@@ -98,15 +98,17 @@ static LogicalResult bound(Evaluator &evaluator, Scope &scope, attn::ReduceOp re
   }
   if (failed(lower) || failed(upper))
     return failure();
+  // Where elements end at different indices, all go to the end of before; where they start at
+  // different ones, the count of before holds for all of them.
+  Evaluated last = upper->frame.isScalar() ? *upper : range.end;
   range.first = *lower;
   range.end = *upper;
   OpBuilder &b = evaluator.builder;
   Location loc = reduce.getLoc();
-  if (range.isUniform()) {
-    Value length = arith::SubIOp::create(b, loc, range.end.value, range.first.value);
+  if (range.first.frame.isScalar() && last.frame.isScalar()) {
+    Value length = arith::SubIOp::create(b, loc, last.value, range.first.value);
     range.count = arith::MaxSIOp::create(b, loc, length, evaluator.context.i32(loc, 0));
   }
-  // Where elements differ, the count of before holds for all of them.
   return success();
 }
 
