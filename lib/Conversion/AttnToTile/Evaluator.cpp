@@ -243,6 +243,20 @@ LogicalResult Evaluator::plan(Scope &scope, Frame frame, ValueRange roots, Plan 
   return success();
 }
 
+/// Between which numbers an index of the variant is, in the tiles of `scope`.
+IndexBounds Evaluator::boundsOfLeaf(Scope &scope, Value leaf) const {
+  const Place *place = placeOf(scope, leaf);
+  if (!place || place->space.empty() || place->base)
+    return {};
+  IndexBounds bounds;
+  bounds.least = 0;
+  llvm::APInt size;
+  if (Value known = context.sizes.lookup(place->space);
+      known && !place->mayOverrun && matchPattern(known, m_ConstantInt(&size)))
+    bounds.most = size.getSExtValue() - 1;
+  return bounds;
+}
+
 /// Emits the ops of a plan at one element, and gives the roots.
 FailureOr<SmallVector<Value>> Evaluator::emitElement(Scope &scope, const Plan &plan,
                                                      ValueRange roots, ValueRange leaves, Value row,
@@ -265,8 +279,9 @@ FailureOr<SmallVector<Value>> Evaluator::emitElement(Scope &scope, const Plan &p
   }
   SmallVector<Operation *> ops(plan.ops.begin(), plan.ops.end());
   llvm::sort(ops, comesBefore);
+  auto bounds = [&](Value leaf) { return boundsOfLeaf(scope, leaf); };
   for (Operation *op : ops) {
-    FailureOr<Value> result = lowerScalarOp(op, {context, values, indices});
+    FailureOr<Value> result = lowerScalarOp(op, {context, values, indices, bounds});
     if (failed(result))
       return failure();
     values.map(op->getResult(0), *result);
@@ -325,6 +340,14 @@ FailureOr<Value> Evaluator::map(Scope &scope, Location loc, Frame frame, Type el
   FailureOr<Value> value = emit(elements, row, col);
   if (failed(value))
     return failure();
+  // Elements that stay as they are need no tile of their own.
+  if (auto element = dyn_cast<BlockArgument>(*value);
+      element && element.getOwner() == block && element.getArgNumber() < inputs.size() &&
+      inputs[element.getArgNumber()].getType() == result) {
+    Value same = inputs[element.getArgNumber()];
+    op.erase();
+    return same;
+  }
   tile::YieldOp::create(builder, loc, *value);
   return op.getResult();
 }

@@ -16,6 +16,7 @@
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_EVALUATOR_H
 
 #include "Frames.h"
+#include "IndexBounds.h"
 #include "KernelContext.h"
 #include <deque>
 
@@ -43,6 +44,8 @@ public:
                                    mlir::Type element, mlir::ValueRange roots,
                                    llvm::ArrayRef<Evaluated> extra, Finish finish);
   const Facts &factsOf(Scope &scope, mlir::Value value);
+  /// Where an index of the variant is; null if `value` is none.
+  const Place *placeOf(Scope &scope, mlir::Value value) const;
   /// Elements of `tensor` change from one turn to the next of the loop that `scope` is the body of:
   /// reads of it stay within.
   void changesIn(const Scope &scope, mlir::Value tensor) { changing[tensor] = scope.depth; }
@@ -75,8 +78,8 @@ public:
 private:
   struct Plan; ///< what one map is made of
 
-  const Place *placeOf(Scope &scope, mlir::Value value) const;
   const Evaluated *known(Scope &scope, mlir::Value value) const;
+  IndexBounds boundsOfLeaf(Scope &scope, mlir::Value leaf) const;
   Facts argumentFacts(Scope &scope, mlir::Value value) const;
   Facts combinedFacts(Scope &scope, mlir::Operation *op);
   mlir::LogicalResult plan(Scope &scope, Frame frame, mlir::ValueRange roots, Plan &plan);

@@ -86,6 +86,12 @@ FailureOr<Value> Nest::programs(KernelContext &context, Operation *op) const {
   return count;
 }
 
+/// Whether `size` is known to be no more than a tile.
+static bool isOneTile(Value size, int64_t tile) {
+  llvm::APInt known;
+  return matchPattern(size, m_ConstantInt(&known)) && known.sgt(0) && known.sle(tile);
+}
+
 /// Neighbouring programs are neighbouring tiles of the last axis.
 FailureOr<NestPoint> Nest::pointOf(KernelContext &context, Operation *op, Value id) const {
   OpBuilder &b = context.builder;
@@ -97,6 +103,11 @@ FailureOr<NestPoint> Nest::pointOf(KernelContext &context, Operation *op, Value 
     if (failed(size))
       return failure();
     int64_t tile = tileOf(axis);
+    auto part = context.parts.find(type.getAxisName(axis));
+    if (part == context.parts.end() && isOneTile(*size, tile)) {
+      point.indices[axis] = context.i32(loc, 0);
+      continue;
+    }
     Value tiles = *size, index = id;
     if (tile != 1) {
       tiles = arith::AddIOp::create(b, loc, tiles, context.i32(loc, tile - 1));
@@ -108,7 +119,7 @@ FailureOr<NestPoint> Nest::pointOf(KernelContext &context, Operation *op, Value 
     }
     if (tile != 1)
       index = arith::MulIOp::create(b, loc, index, context.i32(loc, tile));
-    if (auto part = context.parts.find(type.getAxisName(axis)); part != context.parts.end())
+    if (part != context.parts.end())
       index = arith::AddIOp::create(b, loc, part->second.first, index);
     point.indices[axis] = index;
   }
@@ -127,10 +138,7 @@ FailureOr<Nest::Span> Nest::spanOf(KernelContext &context, Operation *op, unsign
   FailureOr<Value> size = sizeOf(context, op, axis);
   if (failed(size))
     return failure();
-  llvm::APInt known;
-  bool isTile =
-      matchPattern(*size, m_ConstantInt(&known)) && known.sgt(0) && known.sle(tileOf(axis));
-  return Span{context.i32(loc, 0), *size, isTile};
+  return Span{context.i32(loc, 0), *size, isOneTile(*size, tileOf(axis))};
 }
 
 LogicalResult Nest::loopOver(Evaluator &evaluator, Scope &scope, Operation *op, NestPoint &point,

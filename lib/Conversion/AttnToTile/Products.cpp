@@ -171,12 +171,15 @@ FailureOr<Value> ProductEmitter::evaluateSide(Scope &inside, const Side &side, F
   Frame emitted = side.isTurned ? own.transposed() : own;
   SmallVector<Value> roots(side.factors);
   roots.push_back(reduce.getBody().getArgument(0));
+  bool mayOverrun = !range.isWholeTiles(tile);
   Type f32 = b.getF32Type();
   FailureOr<Value> value =
       ev.map(inside, loc, emitted, f32, roots, range.end, [&](ValueRange v, ValueRange e) -> Value {
         Value product = v.front();
         for (Value factor : v.drop_front().drop_back())
           product = arith::MulFOp::create(b, loc, product, factor);
+        if (!mayOverrun)
+          return product;
         Value isIn = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v.back(), e[0]);
         Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
         return arith::SelectOp::create(b, loc, isIn, product, zero);
@@ -209,7 +212,7 @@ FailureOr<Value> ProductEmitter::operand(Scope &inside, const Side &side, Frame 
 FailureOr<SmallVector<Value>> ProductEmitter::step(Scope &inside, Value offset, Value acc) {
   Place place;
   place.space = reduce.getSpace();
-  place.mayOverrun = true;
+  place.mayOverrun = !range.isWholeTiles(tile);
   place.axis = ev.axis(arith::AddIOp::create(b, loc, range.first.value, offset), tile);
   inside.places[reduce.getBody().getArgument(0)] = place;
   Frame rows{frame.rows, place.axis}, cols{place.axis, frame.cols};
@@ -238,7 +241,7 @@ FailureOr<std::optional<Evaluated>> ProductEmitter::atOnce(Value start) {
   Value argument = reduce.getBody().getArgument(0);
   Place place;
   place.space = reduce.getSpace();
-  place.mayOverrun = true;
+  place.mayOverrun = !range.isWholeTiles(tile);
   FailureOr<Value> zero =
       ev.before(scope, 0, [&](Scope &) -> FailureOr<Value> { return ev.context.i32(loc, 0); });
   place.axis = ev.axis(*zero, tile);

@@ -8,6 +8,7 @@
 #include "ProgramScalars.h"
 #include "attnc/Analysis/Compilable.h"
 #include "mlir/IR/Matchers.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace attnc;
@@ -196,6 +197,17 @@ std::string ProgramFrame::axisText(attn::AttnTensorType type, unsigned axis) {
   return extent ? std::to_string(*extent) : name.str();
 }
 
+/// A divisor of the bytes of a row of a dense tensor.
+int64_t ProgramFrame::rowBytes(attn::AttnTensorType type) {
+  int64_t bytes = std::max<int64_t>(1, type.getElementType().getIntOrFloatBitWidth() / 8);
+  if (type.getRank() == 0)
+    return bytes;
+  StringRef name = type.getAxisName(type.getRank() - 1);
+  std::optional<int64_t> extent = name.empty() ? std::optional(type.getAxisSize(type.getRank() - 1))
+                                               : fixedExtent(variant, name);
+  return extent && *extent > 0 ? *extent * bytes : bytes;
+}
+
 tile::ViewType ProgramFrame::workspaceType(attn::AttnTensorType type) {
   return tile::ViewType::get(type.getContext(), type.getRank(), type.getElementType(),
                              /*unitStride=*/true);
@@ -222,8 +234,14 @@ DictionaryAttr ProgramFrame::tensorAttrs(Value tensor) {
       b.getNamedAttr("tile.axes", b.getArrayAttr(axes))};
   if (outputs.contains(tensor))
     attrs.push_back(b.getNamedAttr("tile.output", b.getUnitAttr()));
-  if (plan.target.kind == Target::Kind::NVPTX && viewType(tensor).getUnitStride())
-    attrs.push_back(b.getNamedAttr("tile.row_alignment", b.getI64IntegerAttr(plan.vectorBytes)));
+  bool isDense = !llvm::is_contained(signature, tensor);
+  if (isDense)
+    attrs.push_back(b.getNamedAttr("tile.dense", b.getUnitAttr()));
+  if (plan.target.kind == Target::Kind::NVPTX && viewType(tensor).getUnitStride()) {
+    int64_t alignment = isDense ? std::gcd<int64_t>(plan.vectorBytes, rowBytes(type))
+                                : static_cast<int64_t>(plan.vectorBytes);
+    attrs.push_back(b.getNamedAttr("tile.row_alignment", b.getI64IntegerAttr(alignment)));
+  }
   return b.getDictionaryAttr(attrs);
 }
 

@@ -69,6 +69,7 @@ private:
   mlir::LogicalResult emitRequirements(KernelContext &context, Kernel &kernel);
   mlir::FailureOr<mlir::Value> emitWorkspace(KernelContext &context, mlir::Location loc,
                                              llvm::StringRef name, attn::AttnTensorType type);
+  int64_t rowBytes(attn::AttnTensorType type);
   std::string axisText(attn::AttnTensorType type, unsigned axis);
 
   mlir::OpBuilder builder;

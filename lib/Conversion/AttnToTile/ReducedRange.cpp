@@ -9,6 +9,12 @@
 using namespace mlir;
 using namespace attnc;
 
+bool ReducedRange::isWholeTiles(int64_t tile) const {
+  llvm::APInt number;
+  return isUniform() && matchPattern(count, m_ConstantInt(&number)) && number.sgt(0) &&
+         number.getSExtValue() % tile == 0;
+}
+
 namespace {
 
 /// i32 arithmetic on what is evaluated, in the smallest shape.

@@ -2,8 +2,9 @@
 //
 // Reductions in an expression. One that depends on a single axis is a matrix of that axis and the
 // reduced one, combined element by element over tiles and once along the reduced axis at the end;
-// one that depends on both axes is a product (Products.cpp) or a loop over single indices; one that
-// depends on none is a loop of scalars, but in a kernel that has nothing else to do in parallel.
+// one that depends on both axes is a scan (RunningReduction.cpp), a product (Products.cpp) or a
+// loop over single indices; one that depends on none is a loop of scalars, but in a kernel that has
+// nothing else to do in parallel.
 #include "Reductions.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -182,6 +183,7 @@ FailureOr<Evaluated> ReductionEmitter::alongAxis(const TileAxis *kept, bool kept
   int64_t tile = kMostReduced;
   if (range.mostCount)
     tile = std::max(kFewestReduced, std::min<int64_t>(tile, llvm::PowerOf2Ceil(*range.mostCount)));
+  bool mayOverrun = !range.isWholeTiles(tile);
   BlockArgument argument = reduce.getBody().getArgument(0);
   Value zero = ev.context.i32(loc, 0);
   auto frameOf = [&](const TileAxis *reduced) {
@@ -190,7 +192,7 @@ FailureOr<Evaluated> ReductionEmitter::alongAxis(const TileAxis *kept, bool kept
   auto body = [&](Scope &inside, Value offset, ValueRange parts) -> FailureOr<Parts> {
     Place place;
     place.space = reduce.getSpace();
-    place.mayOverrun = true;
+    place.mayOverrun = mayOverrun;
     Value first = offset;
     if (range.first.frame.isScalar())
       first = arith::AddIOp::create(b, loc, range.first.value, offset);
@@ -198,7 +200,7 @@ FailureOr<Evaluated> ReductionEmitter::alongAxis(const TileAxis *kept, bool kept
       place.base = range.first;
     place.axis = ev.axis(first, tile);
     inside.places[argument] = place;
-    return accumulate(inside, frameOf(place.axis), parts, /*mayOverrun=*/true);
+    return accumulate(inside, frameOf(place.axis), parts, mayOverrun);
   };
   const TileAxis *shape = ev.axis(zero, tile);
   FailureOr<Parts> parts =
@@ -210,6 +212,11 @@ FailureOr<Evaluated> ReductionEmitter::alongAxis(const TileAxis *kept, bool kept
 }
 
 FailureOr<Evaluated> ReductionEmitter::emit() {
+  FailureOr<std::optional<Evaluated>> scanned = evaluateRunning(ev, scope, reduce, frame);
+  if (failed(scanned))
+    return failure();
+  if (*scanned)
+    return **scanned;
   FailureOr<ReducedRange> found = rangeOf(ev, scope, reduce, frame);
   if (failed(found))
     return failure();

@@ -18,6 +18,8 @@ struct ReducedRange {
 
   /// All elements start and end at the same index, and `count` is just that far.
   bool isUniform() const { return first.frame.isScalar() && end.frame.isScalar(); }
+  /// The indices are known to be so many whole tiles of `tile`: none of a tile is beyond the end.
+  bool isWholeTiles(int64_t tile) const;
 };
 
 /// One kind of reduction over parts that are combined pairwise: one of value alone, or, for an
@@ -57,6 +59,11 @@ mlir::FailureOr<ReducedRange> rangeOf(Evaluator &evaluator, Scope &scope, attn::
 mlir::FailureOr<std::optional<Evaluated>> evaluateProduct(Evaluator &evaluator, Scope &scope,
                                                           attn::ReduceOp reduce,
                                                           const ReducedRange &range, Frame frame);
+
+/// A sum or product up to, or from, an index of the tile: one scan of a tile of the shape of
+/// `frame`. No value if this reduction is none (RunningReduction.cpp).
+mlir::FailureOr<std::optional<Evaluated>> evaluateRunning(Evaluator &evaluator, Scope &scope,
+                                                          attn::ReduceOp reduce, Frame frame);
 
 } // namespace attnc
 

@@ -6,6 +6,7 @@
 // inside.
 #include "ScalarOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -66,9 +67,15 @@ static FailureOr<Value> clampIndex(attn::ReadOp read, unsigned axis, Value value
     return unknownSize(read, space);
   if (!space.empty() && !isSeenToHaveIndices(read, space, scope))
     scope.context.readAnywhere.insert({space, read.getTensor()});
-  Value last = arith::SubIOp::create(builder, loc, size, scope.context.i32(loc, 1));
-  if (!isOwn)
+  IndexBounds bounds;
+  if (scope.bounds)
+    bounds = boundsOf(read.getIndices()[axis], scope.bounds);
+  if (!isOwn && bounds.least < 0)
     value = arith::MaxSIOp::create(builder, loc, value, scope.context.i32(loc, 0));
+  llvm::APInt known;
+  if (matchPattern(size, m_ConstantInt(&known)) && bounds.most < known.getSExtValue())
+    return value;
+  Value last = arith::SubIOp::create(builder, loc, size, scope.context.i32(loc, 1));
   return arith::MinSIOp::create(builder, loc, value, last).getResult();
 }
 

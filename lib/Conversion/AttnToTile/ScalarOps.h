@@ -4,6 +4,7 @@
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_SCALAROPS_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_SCALAROPS_H
 
+#include "IndexBounds.h"
 #include "Parts.h"
 
 namespace attnc {
@@ -14,6 +15,8 @@ struct ScalarScope {
   KernelContext &context;
   mlir::IRMapping &values;
   llvm::ArrayRef<Index> indices;
+  /// What is known of an index of the variant; null: nothing.
+  llvm::function_ref<IndexBounds(mlir::Value)> bounds = nullptr;
 };
 
 /// Emits `op`, whose operands are in `scope.values`, at the current point, and gives its result.

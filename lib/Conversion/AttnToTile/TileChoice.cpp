@@ -5,6 +5,7 @@
 // that are neighbours along the reduced axis are gathered. With rows alone, the lanes run along
 // that axis.
 #include "TileChoice.h"
+#include "attnc/Analysis/Compilable.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -83,12 +84,43 @@ static bool readsAlong(attn::ReduceOp reduce, Value column) {
   return votes > 0;
 }
 
+static std::optional<int64_t> extentOf(attn::ComputeOp compute, unsigned axis) {
+  attn::AttnTensorType type = compute.getType();
+  StringRef space = type.getAxisName(axis);
+  return space.empty() ? std::optional(type.getAxisSize(axis))
+                       : fixedExtent(compute->getParentOfType<attn::VariantOp>(), space);
+}
+
+/// Where nothing is a product, rows that are fewer than those of a product's fragment get a tile of
+/// their own height, and more columns.
+static void fitFewRows(attn::ComputeOp compute, TiledAxes &tiled) {
+  constexpr int64_t kMostColumns = 128;
+  std::optional<int64_t> rows = extentOf(compute, *tiled.rows);
+  bool mayBeProduct = false;
+  compute.getBody().walk([&](attn::ReduceOp reduce) {
+    mayBeProduct |=
+        reduce.getKind() == attn::Reduction::Sum || reduce.getKind() == attn::Reduction::Mean;
+  });
+  if (!rows || mayBeProduct || llvm::PowerOf2Ceil(*rows) >= uint64_t(tiled.rowTile))
+    return;
+  tiled.rowTile = llvm::PowerOf2Ceil(*rows);
+  if (std::optional<int64_t> columns = extentOf(compute, *tiled.cols))
+    tiled.colTile = std::max<int64_t>(
+        tiled.colTile, std::min<int64_t>(kMostColumns, llvm::PowerOf2Ceil(*columns)));
+}
+
 TiledAxes attnc::chooseTiles(attn::ComputeOp compute, const Target &target,
                              ArrayRef<StringRef> singly) {
   auto variant = compute->getParentOfType<attn::VariantOp>();
   TiledAxes tiled = tiledAxesOf(variant, compute.getType(), target, singly);
-  if (!tiled.cols || tiled.colTile >= kFewestColumns)
+  if (!tiled.cols)
     return tiled;
+  std::optional<int64_t> extent = extentOf(compute, *tiled.cols);
+  if (!extent || *extent >= kFewestColumns) {
+    if (target.kind == Target::Kind::NVPTX)
+      fitFewRows(compute, tiled);
+    return tiled;
+  }
   Block::BlockArgListType indices = compute.getBody().getArguments();
   Value column = indices[*tiled.cols];
   Knowledge knowledge(indices[*tiled.rows], column);

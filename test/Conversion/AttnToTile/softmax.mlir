@@ -175,12 +175,11 @@ attn.variant @sink {
 
 // -----
 
-// A sink reads a tensor over the keys at an index that is brought inside; that there is a key is checked at launch.
+// A sink reads a tensor over the keys at a row that is brought inside; that there is a key is checked at launch.
 // CHECK-LABEL: tile.kernel @sink_of_keys(
 // CHECK: tile.map() at(
 // CHECK: %[[LAST:.*]] = arith.subi
-// CHECK: %[[FROM0:.*]] = arith.maxsi
-// CHECK: %[[INSIDE:.*]] = arith.minsi %[[FROM0]], %[[LAST]] : i32
+// CHECK: %[[INSIDE:.*]] = arith.minsi %{{.*}}, %[[LAST]] : i32
 // CHECK-NEXT: tile.element %{{.*}}, %[[INSIDE]]] : 
 // CHECK: tile.program "sink_of_keys"(
 // CHECK: `z` is read at an index of `kv`, which has none

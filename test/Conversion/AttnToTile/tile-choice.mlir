@@ -83,3 +83,35 @@ attn.variant @product attributes {attn.operand_dtype = f32, tile.schedule = #til
   } : !attn.tensor<[b, q, n], f32>
   attn.return ["z"](%z : !attn.tensor<[b, q, n], f32>)
 }
+
+// -----
+
+// On a GPU, rows that are fewer than a product's fragment has get a tile of their own height, and more columns, where nothing is a
+// product.
+// CHECK-LABEL: tile.kernel @few_rows_0
+// CHECK: tile.store_block %{{.*}} : <4x128xf32>
+// CHECK-LABEL: tile.kernel @few_rows_1
+// CHECK: tile.store_block %{{.*}} : <16x64xf32>
+attn.variant @few_rows attributes {attn.operand_dtype = f32, tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
+  %dim = arith.constant 128 : i32
+  %four = arith.constant 4 : i32
+  attn.space "d" extent %dim
+  attn.space "e" extent %dim
+  attn.space "n" extent %four
+  %x = attn.input "x" : !attn.tensor<[b, n, d], f32>
+  %y = attn.compute(%b: i32, %n: i32, %d: i32) {
+    %1 = attn.read %x[%b, %n, %d] : !attn.tensor<[b, n, d], f32> -> f32
+    %2 = math.exp %1 : f32
+    attn.yield %2 : f32
+  } : !attn.tensor<[b, n, d], f32>
+  %z = attn.compute(%b: i32, %n: i32, %e: i32) {
+    %1 = attn.reduce sum over "d" (%d: i32) {
+      %2 = attn.read %y[%b, %n, %d] : !attn.tensor<[b, n, d], f32> -> f32
+      %3 = attn.read %x[%b, %n, %e] : !attn.tensor<[b, n, d], f32> -> f32
+      %4 = arith.mulf %2, %3 : f32
+      attn.yield %4 : f32
+    } : f32
+    attn.yield %1 : f32
+  } : !attn.tensor<[b, n, e], f32>
+  attn.return ["z"](%z : !attn.tensor<[b, n, e], f32>)
+}
