@@ -63,11 +63,18 @@ static LinearLayout::Bases bitsOf(int64_t size, bool row) {
 }
 
 LinearLayout LinearLayout::blocked(int64_t rows, int64_t cols, int64_t numWarps) {
-  Bases bits = bitsOf(cols, /*row=*/false), lanes, warps;
+  // Neighbours in a row that a thread holds are one access: up to four, where there is enough for
+  // every thread.
+  Bases columns = bitsOf(cols, /*row=*/false), bits, lanes, warps, registers;
+  size_t spare = columns.size() + llvm::Log2_64(rows);
+  spare -= std::min<size_t>(spare, 5 + llvm::Log2_64(numWarps));
+  take(columns, registers, std::min<size_t>({spare, columns.size(), 2}));
+  bits = columns;
   bits.append(bitsOf(rows, /*row=*/true));
   take(bits, lanes, 5);
   take(bits, warps, llvm::Log2_64(numWarps));
-  return LinearLayout(std::move(bits), std::move(lanes), std::move(warps));
+  registers.append(bits);
+  return LinearLayout(std::move(registers), std::move(lanes), std::move(warps));
 }
 
 LinearLayout LinearLayout::wholeRows(int64_t rows, int64_t cols, int64_t numWarps) {

@@ -64,7 +64,8 @@ def Tile_KernelOp : Tile_ExampleOp<"kernel", [FunctionOpInterface, IsolatedFromA
   let description = [{
     Arguments are views and scalars (i32, f32). Each has the argument attribute `tile.binding`, a string
     that says what the runtime passes: `tensor:NAME`, `size:SPACE` (i32), `param:NAME`. Views that may be the
-    same memory as another argument have `tile.may_alias` (unit); no other two views are.
+    same memory as another argument have `tile.may_alias` (unit); no other two views are. A view with `tile.dense` (unit) is
+    of the sizes that its `tile.axes` say, one row after another without gaps.
 
     - `grid_spaces`, `grid_tiles`: dimension i of the grid has ceil(size(grid_spaces[i]) / grid_tiles[i])
       points; `tile.program_id i` is the point's index. Three dimensions. A `tile.launch` says them itself, so that only a kernel

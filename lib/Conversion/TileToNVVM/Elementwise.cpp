@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Ops that a thread does element by element: fills, conversions, maps.
+#include "ColumnAlignment.h"
 #include "Elements.h"
 #include "llvm/Support/SaveAndRestore.h"
 
@@ -63,7 +64,7 @@ private:
 
   void classify();
   unsigned axesOf(Value value) const { return axes.lookup(value); }
-  Value coordinate(Value base, int64_t offset);
+  int64_t alignmentOf(tile::ElementOp element, Coord at);
   LogicalResult emit(Operation &op, Coord at);
   /// Which of the elements of `input` stands next to the one that register `reg` holds.
   int64_t operandIndex(TileType input, int64_t index, int64_t reg) const {
@@ -102,8 +103,13 @@ void MapEmitter::classify() {
   }
 }
 
-Value MapEmitter::coordinate(Value base, int64_t offset) {
-  return offset ? kl.add(loc, base, kl.i32(loc, offset)) : base;
+/// What the address of an element is a multiple of. Where the elements of a row are neighbours,
+/// LLVM joins loads of several that are known to be aligned.
+int64_t MapEmitter::alignmentOf(tile::ElementOp element, Coord at) {
+  if (type.getRank() == 2 && !element.getIndices().empty() &&
+      element.getIndices().back() == map.getCol())
+    return columnAlignment(kl, element.getView(), type, map.getCol0(), at.col);
+  return kl.elementBytes(element.getView());
 }
 
 /// Emits `op` for the element at `at` of this thread, or takes what an earlier element has of it.
@@ -122,7 +128,7 @@ LogicalResult MapEmitter::emit(Operation &op, Coord at) {
     }
   }
   if (element) {
-    FailureOr<Value> value = loadElement(kl, element, kl.scalars);
+    FailureOr<Value> value = loadElement(kl, element, kl.scalars, alignmentOf(element, at));
     if (failed(value))
       return failure();
     kl.scalars.map(result, *value);
@@ -157,9 +163,9 @@ LogicalResult MapEmitter::run() {
     }
     Coord at = layout.apply(reg, 0, 0);
     if (usesRow)
-      kl.scalars.map(map.getRow(), coordinate(rowBase, at.row));
+      kl.scalars.map(map.getRow(), kl.coordinate(loc, rowBase, at.row));
     if (usesCol)
-      kl.scalars.map(map.getCol(), coordinate(colBase, at.col));
+      kl.scalars.map(map.getCol(), kl.coordinate(loc, colBase, at.col));
     for (Operation &op : body.without_terminator())
       if (failed(emit(op, at)))
         return failure();

@@ -48,7 +48,23 @@ Value KernelLowering::widen(Location loc, Value value) {
               [&] { return arith::ExtSIOp::create(builder, loc, builder.getI64Type(), value); });
 }
 Value KernelLowering::offsetPointer(Location loc, Value pointer, Value bytes) {
-  return LLVM::GEPOp::create(builder, loc, pointer.getType(), builder.getI8Type(), pointer, bytes);
+  return once({'p', pointer, bytes}, [&] {
+    return LLVM::GEPOp::create(builder, loc, pointer.getType(), builder.getI8Type(), pointer,
+                               bytes);
+  });
+}
+Value KernelLowering::coordinate(Location loc, Value base, int64_t offset) {
+  if (offset == 0)
+    return base;
+  return once({'c', base, i32(loc, offset)}, [&] {
+    return arith::AddIOp::create(builder, loc, base, i32(loc, offset),
+                                 arith::IntegerOverflowFlags::nsw);
+  });
+}
+Value KernelLowering::movedAlong(Location loc, Value pointer, Value view, int64_t dim,
+                                 Value index) {
+  Value stride = mul(loc, views[view].strides[dim], i64(loc, elementBytes(view)));
+  return offsetPointer(loc, pointer, mul(loc, widen(loc, index), stride));
 }
 
 /// sum over the bits of `id` of bit * basis, with runs of bits whose bases double taken together:
@@ -97,10 +113,14 @@ Value KernelLowering::atHead(Attribute subject, unsigned key, llvm::function_ref
   return value;
 }
 
+int64_t KernelLowering::elementBytes(Value view) {
+  Type element = cast<tile::ViewType>(view.getType()).getElementType();
+  return std::max<int64_t>(1, element.getIntOrFloatBitWidth() / 8);
+}
+
 Value KernelLowering::addressOf(Location loc, Value view, ValueRange indices, int64_t rowDim) {
   const ViewArgs &args = views[view];
-  int64_t bytes = std::max<int64_t>(
-      1, cast<tile::ViewType>(view.getType()).getElementType().getIntOrFloatBitWidth() / 8);
+  int64_t bytes = elementBytes(view);
   Value offset;
   int64_t dim = 0;
   for (Value index : indices) {
@@ -161,6 +181,27 @@ SmallVector<Value> KernelLowering::valuesOf(Value value) {
 // Function
 //===----------------------------------------------------------------------===//
 
+/// Replaces the strides that the type of `view` or its sizes say.
+void KernelLowering::takeKnownStrides(BlockArgument view, MutableArrayRef<Value> strides) {
+  if (strides.empty())
+    return;
+  if (cast<tile::ViewType>(view.getType()).getUnitStride())
+    strides.back() = i64(view.getLoc(), 1);
+  auto axes = kernel.getArgAttrOfType<ArrayAttr>(view.getArgNumber(), "tile.axes");
+  if (!kernel.getArgAttr(view.getArgNumber(), "tile.dense") || !axes ||
+      axes.size() != strides.size())
+    return;
+  int64_t stride = 1;
+  for (size_t dim = strides.size(); dim-- > 0;) {
+    strides[dim] = i64(view.getLoc(), stride);
+    int64_t size = 0;
+    auto text = dyn_cast<StringAttr>(axes[dim]);
+    if (!text || text.getValue().getAsInteger(10, size) || size <= 0)
+      return;
+    stride *= size;
+  }
+}
+
 void KernelLowering::bindArguments(Block &entry) {
   unsigned next = 0;
   for (BlockArgument arg : kernel.getBody().getArguments()) {
@@ -170,6 +211,7 @@ void KernelLowering::bindArguments(Block &entry) {
       ViewArgs args{entry.getArgument(next++), {}, tile::isWritten(kernel, arg)};
       for (int64_t i = 0; i < view.getRank(); ++i)
         args.strides.push_back(entry.getArgument(next++));
+      takeKnownStrides(arg, args.strides);
       views[arg] = args;
     } else {
       scalars.map(arg, entry.getArgument(next++));

@@ -66,6 +66,12 @@ public:
   mlir::Value mul(mlir::Location loc, mlir::Value a, mlir::Value b);
   mlir::Value widen(mlir::Location loc, mlir::Value value);
   mlir::Value offsetPointer(mlir::Location loc, mlir::Value pointer, mlir::Value bytes);
+  /// A coordinate of a tile and a constant more: no coordinate overflows.
+  mlir::Value coordinate(mlir::Location loc, mlir::Value base, int64_t offset);
+  /// `pointer` to an element of `view`, `index` (i32) further along a dimension.
+  mlir::Value movedAlong(mlir::Location loc, mlir::Value pointer, mlir::Value view, int64_t dim,
+                         mlir::Value index);
+  static int64_t elementBytes(mlir::Value view);
   /// The part of a tile coordinate that comes from lane and warp.
   mlir::Value laneCoordinate(mlir::Location loc, tile::TileType type, bool row);
   /// Byte address of view[indices..., row * rowStride], without the column.
@@ -97,6 +103,7 @@ public:
 private:
   mlir::LogicalResult createFunction();
   void bindArguments(mlir::Block &entry);
+  void takeKnownStrides(mlir::BlockArgument view, llvm::MutableArrayRef<mlir::Value> strides);
   mlir::Value integer(mlir::Location loc, int64_t value, unsigned width);
   mlir::Value once(ArithmeticTable::key_type what, llvm::function_ref<mlir::Value()> emit);
 
@@ -110,9 +117,10 @@ private:
 /// has no instruction for are expanded by a later pass.
 bool isScalarOp(mlir::Operation *op);
 
-/// Reads one element as a scalar; indices are looked up in `mapping`.
+/// Reads one element as a scalar from an address that is a multiple of `alignment` bytes; indices
+/// are looked up in `mapping`.
 mlir::FailureOr<mlir::Value> loadElement(KernelLowering &kl, tile::ElementOp element,
-                                         mlir::IRMapping &mapping);
+                                         mlir::IRMapping &mapping, int64_t alignment);
 
 } // namespace attnc
 

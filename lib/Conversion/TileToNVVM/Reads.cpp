@@ -10,26 +10,36 @@ using namespace mlir;
 using namespace attnc;
 using tile::TileType;
 
-FailureOr<Value> attnc::loadElement(KernelLowering &kl, tile::ElementOp element,
-                                    IRMapping &mapping) {
+FailureOr<Value> attnc::loadElement(KernelLowering &kl, tile::ElementOp element, IRMapping &mapping,
+                                    int64_t alignment) {
   Location loc = element.getLoc();
   auto view = element.getView().getType();
   const ViewArgs &args = kl.views[element.getView()];
   Type type = view.getElementType();
-  int64_t bytes = std::max<int64_t>(1, type.getIntOrFloatBitWidth() / 8);
-  Value offset;
-  for (auto [index, stride] : llvm::zip(element.getIndices(), args.strides)) {
-    Value term = kl.mul(loc, kl.widen(loc, mapping.lookup(index)), stride);
-    offset = offset ? kl.add(loc, offset, term) : term;
-  }
-  Value pointer = args.base;
+  // First what is the same for all elements of a tile; then what they share in a row, and the
+  // column last, whose constants become offsets of the instruction.
+  auto isShared = [&](Value index) {
+    return index.getParentBlock() != element->getBlock() ||
+           !isa<tile::MapOp>(element->getParentOp());
+  };
+  Value offset, pointer = args.base;
+  for (auto [index, stride] : llvm::zip(element.getIndices(), args.strides))
+    if (isShared(index)) {
+      Value term = kl.mul(loc, kl.widen(loc, mapping.lookup(index)), stride);
+      offset = offset ? kl.add(loc, offset, term) : term;
+    }
   if (offset)
-    pointer = kl.offsetPointer(loc, pointer, kl.mul(loc, offset, kl.i64(loc, bytes)));
+    pointer = kl.offsetPointer(
+        loc, pointer, kl.mul(loc, offset, kl.i64(loc, kl.elementBytes(element.getView()))));
+  for (auto [dim, index] : llvm::enumerate(element.getIndices()))
+    if (!isShared(index))
+      pointer = kl.movedAlong(loc, pointer, element.getView(), dim, mapping.lookup(index));
   Type stored = type.isInteger(1)                ? Type(kl.builder.getI8Type())
                 : KernelLowering::isPacked(type) ? Type(kl.builder.getI16Type())
                                                  : type;
-  Value loaded = LLVM::LoadOp::create(kl.builder, loc, stored, pointer, bytes, /*isVolatile=*/false,
-                                      /*isNonTemporal=*/false, /*isInvariant=*/!args.isWritten);
+  Value loaded =
+      LLVM::LoadOp::create(kl.builder, loc, stored, pointer, alignment, /*isVolatile=*/false,
+                           /*isNonTemporal=*/false, /*isInvariant=*/!args.isWritten);
   if (type.isInteger(1)) {
     Value zero = arith::ConstantOp::create(kl.builder, loc, kl.builder.getI8IntegerAttr(0));
     return arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne, loaded, zero)
@@ -41,7 +51,7 @@ FailureOr<Value> attnc::loadElement(KernelLowering &kl, tile::ElementOp element,
 }
 
 static LogicalResult lowerElement(KernelLowering &kl, tile::ElementOp element) {
-  FailureOr<Value> value = loadElement(kl, element, kl.scalars);
+  FailureOr<Value> value = loadElement(kl, element, kl.scalars, kl.elementBytes(element.getView()));
   if (failed(value))
     return failure();
   kl.scalars.map(element.getResult(), *value);

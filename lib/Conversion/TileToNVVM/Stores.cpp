@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Stores of tiles from registers to global memory. Rows beyond a limit are skipped.
+#include "ColumnAlignment.h"
 #include "Elements.h"
+#include "ScalarBounds.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -137,46 +139,60 @@ static LogicalResult lowerStore(KernelLowering &kl, tile::StoreOp store) {
   return success();
 }
 
-/// Element by element: nothing is known of the strides.
+/// A block of rows and columns, row by row.
 static LogicalResult lowerStoreBlock(KernelLowering &kl, tile::StoreBlockOp store) {
   Location loc = store.getLoc();
   TileType type = store.getValue().getType();
-  ArrayRef<Value> strides = kl.views[store.getView()].strides;
+  Value view = store.getView();
   int64_t rowDim = store.getRowDim(), colDim = store.getColDim();
+  int64_t rank = kl.views[view].strides.size();
   Type element = memoryType(kl.builder, store.getView().getType().getElementType(),
                             /*shared=*/false);
-  int64_t bytes = element.getIntOrFloatBitWidth() / 8;
-  Value start;
-  auto addTerm = [&](Value index, int64_t dim) {
-    Value term = kl.mul(loc, kl.widen(loc, index), strides[dim]);
-    start = start ? kl.add(loc, start, term) : term;
-  };
+  Value start = kl.views[view].base;
   unsigned next = 0;
-  for (int64_t dim = 0; dim < static_cast<int64_t>(strides.size()); ++dim)
+  for (int64_t dim = 0; dim < rank; ++dim)
     if (dim != rowDim && dim != colDim)
-      addTerm(kl.scalars.lookup(store.getIndices()[next++]), dim);
-  Value first = isFirstCopy(kl, loc, type);
-  Value row0 = kl.scalars.lookup(store.getRow()), rows = kl.scalars.lookup(store.getRowLimit());
-  Value col0 = kl.scalars.lookup(store.getCol()), cols = kl.scalars.lookup(store.getColLimit());
+      start = kl.movedAlong(loc, start, view, dim, kl.scalars.lookup(store.getIndices()[next++]));
+  auto first = [&](Value from, bool row) {
+    return kl.add(loc, kl.scalars.lookup(from), kl.laneCoordinate(loc, type, row));
+  };
+  Value firstRow = first(store.getRow(), true), firstCol = first(store.getCol(), false);
+  // A tile that lies inside needs no comparison.
+  bool hasAllRows = isKnownAtMost(store.getRow(), type.getRows(), store.getRowLimit());
+  bool hasAllCols = isKnownAtMost(store.getCol(), type.getCols(), store.getColLimit());
   auto isBelow = [&](Value index, Value limit) -> Value {
-    return arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::slt, index, limit);
+    return arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::slt, index,
+                                 kl.scalars.lookup(limit));
   };
   SmallVector<Value> values = unpack(kl, loc, type, kl.fragments[store.getValue()]);
-  for (auto [value, position] : llvm::zip_equal(values, positions(kl, loc, type))) {
-    Value row = kl.add(loc, row0, position.row), col = kl.add(loc, col0, position.col);
-    Value mine = arith::AndIOp::create(kl.builder, loc, isBelow(row, rows), isBelow(col, cols));
-    if (first)
-      mine = arith::AndIOp::create(kl.builder, loc, mine, first);
-    guarded(kl, loc, mine, [&, value = value]() {
-      Value offset = kl.add(loc, kl.mul(loc, kl.widen(loc, row), strides[rowDim]),
-                            kl.mul(loc, kl.widen(loc, col), strides[colDim]));
-      if (start)
-        offset = kl.add(loc, start, offset);
-      Value pointer = kl.offsetPointer(loc, kl.views[store.getView()].base,
-                                       kl.mul(loc, offset, kl.i64(loc, bytes)));
-      LLVM::StoreOp::create(kl.builder, loc, asStored(kl, loc, value, element), pointer, bytes);
-    });
+  LinearLayout layout(type.getLayout());
+  llvm::MapVector<int64_t, SmallVector<std::pair<int64_t, Value>>> byRow; // columns and values
+  for (auto [reg, value] : llvm::zip_equal(kl.liveRegisters(type), values)) {
+    Coord at = layout.apply(reg, 0, 0);
+    byRow[at.row].push_back({at.col, value});
   }
+  auto storeAt = [&](Value rowPointer, int64_t offset, Value value) {
+    Value col = kl.coordinate(loc, firstCol, offset);
+    guarded(kl, loc, hasAllCols ? Value() : isBelow(col, store.getColLimit()), [&] {
+      int64_t alignment = colDim + 1 == rank
+                              ? columnAlignment(kl, view, type, store.getCol(), offset)
+                              : kl.elementBytes(view);
+      LLVM::StoreOp::create(kl.builder, loc, asStored(kl, loc, value, element),
+                            kl.movedAlong(loc, rowPointer, view, colDim, col), alignment);
+    });
+  };
+  auto storeRow = [&](int64_t offset, ArrayRef<std::pair<int64_t, Value>> elements) {
+    Value row = kl.coordinate(loc, firstRow, offset);
+    guarded(kl, loc, hasAllRows ? Value() : isBelow(row, store.getRowLimit()), [&] {
+      Value pointer = kl.movedAlong(loc, start, view, rowDim, row);
+      for (auto [col, value] : elements)
+        storeAt(pointer, col, value);
+    });
+  };
+  guarded(kl, loc, isFirstCopy(kl, loc, type), [&] {
+    for (auto &[row, elements] : byRow)
+      storeRow(row, elements);
+  });
   return success();
 }
 

@@ -126,9 +126,10 @@ static llvm::Error optimize(llvm::Module &module, llvm::TargetMachine &machine) 
   builder.registerLoopAnalyses(lam);
   builder.crossRegisterProxies(lam, fam, cam, mam);
   llvm::ModulePassManager passes;
-  // early-cse removes what our emission repeats, licm hoists lane addresses out of the key loops.
+  // early-cse removes what our emission repeats, licm hoists lane addresses out of the key loops,
+  // load-store-vectorizer joins aligned neighbours into one access.
   llvm::StringRef usual = "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,"
-                          "loop-mssa(licm),early-cse)";
+                          "loop-mssa(licm),early-cse,load-store-vectorizer)";
   if (llvm::Error error = builder.parsePassPipeline(
           passes, branchesTooOften(module) ? "function(simplifycfg)" : usual))
     return error;
