@@ -2,7 +2,7 @@
 //
 // ColumnAlignment.h explains.
 #include "ColumnAlignment.h"
-#include "ScalarBounds.h"
+#include "dialects/Tile/KernelFacts.h"
 #include <numeric>
 
 using namespace mlir;
@@ -22,7 +22,7 @@ int64_t attnc::columnAlignment(KernelLowering &kl, Value view, tile::TileType ty
   if (!rows)
     return bytes;
   tile::LinearLayout layout(type.getLayout());
-  int64_t columns = std::gcd(divisorOf(col0), offset);
+  int64_t columns = std::gcd(tile::divisorOf(col0), offset);
   for (const auto &bases : {layout.laneBases(), layout.warpBases()})
     for (tile::Coord basis : bases)
       columns = std::gcd(columns, int64_t(basis.col));

@@ -3,6 +3,7 @@
 // The function that a kernel becomes, its arguments, and what lowerings share: scalars, and the
 // values that stand for tiles. KernelLowering.h says how tiles are represented.
 #include "KernelLowering.h"
+#include "dialects/Tile/KernelFacts.h"
 #include "dialects/Tile/TileLayouts.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -181,37 +182,17 @@ SmallVector<Value> KernelLowering::valuesOf(Value value) {
 // Function
 //===----------------------------------------------------------------------===//
 
-/// Replaces the strides that the type of `view` or its sizes say.
-void KernelLowering::takeKnownStrides(BlockArgument view, MutableArrayRef<Value> strides) {
-  if (strides.empty())
-    return;
-  if (cast<tile::ViewType>(view.getType()).getUnitStride())
-    strides.back() = i64(view.getLoc(), 1);
-  auto axes = kernel.getArgAttrOfType<ArrayAttr>(view.getArgNumber(), "tile.axes");
-  if (!kernel.getArgAttr(view.getArgNumber(), "tile.dense") || !axes ||
-      axes.size() != strides.size())
-    return;
-  int64_t stride = 1;
-  for (size_t dim = strides.size(); dim-- > 0;) {
-    strides[dim] = i64(view.getLoc(), stride);
-    int64_t size = 0;
-    auto text = dyn_cast<StringAttr>(axes[dim]);
-    if (!text || text.getValue().getAsInteger(10, size) || size <= 0)
-      return;
-    stride *= size;
-  }
-}
-
 void KernelLowering::bindArguments(Block &entry) {
   unsigned next = 0;
   for (BlockArgument arg : kernel.getBody().getArguments()) {
-    if (auto view = dyn_cast<tile::ViewType>(arg.getType())) {
+    if (isa<tile::ViewType>(arg.getType())) {
       if (!kernel.getArgAttr(arg.getArgNumber(), "tile.may_alias"))
         function.setArgAttr(next, LLVM::LLVMDialect::getNoAliasAttrName(), builder.getUnitAttr());
       ViewArgs args{entry.getArgument(next++), {}, tile::isWritten(kernel, arg)};
-      for (int64_t i = 0; i < view.getRank(); ++i)
-        args.strides.push_back(entry.getArgument(next++));
-      takeKnownStrides(arg, args.strides);
+      for (std::optional<int64_t> known : tile::knownStrides(kernel, arg)) {
+        Value given = entry.getArgument(next++);
+        args.strides.push_back(known ? i64(arg.getLoc(), *known) : given);
+      }
       views[arg] = args;
     } else {
       scalars.map(arg, entry.getArgument(next++));

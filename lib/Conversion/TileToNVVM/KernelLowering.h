@@ -103,7 +103,6 @@ public:
 private:
   mlir::LogicalResult createFunction();
   void bindArguments(mlir::Block &entry);
-  void takeKnownStrides(mlir::BlockArgument view, llvm::MutableArrayRef<mlir::Value> strides);
   mlir::Value integer(mlir::Location loc, int64_t value, unsigned width);
   mlir::Value once(ArithmeticTable::key_type what, llvm::function_ref<mlir::Value()> emit);
 

@@ -3,7 +3,7 @@
 // Stores of tiles from registers to global memory. Rows beyond a limit are skipped.
 #include "ColumnAlignment.h"
 #include "Elements.h"
-#include "ScalarBounds.h"
+#include "dialects/Tile/KernelFacts.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -158,8 +158,8 @@ static LogicalResult lowerStoreBlock(KernelLowering &kl, tile::StoreBlockOp stor
   };
   Value firstRow = first(store.getRow(), true), firstCol = first(store.getCol(), false);
   // A tile that lies inside needs no comparison.
-  bool hasAllRows = isKnownAtMost(store.getRow(), type.getRows(), store.getRowLimit());
-  bool hasAllCols = isKnownAtMost(store.getCol(), type.getCols(), store.getColLimit());
+  bool hasAllRows = tile::isKnownAtMost(store.getRow(), type.getRows(), store.getRowLimit());
+  bool hasAllCols = tile::isKnownAtMost(store.getCol(), type.getCols(), store.getColLimit());
   auto isBelow = [&](Value index, Value limit) -> Value {
     return arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::slt, index,
                                  kl.scalars.lookup(limit));

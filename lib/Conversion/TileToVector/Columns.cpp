@@ -193,6 +193,8 @@ static LogicalResult emitFold(KernelEmitter &ke, tile::FoldOp fold) {
 
 /// Element by element; a vector that changes its rank only is copied likewise.
 static LogicalResult emitTranspose(KernelEmitter &ke, tile::TransposeOp transpose) {
+  if (ke.tiles.isOnlyMultiplied(transpose)) // the products read the input
+    return success();
   Emitter &e = ke.e;
   tile::TileType type = transpose.getInput().getType();
   Buffer result = ke.tiles.newBuffer(transpose.getResult().getType());

@@ -17,9 +17,6 @@
 using namespace mlir;
 using namespace attnc;
 
-/// Up to so many rows, packing the right operand costs more than it saves.
-static constexpr int64_t kFewRows = 8;
-
 /// Rows of the register tile for panels of `vectors` vectors and `chains` sums for each element.
 static int64_t registerRows(const HostTarget &target, int64_t vectors, int64_t chains) {
   int64_t rows = target.hasAVX512() ? (vectors == 1 ? 16 : 8) : (vectors == 1 ? 8 : 4);
@@ -61,13 +58,20 @@ static LogicalResult emitMicroKernel(KernelEmitter &ke, tile::DotOp dot,
                                      const PackedOperand &packed, Value panel, Value row, Value col,
                                      int64_t rows, int64_t vectors) {
   Emitter &e = ke.e;
-  const Buffer lhs = ke.tiles.bufferOf(dot.getLhs()), result = ke.tiles.bufferOf(dot.getResult());
+  auto turned = dot.getLhs().getDefiningOp<tile::TransposeOp>();
+  if (turned && !ke.tiles.isOnlyMultiplied(turned))
+    turned = {};
+  const Buffer lhs = ke.tiles.bufferOf(turned ? turned.getInput() : dot.getLhs());
+  const Buffer result = ke.tiles.bufferOf(dot.getResult());
+  // Bytes from an element of the left operand to the next row of it, and to the next depth.
+  int64_t nextRow = turned ? 4 : lhs.rowBytes(), nextDepth = turned ? lhs.rowBytes() : 4;
   int64_t vectorBytes = e.lanes * 4, panelRow = vectors * vectorBytes;
   // Sums of chain c follow those of chain c - 1.
   int64_t chains = numChains(dot, packed), elements = rows * vectors;
   SmallVector<Value> init(chains * elements, e.zero(e.vf32));
 
-  Value left = ke.tiles.address(lhs, row, e.constI64(0));
+  Value zero = e.constI64(0);
+  Value left = turned ? ke.tiles.address(lhs, zero, row) : ke.tiles.address(lhs, row, zero);
   Type word = packed.pairs ? e.i32 : e.f32;
   auto multiplyAdd = [&](Value sum, Value a, Value b) -> Value {
     if (!packed.pairs)
@@ -82,14 +86,15 @@ static LogicalResult emitMicroKernel(KernelEmitter &ke, tile::DotOp dot,
   SmallVector<Value> sums = e.forLoop(
       e.constI64(0), e.constI64(packed.depth), unroll, init, [&](Value k, ValueRange carried) {
         SmallVector<Value> next(carried);
-        Value rightK = e.offset(panel, e.mulc(k, panelRow)), leftK = e.offset(left, e.mulc(k, 4));
+        Value rightK = e.offset(panel, e.mulc(k, panelRow)),
+              leftK = e.offset(left, e.mulc(k, nextDepth));
         for (int64_t u = 0; u < unroll; ++u) {
           SmallVector<Value> b;
           for (int64_t j = 0; j < vectors; ++j)
             b.push_back(e.load(packed.pairs ? e.vi32 : e.vf32,
                                e.offset(rightK, u * panelRow + j * vectorBytes), vectorBytes));
           for (int64_t i = 0; i < rows; ++i) {
-            Value a = e.splat(e.load(word, e.offset(leftK, i * lhs.rowBytes() + u * 4), 4));
+            Value a = e.splat(e.load(word, e.offset(leftK, i * nextRow + u * nextDepth), 4));
             for (int64_t j = 0; j < vectors; ++j) {
               Value &sum = next[u % chains * elements + i * vectors + j];
               sum = multiplyAdd(sum, a, b[j]);

@@ -5,7 +5,9 @@
 #include "MathExpansion.h"
 #include "RowBound.h"
 #include "RowGroup.h"
+#include "StoreBlock.h"
 #include "attnc/Conversion/TileToVector/TileToVector.h"
+#include "dialects/Tile/KernelFacts.h"
 #include "dialects/Tile/TileLayouts.h"
 
 using namespace mlir;
@@ -53,8 +55,7 @@ FailureOr<LLVM::LLVMFuncOp> KernelEmitter::run() {
   tiles.scratch = entry->getArgument(4);
   bindArguments(entry->getArgument(0));
   int64_t locals = 0;
-  for (auto local : kernel.getBody().getOps<tile::LocalOp>())
-    locals = std::max(locals, local.getEnd());
+  kernel.walk([&](tile::LocalOp local) { locals = std::max(locals, local.getEnd()); });
   tiles.reserve(locals);
   findStoredRows(*this);
   if (failed(emitBlock(kernel.getBody().front()))) {
@@ -73,17 +74,16 @@ void KernelEmitter::bindArguments(Value slots) {
     return e.load(type, e.offset(slots, 8 * slot++), 8, /*invariant=*/true);
   };
   for (BlockArgument arg : kernel.getBody().getArguments()) {
-    auto view = dyn_cast<tile::ViewType>(arg.getType());
-    if (!view) {
+    if (!isa<tile::ViewType>(arg.getType())) {
       scalars.map(arg, next(arg.getType()));
       continue;
     }
     ViewValue value;
     value.base = next(e.ptr);
-    for (int64_t dim = 0; dim < view.getRank(); ++dim)
-      value.strides.push_back(next(e.i64));
-    if (view.getUnitStride() && !value.strides.empty())
-      value.strides.back() = e.constI64(1);
+    for (std::optional<int64_t> known : tile::knownStrides(kernel, arg)) {
+      Value given = next(e.i64);
+      value.strides.push_back(known ? e.constI64(*known) : given);
+    }
     value.isWritten = tile::isWritten(kernel, arg);
     views[arg] = value;
   }
@@ -122,6 +122,10 @@ LogicalResult KernelEmitter::emitOp(Operation &op) {
     group.push_back(&op);
     return success();
   }
+  if (auto store = dyn_cast<tile::StoreBlockOp>(op); store && joinsGroup(*this, store)) {
+    group.push_back(&op);
+    return flushGroup(*this);
+  }
   const HostOpTable::Lowering *lowering = table.find(&op);
   if (!lowering)
     return emitScalar(op);
@@ -145,8 +149,8 @@ LogicalResult KernelEmitter::emitScalar(Operation &op) {
     auto view = views.find(element.getView());
     if (view == views.end())
       return op.emitOpError("expects a view that is an argument of the kernel");
-    Value value = emitElement(e, element, view->second, ArrayRef(operands).drop_front(),
-                              /*mayBeContiguous=*/false);
+    Value value =
+        emitElement(e, element, view->second, ArrayRef(operands).drop_front(), Lanes::Any);
     scalars.map(element.getResult(), value);
     return success();
   }

@@ -13,24 +13,29 @@
 using namespace mlir;
 using namespace attnc;
 
-/// Whether `index`, a value in the region, is the column, perhaps shifted by uniform values or
-/// clamped against them: then its lanes are consecutive but where the clamp bites.
-static bool isClampedColumn(Value index, tile::MapOp map,
-                            const llvm::DenseMap<Value, Value> &values) {
-  BlockArgument along = map.getResult().getType().getRank() == 2 ? map.getCol() : map.getRow();
-  if (index == along)
-    return true;
+/// What the lanes of `index`, a value in the region, are, if it is the column (or the row of a
+/// vector), perhaps shifted by uniform values or clamped against them: consecutive but where a
+/// clamp bites.
+static Lanes lanesOf(Emitter &e, Value index, tile::MapOp map,
+                     const llvm::DenseMap<Value, Value> &values) {
+  tile::TileType type = map.getResult().getType();
+  bool matrix = type.getRank() == 2;
+  if (index == (matrix ? map.getCol() : map.getRow())) // the padding behind a tile is clamped
+    return (matrix ? type.getCols() : type.getRows()) % e.lanes ? Lanes::Clamped
+                                                                : Lanes::Consecutive;
   Operation *op = index.getDefiningOp();
   if (!op || !isa<arith::AddIOp, arith::SubIOp, arith::MinSIOp, arith::MaxSIOp>(op))
-    return false;
+    return Lanes::Any;
   auto isUniform = [&](Value v) {
     auto it = values.find(v);
     return it == values.end() || !isa<VectorType>(it->second.getType());
   };
   Value lhs = op->getOperand(0), rhs = op->getOperand(1);
-  if (isUniform(rhs))
-    return isClampedColumn(lhs, map, values);
-  return !isa<arith::SubIOp>(op) && isUniform(lhs) && isClampedColumn(rhs, map, values);
+  Lanes lanes = isUniform(rhs)                              ? lanesOf(e, lhs, map, values)
+                : !isa<arith::SubIOp>(op) && isUniform(lhs) ? lanesOf(e, rhs, map, values)
+                                                            : Lanes::Any;
+  bool clamps = isa<arith::MinSIOp, arith::MaxSIOp>(op);
+  return lanes == Lanes::Consecutive && clamps ? Lanes::Clamped : lanes;
 }
 
 /// Loads a scalar or `lanes` elements and converts to what a region computes with.
@@ -64,7 +69,7 @@ static Value gatherElements(Emitter &e, Value base, Value offsets, Type element)
 }
 
 Value attnc::emitElement(Emitter &e, tile::ElementOp op, const ViewValue &view, ValueRange indices,
-                         bool mayBeContiguous) {
+                         Lanes lanes) {
   Type element = op.getView().getType().getElementType();
   int64_t size = byteSize(element);
   Value base = view.base, varying, varyingIndex, varyingStride;
@@ -74,31 +79,42 @@ Value attnc::emitElement(Emitter &e, tile::ElementOp op, const ViewValue &view, 
       continue;
     }
     Value term = e.mul(e.toI64(index), e.splat(e.mulc(stride, size)));
-    mayBeContiguous &= !varying;
+    if (varying)
+      lanes = Lanes::Any;
     varying = varying ? e.add(varying, term) : term;
     varyingIndex = index;
     varyingStride = stride;
   }
   if (!varying)
     return loadElements(e, base, element, /*vector=*/false, !view.isWritten);
-  if (!mayBeContiguous)
+  if (lanes == Lanes::Any)
     return gatherElements(e, base, varying, element);
 
-  // Lanes never decrease and never skip, so comparing the ends decides.
-  Value first = e.lane(varyingIndex, 0), last = e.lane(varyingIndex, e.lanes - 1);
-  Value consecutive = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq,
-                                            e.sub(last, first), e.constI32(e.lanes - 1));
-  Value unit =
-      arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, varyingStride, e.constI64(1));
-  Value contiguous = arith::AndIOp::create(e.b, e.loc, consecutive, unit);
+  Value first = e.lane(varyingIndex, 0), contiguous;
+  if (lanes ==
+      Lanes::Clamped) { // they never decrease and never skip, so comparing the ends decides
+    Value last = e.lane(varyingIndex, e.lanes - 1);
+    contiguous = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, e.sub(last, first),
+                                       e.constI32(e.lanes - 1));
+  }
+  if (!matchPattern(varyingStride, m_One())) {
+    Value unit =
+        arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq, varyingStride, e.constI64(1));
+    contiguous =
+        contiguous ? arith::AndIOp::create(e.b, e.loc, contiguous, unit).getResult() : unit;
+  }
+  auto together = [&] {
+    Value start = e.offset(base, e.mulc(e.toI64(first), size));
+    return loadElements(e, start, element, /*vector=*/true, !view.isWritten);
+  };
+  if (!contiguous)
+    return together();
   Type result = element.isInteger(1) || element.isInteger(32) ? e.vec(element) : e.vf32;
   auto choice =
       scf::IfOp::create(e.b, e.loc, TypeRange{result}, contiguous, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToStart(choice.thenBlock());
-  Value start = e.offset(base, e.mulc(e.toI64(first), size));
-  scf::YieldOp::create(e.b, e.loc,
-                       loadElements(e, start, element, /*vector=*/true, !view.isWritten));
+  scf::YieldOp::create(e.b, e.loc, together());
   e.b.setInsertionPointToStart(choice.elseBlock());
   scf::YieldOp::create(e.b, e.loc, gatherElements(e, base, varying, element));
   return choice.getResult(0);
@@ -158,13 +174,13 @@ Value attnc::emitRegion(Emitter &e, tile::MapOp map, ValueRange arguments, const
       auto view = views.find(element.getView());
       if (view == views.end())
         return element.emitOpError("expects a view that is an argument of the kernel"), Value();
-      // The lanes may be contiguous if the only index that varies is a clamped column.
-      bool contiguous = true;
+      // At most one index varies where lanes are neighbours.
+      Lanes lanes = Lanes::Consecutive;
       for (Value index : element.getIndices())
         if (isa<VectorType>(lookup(index).getType()))
-          contiguous &= isClampedColumn(index, map, values);
+          lanes = std::min(lanes, lanesOf(e, index, map, values));
       values[element.getResult()] =
-          emitElement(e, element, view->second, ArrayRef(operands).drop_front(), contiguous);
+          emitElement(e, element, view->second, ArrayRef(operands).drop_front(), lanes);
       continue;
     }
     Value value = emitElementwise(e, &op, operands);

@@ -35,9 +35,16 @@ mlir::Value emitElementwise(Emitter &e, mlir::Operation *op, llvm::ArrayRef<mlir
 /// The values of `map`'s region, arguments included, that `wanted` depends on.
 llvm::DenseSet<mlir::Value> neededFor(tile::MapOp map, mlir::Value wanted);
 
-/// Reads one element: a scalar, or a vector if an index is a vector.
+/// How the lanes of a vector of indices follow each other.
+enum class Lanes {
+  Any,
+  Clamped,     ///< one after the other, but at the ends the first or the last one is repeated
+  Consecutive, ///< one after the other
+};
+
+/// Reads one element: a scalar, or a vector if an index is a vector, with `lanes` if only one is.
 mlir::Value emitElement(Emitter &e, tile::ElementOp op, const ViewValue &view,
-                        mlir::ValueRange indices, bool mayBeContiguous);
+                        mlir::ValueRange indices, Lanes lanes);
 
 } // namespace attnc
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Groups of row ops: maps, reductions, casts. A group is split into *row passes* of ops that can be
-// computed vector by vector together, and runs over blocks of rows:
+// Groups of row ops: maps, reductions, casts, and a store of a block at the end. A group is split
+// into *row passes* of ops that can be computed vector by vector together, and runs over blocks of
+// rows:
 //
 //   for each block of `lanes` rows:
 //     pass 1, matrix:    for each row: x = map(s); mt = max(x)          (x in s's buffer)
@@ -14,6 +15,7 @@
 #include "RowGroup.h"
 #include "Combine.h"
 #include "RowBound.h"
+#include "StoreBlock.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -40,6 +42,8 @@ static constexpr int64_t kMaxUnrolled = 8;
 static tile::TileType iterationType(Operation *op) {
   if (auto reduce = dyn_cast<tile::ReduceOp>(op))
     return reduce.getInput().getType();
+  if (auto store = dyn_cast<tile::StoreBlockOp>(op))
+    return store.getValue().getType();
   return cast<tile::TileType>(op->getResult(0).getType());
 }
 
@@ -84,6 +88,8 @@ static SmallVector<RowPass> splitGroup(KernelEmitter &ke) {
 static LogicalResult assignBuffers(KernelEmitter &ke, ArrayRef<RowPass> passes) {
   for (const RowPass &pass : passes)
     for (Operation *op : pass.ops) {
+      if (isa<tile::StoreBlockOp>(op))
+        continue;
       Value result = op->getResult(0);
       bool needed = isa<tile::ReduceOp>(op);
       ke.tiles.forEachUser(result, [&](Operation *user) { needed |= !pass.contains(user); });
@@ -134,6 +140,10 @@ static LogicalResult emitColumns(KernelEmitter &ke, const RowPass &pass, Value r
         }
         sum = combineElements(e, reduce.getKind(), x, sum);
       }
+      continue;
+    }
+    if (auto store = dyn_cast<tile::StoreBlockOp>(op)) {
+      storeRow(ke, store, row, cols);
       continue;
     }
     Value result = op->getResult(0);
@@ -217,6 +227,13 @@ static LogicalResult emitRowValuePass(KernelEmitter &ke, const RowPass &pass, Va
   return success();
 }
 
+/// Whether nothing of the group is kept in memory but what its last op stores.
+static bool isAllStored(KernelEmitter &ke) {
+  return llvm::none_of(ke.group, [&](Operation *op) {
+    return op->getNumResults() == 1 && ke.tiles.buffers.contains(op->getResult(0));
+  });
+}
+
 LogicalResult attnc::flushGroup(KernelEmitter &ke) {
   Emitter &e = ke.e;
   if (ke.group.empty())
@@ -226,9 +243,12 @@ LogicalResult attnc::flushGroup(KernelEmitter &ke) {
   if (failed(assignBuffers(ke, passes)))
     return failure();
   Value rows = e.constI64(passes.front().rows);
-  if (llvm::all_of(ke.group,
-                   [&](Operation *op) { return ke.storedRows.contains(op->getResult(0)); }))
+  if (llvm::all_of(ke.group, [&](Operation *op) {
+        return op->getNumResults() == 1 && ke.storedRows.contains(op->getResult(0));
+      }))
     rows = rowsOf(ke, ke.group.front()->getResult(0));
+  if (auto store = dyn_cast<tile::StoreBlockOp>(ke.group.back()); store && isAllStored(ke))
+    rows = storedRows(ke, store);
   ke.group.clear();
   bool ok = true;
   e.forLoop(e.constI64(0), rows, e.lanes, [&](Value block) {

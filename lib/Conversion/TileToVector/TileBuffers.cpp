@@ -64,11 +64,26 @@ bool TileBuffers::isOnlyPacked(tile::LoadOp op) const {
          dot->getBlock() == op->getBlock();
 }
 
+bool TileBuffers::isOnlyMultiplied(tile::TransposeOp op) const {
+  tile::TileType type = op.getResult().getType();
+  if (op->use_empty() || type.getRank() != 2 || !storageOf(type.getElementType()).isF32() ||
+      type.getRows() <= kFewRows || fillOf(op.getInput()))
+    return false;
+  return llvm::all_of(op->getUses(), [&](OpOperand &use) {
+    auto dot = dyn_cast<tile::DotOp>(use.getOwner());
+    return dot && use.get() == dot.getLhs() && use.getOperandNumber() == 0 && !dot.getMask() &&
+           dot->getBlock() == op->getBlock();
+  });
+}
+
 void TileBuffers::forEachUser(Value v, llvm::function_ref<void(Operation *)> fn) const {
   for (Operation *user : v.getUsers()) {
     auto cast = dyn_cast<tile::CastOp>(user);
+    auto transpose = dyn_cast<tile::TransposeOp>(user);
     if (cast && isAlias(cast))
       forEachUser(cast.getResult(), fn);
+    else if (transpose && isOnlyMultiplied(transpose))
+      forEachUser(transpose.getResult(), fn);
     else if (tile::DotOp dot = deferredTo(user))
       fn(dot);
     else

@@ -15,6 +15,9 @@
 
 namespace attnc {
 
+/// A product of up to so many rows does not pack its right operand: that costs more than it saves.
+constexpr int64_t kFewRows = 8;
+
 /// Where a tile lies in the scratch memory.
 struct Buffer {
   int64_t offset = 0;
@@ -42,6 +45,8 @@ public:
   /// The dot whose accumulator is all that `op` is for, if it is a map that can be deferred to it.
   tile::DotOp deferredTo(mlir::Operation *op) const;
   bool isOnlyPacked(tile::LoadOp op) const;
+  /// Whether all that `op` is for are left operands of products that read its input by columns.
+  bool isOnlyMultiplied(tile::TransposeOp op) const;
   /// Calls `fn` for every op that needs the value of `v`, which may be nested in `v`'s block.
   void forEachUser(mlir::Value v, llvm::function_ref<void(mlir::Operation *)> fn) const;
   /// Whether `v` is defined in `op`'s block and no op after `op` uses it.

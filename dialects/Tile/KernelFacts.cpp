@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// ScalarBounds.h explains.
-#include "ScalarBounds.h"
+// KernelFacts.h explains.
+#include "dialects/Tile/KernelFacts.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
 #include <numeric>
-#include <optional>
 
 using namespace mlir;
+using namespace attnc;
 
 /// Arithmetic on the start of a tile is shallow.
 constexpr unsigned kMostNested = 8;
@@ -47,13 +47,13 @@ static int64_t divisorOf(Value scalar, unsigned nested) {
   return 1;
 }
 
-int64_t attnc::divisorOf(Value scalar) {
+int64_t tile::divisorOf(Value scalar) {
   // Sums wrap too: only powers of two are sure.
   int64_t divisor = ::divisorOf(scalar, 0);
   return divisor & -divisor;
 }
 
-bool attnc::isKnownAtMost(Value scalar, int64_t more, Value limit) {
+bool tile::isKnownAtMost(Value scalar, int64_t more, Value limit) {
   std::optional<int64_t> most = constantOf(limit);
   if (!most)
     return false;
@@ -68,4 +68,27 @@ bool attnc::isKnownAtMost(Value scalar, int64_t more, Value limit) {
     return false;
   int64_t last = *from + (*to - 1 - *from) / *step * *step;
   return last + more <= *most;
+}
+
+SmallVector<std::optional<int64_t>> tile::knownStrides(KernelOp kernel, BlockArgument view) {
+  auto type = cast<ViewType>(view.getType());
+  SmallVector<std::optional<int64_t>> strides(type.getRank());
+  if (strides.empty())
+    return strides;
+  if (type.getUnitStride())
+    strides.back() = 1;
+  auto axes = kernel.getArgAttrOfType<ArrayAttr>(view.getArgNumber(), "tile.axes");
+  if (!kernel.getArgAttr(view.getArgNumber(), "tile.dense") || !axes ||
+      axes.size() != strides.size())
+    return strides;
+  int64_t stride = 1;
+  for (size_t dim = strides.size(); dim-- > 0;) {
+    strides[dim] = stride;
+    int64_t size = 0;
+    auto text = dyn_cast<StringAttr>(axes[dim]);
+    if (!text || text.getValue().getAsInteger(10, size) || size <= 0)
+      break;
+    stride *= size;
+  }
+  return strides;
 }
