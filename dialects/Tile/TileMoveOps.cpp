@@ -2,6 +2,7 @@
 //
 // Verifiers of the ops that move elements. Each check names the constraint that it enforces.
 #include "dialects/Tile/TileLayouts.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace attnc::tile;
@@ -101,8 +102,8 @@ LogicalResult LocalOp::verify() {
     return emitOpError("expects a view with a unit last stride");
   if (getOffset() < 0 || getOffset() % 64 != 0) // tile.local C2
     return emitOpError("expects an offset that is a multiple of 64, found ") << getOffset();
-  if (!isa<KernelOp>((*this)->getParentOp())) // tile.local C3
-    return emitOpError("expects to be in the body of a kernel, in no loop");
+  if (!isa<KernelOp, scf::ForOp>((*this)->getParentOp())) // tile.local C3
+    return emitOpError("expects to be in the body of a kernel, or of a loop in it");
   return success();
 }
 

@@ -170,7 +170,7 @@ def Tile_LocalOp : Tile_Op<"local", [Pure]> {
   let description = [{
     Dense and row-major, of `sizes` elements, in the memory that the executor gives each running program, from byte `offset` on. Its
     contents are arbitrary until the program stores to it. Indices along each dimension start at `from`, so that a part of a tensor
-    is found at the indices that it has in the whole one. Two tensors whose bytes overlap must not be in use at once.
+    is found at the indices that it has in the whole one. In a loop it is the same memory each time. Two tensors whose bytes overlap must not be in use at once.
 
     On the host only: a thread has its memory in its cache from one program to the next. Blocks of a GPU would need memory for each that may
     run at once; tensors that do not fit into shared memory are `tile.workspace` there.
@@ -178,7 +178,7 @@ def Tile_LocalOp : Tile_Op<"local", [Pure]> {
     Constraints:
     - C1: a size of at least 1, and a number `from`, for each dimension; a unit last stride.
     - C2: `offset` is a multiple of 64 and not negative.
-    - C3: it is in the body of a kernel, in no loop.
+    - C3: it is in the body of a kernel, or of a loop in it.
   }];
   let arguments = (ins DenseI64ArrayAttr:$sizes, Variadic<I32>:$first, I64Attr:$offset);
   let results = (outs Tile_ViewType:$result);

@@ -35,7 +35,9 @@ def AttnFormKernels : Pass<"attn-form-kernels", "::mlir::ModuleOp"> {
     Stages can be one kernel if they have independent axes in common along which each reads what another one computes at its own
     index: then a program of the kernel has a part of these axes, and computes one stage after the other for it, in
     loops over the other axes. On a GPU stages become one where all of their axes are common and their thread blocks are alike, on
-    the host where an axis of rows is common; and not more of them than there should be code for in a kernel.
+    the host where an axis of rows is common; and not more of them than there should be code for in a kernel. On the host, an axis that
+    is blocks of rows may also be the steps of a recurrence: a program then has all of them, and computes all stages for one after the
+    other.
 
     ```mlir
     %keys = attn.compute(...) {...} {attn.kernel = 0 : i64} : !attn.tensor<[b, h, c, d], f32>

@@ -17,16 +17,18 @@ namespace {
 constexpr int64_t kMostOfRow = 1024;
 
 /// The space that an argument of a region of `stage` stands for; empty if it is none of the stage's
-/// independent axes.
+/// independent axes, nor its steps.
 StringRef spaceOfArgument(Operation *stage, BlockArgument argument) {
   if (argument.getOwner()->getParentOp() != stage)
     return {};
   unsigned number = argument.getArgNumber();
   if (auto compute = dyn_cast<attn::ComputeOp>(stage))
     return compute.getResult().getType().getAxisName(number);
-  if (auto recur = dyn_cast<attn::RecurOp>(stage))
-    return number < recur.getBatch().size() ? cast<StringAttr>(recur.getBatch()[number]).getValue()
-                                            : StringRef();
+  if (auto recur = dyn_cast<attn::RecurOp>(stage)) {
+    if (number < recur.getBatch().size())
+      return cast<StringAttr>(recur.getBatch()[number]).getValue();
+    return number == recur.getBatch().size() ? recur.getTime() : StringRef();
+  }
   if (auto attend = dyn_cast<attn::AttendOp>(stage)) {
     bool isScore = argument.getOwner()->getParent() == &attend.getScore();
     attn::AttnTensorType query = attend.getQuery().getType();
@@ -315,6 +317,37 @@ SmallVector<IndependentAxis> attnc::commonAxes(ArrayRef<const ChunkableStage *> 
       common.push_back(axis);
   }
   return common;
+}
+
+bool attnc::hasStepsOf(Operation *stage, StringRef space) {
+  auto recur = dyn_cast<attn::RecurOp>(stage);
+  return recur && recur.getTime() == space && !recur.getEvery();
+}
+
+/// Whether a kernel of `members` can walk along `space`.
+static bool isWalkable(StringRef space, ArrayRef<const ChunkableStage *> members) {
+  auto variant = members.front()->op->getParentOfType<attn::VariantOp>();
+  attn::SpaceOp declared = attn::findSpace(variant, space);
+  if (!declared || !declared.getParent())
+    return false;
+  return llvm::all_of(members, [&](const ChunkableStage *member) {
+    auto axis = llvm::find_if(member->axes,
+                              [&](const IndependentAxis &each) { return each.space == space; });
+    bool canTakeOne = hasStepsOf(member->op, space) ||
+                      (axis != member->axes.end() && (axis->tile == 1 || axis->canBeSingle));
+    return canTakeOne && llvm::all_of(member->op->getResults(), [&](Value result) {
+             return isReadAtOwnIndex(result, space, members);
+           });
+  });
+}
+
+StringRef attnc::walkedSpace(ArrayRef<const ChunkableStage *> members) {
+  if (members.size() > 1)
+    for (const ChunkableStage *member : members)
+      if (auto recur = dyn_cast<attn::RecurOp>(member->op);
+          recur && isWalkable(recur.getTime(), members))
+        return recur.getTime();
+  return {};
 }
 
 std::optional<SmallVector<StageGroup>>

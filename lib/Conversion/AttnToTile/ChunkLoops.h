@@ -47,6 +47,15 @@ struct StageGroup {
 llvm::SmallVector<IndependentAxis> commonAxes(llvm::ArrayRef<const ChunkableStage *> members,
                                               bool inOneKernel);
 
+/// The space whose indices a program of a kernel of `members` takes one after the other, all
+/// members at each: that of the steps of the recurrences among them. It is blocks of rows, every
+/// other member can take its indices one by one, and each reads there what another one computes.
+/// Empty if there is none.
+llvm::StringRef walkedSpace(llvm::ArrayRef<const ChunkableStage *> members);
+
+/// Whether `stage` is a recurrence whose steps are the indices of `space`, one after the other.
+bool hasStepsOf(mlir::Operation *stage, llvm::StringRef space);
+
 /// The groups of `stages`, which are in an order in which each reads what earlier ones computed, in
 /// an order in which that holds of groups. A loop is made for a large tensor: one over two axes of
 /// rows, or of many elements for a row. `isWorkspace` says of tensors that no caller sees them.

@@ -19,7 +19,7 @@ namespace {
 
 /// Most formulas of a kernel, whose code grows with them. An assembler of a GPU takes more than
 /// linear time, and a formula has code for each register of a tile.
-constexpr unsigned kMostFormulas = 64, kMostFormulasOfGPU = 16;
+constexpr unsigned kMostFormulas = 96, kMostFormulasOfGPU = 16;
 
 struct FormedStage : ChunkableStage {
   bool canShare;
@@ -104,9 +104,16 @@ static bool isRowAxis(const IndependentAxis &axis) {
   return !llvm::is_contained({"b", "h", "g"}, axis.space);
 }
 
+/// How many of `axes` are no rows.
+static size_t batchAxes(ArrayRef<IndependentAxis> axes) {
+  return llvm::count_if(axes, [](const IndependentAxis &axis) { return !isRowAxis(axis); });
+}
+
 /// Whether `members` are better one kernel than several. On a GPU a program of it must not have
 /// more to do than the programs of the stages: it is cut along all axes that they are cut along.
-/// The host needs fewer programs than that, but some for each tile of rows.
+/// The host needs fewer programs than that, but some for each tile of rows, and of one batch and
+/// head: else what one stage leaves to the next is too much for a cache. Tiles of rows may also be
+/// the steps of a recurrence, which a program takes in their order.
 bool KernelFormation::areOne(const Members &members) const {
   unsigned formulas = 0;
   for (const FormedStage *stage : members)
@@ -119,11 +126,13 @@ bool KernelFormation::areOne(const Members &members) const {
   bool isHost = plan.target.kind == Target::Kind::Host;
   bool areConstant =
       llvm::all_of(members, [](const FormedStage *stage) { return stage->isConstant; });
-  if (isHost && llvm::none_of(common, isRowAxis) && !areConstant)
+  bool hasRows = llvm::any_of(common, isRowAxis) || !walkedSpace(chunkable).empty();
+  if (isHost && !hasRows && !areConstant)
     return false;
   return llvm::all_of(members, [&](const FormedStage *stage) {
-    return isHost ||
-           (stage->axes.size() == common.size() && stage->warps == members.front()->warps);
+    if (isHost)
+      return batchAxes(stage->axes) == batchAxes(common);
+    return stage->axes.size() == common.size() && stage->warps == members.front()->warps;
   });
 }
 

@@ -62,6 +62,11 @@ public:
   virtual void takeSingly(llvm::StringRef) {}
   /// Emits code for all indices of the parts that `context` has, as a piece of a kernel.
   virtual mlir::LogicalResult emitParts(KernelContext &) { return mlir::failure(); }
+  /// Of a recurrence in a kernel that walks along its steps (ChunkLoops.h): what comes before all
+  /// of them, step `time` (i32), and what comes behind.
+  virtual mlir::LogicalResult emitBeforeSteps(KernelContext &) { return mlir::failure(); }
+  virtual mlir::LogicalResult emitStep(KernelContext &, mlir::Value) { return mlir::failure(); }
+  virtual mlir::LogicalResult emitBehindSteps(KernelContext &) { return mlir::failure(); }
 };
 
 using StageLoweringFactory = std::unique_ptr<StageLowering> (*)(mlir::Operation *,

@@ -7,6 +7,7 @@
 #include "KernelParts.h"
 #include "ProgramScalars.h"
 #include "attnc/Analysis/Compilable.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
 #include <numeric>
 
@@ -121,10 +122,15 @@ LogicalResult ProgramFrame::formLoops() {
     if (members.size() == 1)
       continue;
     kernel.axes = commonAxes(members, /*inOneKernel=*/true);
-    for (const IndependentAxis &axis : kernel.axes)
-      if (axis.tile == 1)
-        for (Stage *stage : kernel.stages)
+    if (plan.target.kind == Target::Kind::Host)
+      kernel.walked = walkedSpace(members);
+    for (Stage *stage : kernel.stages) {
+      for (const IndependentAxis &axis : kernel.axes)
+        if (axis.tile == 1)
           stage->lowering->takeSingly(axis.space);
+      if (!kernel.walked.empty())
+        stage->lowering->takeSingly(kernel.walked);
+    }
     findLocals(kernel);
   }
   auto found = formChunkLoops(chunkable, [&](Value tensor) {
@@ -150,7 +156,10 @@ void ProgramFrame::findLocals(Kernel &kernel) {
   SmallVector<Operation *> members;
   for (Stage *stage : kernel.stages)
     members.push_back(stage->op);
-  kernel.locals = findLocalTensors(variant, members, kernel.axes,
+  SmallVector<IndependentAxis> axes(kernel.axes);
+  if (!kernel.walked.empty())
+    axes.push_back({kernel.walked, 1});
+  kernel.locals = findLocalTensors(variant, members, axes,
                                    [&](Value tensor) { return !outputs.contains(tensor); });
 }
 
@@ -385,26 +394,13 @@ LogicalResult ProgramFrame::emitKernel(Kernel &kernel, unsigned number) {
   return success();
 }
 
-/// The stages one after the other, each for the program's part of the common axes. What one leaves
-/// in memory, threads of others read behind a barrier.
-LogicalResult ProgramFrame::emitBody(Kernel &kernel, KernelContext &context,
-                                     ArrayRef<Value> scratch) {
-  auto take = [&](const Stage &stage) {
-    context.scratch.assign(scratch.take_front(stage.scratch.size()));
-    scratch = scratch.drop_front(stage.scratch.size());
-  };
-  take(*kernel.stages[0]);
-  if (kernel.stages.size() == 1)
-    return kernel.stages[0]->lowering->emit(context);
-  Value id = tile::ProgramIdOp::create(builder, kernel.loc(), builder.getI32Type(), 0);
-  if (failed(bindParts(context, kernel.loc(), kernel.axes, id)))
-    return failure();
+/// The stages one after the other. What one leaves in memory, threads of others read behind a
+/// barrier.
+LogicalResult ProgramFrame::emitStages(Kernel &kernel, KernelContext &context, Emit emit) {
   for (const LocalTensor &local : kernel.locals)
     context.views[local.tensor] = local.emit(context);
   llvm::SmallPtrSet<Operation *, 8> unseen; // stages whose results are not there for all threads
   for (Stage *stage : kernel.stages) {
-    if (stage != kernel.stages[0])
-      take(*stage);
     bool reads = false;
     stage->op->walk([&](Operation *inner) {
       for (Value operand : inner->getOperands())
@@ -415,10 +411,75 @@ LogicalResult ProgramFrame::emitBody(Kernel &kernel, KernelContext &context,
       unseen.clear();
     }
     unseen.insert(stage->op);
-    if (failed(stage->lowering->emitParts(context)))
+    if (failed(emit(*stage)))
       return failure();
   }
   return success();
+}
+
+/// All stages for each index of the space that the kernel walks along, between what its recurrences
+/// do before and behind their steps.
+LogicalResult ProgramFrame::emitWalk(Kernel &kernel, KernelContext &context,
+                                     llvm::function_ref<void(const Stage &)> bindScratch) {
+  Location loc = kernel.loc();
+  Value size = context.sizes.lookup(kernel.walked);
+  if (!size)
+    return emitError(loc, "no input says the size of the index space `") << kernel.walked << "`";
+  auto forEachRecurrence = [&](auto emit) -> LogicalResult {
+    for (Stage *stage : kernel.stages) {
+      bindScratch(*stage);
+      if (hasStepsOf(stage->op, kernel.walked) && failed(emit(*stage->lowering)))
+        return failure();
+    }
+    return success();
+  };
+  if (failed(forEachRecurrence(
+          [&](StageLowering &lowering) { return lowering.emitBeforeSteps(context); })))
+    return failure();
+  auto walk = scf::ForOp::create(builder, loc, context.i32(loc, 0), size, context.i32(loc, 1));
+  {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(walk.getBody());
+    Value index = walk.getInductionVar();
+    context.parts[kernel.walked] = {index, context.i32(loc, 1), 1};
+    auto emit = [&](Stage &stage) {
+      bindScratch(stage);
+      return hasStepsOf(stage.op, kernel.walked) ? stage.lowering->emitStep(context, index)
+                                                 : stage.lowering->emitParts(context);
+    };
+    auto readBefore = context.readAnywhere;
+    if (failed(emitStages(kernel, context, emit)))
+      return failure();
+    context.parts.erase(kernel.walked);
+    kernel.readInSteps = std::exchange(context.readAnywhere, readBefore);
+    kernel.readInSteps.remove_if(
+        [&](const auto &read) { return context.readAnywhere.contains(read.first); });
+  }
+  return forEachRecurrence(
+      [&](StageLowering &lowering) { return lowering.emitBehindSteps(context); });
+}
+
+/// A kernel of several stages computes each for the program's part of the common axes.
+LogicalResult ProgramFrame::emitBody(Kernel &kernel, KernelContext &context,
+                                     ArrayRef<Value> scratch) {
+  llvm::DenseMap<const Stage *, ArrayRef<Value>> own;
+  for (const Stage *stage : kernel.stages) {
+    own[stage] = scratch.take_front(stage->scratch.size());
+    scratch = scratch.drop_front(stage->scratch.size());
+  }
+  auto bindScratch = [&](const Stage &stage) { context.scratch.assign(own.lookup(&stage)); };
+  bindScratch(*kernel.stages[0]);
+  if (kernel.stages.size() == 1)
+    return kernel.stages[0]->lowering->emit(context);
+  Value id = tile::ProgramIdOp::create(builder, kernel.loc(), builder.getI32Type(), 0);
+  if (failed(bindParts(context, kernel.loc(), kernel.axes, id)))
+    return failure();
+  if (!kernel.walked.empty())
+    return emitWalk(kernel, context, bindScratch);
+  return emitStages(kernel, context, [&](Stage &stage) {
+    bindScratch(stage);
+    return stage.lowering->emitParts(context);
+  });
 }
 
 //===-- The program ---------------------------------------------------------------------------===//

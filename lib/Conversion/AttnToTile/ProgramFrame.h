@@ -34,12 +34,14 @@ private:
   struct Kernel {
     llvm::SmallVector<Stage *> stages;
     llvm::SmallVector<IndependentAxis> axes; ///< of several: those that the grid cuts
+    llvm::StringRef walked;                  ///< the space that each program walks along, if any
     Kernel *other = nullptr;                 ///< with which one of the two is launched
     bool isAlternative = false;
     llvm::SmallVector<mlir::Value> tensors; ///< that it takes, of the variant
     llvm::SmallVector<LocalTensor> locals;  ///< that its programs have for themselves
     tile::KernelOp op;
     llvm::MapVector<llvm::StringRef, mlir::Value> readAnywhere; ///< see KernelContext
+    llvm::MapVector<llvm::StringRef, mlir::Value> readInSteps;  ///< of a walk: if there are steps
     const StageGroup *group = nullptr;                          ///< that it is launched in
 
     mlir::Location loc() const { return stages.back()->op->getLoc(); }
@@ -60,6 +62,10 @@ private:
   mlir::LogicalResult emitKernel(Kernel &kernel, unsigned number);
   mlir::LogicalResult emitBody(Kernel &kernel, KernelContext &context,
                                llvm::ArrayRef<mlir::Value> scratch);
+  using Emit = llvm::function_ref<mlir::LogicalResult(Stage &)>;
+  mlir::LogicalResult emitStages(Kernel &kernel, KernelContext &context, Emit emit);
+  mlir::LogicalResult emitWalk(Kernel &kernel, KernelContext &context,
+                               llvm::function_ref<void(const Stage &)> bindScratch);
   void bindSizes(KernelContext &context, llvm::function_ref<mlir::Value()> next);
   mlir::LogicalResult emitProgram();
   mlir::LogicalResult emitWorkspaces(KernelContext &context, const StageGroup &group, bool parts);
@@ -67,6 +73,8 @@ private:
   mlir::FailureOr<StageLowering::Grid> gridOf(KernelContext &context, Kernel &kernel);
   mlir::LogicalResult emitLaunch(KernelContext &context, Kernel &kernel);
   mlir::LogicalResult emitRequirements(KernelContext &context, Kernel &kernel);
+  void requireNonEmpty(KernelContext &context, mlir::Location loc, mlir::Value programs,
+                       const llvm::MapVector<llvm::StringRef, mlir::Value> &reads);
   mlir::FailureOr<mlir::Value> emitWorkspace(KernelContext &context, mlir::Location loc,
                                              llvm::StringRef name, attn::AttnTensorType type);
   int64_t rowBytes(attn::AttnTensorType type);

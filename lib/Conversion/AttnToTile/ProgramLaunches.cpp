@@ -49,19 +49,14 @@ FailureOr<StageLowering::Grid> ProgramFrame::gridOf(KernelContext &context, Kern
   return grid;
 }
 
-/// A kernel that runs has to find what it reads.
-LogicalResult ProgramFrame::emitRequirements(KernelContext &context, Kernel &kernel) {
-  if (kernel.readAnywhere.empty())
-    return success();
-  FailureOr<StageLowering::Grid> grid = gridOf(context, kernel);
-  if (failed(grid))
-    return failure();
-  Location loc = kernel.loc();
-  for (auto [space, tensor] : kernel.readAnywhere) {
+/// What a kernel of `programs` (i32) programs reads has to be there.
+void ProgramFrame::requireNonEmpty(KernelContext &context, Location loc, Value programs,
+                                   const llvm::MapVector<StringRef, Value> &reads) {
+  for (auto [space, tensor] : reads) {
     Value size = context.sizes.lookup(space);
     if (!size || isa_and_nonnull<arith::ConstantOp>(size.getDefiningOp()))
       continue;
-    Value none = arith::SubIOp::create(builder, loc, context.i32(loc, 1), (*grid)[0]);
+    Value none = arith::SubIOp::create(builder, loc, context.i32(loc, 1), programs);
     Value number = arith::MaxSIOp::create(builder, loc, size, none);
     std::string name = names.lookup(tensor);
     std::string what = name.empty() ? "a tensor" : "`" + name + "`";
@@ -69,6 +64,21 @@ LogicalResult ProgramFrame::emitRequirements(KernelContext &context, Kernel &ker
                             what + " is read at an index of `" + space.str() +
                                 "`, which has none: the kernels of this spec need at least one");
   }
+}
+
+LogicalResult ProgramFrame::emitRequirements(KernelContext &context, Kernel &kernel) {
+  if (kernel.readAnywhere.empty() && kernel.readInSteps.empty())
+    return success();
+  FailureOr<StageLowering::Grid> grid = gridOf(context, kernel);
+  if (failed(grid))
+    return failure();
+  Location loc = kernel.loc();
+  requireNonEmpty(context, loc, (*grid)[0], kernel.readAnywhere);
+  if (kernel.readInSteps.empty())
+    return success();
+  Value steps =
+      arith::MulIOp::create(builder, loc, (*grid)[0], context.sizes.lookup(kernel.walked));
+  requireNonEmpty(context, loc, steps, kernel.readInSteps);
   return success();
 }
 

@@ -13,6 +13,8 @@
 //       for each stage: compute its tensor; barrier       reads states[t mod 2]
 //         store it: for later stages, as an output at t, in states[(t + 1) mod 2]
 //   copy states[T mod 2] to the results
+//
+// In a kernel that walks along the steps, other stages come between them.
 #include "Lowerings.h"
 #include "Nest.h"
 #include "StageTensors.h"
@@ -39,6 +41,8 @@ attn::AttnTensorType typeOver(attn::RecurOp recur, ArrayRef<Attribute> first, Ty
   return attn::AttnTensorType::get(element.getContext(), axes, element);
 }
 
+class RecurKernel;
+
 class RecurLowering : public NestLowering {
 public:
   RecurLowering(attn::RecurOp recur, const KernelPlan &plan)
@@ -48,9 +52,14 @@ public:
 
   int64_t warps() override { return 4; }
   SmallVector<Scratch> scratch() override;
+  LogicalResult emitBeforeSteps(KernelContext &context) override;
+  LogicalResult emitStep(KernelContext &context, Value time) override;
+  LogicalResult emitBehindSteps(KernelContext &context) override;
 
 private:
   friend class RecurKernel;
+  using Piece = llvm::function_ref<LogicalResult(RecurKernel &)>;
+  LogicalResult emitPiece(KernelContext &context, Piece piece);
   LogicalResult emitAt(Evaluator &evaluator, Scope &, const NestPoint &point) override;
 
   attn::RecurOp recur;
@@ -67,17 +76,22 @@ public:
         evaluator(context), batch(batch) {}
 
   LogicalResult emit();
+  void bind() {
+    bindBatch();
+    bindScratch();
+  }
+  LogicalResult initialize();
+  LogicalResult oneStep(Value time) { return step(evaluator.top(), time); }
+  LogicalResult finish();
 
 private:
   void bindBatch();
   void bindScratch();
-  LogicalResult initialize();
   LogicalResult steps();
   LogicalResult group(Scope &outside, Value first, Value last);
   LogicalResult step(Scope &inside, Value time);
   LogicalResult stage(Scope &inside, Operation *op, Value time);
   LogicalResult passedThrough(Scope &inside, Value time);
-  LogicalResult finish();
   SmallVector<Destination> destinationsOf(Value tensor, Value time);
   LogicalResult copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
                      const Source &from, ArrayRef<Destination> to);
@@ -385,11 +399,32 @@ LogicalResult RecurKernel::finish() {
 }
 
 LogicalResult RecurKernel::emit() {
-  bindBatch();
-  bindScratch();
+  bind();
   if (failed(initialize()) || failed(steps()))
     return failure();
   return finish();
+}
+
+LogicalResult RecurLowering::emitPiece(KernelContext &context, Piece piece) {
+  Evaluator evaluator(context);
+  return nest.forEachPoint(evaluator, evaluator.top(), stage,
+                           [&](Scope &, const NestPoint &point) -> LogicalResult {
+                             RecurKernel kernel(*this, context, point);
+                             kernel.bind();
+                             return piece(kernel);
+                           });
+}
+
+LogicalResult RecurLowering::emitBeforeSteps(KernelContext &context) {
+  return emitPiece(context, [](RecurKernel &kernel) { return kernel.initialize(); });
+}
+
+LogicalResult RecurLowering::emitStep(KernelContext &context, Value time) {
+  return emitPiece(context, [&](RecurKernel &kernel) { return kernel.oneStep(time); });
+}
+
+LogicalResult RecurLowering::emitBehindSteps(KernelContext &context) {
+  return emitPiece(context, [](RecurKernel &kernel) { return kernel.finish(); });
 }
 
 std::unique_ptr<StageLowering> attnc::lowerRecur(Operation *op, const KernelPlan &plan) {

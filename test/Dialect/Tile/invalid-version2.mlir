@@ -440,10 +440,11 @@ tile.kernel @k(%n: i32 {tile.binding = "size:kv"}) attributes {
 // -----
 
 // tile.local C3
-tile.kernel @k(%n: i32 {tile.binding = "size:kv"}) attributes {
+tile.kernel @k(%n: i32 {tile.binding = "size:kv"}, %some: i32 {tile.binding = "size:q"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
-  scf.for %i = %n to %n step %n : i32 {
-    // expected-error@below {{expects to be in the body of a kernel, in no loop}}
+  %is = arith.cmpi slt, %n, %some : i32
+  scf.if %is {
+    // expected-error@below {{expects to be in the body of a kernel, or of a loop in it}}
     %0 = tile.local [4, 4] from [%n, %n] at 0 : <2xf32, unit>
   }
   tile.return
