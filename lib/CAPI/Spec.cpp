@@ -65,6 +65,11 @@ static std::string signatureJSON(const Signature &signature) {
       for (const TensorDecl &decl : signature.outputs)
         writeTensor(json, decl);
     });
+    json.attributeArray("steps", [&] {
+      for (const std::string &space : signature.steps)
+        json.value(space);
+    });
+    json.attribute("chunk", usualChunk);
   });
   return text;
 }

@@ -420,6 +420,9 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
   compile->vHeadDim = bound.sizes.spaces.at("e");
   if (target->kind == Target::Kind::NVPTX)
     compile->vectorBytes = commonRowAlignment(bound);
+  // What is dumped may be a tensor of single steps.
+  if (!options.isChunkGiven && options.dumps.empty())
+    compile->chunk = suitableChunk(bound.signature, bound.sizes.spaces);
   return compile;
 }
 

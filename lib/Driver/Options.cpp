@@ -93,7 +93,8 @@ Flag<int64_t> stages("stages", "key tiles in shared memory at once (default: cho
 Flag<int64_t> numWarps("num-warps", "warps of a thread block (default: chosen)", 0, SHAPED);
 Flag<int64_t> chunk("chunk",
                     "steps that a recurrence takes at a time where its form allows it: 16, a "
-                    "multiple of it, or less than that; 0: step by step (default 0)",
+                    "multiple of it, or less than that; 0: step by step (default: 64 where run "
+                    "and bench have as many steps, else 0)",
                     0, SHAPED);
 Flag<bool> kernelPerStage("kernel-per-stage", "a kernel for each stage: none are computed together",
                           SHAPED);
@@ -358,6 +359,7 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.stages = stages.option;
   o.numWarps = numWarps.option;
   o.chunk = chunk.option;
+  o.isChunkGiven = chunk.option.getNumOccurrences() > 0;
   o.kernelPerStage = kernelPerStage.option;
   o.threads = threads.option;
   o.repeat = repeat.option;

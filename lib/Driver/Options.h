@@ -24,6 +24,7 @@ struct Options {
   int64_t batch = 1, heads = 4, kvHeads = 0, qLen = 256, kvLen = 0, headDim = 64, vHeadDim = 0;
   int64_t tileQ = 0, tileKV = 0, stages = 0, numWarps = 0, threads = 0, repeat = 20;
   int64_t chunk = 0; ///< steps that recurrences take at a time; 0: one
+  bool isChunkGiven = false;
   bool kernelPerStage = false;
   int64_t checkRows = 0; ///< that --check compares; 0: all
   uint64_t seed = 0;

@@ -119,5 +119,8 @@ llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant)
       return decl.takeError();
     signature.outputs.push_back(std::move(*decl));
   }
+  for (auto recur : body.getOps<attn::RecurOp>())
+    if (!llvm::is_contained(signature.steps, recur.getTime()))
+      signature.steps.push_back(recur.getTime().str());
   return signature;
 }

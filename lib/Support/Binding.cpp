@@ -9,6 +9,14 @@
 
 using namespace attnc;
 
+int64_t attnc::suitableChunk(const Signature &signature,
+                             const std::map<std::string, int64_t> &sizes) {
+  for (const std::string &space : signature.steps)
+    if (auto size = sizes.find(space); size != sizes.end() && size->second >= usualChunk)
+      return usualChunk;
+  return 0;
+}
+
 std::vector<NumberKind> attnc::kindsOfParams(const Signature &signature) {
   std::vector<NumberKind> kinds;
   for (const ParamDecl &decl : signature.params)

@@ -51,6 +51,8 @@ class Signature:
     params: Mapping[str, Param]
     inputs: Mapping[str, TensorDecl]
     outputs: Mapping[str, TensorDecl]
+    steps: tuple[str, ...]  # index spaces that recurrences go along
+    usual_chunk: int  # steps at a time that suit sequences of at least as many
 
     @staticmethod
     def parse(text: str) -> Signature:
@@ -60,7 +62,12 @@ class Signature:
             return MappingProxyType({t["name"]: TensorDecl(t["name"], t["dtype"], tuple(t["axes"])) for t in data[key]})
 
         params = {p["name"]: Param(**p) for p in data["params"]}
-        return Signature(data["name"], MappingProxyType(params), tensors("inputs"), tensors("outputs"))
+        return Signature(data["name"], MappingProxyType(params), tensors("inputs"), tensors("outputs"), tuple(data["steps"]),
+                         data["chunk"])
+
+    def chunk_for(self, sizes: Mapping[str, int]) -> int:
+        """Steps that a recurrence takes at a time in a kernel for index spaces of these sizes; 0: one by one."""
+        return self.usual_chunk if any(sizes.get(space, 0) >= self.usual_chunk for space in self.steps) else 0
 
 
 def number(value: Any) -> float:

@@ -79,7 +79,7 @@ class Spec:
         cache:         False neither reads nor writes the code cache on disk
         num_threads:   host threads, at most 4096; 0 is ATTNC_NUM_THREADS, or one for each CPU
         chunk:         steps that a recurrence takes at a time where its form allows it: less than 16, or a multiple of 16;
-                       0 is step by step, which is faster for few steps
+                       0 is step by step, which is faster for few steps. `Spec.__call__` takes 64 where there are as many
         const_params:  values of const parameters
 
         Raises ArgumentError, CompileError (cannot be compiled for the target) or DeviceError.
@@ -120,7 +120,8 @@ class Spec:
         stream: a CUDA stream (its handle, or a torch.cuda.Stream); PyTorch's current one if not given. The call does
             not wait for the GPU. On the host it returns when the result is there.
 
-        The first call with a new dtype, head dimension, device, row alignment or const parameter compiles a kernel.
+        The first call with a new dtype, head dimension, device, row alignment or const parameter compiles a kernel; a
+        recurrence has one for less than 64 steps and another one for more (`chunk` of `Spec.compile`).
         Raises ArgumentError (nothing is written then), CompileError or DeviceError.
         """
         signature = self._signature
@@ -140,7 +141,7 @@ class Spec:
         head_dim = sizes.get("d", sizes.get("e", 64))  # of a spec with neither it changes nothing
         key = (operand_dtype(self._signature, views), head_dim, sizes.get("e", head_dim),
                device_text(next(iter(views.values()))), row_alignment_of(self._signature, {**views, **written}),
-               tuple(sorted(consts.items())))
+               tuple(sorted(consts.items())), self._signature.chunk_for(sizes))
         kernel = self._kernels.get(key)
         if kernel is None:
             with self._lock:  # threads that need the same kernel wait for the first one's
@@ -148,7 +149,7 @@ class Spec:
                 if kernel is None:
                     kernel = self._kernels[key] = Kernel(
                         self._definition, dtype=key[0], head_dim=key[1], v_head_dim=key[2], device=key[3],
-                        row_alignment=key[4], const_params=consts)
+                        row_alignment=key[4], const_params=consts, chunk=key[6])
         return kernel
 
     def reference(self, *tensors: Any, return_lse: bool = False, return_outputs: bool = False, num_threads: int = 0,

@@ -109,12 +109,25 @@ def test_workspace_of_the_caller(pages, qkv):
         kernel(*qkv, workspace=block)
 
 
+def retnet_inputs(spec, steps):
+    random = np.random.default_rng(0)
+    return {decl.name: random.uniform(-0.5, 0, shape).astype(np.float32) if decl.name == "LogGamma"
+            else random.standard_normal(shape).astype(np.float32)
+            for decl in spec.inputs.values() for shape in [[dict(b=1, h=2, t=steps, d=16, e=16)[axis] for axis in decl.axes]]}
+
+
 def test_a_recurrence_by_chunks():
     spec = attnc.load("retnet")
-    random = np.random.default_rng(0)
-    inputs = {decl.name: random.uniform(-0.5, 0, shape).astype(np.float32) if decl.name == "LogGamma"
-              else random.standard_normal(shape).astype(np.float32)
-              for decl in spec.inputs.values() for shape in [[dict(b=1, h=2, t=70, d=16, e=16)[axis] for axis in decl.axes]]}
+    inputs = retnet_inputs(spec, 70)
     steps, chunks = (spec.compile(dtype="f32", head_dim=16, chunk=chunk)(**inputs) for chunk in (0, 16))
     assert not np.array_equal(steps, chunks)
     np.testing.assert_allclose(steps, chunks, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("length, chunk", [(63, 0), (64, 64), (130, 64)])
+def test_a_call_takes_the_chunk_that_suits_the_number_of_steps(length, chunk):
+    spec = attnc.load("retnet")
+    inputs = retnet_inputs(spec, length)
+    kernel = {chunk: spec.compile(dtype="f32", head_dim=16, chunk=chunk) for chunk in (0, 64)}
+    assert not np.array_equal(kernel[0](**inputs), kernel[64](**inputs))
+    np.testing.assert_array_equal(spec(**inputs), kernel[chunk](**inputs))

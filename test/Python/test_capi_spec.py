@@ -54,7 +54,8 @@ def test_signature_json(library, spec):
                    {"name": "K", "dtype": None, "axes": ["b", "g", "kv", "d"]},
                    {"name": "V", "dtype": None, "axes": ["b", "g", "kv", "e"]}],
         "outputs": [{"name": "out", "dtype": None, "axes": ["b", "h", "q", "e"]},
-                    {"name": "lse", "dtype": "f32", "axes": ["b", "h", "q"]}]}
+                    {"name": "lse", "dtype": "f32", "axes": ["b", "h", "q"]}],
+        "steps": [], "chunk": 64}
 
 
 def test_reference_writes_chosen_outputs_through_strides(library, spec):

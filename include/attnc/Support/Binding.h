@@ -78,7 +78,17 @@ struct Signature {
   std::vector<SpaceDecl> spaces;       ///< in the order of their declaration
   std::vector<TensorDecl> inputs;      ///< Q, K and V among them
   std::vector<TensorDecl> outputs;
+  std::vector<std::string> steps; ///< the index spaces that recurrences go along
 };
+
+/// The steps that a kernel takes at a time which suits sequences of at least as many: from there
+/// on, chunks are faster than single steps wherever a recurrence has that form (measured on the
+/// host, counted on the emulator).
+inline constexpr int64_t usualChunk = 64;
+
+/// `usualChunk` if a recurrence of `signature` goes along a space of at least as many indices, else
+/// 0.
+int64_t suitableChunk(const Signature &signature, const std::map<std::string, int64_t> &sizes);
 
 /// Sizes of the index spaces, and the dtype of Q, K and V.
 struct BoundSizes {
