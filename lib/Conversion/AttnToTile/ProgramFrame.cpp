@@ -232,25 +232,33 @@ tile::ViewType ProgramFrame::viewType(Value tensor) {
                              isWorkspace || isOperand);
 }
 
-DictionaryAttr ProgramFrame::tensorAttrs(Value tensor) {
+/// What kernels are told of a tensor called `name`. Workspace is as its axes say.
+SmallVector<NamedAttribute> ProgramFrame::memoryAttrs(StringRef name, attn::AttnTensorType type,
+                                                      bool isWorkspace, bool hasUnitStride) {
   Builder b(variant.getContext());
-  auto type = cast<attn::AttnTensorType>(tensor.getType());
   SmallVector<Attribute> axes;
   for (unsigned axis = 0; axis < type.getRank(); ++axis)
     axes.push_back(b.getStringAttr(axisText(type, axis)));
   SmallVector<NamedAttribute> attrs = {
-      b.getNamedAttr("tile.binding", b.getStringAttr("tensor:" + names.lookup(tensor))),
+      b.getNamedAttr("tile.binding", b.getStringAttr("tensor:" + name)),
       b.getNamedAttr("tile.axes", b.getArrayAttr(axes))};
-  if (outputs.contains(tensor))
-    attrs.push_back(b.getNamedAttr("tile.output", b.getUnitAttr()));
-  bool isDense = !llvm::is_contained(signature, tensor);
-  if (isDense)
+  if (isWorkspace)
     attrs.push_back(b.getNamedAttr("tile.dense", b.getUnitAttr()));
-  if (plan.target.kind == Target::Kind::NVPTX && viewType(tensor).getUnitStride()) {
-    int64_t alignment = isDense ? std::gcd<int64_t>(plan.vectorBytes, rowBytes(type))
-                                : static_cast<int64_t>(plan.vectorBytes);
+  if (plan.target.kind == Target::Kind::NVPTX && hasUnitStride) {
+    int64_t alignment = isWorkspace ? std::gcd<int64_t>(plan.vectorBytes, rowBytes(type))
+                                    : static_cast<int64_t>(plan.vectorBytes);
     attrs.push_back(b.getNamedAttr("tile.row_alignment", b.getI64IntegerAttr(alignment)));
   }
+  return attrs;
+}
+
+DictionaryAttr ProgramFrame::tensorAttrs(Value tensor) {
+  Builder b(variant.getContext());
+  SmallVector<NamedAttribute> attrs =
+      memoryAttrs(names.lookup(tensor), cast<attn::AttnTensorType>(tensor.getType()),
+                  !llvm::is_contained(signature, tensor), viewType(tensor).getUnitStride());
+  if (outputs.contains(tensor))
+    attrs.push_back(b.getNamedAttr("tile.output", b.getUnitAttr()));
   return b.getDictionaryAttr(attrs);
 }
 
@@ -331,7 +339,9 @@ LogicalResult ProgramFrame::emitKernel(Kernel &kernel, unsigned number) {
   for (Stage *stage : kernel.stages)
     for (Scratch &own : stage->scratch) {
       own.name = uniqueName(names.lookup(stage->op->getResult(0)) + "." + own.name);
-      arguments.addBound("tensor:" + own.name, workspaceType(own.type));
+      arguments.add(workspaceType(own.type),
+                    builder.getDictionaryAttr(memoryAttrs(own.name, own.type, /*isWorkspace=*/true,
+                                                          /*hasUnitStride=*/true)));
     }
   for (const std::string &space : launchSizes())
     arguments.addBound("size:" + space, builder.getI32Type());

@@ -56,6 +56,9 @@ private:
   llvm::SmallVector<mlir::Value> tensorsOf(const Kernel &kernel);
   static tile::ViewType workspaceType(attn::AttnTensorType type);
   tile::ViewType viewType(mlir::Value tensor);
+  llvm::SmallVector<mlir::NamedAttribute> memoryAttrs(llvm::StringRef name,
+                                                      attn::AttnTensorType type, bool isWorkspace,
+                                                      bool hasUnitStride);
   mlir::DictionaryAttr tensorAttrs(mlir::Value tensor);
   llvm::SmallVector<std::string> launchSizes();
   std::string nameOf(const Kernel &kernel, unsigned number);

@@ -16,9 +16,9 @@ attn.variant @steps attributes {tile.schedule = #tile.schedule<target = "sm_80",
   } : !attn.tensor<[d, e], f32>
 
   // CHECK-LABEL: tile.kernel @steps_1
-  // CHECK-SAME: %[[STATE:[^:]*]]: !tile.view<5xf32, unit> {tile.binding = "tensor:out.state0"}
-  // CHECK-SAME: %[[START:[^:]*]]: !tile.view<4xf32, unit> {tile.binding = "tensor:out.start0"}
-  // CHECK-SAME: %[[NEXT:[^:]*]]: !tile.view<4xf32, unit> {tile.binding = "tensor:out.step0"}
+  // CHECK-SAME: %[[STATE:[^:]*]]: !tile.view<5xf32, unit> {{{[^}]*}}"tensor:out.state0", {{[^}]*}}}
+  // CHECK-SAME: %[[START:[^:]*]]: !tile.view<4xf32, unit> {{{[^}]*}}"tensor:out.start0", {{[^}]*}}}
+  // CHECK-SAME: %[[NEXT:[^:]*]]: !tile.view<4xf32, unit> {{{[^}]*}}"tensor:out.step0", {{[^}]*}}}
   // CHECK: tile.store_block {{.*}}, %[[STATE]][%{{.*}}] rows 3
   // CHECK: tile.barrier
   // CHECK: scf.for

@@ -15,9 +15,9 @@ attn.variant @chain attributes {tile.schedule = #tile.schedule<target = "sm_80",
   } : !attn.tensor<[d, e], f32>
 
   // CHECK-LABEL: tile.kernel @chain_1
-  // CHECK-SAME: %[[A:[^:]*]]: !tile.view<3xf32, unit> {tile.binding = "tensor:out.step0"}
-  // CHECK-SAME: %[[V:[^:]*]]: !tile.view<2xf32, unit> {tile.binding = "tensor:out.step1"}
-  // CHECK-SAME: %[[B:[^:]*]]: !tile.view<3xf32, unit> {tile.binding = "tensor:out.step2"}
+  // CHECK-SAME: %[[A:[^:]*]]: !tile.view<3xf32, unit> {{{[^}]*}}"tensor:out.step0", {{[^}]*}}}
+  // CHECK-SAME: %[[V:[^:]*]]: !tile.view<2xf32, unit> {{{[^}]*}}"tensor:out.step1", {{[^}]*}}}
+  // CHECK-SAME: %[[B:[^:]*]]: !tile.view<3xf32, unit> {{{[^}]*}}"tensor:out.step2", {{[^}]*}}}
   // CHECK-NOT: out.step3
   // CHECK: scf.for
   // CHECK: tile.store_block {{.*}}, %[[A]]
