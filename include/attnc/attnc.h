@@ -99,7 +99,7 @@ ATTNC_API attnc_status attnc_spec_parse(const char *text, const char *name, cons
  * in the order of declaration, Q, K and V first. A type is "int" or "f32"; a dtype is "f32", "f16",
  * "bf16", "i32", "bool", or null for the one that Q, K and V share; an axis is the name of an index
  * space or a size. "steps" are the index spaces that recurrences go along: where one of them has at
- * least "chunk" indices, a kernel that is compiled for chunks of so many steps is the faster one.
+ * least "chunk" indices, a kernel that is compiled for chunks of so many steps is usually faster.
  * Valid until the spec is destroyed; null if `spec` is. */
 ATTNC_API const char *attnc_spec_signature_json(const attnc_spec *spec);
 

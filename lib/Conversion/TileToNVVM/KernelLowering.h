@@ -93,8 +93,8 @@ public:
   /// Reads that stay in shared memory until a product uses them.
   llvm::DenseMap<mlir::Value, tile::ReadOp> sharedReads;
   mlir::Value sharedBase; ///< ptr<3>
-  /// What add, mul and widen have emitted in the straight-line code under way, so that addresses
-  /// of neighbouring elements share what is equal in them; null where code is not straight.
+  /// What has been emitted of arithmetic on addresses in the straight-line code under way, so that
+  /// those of neighbouring elements share what is equal in them; null where code is not straight.
   using ArithmeticTable = llvm::DenseMap<std::tuple<char, mlir::Value, mlir::Value>, mlir::Value>;
   ArithmeticTable *emittedArithmetic = nullptr;
   mlir::Value threadId, laneId, warpId;
