@@ -5,6 +5,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace attnc::attn;
@@ -32,6 +33,16 @@ LogicalResult SampleAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitEr
     if (!isa<FloatAttr>(arg) || !cast<FloatAttr>(arg).getType().isF64())
       return emitError() << "expects a number or the size of an index space, found " << arg;
   }
+  return success();
+}
+
+LogicalResult PartsAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError,
+                                StringAttr space, int64_t keys, FloatAttr unit) {
+  // #attn.parts C1
+  double number = unit.getValueAsDouble();
+  if (keys < 1 || !(number > 0) || !std::isfinite(number))
+    return emitError() << "expects parts of at least one key and a positive unit, found " << keys
+                       << " and " << number;
   return success();
 }
 

@@ -111,4 +111,35 @@ def Attn_SelectionAttr : I32EnumAttr<"Selection", "which entries of a ranked row
   let cppNamespace = "::attnc::attn";
 }
 
+def Attn_PartsAttr : Attn_Attr<"Parts"> {
+  let mnemonic = "parts";
+  let summary = "the keys of an attention, cut into parts of so many neighbours";
+  let description = [{
+    Part `p` of index space `space` has the keys from `p * keys` on, at most `keys` of them. `unit` is what the largest
+    score of a part is counted in (`attn.attend`).
+
+    Constraints:
+    - C1: a part has at least one key, and the unit is a positive number.
+  }];
+  let examples = [[{
+    attn.variant @in_parts {
+      %keys = attn.size "kv"
+      %of = arith.constant 256 : i32
+      %n = arith.ceildivsi %keys, %of : i32
+      attn.space "part" extent %n
+      %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+      %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+      %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+      %out, %lse, %largest = attn.attend %Q, %K, %V parts <"part" of 256 unit 1.0>
+        : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+          -> !attn.tensor<[b, h, q, part, e], f32>, !attn.tensor<[b, h, q, part], f32>
+             largest !attn.tensor<[b, h, q, part], f32>
+      attn.return ["out"](%out : !attn.tensor<[b, h, q, part, e], f32>)
+    }
+  }]];
+  let parameters = (ins "::mlir::StringAttr":$space, "int64_t":$keys, "::mlir::FloatAttr":$unit);
+  let assemblyFormat = "`<` $space `of` $keys `unit` $unit `>`";
+  let genVerifyDecl = 1;
+}
+
 #endif // ATTNC_DIALECTS_ATTN_ATTNATTRS_TD

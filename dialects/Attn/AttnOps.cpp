@@ -131,18 +131,31 @@ LogicalResult AttendOp::verify() {
   if (llvm::is_contained(query.getAxes(), key.getAxes()[key.getRank() - 2]))
     return emitOpError() << "expects a key space that is no axis of the query, found " << query
                          << " and " << key;
+  // attn.attend C8
+  PartsAttr parts = getPartsAttr();
+  if (static_cast<bool>(parts) != static_cast<bool>(getLargest()))
+    return emitOpError("expects `largest` as a result with `parts`, and only then");
+  if (parts && (getSet() || getTile() || getWeights() || !getSink().empty()))
+    return emitOpError("expects no set, tile, sink or weights with `parts`");
+  if (parts && !isKnownSpace(*this, parts.getSpace().getValue()))
+    return emitOpError() << "expects a declared index space of parts, found " << parts.getSpace();
   // attn.attend C2
-  auto rows = query.getAxes().drop_back();
+  SmallVector<Attribute> rows(query.getAxes().drop_back());
+  if (parts)
+    rows.push_back(parts.getSpace());
   SmallVector<Attribute> outAxes(rows), weightAxes(rows);
   outAxes.push_back(value.getAxes().back());
   weightAxes.push_back(key.getAxes()[key.getRank() - 2]);
   // The operand dtype, also where attn-specialize has put a type in its place; else f32.
   Type outElement = getOut().getType().getElementType();
-  bool isOperand = isa<NoneType>(outElement) || outElement == query.getElementType() ||
-                   outElement == key.getElementType();
+  bool isOperand = !parts && (isa<NoneType>(outElement) || outElement == query.getElementType() ||
+                              outElement == key.getElementType());
   for (auto [what, type, expected] :
        {std::tuple("out", getOut().getType(), over(query, outAxes, isOperand ? outElement : real)),
         std::tuple("lse", getLse().getType(), over(query, rows, real)),
+        std::tuple("largest",
+                   parts ? cast<AttnTensorType>(getLargest().getType()) : over(query, rows, real),
+                   over(query, rows, real)),
         std::tuple("weights",
                    getWeights() ? cast<AttnTensorType>(getWeights().getType())
                                 : over(query, weightAxes, real),

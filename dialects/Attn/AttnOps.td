@@ -213,7 +213,8 @@ def Attn_ReadOp : Attn_Op<"read", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, AttrSizedOperandSegments]> {
+def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, AttrSizedOperandSegments,
+                                       AttrSizedResultSegments]> {
   let summary = "softmax-weighted sum of values, with its log-sum-exp";
   let description = [{
     The query is over `[outer..., row, dim]`, the key over `[some of outer..., key, dim]` and the value over
@@ -251,6 +252,11 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
       denominator uses the unrounded numbers): after a multiplication by `weight_scale`; with `weight_group`, after
       a division by an f8E4M3 scale for each group of that many keys of a row, so that its maximum is the largest number.
 
+    - `parts`: the keys are cut into parts of so many neighbours, and each part is an attention of its own. The results have
+      the space of parts behind the row. `largest` is the largest x[j] of a part, counted in the given unit, -inf without
+      one; lse is relative to it, ln(sum(exp(x[j] - unit * largest))), so that it is small and keeps its digits. Merged by
+      `attn-split-keys`.
+
     `row` is an index; `attn.position` turns it into a position on the key axis.
 
     Constraints:
@@ -266,6 +272,8 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
     - C6: the set is an i1 tensor over the key space, or over blocks of it (or blocks of these).
     - C7: `skip` and `weight_format` come with a `tile`; `weight_scale` and `weight_group` with `weight_format`, and
       `skip_rows`, blocks of the query's rows that do not overlap, with `skip`.
+    - C8: with `parts`, `out`, `lse` and `largest` are f32 with the space of parts as axis behind the row, and there are no
+      set, tile, sink and weights; `largest` comes with `parts` only.
   }];
   let examples = [[{
     attn.variant @causal {
@@ -308,8 +316,9 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
                        Optional<F32>:$scale, Optional<Attn_TensorType>:$set, Optional<I32>:$tile, Optional<I32>:$weight_group,
                        DefaultValuedAttr<Attn_PrecisionAttr, "::attnc::attn::Precision::F32">:$precision,
                        OptionalAttr<StrAttr>:$skip_rows, OptionalAttr<Attn_FormatAttr>:$weight_format,
-                       OptionalAttr<F64Attr>:$weight_scale);
-  let results = (outs Attn_TensorType:$out, Attn_TensorType:$lse, Optional<Attn_TensorType>:$weights);
+                       OptionalAttr<F64Attr>:$weight_scale, OptionalAttr<Attn_PartsAttr>:$parts);
+  let results = (outs Attn_TensorType:$out, Attn_TensorType:$lse, Optional<Attn_TensorType>:$weights,
+                      Optional<Attn_TensorType>:$largest);
   let regions = (region AnyRegion:$score, AnyRegion:$mask, AnyRegion:$sink, AnyRegion:$skip);
   let extraClassDeclaration = [{
     /// Name of the space that keys run over.
@@ -322,12 +331,13 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
   let assemblyFormat = [{
     $query `,` $key `,` $value (`scale` $scale^)? (`over` $set^ `:` type($set))? (`precision` $precision^)?
     (`tile` $tile^)? (`skip_rows` $skip_rows^)? (`weights` $weight_format^)? (`by` $weight_scale^)?
-    (`group` $weight_group^)?
+    (`group` $weight_group^)? (`parts` $parts^)?
     custom<OptionalRegion>("\"score\"", $score)
     custom<OptionalRegion>("\"mask\"", $mask)
     custom<OptionalRegion>("\"sink\"", $sink)
     custom<OptionalRegion>("\"skip\"", $skip)
     attr-dict `:` type($query) `,` type($key) `,` type($value) `->` type($out) `,` type($lse) (`,` type($weights)^)?
+    (`largest` type($largest)^)?
   }];
   let hasVerifier = 1;
   let hasRegionVerifier = 1;

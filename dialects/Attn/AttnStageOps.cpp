@@ -28,6 +28,8 @@ LogicalResult SpaceOp::verify() {
   // attn.space C3
   if (!getParent() && (getStride() || getFull()))
     return emitOpError("expects `stride` and `full` with blocks of another space only");
+  if (getOptional() && (getParent() || !getExtent()))
+    return emitOpError("expects `optional` with an extent that is no blocks'");
   if (getParent() && !getExtent())
     return emitOpError("expects blocks to have an extent");
   // attn.space C4
@@ -213,6 +215,19 @@ LogicalResult MergeOp::verify() {
                            << branch.getType();
   if (getLse().getType() != lse)
     return emitOpError() << "expects an lse of type " << lse << ", found " << getLse().getType();
+  return success();
+}
+
+LogicalResult ChooseOp::verify() {
+  // attn.choose C1
+  SpaceOp space = findSpace(*this, getSpace());
+  if (!space || !space.getOptional())
+    return emitOpError() << "expects a space that is declared with an optional extent, found \""
+                         << getSpace() << "\"";
+  // attn.choose C2
+  for (Value way : getOperands())
+    if (!way.getDefiningOp() || isa<InputOp, ChooseOp>(way.getDefiningOp()) || !way.hasOneUse())
+      return emitOpError("expects results of stages that nothing else uses");
   return success();
 }
 

@@ -14,14 +14,15 @@ def Attn_SpaceOp : Attn_Op<"space", [AttrSizedOperandSegments]> {
     including, `i * stride + extent` of the other space, as far as that has them; `stride` is `extent` when absent.
     There are as many blocks as cover the space; with `full`, as have all of their members.
 
-    The extent and the stride may depend on sizes and parameters; one below 1 is an error when a variant is bound.
+    The extent and the stride may depend on sizes and parameters; one below 1 is an error when a variant is bound. `optional` lets an
+    extent be 0, for a space whose being there is decided by the sizes (attn.choose).
     A variant that is specialised (attn-specialize) declares `d` and `e` with the sizes that it is compiled for.
     `g` acts as blocks of `h` without being declared.
 
     Constraints:
     - C1: the name is an identifier and no index space yet, or `d` or `e` with an extent.
     - C2: the other space is declared before.
-    - C3: `stride` and `full` belong to blocks, which have an extent.
+    - C3: `stride` and `full` belong to blocks, which have an extent; `optional` belongs to an extent without blocks.
     - C4: the op stands in the body of a variant.
   }];
   let examples = [[{
@@ -40,9 +41,14 @@ def Attn_SpaceOp : Attn_Op<"space", [AttrSizedOperandSegments]> {
     }
   }]];
   let arguments = (ins StrAttr:$name, OptionalAttr<StrAttr>:$parent, Optional<I32>:$extent, Optional<I32>:$stride,
-                       UnitAttr:$full);
+                       UnitAttr:$full, UnitAttr:$optional);
+  let builders = [
+    OpBuilder<(ins "::mlir::StringAttr":$name, "::mlir::StringAttr":$parent, "::mlir::Value":$extent, "::mlir::Value":$stride,
+                   CArg<"::mlir::UnitAttr", "{}">:$full), [{
+      build($_builder, $_state, name, parent, extent, stride, full, /*optional=*/::mlir::UnitAttr());
+    }]>];
   let assemblyFormat = [{
-    $name (`of` $parent^)? (`extent` $extent^)? (`stride` $stride^)? (`full` $full^)? attr-dict
+    $name (`of` $parent^)? (`extent` $extent^)? (`stride` $stride^)? (`full` $full^)? (`optional` $optional^)? attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -375,6 +381,44 @@ def Attn_QuantizeOp : Attn_Op<"quantize", [RecursiveMemoryEffects]> {
   }];
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
+}
+
+def Attn_ChooseOp : Attn_Op<"choose", [Pure, AllTypesMatch<["some", "none", "result"]>]> {
+  let summary = "one of two ways to compute a tensor, by the sizes of a launch";
+  let description = [{
+    Yields `some` where the index space has elements, and `none` where it has not. What only one of the two needs is not
+    computed where the other one is chosen. The two agree but for rounding: which one is faster is what the space's extent says.
+
+    Constraints:
+    - C1: the space is declared with an optional extent.
+    - C2: both are results of stages that nothing else uses.
+  }];
+  let examples = [[{
+    attn.variant @twice {
+      %keys = attn.size "kv"
+      %few = arith.constant 8 : i32
+      %n = arith.divsi %keys, %few : i32
+      attn.space "many" extent %n optional
+      %bias = attn.input "bias" : !attn.tensor<[kv], f32>
+      %sum = attn.compute (%kv: i32) {
+        %x = attn.read %bias[%kv] : !attn.tensor<[kv], f32> -> f32
+        %y = arith.addf %x, %x : f32
+        attn.yield %y : f32
+      } : !attn.tensor<[kv], f32>
+      %two = arith.constant 2.0 : f32
+      %product = attn.compute (%kv: i32) {
+        %x = attn.read %bias[%kv] : !attn.tensor<[kv], f32> -> f32
+        %y = arith.mulf %x, %two : f32
+        attn.yield %y : f32
+      } : !attn.tensor<[kv], f32>
+      %result = attn.choose "many" some(%sum) none(%product) : !attn.tensor<[kv], f32>
+      attn.return ["twice"](%result : !attn.tensor<[kv], f32>)
+    }
+  }]];
+  let arguments = (ins StrAttr:$space, Attn_TensorType:$some, Attn_TensorType:$none);
+  let results = (outs Attn_TensorType:$result);
+  let assemblyFormat = "$space `some` `(` $some `)` `none` `(` $none `)` attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 #endif // ATTNC_DIALECTS_ATTN_ATTNSTAGEOPS_TD

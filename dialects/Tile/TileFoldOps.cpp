@@ -52,6 +52,14 @@ LogicalResult FoldOp::verifyRegions() {
   return success();
 }
 
+LogicalResult ScalarOp::verify() {
+  TileType type = getInput().getType();
+  // tile.scalar C1
+  if (type.getRows() != 1 || type.getCols() != 1 || type.getElementType() != getResult().getType())
+    return emitOpError("expects a tile of one element, of the type of the result, found ") << type;
+  return success();
+}
+
 LogicalResult ScanOp::verify() {
   TileType type = getInput().getType();
   Type element = type.getElementType();

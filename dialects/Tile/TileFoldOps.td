@@ -67,6 +67,21 @@ def Tile_FoldOp : Tile_Op<"fold", [Pure, SingleBlock]> {
   }]];
 }
 
+def Tile_ScalarOp : Tile_ExampleOp<"scalar", [Pure]> {
+  let summary = "the element of a tile that has one";
+  let description = [{
+    What a fold of a single row comes to, as a scalar of the program: it may bound a loop or stand in a map. All threads of a block
+    have it.
+
+    Constraints:
+    - C1: the tile has one element, of type f32 or i32, which is the type of the result.
+  }];
+  let arguments = (ins Tile_TileType:$input);
+  let results = (outs AnyTypeOf<[F32, I32]>:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 def Tile_ScanOp : Tile_Op<"scan", [Pure]> {
   let summary = "combines each element with those before it along an axis";
   let description = [{

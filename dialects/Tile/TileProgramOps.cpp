@@ -254,6 +254,8 @@ LogicalResult SpaceOp::verify() {
     return emitOpError("expects blocks of an index space: the size of one behind `of`");
   if (!getParent() && (getStride() || getFull())) // tile.space C2
     return emitOpError("expects `stride` and `full` for blocks only, behind `of`");
+  if (getParent() && getOptional())
+    return emitOpError("expects `optional` without `of`");
   return success();
 }
 

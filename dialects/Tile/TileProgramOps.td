@@ -98,15 +98,16 @@ def Tile_SpaceOp : Tile_ProgramExampleOp<"space", [HasParent<"ProgramOp">, AttrS
     `extent` slots, or, with `of`, blocks of another space: block i has its members from `i * stride` up to `i * stride + extent`,
     as far as there are so many. `full` keeps the blocks that have all of them. The result is how many slots or blocks
     there are. Axes of tensors may be over it, and tensors that are bound must agree. A launch where an extent or stride is
-    below 1 is refused. Without `stride` it is the extent.
+    below 1 is refused, but `optional` lets an extent be 0. Without `stride` it is the extent.
 
     Constraints:
     - C1: `parent` is the size of an index space: an argument bound to `size:SPACE`, or the result of a `tile.space`.
-    - C2: `stride` and `full` come with `of`.
+    - C2: `stride` and `full` come with `of`, `optional` does not.
   }];
-  let arguments = (ins StrAttr:$name, Optional<I32>:$parent, I32:$extent, Optional<I32>:$stride, UnitAttr:$full);
+  let arguments = (ins StrAttr:$name, Optional<I32>:$parent, I32:$extent, Optional<I32>:$stride, UnitAttr:$full,
+                       UnitAttr:$optional);
   let results = (outs I32:$size);
-  let assemblyFormat = "$name (`of` $parent^)? `extent` $extent (`stride` $stride^)? (`full` $full^)? attr-dict";
+  let assemblyFormat = "$name (`of` $parent^)? `extent` $extent (`stride` $stride^)? (`full` $full^)? (`optional` $optional^)? attr-dict";
   let hasVerifier = 1;
 }
 

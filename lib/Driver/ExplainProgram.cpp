@@ -79,6 +79,7 @@ static std::string spaceOf(const Program &program, const SizeFormula &size) {
   return "";
 }
 
+/// The tensors that have elements at these sizes.
 static llvm::Expected<json::Array> describeWorkspace(const Program &program,
                                                      const ProgramSizes &sizes) {
   json::Array tensors;
@@ -94,11 +95,12 @@ static llvm::Expected<json::Array> describeWorkspace(const Program &program,
       axes.push_back(space.empty() ? std::to_string(*size) : space);
       shape.push_back(*size);
     }
-    tensors.push_back(json::Object{{"name", tensor.name},
-                                   {"dtype", dtypeName(tensor.dtype)},
-                                   {"axes", std::move(axes)},
-                                   {"shape", std::move(shape)},
-                                   {"bytes", bytes}});
+    if (bytes != 0)
+      tensors.push_back(json::Object{{"name", tensor.name},
+                                     {"dtype", dtypeName(tensor.dtype)},
+                                     {"axes", std::move(axes)},
+                                     {"shape", std::move(shape)},
+                                     {"bytes", bytes}});
   }
   return std::move(tensors);
 }
@@ -254,7 +256,7 @@ llvm::Error driver::explainProgram(const Program &program, const BoundSpec &boun
                  joined(*tensor.getArray("axes"), ", "), *tensor.getString("dtype"),
                  joined(*tensor.getArray("shape"), " x "), *tensor.getInteger("bytes")));
   }
-  if (!program.workspaces.empty())
+  if (!all->getArray("workspace")->empty())
     line("", "",
          formatv("{0} bytes in all: tensors that never live together share memory",
                  *all->getInteger("workspace_bytes")));

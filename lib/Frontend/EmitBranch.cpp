@@ -359,12 +359,14 @@ attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWe
   auto attend = attn::AttendOp::create(
       builder, loc, attn::AttnTensorType::get(ctx, outAxes, outElement),
       attn::AttnTensorType::get(ctx, rows, real),
-      hasWeights ? Type(attn::AttnTensorType::get(ctx, weightAxes, real)) : Type(), branch.query,
-      branch.key, branch.value, branch.scale, branch.set, branch.tile, branch.weightGroup,
+      hasWeights ? Type(attn::AttnTensorType::get(ctx, weightAxes, real)) : Type(),
+      /*largest=*/Type(), branch.query, branch.key, branch.value, branch.scale, branch.set,
+      branch.tile, branch.weightGroup,
       attn::PrecisionAttr::get(ctx, branch.precision.value_or(attn::Precision::F32)),
       branch.skipRows.empty() ? StringAttr() : builder.getStringAttr(branch.skipRows),
       branch.weightFormat ? attn::FormatAttr::get(ctx, *branch.weightFormat) : attn::FormatAttr(),
-      branch.weightScale ? builder.getF64FloatAttr(*branch.weightScale) : FloatAttr());
+      branch.weightScale ? builder.getF64FloatAttr(*branch.weightScale) : FloatAttr(),
+      attn::PartsAttr());
   attend.getScore().takeBody(branch.scoreRegion);
   attend.getMask().takeBody(branch.maskRegion);
   attend.getSink().takeBody(branch.sinkRegion);

@@ -127,6 +127,8 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     return;
   case Phase::Kernels:
     passes.addPass(createAttnPlan(options));
+    if (options.splitKeys)
+      passes.addPass(createAttnSplitKeys());
     if (options.shareKernels)
       passes.addPass(createAttnFormKernels());
     return;

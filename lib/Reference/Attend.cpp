@@ -93,6 +93,8 @@ llvm::Error AttendStage::prepare() {
       return count.takeError();
     *number = *count;
   }
+  if (op.getParts())
+    numParts = environment.sizeOf(op.getParts()->getSpace().getValue());
   if (op.getSkipRows())
     rowsTogether = environment.sizes.declared.at(op.getSkipRows()->str()).extent;
   unsigned numPoint = static_cast<unsigned>(spaces.size());

@@ -67,9 +67,19 @@ private:
   template <typename A> void runRows(const A &a, Memory &memory) const;
   template <typename A>
   void scoreRow(const A &a, const Operands &operands, Scratch &scratch, int64_t row) const;
+  /// The largest score of a row, and the logarithm of its weights' sum, relative to it.
+  struct RowSum {
+    double largest, logarithm;
+  };
   template <typename A>
-  void softmaxRow(const A &a, Scratch &scratch, double logit, const double *v, double *out,
-                  double &lse) const;
+  RowSum softmaxRow(const A &a, Scratch &scratch, double logit, const double *v, double *out) const;
+  /// Results, where there are parts.
+  struct PartTensors {
+    Tensor64 *out, *lse, *largest;
+  };
+  template <typename A>
+  void partsOfRow(const A &a, Scratch &scratch, const double *v, const PartTensors &results,
+                  int64_t row) const;
   template <typename A>
   void tiledRows(const A &a, Scratch &scratch, llvm::MutableArrayRef<TiledRow> rows,
                  int64_t skipPlace) const;
@@ -84,6 +94,7 @@ private:
   std::vector<std::string> spaces; ///< of the query's axes but the last
   std::vector<int64_t> outer;
   int64_t numRows = 0, numKeys = 0, dim = 0, valueDim = 0;
+  int64_t numParts = 1;
   std::optional<size_t> rowAxis; ///< along which some rows are left out
   Operand query, key, value, set;
   std::string setSpace;

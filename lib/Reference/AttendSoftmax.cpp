@@ -74,16 +74,15 @@ template <typename A> static double sinkWeight(const A &a, double logit, double 
 
 /// The softmax of a row at once. A row without a key is 0 with an lse of -inf.
 template <typename A>
-void AttendStage::softmaxRow(const A &a, Scratch &scratch, double logit, const double *v,
-                             double *out, double &lse) const {
+AttendStage::RowSum AttendStage::softmaxRow(const A &a, Scratch &scratch, double logit,
+                                            const double *v, double *out) const {
   std::fill_n(out, valueDim, 0.0);
-  lse = -infinity;
   double maximum = logit;
   for (size_t i = 0; i < scratch.scores.size(); ++i)
     if (scratch.attended[i])
       raise(maximum, scratch.scores[i]);
   if (maximum == -infinity)
-    return;
+    return {-infinity, -infinity};
   double sum = std::isnan(logit) ? logit : sinkWeight(a, logit, maximum);
   int64_t terms = 1;
   for (size_t i = 0; i < scratch.scores.size(); ++i) {
@@ -99,7 +98,27 @@ void AttendStage::softmaxRow(const A &a, Scratch &scratch, double logit, const d
   sum = a.sum(sum, terms);
   for (int64_t e = 0; e < valueDim; ++e)
     out[e] = a.result(a.sum(out[e], terms) / sum);
-  lse = a.result(maximum + a.result(std::log(sum)));
+  return {maximum, a.result(std::log(sum))};
+}
+
+/// Each part of the keys by itself.
+template <typename A>
+void AttendStage::partsOfRow(const A &a, Scratch &scratch, const double *v,
+                             const PartTensors &results, int64_t row) const {
+  attn::PartsAttr parts = *op.getParts();
+  std::vector<char> attended = scratch.attended;
+  for (int64_t part = 0; part < numParts; ++part) {
+    std::fill(scratch.attended.begin(), scratch.attended.end(), 0);
+    int64_t first = part * parts.getKeys(), last = std::min(first + parts.getKeys(), numKeys);
+    if (first < last)
+      std::copy(attended.begin() + first, attended.begin() + last,
+                scratch.attended.begin() + first);
+    size_t place = static_cast<size_t>(row * numParts + part);
+    double *out = results.out->data.data() + place * static_cast<size_t>(valueDim);
+    RowSum sum = softmaxRow(a, scratch, -infinity, v, out);
+    results.lse->data[place] = sum.logarithm;
+    results.largest->data[place] = a.result(sum.largest / parts.getUnit().getValueAsDouble());
+  }
 }
 
 /// Rounds the weights of one tile to the format of the op. `place` is that of the first one among
@@ -234,55 +253,62 @@ template <typename A> void AttendStage::runRows(const A &a, Memory &memory) cons
     }
   }
   Tensor64 *weights = op.getWeights() ? &allocate(op.getWeights()) : nullptr;
-  parallelFor(
-      elementsOf(outer), environment.numThreads, [&](int64_t firstOuter, int64_t lastOuter) {
-        Scratch scratch = makeScratch(memory);
-        for (int64_t o = firstOuter; o < lastOuter; ++o) {
-          int64_t rest = o;
-          for (size_t axis = outer.size(); axis-- > 0; rest /= outer[axis])
-            scratch.point[axis] = rest % outer[axis];
-          for (int64_t firstRow = 0; firstRow < numRows; firstRow += rowsTogether) {
-            scratch.point.back() = firstRow;
-            if (!isWanted(scratch))
-              continue;
-            std::vector<TiledRow> together(
-                static_cast<size_t>(std::min(rowsTogether, numRows - firstRow)));
-            for (auto [i, tiled] : llvm::enumerate(together)) {
-              int64_t row = firstRow + static_cast<int64_t>(i);
-              scratch.point.back() = row;
-              size_t index = static_cast<size_t>(o * numRows + row);
-              maskRow(memory, scratch);
-              scoreRow(a, operands, scratch, row);
-              tiled.logit = -infinity;
-              if (sink) {
-                setPoint(*sink, scratch.sink, 0, scratch);
-                sink->run(scratch.sink, 1);
-                tiled.logit = *sink->result(scratch.sink);
-              }
-              tiled.values = operands.value + baseOf(value, scratch);
-              tiled.place = static_cast<int64_t>(index) * numKeys;
-              tiled.out = out.data.data() + index * static_cast<size_t>(valueDim);
-              if (!tile)
-                softmaxRow(a, scratch, tiled.logit, tiled.values, tiled.out, lse.data[index]);
-              tiled.scores = scratch.scores;
-              tiled.attended = scratch.attended;
-            }
-            if (tile)
-              tiledRows(
-                  a, scratch, together,
-                  (o * llvm::divideCeilSigned(numRows, rowsTogether) + firstRow / rowsTogether) *
-                      llvm::divideCeilSigned(numKeys, tile));
-            for (auto [i, tiled] : llvm::enumerate(together)) {
-              size_t index = static_cast<size_t>(o * numRows + firstRow) + i;
-              if (tile)
-                lse.data[index] = finish(a, tiled);
-              for (size_t j = 0; weights && j < tiled.scores.size(); ++j)
-                weights->data[index * tiled.scores.size() + j] =
-                    tiled.attended[j] && lse.data[index] != -infinity
-                        ? a.result(std::exp(a.result(tiled.scores[j] - lse.data[index])))
-                        : 0;
-            }
-          }
-        }
-      });
+  PartTensors parts{&out, &lse, op.getLargest() ? &allocate(op.getLargest()) : nullptr};
+  parallelFor(elementsOf(outer), environment.numThreads,
+              [&](int64_t firstOuter, int64_t lastOuter) {
+                Scratch scratch = makeScratch(memory);
+                for (int64_t o = firstOuter; o < lastOuter; ++o) {
+                  int64_t rest = o;
+                  for (size_t axis = outer.size(); axis-- > 0; rest /= outer[axis])
+                    scratch.point[axis] = rest % outer[axis];
+                  for (int64_t firstRow = 0; firstRow < numRows; firstRow += rowsTogether) {
+                    scratch.point.back() = firstRow;
+                    if (!isWanted(scratch))
+                      continue;
+                    std::vector<TiledRow> together(
+                        static_cast<size_t>(std::min(rowsTogether, numRows - firstRow)));
+                    for (auto [i, tiled] : llvm::enumerate(together)) {
+                      int64_t row = firstRow + static_cast<int64_t>(i);
+                      scratch.point.back() = row;
+                      size_t index = static_cast<size_t>(o * numRows + row);
+                      maskRow(memory, scratch);
+                      scoreRow(a, operands, scratch, row);
+                      tiled.logit = -infinity;
+                      if (sink) {
+                        setPoint(*sink, scratch.sink, 0, scratch);
+                        sink->run(scratch.sink, 1);
+                        tiled.logit = *sink->result(scratch.sink);
+                      }
+                      tiled.values = operands.value + baseOf(value, scratch);
+                      tiled.place = static_cast<int64_t>(index) * numKeys;
+                      if (op.getParts()) {
+                        partsOfRow(a, scratch, tiled.values, parts, static_cast<int64_t>(index));
+                        continue;
+                      }
+                      tiled.out = out.data.data() + index * static_cast<size_t>(valueDim);
+                      if (!tile) {
+                        RowSum sum = softmaxRow(a, scratch, tiled.logit, tiled.values, tiled.out);
+                        lse.data[index] = a.result(sum.largest + sum.logarithm);
+                      }
+                      tiled.scores = scratch.scores;
+                      tiled.attended = scratch.attended;
+                    }
+                    if (tile)
+                      tiledRows(a, scratch, together,
+                                (o * llvm::divideCeilSigned(numRows, rowsTogether) +
+                                 firstRow / rowsTogether) *
+                                    llvm::divideCeilSigned(numKeys, tile));
+                    for (auto [i, tiled] : llvm::enumerate(together)) {
+                      size_t index = static_cast<size_t>(o * numRows + firstRow) + i;
+                      if (tile)
+                        lse.data[index] = finish(a, tiled);
+                      for (size_t j = 0; weights && j < tiled.scores.size(); ++j)
+                        weights->data[index * tiled.scores.size() + j] =
+                            tiled.attended[j] && lse.data[index] != -infinity
+                                ? a.result(std::exp(a.result(tiled.scores[j] - lse.data[index])))
+                                : 0;
+                    }
+                  }
+                }
+              });
 }

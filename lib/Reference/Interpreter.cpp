@@ -50,6 +50,7 @@ attnc::reference::makeStages(Block &block, const Environment &environment) {
             .Case<attn::SolveOp>([&](auto o) { return makeSolve(o, environment); })
             .Case<attn::SelectOp>([&](auto o) { return makeSelect(o, environment); })
             .Case<attn::MergeOp>([&](auto o) { return makeMerge(o, environment); })
+            .Case<attn::ChooseOp>([&](auto o) { return makeChoose(o, environment); })
             .Case<attn::QuantizeOp>([&](auto o) { return makeQuantize(o, environment); })
             .Case<attn::AttendOp>([&](auto o) { return makeAttend(o, environment); })
             .Case<attn::RecurOp>([&](auto o) { return makeRecur(o, environment); })

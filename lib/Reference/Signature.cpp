@@ -93,6 +93,7 @@ llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant)
     decl.name = space.getName().str();
     decl.parent = space.getParent().value_or("").str();
     decl.isFull = space.getFull();
+    decl.isOptional = space.getOptional();
     if (space.getExtent())
       if (llvm::Error error = appendSize(space.getExtent(), signature, decl.extent))
         return std::move(error);

@@ -24,6 +24,7 @@ StageResult makeScan(attn::ScanOp op, const Environment &environment);
 StageResult makeSolve(attn::SolveOp op, const Environment &environment);
 StageResult makeSelect(attn::SelectOp op, const Environment &environment);
 StageResult makeMerge(attn::MergeOp op, const Environment &environment);
+StageResult makeChoose(attn::ChooseOp op, const Environment &environment);
 StageResult makeQuantize(attn::QuantizeOp op, const Environment &environment);
 StageResult makeAttend(attn::AttendOp op, const Environment &environment);
 StageResult makeRecur(attn::RecurOp op, const Environment &environment);

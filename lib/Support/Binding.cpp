@@ -51,7 +51,8 @@ public:
     if (std::string problem = evaluateSpace(decl, size); !problem.empty())
       return who + " cannot be sized: " + problem;
     const int64_t most = std::numeric_limits<int32_t>::max();
-    auto isPossible = [&](int64_t number) { return number >= 1 && number <= most; };
+    const int64_t fewest = decl.isOptional ? 0 : 1;
+    auto isPossible = [&](int64_t number) { return number >= fewest && number <= most; };
     if (!isPossible(size.extent) || !isPossible(size.stride))
       return who + " needs " +
              (decl.parent.empty() ? "at least one slot"

@@ -5,6 +5,7 @@
 Every spec of the gallery and random ones (random_specs.py) are printed as attn, rewritten by attnc-opt with each pass alone and with all of
 them, and evaluated in float64 on the same small inputs. Ints and conditions must be equal, reals to 1e-12 of the largest number of the output.
 What a spec decides from reals is equal then too: a decision taken the other way changes outputs by more.
+What is split over keys is specialised and planned before, and is evaluated with few queries and many keys, also of fuzz.py's attentions.
 What a pipeline does not change is not evaluated; a pass that changes none of the gallery is a failure as well. Closes with `rewrites: N passed, N failed`.
 """
 import argparse
@@ -17,12 +18,15 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "python"), str(ROOT / "test/E2E")]
+import fuzz  # noqa: E402
 from random_specs import case, inputs_of  # noqa: E402
 
 EXPANSIONS = ["attn-expand-tiled-attention", "attn-expand-softmax", "attn-expand-merge", "attn-expand-quantize", "attn-expand-orders"]
 CHUNKS = "attn-chunk-recurrences=chunk=4"  # several chunks of the few steps here
 PASSES = [*EXPANSIONS, CHUNKS, "attn-forward-copies", "attn-hoist-reductions", "attn-solve-conditions", "attn-inline-lets"]
 PIPELINES = [[name] for name in PASSES] + [PASSES]
+PLANNED = ["attn-merge-equals", "attn-specialize=dtype=f32 head-dim=8", "attn-plan=target=sm_80"]
+SPLIT = "attn-split-keys"
 
 
 def rewritten(tools, module, passes):
@@ -77,7 +81,7 @@ class Checker:
 
     def __init__(self, tools, attnc, np):
         self.tools, self.attnc, self.np = tools, attnc, np
-        self.changed = {name: 0 for name in PASSES}
+        self.changed = {name: 0 for name in [*PASSES, SPLIT]}
         self.passed = self.failed = 0
 
     def check(self, text, name, variants, seed):
@@ -115,6 +119,25 @@ class Checker:
             else:
                 self.passed += 1
 
+    def check_split(self, text, name, variants, seed):
+        """The same for keys in parts: of an attention that is specialised, at sizes of decoding."""
+        rng = random.Random(seed)
+        try:
+            module = printed(self.tools, text)
+            before = rewritten(self.tools, module, PLANNED)
+            after = rewritten(self.tools, module, [*PLANNED, SPLIT])
+            self.changed[SPLIT] += after != before
+            for variant in variants if after != before else []:
+                sizes = dict(q=rng.choice([1, 1, 2, 3]), kv=rng.choice([257, 300, 512, 513, 700, 1030]))
+                inputs, expected = gallery_inputs(self.np, self.attnc.Spec(before, variant=variant), seed, **sizes)
+                error = difference(self.np, expected, self.attnc.Spec(after, variant=variant).evaluate(inputs))
+                if error:
+                    self.fail(f"{name} @{variant} seed {seed} behind {SPLIT} at {sizes}", error)
+                else:
+                    self.passed += 1
+        except (RuntimeError, self.attnc.AttncError) as problem:
+            self.fail(f"{name} seed {seed} behind {SPLIT}", str(problem))
+
     def fail(self, what, error):
         self.failed += 1
         print(f"FAILED {what}: {error}")
@@ -140,6 +163,7 @@ def main():
         if not options.spec or options.spec in str(path):
             text = path.read_text()
             checker.check(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
+            checker.check_split(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
     for name, count in checker.changed.items():
         print(f"{name} changes {count} specs of the gallery")
         if not count and not options.spec:
@@ -149,6 +173,8 @@ def main():
             numbers = range(at, min(at + 50, options.first + options.count))
             checker.check("\n".join(map(case, numbers)), f"random_specs.py --first {at} --count {len(numbers)}",
                           [f"case{number}" for number in numbers], seed=at)
+            for number in numbers:
+                checker.check_split(fuzz.Spec(random.Random(number)).text(), f"fuzz.py --first {number} --count 1", ["fuzz"], seed=number)
     print(f"rewrites: {checker.passed} passed, {checker.failed} failed; {time.monotonic() - start:.1f} s")
     return 1 if checker.failed else 0
 

@@ -223,7 +223,7 @@ class AttncKernel:
     def __init__(self, attnc, name):
         spec, dtype, target, *parameters = name.split(":")
         self.dtype = dtype
-        self.name, self.attnc, self.target, self.entry = name, attnc, target, None
+        self.name, self.attnc, self.target, self.entry = name, attnc, target, spec # not the kernels for few queries
         self.command = [str(ROOT / "specs" / f"{spec}.attn"), f"--dtype={dtype}", *(f"--param={p}" for p in parameters)]
         done = subprocess.run([attnc, "compile", *self.command, f"--target={target}"], capture_output=True, text=True, check=True)
         self.ptx = done.stdout

@@ -47,6 +47,8 @@ struct CompileOptions {
   int64_t chunk = 0;
   /// Whether stages may be computed together by one kernel (attn-form-kernels).
   bool shareKernels = true;
+  /// Whether keys may be shared out where queries are few (attn-split-keys).
+  bool splitKeys = true;
   // Overrides of the planner's choice; 0 = choose.
   int64_t tileQ = 0, tileKV = 0;
   int64_t stages = 0, numWarps = 0;
@@ -67,6 +69,9 @@ inline constexpr llvm::StringLiteral operandDTypeAttr = "attn.operand_dtype";
 
 /// A number of a stage: stages with the same one are computed by one kernel.
 inline constexpr llvm::StringLiteral kernelAttr = "attn.kernel";
+
+/// Heads that share keys, in a tile of a GPU whose rows are heads of one query.
+inline constexpr int64_t kRowsOfHeads = 16;
 
 /// What a kernel computes with, besides the variant's formulas.
 struct Problem {

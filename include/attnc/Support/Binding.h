@@ -59,10 +59,11 @@ struct ParamDecl {
 /// from i * stride up to i * stride + extent, as far as there are so many.
 struct SpaceDecl {
   std::string name;
-  std::string parent;  ///< empty for slots
-  SizeFormula extent;  ///< none: slots, as many as a tensor over them has indices
-  SizeFormula stride;  ///< none: the extent
-  bool isFull = false; ///< only blocks that have all of their members
+  std::string parent;      ///< empty for slots
+  SizeFormula extent;      ///< none: slots, as many as a tensor over them has indices
+  SizeFormula stride;      ///< none: the extent
+  bool isFull = false;     ///< only blocks that have all of their members
+  bool isOptional = false; ///< of slots: there may be none
 };
 
 /// Extent and stride of a declared space.

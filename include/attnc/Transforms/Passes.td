@@ -354,6 +354,33 @@ def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
     ListOption<"params", "params", "std::string", "values of const parameters, name=value">];
 }
 
+def AttnSplitKeys : Pass<"attn-split-keys", "::mlir::ModuleOp"> {
+  let summary = "share out the keys of attentions with few queries";
+  let description = [{
+    An attention of few queries waits for memory, and has too few programs for a machine to read with. So keys are cut into parts of 256,
+    each of which is an attention of its own (`parts` of attn.attend), and formulas merge what the parts come to. `attn.choose` takes that
+    where the extent of the space of parts is not 0: where queries are few, keys are more than a part, and reading these
+    once for all heads that share them is no more than what the other kernel reads.
+
+    For the GPU; of attentions with a form for it and without a mask that looks at the head. The variant has a schedule.
+
+    ```mlir
+    %out, %lse = attn.attend %Q, %K, %V : ...
+    ```
+    becomes
+    ```mlir
+    attn.space "kv_part" extent %parts
+    %o, %l, %m = attn.attend %Q, %K, %V parts <"kv_part" of 256 unit 1.250000e-01> : ...
+    %top = attn.compute (%b: i32, %h: i32, %q: i32) { max of %m over "kv_part" }
+    ...
+    %whole, %whole_lse = attn.attend %Q, %K, %V : ...
+    %out = attn.choose "kv_part" some(%merged) none(%whole) : ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+  let statistics = [Statistic<"numSplit", "split", "attentions whose keys can be shared out">];
+}
+
 def AttnVerifySpecialized : Pass<"attn-verify-specialized", "::mlir::ModuleOp"> {
   let summary = "check what may not remain at the end of phase `specialized`";
   let description = [{

@@ -9,8 +9,9 @@
 //   out = o / l;  lse = m + ln l
 //
 // The rows of a tile are queries, or the heads that share keys and values: one query of them. The
-// latter is an alternative for few queries, on the host: it reads keys and values once for all of
-// the heads, and where they lie.
+// latter is for few queries: it reads keys and values once for all of the heads. On the host it is
+// an alternative and reads them where they lie; on a GPU it has a part of the keys
+// (attn-split-keys) and one warp, whose ring of key tiles waits for no other.
 #include "Lowerings.h"
 #include "OnlineSoftmax.h"
 #include "attnc/Analysis/Compilable.h"
@@ -31,9 +32,9 @@ constexpr double kLn2 = 0.6931471805599453;
 /// memory below what the FAST loops need.
 constexpr int64_t kExactKeys = 16;
 
-/// Heads in a tile whose rows are heads: so many rows are multiplied with keys and values that are
-/// read where they lie.
-constexpr int64_t kHeadTile = 8;
+/// Heads in a tile of the host whose rows are heads: so many rows are multiplied with keys and
+/// values that are read where they lie.
+constexpr int64_t kHeadsOnHost = 8;
 
 /// What the rows of a tile are.
 enum class Rows { Queries, Heads };
@@ -47,11 +48,12 @@ struct Scaling {
 
 class AttendLowering : public StageLowering {
 public:
-  AttendLowering(attn::AttendOp attend, const KernelPlan &plan, Rows rows = Rows::Queries)
-      : attend(attend), plan(plan), rows(rows), ranges(computeKeyRanges(attend)) {}
+  AttendLowering(attn::AttendOp attend, const KernelPlan &plan, Rows rows)
+      : attend(attend), plan(plan), rows(rows), ranges(computeKeyRanges(attend)),
+        headTile(plan.target.kind == Target::Kind::Host ? kHeadsOnHost : kRowsOfHeads) {}
 
   FailureOr<Grid> grid(KernelContext &context) override;
-  int64_t warps() override { return plan.numWarps; }
+  int64_t warps() override { return attend.getParts() ? 1 : plan.numWarps; }
   bool isOperand(Value tensor) override {
     return llvm::is_contained(
         {attend.getQuery(), attend.getKey(), attend.getValue(), attend.getOut()}, tensor);
@@ -63,7 +65,7 @@ public:
   LogicalResult emit(KernelContext &context) override;
 
 private:
-  AxisMap axes() const;
+  AxisMap axes();
   /// i32: tiles of each group of heads.
   Value headTiles(KernelContext &context);
 
@@ -71,6 +73,7 @@ private:
   const KernelPlan &plan;
   Rows rows;
   KeyRanges ranges;
+  int64_t headTile; ///< rows of a tile of heads
 };
 
 /// The kernel that is being emitted.
@@ -97,6 +100,10 @@ private:
 
   LogicalResult hoist();
   LogicalResult chooseScaling();
+  std::optional<KeyPart> part();
+  /// 1 / l, or 0 for a row without keys.
+  Value inverse(Value l);
+  void storeRows(Value tile, Value tensor, int64_t columns);
   FailureOr<Value> sinks();
   /// The indices of a region at an element; at a key that may not be there if `isPartial`.
   SmallVector<Index> indicesAt(Value row, Value key, bool isPartial) const;
@@ -145,10 +152,10 @@ private:
 
 } // namespace
 
-AxisMap AttendLowering::axes() const {
+AxisMap AttendLowering::axes() {
   // Where later rows see more keys, start with the last tile: long programs first, short ones fill
-  // the machine at the end.
-  bool later = llvm::any_of(ranges.ranges, [](const KeyRange &range) {
+  // the machine at the end. Parts are all as long.
+  bool later = !attend.getParts() && llvm::any_of(ranges.ranges, [](const KeyRange &range) {
     return range.mayHi->hasRow && !range.mayLo->hasRow;
   });
   using Over = Axis::Over;
@@ -156,7 +163,7 @@ AxisMap AttendLowering::axes() const {
   bool heads = rows == Rows::Heads;
   return llvm::cantFail(
       AxisMap::get({{"q", Over::Grid, heads ? 1 : plan.tileQ, 0, later},
-                    {"h", Over::Grid, heads ? kHeadTile : 1},
+                    {"h", Over::Grid, heads ? headTile : 1},
                     {"b", Over::Grid},
                     {"kv", Over::Loop, plan.tileKV},
                     {"d", Over::Whole, static_cast<int64_t>(llvm::alignTo(d, 16)), d},
@@ -177,14 +184,18 @@ Value AttendLowering::headTiles(KernelContext &context) {
       arith::MaxSIOp::create(context.builder, loc, context.sizes.lookup("g"), context.i32(loc, 1));
   Value heads =
       arith::FloorDivSIOp::create(context.builder, loc, context.sizes.lookup("h"), groups);
-  return arith::CeilDivSIOp::create(context.builder, loc, heads, context.i32(loc, kHeadTile));
+  return arith::CeilDivSIOp::create(context.builder, loc, heads, context.i32(loc, headTile));
 }
 
 FailureOr<StageLowering::Grid> AttendLowering::grid(KernelContext &context) {
   if (rows == Rows::Heads) {
     Value tiles = arith::MulIOp::create(context.builder, attend.getLoc(), context.sizes.lookup("g"),
                                         headTiles(context));
-    return Grid{context.sizes.lookup("q"), tiles, context.sizes.lookup("b")};
+    Value queries = context.sizes.lookup("q");
+    if (attn::PartsAttr parts = attend.getPartsAttr())
+      queries = arith::MulIOp::create(context.builder, attend.getLoc(), queries,
+                                      context.sizes.lookup(parts.getSpace().getValue()));
+    return Grid{queries, tiles, context.sizes.lookup("b")};
   }
   Grid grid;
   for (auto [dimension, axis] : llvm::enumerate(gridAxes())) {
@@ -223,6 +234,9 @@ Value AttendLowering::isBetter(KernelContext &context) {
 LogicalResult AttendLowering::emit(KernelContext &context) {
   context.domain = Domain(axes());
   context.domain.emitCoordinates(context.builder, context.variant.getLoc(), context.sizes);
+  if (attn::PartsAttr parts = attend.getPartsAttr())
+    context.domain.share(context.builder, attend.getLoc(), "q", parts.getSpace().getValue(),
+                         context.sizes.lookup(parts.getSpace().getValue()));
   return AttendKernel(context, attend, rows, ranges).emit();
 }
 
@@ -333,6 +347,9 @@ LogicalResult AttendKernel::hoist() {
 LogicalResult AttendKernel::chooseScaling() {
   double defaultScale = 1.0 / std::sqrt(static_cast<double>(context.plan.headDim));
   bool fold = !attend.getScale() && attend.getScore().empty() && attend.getSink().empty();
+  if (attn::PartsAttr parts = attend.getPartsAttr()) // largest scores would have to be multiplied
+    fold &=
+        static_cast<float>(parts.getUnit().getValueAsDouble()) == static_cast<float>(defaultScale);
   if (fold) {
     scaling.foldedScale = defaultScale;
     scaling.factor = context.f32(loc, defaultScale * kLog2E);
@@ -368,9 +385,10 @@ FailureOr<AttendKernel::Outcome> AttendKernel::walkAndCheck(const Walk &walk, Va
   OnlineSoftmax fast(tiles, fastTiles, problem, Form::Fast);
   OnlineSoftmax exact(tiles, exactTiles, problem, Form::Exact);
 
-  // One query waits for memory, not for masks: one copy of the code.
+  // One query of the host waits for memory, not for masks: one copy of the code.
+  bool isShort = rows == Rows::Heads && context.plan.target.kind == Target::Kind::Host;
   FailureOr<Carry::State> state =
-      walk.run(fast, keys, rows == Rows::Heads ? Walk::Tiles::AllPartial : Walk::Tiles::Classified);
+      walk.run(fast, keys, isShort ? Walk::Tiles::AllPartial : Walk::Tiles::Classified);
   if (failed(state))
     return failure();
   Result fastResult = OnlineSoftmax::resultOf(*state);
@@ -396,37 +414,64 @@ FailureOr<AttendKernel::Outcome> AttendKernel::walkAndCheck(const Walk &walk, Va
 /// out = o / l (0 for a row without keys), lse = m + ln(l) in natural units (-inf without keys or
 /// sink).
 void AttendKernel::store(const Outcome &result) {
-  using Predicate = arith::CmpFPredicate;
-  bool heads = rows == Rows::Heads;
-  SmallVector<Value> outer = {context.domain.first("b"), context.domain.first(heads ? "q" : "h")};
-  auto storeRows = [&](Value tile, Value view, int64_t columns) {
-    tile::StoreOp::create(builder, loc, tile, view, outer, row0, context.domain.limit(rowAxis),
-                          /*row_dim=*/heads ? 1 : 2, columns);
-  };
-  Value r = tiles.map(rowTile, result.l, [&](ValueRange a) {
-    // Not equal, or unordered: a NaN must reach the output.
-    Value some = tiles.compare(Predicate::UNE, a[0], tiles.f32(0.0));
-    return tiles.select(some, tiles.div(tiles.f32(1.0), a[0]), tiles.f32(0.0));
-  });
+  Value r = inverse(result.l);
   Value out =
       tiles.map(outTile, {result.o, r}, [&](ValueRange a) { return tiles.mul(a[0], a[1]); });
-  storeRows(out, context.views.lookup(attend.getOut()), context.plan.vHeadDim);
-  Value lseView = context.views.lookup(attend.getLse());
-  if (!lseView)
+  storeRows(out, attend.getOut(), context.plan.vHeadDim);
+  attn::PartsAttr parts = attend.getPartsAttr();
+  auto ofSome = [&](Value value, Value l) {
+    Value some = tiles.compare(arith::CmpFPredicate::UNE, l, tiles.f32(0.0));
+    return tiles.select(some, value, tiles.f32(-INFINITY));
+  };
+  if (context.views.lookup(attend.getLse())) {
+    Value lse = tiles.map(rowTile, {result.m, result.l, result.excess}, [&](ValueRange a) {
+      Value ln = tiles.mul(tiles.sub(tiles.log2(a[1]), a[2]), tiles.f32(kLn2));
+      Value sum = parts ? ln : tiles.fma(a[0], tiles.f32(scaling.foldedScale), ln);
+      return ofSome(sum, a[1]);
+    });
+    storeRows(lse, attend.getLse(), /*columns=*/1);
+  }
+  if (!parts || !context.views.lookup(attend.getLargest()))
     return;
-  Value lse = tiles.map(rowTile, {result.m, result.l, result.excess}, [&](ValueRange a) {
-    Value ln = tiles.mul(tiles.sub(tiles.log2(a[1]), a[2]), tiles.f32(kLn2));
-    Value sum = tiles.fma(a[0], tiles.f32(scaling.foldedScale), ln);
-    Value some = tiles.compare(Predicate::UNE, a[1], tiles.f32(0.0));
-    return tiles.select(some, sum, tiles.f32(-INFINITY));
+  float units = static_cast<float>(scaling.foldedScale / parts.getUnit().getValueAsDouble());
+  Value largest = tiles.map(rowTile, {result.m, result.l}, [&](ValueRange a) {
+    return ofSome(units == 1 ? a[0] : tiles.mul(a[0], tiles.f32(units)), a[1]);
   });
-  storeRows(lse, lseView, /*columns=*/1);
+  storeRows(largest, attend.getLargest(), /*columns=*/1);
+}
+
+Value AttendKernel::inverse(Value l) {
+  return tiles.map(rowTile, l, [&](ValueRange a) {
+    // Not equal, or unordered: a NaN must reach the output.
+    Value some = tiles.compare(arith::CmpFPredicate::UNE, a[0], tiles.f32(0.0));
+    return tiles.select(some, tiles.div(tiles.f32(1.0), a[0]), tiles.f32(0.0));
+  });
+}
+
+/// Stores a tile of a result, over b, h, q, parts if there are some, and columns if they are more
+/// than one.
+void AttendKernel::storeRows(Value tile, Value tensor, int64_t columns) {
+  bool heads = rows == Rows::Heads;
+  SmallVector<Value> outer = {context.domain.first("b"), context.domain.first(heads ? "q" : "h")};
+  if (attn::PartsAttr parts = attend.getPartsAttr())
+    outer.push_back(context.domain.first(parts.getSpace().getValue()));
+  tile::StoreOp::create(builder, loc, tile, context.views.lookup(tensor), outer, row0,
+                        context.domain.limit(rowAxis), /*row_dim=*/heads ? 1 : 2, columns);
+}
+
+std::optional<KeyPart> AttendKernel::part() {
+  attn::PartsAttr parts = attend.getPartsAttr();
+  if (!parts)
+    return std::nullopt;
+  int64_t keys = parts.getKeys();
+  Value part = context.domain.first(parts.getSpace().getValue());
+  return KeyPart{arith::MulIOp::create(builder, loc, part, context.i32(loc, keys)), keys};
 }
 
 LogicalResult AttendKernel::emit() {
   if (failed(hoist()) || failed(chooseScaling()))
     return failure();
-  FailureOr<Walk> walk = Walk::over(context, elements, loc, ranges);
+  FailureOr<Walk> walk = Walk::over(context, elements, loc, ranges, part());
   if (failed(walk))
     return failure();
   query = contract.load(context.domain, attend.getQuery(), {row0, context.domain.limit(rowAxis)});
@@ -443,5 +488,7 @@ LogicalResult AttendKernel::emit() {
 std::unique_ptr<StageLowering> attnc::lowerAttend(Operation *op, const KernelPlan &plan) {
   if (!hasFusedForm(cast<attn::AttendOp>(op)))
     return lowerAttendGeneral(op, plan);
-  return std::make_unique<AttendLowering>(cast<attn::AttendOp>(op), plan);
+  auto attend = cast<attn::AttendOp>(op);
+  return std::make_unique<AttendLowering>(attend, plan,
+                                          attend.getParts() ? Rows::Heads : Rows::Queries);
 }

@@ -3,6 +3,7 @@
 // Loops grow from large tensors: the one that computes a tensor and all that read it have to be in
 // one loop, with every stage that lies between them. Where they cannot be, the tensor stays whole.
 #include "ChunkLoops.h"
+#include "Choices.h"
 #include "attnc/Analysis/Compilable.h"
 #include "llvm/ADT/BitVector.h"
 #include <numeric>
@@ -77,10 +78,11 @@ public:
     }
     for (auto [number, stage] : llvm::enumerate(stages))
       for (Value result : stage.op->getResults())
-        for (Operation *user : result.getUsers())
-          if (Operation *reader = stage.op->getBlock()->findAncestorOpInBlock(*user))
+        forEachUser(result, [&, number = number](Operation *user) {
+          if (Operation *reader = result.getParentBlock()->findAncestorOpInBlock(*user))
             for (unsigned each : numbers.lookup(reader))
               uses[number].push_back({result, user, each});
+        });
     for (unsigned from = 0; from < stages.size(); ++from)
       for (const Use &use : uses[from])
         sources[use.stage].insert(from);

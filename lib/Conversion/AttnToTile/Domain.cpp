@@ -44,6 +44,13 @@ void Domain::emitCoordinates(OpBuilder &builder, Location loc,
   }
 }
 
+void Domain::share(OpBuilder &builder, Location loc, StringRef outer, StringRef inner, Value size) {
+  assert(tile(outer) == 1 && "an index, not a tile of them");
+  Value both = firsts[outer];
+  firsts[inner] = arith::RemUIOp::create(builder, loc, both, size);
+  firsts[outer] = arith::DivUIOp::create(builder, loc, both, size);
+}
+
 /// Tile `index` of those of h, of which each group has as many.
 void Domain::emitHeadTile(OpBuilder &builder, Location loc, int64_t tile, Value index,
                           const llvm::StringMap<Value> &sizes) {

@@ -26,6 +26,11 @@ public:
   void emitCoordinates(mlir::OpBuilder &builder, mlir::Location loc,
                        const llvm::StringMap<mlir::Value> &sizes);
 
+  /// Lets the program's index of `outer`, which it has one of, stand for one of `inner` too, of
+  /// which there are `size` (i32): neighbouring programs have neighbouring ones of these.
+  void share(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef outer,
+             llvm::StringRef inner, mlir::Value size);
+
   /// i32: the program's first index of an axis over the grid, or of one that follows from it.
   mlir::Value first(llvm::StringRef axis) const { return firsts.lookup(axis); }
   /// i32: the program has no index of an axis over the grid from this one on.

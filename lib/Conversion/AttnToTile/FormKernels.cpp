@@ -4,6 +4,7 @@
 // into the kernel of what it reads, if that can be; what only stages of a later kernel read goes
 // there. Kernels are launched in the order in which they stand here, so that whatever a stage reads
 // comes from the same kernel or one before.
+#include "Choices.h"
 #include "ChunkLoops.h"
 #include "attnc/Conversion/Passes.h"
 #include "llvm/ADT/SetVector.h"
@@ -25,7 +26,8 @@ struct FormedStage : ChunkableStage {
   bool canShare;
   int64_t warps;
   unsigned formulas;
-  bool isConstant; ///< over no axis that launches size, and reads nothing
+  bool isConstant;              ///< over no axis that launches size, and reads nothing
+  std::optional<Choice> choice; ///< when it runs
 };
 
 using Members = SmallVector<const FormedStage *>;
@@ -81,6 +83,7 @@ static bool readsNothing(Operation *stage) {
 }
 
 KernelFormation::KernelFormation(attn::VariantOp variant, const KernelPlan &plan) : plan(plan) {
+  Choices choices(variant);
   llvm::SmallPtrSet<Operation *, 16> unused;
   for (Operation &op : llvm::reverse(variant.getBody().front())) {
     bool isUsed = llvm::any_of(op.getUsers(), [&](Operation *user) {
@@ -96,7 +99,8 @@ KernelFormation::KernelFormation(attn::VariantOp variant, const KernelPlan &plan
                         lowering->canShareKernel(),
                         lowering->warps(),
                         formulasOf(&op),
-                        lowering->independentAxes().empty() && readsNothing(&op)});
+                        lowering->independentAxes().empty() && readsNothing(&op),
+                        choices.choiceOf(&op)});
     }
 }
 
@@ -118,8 +122,10 @@ bool KernelFormation::areOne(const Members &members) const {
   unsigned formulas = 0;
   for (const FormedStage *stage : members)
     formulas += stage->formulas;
-  if (formulas > mostFormulas() ||
-      !llvm::all_of(members, [](const FormedStage *stage) { return stage->canShare; }))
+  bool canShare = llvm::all_of(members, [&](const FormedStage *stage) {
+    return stage->canShare && stage->choice == members.front()->choice;
+  });
+  if (formulas > mostFormulas() || !canShare)
     return false;
   SmallVector<const ChunkableStage *> chunkable(members.begin(), members.end());
   SmallVector<IndependentAxis> common = commonAxes(chunkable, /*inOneKernel=*/true);
@@ -140,8 +146,10 @@ void KernelFormation::place(const FormedStage &stage) {
   unsigned first = 0;
   stage.op->walk([&](Operation *inner) {
     for (Value operand : inner->getOperands())
-      if (auto found = kernelOf.find(operand.getDefiningOp()); found != kernelOf.end())
-        first = std::max(first, found->second);
+      forEachSource(operand, [&](Operation *source) {
+        if (auto found = kernelOf.find(source); found != kernelOf.end())
+          first = std::max(first, found->second);
+      });
   });
   for (unsigned number = first; number < kernels.size(); ++number) {
     if (kernels[number].size() >=

@@ -41,7 +41,10 @@ TiledAxes attnc::tiledAxesOf(attn::VariantOp variant, attn::AttnTensorType type,
   return tiled;
 }
 
-int64_t attnc::warpsFor(const TiledAxes &tiled) { return std::max<int64_t>(1, tiled.rowTile / 16); }
+int64_t attnc::warpsFor(const TiledAxes &tiled) {
+  int64_t rows = tiled.cols && !tiled.rows ? kMostRows : tiled.rowTile; // of the reduced axis
+  return std::max<int64_t>(1, rows / kFewest);
+}
 
 FailureOr<Value> Nest::sizeOf(KernelContext &context, Operation *op, unsigned axis) const {
   StringRef space = type.getAxisName(axis);
@@ -209,6 +212,19 @@ LogicalResult Nest::store(KernelContext &context, Operation *op, Value tile, Val
   for (unsigned axis = 0; axis < type.getRank(); ++axis)
     if (tiled.rows != axis && tiled.cols != axis)
       indices.push_back(point.indices[axis]);
+  if (!tiled.rows && tiled.cols) { // a matrix of one row
+    unsigned axis = *tiled.cols == 0 ? 1 : *tiled.cols - 1;
+    assert(axis < type.getRank() && "a row that has a place");
+    FailureOr<Value> cols = sizeOf(context, op, *tiled.cols);
+    if (failed(cols))
+      return failure();
+    Value row = point.indices[axis];
+    indices.erase(indices.begin() + leading.size() + axis - (axis > *tiled.cols ? 1 : 0));
+    tile::StoreBlockOp::create(
+        b, loc, tile, view, indices, row, arith::AddIOp::create(b, loc, row, context.i32(loc, 1)),
+        point.indices[*tiled.cols], *cols, leading.size() + axis, leading.size() + *tiled.cols);
+    return success();
+  }
   if (!tiled.rows) {
     // The last index is the place of the one row.
     auto type = cast<tile::ViewType>(view.getType());

@@ -13,7 +13,8 @@ namespace attnc {
 
 /// Which axes of a tensor are tiled.
 struct TiledAxes {
-  std::optional<unsigned> rows, cols; ///< positions; none for a tensor over batch and heads only
+  /// Positions. No rows: these are taken one by one, or the tensor is over batch and heads only.
+  std::optional<unsigned> rows, cols;
   int64_t rowTile = 1, colTile = 1;
 };
 

@@ -12,8 +12,8 @@
 // An attention is Walk x Elements x Contract x OnlineSoftmax (Attend.cpp). What comes next takes
 // the same parts: a comprehension is Domain x Elements, and with a reduction in it Walk x Elements
 // x Contract with a sum as what is carried; a recurrence is a Walk over time, tile after tile of
-// one step, that carries the states; a merge of branches, and keys split over programs, need one
-// more method of Carry, that makes one state of two. An op has a file with a StageLowering
+// one step, that carries the states. What is merged from parts (branches, keys that are shared out)
+// is formulas. An op has a file with a StageLowering
 // (Lowerings.h) that puts parts together; it neither knows the others nor changes this file.
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_PARTS_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_PARTS_H
@@ -141,6 +141,12 @@ struct WalkBounds {
   mlir::Value limit;
 };
 
+/// Keys that a program does not go beyond: so many from `first` (i32) on, both multiples of a tile.
+struct KeyPart {
+  mlir::Value first;
+  int64_t count;
+};
+
 /// The tiles of the reduced axis that a program visits: those with an index that takes part for one
 /// of its rows. PARTIAL, FULL and PARTIAL tiles are three loops, so that FULL ones carry no code
 /// for a condition.
@@ -152,8 +158,9 @@ public:
   };
 
   /// Emits the bounds of the loops at the current point.
+  /// Of a part of the keys, if there is one.
   static mlir::FailureOr<Walk> over(KernelContext &context, Elements &elements, mlir::Location loc,
-                                    const KeyRanges &ranges);
+                                    const KeyRanges &ranges, std::optional<KeyPart> part);
 
   /// From this index on (i32) no row takes part, so that nothing has to be there. A cache that is
   /// not written beyond a sequence's length costs nothing.

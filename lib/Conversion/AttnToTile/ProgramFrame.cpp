@@ -22,7 +22,8 @@ static std::string stageName(Operation *op) {
       name = named.getName().str();
     return WalkResult::advance();
   });
-  return name;
+  auto attend = dyn_cast<attn::AttendOp>(op);
+  return name.empty() && attend && attend.getParts() ? "parts" : name;
 }
 
 /// Ops of a variant that are no stages: declarations and scalars.
@@ -64,6 +65,7 @@ ProgramFrame::Kernel &ProgramFrame::addStage(Operation *op, std::unique_ptr<Stag
   stage.lowering = std::move(lowering);
   stage.scratch = stage.lowering->scratch();
   stage.kernel = kernel ? kernel : &kernels.emplace_back();
+  stage.kernel->choice = choices.choiceOf(op);
   stage.kernel->stages.push_back(&stage);
   return *stage.kernel;
 }
@@ -72,7 +74,7 @@ LogicalResult ProgramFrame::findStages() {
   eraseUnused(variant);
   llvm::DenseMap<int64_t, Kernel *> shared;
   for (Operation &op : variant.getBody().front()) {
-    if (isDeclaration(&op))
+    if (isDeclaration(&op) || isa<attn::ChooseOp>(op))
       continue;
     StageLoweringFactory factory = findStageLowering(&op);
     if (!factory) {
@@ -85,7 +87,9 @@ LogicalResult ProgramFrame::findStages() {
     if (number)
       shared[number.getInt()] = &kernel;
     StageLowering &lowering = *kernel.stages.back()->lowering;
-    if (together && !(lowering.canShareKernel() && kernel.stages[0]->lowering->canShareKernel()))
+    bool runTogether = !together || choices.choiceOf(kernel.stages[0]->op) == choices.choiceOf(&op);
+    if (!runTogether ||
+        (together && !(lowering.canShareKernel() && kernel.stages[0]->lowering->canShareKernel())))
       return emitError(op.getLoc(), "cannot be in one kernel with other stages: give it a number "
                                     "of its own as `")
              << kernelAttr << "`";
@@ -134,9 +138,9 @@ LogicalResult ProgramFrame::formLoops() {
     findLocals(kernel);
   }
   auto found = formChunkLoops(chunkable, [&](Value tensor) {
-    return !outputs.contains(tensor) && llvm::none_of(kernels, [&](const Kernel &kernel) {
-      return llvm::is_contained(kernel.locals, tensor);
-    });
+    return isOwn(tensor) && llvm::none_of(kernels, [&](const Kernel &kernel) {
+             return llvm::is_contained(kernel.locals, tensor);
+           });
   });
   if (!found)
     return emitError(variant.getLoc(), "two kernels wait for each other: other numbers are needed "
@@ -159,8 +163,8 @@ void ProgramFrame::findLocals(Kernel &kernel) {
   SmallVector<IndependentAxis> axes(kernel.axes);
   if (!kernel.walked.empty())
     axes.push_back({kernel.walked, 1});
-  kernel.locals = findLocalTensors(variant, members, axes,
-                                   [&](Value tensor) { return !outputs.contains(tensor); });
+  kernel.locals =
+      findLocalTensors(variant, members, axes, [&](Value tensor) { return isOwn(tensor); });
 }
 
 /// `name`, or with a number behind it where that is taken.
@@ -187,14 +191,15 @@ void ProgramFrame::nameTensors() {
   }
   for (Stage &stage : stages)
     for (Value result : stage.op->getResults()) {
-      if (stage.kernel->isAlternative)
+      Value tensor = choices.memoryOf(result);
+      if (stage.kernel->isAlternative || names.contains(tensor))
         continue;
-      if (outputs.contains(result)) {
-        signature.push_back(result);
-        names[result] = outputs.lookup(result).str();
+      if (outputs.contains(tensor)) {
+        signature.push_back(tensor);
+        names[tensor] = outputs.lookup(tensor).str();
         continue;
       }
-      names[result] = uniqueName(stageName(stage.op));
+      names[tensor] = uniqueName(stageName(stage.op));
     }
 }
 
@@ -226,8 +231,10 @@ tile::ViewType ProgramFrame::workspaceType(attn::AttnTensorType type) {
 tile::ViewType ProgramFrame::viewType(Value tensor) {
   auto type = cast<attn::AttnTensorType>(tensor.getType());
   bool isWorkspace = !llvm::is_contained(signature, tensor);
-  bool isOperand =
-      llvm::any_of(stages, [&](const Stage &stage) { return stage.lowering->isOperand(tensor); });
+  bool isOperand = llvm::any_of(stages, [&](const Stage &stage) {
+    return llvm::any_of(choices.tensorsIn(tensor),
+                        [&](Value each) { return stage.lowering->isOperand(each); });
+  });
   return tile::ViewType::get(variant.getContext(), type.getRank(), type.getElementType(),
                              isWorkspace || isOperand);
 }
@@ -262,20 +269,31 @@ DictionaryAttr ProgramFrame::tensorAttrs(Value tensor) {
   return b.getDictionaryAttr(attrs);
 }
 
-/// Tensors of the variant that stages of `kernel` or ops in them read, and their results that
-/// somebody wants.
+/// Calls `visit` with the tensors that `stage`, ops in it and the scalars that it uses read.
+static void forEachRead(Operation *stage, Region &body, llvm::function_ref<void(Value)> visit) {
+  llvm::SmallPtrSet<Operation *, 8> seen; // scalars
+  SmallVector<Operation *> open{stage};
+  while (!open.empty())
+    open.pop_back_val()->walk([&](Operation *inner) {
+      for (Value operand : inner->getOperands()) {
+        if (operand.getParentRegion() != &body)
+          continue;
+        if (isa<attn::AttnTensorType>(operand.getType()))
+          visit(operand);
+        else if (Operation *scalar = operand.getDefiningOp(); seen.insert(scalar).second)
+          open.push_back(scalar);
+      }
+    });
+}
+
+/// Tensors of the variant that stages of `kernel` read, and their results that somebody wants.
 SmallVector<Value> ProgramFrame::tensorsOf(const Kernel &kernel) {
   llvm::SetVector<Value> used;
   for (const Stage *stage : kernel.stages) {
-    stage->op->walk([&](Operation *inner) {
-      for (Value operand : inner->getOperands())
-        if (isa<attn::AttnTensorType>(operand.getType()) &&
-            operand.getParentRegion() == &variant.getBody())
-          used.insert(operand);
-    });
+    forEachRead(stage->op, variant.getBody(), [&](Value tensor) { used.insert(tensor); });
     for (Value result : stage->op->getResults())
       if (!result.use_empty())
-        used.insert(result);
+        used.insert(choices.memoryOf(result));
   }
   SmallVector<Value> tensors;
   llvm::copy_if(used, std::back_inserter(tensors),
@@ -323,10 +341,12 @@ void ProgramFrame::bindSizes(KernelContext &context, llvm::function_ref<Value()>
 std::string ProgramFrame::nameOf(const Kernel &kernel, unsigned number) {
   const Stage &last = *kernel.stages.back();
   std::string name = variant.getSymName().str();
-  bool isWhole = llvm::all_of(
-      kernels, [&](const Kernel &each) { return &each == &kernel || &each == kernel.other; });
+  auto isAside = [](const Kernel &each) { return each.choice && each.choice->hasElements; };
+  bool isWhole = !isAside(kernel) && llvm::all_of(kernels, [&](const Kernel &each) {
+    return &each == &kernel || &each == kernel.other || isAside(each);
+  });
   if (!isWhole)
-    name += "_" + std::to_string(number) + "_" + names.lookup(last.op->getResult(0));
+    name += "_" + std::to_string(number) + "_" + nameInMemory(last);
   return name + last.lowering->suffix().str();
 }
 
@@ -338,7 +358,7 @@ LogicalResult ProgramFrame::emitKernel(Kernel &kernel, unsigned number) {
     arguments.add(viewType(tensor), tensorAttrs(tensor));
   for (Stage *stage : kernel.stages)
     for (Scratch &own : stage->scratch) {
-      own.name = uniqueName(names.lookup(stage->op->getResult(0)) + "." + own.name);
+      own.name = uniqueName(nameInMemory(*stage) + "." + own.name);
       arguments.add(workspaceType(own.type),
                     builder.getDictionaryAttr(memoryAttrs(own.name, own.type, /*isWorkspace=*/true,
                                                           /*hasUnitStride=*/true)));
@@ -382,8 +402,11 @@ LogicalResult ProgramFrame::emitKernel(Kernel &kernel, unsigned number) {
   KernelContext inside(builder, variant, plan);
   unsigned next = 0;
   auto take = [&]() -> Value { return entry->getArgument(next++); };
-  for (Value tensor : kernel.tensors)
-    inside.views[tensor] = take();
+  for (Value tensor : kernel.tensors) {
+    Value view = take();
+    for (Value each : choices.tensorsIn(tensor))
+      inside.views[each] = view;
+  }
   SmallVector<Value> scratch;
   for (Stage *stage : kernel.stages)
     for (size_t i = 0; i < stage->scratch.size(); ++i)

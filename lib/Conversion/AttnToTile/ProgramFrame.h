@@ -5,6 +5,7 @@
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_PROGRAMFRAME_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_PROGRAMFRAME_H
 
+#include "Choices.h"
 #include "ChunkLoops.h"
 #include "LocalTensors.h"
 #include "llvm/ADT/StringSet.h"
@@ -15,7 +16,7 @@ namespace attnc {
 class ProgramFrame {
 public:
   ProgramFrame(attn::VariantOp variant, const KernelPlan &plan)
-      : builder(variant), variant(variant), plan(plan) {}
+      : builder(variant), variant(variant), plan(plan), choices(variant) {}
 
   /// Replaces the variant by kernels and their program.
   mlir::LogicalResult run();
@@ -37,6 +38,7 @@ private:
     llvm::StringRef walked;                  ///< the space that each program walks along, if any
     Kernel *other = nullptr;                 ///< with which one of the two is launched
     bool isAlternative = false;
+    std::optional<Choice> choice;           ///< when it is launched; nothing: always
     llvm::SmallVector<mlir::Value> tensors; ///< that it takes, of the variant
     llvm::SmallVector<LocalTensor> locals;  ///< that its programs have for themselves
     tile::KernelOp op;
@@ -61,6 +63,14 @@ private:
                                                       bool hasUnitStride);
   mlir::DictionaryAttr tensorAttrs(mlir::Value tensor);
   llvm::SmallVector<std::string> launchSizes();
+  /// Whether `tensor` is there between stages only, and comes from one of them.
+  bool isOwn(mlir::Value tensor) const {
+    return !outputs.contains(tensor) && choices.memoryOf(tensor) == tensor;
+  }
+  /// What the first result of `stage` is called.
+  std::string nameInMemory(const Stage &stage) const {
+    return names.lookup(choices.memoryOf(stage.op->getResult(0)));
+  }
   std::string nameOf(const Kernel &kernel, unsigned number);
   mlir::LogicalResult emitKernel(Kernel &kernel, unsigned number);
   mlir::LogicalResult emitBody(Kernel &kernel, KernelContext &context,
@@ -74,6 +84,7 @@ private:
   mlir::LogicalResult emitWorkspaces(KernelContext &context, const StageGroup &group, bool parts);
   mlir::LogicalResult emitLoop(KernelContext &context, const StageGroup &group);
   mlir::FailureOr<StageLowering::Grid> gridOf(KernelContext &context, Kernel &kernel);
+  mlir::FailureOr<StageLowering::Grid> ownGridOf(KernelContext &context, Kernel &kernel);
   mlir::LogicalResult emitLaunch(KernelContext &context, Kernel &kernel);
   mlir::LogicalResult emitRequirements(KernelContext &context, Kernel &kernel);
   void requireNonEmpty(KernelContext &context, mlir::Location loc, mlir::Value programs,
@@ -86,6 +97,7 @@ private:
   mlir::OpBuilder builder;
   attn::VariantOp variant;
   const KernelPlan &plan;
+  Choices choices;
   std::deque<Stage> stages;
   std::deque<Kernel> kernels;
   llvm::SmallVector<StageGroup> groups;                 ///< of stages, in the order of launches

@@ -28,8 +28,23 @@ FailureOr<Value> ProgramFrame::emitWorkspace(KernelContext &context, Location lo
       .getResult();
 }
 
-/// Of two alternatives, one has a grid without programs.
+/// A kernel that is not chosen has a grid without programs.
 FailureOr<StageLowering::Grid> ProgramFrame::gridOf(KernelContext &context, Kernel &kernel) {
+  FailureOr<StageLowering::Grid> grid = ownGridOf(context, kernel);
+  if (failed(grid) || !kernel.choice)
+    return grid;
+  Location loc = kernel.loc();
+  Value one = context.i32(loc, 1);
+  Value runs =
+      arith::MinSIOp::create(builder, loc, context.sizes.lookup(kernel.choice->space), one);
+  if (!kernel.choice->hasElements)
+    runs = arith::SubIOp::create(builder, loc, one, runs);
+  (*grid)[0] = arith::MulIOp::create(builder, loc, (*grid)[0], runs);
+  return grid;
+}
+
+/// Of two alternatives, one has a grid without programs.
+FailureOr<StageLowering::Grid> ProgramFrame::ownGridOf(KernelContext &context, Kernel &kernel) {
   Location loc = kernel.loc();
   if (kernel.stages.size() > 1) {
     FailureOr<Value> programs = countParts(context, loc, kernel.axes);

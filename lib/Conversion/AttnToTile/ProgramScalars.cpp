@@ -33,9 +33,9 @@ LogicalResult ProgramScalars::declareSpaces() {
       if (!parent)
         return emitError(space.getLoc(), "the size of `") << *name << "` follows from no input";
     }
-    sizes[space.getName()] = tile::SpaceOp::create(
-        builder, space.getLoc(), builder.getI32Type(), space.getNameAttr(), parent, *extent,
-        *stride, space.getFull() ? builder.getUnitAttr() : UnitAttr());
+    sizes[space.getName()] = tile::SpaceOp::create(builder, space.getLoc(), builder.getI32Type(),
+                                                   space.getNameAttr(), parent, *extent, *stride,
+                                                   space.getFullAttr(), space.getOptionalAttr());
   }
   return success();
 }

@@ -3,8 +3,8 @@
 // Reductions in an expression. One that depends on a single axis is a matrix of that axis and the
 // reduced one, combined element by element over tiles and once along the reduced axis at the end;
 // one that depends on both axes is a scan (RunningReduction.cpp), a product (Products.cpp) or a
-// loop over single indices; one that depends on none is a loop of scalars, but in a kernel that has
-// nothing else to do in parallel.
+// loop over single indices; one that depends on none is a loop of scalars, or on a
+// GPU, whose threads would all run it, one row of such a matrix.
 #include "Reductions.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -30,6 +30,8 @@ private:
 
   FailureOr<Evaluated> alongAxis(const TileAxis *kept, bool keptIsRows);
   FailureOr<Evaluated> indexByIndex();
+  bool isWorthARow();
+  FailureOr<Evaluated> asScalar();
   FailureOr<Parts> accumulate(Scope &inside, Frame own, ValueRange parts, bool mayOverrun);
   FailureOr<Value> accumulatePart(Scope &inside, Frame own, ValueRange parts, unsigned part,
                                   bool mayOverrun);
@@ -211,6 +213,22 @@ FailureOr<Evaluated> ReductionEmitter::alongAxis(const TileAxis *kept, bool kept
   return finished(scope, own, along(*parts, keptIsRows, own));
 }
 
+/// Whether threads have more to gain from sharing the indices than from having nothing to exchange.
+/// A row of a part of a space would have a tail whose elements are others' to compute.
+bool ReductionEmitter::isWorthARow() {
+  bool isLong = !range.mostCount || *range.mostCount > kFewestReduced;
+  Type type = reduce.getType();
+  return ev.context.plan.target.kind == Target::Kind::NVPTX && isLong && !reduce.getBlock() &&
+         !reduce.isBounded() && (type.isF32() || type.isInteger(32));
+}
+
+FailureOr<Evaluated> ReductionEmitter::asScalar() {
+  FailureOr<Evaluated> row = alongAxis(ev.axis(ev.context.i32(loc, 0), 1), /*keptIsRows=*/true);
+  if (failed(row))
+    return failure();
+  return Evaluated{tile::ScalarOp::create(b, loc, reduce.getType(), row->value), {}};
+}
+
 FailureOr<Evaluated> ReductionEmitter::emit() {
   FailureOr<std::optional<Evaluated>> scanned = evaluateRunning(ev, scope, reduce, frame);
   if (failed(scanned))
@@ -228,6 +246,8 @@ FailureOr<Evaluated> ReductionEmitter::emit() {
   }
   if (axes.empty() && frame.rows && !frame.cols && frame.rows->tile == 1)
     return alongAxis(frame.rows, /*keptIsRows=*/true);
+  if (axes.empty() && isWorthARow())
+    return asScalar();
   if (axes.size() == 2 && combiner.isSum()) {
     FailureOr<std::optional<Evaluated>> product = evaluateProduct(ev, scope, reduce, range, frame);
     if (failed(product))

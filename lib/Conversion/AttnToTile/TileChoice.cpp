@@ -3,7 +3,8 @@
 // A reduction that no product of matrices is goes index by index over a tile of rows and columns
 // (Reductions.cpp). Where there are few columns, most lanes of a vector are idle then, and elements
 // that are neighbours along the reduced axis are gathered. With rows alone, the lanes run along
-// that axis.
+// that axis. Where rows share nothing that is read, as in a sum of vectors for each row, a GPU
+// takes one row at a time: the threads of a block are then shared out over the reduced axis.
 #include "TileChoice.h"
 #include "attnc/Analysis/Compilable.h"
 
@@ -21,15 +22,16 @@ public:
   Knowledge(Value row, Value column) : row(row), column(column) {}
 
   bool ofBoth(Value value) { return of(value) == (kRow | kColumn); }
+  bool ofColumn(Value value) { return of(value) & kColumn; }
 
 private:
   enum : unsigned { kRow = 1, kColumn = 2 };
 
   unsigned of(Value value) {
-    if (value == row)
-      return kRow;
     if (value == column)
       return kColumn;
+    if (value == row)
+      return kRow;
     if (isa<attn::AttnTensorType>(value.getType()))
       return 0;
     if (auto found = known.find(value); found != known.end())
@@ -84,11 +86,45 @@ static bool readsAlong(attn::ReduceOp reduce, Value column) {
   return votes > 0;
 }
 
+/// Whether each reduction that knows `column` (and `row`, if there is one) has a read of elements
+/// that these and its own index tell apart, neighbouring columns next to each other: tiles of rows
+/// have no use for each other's.
+static bool readEachOnce(attn::ComputeOp compute, Value row, Value column) {
+  bool some = false, all = true;
+  Knowledge knowledge(row, column);
+  for (auto reduce : compute.getBody().getOps<attn::ReduceOp>()) {
+    if (row ? !knowledge.ofBoth(reduce.getResult()) : !knowledge.ofColumn(reduce.getResult()))
+      continue;
+    Value index = reduce.getBody().getArgument(0);
+    WalkResult walk = reduce->walk([&](attn::ReadOp read) {
+      OperandRange indices = read.getIndices();
+      bool isOwn = !indices.empty() && indices.back() == column &&
+                   (!row || llvm::is_contained(indices, row)) && llvm::is_contained(indices, index);
+      return isOwn ? WalkResult::interrupt() : WalkResult::advance();
+    });
+    some = true;
+    all &= walk.wasInterrupted();
+  }
+  return some && all;
+}
+
 static std::optional<int64_t> extentOf(attn::ComputeOp compute, unsigned axis) {
   attn::AttnTensorType type = compute.getType();
   StringRef space = type.getAxisName(axis);
   return space.empty() ? std::optional(type.getAxisSize(axis))
                        : fixedExtent(compute->getParentOfType<attn::VariantOp>(), space);
+}
+
+/// Leaves the columns of `tiled` alone, along `axis`: more of them than of a square tile, unless
+/// kernels cut the axis.
+static void takeRowByRow(attn::ComputeOp compute, unsigned axis, TiledAxes &tiled) {
+  constexpr int64_t kFewest = 16, kMost = 128;
+  tiled.colTile = tiled.cols ? tiled.colTile : tiled.rowTile;
+  if (std::optional<int64_t> extent = extentOf(compute, axis))
+    tiled.colTile = std::clamp<int64_t>(llvm::PowerOf2Ceil(*extent), kFewest, kMost);
+  tiled.cols = axis;
+  tiled.rows.reset();
+  tiled.rowTile = 1;
 }
 
 /// Where nothing is a product, rows that are fewer than those of a product's fragment get a tile of
@@ -112,18 +148,25 @@ static void fitFewRows(attn::ComputeOp compute, TiledAxes &tiled) {
 TiledAxes attnc::chooseTiles(attn::ComputeOp compute, const Target &target,
                              ArrayRef<StringRef> singly) {
   auto variant = compute->getParentOfType<attn::VariantOp>();
+  bool isGPU = target.kind == Target::Kind::NVPTX;
+  bool hasRows = compute.getType().getRank() > 1; // else no matrix of one row can be stored
   TiledAxes tiled = tiledAxesOf(variant, compute.getType(), target, singly);
-  if (!tiled.cols)
+  Block::BlockArgListType indices = compute.getBody().getArguments();
+  if (!tiled.cols) {
+    if (isGPU && tiled.rows && hasRows && readEachOnce(compute, Value(), indices[*tiled.rows]))
+      takeRowByRow(compute, *tiled.rows, tiled);
     return tiled;
+  }
+  Value row = indices[*tiled.rows], column = indices[*tiled.cols];
   std::optional<int64_t> extent = extentOf(compute, *tiled.cols);
   if (!extent || *extent >= kFewestColumns) {
-    if (target.kind == Target::Kind::NVPTX)
+    if (isGPU && readEachOnce(compute, row, column))
+      takeRowByRow(compute, *tiled.cols, tiled);
+    else if (isGPU)
       fitFewRows(compute, tiled);
     return tiled;
   }
-  Block::BlockArgListType indices = compute.getBody().getArguments();
-  Value column = indices[*tiled.cols];
-  Knowledge knowledge(indices[*tiled.rows], column);
+  Knowledge knowledge(row, column);
   for (auto reduce : compute.getBody().getOps<attn::ReduceOp>())
     if (knowledge.ofBoth(reduce.getResult()) && isInseparable(reduce, knowledge) &&
         readsAlong(reduce, column)) {

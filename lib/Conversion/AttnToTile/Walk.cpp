@@ -14,8 +14,8 @@ struct Walk::Loop {
 };
 
 FailureOr<Walk> Walk::over(KernelContext &context, Elements &elements, Location loc,
-                           const KeyRanges &ranges) {
-  FailureOr<WalkBounds> bounds = emitWalkBounds(context, elements, loc, ranges);
+                           const KeyRanges &ranges, std::optional<KeyPart> part) {
+  FailureOr<WalkBounds> bounds = emitWalkBounds(context, elements, loc, ranges, part);
   if (failed(bounds))
     return failure();
   return Walk(context, loc, std::move(*bounds));

@@ -13,7 +13,7 @@ namespace {
 
 class Emitter {
 public:
-  Emitter(KernelContext &context, Elements &elements, Location loc)
+  Emitter(KernelContext &context, Elements &elements, Location loc, std::optional<KeyPart> part)
       : elements(elements), builder(context.builder), loc(loc), tile(context.domain.tile("kv")) {
     queries = widen(context.sizes["q"]);
     keys = widen(context.sizes["kv"]);
@@ -21,6 +21,10 @@ public:
     Value end = arith::AddIOp::create(builder, loc, first, i64(context.domain.tile("q")));
     last = arith::SubIOp::create(builder, loc, arith::MinSIOp::create(builder, loc, end, queries),
                                  i64(1));
+    if (part) {
+      partFirst = widen(part->first);
+      partEnd = arith::AddIOp::create(builder, loc, partFirst, i64(part->count));
+    }
   }
 
   /// Each node is emitted once. None of this arithmetic overflows or traps (RowExpr.h).
@@ -43,6 +47,9 @@ public:
     result.start = roundDown(lo);
     Value nonEmpty = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, lo, hi);
     result.end = arith::SelectOp::create(builder, loc, nonEmpty, roundUp(hi), result.start);
+    if (partFirst)
+      for (Value *bound : {&result.start, &result.end})
+        *bound = within(*bound, partFirst, partEnd);
     if (!range.hasMust()) {
       result.fullStart = result.fullEnd = result.end;
       return narrow(result);
@@ -179,16 +186,19 @@ private:
   Location loc;
   int64_t tile;
   Value first, last, queries, keys, limit;
+  Value partFirst, partEnd; ///< of a part of the keys; null: of all
   llvm::DenseMap<RowExpr::Ref, Value> emitted;
 };
 
 } // namespace
 
 FailureOr<WalkBounds> attnc::emitWalkBounds(KernelContext &context, Elements &elements,
-                                            Location loc, const KeyRanges &ranges) {
-  Emitter emitter(context, elements, loc);
+                                            Location loc, const KeyRanges &ranges,
+                                            std::optional<KeyPart> part) {
+  Emitter emitter(context, elements, loc, part);
   WalkBounds result;
   result.hasFull = llvm::any_of(ranges.ranges, [](const KeyRange &r) { return r.hasMust(); });
+  // A part begins where a tile does.
   result.hasLeadingPartial = llvm::any_of(
       ranges.ranges, [](const KeyRange &r) { return !r.hasMust() || !r.mustLo->isConstant(0); });
   for (const KeyRange &range : ranges.ranges) {

@@ -9,9 +9,10 @@
 namespace attnc {
 
 /// Emits the bounds of `ranges` for the program's rows at the current point: i32, clamped to the
-/// indices there are, rounded to tiles, disjoint and in order.
+/// indices there are and to those of `part`, rounded to tiles, disjoint and in order.
 mlir::FailureOr<WalkBounds> emitWalkBounds(KernelContext &context, Elements &elements,
-                                           mlir::Location loc, const KeyRanges &ranges);
+                                           mlir::Location loc, const KeyRanges &ranges,
+                                           std::optional<KeyPart> part);
 
 } // namespace attnc
 

@@ -152,6 +152,7 @@ public:
     SpaceDecl space;
     space.name = op.getName().str();
     space.isFull = op.getFull();
+    space.isOptional = op.getOptional();
     if (op.getParent())
       space.parent = program.signature.spaceNames[scalars.at(op.getParent()).index];
     if (failed(appendFormula(op, op.getExtent(), space.extent)) ||

@@ -34,74 +34,141 @@ static void copyUnit(KernelLowering &kl, tile::AsyncCopyOp copy, Value source, V
   LLVM::StoreOp::create(kl.builder, loc, ifOp.getResult(0), destination, /*alignment=*/2);
 }
 
-static void copyColumns(KernelLowering &kl, tile::AsyncCopyOp copy, Value source, Value rowStride,
-                        int64_t firstUnit, int64_t width) {
-  Location loc = copy.getLoc();
-  tile::BufferType buffer = copy.getBuffer().getType();
-  tile::SharedLayoutAttr layout = buffer.getLayout();
-  int64_t bytes = buffer.getElementType().getIntOrFloatBitWidth() / 8;
-  int64_t unit = copy.getVectorBytes(), rows = buffer.getShape()[1];
-  int64_t validUnits = copy.getValidCols() * bytes / unit;
-  int64_t rowsAtOnce = kl.numThreads / width;
-
-  auto emit = [&]() {
-    Value row =
-        arith::ShRUIOp::create(kl.builder, loc, kl.threadId, kl.i32(loc, llvm::Log2_64(width)));
-    Value column = arith::AndIOp::create(kl.builder, loc, kl.threadId, kl.i32(loc, width - 1));
-    column = kl.add(loc, column, kl.i32(loc, firstUnit));
-    Value columnBytes = kl.mul(loc, column, kl.i32(loc, unit));
-    // A unit is copied if its row and its column are inside: if neither what is left of the rows,
-    // less one, nor what is left of the columns, less one, is negative. Sign bits instead of
-    // comparisons keep compare and select out of the key loops.
-    Value columnsLeft;
-    if (firstUnit + width > validUnits)
-      columnsLeft = arith::SubIOp::create(kl.builder, loc, kl.i32(loc, validUnits - 1), column);
-    Value globalRow = kl.add(loc, kl.scalars.lookup(copy.getRow()), row);
-    Value pointer = kl.offsetPointer(
-        loc, source,
-        kl.add(loc, kl.mul(loc, kl.widen(loc, globalRow), rowStride), kl.widen(loc, columnBytes)));
-    Value step = kl.mul(loc, rowStride, kl.i64(loc, rowsAtOnce));
-    Value rowsLeft =
-        arith::SubIOp::create(kl.builder, loc, kl.scalars.lookup(copy.getLimit()), globalRow);
-    for (int64_t first = 0; first < rows; first += rowsAtOnce) {
-      if (first != 0) {
-        pointer = kl.offsetPointer(loc, pointer, step);
-        rowsLeft = arith::SubIOp::create(kl.builder, loc, rowsLeft, kl.i32(loc, rowsAtOnce));
-      }
-      Value tileRow = first ? kl.add(loc, row, kl.i32(loc, first)) : row;
-      // offset = row * pitch + 16 * (chunk ^ ((row >> shift) & mask)) + byte within the chunk
-      Value inRow = columnBytes;
-      if (layout.getMask()) {
-        Value turn =
-            arith::ShRUIOp::create(kl.builder, loc, tileRow, kl.i32(loc, layout.getShift()));
-        turn = arith::AndIOp::create(kl.builder, loc, turn, kl.i32(loc, layout.getMask()));
-        turn = arith::ShLIOp::create(kl.builder, loc, turn, kl.i32(loc, 4));
-        inRow = arith::XOrIOp::create(kl.builder, loc, columnBytes, turn);
-      }
-      Value offset = kl.add(loc, kl.mul(loc, tileRow, kl.i32(loc, layout.getPitch())), inRow);
-      Value destination = kl.offsetPointer(
-          loc, kl.sharedBase, kl.add(loc, kl.fragments[copy.getToken()].front(), offset));
-      Value outside = arith::SubIOp::create(kl.builder, loc, rowsLeft, kl.i32(loc, 1));
-      if (columnsLeft)
-        outside = arith::OrIOp::create(kl.builder, loc, outside, columnsLeft);
-      outside = arith::ShRUIOp::create(kl.builder, loc, outside, kl.i32(loc, 31));
-      outside = arith::ShLIOp::create(kl.builder, loc, outside, kl.i32(loc, llvm::Log2_64(unit)));
-      Value bytesInside = arith::SubIOp::create(kl.builder, loc, kl.i32(loc, unit), outside);
-      copyUnit(kl, copy, pointer, destination, bytesInside, unit);
-    }
-  };
-
-  if (rows * width >= kl.numThreads) {
-    emit();
-    return;
+namespace {
+/// Where a thread's rows of a tile go in shared memory.
+///
+///   offset = row * pitch + 16 * (chunk ^ ((row >> shift) & mask)) + byte within the chunk
+///
+/// A thread has rows `row` + `first`, where `first` is a multiple of more than `row`: what these
+/// turn a chunk by can be taken one after the other. So there are as many addresses to compute as
+/// there are turns, and the rest of an address is a constant.
+class CopyTarget {
+public:
+  CopyTarget(KernelLowering &kl, Location loc, tile::SharedLayoutAttr layout, Value base, Value row,
+             Value columnBytes)
+      : kl(kl), loc(loc), layout(layout), base(base), row(row) {
+    inRow = columnBytes;
+    if (!layout.getMask())
+      return;
+    Value turn = arith::ShRUIOp::create(kl.builder, loc, row, kl.i32(loc, layout.getShift()));
+    turn = arith::AndIOp::create(kl.builder, loc, turn, kl.i32(loc, layout.getMask()));
+    turn = arith::ShLIOp::create(kl.builder, loc, turn, kl.i32(loc, 4));
+    inRow = arith::XOrIOp::create(kl.builder, loc, columnBytes, turn);
   }
-  // Fewer units than threads: the last threads sit out.
-  Value some = arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::slt, kl.threadId,
-                                     kl.i32(loc, rows * width));
-  auto ifOp = scf::IfOp::create(kl.builder, loc, some, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard guard(kl.builder);
-  kl.builder.setInsertionPointToStart(ifOp.thenBlock());
-  emit();
+
+  Value at(int64_t first) {
+    int64_t turn = ((first >> layout.getShift()) & layout.getMask()) * 16;
+    Value &address = addresses[turn];
+    if (!address) {
+      Value turned =
+          turn ? arith::XOrIOp::create(kl.builder, loc, inRow, kl.i32(loc, turn)) : inRow;
+      Value offset = kl.add(loc, kl.mul(loc, row, kl.i32(loc, layout.getPitch())), turned);
+      address = kl.offsetPointer(loc, kl.sharedBase, kl.add(loc, base, offset));
+    }
+    return first ? kl.offsetPointer(loc, address, kl.i32(loc, first * layout.getPitch())) : address;
+  }
+
+private:
+  KernelLowering &kl;
+  Location loc;
+  tile::SharedLayoutAttr layout;
+  Value base, row, inRow;
+  llvm::SmallDenseMap<int64_t, Value> addresses;
+};
+} // namespace
+
+namespace {
+/// Copies as many neighbouring units of all rows as there are threads to a row.
+class ColumnCopy {
+public:
+  ColumnCopy(KernelLowering &kl, tile::AsyncCopyOp copy, Value source, Value rowStride,
+             int64_t firstUnit, int64_t width)
+      : kl(kl), copy(copy), loc(copy.getLoc()), source(source), rowStride(rowStride),
+        firstUnit(firstUnit), width(width), rows(copy.getBuffer().getType().getShape()[1]),
+        unit(copy.getVectorBytes()), rowsAtOnce(kl.numThreads / width),
+        firstRow(kl.scalars.lookup(copy.getRow())), limit(kl.scalars.lookup(copy.getLimit())) {
+    tile::BufferType buffer = copy.getBuffer().getType();
+    int64_t bytes = buffer.getElementType().getIntOrFloatBitWidth() / 8;
+    validUnits = copy.getValidCols() * bytes / unit;
+  }
+
+  void emit();
+
+private:
+  void emitRows(bool areInside);
+
+  KernelLowering &kl;
+  tile::AsyncCopyOp copy;
+  Location loc;
+  Value source, rowStride;
+  int64_t firstUnit, width, rows, unit, rowsAtOnce, validUnits;
+  Value firstRow, limit;
+};
+} // namespace
+
+/// The copies of this thread. Unless they are known to be inside, a unit is copied if its row and
+/// its column are: if neither what is left of the rows, less one, nor what is left of the columns,
+/// less one, is negative. Sign bits instead of comparisons keep compare and select out of the key
+/// loops.
+void ColumnCopy::emitRows(bool areInside) {
+  OpBuilder &b = kl.builder;
+  Value row = arith::ShRUIOp::create(b, loc, kl.threadId, kl.i32(loc, llvm::Log2_64(width)));
+  Value column = arith::AndIOp::create(b, loc, kl.threadId, kl.i32(loc, width - 1));
+  column = kl.add(loc, column, kl.i32(loc, firstUnit));
+  Value columnBytes = kl.mul(loc, column, kl.i32(loc, unit));
+  Value columnsLeft;
+  if (firstUnit + width > validUnits)
+    columnsLeft = arith::SubIOp::create(b, loc, kl.i32(loc, validUnits - 1), column);
+  Value globalRow = kl.add(loc, firstRow, row);
+  Value pointer = kl.offsetPointer(
+      loc, source,
+      kl.add(loc, kl.mul(loc, kl.widen(loc, globalRow), rowStride), kl.widen(loc, columnBytes)));
+  Value step = kl.mul(loc, rowStride, kl.i64(loc, rowsAtOnce));
+  Value rowsLeft = arith::SubIOp::create(b, loc, limit, globalRow);
+  CopyTarget target(kl, loc, copy.getBuffer().getType().getLayout(),
+                    kl.fragments[copy.getToken()].front(), row, columnBytes);
+  for (int64_t first = 0; first < rows; first += rowsAtOnce) {
+    if (first != 0) {
+      pointer = kl.offsetPointer(loc, pointer, step);
+      rowsLeft = arith::SubIOp::create(b, loc, rowsLeft, kl.i32(loc, rowsAtOnce));
+    }
+    Value bytesInside;
+    if (!areInside) {
+      Value outside = arith::SubIOp::create(b, loc, rowsLeft, kl.i32(loc, 1));
+      if (columnsLeft)
+        outside = arith::OrIOp::create(b, loc, outside, columnsLeft);
+      outside = arith::ShRUIOp::create(b, loc, outside, kl.i32(loc, 31));
+      outside = arith::ShLIOp::create(b, loc, outside, kl.i32(loc, llvm::Log2_64(unit)));
+      bytesInside = arith::SubIOp::create(b, loc, kl.i32(loc, unit), outside);
+    }
+    copyUnit(kl, copy, pointer, target.at(first), bytesInside, unit);
+  }
+}
+
+/// Tiles that lie inside need no number for each of their rows: where a thread has many, these are
+/// copied apart.
+void ColumnCopy::emit() {
+  constexpr int64_t kManyRows = 16;
+  OpBuilder &b = kl.builder;
+  Value some;
+  bool canBeInside = firstUnit + width <= validUnits && unit >= 4;
+  bool someThreads = rows * width < kl.numThreads;
+  if (someThreads)
+    some = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, kl.threadId,
+                                 kl.i32(loc, rows * width));
+  else if (canBeInside && rows / rowsAtOnce >= kManyRows)
+    some = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge,
+                                 arith::SubIOp::create(b, loc, limit, firstRow), kl.i32(loc, rows));
+  if (!some)
+    return emitRows(/*areInside=*/false);
+  auto ifOp = scf::IfOp::create(b, loc, some, /*withElseRegion=*/!someThreads);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(ifOp.thenBlock());
+  emitRows(/*areInside=*/!someThreads);
+  if (someThreads)
+    return;
+  b.setInsertionPointToStart(ifOp.elseBlock());
+  emitRows(/*areInside=*/false);
 }
 
 /// A row is copied in units of `vector_bytes`; the units of a row are split into powers of two, so
@@ -126,7 +193,7 @@ static LogicalResult lowerAsyncCopy(KernelLowering &kl, tile::AsyncCopyOp copy) 
   for (int64_t width = int64_t(1) << llvm::Log2_64(units); width > 0; width /= 2) {
     int64_t part = std::min(width, kl.numThreads);
     while (units - first >= width && width > 0) {
-      copyColumns(kl, copy, source, rowStride, first, part);
+      ColumnCopy(kl, copy, source, rowStride, first, part).emit();
       first += part;
     }
   }

@@ -78,7 +78,14 @@ static LogicalResult lowerShare(KernelLowering &kl, tile::ShareOp share) {
   return success();
 }
 
+/// A tile of one element is the same in all threads.
+static LogicalResult lowerScalar(KernelLowering &kl, tile::ScalarOp scalar) {
+  kl.scalars.map(scalar.getResult(), kl.fragments[scalar.getInput()].front());
+  return success();
+}
+
 void attnc::registerMoves(NVVMOpTable &table) {
+  table.add(lowerScalar);
   table.add(lowerConvertLayout);
   table.add(lowerShare);
   table.add(lowerTranspose);

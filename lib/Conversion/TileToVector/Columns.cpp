@@ -207,9 +207,19 @@ static LogicalResult emitTranspose(KernelEmitter &ke, tile::TransposeOp transpos
   return success();
 }
 
+static LogicalResult emitScalar(KernelEmitter &ke, tile::ScalarOp scalar) {
+  Emitter &e = ke.e;
+  bool isMatrix = scalar.getInput().getType().getRank() == 2;
+  Value zero = e.constI64(0);
+  Value x = e.asVector(readVector(ke, scalar.getInput(), zero, isMatrix ? zero : Value()));
+  ke.scalars.map(scalar.getResult(), e.lane(x, 0));
+  return success();
+}
+
 void attnc::registerColumns(HostOpTable &table) {
   table.add(emitFold);
   table.add(emitReduce);
+  table.add(emitScalar);
   table.add(emitScan);
   table.add(emitTranspose);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Compiled code as bytes: "ATTNCC05", then for each of key, target, CPU features, program and code
+// Compiled code as bytes: "ATTNCC06", then for each of key, target, CPU features, program and code
 // a 64-bit little-endian length and the bytes, then the SHA-256 of all that in hexadecimal. The
 // hash tells damage, not malice: whoever may write the file may write the hash. So all that is read
 // is checked, and where it is read from is the reader's concern (see CodeCache.cpp).
@@ -17,7 +17,7 @@ using namespace attnc;
 using llvm::createStringError;
 using llvm::formatv;
 
-static constexpr llvm::StringLiteral kMagic = "ATTNCC05";
+static constexpr llvm::StringLiteral kMagic = "ATTNCC06";
 
 static std::string sha256(llvm::StringRef data) {
   llvm::SHA256 hash;

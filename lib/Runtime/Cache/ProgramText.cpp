@@ -49,7 +49,8 @@ static json::Object textOf(const SpaceDecl &space) {
                       {"parent", space.parent},
                       {"extent", textOf(space.extent)},
                       {"stride", textOf(space.stride)},
-                      {"full", space.isFull}};
+                      {"full", space.isFull},
+                      {"optional", space.isOptional}};
 }
 
 static json::Object textOf(const TensorDecl &tensor) {
@@ -242,12 +243,13 @@ static bool parse(const json::Value &value, SpaceDecl &space) {
   if (!object)
     return false;
   auto name = object->getString("name"), parent = object->getString("parent");
-  auto isFull = object->getBoolean("full");
-  if (!name || !parent || !isFull)
+  auto isFull = object->getBoolean("full"), isOptional = object->getBoolean("optional");
+  if (!name || !parent || !isFull || !isOptional)
     return false;
   space.name = name->str();
   space.parent = parent->str();
   space.isFull = *isFull;
+  space.isOptional = *isOptional;
   return parseList(object->getArray("extent"), space.extent) &&
          parseList(object->getArray("stride"), space.stride);
 }

@@ -196,3 +196,30 @@ attn.variant @tiles {
   attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
 }
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// CHECK-LABEL: attn.variant @choices
+// CHECK: attn.space "p" extent %{{.*}} optional{{$}}
+// CHECK: %[[OUT:.*]], %{{.*}}, %[[LARGEST:.*]] = attn.attend %{{.*}}, %{{.*}}, %{{.*}} parts <"p" of 16 unit 2.500000e-01 : f64>
+// CHECK-SAME: -> <[b, h, q, p, e], f32>, <[b, h, q, p], f32> largest !attn.tensor<[b, h, q, p], f32>
+// CHECK: %[[X:.*]] = attn.compute
+// CHECK: %[[Y:.*]] = attn.compute
+// CHECK: attn.choose "p" some(%[[X]]) none(%[[Y]]) : <[q], f32>
+attn.variant @choices {
+  %n = attn.size "kv"
+  attn.space "p" extent %n optional
+  %q = attn.input "q" : !attn.tensor<[b, h, q, d]>
+  %k = attn.input "k" : !attn.tensor<[b, g, kv, d]>
+  %v = attn.input "v" : !attn.tensor<[b, g, kv, e]>
+  %out, %lse, %largest = attn.attend %q, %k, %v parts <"p" of 16 unit 0.25>
+      : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]>
+      -> !attn.tensor<[b, h, q, p, e], f32>, !attn.tensor<[b, h, q, p], f32> largest !attn.tensor<[b, h, q, p], f32>
+  %zero = arith.constant 0 : i32
+  %x = attn.compute (%i: i32) {
+    %top = attn.read %largest[%zero, %zero, %i, %zero] : !attn.tensor<[b, h, q, p], f32> -> f32
+    attn.yield %top : f32
+  } : !attn.tensor<[q], f32>
+  %one = arith.constant 1.0 : f32
+  %y = attn.compute (%i: i32) { attn.yield %one : f32 } : !attn.tensor<[q], f32>
+  %z = attn.choose "p" some(%x) none(%y) : !attn.tensor<[q], f32>
+  attn.return ["out", "z"](%out, %z : !attn.tensor<[b, h, q, p, e], f32>, !attn.tensor<[q], f32>)
+}

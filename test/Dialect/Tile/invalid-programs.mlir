@@ -145,6 +145,14 @@ tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
 
 // -----
 
+// tile.space C2
+tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
+  // expected-error@below {{expects `optional` without `of`}}
+  %p = tile.space "p" of %n extent %n optional
+}
+
+// -----
+
 // tile.program C2
 tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
   // expected-error@below {{expects a name of its own, found a second "n"}}

@@ -449,3 +449,14 @@ tile.kernel @k(%n: i32 {tile.binding = "size:kv"}, %some: i32 {tile.binding = "s
   }
   tile.return
 }
+
+// -----
+
+// tile.scalar C1
+tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <1x16xf32>
+  // expected-error@below {{expects a tile of one element, of the type of the result, found}}
+  %0 = tile.scalar %t : <1x16xf32> -> f32
+  tile.return
+}

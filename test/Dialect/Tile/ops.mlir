@@ -92,6 +92,9 @@ tile.kernel @axes(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %i: !
     %t = arith.andi %p, %q : i1
     tile.yield %s, %t : f32, i1
   } : (!tile.tile<64x16xf32>, !tile.tile<64x16xi1>) -> (!tile.tile<1x16xf32>, !tile.tile<1x16xi1>)
+  // CHECK: tile.scalar %{{.*}} : <1xi32> -> i32
+  %one = tile.fill %n : i32 -> <1xi32>
+  %number = tile.scalar %one : <1xi32> -> i32
   // CHECK: tile.scan product %{{.*}} along columns exclusive reverse : <64x16xf32> -> <64x16xf32>
   %4 = tile.scan product %x along columns exclusive reverse : <64x16xf32> -> <64x16xf32>
   // CHECK: tile.transpose %[[ROW]] : <1x16xf32> -> <16xf32>

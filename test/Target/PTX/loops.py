@@ -13,6 +13,9 @@ the program (F = FULL tiles, P = PARTIAL tiles):
   EXACT        the loop that runs where the others' result is in doubt, over fewer keys at once: at most as many
                matrix instructions as a loop before it. Every kernel ends in one.
 
+A kernel of parts of the keys has one warp, which copies tiles that lie inside apart from others: `--branches 2` are two
+more comparisons, for keys and for values.
+
 Nowhere in the kernel is local memory used. Prints one line for each loop and closes with `loops: ok`.
 """
 import argparse
@@ -22,7 +25,7 @@ import sys
 
 def blocks_of(text):
     """Basic blocks in order: name -> (instructions, successors)."""
-    body = text[text.index(".entry"):]
+    body = text
     body = body[body.index("\n{") + 2:]
     blocks, order, name = {}, [], "entry"
     order.append(name)
@@ -96,8 +99,10 @@ def main():
     parser.add_argument("ptx")
     parser.add_argument("--kinds", required=True, help="the key loops in order, such as PFP")
     parser.add_argument("--no-ldmatrix", action="store_true", help="f32: operands are read by plain loads")
+    parser.add_argument("--kernel", type=int, default=0, help="which kernel of the file, from 0 on")
+    parser.add_argument("--branches", type=int, default=0, help="comparisons of a FULL loop but its own condition")
     arguments = parser.parse_args()
-    text = open(arguments.ptx).read()
+    text = re.split(r"\.entry\b", open(arguments.ptx).read())[1 + arguments.kernel]
     problems = []
     if re.search(r"\.local\b", text):
         problems.append("local memory is used")
@@ -116,7 +121,7 @@ def main():
                 problems.append(f"loop {number}: no {pattern}")
         compares, selects = count(r"\bsetp?\."), count(r"\bselp\.")
         print(f"loop {number}: {kind}, {len(lines)} instructions, {count('mma.sync')} mma, {compares} setp, {selects} selp")
-        if kind == "F" and (compares != 1 or selects or count(r"\b(slct|set)\.")):
+        if kind == "F" and (compares != 1 + arguments.branches or selects or count(r"\b(slct|set)\.")):
             problems.append(f"loop {number}: a FULL loop with {compares} comparisons and {selects} selects")
         products = [sum("mma.sync" in line for line in loop) for loop in found]
         if kind == "E" and products[number] > max(products[:number], default=0):
