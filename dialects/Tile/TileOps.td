@@ -225,6 +225,10 @@ def Tile_MapOp : Tile_ExampleOp<"map", [RecursiveMemoryEffects, SingleBlock]> {
     where every element of a result is -inf, what the loop carries does not change, so that a back end may
     leave the rest of the iteration out. The host does.
 
+    `tile.skip_one`, the other one, says that an element is that of the first operand where that of the second, a vector, is
+    1: an accumulator whose maximum has not moved. A back end may look at the second for many elements at once. GPUs do, for those
+    of a warp.
+
     Constraints:
     - C1: operands have the result's shape or, for a matrix, are a vector of rank 1 with its rows or a matrix of one
       row with its columns.

@@ -194,15 +194,22 @@ class AttncKernel:
               *(f"--q-len {q} --kv-len {kv} --heads 1" for q, kv in ((200, 100), (130, 1), (192, 64), (64, 256), (128, 192)))]
 
     # Query rows, keys, a factor for Q and K, and the only row of Q that has it (None: all): runs that end in the EXACT form, because V holds inf, -inf and NaN, or because the
-    # scores are beyond what the FAST form can hold.
+    # scores are beyond what the FAST form can hold. With "first" or "second", scores grow along the keys for that half of each 16 rows, and shrink
+    # for the other: in every tile but the first, the maxima of one half move, and no other.
     SPECIAL = [*((*size, 1, None) for size in ((100, 300), (64, 64), (33, 65), (70, 72), (128, 77), (90, 80))),
-               *((*size, 6e3, None) for size in ((130, 200), (64, 70), (1, 1))), (16, 70, 6e3, 0), (16, 70, 6e3, 9)]
+               *((*size, 6e3, None) for size in ((130, 200), (64, 70), (1, 1))), (16, 70, 6e3, 0), (16, 70, 6e3, 9),
+               *((*size, 1, half) for size in ((100, 300), (64, 70)) for half in ("first", "second"))]
 
     def special(self, folder, case):
         """Arguments of a special run. Columns of V differ in what they hold besides numbers, and keys in whether they hold any."""
         import numpy as np
         q, kv, factor, row = self.SPECIAL[case]
         rng = np.random.default_rng(case)
+        if isinstance(row, str):
+            signs = np.array([1 if (i % 16 < 8) == (row == "first") else -1 for i in range(q)])[:, None]
+            tensors = {"Q": signs * np.ones((1, 1, q, 64)), "K": np.ones((1, 1, kv, 64)) * np.linspace(0, 1, kv)[:, None],
+                       "V": rng.standard_normal((1, 1, kv, 64))}
+            return self.bound(folder, q, kv, tensors)
         factors = np.array([factor if row in (None, i) else 1 for i in range(q)])[:, None]
         tensors = {"Q": factors * rng.standard_normal((1, 1, q, 64)), "K": rng.standard_normal((1, 1, kv, 64)), "V": rng.standard_normal((1, 1, kv, 64))}
         if factor != 1: # scores beyond 2^24 that are near each other, so that more than one key has a weight
@@ -212,6 +219,11 @@ class AttncKernel:
             for column in range(64):
                 for kind in kinds[column % len(kinds)]:
                     tensors["V"][0, 0, rng.integers(kv, size=1 + column // 16), column] = kind
+        return self.bound(folder, q, kv, tensors)
+
+    def bound(self, folder, q, kv, tensors):
+        """Arguments that bind these tensors of one head."""
+        import numpy as np
         arguments = [f"--q-len={q}", f"--kv-len={kv}", "--heads=1"]
         for name, values in tensors.items():
             path = os.path.join(folder, f"{name}.npy")

@@ -100,6 +100,8 @@ FailureOr<Carry::State> OnlineSoftmax::step(ValueRange values, const WalkTile &t
                  [&](ValueRange a) { return t.fma(a[0], a[1], a[2]); });
   Value rescaled =
       t.map(problem.out, {state.o, alpha}, [&](ValueRange a) { return t.mul(a[0], a[1]); });
+  // Most maxima are found in the first tiles of a walk.
+  rescaled.getDefiningOp()->setAttr("tile.skip_one", t.builder.getUnitAttr());
   if (problem.compensated)
     next.lost = lost(state, next, alpha, mass);
   next.o = attention.accumulate(p, tile, rescaled, form == Form::Exact ? *x : Value());

@@ -148,7 +148,7 @@ void ColumnCopy::emitRows(bool areInside) {
 /// Tiles that lie inside need no number for each of their rows: where a thread has many, these are
 /// copied apart.
 void ColumnCopy::emit() {
-  constexpr int64_t kManyRows = 16;
+  constexpr int64_t kManyRows = 8;
   OpBuilder &b = kl.builder;
   Value some;
   bool canBeInside = firstUnit + width <= validUnits && unit >= 4;

@@ -3,6 +3,7 @@
 // Ops that a thread does element by element: fills, conversions, maps.
 #include "ColumnAlignment.h"
 #include "Elements.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/Support/SaveAndRestore.h"
 
 using namespace mlir;
@@ -175,8 +176,38 @@ LogicalResult MapEmitter::run() {
   return success();
 }
 
+/// The map in a branch that a warp takes if one of its factors is not 1.
+static LogicalResult lowerMapUnlessOne(KernelLowering &kl, tile::MapOp map) {
+  Location loc = map.getLoc();
+  OpBuilder &b = kl.builder;
+  Fragment kept = kl.fragments[map.getInputs()[0]];
+  Value one = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(1.0)), some;
+  for (Value factor : kl.fragments[map.getInputs()[1]]) {
+    Value changes = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, factor, one);
+    some = some ? Value(arith::OrIOp::create(b, loc, some, changes)) : changes;
+  }
+  Value warpChanges = NVVM::VoteSyncOp::create(b, loc, b.getI1Type(), kl.i32(loc, -1), some,
+                                               NVVM::VoteSyncKind::any);
+  auto branch = scf::IfOp::create(b, loc, ValueRange(kept).getTypes(), warpChanges,
+                                  /*withElseRegion=*/true);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    if (failed(MapEmitter(kl, map).run()))
+      return failure();
+    scf::YieldOp::create(b, loc, kl.fragments[map.getResult()]);
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, loc, kept);
+  }
+  kl.fragments[map.getResult()] = Fragment(branch.getResults());
+  return success();
+}
+
 static LogicalResult lowerMap(KernelLowering &kl, tile::MapOp map) {
-  return MapEmitter(kl, map).run();
+  constexpr size_t kManyElements = 16;
+  bool isFew = map.getInputs().empty() || kl.fragments[map.getInputs()[0]].size() < kManyElements;
+  return map->hasAttr("tile.skip_one") && !isFew ? lowerMapUnlessOne(kl, map)
+                                                 : MapEmitter(kl, map).run();
 }
 
 void attnc::registerElementwise(NVVMOpTable &table) {

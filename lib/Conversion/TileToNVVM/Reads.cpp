@@ -65,9 +65,11 @@ static LogicalResult lowerRead(KernelLowering &kl, tile::ReadOp read) {
   });
   bool dotOnly = llvm::all_of(read.getResult().getUses(),
                               [](OpOperand &use) { return isa<tile::DotOp>(use.getOwner()); });
-  // Left operands are worth keeping in registers while they are few.
-  bool keepInShared =
-      rightOnly || (dotOnly && (!kl.isPacked(type.getElementType()) || type.getCols() > 128));
+  // Left operands are worth keeping in registers while they are few: two elements to each.
+  constexpr int64_t kMostRegisters = 32;
+  bool areFew = kl.isPacked(type.getElementType()) &&
+                type.getRows() * type.getCols() <= 2 * kMostRegisters * kl.numThreads;
+  bool keepInShared = rightOnly || (dotOnly && !areFew);
   if (keepInShared) {
     kl.sharedReads[read.getResult()] = read;
     return success();

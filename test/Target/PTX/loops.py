@@ -7,14 +7,12 @@ the program (F = FULL tiles, P = PARTIAL tiles):
 
   every loop   multiplies by mma.sync, reads by ldmatrix (16-bit types), copies by cp.async, exponentiates by
                ex2.approx.ftz;
-  FULL         has one comparison, which is the loop's own condition, and no select;
+  FULL         compares only to branch (the loop's own condition; tiles that lie inside are copied apart; accumulators are rescaled where a
+               maximum has moved), and has no select;
   S            FULL tiles of a spec whose score itself selects: held to neither rule
   PARTIAL      has selects: the mask. (Otherwise the check of FULL loops would prove nothing.)
   EXACT        the loop that runs where the others' result is in doubt, over fewer keys at once: at most as many
                matrix instructions as a loop before it. Every kernel ends in one.
-
-A kernel of parts of the keys has one warp, which copies tiles that lie inside apart from others: `--branches 2` are two
-more comparisons, for keys and for values.
 
 Nowhere in the kernel is local memory used. Prints one line for each loop and closes with `loops: ok`.
 """
@@ -94,13 +92,26 @@ def innermost_loops(order, successors):
     return sorted(loops, key=lambda loop: min(order.index(n) for n in loop))
 
 
+def decide_more(lines):
+    """Whether a comparison, or what is made of several, guards or selects: all may branch, or be voted on."""
+    combining = re.compile(r"^(?:(?:or|and|not|xor)\.pred|vote\.sync\.any\.pred)\s+(%p\d+)")
+    predicates = {found[1] for line in lines if (found := re.search(r"\bsetp\.\S+\s+(%p\d+)", line))}
+    users = []
+    while True:
+        users = [line for line in lines
+                 if not re.match(r"setp\.", line) and any(re.search(re.escape(p) + r"\b", combining.sub("", line)) for p in predicates)]
+        known = len(predicates)
+        predicates |= {found[1] for line in users if (found := combining.match(line))}
+        if len(predicates) == known:
+            return any(not combining.match(line) and not re.match(r"@!?%p\d+ bra\b", line) for line in users)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ptx")
     parser.add_argument("--kinds", required=True, help="the key loops in order, such as PFP")
     parser.add_argument("--no-ldmatrix", action="store_true", help="f32: operands are read by plain loads")
     parser.add_argument("--kernel", type=int, default=0, help="which kernel of the file, from 0 on")
-    parser.add_argument("--branches", type=int, default=0, help="comparisons of a FULL loop but its own condition")
     arguments = parser.parse_args()
     text = re.split(r"\.entry\b", open(arguments.ptx).read())[1 + arguments.kernel]
     problems = []
@@ -121,7 +132,7 @@ def main():
                 problems.append(f"loop {number}: no {pattern}")
         compares, selects = count(r"\bsetp?\."), count(r"\bselp\.")
         print(f"loop {number}: {kind}, {len(lines)} instructions, {count('mma.sync')} mma, {compares} setp, {selects} selp")
-        if kind == "F" and (compares != 1 + arguments.branches or selects or count(r"\b(slct|set)\.")):
+        if kind == "F" and (not compares or decide_more(lines) or selects or count(r"\b(slct|set)\.")):
             problems.append(f"loop {number}: a FULL loop with {compares} comparisons and {selects} selects")
         products = [sum("mma.sync" in line for line in loop) for loop in found]
         if kind == "E" and products[number] > max(products[:number], default=0):
