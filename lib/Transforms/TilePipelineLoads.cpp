@@ -12,6 +12,7 @@
 // easy mistake would be a barrier too few: the one at the wait of tile i orders all reads of tile
 // i-1 before the copy that overwrites its stage, because that copy is issued after it.
 #include "SharedLayouts.h"
+#include "SharedLifetimes.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/Builders.h"
 
@@ -287,18 +288,42 @@ private:
   }
 
   /// Chains run one after another, each leaving its buffers behind a barrier: they share one place.
+  /// What is written between barriers takes the first place that nothing has which is needed at
+  /// once.
   void assignOffsets() {
     int64_t end = 0;
+    SmallVector<tile::AllocOp> shared;
     auto place = [](tile::AllocOp alloc, int64_t &offset) {
       alloc.setOffset(offset);
       BufferType type = alloc.getBuffer().getType();
       offset += llvm::alignTo(type.getStages() * type.getStageBytes(), 128);
     };
     kernel.walk([&](tile::AllocOp alloc) {
-      if (llvm::none_of(chainBuffers,
-                        [&](auto &chain) { return llvm::is_contained(chain, alloc.getBuffer()); }))
-        place(alloc, end);
+      if (llvm::none_of(chainBuffers, [&](auto &chain) {
+            return llvm::is_contained(chain, alloc.getBuffer());
+          })) {
+        if (isWrittenBehindBarriers(alloc))
+          shared.push_back(alloc);
+        else
+          place(alloc, end);
+      }
     });
+    int64_t behind = end;
+    for (auto [number, alloc] : llvm::enumerate(shared)) {
+      BufferType type = alloc.getBuffer().getType();
+      int64_t bytes = llvm::alignTo(type.getStages() * type.getStageBytes(), 128), offset = behind;
+      SmallVector<std::pair<int64_t, int64_t>> taken; // from, to
+      for (tile::AllocOp other : ArrayRef(shared).take_front(number))
+        if (BufferType own = other.getBuffer().getType(); !areApart(alloc, other))
+          taken.push_back(
+              {*other.getOffset(), *other.getOffset() + own.getStages() * own.getStageBytes()});
+      llvm::sort(taken);
+      for (auto [from, to] : taken)
+        if (from < offset + bytes)
+          offset = std::max<int64_t>(offset, llvm::alignTo(to, 128));
+      alloc.setOffset(offset);
+      end = std::max(end, offset + bytes);
+    }
     int64_t start = end;
     for (ArrayRef<Value> chain : chainBuffers) {
       int64_t offset = start;
