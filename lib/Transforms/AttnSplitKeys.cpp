@@ -28,7 +28,7 @@ namespace attnc {
 namespace {
 
 /// Keys of a part. Each leaves an output row in f32 for each query, which with four heads to a
-/// group and 16-bit keys is a sixtieth of what is read of keys and values.
+/// group and 16-bit keys is a sixty-fourth of what is read of keys and values.
 constexpr int64_t kPartKeys = 256;
 /// With fewer thread blocks than this a GPU is not full, and reading keys several times costs
 /// little: they come from its cache.
@@ -54,8 +54,7 @@ private:
 class SplitAttention {
 public:
   SplitAttention(attn::AttendOp attend, const KernelPlan &plan)
-      : attend(attend), plan(plan), b(attend), variant(attend->getParentOfType<attn::VariantOp>()) {
-  }
+      : attend(attend), plan(plan), b(attend) {}
 
   void run();
 
@@ -86,7 +85,6 @@ private:
   attn::AttendOp attend;
   const KernelPlan &plan;
   FormulaBuilder b;
-  attn::VariantOp variant;
   std::string space;
   double unit = 1;
 };
