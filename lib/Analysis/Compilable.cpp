@@ -103,6 +103,10 @@ static std::pair<Operation *, llvm::StringRef> attendReason(attn::AttendOp atten
   return {attend, "queries, keys or values over other axes than those of Q, K and V"};
 }
 
+bool attnc::maskLooksAtHead(attn::AttendOp attend) {
+  return !attend.getMask().empty() && !attend.getMask().getArgument(1).use_empty();
+}
+
 bool attnc::hasFusedForm(attn::AttendOp attend) {
   auto variant = attend->getParentOfType<attn::VariantOp>();
   Type element = attend.getQuery().getType().getElementType();

@@ -17,6 +17,7 @@
 #include "attnc/Transforms/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/IRMapping.h"
+#include <cfloat>
 #include <cmath>
 
 using namespace mlir;
@@ -66,11 +67,10 @@ private:
   void mergeParts(attn::AttendOp parts);
   /// Formulas of one row of the merged attention.
   struct Row {
-    Value top, sum, isEmpty;
+    Value top, sum;
     std::function<Value(Value part)> weight;
   };
   Value sinkAt(ValueRange row);
-  Value weight(Value largest, Value logarithm, Value top);
   Row rowOf(attn::AttendOp parts, ValueRange row);
   void choose(Value whole, Value merged);
   Value overParts(attn::Reduction kind, function_ref<Value(Value part)> term) {
@@ -146,35 +146,30 @@ Value SplitAttention::sinkAt(ValueRange row) {
   return mapping.lookupOrDefault(body.getTerminator()->getOperand(0));
 }
 
-/// exp of how far a part is below the top one, times the part's own sum. A row without keys has
-/// weights 0, whatever the difference is.
-Value SplitAttention::weight(Value largest, Value logarithm, Value top) {
-  Value difference = b.mul(b.sub(largest, top), b.real(unit));
-  if (!logarithm) // a sum of one
-    return math::ExpOp::create(b, difference);
-  Value isEmpty = b.compare(arith::CmpFPredicate::OEQ, logarithm, b.real(-INFINITY));
-  return b.select(isEmpty, b.real(0), math::ExpOp::create(b, b.add(difference, logarithm)));
-}
-
 /// What the parts of `row` come to. The sink is a part without a value.
+///
+/// Nothing is compared, so that there is nothing to decide: `top` is finite where no part has a
+/// key, which gives weights of 0 there, and a row with a key, or a sink, has one weight of at
+/// least 1.
 SplitAttention::Row SplitAttention::rowOf(attn::AttendOp parts, ValueRange row) {
   Value sink = attend.getSink().empty() ? Value() : sinkAt(row);
   Row result;
   result.top = overParts(attn::Reduction::Max,
                          [&](Value part) { return b.read(parts.getLargest(), with(row, part)); });
+  result.top = arith::MaximumFOp::create(b, result.top, b.real(-FLT_MAX));
   if (sink)
     result.top = arith::MaximumFOp::create(b, result.top, sink);
-  result.weight = [this, parts, row, top = result.top](Value part) mutable {
+  result.weight = [this, parts, row, top = result.top](Value part) mutable -> Value {
     Indices at = with(row, part);
-    return weight(b.read(parts.getLargest(), at), b.read(parts.getLse(), at), top);
+    Value difference = b.mul(b.sub(b.read(parts.getLargest(), at), top), b.real(unit));
+    return math::ExpOp::create(b, b.add(difference, b.read(parts.getLse(), at)));
   };
   result.sum = overParts(attn::Reduction::Sum, result.weight);
   if (sink) {
-    Value isTop = b.compare(arith::CmpFPredicate::OEQ, sink, result.top); // also where that is inf
-    Value own = b.select(isTop, b.real(1), weight(sink, Value(), result.top));
-    result.sum = b.add(result.sum, own);
+    // A sink of inf is the top one, and its distance no number: 0.
+    Value distance = arith::MinNumFOp::create(b, b.sub(sink, result.top), b.real(0));
+    result.sum = b.add(result.sum, math::ExpOp::create(b, distance));
   }
-  result.isEmpty = b.compare(arith::CmpFPredicate::OEQ, result.sum, b.real(0));
   return result;
 }
 
@@ -185,14 +180,13 @@ void SplitAttention::mergeParts(attn::AttendOp parts) {
       Indices at = with(indices.drop_back(), part);
       return b.mul(row.weight(part), b.read(parts.getOut(), with(at, indices.back())));
     });
-    return b.select(row.isEmpty, b.real(0), b.div(total, row.sum));
+    return b.div(total, arith::MaximumFOp::create(b, row.sum, b.real(FLT_MIN)));
   }));
   if (attend.getLse().use_empty())
     return;
-  choose(attend.getLse(), b.compute(attend.getLse().getType(), [&](ValueRange indices) {
+  choose(attend.getLse(), b.compute(attend.getLse().getType(), [&](ValueRange indices) -> Value {
     Row row = rowOf(parts, indices);
-    Value top = b.mul(row.top, b.real(unit));
-    return b.select(row.isEmpty, b.real(-INFINITY), b.add(top, math::LogOp::create(b, row.sum)));
+    return b.add(b.mul(row.top, b.real(unit)), math::LogOp::create(b, row.sum));
   }));
 }
 
@@ -218,14 +212,13 @@ void SplitAttention::run() {
 /// Whether an attention can have parts, and has none yet. Keys that a mask gives to some heads only
 /// are other keys for each.
 static bool canSplit(attn::AttendOp attend, const KernelPlan &plan) {
-  bool maskLooksAtHead = !attend.getMask().empty() && !attend.getMask().getArgument(1).use_empty();
   bool isUsed = false, isChosen = attend.getPartsAttr() != nullptr;
   for (Operation *user : attend->getUsers()) {
     isUsed = true;
     isChosen |= isa<attn::ChooseOp>(user);
   }
   return plan.target.kind == Target::Kind::NVPTX && kPartKeys % plan.tileKV == 0 && isUsed &&
-         !isChosen && hasFusedForm(attend) && !maskLooksAtHead;
+         !isChosen && hasFusedForm(attend) && !maskLooksAtHead(attend);
 }
 
 namespace {

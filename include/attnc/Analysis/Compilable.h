@@ -23,6 +23,10 @@ struct Uncompilable {
 /// it.
 std::optional<Uncompilable> asUncompilable(mlir::Operation &op);
 
+/// Whether the mask of an attention over b, h, q and keys looks at the head: heads that share keys
+/// may then see other ones.
+bool maskLooksAtHead(attn::AttendOp attend);
+
 /// The first op of `variant` that follows from others through a chain longer than passes and
 /// lowerings, which recurse along such chains, have a stack for.
 std::optional<Uncompilable> findTooDeep(attn::VariantOp variant);

@@ -210,8 +210,7 @@ FailureOr<StageLowering::Grid> AttendLowering::grid(KernelContext &context) {
 
 /// A mask that looks at the head can have other keys for each.
 std::unique_ptr<StageLowering> AttendLowering::alternative() {
-  bool maskLooksAtHead = !attend.getMask().empty() && !attend.getMask().getArgument(1).use_empty();
-  if (rows == Rows::Heads || plan.target.kind != Target::Kind::Host || maskLooksAtHead)
+  if (rows == Rows::Heads || plan.target.kind != Target::Kind::Host || maskLooksAtHead(attend))
     return nullptr;
   return std::make_unique<AttendLowering>(attend, plan, Rows::Heads);
 }
