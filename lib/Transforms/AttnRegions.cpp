@@ -2,36 +2,9 @@
 //
 // See AttnRegions.h.
 #include "AttnRegions.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace attnc;
-
-/// The spaces of the arguments of an attention's region: its outer axes, its rows and, unless it is
-/// the sink, its keys; a score region has the score before them.
-static StringRef spaceInAttend(attn::AttendOp attend, BlockArgument argument) {
-  Region *region = argument.getOwner()->getParent();
-  if (region != &attend.getScore() && region != &attend.getMask() && region != &attend.getSink())
-    return {};
-  attn::AttnTensorType query = attend.getQuery().getType(), key = attend.getKey().getType();
-  unsigned leading = region == &attend.getScore() ? 1 : 0, number = argument.getArgNumber();
-  if (number < leading)
-    return {};
-  unsigned index = number - leading, rows = query.getRank() - 1;
-  if (index < rows)
-    return query.getAxisName(index);
-  return index == rows ? key.getAxisName(key.getRank() - 2) : StringRef();
-}
-
-StringRef attnc::spaceOf(BlockArgument argument) {
-  return llvm::TypeSwitch<Operation *, StringRef>(argument.getOwner()->getParentOp())
-      .Case<attn::ComputeOp>([&](attn::ComputeOp compute) {
-        return compute.getResult().getType().getAxisName(argument.getArgNumber());
-      })
-      .Case<attn::ReduceOp>([](attn::ReduceOp reduce) { return reduce.getSpace(); })
-      .Case<attn::AttendOp>([&](attn::AttendOp attend) { return spaceInAttend(attend, argument); })
-      .Default([](Operation *) { return StringRef(); });
-}
 
 bool attnc::isOwnIndex(Value value, attn::AttnTensorType type, unsigned axis) {
   auto argument = dyn_cast<BlockArgument>(value);

@@ -5,16 +5,13 @@
 #ifndef ATTNC_LIB_TRANSFORMS_ATTNREGIONS_H
 #define ATTNC_LIB_TRANSFORMS_ATTNREGIONS_H
 
+#include "attnc/Analysis/IntIntervals.h"
 #include "dialects/Attn/Attn.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace attnc {
-
-/// The index space that an argument of a region of scalar code runs over; empty if it is no index
-/// (the score of a score region), or one of an op that is not looked into.
-llvm::StringRef spaceOf(mlir::BlockArgument argument);
 
 /// Whether `value` is the coordinate that axis `axis` of `type` has of its own: an argument over
 /// the same space, all of whose indices are inside of the axis. Reads there are never clamped.

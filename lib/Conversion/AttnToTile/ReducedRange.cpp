@@ -4,6 +4,7 @@
 // Where each element has bounds of its own, the loop's count must still be one number for all: that
 // of a block's members, or else of the whole space.
 #include "Reductions.h"
+#include "attnc/Analysis/IntIntervals.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
@@ -114,6 +115,15 @@ static LogicalResult bound(Evaluator &evaluator, Scope &scope, attn::ReduceOp re
   if (range.first.frame.isScalar() && last.frame.isScalar()) {
     Value length = arith::SubIOp::create(b, loc, last.value, range.first.value);
     range.count = arith::MaxSIOp::create(b, loc, length, evaluator.context.i32(loc, 0));
+    return success();
+  }
+  if (!reduce.getLower() || !reduce.getUpper())
+    return success();
+  if (std::optional<int64_t> most = mostDifference(reduce.getUpper(), reduce.getLower());
+      most && (!range.mostCount || *most < *range.mostCount)) {
+    range.mostCount = std::max<int64_t>(*most, 0);
+    range.count =
+        arith::MinSIOp::create(b, loc, range.count, evaluator.context.i32(loc, *range.mostCount));
   }
   return success();
 }
