@@ -310,7 +310,8 @@ SmallVector<IndependentAxis> attnc::commonAxes(ArrayRef<const ChunkableStage *> 
       if (!isCommon)
         break;
       axis.tile = std::lcm(axis.tile, own->tile);
-      isSingle |= own->tile == 1;
+      // A stage that takes rows one by one anyway loops over those of a tile.
+      isSingle |= own->tile == 1 && own->canBeSingle;
       canBeSingle &= own->tile == 1 || own->canBeSingle;
     }
     if (isSingle && canBeSingle)

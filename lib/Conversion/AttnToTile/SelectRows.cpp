@@ -10,7 +10,7 @@ using namespace attnc;
 /// A warp has the rows of a fragment, most of which there are but in decoding. The host computes
 /// row by row anyway, and sums up a row once for each block of columns.
 constexpr int64_t kRows = 16, kHostRows = 1;
-constexpr int64_t kColumns = 64, kHostColumns = 256;
+constexpr int64_t kColumns = 64, kHostColumns = 64;
 
 SelectAxes::SelectAxes(attn::SelectOp select) : ranks(select.getRanks().getType()) {
   for (unsigned axis = 0; axis < ranks.getRank(); ++axis) {

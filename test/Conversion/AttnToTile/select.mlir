@@ -70,10 +70,10 @@ attn.variant @covering attributes {tile.schedule = #tile.schedule<target = "host
   // CHECK: %[[FACTS:.*]]:4 = scf.for %[[H:.*]] = %{{.*}} iter_args
   // CHECK:   scf.for
   // CHECK:     tile.element %{{.*}}[%{{.*}}, %[[H]], %{{.*}}]
-  // CHECK:     -> !tile.tile<1x256xf32>
+  // CHECK:     -> !tile.tile<1x64xf32>
   // CHECK:   tile.reduce max
   // CHECK: scf.for %{{.*}} to %c31_i32
-  // CHECK:   tile.reduce sum {{.*}} : <1x256xf32>
+  // CHECK:   tile.reduce sum {{.*}} : <1x64xf32>
   // CHECK:   %[[AMOUNT:.*]] = arith.extf %{{.*}} : f32 to f64
   // CHECK:   arith.mulf %{{.*}}, %{{.*}} : f64
   // CHECK:   arith.cmpf olt, %{{.*}}, %{{.*}} : f64
