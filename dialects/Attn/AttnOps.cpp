@@ -171,6 +171,27 @@ LogicalResult AttendOp::verify() {
       return emitOpError() << "expects a set of i1 whose last axis is `" << keySpace
                            << "` or a space of blocks of it, found " << type;
   }
+  // attn.attend C9
+  if (static_cast<bool>(getVisits()) != getVisitKeys().has_value())
+    return emitOpError("expects the number of a block's keys with `visits`, and only then");
+  if (TypedValue<AttnTensorType> visits = getVisits()) {
+    AttnTensorType type = visits.getType();
+    SpaceOp rowBlocks, slots;
+    if (type.getRank() >= 2) {
+      rowBlocks = findSpace(*this, type.getAxisName(type.getRank() - 2));
+      slots = findSpace(*this, type.getAxisName(type.getRank() - 1));
+    }
+    bool areRows = rowBlocks && rowBlocks.getParent() == query.getAxisName(query.getRank() - 2) &&
+                   !rowBlocks.getStride();
+    if (!type.getElementType().isInteger(32) || !areRows || !slots || slots.getParent())
+      return emitOpError() << "expects visits of i32 over blocks of `"
+                           << query.getAxisName(query.getRank() - 2)
+                           << "` that do not overlap and slots, found " << type;
+    if (*getVisitKeys() < 1)
+      return emitOpError() << "expects blocks of at least one key, found " << *getVisitKeys();
+    if (getSet() || getTile() || parts)
+      return emitOpError("expects no set, tile or parts with `visits`");
+  }
   // attn.attend C7
   if ((!getSkip().empty() || getWeightFormat()) && !getTile())
     return emitOpError("expects `tile` with `skip` and a format of weights, which depend on it");

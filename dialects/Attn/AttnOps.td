@@ -252,6 +252,10 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
       denominator uses the unrounded numbers): after a multiplication by `weight_scale`; with `weight_group`, after
       a division by an f8E4M3 scale for each group of that many keys of a row, so that its maximum is the largest number.
 
+    - `visits`: which blocks of so many keys the rows of a block see, an i32 tensor over [some of outer..., blocks of rows,
+      slots]. Of the numbers of a row of it, the first is how many blocks all rows of the block see whole, whatever mask and
+      set say, and the second how many are visited; the numbers of these blocks follow, those seen whole first. Keys of other
+      blocks take no part. Written by `attn-list-tiles`.
     - `parts`: the keys are cut into parts of so many neighbours, and each part is an attention of its own. The results have
       the space of parts behind the row. `largest` is the largest x[j] of a part, counted in the given unit, -inf without
       one; lse is relative to it, ln(sum(exp(x[j] - unit * largest))), so that it is small and keeps its digits. Merged by
@@ -274,6 +278,8 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
       `skip_rows`, blocks of the query's rows that do not overlap, with `skip`.
     - C8: with `parts`, `out`, `lse` and `largest` are f32 with the space of parts as axis behind the row, and there are no
       set, tile, sink and weights; `largest` comes with `parts` only.
+    - C9: `visits` is an i32 tensor whose last axes are blocks of the query's rows that do not overlap and slots; there are no
+      set, tile and parts.
   }];
   let examples = [[{
     attn.variant @causal {
@@ -314,9 +320,11 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
   }]];
   let arguments = (ins Attn_TensorType:$query, Attn_TensorType:$key, Attn_TensorType:$value,
                        Optional<F32>:$scale, Optional<Attn_TensorType>:$set, Optional<I32>:$tile, Optional<I32>:$weight_group,
+                       Optional<Attn_TensorType>:$visits,
                        DefaultValuedAttr<Attn_PrecisionAttr, "::attnc::attn::Precision::F32">:$precision,
                        OptionalAttr<StrAttr>:$skip_rows, OptionalAttr<Attn_FormatAttr>:$weight_format,
-                       OptionalAttr<F64Attr>:$weight_scale, OptionalAttr<Attn_PartsAttr>:$parts);
+                       OptionalAttr<F64Attr>:$weight_scale, OptionalAttr<Attn_PartsAttr>:$parts,
+                       OptionalAttr<I64Attr>:$visit_keys);
   let results = (outs Attn_TensorType:$out, Attn_TensorType:$lse, Optional<Attn_TensorType>:$weights,
                       Optional<Attn_TensorType>:$largest);
   let regions = (region AnyRegion:$score, AnyRegion:$mask, AnyRegion:$sink, AnyRegion:$skip);
@@ -332,6 +340,7 @@ def Attn_AttendOp : Attn_Op<"attend", [SingleBlock, RecursiveMemoryEffects, Attr
     $query `,` $key `,` $value (`scale` $scale^)? (`over` $set^ `:` type($set))? (`precision` $precision^)?
     (`tile` $tile^)? (`skip_rows` $skip_rows^)? (`weights` $weight_format^)? (`by` $weight_scale^)?
     (`group` $weight_group^)? (`parts` $parts^)?
+    (`visits` $visits^ `of` $visit_keys `:` type($visits))?
     custom<OptionalRegion>("\"score\"", $score)
     custom<OptionalRegion>("\"mask\"", $mask)
     custom<OptionalRegion>("\"sink\"", $sink)

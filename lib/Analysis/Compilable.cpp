@@ -30,21 +30,6 @@ static llvm::StringRef stageName(Operation &op) {
       .Default([](Operation *) { return ""; });
 }
 
-bool attnc::isSizedAtLaunch(attn::VariantOp variant, llvm::StringRef space) {
-  if ((attn::isIndexSpace(space) && space != "t") || fixedExtent(variant, space))
-    return true;
-  attn::SpaceOp declared = attn::findSpace(variant, space);
-  if (declared && (declared.getParent() || declared.getExtent()))
-    return false;
-  return llvm::any_of(variant.getBody().getOps<attn::InputOp>(), [&](attn::InputOp input) {
-    attn::AttnTensorType type = input.getResult().getType();
-    for (unsigned i = 0; i < type.getRank(); ++i)
-      if (type.getAxisName(i) == space)
-        return true;
-    return false;
-  });
-}
-
 std::optional<int64_t> attnc::fixedExtent(attn::VariantOp variant, llvm::StringRef space) {
   attn::SpaceOp declared = attn::findSpace(variant, space);
   if (!declared || declared.getParent() || !declared.getExtent())
@@ -59,7 +44,7 @@ std::optional<int64_t> attnc::fixedExtent(attn::VariantOp variant, llvm::StringR
 
 /// Why an attention stage is not one that code is generated for, and the op that it is because of.
 static std::pair<Operation *, llvm::StringRef> attendReason(attn::AttendOp attend) {
-  Operation *reduction = nullptr, *operandRead = nullptr, *space = nullptr;
+  Operation *reduction = nullptr, *operandRead = nullptr;
   auto variant = attend->getParentOfType<attn::VariantOp>();
   auto note = [](Operation *&first, Operation *op, bool isIt) {
     if (isIt && !first)
@@ -67,20 +52,12 @@ static std::pair<Operation *, llvm::StringRef> attendReason(attn::AttendOp atten
   };
   attend.walk([&](Operation *op) {
     note(reduction, op, isa<attn::ReduceOp>(op));
-    if (auto size = dyn_cast<attn::SizeOp>(op))
-      note(space, op, !isSizedAtLaunch(variant, size.getSpace()));
     if (auto read = dyn_cast<attn::ReadOp>(op)) {
       note(operandRead, op,
            llvm::is_contained({attend.getQuery(), attend.getKey(), attend.getValue()},
                               read.getTensor()));
-      attn::AttnTensorType type = read.getTensor().getType();
-      for (unsigned i = 0; i < type.getRank(); ++i)
-        note(space, op,
-             !type.getAxisName(i).empty() && !isSizedAtLaunch(variant, type.getAxisName(i)));
     }
   });
-  if (space)
-    return {space, "blocks, and slots whose number is computed, in a score, mask or sink"};
   if (reduction)
     return {reduction, "a reduction in a score, mask or sink"};
   if (operandRead)

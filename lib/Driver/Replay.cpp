@@ -5,6 +5,8 @@
 #include "attnc/Support/MemoryLimit.h"
 #include "attnc/Transforms/Passes.h"
 #include "dialects/Attn/DecidingOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace attnc;
@@ -41,6 +43,42 @@ formKernels(Spec &spec, const CompileOptions &compile) {
   if (!result)
     return result.takeError();
   return module;
+}
+
+/// Takes lists of tiles out: the reference goes by the mask that they follow from, for the rows
+/// that are compared only. Their stages read nothing then; each op stays or has one in its place,
+/// since decisions are named by the places of ops.
+static void removeLists(attn::VariantOp variant) {
+  llvm::SetVector<mlir::Operation *> lists; // users first
+  for (auto attend : variant.getBody().getOps<attn::AttendOp>())
+    if (mlir::Value visits = attend.getVisits()) {
+      lists.insert(visits.getDefiningOp());
+      attend.getVisitsMutable().clear();
+      attend.removeVisitKeysAttr();
+    }
+  for (size_t next = 0; next < lists.size(); ++next) {
+    mlir::Operation *list = lists[next];
+    bool isRead = llvm::any_of(list->getUsers(), [&](mlir::Operation *user) {
+      return !lists.contains(variant.getBody().front().findAncestorOpInBlock(*user));
+    });
+    if (isRead || !mlir::isa<attn::ComputeOp, attn::CumsumOp>(list))
+      continue;
+    llvm::SmallVector<attn::ReadOp> reads;
+    list->walk([&](mlir::Operation *inner) {
+      for (mlir::Value operand : inner->getOperands())
+        if (mlir::isa<attn::AttnTensorType>(operand.getType()))
+          lists.insert(operand.getDefiningOp());
+      if (auto read = mlir::dyn_cast<attn::ReadOp>(inner))
+        reads.push_back(read);
+    });
+    for (attn::ReadOp read : reads) {
+      mlir::OpBuilder builder(read);
+      mlir::TypedAttr zero = builder.getZeroAttr(read.getType());
+      read.replaceAllUsesWith(
+          mlir::arith::ConstantOp::create(builder, read.getLoc(), zero).getResult());
+      read.erase();
+    }
+  }
 }
 
 /// What is kept of a decision while runs are compared: outcomes and keys of the executor, of the
@@ -142,5 +180,6 @@ llvm::Expected<std::optional<Replay>> driver::replayDecisions(const Options &opt
     for (int64_t i = 0; i < tensor.view.numElements(); ++i)
       taken.values.push_back(elementOf(tensor.view, i));
   }
+  removeLists(replay.variant());
   return std::move(replay);
 }

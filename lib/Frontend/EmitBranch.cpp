@@ -361,12 +361,12 @@ attn::AttendOp Emitter::emitAttend(BranchState &branch, Location loc, bool hasWe
       attn::AttnTensorType::get(ctx, rows, real),
       hasWeights ? Type(attn::AttnTensorType::get(ctx, weightAxes, real)) : Type(),
       /*largest=*/Type(), branch.query, branch.key, branch.value, branch.scale, branch.set,
-      branch.tile, branch.weightGroup,
+      branch.tile, branch.weightGroup, /*visits=*/Value(),
       attn::PrecisionAttr::get(ctx, branch.precision.value_or(attn::Precision::F32)),
       branch.skipRows.empty() ? StringAttr() : builder.getStringAttr(branch.skipRows),
       branch.weightFormat ? attn::FormatAttr::get(ctx, *branch.weightFormat) : attn::FormatAttr(),
       branch.weightScale ? builder.getF64FloatAttr(*branch.weightScale) : FloatAttr(),
-      attn::PartsAttr());
+      attn::PartsAttr(), /*visit_keys=*/IntegerAttr());
   attend.getScore().takeBody(branch.scoreRegion);
   attend.getMask().takeBody(branch.maskRegion);
   attend.getSink().takeBody(branch.sinkRegion);

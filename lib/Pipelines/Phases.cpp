@@ -124,9 +124,13 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     passes.addPass(createAttnExpandScans());
     // Behind them: a formula over queries and keys that one stage reads needs no memory.
     passes.addPass(createAttnInlineLets());
+    // Of a condition on an index nothing else is left than the indices it holds for.
+    passes.addPass(createAttnSolveConditions());
     return;
   case Phase::Kernels:
     passes.addPass(createAttnPlan(options));
+    if (options.listTiles)
+      passes.addPass(createAttnListTiles());
     if (options.splitKeys)
       passes.addPass(createAttnSplitKeys());
     if (options.shareKernels)

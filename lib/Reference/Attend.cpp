@@ -75,6 +75,10 @@ llvm::Error AttendStage::prepare() {
     attn::AttnTensorType type = op.getSet().getType();
     setSpace = type.getAxisName(type.getRank() - 1).str();
   }
+  if (op.getVisits()) {
+    if (llvm::Error error = prepareOperand(op.getVisits(), 1, visits))
+      return error;
+  }
   if (op.getScale()) {
     llvm::Expected<Program> compiled = Program::compile(op.getScale(), environment);
     if (!compiled)
@@ -202,8 +206,32 @@ void AttendStage::keysOfSet(const Memory &memory, Scratch &scratch) const {
   }
 }
 
+/// Keys of blocks that are not visited take no part, and those of blocks that are seen whole all
+/// do.
+void AttendStage::keepVisited(const Memory &memory, Scratch &scratch) const {
+  const Tensor64 &lists = memory.tensor(op.getVisits());
+  const double *list = lists.data.data() + baseOf(visits, scratch);
+  int64_t block = *op.getVisitKeys();
+  std::vector<char> attended(scratch.attended.size(), 0);
+  int64_t numWhole = static_cast<int64_t>(list[0]), numVisited = static_cast<int64_t>(list[1]);
+  for (int64_t i = 0; i < numVisited; ++i) {
+    int64_t first = static_cast<int64_t>(list[2 + i]) * block;
+    for (int64_t j = first; j < std::min(first + block, numKeys); ++j) {
+      auto at = static_cast<size_t>(j);
+      attended[at] = i < numWhole ? char(1) : scratch.attended[at];
+    }
+  }
+  scratch.attended = std::move(attended);
+}
+
 void AttendStage::maskRow(const Memory &memory, Scratch &scratch) const {
   keysOfSet(memory, scratch);
+  maskKeys(memory, scratch);
+  if (op.getVisits())
+    keepVisited(memory, scratch);
+}
+
+void AttendStage::maskKeys(const Memory &memory, Scratch &scratch) const {
   if (!mask)
     return;
   setPoint(*mask, scratch.mask, 0, scratch);

@@ -58,6 +58,8 @@ private:
                 const Scratch &scratch) const;
   void keysOfSet(const Memory &memory, Scratch &scratch) const;
   void maskRow(const Memory &memory, Scratch &scratch) const;
+  void maskKeys(const Memory &memory, Scratch &scratch) const;
+  void keepVisited(const Memory &memory, Scratch &scratch) const;
   llvm::Error prepareDecisions();
   double scaleOf(const Memory &memory) const;
   bool isWanted(const Scratch &scratch) const {
@@ -96,7 +98,7 @@ private:
   int64_t numRows = 0, numKeys = 0, dim = 0, valueDim = 0;
   int64_t numParts = 1;
   std::optional<size_t> rowAxis; ///< along which some rows are left out
-  Operand query, key, value, set;
+  Operand query, key, value, set, visits;
   std::string setSpace;
   int64_t tile = 0, weightGroup = 0, rowsTogether = 1; ///< 0: no tiles, no groups
   std::optional<Program> scale, score, mask, sink, skip;

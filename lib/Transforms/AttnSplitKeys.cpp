@@ -126,8 +126,9 @@ attn::AttendOp SplitAttention::attendParts() {
                                    b.getF64FloatAttr(unit));
   auto parts = attn::AttendOp::create(b, outType, rowType, Type(), rowType, attend.getQuery(),
                                       attend.getKey(), attend.getValue(), attend.getScale(),
-                                      Value(), Value(), Value(), attend.getPrecisionAttr(),
-                                      StringAttr(), attn::FormatAttr(), FloatAttr(), keys);
+                                      /*set=*/Value(), /*tile=*/Value(), /*weight_group=*/Value(),
+                                      /*visits=*/Value(), attend.getPrecisionAttr(), StringAttr(),
+                                      attn::FormatAttr(), FloatAttr(), keys, IntegerAttr());
   for (auto [from, to] : {std::pair(&attend.getScore(), &parts.getScore()),
                           std::pair(&attend.getMask(), &parts.getMask())}) {
     IRMapping mapping;

@@ -8,6 +8,7 @@
 //   t, s = for kv in [a, b) iter(t, 1): ready = wait t; t' = copy K[kv+T], V[kv+T] -> stage s; ...
 //   t, s = for kv in [b, c) iter(t, s): the same
 //   wait t
+// A row that follows from the induction variable, as from a list of tiles, is computed ahead too.
 // The token is the only way to the data, so the order wait-then-read cannot be broken later. The
 // easy mistake would be a barrier too few: the one at the wait of tile i orders all reads of tile
 // i-1 before the copy that overwrites its stage, because that copy is issued after it.
@@ -15,6 +16,7 @@
 #include "SharedLifetimes.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
 
 using namespace mlir;
 
@@ -87,8 +89,50 @@ private:
     return llvm::filter_to_vector(loop.getBody()->getOps<tile::LoadOp>(), feedsProduct);
   }
 
-  /// Loads of a loop must be the same as those of its chain's first loop, at its own induction
-  /// variable.
+  /// The ops of `loop` that the row of `load` follows from, in order; none where it is the
+  /// induction variable. Nothing if it follows from what the loop carries.
+  static std::optional<SmallVector<Operation *>> rowSlice(scf::ForOp loop, tile::LoadOp load) {
+    llvm::SetVector<Value> open;
+    SmallVector<Operation *> slice;
+    open.insert(load.getRow());
+    for (size_t next = 0; next < open.size(); ++next) {
+      Value value = open[next];
+      if (value == loop.getInductionVar() || !loop.getRegion().isAncestor(value.getParentRegion()))
+        continue;
+      Operation *op = value.getDefiningOp();
+      if (!op || op->getNumRegions() != 0)
+        return std::nullopt;
+      slice.push_back(op);
+      open.insert(op->operand_begin(), op->operand_end());
+    }
+    if (!open.contains(loop.getInductionVar()))
+      return std::nullopt;
+    llvm::sort(slice, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+    return slice;
+  }
+
+  /// Whether two loops load the same rows at the same value of their induction variables.
+  static bool haveSameRows(scf::ForOp first, tile::LoadOp a, scf::ForOp second, tile::LoadOp b) {
+    auto x = rowSlice(first, a), y = rowSlice(second, b);
+    if (!x || !y || x->size() != y->size())
+      return false;
+    IRMapping same;
+    same.map(first.getInductionVar(), second.getInductionVar());
+    for (auto [left, right] : llvm::zip(*x, *y)) {
+      if (left->getName() != right->getName() ||
+          left->getAttrDictionary() != right->getAttrDictionary() ||
+          left->getNumOperands() != right->getNumOperands())
+        return false;
+      for (auto [from, to] : llvm::zip(left->getOperands(), right->getOperands()))
+        if (same.lookupOrDefault(from) != to)
+          return false;
+      same.map(left->getResults(), right->getResults());
+    }
+    return same.lookupOrDefault(a.getRow()) == b.getRow();
+  }
+
+  /// Loads of a loop must be the same as those of its chain's first loop, at rows that follow from
+  /// the induction variable in the same way.
   LogicalResult check(const Chain &chain) {
     SmallVector<tile::LoadOp> first = loadsOf(chain.front());
     for (scf::ForOp loop : chain) {
@@ -97,10 +141,9 @@ private:
         return loop.emitOpError("expects the loads of its chain's first loop");
       for (auto [a, b] : llvm::zip(first, loads))
         if (a.getView() != b.getView() || a.getIndices() != b.getIndices() ||
-            a.getLimit() != b.getLimit() || b.getRow() != loop.getInductionVar())
-          return b.emitOpError(
-              "expects a load at the loop's induction variable that agrees with the "
-              "first loop of its chain");
+            a.getLimit() != b.getLimit() || !haveSameRows(chain.front(), a, loop, b))
+          return b.emitOpError("expects a row that follows from the loop's induction variable, and "
+                               "a load that agrees with the first loop of its chain");
     }
     return success();
   }
@@ -116,6 +159,50 @@ private:
     return tile::AsyncCopyOp::create(b, load.getLoc(), type, load.getView(), load.getIndices(), row,
                                      limit, load.getRowDim(), load.getValidCols(),
                                      schedule.getVectorBytes(), buffer, stage);
+  }
+
+  /// The rows that a load takes at a position of its loop, and the limit there.
+  struct Rows {
+    Value first, limit;
+  };
+  /// Those of `loads` at `position`: nothing is taken at or beyond `end`. `limits` are the loads',
+  /// or `end` if that is less and the row is the position itself.
+  static SmallVector<Rows> rowsAt(OpBuilder &b, scf::ForOp loop, ArrayRef<tile::LoadOp> loads,
+                                  Value position, Value end, ArrayRef<Value> limits) {
+    SmallVector<Rows> result;
+    Location loc = loop.getLoc();
+    auto constant = [&](int64_t v) -> Value {
+      return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
+    };
+    Value inside, exists;
+    tile::LoadOp previous;
+    for (auto [number, each] : llvm::enumerate(loads)) {
+      tile::LoadOp load = each;
+      if (load.getRow() == loop.getInductionVar()) {
+        result.push_back({position, limits[number]});
+        continue;
+      }
+      if (previous && previous.getRow() == load.getRow() && limits[number - 1] == limits[number]) {
+        result.push_back(result.back());
+        continue;
+      }
+      previous = load;
+      if (!inside) {
+        // Where there is no such position, the row is that of the last one, or of 0 if there is
+        // none: a list is read within its bounds.
+        exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, position, end);
+        Value last = arith::SubIOp::create(b, loc, end, constant(1));
+        Value before = arith::MinSIOp::create(b, loc, position, last);
+        inside = arith::MaxSIOp::create(b, loc, before, constant(0));
+      }
+      IRMapping mapping;
+      mapping.map(loop.getInductionVar(), inside);
+      for (Operation *op : *rowSlice(loop, load))
+        b.clone(*op, mapping);
+      Value limit = arith::SelectOp::create(b, loc, exists, limits[number], constant(0));
+      result.push_back({mapping.lookup(load.getRow()), limit});
+    }
+    return result;
   }
 
   static SmallVector<Type> slotTypes(ValueRange tokens) {
@@ -158,20 +245,23 @@ private:
     Value end = lastLoop.getUpperBound();
     SmallVector<Value> limits;
     for (tile::LoadOp load : loads)
-      limits.push_back(arith::MinSIOp::create(b, loc, load.getLimit(), end));
+      limits.push_back(load.getRow() == first.getInductionVar()
+                           ? arith::MinSIOp::create(b, loc, load.getLimit(), end).getResult()
+                           : Value(load.getLimit()));
     SmallVector<Value> carried; // tokens, oldest first, then the next stage to fill
     for (int64_t stage = 0; stage + 1 < schedule.getStages(); ++stage) {
       Value ahead = arith::MulIOp::create(b, loc, first.getStep(), constant(stage));
       Value row = arith::AddIOp::create(b, loc, first.getLowerBound(), ahead);
-      for (auto [load, buffer, limit] : llvm::zip(loads, buffers, limits))
-        carried.push_back(issue(b, load, buffer, constant(stage), row, limit));
+      SmallVector<Rows> rows = rowsAt(b, first, loads, row, end, limits);
+      for (auto [load, buffer, at] : llvm::zip(loads, buffers, rows))
+        carried.push_back(issue(b, load, buffer, constant(stage), at.first, at.limit));
       tile::CommitOp::create(b, loc);
     }
     carried.push_back(constant(schedule.getStages() - 1));
     numPipelined += loads.size();
 
     for (scf::ForOp loop : chain)
-      carried = rewriteLoop(loop, buffers, limits, carried);
+      carried = rewriteLoop(loop, end, buffers, limits, carried);
 
     // Nothing may be in flight when the buffers are filled anew or the block exits.
     b.setInsertionPointAfterValue(carried.back());
@@ -184,8 +274,9 @@ private:
   }
 
   /// Replaces `loop` by one that also carries tokens; returns the carried values after it.
-  SmallVector<Value> rewriteLoop(scf::ForOp loop, ArrayRef<Value> buffers, ArrayRef<Value> limits,
-                                 ArrayRef<Value> carried) {
+  /// `end` is where its chain ends.
+  SmallVector<Value> rewriteLoop(scf::ForOp loop, Value end, ArrayRef<Value> buffers,
+                                 ArrayRef<Value> limits, ArrayRef<Value> carried) {
     Location loc = loop.getLoc();
     OpBuilder b(loop);
     size_t own = loop.getInitArgs().size(), count = buffers.size();
@@ -215,8 +306,9 @@ private:
     Value row = arith::AddIOp::create(b, loc, next.getInductionVar(), ahead);
     Value stage = state.back();
     SmallVector<Value> yielded(state.begin() + count, state.end() - 1);
-    for (auto [load, buffer, limit] : llvm::zip(loads, buffers, limits))
-      yielded.push_back(issue(b, load, buffer, stage, row, limit));
+    SmallVector<Rows> rows = rowsAt(b, next, loads, row, end, limits);
+    for (auto [load, buffer, at] : llvm::zip(loads, buffers, rows))
+      yielded.push_back(issue(b, load, buffer, stage, at.first, at.limit));
     tile::CommitOp::create(b, loc);
     yielded.push_back(nextStage(b, loc, stage));
 

@@ -26,7 +26,7 @@ CHUNKS = "attn-chunk-recurrences=chunk=4"  # several chunks of the few steps her
 PASSES = [*EXPANSIONS, CHUNKS, "attn-forward-copies", "attn-hoist-reductions", "attn-solve-conditions", "attn-inline-lets"]
 PIPELINES = [[name] for name in PASSES] + [PASSES]
 PLANNED = ["attn-merge-equals", "attn-specialize=dtype=f32 head-dim=8", "attn-plan=target=sm_80"]
-SPLIT = "attn-split-keys"
+SPLIT, LISTS = "attn-split-keys", "attn-list-tiles"
 
 
 def rewritten(tools, module, passes):
@@ -81,7 +81,7 @@ class Checker:
 
     def __init__(self, tools, attnc, np):
         self.tools, self.attnc, self.np = tools, attnc, np
-        self.changed = {name: 0 for name in [*PASSES, SPLIT]}
+        self.changed = {name: 0 for name in [*PASSES, SPLIT, LISTS]}
         self.passed = self.failed = 0
 
     def check(self, text, name, variants, seed):
@@ -121,22 +121,29 @@ class Checker:
 
     def check_split(self, text, name, variants, seed):
         """The same for keys in parts: of an attention that is specialised, at sizes of decoding."""
+        self.check_planned(SPLIT, text, name, variants, seed, q=[1, 1, 2, 3], kv=[257, 300, 512, 513, 700, 1030])
+
+    def check_lists(self, text, name, variants, seed):
+        """The same for lists of tiles: of an attention that is specialised, at sizes of some tiles."""
+        self.check_planned(LISTS, text, name, variants, seed, q=[1, 63, 64, 130, 200], kv=[1, 64, 100, 257, 320])
+
+    def check_planned(self, rewrite, text, name, variants, seed, q, kv):
         rng = random.Random(seed)
         try:
             module = printed(self.tools, text)
             before = rewritten(self.tools, module, PLANNED)
-            after = rewritten(self.tools, module, [*PLANNED, SPLIT])
-            self.changed[SPLIT] += after != before
+            after = rewritten(self.tools, module, [*PLANNED, rewrite])
+            self.changed[rewrite] += after != before
             for variant in variants if after != before else []:
-                sizes = dict(q=rng.choice([1, 1, 2, 3]), kv=rng.choice([257, 300, 512, 513, 700, 1030]))
+                sizes = dict(q=rng.choice(q), kv=rng.choice(kv))
                 inputs, expected = gallery_inputs(self.np, self.attnc.Spec(before, variant=variant), seed, **sizes)
                 error = difference(self.np, expected, self.attnc.Spec(after, variant=variant).evaluate(inputs))
                 if error:
-                    self.fail(f"{name} @{variant} seed {seed} behind {SPLIT} at {sizes}", error)
+                    self.fail(f"{name} @{variant} seed {seed} behind {rewrite} at {sizes}", error)
                 else:
                     self.passed += 1
         except (RuntimeError, self.attnc.AttncError) as problem:
-            self.fail(f"{name} seed {seed} behind {SPLIT}", str(problem))
+            self.fail(f"{name} seed {seed} behind {rewrite}", str(problem))
 
     def fail(self, what, error):
         self.failed += 1
@@ -164,6 +171,7 @@ def main():
             text = path.read_text()
             checker.check(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
             checker.check_split(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
+            checker.check_lists(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
     for name, count in checker.changed.items():
         print(f"{name} changes {count} specs of the gallery")
         if not count and not options.spec:
@@ -174,7 +182,9 @@ def main():
             checker.check("\n".join(map(case, numbers)), f"random_specs.py --first {at} --count {len(numbers)}",
                           [f"case{number}" for number in numbers], seed=at)
             for number in numbers:
-                checker.check_split(fuzz.Spec(random.Random(number)).text(), f"fuzz.py --first {number} --count 1", ["fuzz"], seed=number)
+                own = fuzz.Spec(random.Random(number)).text()
+                checker.check_split(own, f"fuzz.py --first {number} --count 1", ["fuzz"], seed=number)
+                checker.check_lists(own, f"fuzz.py --first {number} --count 1", ["fuzz"], seed=number)
     print(f"rewrites: {checker.passed} passed, {checker.failed} failed; {time.monotonic() - start:.1f} s")
     return 1 if checker.failed else 0
 

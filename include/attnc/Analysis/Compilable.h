@@ -31,16 +31,12 @@ bool maskLooksAtHead(attn::AttendOp attend);
 /// lowerings, which recurse along such chains, have a stack for.
 std::optional<Uncompilable> findTooDeep(attn::VariantOp variant);
 
-/// Whether a kernel learns the size of `space` from the tensors that it is launched with: b, h, g,
-/// q, kv, d and e, and what an input is over and nothing else says the size of (`slots n`), or a
-/// number.
-bool isSizedAtLaunch(attn::VariantOp variant, llvm::StringRef space);
 /// The number of a declared space's slots, if it follows from constants (`slots n = 4`).
 std::optional<int64_t> fixedExtent(attn::VariantOp variant, llvm::StringRef space);
 
 /// Whether `attend`, in a specialised variant, is over the axes of the softmax family with operands
-/// of one type, head dims that are a multiple of 8 from 8 to 256, and formulas that read no blocks,
-/// reductions or operands: the kernel that walks key ranges takes it (Attend.cpp). Any other goes
+/// of one type, head dims that are a multiple of 8 from 8 to 256, and formulas without reductions
+/// that read no operands: the kernel that walks key ranges takes it (Attend.cpp). Any other goes
 /// through the general one.
 bool hasFusedForm(attn::AttendOp attend);
 

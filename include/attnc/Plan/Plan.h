@@ -47,6 +47,8 @@ struct CompileOptions {
   int64_t chunk = 0;
   /// Whether stages may be computed together by one kernel (attn-form-kernels).
   bool shareKernels = true;
+  /// Whether tiles of keys are listed where masks or sets look at tensors (attn-list-tiles).
+  bool listTiles = true;
   /// Whether keys may be shared out where queries are few (attn-split-keys).
   bool splitKeys = true;
   // Overrides of the planner's choice; 0 = choose.

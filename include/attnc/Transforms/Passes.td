@@ -354,6 +354,32 @@ def AttnSpecialize : Pass<"attn-specialize", "::mlir::ModuleOp"> {
     ListOption<"params", "params", "std::string", "values of const parameters, name=value">];
 }
 
+def AttnListTiles : Pass<"attn-list-tiles", "::mlir::ModuleOp"> {
+  let summary = "list the tiles of keys that a tile of rows visits";
+  let description = [{
+    Where a mask or a set looks at tensors, no ranges of keys say which tiles of keys are empty. So formulas classify them: the mask is
+    evaluated with intervals over a tile (MaskOverTiles.h), and each tile of rows gets a list of the tiles that it visits, those that all of its rows see
+    whole first (`visits` of attn.attend). A set becomes part of the mask.
+
+    Of attentions that have a form for it (`hasFusedForm`), with a mask whose ranges are not exact, if elements of a tensor tell something of
+    a tile. The variant has a schedule.
+
+    ```mlir
+    %out, %lse = attn.attend %Q, %K, %V over %keep : !attn.tensor<[b, h, q_block, kv_block], i1> ...
+    ```
+    becomes
+    ```mlir
+    attn.space "q_tile" of "q" extent %64
+    %class = attn.compute (%b: i32, %h: i32, %r: i32, %n: i32) { 0, 1 or 2 }
+    %count = attn.cumsum %flags over "kv_tile_class"
+    %visits = attn.compute (%b: i32, %h: i32, %r: i32, %s: i32) { ... } : !attn.tensor<[b, h, q_tile, kv_visit], i32>
+    %out, %lse = attn.attend %Q, %K, %V visits %visits of 64 : ... mask(...) { ... }
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+  let statistics = [Statistic<"numListed", "listed", "attentions with lists of tiles">];
+}
+
 def AttnSplitKeys : Pass<"attn-split-keys", "::mlir::ModuleOp"> {
   let summary = "share out the keys of attentions with few queries";
   let description = [{

@@ -16,6 +16,7 @@
 #include "OnlineSoftmax.h"
 #include "attnc/Analysis/Compilable.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Matchers.h"
 #include <cmath>
 
 using namespace mlir;
@@ -50,7 +51,8 @@ class AttendLowering : public StageLowering {
 public:
   AttendLowering(attn::AttendOp attend, const KernelPlan &plan, Rows rows)
       : attend(attend), plan(plan), rows(rows), ranges(computeKeyRanges(attend)),
-        headTile(plan.target.kind == Target::Kind::Host ? kHeadsOnHost : kRowsOfHeads) {}
+        headTile(plan.target.kind == Target::Kind::Host ? kHeadsOnHost : kRowsOfHeads),
+        usedHeads(maskLooksAtHead(attend) ? 1 : 0) {}
 
   FailureOr<Grid> grid(KernelContext &context) override;
   int64_t warps() override { return attend.getParts() ? 1 : plan.numWarps; }
@@ -73,7 +75,8 @@ private:
   const KernelPlan &plan;
   Rows rows;
   KeyRanges ranges;
-  int64_t headTile; ///< rows of a tile of heads
+  int64_t headTile;  ///< rows of a tile of heads
+  int64_t usedHeads; ///< that a program has; 0: all of the tile
 };
 
 /// The kernel that is being emitted.
@@ -101,6 +104,7 @@ private:
   LogicalResult hoist();
   LogicalResult chooseScaling();
   std::optional<KeyPart> part();
+  FailureOr<std::optional<TileVisits>> visits();
   /// 1 / l, or 0 for a row without keys.
   Value inverse(Value l);
   void storeRows(Value tile, Value tensor, int64_t columns);
@@ -142,7 +146,7 @@ public:
 
 private:
   FailureOr<Value> modified(Value dots, const WalkTile &tile);
-  FailureOr<Value> modifiedElement(ValueRange args, bool isPartial);
+  FailureOr<Value> modifiedElement(ValueRange args, const WalkTile &tile);
   Value visible(Value scores, Value key0);
 
   AttendKernel &kernel;
@@ -163,7 +167,7 @@ AxisMap AttendLowering::axes() {
   bool heads = rows == Rows::Heads;
   return llvm::cantFail(
       AxisMap::get({{"q", Over::Grid, heads ? 1 : plan.tileQ, 0, later},
-                    {"h", Over::Grid, heads ? headTile : 1},
+                    {"h", Over::Grid, heads ? headTile : 1, 0, false, heads ? usedHeads : 0},
                     {"b", Over::Grid},
                     {"kv", Over::Loop, plan.tileKV},
                     {"d", Over::Whole, static_cast<int64_t>(llvm::alignTo(d, 16)), d},
@@ -184,7 +188,8 @@ Value AttendLowering::headTiles(KernelContext &context) {
       arith::MaxSIOp::create(context.builder, loc, context.sizes.lookup("g"), context.i32(loc, 1));
   Value heads =
       arith::FloorDivSIOp::create(context.builder, loc, context.sizes.lookup("h"), groups);
-  return arith::CeilDivSIOp::create(context.builder, loc, heads, context.i32(loc, headTile));
+  return arith::CeilDivSIOp::create(context.builder, loc, heads,
+                                    context.i32(loc, usedHeads ? usedHeads : headTile));
 }
 
 FailureOr<StageLowering::Grid> AttendLowering::grid(KernelContext &context) {
@@ -208,9 +213,9 @@ FailureOr<StageLowering::Grid> AttendLowering::grid(KernelContext &context) {
   return grid;
 }
 
-/// A mask that looks at the head can have other keys for each.
+/// A mask that looks at the head can have other keys for each: then a program has one of them.
 std::unique_ptr<StageLowering> AttendLowering::alternative() {
-  if (rows == Rows::Heads || plan.target.kind != Target::Kind::Host || maskLooksAtHead(attend))
+  if (rows == Rows::Heads || plan.target.kind != Target::Kind::Host)
     return nullptr;
   return std::make_unique<AttendLowering>(attend, plan, Rows::Heads);
 }
@@ -256,7 +261,7 @@ FailureOr<Value> AttendTiles::modified(Value dots, const WalkTile &tile) {
     return dots;
   FailureOr<Value> scores = kernel.tiles.tryMap(
       cast<TileType>(dots.getType()), dots,
-      [&](ValueRange args) { return modifiedElement(args, isPartial); }, tile.first);
+      [&](ValueRange args) { return modifiedElement(args, tile); }, tile.first);
   // m, l and o stay as they are where every score is hidden: a back end may skip the rest of such a
   // tile. Where the ranges are exact there is none, and no need to look.
   if (succeeded(scores) && isPartial && !kernel.ranges.exact)
@@ -265,10 +270,13 @@ FailureOr<Value> AttendTiles::modified(Value dots, const WalkTile &tile) {
 }
 
 /// `args`: the product, row and key.
-FailureOr<Value> AttendTiles::modifiedElement(ValueRange args, bool isPartial) {
+FailureOr<Value> AttendTiles::modifiedElement(ValueRange args, const WalkTile &tile) {
+  bool isPartial = !tile.isFull;
   TileBuilder &t = kernel.tiles;
   Value x = args[0], key = args[2];
   SmallVector<Index> indices = kernel.indicesAt(args[1], key, isPartial);
+  indices.back().tileFirst = tile.first;
+  indices.back().tile = domain.tile("kv");
   if (kernel.scaling.scale)
     x = t.mul(x, kernel.scaling.scale);
   if (Region &score = kernel.attend.getScore(); !score.empty()) {
@@ -324,9 +332,13 @@ SmallVector<Index> AttendKernel::indicesAt(Value row, Value key, bool isPartial)
   const Domain &domain = context.domain;
   SmallVector<Index> indices;
   for (StringRef axis : {"b", "h", "q"}) {
-    bool isRow = axis == rowAxis;
+    bool isRow = axis == rowAxis && domain.axes().find(axis)->used != 1;
     indices.push_back({axis, isRow ? row : domain.first(axis), /*isScalar=*/!isRow,
                        /*mayOverrun=*/isRow});
+    if (isRow && rows == Rows::Queries) {
+      indices.back().tileFirst = row0;
+      indices.back().tile = domain.tile(axis);
+    }
   }
   if (key)
     indices.push_back({"kv", key, /*isScalar=*/false, /*mayOverrun=*/isPartial});
@@ -467,10 +479,36 @@ std::optional<KeyPart> AttendKernel::part() {
   return KeyPart{arith::MulIOp::create(builder, loc, part, context.i32(loc, keys)), keys};
 }
 
+/// The list of the program's rows: all of them are in one block.
+FailureOr<std::optional<TileVisits>> AttendKernel::visits() {
+  if (!attend.getVisits())
+    return std::optional<TileVisits>();
+  attn::AttnTensorType type = attend.getVisits().getType();
+  StringRef rowBlocks = type.getAxisName(type.getRank() - 2);
+  int64_t rowTile = context.domain.tile("q"), keyTile = context.domain.tile("kv");
+  IntegerAttr extent;
+  matchPattern(attn::findSpace(attend, rowBlocks).getExtent(), m_Constant(&extent));
+  if (!extent || extent.getInt() % rowTile != 0 || *attend.getVisitKeys() % keyTile != 0)
+    return emitError(loc) << "has lists of tiles (`visits`) for blocks of other rows and keys than "
+                             "the kernel takes at once: "
+                          << rowTile << " and " << keyTile;
+  TileVisits visits{
+      context.views.lookup(attend.getVisits()), {}, static_cast<int64_t>(*attend.getVisitKeys())};
+  SmallVector<StringRef> axes = axisNames(type);
+  for (StringRef axis : ArrayRef(axes).drop_back(2))
+    visits.row.push_back(context.domain.first(axis));
+  visits.row.push_back(arith::DivUIOp::create(builder, loc, context.domain.first("q"),
+                                              context.i32(loc, extent.getInt())));
+  return std::optional(visits);
+}
+
 LogicalResult AttendKernel::emit() {
   if (failed(hoist()) || failed(chooseScaling()))
     return failure();
-  FailureOr<Walk> walk = Walk::over(context, elements, loc, ranges, part());
+  FailureOr<std::optional<TileVisits>> listed = visits();
+  if (failed(listed))
+    return failure();
+  FailureOr<Walk> walk = Walk::over(context, elements, loc, ranges, part(), *listed);
   if (failed(walk))
     return failure();
   query = contract.load(context.domain, attend.getQuery(), {row0, context.domain.limit(rowAxis)});

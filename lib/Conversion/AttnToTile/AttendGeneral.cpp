@@ -114,6 +114,10 @@ LogicalResult AttendGeneralLowering::emitAt(Evaluator &evaluator, Scope &, const
   if (attend.getWeightFormat() || !attend.getSkip().empty())
     return emitError(attend.getLoc(), "depends on tiles of keys: run attn-expand-tiled-attention "
                                       "first");
+  if (attend.getVisits())
+    return emitError(attend.getLoc(),
+                     "has lists of tiles (`visits`), which only attentions over b, "
+                     "h, q, kv and d have a kernel for");
   return AttendGeneralKernel(evaluator.context, attend, nest, point).emit();
 }
 

@@ -32,7 +32,7 @@ void Domain::emitCoordinates(OpBuilder &builder, Location loc,
                          tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), dimension));
   for (auto [axis, index] : indices) {
     if (axis->name == "h" && axis->isTile()) {
-      emitHeadTile(builder, loc, axis->tile, index, sizes);
+      emitHeadTile(builder, loc, *axis, index, sizes);
       continue;
     }
     firsts[axis->name] = firstOf(builder, loc, *axis, index, sizes.lookup(axis->name));
@@ -52,11 +52,11 @@ void Domain::share(OpBuilder &builder, Location loc, StringRef outer, StringRef 
 }
 
 /// Tile `index` of those of h, of which each group has as many.
-void Domain::emitHeadTile(OpBuilder &builder, Location loc, int64_t tile, Value index,
+void Domain::emitHeadTile(OpBuilder &builder, Location loc, const Axis &axis, Value index,
                           const llvm::StringMap<Value> &sizes) {
   Value heads = arith::DivUIOp::create(builder, loc, sizes.lookup("h"), sizes.lookup("g"));
-  Value size = i32(builder, loc, tile);
-  Value round = arith::AddIOp::create(builder, loc, heads, i32(builder, loc, tile - 1));
+  Value size = i32(builder, loc, axis.step());
+  Value round = arith::AddIOp::create(builder, loc, heads, i32(builder, loc, axis.step() - 1));
   Value tiles = arith::DivUIOp::create(builder, loc, round, size);
   Value group = arith::DivUIOp::create(builder, loc, index, tiles);
   Value within = arith::RemUIOp::create(builder, loc, index, tiles);
@@ -64,7 +64,12 @@ void Domain::emitHeadTile(OpBuilder &builder, Location loc, int64_t tile, Value 
   firsts["g"] = group;
   firsts["h"] =
       arith::AddIOp::create(builder, loc, start, arith::MulIOp::create(builder, loc, within, size));
-  limits["h"] = arith::AddIOp::create(builder, loc, start, heads);
+  limits["h"] = axis.used ? arith::AddIOp::create(builder, loc, firsts["h"], size).getResult()
+                          : arith::AddIOp::create(builder, loc, start, heads).getResult();
+  // A group may have fewer heads than a tile.
+  if (axis.used > 1)
+    limits["h"] = arith::MinSIOp::create(builder, loc, limits["h"],
+                                         arith::AddIOp::create(builder, loc, start, heads));
 }
 
 SmallVector<const Axis *, 2> Domain::tileAxesOf(ArrayRef<StringRef> names) const {

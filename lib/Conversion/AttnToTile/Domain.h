@@ -45,8 +45,8 @@ public:
   Domain withTile(llvm::StringRef axis, int64_t tile) const;
 
 private:
-  void emitHeadTile(mlir::OpBuilder &builder, mlir::Location loc, int64_t tile, mlir::Value index,
-                    const llvm::StringMap<mlir::Value> &sizes);
+  void emitHeadTile(mlir::OpBuilder &builder, mlir::Location loc, const Axis &axis,
+                    mlir::Value index, const llvm::StringMap<mlir::Value> &sizes);
 
   AxisMap map;
   llvm::StringMap<mlir::Value> firsts, limits;

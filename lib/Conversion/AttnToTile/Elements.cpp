@@ -6,12 +6,12 @@
 using namespace mlir;
 using namespace attnc;
 
-/// The indices that are scalars for all of the kernel: of the axes over the grid that programs take
+/// The indices that are scalars for all of the kernel: of the axes over the grid that programs have
 /// one index of.
 static SmallVector<Index> programIndices(const Domain &domain) {
   SmallVector<Index> indices;
   for (const Axis *axis : domain.axes().gridAxes())
-    if (!axis->isTile())
+    if (!axis->isTile() || axis->used == 1)
       indices.push_back({axis->name, domain.first(axis->name)});
   return indices;
 }

@@ -32,6 +32,10 @@ struct Index {
   bool isScalar = true;  ///< one value for the whole program, not one for each element of a tile
   /// The index may be at or beyond the size of its space: reads at it must be clamped.
   bool mayOverrun = false;
+  /// Of a coordinate in a tile: the tile's first index (i32), a multiple of `tile`, which is how
+  /// many it has. So a quotient by a multiple of that is one number for the tile.
+  mlir::Value tileFirst = {};
+  int64_t tile = 0;
 };
 
 /// The value of scalar code of the language, wherever its indices are bound.
@@ -147,6 +151,14 @@ struct KeyPart {
   int64_t count;
 };
 
+/// A list of tiles that a program visits instead of ranges, in memory: the number of FULL ones, the
+/// number of all, and the tiles, FULL ones first, as numbers of blocks of `block` indices.
+struct TileVisits {
+  mlir::Value view;
+  llvm::SmallVector<mlir::Value> row; ///< i32: indices of the list, on all dimensions but the last
+  int64_t block;
+};
+
 /// The tiles of the reduced axis that a program visits: those with an index that takes part for one
 /// of its rows. PARTIAL, FULL and PARTIAL tiles are three loops, so that FULL ones carry no code
 /// for a condition.
@@ -157,10 +169,11 @@ public:
     AllPartial, ///< one loop for all, whose code is short
   };
 
-  /// Emits the bounds of the loops at the current point.
-  /// Of a part of the keys, if there is one.
+  /// Emits the bounds of the loops at the current point: of a part of the keys, if there is one, or
+  /// of the tiles of a list.
   static mlir::FailureOr<Walk> over(KernelContext &context, Elements &elements, mlir::Location loc,
-                                    const KeyRanges &ranges, std::optional<KeyPart> part);
+                                    const KeyRanges &ranges, std::optional<KeyPart> part,
+                                    std::optional<TileVisits> visits);
 
   /// From this index on (i32) no row takes part, so that nothing has to be there. A cache that is
   /// not written beyond a sequence's length costs nothing.
@@ -174,6 +187,11 @@ private:
 
   Walk(KernelContext &context, mlir::Location loc, WalkBounds bounds)
       : context(context), loc(loc), bounds(std::move(bounds)) {}
+  /// i32: an entry of the list.
+  mlir::Value entry(mlir::Value slot) const;
+  mlir::FailureOr<State> emitVisits(const Loop &loop, const State &state) const;
+  mlir::FailureOr<State> emitVisits(const Loop &loop, const State &state, mlir::Value from,
+                                    mlir::Value to, bool isFull) const;
   mlir::FailureOr<State> emitLoop(const Loop &loop, const State &state, mlir::Value from,
                                   mlir::Value to, bool isFull) const;
   mlir::FailureOr<State> emitRange(const Loop &loop, const State &state,
@@ -183,6 +201,8 @@ private:
   KernelContext &context;
   mlir::Location loc;
   WalkBounds bounds;
+  std::optional<TileVisits> visits;
+  mlir::Value numFull, numVisits; ///< of the list
 };
 
 } // namespace attnc

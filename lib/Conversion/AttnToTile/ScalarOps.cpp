@@ -5,6 +5,7 @@
 // of the bound view with indices that are clamped to the tensor wherever they are not provably
 // inside.
 #include "ScalarOps.h"
+#include "attnc/Analysis/IntIntervals.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
 
@@ -149,6 +150,19 @@ static FailureOr<Value> keep(Operation *op, const ScalarScope &scope) {
   return scope.context.builder.clone(*op, scope.values)->getResult(0);
 }
 
+/// A quotient of a coordinate that is the same for all of its tile is a scalar.
+static FailureOr<Value> lowerQuotient(Operation *op, const ScalarScope &scope) {
+  Value dividend = scope.values.lookup(op->getOperand(0));
+  std::optional<int64_t> divisor = constantOf(op->getOperand(1));
+  const Index *index = llvm::find_if(
+      scope.indices, [&](const Index &each) { return each.tileFirst && each.value == dividend; });
+  if (!divisor || index == scope.indices.end() || *divisor < 1 || *divisor % index->tile != 0)
+    return keep(op, scope);
+  return arith::DivUIOp::create(scope.context.builder, op->getLoc(), index->tileFirst,
+                                scope.context.i32(op->getLoc(), *divisor))
+      .getResult();
+}
+
 using ScalarLowering = FailureOr<Value> (*)(Operation *, const ScalarScope &);
 
 /// By the name of an op, or, for what holds of all of a dialect's ops in scalar code, of a dialect.
@@ -156,6 +170,7 @@ static ScalarLowering find(Operation *op) {
   static const llvm::StringMap<ScalarLowering> table = {
       {"arith", keep},
       {"math", keep},
+      {arith::FloorDivSIOp::getOperationName(), lowerQuotient},
       {math::ErfOp::getOperationName(), lowerErf},
       {attn::SizeOp::getOperationName(), lowerSize},
       {attn::PositionOp::getOperationName(), lowerPosition},

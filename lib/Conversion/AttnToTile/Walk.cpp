@@ -14,17 +14,63 @@ struct Walk::Loop {
 };
 
 FailureOr<Walk> Walk::over(KernelContext &context, Elements &elements, Location loc,
-                           const KeyRanges &ranges, std::optional<KeyPart> part) {
+                           const KeyRanges &ranges, std::optional<KeyPart> part,
+                           std::optional<TileVisits> visits) {
   FailureOr<WalkBounds> bounds = emitWalkBounds(context, elements, loc, ranges, part);
   if (failed(bounds))
     return failure();
-  return Walk(context, loc, std::move(*bounds));
+  Walk walk(context, loc, std::move(*bounds));
+  if (visits) {
+    walk.visits = std::move(visits);
+    walk.numFull = walk.entry(context.i32(loc, 0));
+    walk.numVisits = walk.entry(context.i32(loc, 1));
+  }
+  return walk;
+}
+
+Value Walk::entry(Value slot) const {
+  SmallVector<Value> indices(visits->row);
+  indices.push_back(slot);
+  return tile::ElementOp::create(context.builder, loc, context.builder.getI32Type(), visits->view,
+                                 indices);
+}
+
+/// Tiles `from` to `to` of the list. A block of several steps is a loop of its own.
+FailureOr<Walk::State> Walk::emitVisits(const Loop &loop, const State &state, Value from, Value to,
+                                        bool isFull) const {
+  OpBuilder &builder = context.builder;
+  auto forOp = scf::ForOp::create(builder, loc, from, to, context.i32(loc, 1), state);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(forOp.getBody());
+  Value slot = arith::AddIOp::create(builder, loc, forOp.getInductionVar(), context.i32(loc, 2));
+  Value block = context.i32(loc, visits->block);
+  Value first = arith::MulIOp::create(builder, loc, entry(slot), block);
+  State carried(forOp.getRegionIterArgs());
+  FailureOr<State> next = failure();
+  if (loop.step == visits->block)
+    next = loop.carry.step(carried, WalkTile{first, isFull});
+  else
+    next =
+        emitLoop(loop, carried, first, arith::AddIOp::create(builder, loc, first, block), isFull);
+  if (failed(next))
+    return failure();
+  scf::YieldOp::create(builder, loc, *next);
+  return State(forOp.getResults());
+}
+
+FailureOr<Walk::State> Walk::emitVisits(const Loop &loop, const State &state) const {
+  Value zero = context.i32(loc, 0);
+  if (loop.tiles == Tiles::AllPartial)
+    return emitVisits(loop, state, zero, numVisits, /*isFull=*/false);
+  FailureOr<State> full = emitVisits(loop, state, zero, numFull, /*isFull=*/true);
+  return failed(full) ? full : emitVisits(loop, *full, numFull, numVisits, /*isFull=*/false);
 }
 
 FailureOr<Walk::State> Walk::run(Carry &carry, int64_t step, Tiles tiles) const {
   FailureOr<State> state = carry.init();
   if (succeeded(state))
-    state = emitRanges({carry, step, tiles}, *state);
+    state = visits ? emitVisits({carry, step, tiles}, *state)
+                   : emitRanges({carry, step, tiles}, *state);
   return failed(state) ? state : carry.finish(*state);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // On the host an attention has a second kernel, for few queries: the rows of its tiles are the heads that share keys and
-// values, cut within their group. The program launches one of the two. A mask that looks at the head forbids it: each
-// head may have other keys.
+// values, cut within their group. The program launches one of the two. Where a mask looks at the head, each may have other
+// keys: a program has one of them.
 // RUN: attnc-opt %s --split-input-file --pass-pipeline='builtin.module(cse,attn-specialize{dtype=f32 head-dim=64},attn-plan{target=host},convert-attn-to-tile,canonicalize,cse)' | FileCheck %s
 
 // CHECK-LABEL: tile.kernel @grouped(
@@ -44,7 +44,19 @@ attn.variant @grouped {
 // -----
 
 // CHECK-LABEL: tile.kernel @head_windows(
-// CHECK-NOT: tile.kernel
+// CHECK-LABEL: tile.kernel @head_windows_by_heads(
+// CHECK: %[[QUERY:.*]] = tile.program_id 0
+// CHECK: %[[TILE:.*]] = tile.program_id 1
+// CHECK: %[[HEADS:.*]] = arith.divui %[[H:.*]], %[[G:.*]] : i32
+// CHECK: %[[GROUP:.*]] = arith.divui %[[TILE]], %[[HEADS]]
+// CHECK: %[[WITHIN:.*]] = arith.remui %[[TILE]], %[[HEADS]]
+// CHECK: %[[FIRST:.*]] = arith.muli %[[GROUP]], %[[HEADS]]
+// CHECK: %[[ROW:.*]] = arith.addi %[[FIRST]], %[[WITHIN]]
+// CHECK: %[[END:.*]] = arith.addi %[[ROW]], %c1_i32
+// The bound of the keys is that head's.
+// CHECK: arith.extsi %[[ROW]]
+// CHECK: tile.load %{{.*}}[%{{.*}}, %[[QUERY]]] rows 1 from %[[ROW]] to %[[END]] cols 64 : {{.*}} -> <8x64xf32>
+// CHECK: tile.store %{{.*}}[%{{.*}}, %[[QUERY]]] rows 1 from %[[ROW]] to %[[END]] cols 64
 // CHECK: tile.program "head_windows"
 attn.variant @head_windows {
   %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>

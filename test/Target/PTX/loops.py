@@ -9,6 +9,7 @@ the program (F = FULL tiles, P = PARTIAL tiles):
                ex2.approx.ftz;
   FULL         compares only to branch (the loop's own condition; tiles that lie inside are copied apart; accumulators are rescaled where a
                maximum has moved), and has no select;
+  L            FULL tiles of a list: of the tile that is copied ahead, it finds the place in the list, and whether there is one
   S            FULL tiles of a spec whose score itself selects: held to neither rule
   PARTIAL      has selects: the mask. (Otherwise the check of FULL loops would prove nothing.)
   EXACT        the loop that runs where the others' result is in doubt, over fewer keys at once: at most as many
@@ -134,6 +135,8 @@ def main():
         print(f"loop {number}: {kind}, {len(lines)} instructions, {count('mma.sync')} mma, {compares} setp, {selects} selp")
         if kind == "F" and (not compares or decide_more(lines) or selects or count(r"\b(slct|set)\.")):
             problems.append(f"loop {number}: a FULL loop with {compares} comparisons and {selects} selects")
+        if kind == "L" and (not compares or selects > 2):
+            problems.append(f"loop {number}: a FULL loop of a list with {compares} comparisons and {selects} selects")
         products = [sum("mma.sync" in line for line in loop) for loop in found]
         if kind == "E" and products[number] > max(products[:number], default=0):
             problems.append(f"loop {number}: an EXACT loop with {products[number]} matrix instructions")
