@@ -154,6 +154,8 @@ std::optional<int64_t> UniformValues::compute(mlir::Value value) {
       .Case([&](arith::AndIOp) { return Result(x[0] & x[1]); })
       .Case([&](arith::OrIOp) { return Result(x[0] | x[1]); })
       .Case([&](arith::XOrIOp) { return Result(x[0] ^ x[1]); })
+      .Case([&](arith::ShLIOp) { return wrap(x[0] * (int64_t(1) << (x[1] & 31))); })
+      .Case([&](arith::ShRSIOp) { return Result(x[0] >> (x[1] & 31)); })
       .Case([&](arith::SelectOp) { return Result(x[0] ? x[1] : x[2]); })
       .Case([&](arith::CmpIOp cmp) {
         APInt a(64, x[0], true), b(64, x[1], true);

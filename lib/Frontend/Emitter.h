@@ -189,6 +189,12 @@ private:
   mlir::Value emitBlockBound(const Expr *expr);
   mlir::Value emitUniform(const Expr *expr);
 
+  // EmitBits.cpp
+  mlir::Value emitComplement(const Expr *expr, mlir::Value value);
+  mlir::Value emitBits(const Expr *expr, mlir::Value lhs, mlir::Value rhs);
+  mlir::Value emitShift(const Expr *expr, mlir::Value value, mlir::Value count);
+  bool requireInt(const Expr *expr, const Expr *operand, mlir::Value value);
+
   // EmitElsewhere.cpp
   mlir::Value emitAt(const Expr *expr);
   mlir::Value emitMerged(const Expr *call);
