@@ -262,6 +262,10 @@ void Emitter::emitScore(BranchState &branch, const Statement &statement) {
 
 /// That queries, keys and values fit together, in the words of the spec.
 bool Emitter::checkOperands(const BranchState &branch) {
+  for (Value operand : {branch.query, branch.key, branch.value})
+    for (auto &entry : scope)
+      if (entry.second.value == operand && entry.second.isBroken)
+        return false; // its declaration was reported
   struct Operand {
     std::string name;
     SMRange range;
