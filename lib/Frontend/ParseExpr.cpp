@@ -10,6 +10,7 @@ using llvm::formatv;
 using llvm::SMRange;
 using llvm::StringRef;
 
+namespace {
 /// How tightly a binary operator binds.
 enum Level : unsigned {
   OrLevel,
@@ -22,6 +23,7 @@ enum Level : unsigned {
   SumLevel,
   ProductLevel
 };
+} // namespace
 
 Expr *Parser::make(ExprKind kind, SMRange range, llvm::ArrayRef<Expr *> operands) {
   Expr &node = file.nodes.emplace_back();
