@@ -41,16 +41,19 @@ static bool isSize(Value value) {
 
 /// SizeArithmetic.cpp makes formulas of these.
 bool ProgramOp::isArithmetic(Operation *op) {
-  if (isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp, arith::ExtUIOp, arith::UIToFPOp>(op))
+  if (isa<arith::ExtUIOp, arith::UIToFPOp>(op))
     return op->getOperand(0).getType().isInteger(1);
+  if (isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp>(op))
+    return op->getResult(0).getType().isInteger(1) || op->getResult(0).getType().isInteger(32);
   if (isa<arith::SelectOp>(op))
     return !isa<ViewType>(op->getResult(0).getType());
   return isProgramComparison(op) ||
          isa<arith::ConstantOp, arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::FloorDivSIOp,
-             arith::CeilDivSIOp, arith::MinSIOp, arith::MaxSIOp, arith::AddFOp, arith::SubFOp,
-             arith::MulFOp, arith::DivFOp, arith::NegFOp, arith::MinimumFOp, arith::MaximumFOp,
-             arith::MinNumFOp, arith::MaxNumFOp, arith::SIToFPOp, arith::FPToSIOp, arith::ExtFOp,
-             arith::TruncFOp, math::FloorOp, math::CeilOp>(op);
+             arith::CeilDivSIOp, arith::MinSIOp, arith::MaxSIOp, arith::ShLIOp, arith::ShRSIOp,
+             arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::DivFOp, arith::NegFOp,
+             arith::MinimumFOp, arith::MaximumFOp, arith::MinNumFOp, arith::MaxNumFOp,
+             arith::SIToFPOp, arith::FPToSIOp, arith::ExtFOp, arith::TruncFOp, math::FloorOp,
+             math::CeilOp>(op);
 }
 
 ParseResult ProgramOp::parse(OpAsmParser &parser, OperationState &result) {

@@ -51,7 +51,7 @@ def Tile_ProgramOp : Tile_ProgramExampleOp<"program", [IsolatedFromAbove, NoTerm
     `size:SPACE` (i32) or `param:NAME` (i32, f32). Its body is a list of `tile.launch`, `tile.workspace`, `tile.chunks`, `tile.space`, `tile.require`
     and arithmetic on sizes and parameters, which is done on the host when a launch is prepared:
     - on i32, whose results are those of whole numbers without a limit: `arith.addi`, `subi`, `muli`, `floordivsi`, `ceildivsi`,
-      `minsi`, `maxsi`, and `cmpi` (signed);
+      `minsi`, `maxsi`, `andi`, `ori`, `xori`, `shli` and `shrsi` (by 0 to 31), and `cmpi` (signed);
     - on f32 and f64: `arith.addf`, `subf`, `mulf`, `divf`, `negf`, `minimumf`, `maximumf`, `minnumf`, `maxnumf`, `cmpf` (ordered, and `une`),
       `math.floor`, `math.ceil`. The reference computes the reals of a spec in float64, so what has to agree with it is
       computed in f64;

@@ -280,18 +280,15 @@ private:
   /// atom <= target (upper) or atom >= target.
   Ranges solveAtom(Value atom, Ref target, bool upper) {
     Operation *op = atom.getDefiningOp();
+    if (std::optional<int64_t> power = powerOfShift(op); power && isa<arith::ShRSIOp>(op))
+      return solveQuotient(op->getOperand(0), constant(*power), target, upper);
     if (auto div = dyn_cast<arith::FloorDivSIOp>(op)) {
-      // floor(y / c) <= t  <=>  y <= c*t + c - 1, and floor(y / c) >= t  <=>  y >= c*t, for c > 0,
-      // which the guard of the comparison says of a divisor that is not known.
+      // The guard of the comparison says of a divisor that is not known that it is above 0.
       Ref divisor = (*values)[div.getRhs()].row;
       if (!values->isUniform(div.getRhs()) || divisor->high <= 0 ||
           (divisor->kind == Kind::Constant && divisor->constant <= 0))
         return unknown();
-      positive.insert(divisor);
-      Ref scaled = expressions.mul(clampToInt(target), divisor);
-      if (upper)
-        scaled = expressions.add(scaled, expressions.sub(divisor, constant(1)));
-      return solveFor((*values)[div.getLhs()].sum, scaled, upper);
+      return solveQuotient(div.getLhs(), divisor, target, upper);
     }
     if (auto abs = dyn_cast<math::AbsIOp>(op)) {
       Ref negative = expressions.sub(constant(0), target);
@@ -305,6 +302,15 @@ private:
       return isa<arith::MinSIOp>(op) == upper ? unite(std::move(a), b) : intersectAll(a, b);
     }
     return unknown();
+  }
+
+  /// floor(y / c) <= t  <=>  y <= c*t + c - 1, and floor(y / c) >= t  <=>  y >= c*t, for c > 0.
+  Ranges solveQuotient(Value dividend, Ref divisor, Ref target, bool upper) {
+    positive.insert(divisor);
+    Ref scaled = expressions.mul(clampToInt(target), divisor);
+    if (upper)
+      scaled = expressions.add(scaled, expressions.sub(divisor, constant(1)));
+    return solveFor((*values)[dividend].sum, scaled, upper);
   }
 
   /// A bound of an int, which says the same when it is cut to just outside of what an int can be.

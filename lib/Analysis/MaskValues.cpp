@@ -11,6 +11,15 @@ using namespace attnc;
 using Kind = RowExpr::Kind;
 using Ref = RowExpr::Ref;
 
+std::optional<int64_t> attnc::powerOfShift(Operation *op) {
+  IntegerAttr count;
+  if (!isa<arith::ShLIOp, arith::ShRSIOp>(op) ||
+      !matchPattern(op->getOperand(1), m_Constant(&count)) || count.getInt() < 0 ||
+      count.getInt() > 31)
+    return std::nullopt;
+  return int64_t(1) << count.getInt();
+}
+
 LinearSum LinearSum::of(Ref term) {
   LinearSum sum;
   if (term->kind == Kind::Constant)
@@ -194,10 +203,17 @@ bool MaskValues::derive(Operation &op, MaskValue &into) {
     guardAgainstWrapping(into);
     return true;
   }
+  Value result = op.getResult(0);
   if (isa<arith::MulIOp>(op))
-    return deriveProduct(op, into);
+    return deriveProduct(result, (*this)[op.getOperand(0)], (*this)[op.getOperand(1)], into);
   if (isa<arith::FloorDivSIOp>(op))
-    return deriveQuotient(op, into);
+    return isUniform(op.getOperand(1)) &&
+           deriveQuotient(result, (*this)[op.getOperand(0)], (*this)[op.getOperand(1)], into);
+  if (std::optional<int64_t> power = powerOfShift(&op)) {
+    const MaskValue lhs = (*this)[op.getOperand(0)], rhs = leaf(expressions.constant(*power));
+    return isa<arith::ShLIOp>(op) ? deriveProduct(result, lhs, rhs, into)
+                                  : deriveQuotient(result, lhs, rhs, into);
+  }
   if (isa<arith::MinSIOp, arith::MaxSIOp>(op))
     return deriveExtremum(op, isa<arith::MinSIOp>(op) ? Kind::Min : Kind::Max, into);
   if (auto abs = dyn_cast<math::AbsIOp>(op)) {
@@ -215,8 +231,7 @@ bool MaskValues::derive(Operation &op, MaskValue &into) {
   return false;
 }
 
-bool MaskValues::deriveProduct(Operation &op, MaskValue &into) {
-  const MaskValue lhs = (*this)[op.getOperand(0)], rhs = (*this)[op.getOperand(1)];
+bool MaskValues::deriveProduct(Value product, MaskValue lhs, MaskValue rhs, MaskValue &into) {
   into.guard = both(lhs.guard, rhs.guard);
   if (lhs.row && rhs.row)
     into.row = expressions.mul(lhs.row, rhs.row);
@@ -230,7 +245,7 @@ bool MaskValues::deriveProduct(Operation &op, MaskValue &into) {
   }
   if (!into.row) // a product with the key is not looked through
     return false;
-  into.sum = LinearSum::of(expressions.atom(op.getResult(0)));
+  into.sum = LinearSum::of(expressions.atom(product));
   // A product is monotone in each operand: its extremes are at corners.
   Ref least = nullptr, most = nullptr;
   for (Ref a : {emit(lhs.min), emit(lhs.max)})
@@ -245,12 +260,11 @@ bool MaskValues::deriveProduct(Operation &op, MaskValue &into) {
   return true;
 }
 
-bool MaskValues::deriveQuotient(Operation &op, MaskValue &into) {
-  const MaskValue lhs = (*this)[op.getOperand(0)], rhs = (*this)[op.getOperand(1)];
+bool MaskValues::deriveQuotient(Value quotient, MaskValue lhs, MaskValue rhs, MaskValue &into) {
   bool isKnown = rhs.sum.terms.empty();
-  if (!isUniform(op.getOperand(1)) || (isKnown && rhs.sum.constant == 0))
+  if (isKnown && rhs.sum.constant == 0)
     return false;
-  into.sum = LinearSum::of(expressions.atom(op.getResult(0)));
+  into.sum = LinearSum::of(expressions.atom(quotient));
   into.guard = lhs.guard;
   Ref zero = expressions.constant(0), min = emit(lhs.min), max = emit(lhs.max), row = lhs.row;
   Ref divisor = rhs.row;
@@ -263,10 +277,10 @@ bool MaskValues::deriveQuotient(Operation &op, MaskValue &into) {
   } else if (!isKnown) {
     into.guard = both(into.guard, expressions.sub(divisor, expressions.constant(1)));
   }
-  auto quotient = [&](Ref x) { return expressions.make(Kind::FloorDiv, x, divisor); };
-  into.min = LinearSum::of(quotient(min));
-  into.max = LinearSum::of(quotient(max));
-  into.row = row ? quotient(row) : nullptr;
+  auto divided = [&](Ref x) { return expressions.make(Kind::FloorDiv, x, divisor); };
+  into.min = LinearSum::of(divided(min));
+  into.max = LinearSum::of(divided(max));
+  into.row = row ? divided(row) : nullptr;
   guardAgainstWrapping(into); // the smallest int by -1
   return true;
 }

@@ -11,6 +11,10 @@
 
 namespace attnc {
 
+/// By what `op`, a shift by a known count, multiplies (to the left) or divides (to the right);
+/// nothing for any other op.
+std::optional<int64_t> powerOfShift(mlir::Operation *op);
+
 /// sum(coefficient * term) + constant, with at most kMaxTerms terms and small coefficients.
 struct LinearSum {
   static constexpr size_t kMaxTerms = 16;
@@ -57,8 +61,9 @@ private:
   void visit(mlir::Operation &op);
   /// Facts by the kind of the op; false if it is not one that is looked through.
   bool derive(mlir::Operation &op, MaskValue &into);
-  bool deriveProduct(mlir::Operation &op, MaskValue &into);
-  bool deriveQuotient(mlir::Operation &op, MaskValue &into);
+  bool deriveProduct(mlir::Value product, MaskValue lhs, MaskValue rhs, MaskValue &into);
+  /// `rhs` is the same for all rows and keys.
+  bool deriveQuotient(mlir::Value quotient, MaskValue lhs, MaskValue rhs, MaskValue &into);
   bool deriveExtremum(mlir::Operation &op, RowExpr::Kind kind, MaskValue &into);
   /// min and max of `value.sum` from those of its terms.
   bool bound(MaskValue &value);

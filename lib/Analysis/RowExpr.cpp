@@ -377,6 +377,35 @@ private:
     text += " >= 0";
   }
 
+  /// What is guarded reads as without the guard: a divisor that is not 0, and a count of a shift,
+  /// or what is shifted by it, that is from 0 to 31.
+  void printSelect(mlir::arith::SelectOp select) {
+    auto compare = select.getCondition().getDefiningOp<mlir::arith::CmpIOp>();
+    if (compare && compare.getLhs() == select.getFalseValue() &&
+        matchPattern(compare.getRhs(), mlir::m_Zero()) &&
+        matchPattern(select.getTrueValue(), mlir::m_One()))
+      return print(select.getFalseValue());
+    auto low = compare ? compare.getLhs().getDefiningOp<mlir::arith::AndIOp>() : nullptr;
+    if (!low || low.getLhs() != compare.getRhs()) {
+      text += "(if ";
+      print(select.getCondition());
+      text += " then ";
+      print(select.getTrueValue());
+      text += " else ";
+      print(select.getFalseValue());
+      text += ")";
+      return;
+    }
+    auto shift = select.getTrueValue().getDefiningOp<mlir::arith::ShLIOp>();
+    if (!shift)
+      return print(low.getLhs());
+    text += "(";
+    print(shift.getLhs());
+    text += " << ";
+    print(low.getLhs());
+    text += ")";
+  }
+
   /// What a person calls a uniform value: the expression of the spec that it comes from.
   void print(mlir::Value value) {
     using namespace mlir;
@@ -415,8 +444,22 @@ private:
         .Case([&](arith::SubIOp) { binary(" - "); })
         .Case([&](arith::MulIOp) { binary(" * "); })
         .Case([&](arith::FloorDivSIOp) { binary(" / "); })
-        // A divisor that is guarded against zero reads as the divisor.
-        .Case([&](arith::SelectOp select) { print(select.getFalseValue()); })
+        .Case([&](arith::AndIOp) { binary(" & "); })
+        .Case([&](arith::OrIOp) { binary(" | "); })
+        .Case([&](arith::XOrIOp) { binary(" ^ "); })
+        .Case([&](arith::ShLIOp) { binary(" << "); })
+        .Case([&](arith::ShRSIOp) { binary(" >> "); })
+        .Case([&](arith::SelectOp select) { printSelect(select); })
+        .Case([&](arith::CmpIOp compare) {
+          using P = arith::CmpIPredicate;
+          P predicate = compare.getPredicate();
+          binary(predicate == P::eq    ? " == "
+                 : predicate == P::ne  ? " != "
+                 : predicate == P::slt ? " < "
+                 : predicate == P::sle ? " <= "
+                 : predicate == P::sgt ? " > "
+                                       : " >= ");
+        })
         .Default(
             [&](Operation *other) { text += ("<" + other->getName().getStringRef() + ">").str(); });
   }

@@ -154,6 +154,8 @@ std::optional<int64_t> UniformValues::compute(mlir::Value value) {
       .Case([&](arith::AndIOp) { return Result(x[0] & x[1]); })
       .Case([&](arith::OrIOp) { return Result(x[0] | x[1]); })
       .Case([&](arith::XOrIOp) { return Result(x[0] ^ x[1]); })
+      .Case([&](arith::ShLIOp) { return wrap(x[0] * (int64_t(1) << (x[1] & 31))); })
+      .Case([&](arith::ShRSIOp) { return Result(x[0] >> (x[1] & 31)); })
       .Case([&](arith::SelectOp) { return Result(x[0] ? x[1] : x[2]); })
       .Case([&](arith::CmpIOp cmp) {
         APInt a(64, x[0], true), b(64, x[1], true);
@@ -298,6 +300,105 @@ static llvm::Error explainSeveral(const Options &options, Spec &spec,
   return llvm::Error::success();
 }
 
+namespace {
+/// One attention stage and the kernel that it becomes.
+struct Explained {
+  Spec &spec;
+  attn::AttendOp attend;
+  const Target &target;
+  KernelPlan plan;
+  KeyRanges ranges;
+  TileCounts counts;
+  Program program;
+
+  int64_t sharedBytes() const {
+    int64_t most = 0;
+    for (const KernelLaunch &launch : program.launches)
+      most = std::max(most, launch.sharedBytes);
+    return most;
+  }
+};
+} // namespace
+
+static llvm::Error printAsJson(Explained &of, BoundSpec &bound) {
+  llvm::json::Array rangeArray;
+  for (const KeyRange &range : of.ranges.ranges)
+    rangeArray.push_back(rangeText(range));
+  llvm::Expected<llvm::json::Object> described = describeProgram(of.program, bound);
+  if (!described)
+    return described.takeError();
+  llvm::json::Object &object = *described;
+  object["spec"] = of.spec.variant().getSymName();
+  object["target"] = of.target.name;
+  object["tile_q"] = of.plan.tileQ;
+  object["tile_kv"] = of.plan.tileKV;
+  object["stages"] = of.plan.stages;
+  object["warps"] = of.plan.numWarps;
+  object["shared_bytes"] = of.sharedBytes();
+  object["precision"] = precisionText(of.plan);
+  object["scale"] = scaleText(of.attend);
+  object["key_ranges"] = std::move(rangeArray);
+  if (of.counts.known)
+    object["tiles"] = llvm::json::Object{
+        {"full", of.counts.full}, {"partial", of.counts.partial}, {"empty", of.counts.empty}};
+  llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
+  return llvm::Error::success();
+}
+
+static void printLine(llvm::StringRef what, const llvm::Twine &text) {
+  llvm::outs() << formatv("{0,-12} {1}\n", what, text.str());
+}
+
+/// The keys that are visited, and how much of all of them that is.
+static void printKeys(const Explained &of, const Options &options) {
+  const KernelPlan &plan = of.plan;
+  const TileCounts &counts = of.counts;
+  printLine("keys", of.ranges.ranges.size() == 1
+                        ? "one range for each query tile (first..last are its rows)"
+                        : formatv("{0} ranges for each query tile, sorted and clipped at "
+                                  "run time (first..last are its rows)",
+                                  of.ranges.ranges.size())
+                              .str());
+  for (const KeyRange &range : of.ranges.ranges)
+    printLine("", rangeText(range));
+  if (!counts.known)
+    return printLine("sparsity", counts.unknown);
+  int64_t all = counts.full + counts.partial + counts.empty;
+  printLine("sparsity",
+            formatv("of {0} key tiles of a head: {1} FULL (no mask code), {2} PARTIAL, {3} EMPTY "
+                    "(not visited)",
+                    all, counts.full, counts.partial, counts.empty)
+                .str());
+  double work = 4.0 * (counts.full + counts.partial) * plan.tileQ * plan.tileKV *
+                (plan.headDim + plan.vHeadDim) / 2 * options.batch * options.heads;
+  printLine("work", formatv("{0:F2} GFLOP in products at this shape", work / 1e9).str());
+}
+
+static void printAsText(Explained &of, const Options &options) {
+  const KernelPlan &plan = of.plan;
+  bool isPadded = plan.headDim % 16 || plan.vHeadDim % 16;
+  printLine("variant", of.spec.variant().getSymName());
+  printLine("target", of.target.name);
+  printLine(
+      "kernel",
+      formatv("forward: online softmax over key tiles, grid q/{0} x h x b", plan.tileQ).str());
+  printLine("tiles", formatv("{0} query rows x {1} keys, head dim {2} / {3}{4}", plan.tileQ,
+                             plan.tileKV, plan.headDim, plan.vHeadDim,
+                             isPadded ? " (padded on chip to a multiple of 16)" : "")
+                         .str());
+  if (of.target.kind == Target::Kind::NVPTX) {
+    printLine("block", formatv("{0} warps, {1} bytes of shared memory of {2}", plan.numWarps,
+                               of.sharedBytes(), of.target.sharedMemoryLimit)
+                           .str());
+    printLine("pipeline", formatv("{0} stages of key and value tiles, cp.async by {1} bytes",
+                                  plan.stages, plan.vectorBytes)
+                              .str());
+  }
+  printLine("precision", precisionText(plan));
+  printLine("scale", scaleText(of.attend));
+  printKeys(of, options);
+}
+
 llvm::Error driver::runExplain(const Options &options) {
   llvm::Expected<Target> target = Target::parse(options.target.empty() ? "sm_80" : options.target);
   if (!target)
@@ -321,84 +422,16 @@ llvm::Error driver::runExplain(const Options &options) {
     return llvm::createStringError("cannot simplify the spec");
   KeyRanges ranges = computeKeyRanges(attend);
   TileCounts counts = countTiles(ranges, *plan, options);
-
   llvm::Expected<BoundSpec> bound = sizeSpec(options, spec);
   if (!bound)
     return bound.takeError();
   llvm::Expected<Program> program = programOf(options, spec, *compile);
   if (!program)
     return program.takeError();
-  int64_t sharedBytes = 0;
-  for (const KernelLaunch &launch : program->launches)
-    sharedBytes = std::max(sharedBytes, launch.sharedBytes);
-
-  if (options.json) {
-    llvm::json::Array rangeArray;
-    for (const KeyRange &range : ranges.ranges)
-      rangeArray.push_back(rangeText(range));
-    llvm::Expected<llvm::json::Object> described = describeProgram(*program, *bound);
-    if (!described)
-      return described.takeError();
-    llvm::json::Object &object = *described;
-    object["spec"] = spec.variant().getSymName();
-    object["target"] = target->name;
-    object["tile_q"] = plan->tileQ;
-    object["tile_kv"] = plan->tileKV;
-    object["stages"] = plan->stages;
-    object["warps"] = plan->numWarps;
-    object["shared_bytes"] = sharedBytes;
-    object["precision"] = precisionText(*plan);
-    object["scale"] = scaleText(attend);
-    object["key_ranges"] = std::move(rangeArray);
-    if (counts.known)
-      object["tiles"] = llvm::json::Object{
-          {"full", counts.full}, {"partial", counts.partial}, {"empty", counts.empty}};
-    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
-    return llvm::Error::success();
-  }
-  auto line = [](llvm::StringRef what, const llvm::Twine &text) {
-    llvm::outs() << formatv("{0,-12} {1}\n", what, text.str());
-  };
-  line("variant", spec.variant().getSymName());
-  line("target", target->name);
-  line("kernel",
-       formatv("forward: online softmax over key tiles, grid q/{0} x h x b", plan->tileQ).str());
-  line("tiles",
-       formatv("{0} query rows x {1} keys, head dim {2} / {3}{4}", plan->tileQ, plan->tileKV,
-               plan->headDim, plan->vHeadDim,
-               plan->headDim % 16 || plan->vHeadDim % 16 ? " (padded on chip to a multiple of 16)"
-                                                         : "")
-           .str());
-  if (target->kind == Target::Kind::NVPTX) {
-    line("block", formatv("{0} warps, {1} bytes of shared memory of {2}", plan->numWarps,
-                          sharedBytes, target->sharedMemoryLimit)
-                      .str());
-    line("pipeline", formatv("{0} stages of key and value tiles, cp.async by {1} bytes",
-                             plan->stages, plan->vectorBytes)
-                         .str());
-  }
-  line("precision", precisionText(*plan));
-  line("scale", scaleText(attend));
-  line("keys", ranges.ranges.size() == 1
-                   ? "one range for each query tile (first..last are its rows)"
-                   : formatv("{0} ranges for each query tile, sorted and clipped at "
-                             "run time (first..last are its rows)",
-                             ranges.ranges.size())
-                         .str());
-  for (const KeyRange &range : ranges.ranges)
-    line("", rangeText(range));
-  if (counts.known) {
-    int64_t all = counts.full + counts.partial + counts.empty;
-    line("sparsity",
-         formatv("of {0} key tiles of a head: {1} FULL (no mask code), {2} PARTIAL, {3} EMPTY "
-                 "(not visited)",
-                 all, counts.full, counts.partial, counts.empty)
-             .str());
-    double work = 4.0 * (counts.full + counts.partial) * plan->tileQ * plan->tileKV *
-                  (plan->headDim + plan->vHeadDim) / 2 * options.batch * options.heads;
-    line("work", formatv("{0:F2} GFLOP in products at this shape", work / 1e9).str());
-  } else {
-    line("sparsity", counts.unknown);
-  }
-  return explainProgram(*program, *bound, target->kind == Target::Kind::NVPTX);
+  Explained of{
+      spec, attend, *target, *plan, std::move(ranges), std::move(counts), std::move(*program)};
+  if (options.json)
+    return printAsJson(of, *bound);
+  printAsText(of, options);
+  return explainProgram(of.program, *bound, target->kind == Target::Kind::NVPTX);
 }

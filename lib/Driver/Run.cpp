@@ -71,8 +71,132 @@ static void progress(const Options &options, llvm::StringRef text) {
     llvm::errs() << text << "\n";
 }
 
-llvm::Error driver::runRun(const Options &options) {
+using Milliseconds = std::chrono::duration<double, std::milli>;
+
+namespace {
+/// What a run took, beside its outputs.
+struct RunReport {
+  CompileReport compile;
+  llvm::json::Object memory;
+  std::unique_ptr<Executable> executable; ///< whose program `kernels` refers to
+  std::optional<KernelTimes> kernels;
+  Milliseconds compileTime{}, runTime{};
+};
+} // namespace
+
+/// Fills the outputs of `bound`: from files, by the reference, or by compiled code.
+static llvm::Error computeOutputs(const Options &options, Spec &spec, BoundSpec &bound,
+                                  const Device &device, RunReport &report) {
   using Clock = std::chrono::steady_clock;
+  if (!options.results.empty())
+    return readResults(options, bound);
+  auto start = Clock::now();
+  if (device.kind == Device::Kind::Reference) {
+    auto results = runReference(spec, bound);
+    if (!results)
+      return results.takeError();
+    storeReference(bound, *results);
+    report.runTime = Clock::now() - start;
+    return llvm::Error::success();
+  }
+  llvm::Expected<std::unique_ptr<Executable>> executable =
+      prepare(options, spec, bound, device, report.compile);
+  if (!executable)
+    return executable.takeError();
+  report.executable = std::move(*executable);
+  report.compileTime = Clock::now() - start;
+  if (device.emulated)
+    progress(options, "emulating; this is not the speed of a GPU");
+  start = Clock::now();
+  LaunchTimes times;
+  if (llvm::Error error =
+          execute(device, *report.executable, bound, options.timing ? &times : nullptr))
+    return error;
+  report.runTime = Clock::now() - start;
+  if (options.timing)
+    report.kernels.emplace(report.executable->program(), device.emulated).add(times);
+  return addMemory(*report.executable, bound, report.memory);
+}
+
+static llvm::Error writeOutputs(const Options &options, BoundSpec &bound) {
+  for (auto &[name, path] : options.outputs)
+    if (std::string problem = writeNpy(path, bound.outputs[name].view); !problem.empty())
+      return createStringError(formatv("--output={0}: {1}", name, problem));
+  for (auto &[name, path] : options.dumps)
+    if (std::string problem = writeNpy(path, bound.outputs[name].view); !problem.empty())
+      return createStringError(formatv("--dump={0}: {1}", name, problem));
+  return llvm::Error::success();
+}
+
+static llvm::Expected<CheckResult> checkRun(const Options &options, Spec &spec, BoundSpec &bound,
+                                            const Device &device) {
+  double pairs = double(bound.sizes.spaces["b"]) * bound.sizes.spaces["h"] *
+                 bound.sizes.spaces["q"] * bound.sizes.spaces["kv"];
+  if (pairs * bound.sizes.spaces["d"] > 4e8)
+    progress(options, "computing the float64 reference");
+  CheckRequest request;
+  request.isGiven = !options.results.empty();
+  request.isSampled = options.drawnInputs == "sampled" && options.inputs.empty();
+  if (options.checkRows > 0)
+    request.rows = sampleRows(bound, options.checkRows, options.seed);
+  std::optional<Replay> replay;
+  std::string notReplayed;
+  bool isCompiled = device.kind != Device::Kind::Reference && !request.isGiven;
+  if (isCompiled && options.fromFile.empty()) {
+    llvm::Expected<std::optional<Replay>> replayed =
+        replayDecisions(options, spec, bound, device, notReplayed);
+    if (!replayed)
+      return replayed.takeError();
+    replay = std::move(*replayed);
+  }
+  request.replay = replay ? &*replay : nullptr;
+  llvm::Expected<CheckResult> checked = checkOutputs(spec, bound, device, request);
+  if (checked)
+    checked->notReplayed = notReplayed;
+  return checked;
+}
+
+static void printAsJson(const Options &options, const BoundSpec &bound, const Device &device,
+                        RunReport &report, const CheckResult &check) {
+  llvm::json::Object object{{"spec", bound.signature.name},
+                            {"device", device.name},
+                            {"from_cache", report.compile.fromCache},
+                            {"compile_ms", report.compileTime.count()},
+                            {"run_ms", report.runTime.count()}};
+  for (auto &[name, bytes] : report.memory)
+    object[name] = bytes;
+  if (report.kernels)
+    object["kernels"] = report.kernels->asJson();
+  if (options.check) {
+    object["check"] = checkAsJson(check);
+    object["decisions"] = decisionsAsJson(check);
+    if (!check.notReplayed.empty())
+      object["decisions_not_replayed"] = check.notReplayed;
+    object["ok"] = check.ok();
+  }
+  llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
+}
+
+static void printAsText(const Options &options, const BoundSpec &bound, const Device &device,
+                        RunReport &report, const CheckResult &check) {
+  llvm::outs() << formatv("{0} on {1}: {2}\n", bound.signature.name, device.name, shapeText(bound));
+  if (device.kind != Device::Kind::Reference && options.results.empty())
+    llvm::outs() << formatv(
+        "compiled in {0:F1} ms{1}, ran in {2:F1} ms{3}\n", report.compileTime.count(),
+        report.compile.fromCache ? " (from the cache)" : "", report.runTime.count(),
+        device.emulated ? " (emulated)" : " (first run, with copies)");
+  if (options.timing)
+    for (auto &[name, milliseconds] : report.compile.phases)
+      llvm::outs() << formatv("  {0,-16} {1,7:F2} ms\n", name, milliseconds);
+  if (report.kernels) {
+    llvm::outs() << "kernels, in the order of their launches:\n";
+    report.kernels->print();
+  }
+  if (options.check)
+    printCheck(check);
+}
+
+llvm::Error driver::runRun(const Options &options) {
   llvm::Expected<std::unique_ptr<Spec>> spec = openSpec(options);
   if (!spec)
     return spec.takeError();
@@ -86,118 +210,21 @@ llvm::Error driver::runRun(const Options &options) {
   llvm::Expected<Device> device = openDevice(options);
   if (!device)
     return device.takeError();
-
-  CompileReport report;
-  llvm::json::Object memory;
-  std::unique_ptr<Executable> executable;
-  std::optional<KernelTimes> kernels;
-  auto start = Clock::now();
-  std::chrono::duration<double, std::milli> compileTime{}, runTime{};
-  bool isGiven = !options.results.empty();
-  if (isGiven) {
-    if (llvm::Error error = readResults(options, *bound))
-      return error;
-  } else if (device->kind == Device::Kind::Reference) {
-    auto results = runReference(**spec, *bound);
-    if (!results)
-      return results.takeError();
-    storeReference(*bound, *results);
-    runTime = Clock::now() - start;
-  } else {
-    llvm::Expected<std::unique_ptr<Executable>> prepared =
-        prepare(options, **spec, *bound, *device, report);
-    if (!prepared)
-      return prepared.takeError();
-    executable = std::move(*prepared);
-    compileTime = Clock::now() - start;
-    if (device->emulated)
-      progress(options, "emulating; this is not the speed of a GPU");
-    start = Clock::now();
-    LaunchTimes times;
-    if (llvm::Error error =
-            execute(*device, *executable, *bound, options.timing ? &times : nullptr))
-      return error;
-    runTime = Clock::now() - start;
-    if (options.timing)
-      kernels.emplace(executable->program(), device->emulated).add(times);
-    if (llvm::Error error = addMemory(*executable, *bound, memory))
-      return error;
-  }
-
+  RunReport report;
+  if (llvm::Error error = computeOutputs(options, **spec, *bound, *device, report))
+    return error;
   // Outputs are written before the check, so that a wrong result can be looked at.
-  for (auto &[name, path] : options.outputs)
-    if (std::string problem = writeNpy(path, bound->outputs[name].view); !problem.empty())
-      return createStringError(formatv("--output={0}: {1}", name, problem));
-  for (auto &[name, path] : options.dumps)
-    if (std::string problem = writeNpy(path, bound->outputs[name].view); !problem.empty())
-      return createStringError(formatv("--dump={0}: {1}", name, problem));
-
+  if (llvm::Error error = writeOutputs(options, *bound))
+    return error;
   CheckResult check;
   if (options.check) {
-    double pairs = double(bound->sizes.spaces["b"]) * bound->sizes.spaces["h"] *
-                   bound->sizes.spaces["q"] * bound->sizes.spaces["kv"];
-    if (pairs * bound->sizes.spaces["d"] > 4e8)
-      progress(options, "computing the float64 reference");
-    std::optional<Replay> replay;
-    std::string notReplayed;
-    if (bool isCompiled = device->kind != Device::Kind::Reference && !isGiven;
-        isCompiled && options.fromFile.empty()) {
-      llvm::Expected<std::optional<Replay>> replayed =
-          replayDecisions(options, **spec, *bound, *device, notReplayed);
-      if (!replayed)
-        return replayed.takeError();
-      replay = std::move(*replayed);
-    }
-    CheckRequest request;
-    request.isGiven = isGiven;
-    request.isSampled = options.drawnInputs == "sampled" && options.inputs.empty();
-    request.replay = replay ? &*replay : nullptr;
-    if (options.checkRows > 0)
-      request.rows = sampleRows(*bound, options.checkRows, options.seed);
-    llvm::Expected<CheckResult> checked = checkOutputs(**spec, *bound, *device, request);
+    llvm::Expected<CheckResult> checked = checkRun(options, **spec, *bound, *device);
     if (!checked)
       return checked.takeError();
     check = std::move(*checked);
-    check.notReplayed = notReplayed;
   }
-  bool good = check.ok();
-  if (options.json) {
-    llvm::json::Object object{{"spec", bound->signature.name},
-                              {"device", device->name},
-                              {"from_cache", report.fromCache},
-                              {"compile_ms", compileTime.count()},
-                              {"run_ms", runTime.count()}};
-    for (auto &[name, bytes] : memory)
-      object[name] = bytes;
-    if (kernels)
-      object["kernels"] = kernels->asJson();
-    if (options.check) {
-      object["check"] = checkAsJson(check);
-      object["decisions"] = decisionsAsJson(check);
-      if (!check.notReplayed.empty())
-        object["decisions_not_replayed"] = check.notReplayed;
-      object["ok"] = good;
-    }
-    llvm::outs() << formatv("{0:2}\n", llvm::json::Value(std::move(object)));
-  } else {
-    llvm::outs() << formatv("{0} on {1}: {2}\n", bound->signature.name, device->name,
-                            shapeText(*bound));
-    if (device->kind != Device::Kind::Reference && !isGiven)
-      llvm::outs() << formatv("compiled in {0:F1} ms{1}, ran in {2:F1} ms{3}\n",
-                              compileTime.count(), report.fromCache ? " (from the cache)" : "",
-                              runTime.count(),
-                              device->emulated ? " (emulated)" : " (first run, with copies)");
-    if (options.timing)
-      for (auto &[name, milliseconds] : report.phases)
-        llvm::outs() << formatv("  {0,-16} {1,7:F2} ms\n", name, milliseconds);
-    if (kernels) {
-      llvm::outs() << "kernels, in the order of their launches:\n";
-      kernels->print();
-    }
-    if (options.check)
-      printCheck(check);
-  }
-  if (!good)
+  (options.json ? printAsJson : printAsText)(options, *bound, *device, report, check);
+  if (!check.ok())
     return createStringError("the result differs from the reference by more than the bound");
   return llvm::Error::success();
 }

@@ -21,12 +21,24 @@ enum class ExprKind : uint8_t {
   Call,   ///< text(operands...), or text(operands...).member
   Index,  ///< text[indices...]; index i is for the axis `axes()[i]` if that is not empty
   At,     ///< operands[0][indices...] of a call
-  Unary,  ///< op operands[0], op is Minus or the word `not`
+  Unary,  ///< unary operands[0]
   Binary, ///< operands[0] op operands[1]
   If,     ///< if operands[0] then operands[1] else operands[2]
 };
 
-enum class BinaryOp : uint8_t { Add, Sub, Mul, Div, Mod, Lt, Le, Gt, Ge, Eq, Ne, And, Or };
+// clang-format off
+enum class BinaryOp : uint8_t {
+  Add, Sub, Mul, Div, Mod,                         // of numbers
+  BitAnd, BitOr, BitXor, ShiftLeft, ShiftRight,    // of ints
+  Lt, Le, Gt, Ge, Eq, Ne,                          // comparisons
+  And, Or,                                         // of conditions
+};
+// clang-format on
+
+/// Whether `op` takes ints alone, bit by bit or shifted.
+inline bool isOnBits(BinaryOp op) { return op >= BinaryOp::BitAnd && op <= BinaryOp::ShiftRight; }
+
+enum class UnaryOp : uint8_t { Minus, Not, Complement };
 
 struct Name {
   llvm::StringRef text;
@@ -48,7 +60,7 @@ struct Expr {
   /// The name, or the spelling of a literal.
   llvm::StringRef text;
   BinaryOp op = BinaryOp::Add;
-  bool isNot = false;
+  UnaryOp unary = UnaryOp::Minus;
   bool isParenthesized = false;
   int64_t integer = 0;
   double real = 0;

@@ -104,54 +104,20 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
     Value v = require(emitIn(sink, statement.expr), builder.getF32Type(), statement.expr, "sink");
     return closeRegion(sink, v, statement.keyword);
   }
-  case StatementKind::Skip: {
-    if (!once(branch.seen, statement, "join the conditions with `or`"))
-      return;
-    EmitContext skip;
-    openRegion(branch.skipRegion, skip, "`skip`", {"tile_max", "running_max"}, {},
-               statement.keyword);
-    Value v = require(emitIn(skip, statement.expr), builder.getI1Type(), statement.expr, "skip");
-    closeRegion(skip, v, statement.keyword);
-    if (statement.word.text.empty())
-      return;
-    attn::SpaceOp blocks = attn::findSpace(variant, statement.word.text);
-    auto query =
-        cast<attn::AttnTensorType>((branch.query ? branch.query : operandNamed("Q")).getType());
-    StringRef rows = query.getRank() < 2 ? StringRef() : query.getAxisName(query.getRank() - 2);
-    if (!blocks || blocks.getParent() != rows || blocks.getStride())
-      error(statement.word.range,
-            formatv("`skip` works on blocks of `{0}` that do not overlap, found `{1}`", rows,
-                    statement.word.text)
-                .str())
-          .note(statement.word.range,
-                formatv("declare `blocks {0} of {1} by n`", statement.word.text, rows).str());
-    else
-      branch.skipRows = statement.word.text;
+  case StatementKind::Skip:
+    if (once(branch.seen, statement, "join the conditions with `or`"))
+      emitSkip(branch, statement);
     return;
-  }
   case StatementKind::Tile:
     if (!once(branch.seen, statement, "the keys are taken in tiles of one size"))
       return;
     branch.tile = emitCount(statement.expr, "tile");
     return;
   case StatementKind::Queries:
-  case StatementKind::Keys: {
-    bool isQueries = statement.kind == StatementKind::Queries;
-    if (!once(branch.seen, statement, "a branch has one of them"))
-      return;
-    if (!branch.scoreRegion.empty() || !branch.maskRegion.empty() || !branch.sinkRegion.empty()) {
-      error(statement.keyword,
-            formatv("`{0}` stands before score, mask and sink, which are over its axes",
-                    isQueries ? "queries" : "keys")
-                .str());
-      return;
-    }
-    Value first = tensorNamed(statement.names[0]);
-    (isQueries ? branch.query : branch.key) = first;
-    if (!isQueries)
-      branch.value = tensorNamed(statement.names[1]);
+  case StatementKind::Keys:
+    if (once(branch.seen, statement, "a branch has one of them"))
+      emitBranchOperands(branch, statement);
     return;
-  }
   case StatementKind::Over:
     if (once(branch.seen, statement, "join the sets with `and` or `or` in a `let`"))
       emitSet(branch, statement);
@@ -162,6 +128,45 @@ void Emitter::emitBranchStatement(BranchState &branch, const Statement &statemen
     expectHere(statement, false, "the attention around the branch");
     return;
   }
+}
+
+/// `skip X [per blocks]`: when a tile of keys is left out.
+void Emitter::emitSkip(BranchState &branch, const Statement &statement) {
+  EmitContext skip;
+  openRegion(branch.skipRegion, skip, "`skip`", {"tile_max", "running_max"}, {}, statement.keyword);
+  Value v = require(emitIn(skip, statement.expr), builder.getI1Type(), statement.expr, "skip");
+  closeRegion(skip, v, statement.keyword);
+  if (statement.word.text.empty())
+    return;
+  attn::SpaceOp blocks = attn::findSpace(variant, statement.word.text);
+  auto query =
+      cast<attn::AttnTensorType>((branch.query ? branch.query : operandNamed("Q")).getType());
+  StringRef rows = query.getRank() < 2 ? StringRef() : query.getAxisName(query.getRank() - 2);
+  if (!blocks || blocks.getParent() != rows || blocks.getStride())
+    error(statement.word.range,
+          formatv("`skip` works on blocks of `{0}` that do not overlap, found `{1}`", rows,
+                  statement.word.text)
+              .str())
+        .note(statement.word.range,
+              formatv("declare `blocks {0} of {1} by n`", statement.word.text, rows).str());
+  else
+    branch.skipRows = statement.word.text;
+}
+
+/// `queries A` or `keys A, B`.
+void Emitter::emitBranchOperands(BranchState &branch, const Statement &statement) {
+  bool isQueries = statement.kind == StatementKind::Queries;
+  if (!branch.scoreRegion.empty() || !branch.maskRegion.empty() || !branch.sinkRegion.empty()) {
+    error(statement.keyword,
+          formatv("`{0}` stands before score, mask and sink, which are over its axes",
+                  isQueries ? "queries" : "keys")
+              .str());
+    return;
+  }
+  Value first = tensorNamed(statement.names[0]);
+  (isQueries ? branch.query : branch.key) = first;
+  if (!isQueries)
+    branch.value = tensorNamed(statement.names[1]);
 }
 
 /// `over name`: the keys of a set.
@@ -262,6 +267,10 @@ void Emitter::emitScore(BranchState &branch, const Statement &statement) {
 
 /// That queries, keys and values fit together, in the words of the spec.
 bool Emitter::checkOperands(const BranchState &branch) {
+  for (Value operand : {branch.query, branch.key, branch.value})
+    for (auto &entry : scope)
+      if (entry.second.value == operand && entry.second.isBroken)
+        return false; // its declaration was reported
   struct Operand {
     std::string name;
     SMRange range;

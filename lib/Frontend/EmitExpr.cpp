@@ -260,19 +260,22 @@ Value Emitter::emitLetUse(const Expr *expr, Symbol &symbol) {
 
 Value Emitter::emitUnary(const Expr *expr) {
   const Expr *operand = expr->operands.front();
-  if (!expr->isNot && operand->kind == ExprKind::Integer)
+  bool isNot = expr->unary == UnaryOp::Not;
+  if (expr->unary == UnaryOp::Minus && operand->kind == ExprKind::Integer)
     return emitInteger(expr, -operand->integer);
   Value v = emitExpr(operand);
   if (!v)
     return {};
+  if (expr->unary == UnaryOp::Complement)
+    return emitComplement(expr, v);
   Location loc = locationOf(expr);
-  if (expr->isNot != v.getType().isInteger(1)) {
+  if (isNot != v.getType().isInteger(1)) {
     error(expr->anchor,
-          expr->isNot ? formatv("`not` needs a condition, found {0}", nameOf(v.getType())).str()
-                      : std::string("`-` needs a number, found a condition"));
+          isNot ? formatv("`not` needs a condition, found {0}", nameOf(v.getType())).str()
+                : std::string("`-` needs a number, found a condition"));
     return {};
   }
-  if (expr->isNot) {
+  if (isNot) {
     Value one = arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
     return builder.createOrFold<arith::XOrIOp>(loc, v, one);
   }
@@ -285,6 +288,8 @@ Value Emitter::emitBinary(const Expr *expr) {
   Value lhs = emitExpr(expr->operands[0]), rhs = emitExpr(expr->operands[1]);
   if (!lhs || !rhs)
     return {};
+  if (isOnBits(expr->op))
+    return emitBits(expr, lhs, rhs);
   Location loc = locationOf(expr);
   bool isLogic = expr->op == BinaryOp::And || expr->op == BinaryOp::Or;
   bool isEquality = expr->op == BinaryOp::Eq || expr->op == BinaryOp::Ne;

@@ -513,6 +513,7 @@ attn::SampleAttr Emitter::sampleOf(const Input &input) {
 }
 
 void Emitter::emitInput(const Input &input) {
+  unsigned errorsBefore = reporter.getNumErrors();
   Type element = llvm::StringSwitch<Type>(input.type.text)
                      .Case("f32", builder.getF32Type())
                      .Case("f16", builder.getF16Type())
@@ -570,6 +571,7 @@ void Emitter::emitInput(const Input &input) {
   Value value =
       attn::InputOp::create(builder, loc, type, builder.getStringAttr(input.name.text), sample);
   Symbol symbol{Symbol::Input, input.name.range, value};
+  symbol.isBroken = reporter.getNumErrors() != errorsBefore;
   // The operands may be declared too, to give them other axes.
   bool isOperand = input.name.text == "Q" || input.name.text == "K" || input.name.text == "V";
   if (!isOperand) {

@@ -113,7 +113,6 @@ private:
   void closeScratch();
   void emitLet(const Statement &statement);
   void emitTransform(const Statement &statement);
-  void emitQuantize(const Statement &statement);
   bool checkAxes(const std::vector<Name> &axes, llvm::SmallVector<llvm::StringRef> &names);
   /// The stage that computes `expr` over `axes`; null after an error. `element` is what it must
   /// yield, or null.
@@ -123,8 +122,6 @@ private:
   mlir::Value emitCompute(llvm::ArrayRef<llvm::StringRef> axes, llvm::StringRef what,
                           llvm::SMRange range, llvm::function_ref<mlir::Value()> body,
                           mlir::Type stored = {});
-  bool emitKeys(mlir::Region &region, attn::AttnTensorType type, llvm::ArrayRef<Expr *> keys,
-                llvm::SMRange range);
   mlir::Value emitRowFunction(const Expr *expr);
   mlir::Value emitRowTensor(const Expr *expr, llvm::ArrayRef<llvm::StringRef> axes);
   mlir::Value emitScan(llvm::StringRef name, mlir::Value tensor, attn::AttnTensorType result,
@@ -132,9 +129,21 @@ private:
   mlir::Value emitSelection(const Expr *expr, mlir::Value ranks,
                             llvm::ArrayRef<llvm::StringRef> axes);
 
+  // EmitQuantize.cpp
+  struct QuantizeOptions;
+  void emitQuantize(const Statement &statement);
+  bool emitKeys(mlir::Region &region, attn::AttnTensorType type, llvm::ArrayRef<Expr *> keys,
+                llvm::SMRange range);
+  bool readNamedOption(const Option &option, QuantizeOptions &into);
+  bool readNumberOption(const Option &option, llvm::StringRef formatName, QuantizeOptions &into);
+  bool readQuantizeOptions(const Statement &statement, QuantizeOptions &into);
+  bool checkQuantizeOptions(const Name &format, QuantizeOptions &options);
+
   // EmitBranch.cpp
   void emitBranchStatement(BranchState &branch, const Statement &statement);
   void emitBranch(const Statement &statement);
+  void emitSkip(BranchState &branch, const Statement &statement);
+  void emitBranchOperands(BranchState &branch, const Statement &statement);
   void emitSet(BranchState &branch, const Statement &statement);
   /// A number of keys that does not depend on the row: `tile`, `group`.
   mlir::Value emitCount(const Expr *expr, llvm::StringRef what);
@@ -188,6 +197,12 @@ private:
   mlir::Value emitLoop(const Expr *expr, attn::Reduction kind, unsigned depth);
   mlir::Value emitBlockBound(const Expr *expr);
   mlir::Value emitUniform(const Expr *expr);
+
+  // EmitBits.cpp
+  mlir::Value emitComplement(const Expr *expr, mlir::Value value);
+  mlir::Value emitBits(const Expr *expr, mlir::Value lhs, mlir::Value rhs);
+  mlir::Value emitShift(const Expr *expr, mlir::Value value, mlir::Value count);
+  bool requireInt(const Expr *expr, const Expr *operand, mlir::Value value);
 
   // EmitElsewhere.cpp
   mlir::Value emitAt(const Expr *expr);

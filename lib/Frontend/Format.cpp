@@ -89,7 +89,7 @@ private:
     }
     if (a.is(TokenKind::LParen) || a.is(TokenKind::LSquare) || a.is(TokenKind::Dot))
       return false;
-    if (a.is(TokenKind::Minus) && (!beforeA || !endsOperand(*beforeA)))
+    if (a.is(TokenKind::Tilde) || (a.is(TokenKind::Minus) && (!beforeA || !endsOperand(*beforeA))))
       return false;
     return true;
   }

@@ -18,14 +18,20 @@ struct Operator {
 };
 /// Longest first, as the first that matches is taken.
 constexpr Operator operators[] = {
-    {"<=", TokenKind::LessEqual}, {">=", TokenKind::GreaterEqual}, {"==", TokenKind::EqualEqual},
-    {"!=", TokenKind::NotEqual},  {"(", TokenKind::LParen},        {")", TokenKind::RParen},
-    {"{", TokenKind::LBrace},     {"}", TokenKind::RBrace},        {"[", TokenKind::LSquare},
-    {"]", TokenKind::RSquare},    {",", TokenKind::Comma},         {":", TokenKind::Colon},
-    {".", TokenKind::Dot},        {"'", TokenKind::Quote},         {"=", TokenKind::Assign},
-    {"+", TokenKind::Plus},       {"-", TokenKind::Minus},         {"*", TokenKind::Star},
-    {"/", TokenKind::Slash},      {"%", TokenKind::Percent},       {"<", TokenKind::Less},
-    {">", TokenKind::Greater},
+    {"<=", TokenKind::LessEqual},  {">=", TokenKind::GreaterEqual},
+    {"==", TokenKind::EqualEqual}, {"!=", TokenKind::NotEqual},
+    {"<<", TokenKind::LessLess},   {">>", TokenKind::GreaterGreater},
+    {"(", TokenKind::LParen},      {")", TokenKind::RParen},
+    {"{", TokenKind::LBrace},      {"}", TokenKind::RBrace},
+    {"[", TokenKind::LSquare},     {"]", TokenKind::RSquare},
+    {",", TokenKind::Comma},       {":", TokenKind::Colon},
+    {".", TokenKind::Dot},         {"'", TokenKind::Quote},
+    {"=", TokenKind::Assign},      {"+", TokenKind::Plus},
+    {"-", TokenKind::Minus},       {"*", TokenKind::Star},
+    {"/", TokenKind::Slash},       {"%", TokenKind::Percent},
+    {"&", TokenKind::Ampersand},   {"|", TokenKind::Pipe},
+    {"^", TokenKind::Caret},       {"~", TokenKind::Tilde},
+    {"<", TokenKind::Less},        {">", TokenKind::Greater},
 };
 } // namespace
 
@@ -55,7 +61,7 @@ static size_t scanNumber(StringRef text, TokenKind &kind) {
 }
 
 /// Whether the comment at the start of `rest` reads as the divisor of what stands before it on its
-/// line, as in `q // 4 and kv > 2`.
+/// line, as in `q // 4 and kv > 2` and, of a name that was written shortly before, in `q // page`.
 static bool looksLikeDivision(llvm::ArrayRef<Token> tokens, StringRef rest) {
   if (tokens.empty())
     return false;
@@ -65,12 +71,19 @@ static bool looksLikeDivision(llvm::ArrayRef<Token> tokens, StringRef rest) {
                    last.is(TokenKind::RParen) || last.is(TokenKind::RSquare);
   StringRef text = rest.drop_front(2).take_until([](char x) { return x == '\n' || x == '\r'; });
   text = text.trim();
-  StringRef number = text.take_while(llvm::isDigit),
-            behind = text.drop_front(number.size()).ltrim();
-  if (!isOperand || between.contains('\n') || number.empty())
+  StringRef divisor = text.take_while(continuesWord),
+            behind = text.drop_front(divisor.size()).ltrim();
+  if (!isOperand || between.contains('\n') || divisor.empty())
     return false;
+  if (!llvm::all_of(divisor, llvm::isDigit)) {
+    constexpr size_t most = 256; // of tokens that are looked at
+    bool isName = llvm::any_of(tokens.take_back(most),
+                               [&](const Token &token) { return token.isWord(divisor); });
+    if (!isName || (behind.empty() && last.is(TokenKind::RSquare))) // `input x: f32[kv] // kv`
+      return false;
+  }
   StringRef word = behind.take_while(continuesWord);
-  return behind.empty() || StringRef(")]+*/%<>=!").contains(behind.front()) ||
+  return behind.empty() || StringRef(")]+*/%<>=!&|^").contains(behind.front()) ||
          llvm::is_contained<StringRef>({"and", "or", "then", "else"}, word);
 }
 
@@ -130,9 +143,10 @@ std::vector<Token> attnc::frontend::tokenize(StringRef source, Reporter &reporte
         reporter.error(tokens.back().range(), "this string has no closing `\"` on its line");
       continue;
     }
+    // `&&` and `||` are words here, not `&` and `|` twice.
     const Operator *op = llvm::find_if(
         operators, [&](const Operator &candidate) { return rest.starts_with(candidate.text); });
-    if (op != std::end(operators)) {
+    if (op != std::end(operators) && !rest.starts_with("&&") && !rest.starts_with("||")) {
       push(op->kind, op->text.size());
       continue;
     }
@@ -151,8 +165,6 @@ std::vector<Token> attnc::frontend::tokenize(StringRef source, Reporter &reporte
                                           : std::string("unexpected character outside of ASCII"));
     if (!word.empty())
       error.fix(token.range(), word, "write `" + word.trim() + "`");
-    else if (c == '^')
-      error.note(token.range(), "a power is written `pow(x, y)`, a square root `sqrt(x)`");
   }
   push(TokenKind::EndOfFile, 0);
   tokens.back().text = StringRef(source.data() + source.size(), 0);
@@ -184,9 +196,10 @@ StringRef attnc::frontend::describe(TokenKind kind) {
   default:
     break;
   }
-  static const std::string quoted[] = {"`<=`", "`>=`", "`==`", "`!=`", "`(`", "`)`", "`{`", "`}`",
-                                       "`[`",  "`]`",  "`,`",  "`:`",  "`.`", "`'`", "`=`", "`+`",
-                                       "`-`",  "`*`",  "`/`",  "`%`",  "`<`", "`>`"};
+  static const std::string quoted[] = {"`<=`", "`>=`", "`==`", "`!=`", "`<<`", "`>>`", "`(`",
+                                       "`)`",  "`{`",  "`}`",  "`[`",  "`]`",  "`,`",  "`:`",
+                                       "`.`",  "`'`",  "`=`",  "`+`",  "`-`",  "`*`",  "`/`",
+                                       "`%`",  "`&`",  "`|`",  "`^`",  "`~`",  "`<`",  "`>`"};
   for (auto [op, text] : llvm::zip_equal(operators, quoted))
     if (op.kind == kind)
       return text;

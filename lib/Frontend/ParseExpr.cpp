@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Expressions. Loosest to tightest: if, or, and, not, comparison, + -, * / %, unary -, calls and
-// indices.
+// Expressions. Loosest to tightest: if, or, and, not, comparison, |, ^, &, << >>, + -, * / %,
+// unary - ~, calls and indices.
 #include "Parser.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -9,6 +9,21 @@ using namespace attnc::frontend;
 using llvm::formatv;
 using llvm::SMRange;
 using llvm::StringRef;
+
+namespace {
+/// How tightly a binary operator binds.
+enum Level : unsigned {
+  OrLevel,
+  AndLevel,
+  ComparisonLevel,
+  BitOrLevel,
+  BitXorLevel,
+  BitAndLevel,
+  ShiftLevel,
+  SumLevel,
+  ProductLevel
+};
+} // namespace
 
 Expr *Parser::make(ExprKind kind, SMRange range, llvm::ArrayRef<Expr *> operands) {
   Expr &node = file.nodes.emplace_back();
@@ -29,7 +44,7 @@ Expr *Parser::parseExpr() {
     return nullptr;
   }
   ++nesting;
-  Expr *result = peek().isWord("if") ? parseIf() : parseBinary(0);
+  Expr *result = peek().isWord("if") ? parseIf() : parseBinary(OrLevel);
   --nesting;
   // What follows is no token and is reported: what was read so far is half of what was meant.
   return peek().is(TokenKind::Unknown) ? nullptr : result;
@@ -62,49 +77,60 @@ static std::optional<std::pair<BinaryOp, unsigned>> binaryOperator(const Token &
   switch (token.kind) {
   case TokenKind::Identifier:
     if (token.text == "or")
-      return {{BinaryOp::Or, 0}};
+      return {{BinaryOp::Or, OrLevel}};
     if (token.text == "and")
-      return {{BinaryOp::And, 1}};
+      return {{BinaryOp::And, AndLevel}};
     return std::nullopt;
   case TokenKind::Less:
-    return {{BinaryOp::Lt, 2}};
+    return {{BinaryOp::Lt, ComparisonLevel}};
   case TokenKind::LessEqual:
-    return {{BinaryOp::Le, 2}};
+    return {{BinaryOp::Le, ComparisonLevel}};
   case TokenKind::Greater:
-    return {{BinaryOp::Gt, 2}};
+    return {{BinaryOp::Gt, ComparisonLevel}};
   case TokenKind::GreaterEqual:
-    return {{BinaryOp::Ge, 2}};
+    return {{BinaryOp::Ge, ComparisonLevel}};
   case TokenKind::EqualEqual:
-    return {{BinaryOp::Eq, 2}};
+    return {{BinaryOp::Eq, ComparisonLevel}};
   case TokenKind::NotEqual:
-    return {{BinaryOp::Ne, 2}};
+    return {{BinaryOp::Ne, ComparisonLevel}};
+  case TokenKind::Pipe:
+    return {{BinaryOp::BitOr, BitOrLevel}};
+  case TokenKind::Caret:
+    return {{BinaryOp::BitXor, BitXorLevel}};
+  case TokenKind::Ampersand:
+    return {{BinaryOp::BitAnd, BitAndLevel}};
+  case TokenKind::LessLess:
+    return {{BinaryOp::ShiftLeft, ShiftLevel}};
+  case TokenKind::GreaterGreater:
+    return {{BinaryOp::ShiftRight, ShiftLevel}};
   case TokenKind::Plus:
-    return {{BinaryOp::Add, 3}};
+    return {{BinaryOp::Add, SumLevel}};
   case TokenKind::Minus:
-    return {{BinaryOp::Sub, 3}};
+    return {{BinaryOp::Sub, SumLevel}};
   case TokenKind::Star:
-    return {{BinaryOp::Mul, 4}};
+    return {{BinaryOp::Mul, ProductLevel}};
   case TokenKind::Slash:
-    return {{BinaryOp::Div, 4}};
+    return {{BinaryOp::Div, ProductLevel}};
   case TokenKind::Percent:
-    return {{BinaryOp::Mod, 4}};
+    return {{BinaryOp::Mod, ProductLevel}};
   default:
     return std::nullopt;
   }
 }
 
-/// Level 2 is comparison, which does not chain, and whose operands may start with `not` only in
-/// brackets.
+/// Comparisons do not chain, and their operands may start with `not` only in brackets.
 Expr *Parser::parseBinary(unsigned level) {
   auto operand = [&] {
-    return level == 4 ? parseUnary() : level == 1 ? parseNot() : parseBinary(level + 1);
+    return level == ProductLevel ? parseUnary()
+           : level == AndLevel   ? parseNot()
+                                 : parseBinary(level + 1);
   };
   llvm::SMLoc start = peek().range().Start;
   Expr *lhs = operand();
   while (lhs) {
     auto op = binaryOperator(peek());
     if (!op || op->second != level) {
-      if (level == 2 && peek().is(TokenKind::Assign)) {
+      if (level == ComparisonLevel && peek().is(TokenKind::Assign)) {
         reporter.error(peek().range(), "`=` does not compare")
             .fix(peek().range(), "==", "write `==`");
         return nullptr;
@@ -115,7 +141,7 @@ Expr *Parser::parseBinary(unsigned level) {
     Expr *rhs = operand();
     if (!rhs)
       return nullptr;
-    if (level == 2 && lhs->kind == ExprKind::Binary && lhs->op >= BinaryOp::Lt &&
+    if (level == ComparisonLevel && lhs->kind == ExprKind::Binary && lhs->op >= BinaryOp::Lt &&
         lhs->op <= BinaryOp::Ne && !lhs->isParenthesized) {
       reporter.error(token.range(), "comparisons do not chain")
           .note(lhs->anchor, "join two comparisons with `and`, as in `0 <= x and x < n`");
@@ -132,7 +158,7 @@ Expr *Parser::parseBinary(unsigned level) {
 
 Expr *Parser::parseNot() {
   if (!peek().isWord("not"))
-    return parseBinary(2);
+    return parseBinary(ComparisonLevel);
   if (++nesting >= maxNesting) {
     --nesting;
     reporter.error(peek().range(), formatv("expressions nest at most {0} deep", maxNesting).str());
@@ -143,14 +169,14 @@ Expr *Parser::parseNot() {
   --nesting;
   Expr *result = operand ? make(ExprKind::Unary, from(token.range().Start), {operand}) : nullptr;
   if (result) {
-    result->isNot = true;
+    result->unary = UnaryOp::Not;
     result->anchor = token.range();
   }
   return result;
 }
 
 Expr *Parser::parseUnary() {
-  if (!peek().is(TokenKind::Minus))
+  if (!peek().is(TokenKind::Minus) && !peek().is(TokenKind::Tilde))
     return parsePrimary();
   if (++nesting >= maxNesting) {
     --nesting;
@@ -161,8 +187,10 @@ Expr *Parser::parseUnary() {
   Expr *operand = parseUnary();
   --nesting;
   Expr *result = operand ? make(ExprKind::Unary, from(token.range().Start), {operand}) : nullptr;
-  if (result)
+  if (result) {
+    result->unary = token.is(TokenKind::Tilde) ? UnaryOp::Complement : UnaryOp::Minus;
     result->anchor = token.range();
+  }
   return result;
 }
 

@@ -137,8 +137,11 @@ static double toInt(double a) {
   return std::isnan(a) ? 0 : std::clamp(std::trunc(a), -2147483648.0, 2147483647.0);
 }
 static double identity(double a) { return a; }
-static double shiftLeft(double a, double b) { return wrap(whole(a) << (whole(b) & 31)); }
-static double shiftRight(double a, double b) { return wrap(whole(a) >> (whole(b) & 31)); }
+/// Counts are from 0 to 31: others are undefined in arith, and the frontend never emits them.
+static double shiftLeft(double a, double b) {
+  return wrap(whole(a) * (int64_t(1) << (whole(b) & 31)));
+}
+static double shiftRight(double a, double b) { return whole(a) >> (whole(b) & 31); }
 
 static const llvm::StringMap<Program::Kernel> &kernels() {
   struct Functions {

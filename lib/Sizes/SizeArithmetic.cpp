@@ -61,9 +61,7 @@ private:
 
   /// The operation of the steps that is `op`, of the same operands.
   static std::optional<Step> stepOf(Operation *op) {
-    auto ofConditions = [&](Step step) {
-      return op->getResult(0).getType().isInteger(1) ? std::optional(step) : std::nullopt;
-    };
+    bool isCondition = op->getResult(0).getType().isInteger(1);
     return llvm::TypeSwitch<Operation *, std::optional<Step>>(op)
         .Case<arith::AddIOp, arith::AddFOp>([](auto) { return Step::Add; })
         .Case<arith::SubIOp, arith::SubFOp>([](auto) { return Step::Sub; })
@@ -81,9 +79,11 @@ private:
         .Case([](arith::SIToFPOp) { return Step::ToReal; })
         .Case([](arith::FPToSIOp) { return Step::ToWhole; })
         .Case([](arith::TruncFOp) { return Step::ToF32; })
-        .Case([&](arith::AndIOp) { return ofConditions(Step::And); })
-        .Case([&](arith::OrIOp) { return ofConditions(Step::Or); })
-        .Case([&](arith::XOrIOp) { return ofConditions(Step::Xor); })
+        .Case([&](arith::AndIOp) { return isCondition ? Step::And : Step::BitAnd; })
+        .Case([&](arith::OrIOp) { return isCondition ? Step::Or : Step::BitOr; })
+        .Case([&](arith::XOrIOp) { return isCondition ? Step::Xor : Step::BitXor; })
+        .Case([](arith::ShLIOp) { return Step::ShiftLeft; })
+        .Case([](arith::ShRSIOp) { return Step::ShiftRight; })
         .Default([](Operation *) { return std::nullopt; });
   }
 

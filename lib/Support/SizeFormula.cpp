@@ -59,6 +59,11 @@ static std::optional<NumberKind> resultKind(Op op, const NumberKind *of) {
     return isNumbers ? takes(of[0], NumberKind::Condition) : std::nullopt;
   case Op::FloorDiv:
   case Op::CeilDiv:
+  case Op::BitAnd:
+  case Op::BitOr:
+  case Op::BitXor:
+  case Op::ShiftLeft:
+  case Op::ShiftRight:
     return takes(NumberKind::Whole, NumberKind::Whole);
   case Op::Div:
   case Op::MinNumber:
@@ -115,6 +120,14 @@ static std::optional<SizeValue> divide(int64_t a, int64_t b, bool up) {
   return SizeValue::ofWhole(quotient + (up ? rest != 0 && !isBelow : -isBelow));
 }
 
+/// a times 2^count, or divided by it and rounded down, for a count from 0 to 31.
+static std::optional<SizeValue> shift(int64_t a, int64_t count, bool left) {
+  int64_t r = 0;
+  if (count < 0 || count > 31 || (left && __builtin_mul_overflow(a, int64_t(1) << count, &r)))
+    return std::nullopt;
+  return SizeValue::ofWhole(left ? r : a >> count);
+}
+
 static std::optional<SizeValue> applyWhole(Op op, int64_t a, int64_t b) {
   int64_t r = 0;
   switch (op) {
@@ -144,6 +157,16 @@ static std::optional<SizeValue> applyWhole(Op op, int64_t a, int64_t b) {
     return SizeValue::ofCondition(a | b);
   case Op::Xor:
     return SizeValue::ofCondition(a ^ b);
+  case Op::BitAnd:
+    return SizeValue::ofWhole(a & b);
+  case Op::BitOr:
+    return SizeValue::ofWhole(a | b);
+  case Op::BitXor:
+    return SizeValue::ofWhole(a ^ b);
+  case Op::ShiftLeft:
+    return shift(a, b, /*left=*/true);
+  case Op::ShiftRight:
+    return shift(a, b, /*left=*/false);
   case Op::ToReal:
     return SizeValue::ofReal(static_cast<double>(a));
   default:

@@ -45,10 +45,12 @@ attn::ReadOp copyOf(attn::ComputeOp compute) {
 }
 
 /// Whether `op` makes an index or a condition of others, with a carry from one lane of neighbours
-/// to the next: quotients and remainders would scatter what is read.
+/// to the next: quotients, remainders and bits would scatter what is read.
 bool isAffine(Operation *op) {
+  if (isa<arith::AndIOp>(op))
+    return op->getResult(0).getType().isInteger(1);
   return isa<arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::MinSIOp, arith::MaxSIOp,
-             arith::CmpIOp, arith::AndIOp, arith::ConstantOp, attn::SizeOp>(op);
+             arith::CmpIOp, arith::ConstantOp, attn::SizeOp>(op);
 }
 
 /// Whether `compute` has elements of one tensor, at indices that are affine in its own, or

@@ -120,6 +120,8 @@ class Spec:
             return f"({sub()} {self.rng.choice(['/', '/', '%'])} {divisor})"
         if pick < 0.815:
             return self.nested(coords, reads)
+        if pick < 0.84:
+            return self.bits(sub(), sub(), coords)
         if pick < 0.86:
             return f"abs({sub()})"
         if pick < 0.94:
@@ -134,6 +136,11 @@ class Spec:
             text = self.rng.choice([f"abs({text} - {leaf})", f"min({text}, {leaf})", f"max({leaf}, {text})", f"({text} + {leaf})",
                                     f"(if {text} < {leaf} then {leaf} else {text})" if len(text) < 400 else text])
         return text
+
+    def bits(self, x, y, coords):
+        counts = [str(self.rng.choice([0, 1, 4, 6, 31])), *self.ints(coords)]  # of indices and parameters, some beyond 31
+        return self.rng.choice([f"({x} {self.rng.choice('&|^')} {y})", f"({x} & {self.rng.choice([1, 7, 63, -16])})", f"(~{x})",
+                                f"({x} {self.rng.choice(['<<', '>>', '>>'])} {self.rng.choice(counts)})"])
 
     def chain(self, coords, reads):
         """Up to 20 conditions, most of which leave one key out."""
@@ -176,7 +183,7 @@ class Spec:
         left = self.integer(min(depth, 2), coords, reads)
         if "kv" in coords and self.rng.random() < 0.6:
             left = self.rng.choice(["kv", "kv", f"(kv - {left})", f"({left} - kv)", f"abs(kv - {left})",
-                                    f"(kv / 16 - {left})", f"max(kv, {left})"])
+                                    f"(kv / 16 - {left})", f"max(kv, {left})", f"(kv >> 4) + {left}", f"(kv << 2) - {left}"])
         return f"{left} {self.rng.choice(['<', '<=', '>', '>=', '<=', '==', '!='])} {self.integer(min(depth, 2), coords, reads)}"
 
     def real(self, depth, coords, leaf):

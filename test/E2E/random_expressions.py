@@ -118,8 +118,14 @@ class Expressions:
         return self.rng.choice([
             f"({x} {self.rng.choice('+-*')} {y})", f"({x} {self.rng.choice('/%')} {divisor})", f"min({x}, {y})", f"max({x}, {y}, 2)",
             f"abs({x})", f"sign({x})", f"(-{x})", f"i32({self.expr('condition', coordinates, depth)})",
+            f"({x} {self.rng.choice('&|^')} {y})", f"(~{x})", f"({x} {self.rng.choice(['<<', '>>'])} {self.count_of(y)})",
             f"i32({self.expr('real', coordinates, depth)})",
         ])
+
+    def count_of(self, value):
+        """How far a shift goes: a number that is known is from 0 to 31, any other is defined whatever it is."""
+        unknown = f"({value} + size({self.rng.choice(self.spaces)}))"
+        return self.rng.choice([str(self.rng.choice([0, 1, 4, 7, 30, 31])), f"({unknown} % 40)", unknown])
 
     def real(self, coordinates, depth):
         x, y = self.expr("real", coordinates, depth), self.expr(self.rng.choice(["real", "real", "int"]), coordinates, depth)

@@ -28,6 +28,8 @@ struct SizeStep {
     Div,                 // of two reals
     Equal, Less, LessEqual, // of two wholes, or two reals: a condition
     And, Or, Xor,        // of two conditions
+    BitAnd, BitOr, BitXor, // of two wholes, bit by bit in two's complement
+    ShiftLeft, ShiftRight, // of two wholes: times, and divided by, 2 to the second; rounded down
     Select,              // of a condition and two of one kind
     Floor, Ceil,         // of a real, a real
     ToReal,              // of a whole

@@ -79,6 +79,18 @@ private:
             return IndexBounds{};
           return IndexBounds{x.least / y.least, x.most / y.least};
         })
+        .Case<arith::ShRSIOp>([&](auto) {
+          IndexBounds x = operand(0), y = operand(1);
+          if (y.least != y.most || y.least < 0 || y.least > 31)
+            return IndexBounds{};
+          return IndexBounds{x.least >> y.least, x.most >> y.least};
+        })
+        .Case<arith::AndIOp>([&](auto) { // no more than either that is not negative
+          IndexBounds x = operand(0), y = operand(1);
+          IndexBounds result{
+              0, std::min(x.least < 0 ? INT32_MAX : x.most, y.least < 0 ? INT32_MAX : y.most)};
+          return x.least < 0 && y.least < 0 ? IndexBounds{} : result;
+        })
         .Case<arith::RemSIOp>([&](auto) {
           IndexBounds x = operand(0), y = operand(1);
           if (x.least < 0 || y.least != y.most || y.least <= 0)

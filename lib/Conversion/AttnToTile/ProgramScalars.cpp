@@ -86,7 +86,7 @@ FailureOr<Value> ProgramScalars::emitOp(Operation *op) {
     return arith::ConstantOp::create(builder, loc, builder.getF64FloatAttr(real.getValueAsDouble()))
         .getResult();
   if (!tile::ProgramOp::isArithmetic(op))
-    return emitError(loc, "expected arithmetic on sizes and parameters: `+ - * /`, min, max, "
+    return emitError(loc, "expected arithmetic on sizes and parameters: `+ - * /`, bits, min, max, "
                           "comparisons, conditions, floor, ceil and casts");
   OperationState state(loc, op->getName());
   for (Value operand : op->getOperands()) {

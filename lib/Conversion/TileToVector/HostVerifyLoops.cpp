@@ -18,10 +18,9 @@ namespace {
 LogicalResult verifyLoops(Operation *op) {
   if (isa<ModuleOp>(op))
     return success();
-  if (!isa_and_present<LLVM::LLVMDialect, arith::ArithDialect, math::MathDialect, scf::SCFDialect,
-                       vector::VectorDialect>(op->getDialect())) // V1
-    return op->emitOpError("remains in phase `vector-loops`: expected llvm, arith, math, vector "
-                           "and scf");
+  if (!isa_and_present<LLVM::LLVMDialect, arith::ArithDialect, math::MathDialect, scf::SCFDialect>(
+          op->getDialect())) // V1
+    return op->emitOpError("remains in phase `vector-loops`: expected llvm, arith, math and scf");
   for (Value operand : op->getOperands())
     if (operand.getType().getDialect().getNamespace() ==
         tile::TileDialect::getDialectNamespace()) // V2

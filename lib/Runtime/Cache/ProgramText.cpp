@@ -16,10 +16,11 @@ static const char *const kArgKinds[] = {"pointer",          "stride",    "worksp
                                         "workspace_stride", "size",      "param",
                                         "scalar",           "grid_start"};
 static const char *const kSteps[] = {
-    "number", "real", "size",       "param",    "add",        "sub",        "mul",
-    "min",    "max",  "floordiv",   "ceildiv",  "min_number", "max_number", "div",
-    "equal",  "less", "less_equal", "and",      "or",         "xor",        "select",
-    "floor",  "ceil", "to_real",    "to_whole", "to_f32"};
+    "number",  "real",     "size",       "param",       "add",        "sub",        "mul",
+    "min",     "max",      "floordiv",   "ceildiv",     "min_number", "max_number", "div",
+    "equal",   "less",     "less_equal", "and",         "or",         "xor",        "bit_and",
+    "bit_or",  "bit_xor",  "shift_left", "shift_right", "select",     "floor",      "ceil",
+    "to_real", "to_whole", "to_f32"};
 static_assert(std::size(kSteps) == static_cast<size_t>(SizeStep::Op::ToF32) + 1);
 static_assert(std::size(kArgKinds) == static_cast<size_t>(KernelArg::Kind::GridStart) + 1);
 

@@ -26,7 +26,7 @@ using llvm::createStringError;
 
 void attnc::registerHostTarget(DialectRegistry &registry) {
   registry.insert<tile::TileDialect, arith::ArithDialect, math::MathDialect, scf::SCFDialect,
-                  cf::ControlFlowDialect, LLVM::LLVMDialect, vector::VectorDialect>();
+                  cf::ControlFlowDialect, LLVM::LLVMDialect>();
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
 }

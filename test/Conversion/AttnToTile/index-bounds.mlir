@@ -43,8 +43,23 @@ attn.variant @bounds attributes {tile.schedule = #tile.schedule<target = "sm_80"
     attn.yield %v : f32
   } : !attn.tensor<[b, row, d], f32>
 
-  // row - 1 may be below 0 only, row + 1 above 63 only, and row * 67,108,864 may be anything, since i32 wraps.
+  // row >> 4 < 4 and row & 15 < 16.
   // CHECK-LABEL: tile.kernel @bounds_2
+  // CHECK-NOT: arith.minsi
+  // CHECK-NOT: arith.maxsi
+  // CHECK: tile.element
+  // CHECK: tile.store_block
+  %by_bits = attn.compute (%b: i32, %row: i32, %d: i32) {
+    %four_bits = arith.constant 4 : i32
+    %fifteen = arith.constant 15 : i32
+    %p = arith.shrsi %row, %four_bits : i32
+    %i = arith.andi %row, %fifteen : i32
+    %v = attn.read %P[%b, %p, %i, %d] : !attn.tensor<[b, part, i, d], f32> -> f32
+    attn.yield %v : f32
+  } : !attn.tensor<[b, row, d], f32>
+
+  // row - 1 may be below 0 only, row + 1 above 63 only, and row * 67,108,864 may be anything, since i32 wraps.
+  // CHECK-LABEL: tile.kernel @bounds_3
   // CHECK: %[[BEFORE:.*]] = arith.subi
   // CHECK: %[[IN:.*]] = arith.maxsi %[[BEFORE]]
   // CHECK-NEXT: tile.element %{{.*}}[%{{.*}}, %[[IN]], %{{.*}}]
@@ -68,5 +83,5 @@ attn.variant @bounds attributes {tile.schedule = #tile.schedule<target = "sm_80"
     %xyz = arith.addf %xy, %z : f32
     attn.yield %xyz : f32
   } : !attn.tensor<[b, row, d], f32>
-  attn.return ["joined", "taken_apart", "outside"](%joined, %taken_apart, %outside : !attn.tensor<[b, part, i, d], f32>, !attn.tensor<[b, row, d], f32>, !attn.tensor<[b, row, d], f32>)
+  attn.return ["joined", "taken_apart", "by_bits", "outside"](%joined, %taken_apart, %by_bits, %outside : !attn.tensor<[b, part, i, d], f32>, !attn.tensor<[b, row, d], f32>, !attn.tensor<[b, row, d], f32>, !attn.tensor<[b, row, d], f32>)
 }

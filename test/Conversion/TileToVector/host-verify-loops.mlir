@@ -14,7 +14,7 @@ llvm.func @kernel(%slots: !llvm.ptr, %x: i32, %y: i32, %z: i32, %scratch: !llvm.
 // -----
 
 func.func private @other()
-// expected-error@-1 {{'func.func' op remains in phase `vector-loops`: expected llvm, arith, math, vector and scf}}
+// expected-error@-1 {{'func.func' op remains in phase `vector-loops`: expected llvm, arith, math and scf}}
 
 // -----
 

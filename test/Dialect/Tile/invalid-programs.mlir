@@ -83,7 +83,7 @@ tile.program "p"(%x: !tile.view<1xf16, unit> {tile.binding = "tensor:x", tile.ax
 // tile.program C5
 tile.program "p"(%n: i32 {tile.binding = "size:n"}) {
   // expected-error@below {{is no op of a program: expected tile.launch, tile.workspace, tile.chunks, tile.space and arithmetic of sizes}}
-  %m = arith.xori %n, %n : i32
+  %m = arith.shrui %n, %n : i32
 }
 
 // -----

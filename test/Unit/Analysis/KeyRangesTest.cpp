@@ -88,6 +88,8 @@ public:
         .Case<arith::AndIOp>([&](auto) { return x[0] & x[1]; })
         .Case<arith::OrIOp>([&](auto) { return x[0] | x[1]; })
         .Case<arith::XOrIOp>([&](auto) { return x[0] ^ x[1]; })
+        .Case<arith::ShLIOp>([&](auto) { return wrap(x[0] * (int64_t(1) << x[1])); })
+        .Case<arith::ShRSIOp>([&](auto) { return x[0] >> x[1]; })
         .Case<arith::CmpIOp>([&](auto o) {
           APInt a(64, x[0], true), b(64, x[1], true);
           return int64_t(arith::applyCmpPredicate(o.getPredicate(), a, b));
@@ -263,6 +265,11 @@ private:
   }
   int chance() { return random() % 100; }
 
+  std::string bits(const std::string &x) {
+    return one({"(~", "("}) + x +
+           one({" >> 1)", " >> 2)", " >> 31)", " << 1)", " << 3)", " << 30)", " >> n)", " << m)",
+                " & 6)", " & -4)", " | 5)", " ^ m)"});
+  }
   /// An int that does not depend on kv.
   std::string row(int depth) {
     int c = chance();
@@ -276,6 +283,8 @@ private:
              one({"2", "-1", "3", "n", "m", "65536", row(1).c_str()}) + ")";
     if (c < 78)
       return "abs(" + row(depth - 1) + ")";
+    if (c < 81)
+      return bits(row(depth - 1));
     if (c < 88)
       return "(" + row(depth - 1) + one({" / ", " / ", " % "}) +
              one({"2", "4", "5", "-3", "n", "per_head[h]"}) + ")";
@@ -292,7 +301,9 @@ private:
       return "(" + row(depth - 1) + " - " + key(depth - 1) + ")";
     if (c < 68)
       return "(" + key(depth - 1) + " * " + one({"2", "-1", "3", "-2", "1073741824", "n"}) + ")";
-    if (c < 78)
+    if (c < 72)
+      return bits(key(depth - 1));
+    if (c < 79)
       return "(" + key(depth - 1) + " / " + one({"2", "4", "7", "-3", "n", "per_head[h]"}) + ")";
     if (c < 82)
       return "(" + key(depth - 1) + " % " + one({"2", "4", "n"}) + ")";
@@ -372,6 +383,17 @@ TEST_F(KeyRangesTest, ClosedForms) {
     return text;
   };
   EXPECT_EQ(formOf("kv % 2 == 0"), "[0, size(kv)) none ");
+  EXPECT_EQ(formOf("kv & 1 == 0"), "[0, size(kv)) none ");
+  EXPECT_EQ(formOf("kv >> 4 <= 2"), "[0, 48) [0, 48) ");
+  EXPECT_EQ(formOf("kv >> 4 == 2"), "[32, 48) [32, 48) ");
+  EXPECT_EQ(formOf("kv << 2 < 10"), formOf("kv * 4 < 10"));
+  EXPECT_EQ(formOf("kv >> 4 <= q >> 4"), formOf("kv / 16 <= q / 16"));
+  EXPECT_EQ(formOf("kv < (w & 6 | w << 3)"),
+            "[0, ((w & 6) | (w << 3))) [0, ((w & 6) | (w << 3))) ");
+  EXPECT_EQ(formOf("kv < 1 << w"), "[0, (1 << w)) [0, (1 << w)) ");
+  EXPECT_EQ(formOf("kv < size(kv) >> w"), "[0, (size(kv) >> w)) [0, (size(kv) >> w)) ");
+  EXPECT_EQ(formOf("kv < (if w > 3 then w else 9)"),
+            "[0, (if (w > 3) then w else 9)) [0, (if (w > 3) then w else 9)) ");
   EXPECT_EQ(formOf("kv < 5 or kv >= 9"), "[0, 5) [0, 5) [9, size(kv)) [9, size(kv)) ");
   EXPECT_EQ(formOf("false"), "[0, 0) [0, 0) ");
   EXPECT_EQ(formOf("true"), "[0, size(kv)) [0, size(kv)) ");

@@ -77,7 +77,9 @@ TEST(Mutation, GallerySurvivesEdits) {
                                 ",",           "//",       "\n",          "1e9",
                                 "99999999999", "\xff",     "attention ",  "branch b { ",
                                 "sample ",     "%",        "<",           "=",
-                                ".",           "'",        "\"",          "input x: f32[h] "};
+                                ".",           "'",        "\"",          "input x: f32[h] ",
+                                "&",           "|",        "^",           "~",
+                                "<<",          ">> 33",    "<< -1",       " << kv"};
   for (int round = 0; round < 3000; ++round) {
     std::string spec = specs[pick(specs.size())];
     for (size_t edits = 1 + pick(4); edits-- > 0;) {

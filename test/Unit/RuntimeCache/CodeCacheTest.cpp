@@ -259,14 +259,15 @@ TEST(ProgramText, EveryPartIsKept) {
   state.mayAlias = "Q";
   program.signature.outputs = {state};
   using Op = SizeStep::Op;
-  for (Op op : {Op::Add, Op::Sub, Op::Mul, Op::FloorDiv, Op::Min, Op::Max})
+  for (Op op : {Op::Add, Op::Sub, Op::Mul, Op::FloorDiv, Op::Min, Op::Max, Op::BitAnd, Op::BitOr,
+                Op::BitXor, Op::ShiftLeft, Op::ShiftRight})
     program.workspaces.push_back({"w" + std::to_string(int(op)),
                                   DType::Bool,
                                   {{{Op::Size, 0}, {Op::Number, -3}, {op}}},
                                   {}});
   program.launches.push_back(program.launches[0]);
   program.workspaces.push_back({"part", DType::F32, {{{Op::Size, 4}}}, {{{Op::Size, 3}}}});
-  program.launches[1].args.push_back({KernelArg::Kind::WorkspacePointer, 7, 0});
+  program.launches[1].args.push_back({KernelArg::Kind::WorkspacePointer, 12, 0});
   program.launches[1].args.push_back({KernelArg::Kind::GridStart, 0, 2});
   program.loops = {{1, 1, {{{{Op::Size, 0}}, 64}}}};
   std::string text = serializeProgram(program);
@@ -275,11 +276,12 @@ TEST(ProgramText, EveryPartIsKept) {
   EXPECT_EQ(serializeProgram(*again), text);
   EXPECT_FALSE(again->signature.params[0].hasDefault);
   EXPECT_EQ(again->signature.outputs[0].mayAlias, "Q");
-  ASSERT_EQ(again->workspaces.size(), 8u);
-  EXPECT_EQ(again->workspaces[7].first.at(0).at(0).value, 3);
+  ASSERT_EQ(again->workspaces.size(), 13u);
+  EXPECT_EQ(again->workspaces[12].first.at(0).at(0).value, 3);
   EXPECT_EQ(again->loops.at(0).firstLaunch, 1);
   EXPECT_EQ(again->loops.at(0).axes.at(0).step, 64);
   EXPECT_EQ(again->workspaces[4].axes[0][2].op, Op::FloorDiv);
+  EXPECT_EQ(again->workspaces[11].axes[0][2].op, Op::ShiftRight);
   EXPECT_EQ(again->workspaces[4].axes[0][1].value, -3);
   EXPECT_EQ(again->launches.size(), 2u);
   EXPECT_EQ(again->launches[1].args.back().kind, KernelArg::Kind::GridStart);

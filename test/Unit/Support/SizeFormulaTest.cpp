@@ -82,6 +82,27 @@ TEST(SizeFormula, Conditions) {
   EXPECT_EQ(wholeOf({n, count, {Op::Less}, number(3), number(4), {Op::Select}}), 4);
 }
 
+TEST(SizeFormula, Bits) {
+  for (int64_t a : {0, 1, -1, 5, 12, -16, INT32_MAX, INT32_MIN}) {
+    for (int64_t b : {0, 1, -1, 6, 255, -256}) {
+      EXPECT_EQ(wholeOf({number(a), number(b), {Op::BitAnd}}), (a & b));
+      EXPECT_EQ(wholeOf({number(a), number(b), {Op::BitOr}}), (a | b));
+      EXPECT_EQ(wholeOf({number(a), number(b), {Op::BitXor}}), (a ^ b));
+    }
+    for (int64_t count : {0, 1, 7, 31}) {
+      EXPECT_EQ(wholeOf({number(a), number(count), {Op::ShiftLeft}}), a * (int64_t(1) << count));
+      EXPECT_EQ(wholeOf({number(a), number(count), {Op::ShiftRight}}),
+                std::floor(double(a) / double(int64_t(1) << count)));
+    }
+    for (int64_t count : {-1, 32, 64}) {
+      EXPECT_FALSE(valueOf({number(a), number(count), {Op::ShiftLeft}}));
+      EXPECT_FALSE(valueOf({number(a), number(count), {Op::ShiftRight}}));
+    }
+  }
+  EXPECT_FALSE(valueOf({number(INT64_MAX), number(1), {Op::ShiftLeft}}));
+  EXPECT_FALSE(valueOf({number(INT64_MIN), number(31), {Op::ShiftLeft}}));
+}
+
 TEST(SizeFormula, NoWholeNumber) {
   EXPECT_FALSE(valueOf({real(NAN), {Op::ToWhole}}));
   EXPECT_FALSE(valueOf({real(INFINITY), {Op::ToWhole}}));
@@ -109,6 +130,10 @@ TEST(SizeFormula, WellFormedOnes) {
            {ratio, {Op::ToReal}},
            {n, {Op::ToWhole}},
            {n, n, {Op::And}},
+           {ratio, ratio, {Op::BitAnd}},
+           {n, ratio, {Op::ShiftLeft}},
+           {n, n, {Op::Less}, n, n, {Op::Less}, {Op::BitOr}},
+           {n, {Op::ShiftRight}},
            {n, n, {Op::Less}, n, n, {Op::Less}, {Op::Add}},
            {n, n, {Op::Less}, n, n, {Op::Less}, {Op::Less}},
            {n, n, n, {Op::Select}},

@@ -26,8 +26,7 @@ def ConvertTileToVector : Pass<"convert-tile-to-vector", "::mlir::ModuleOp"> {
     Fails on the scheduled phase (buffers, tokens) and on ops that the host has no lowering for.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
-                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
-                           "::mlir::vector::VectorDialect"];
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
   let options = [
     Option<"isa", "isa", "std::string", /*default=*/"\"native\"",
            "vector instructions: native, generic, avx2, avx512, avx512bf16">];
@@ -41,7 +40,7 @@ def ConvertTileToVector : Pass<"convert-tile-to-vector", "::mlir::ModuleOp"> {
 def HostVerifyLoops : Pass<"host-verify-loops", "::mlir::ModuleOp"> {
   let summary = "check what may not remain at the end of phase `vector-loops`";
   let description = [{
-    - V1: ops of `llvm`, `arith`, `math`, `vector` and `scf` only.
+    - V1: ops of `llvm`, `arith`, `math` and `scf` only.
     - V2: no value of a type of `tile`.
     - V3: a function with a body is a kernel: of the type of `HostKernelFn`, with its scratch memory in `attnc.scratch_bytes`.
   }];
