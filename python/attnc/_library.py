@@ -92,6 +92,7 @@ def declare(library: ctypes.CDLL) -> None:
         "attnc_last_error": (text, []),
         "attnc_spec_parse": (status, [text, text, text, ctypes.POINTER(handle)]),
         "attnc_spec_signature_json": (text, [handle]),
+        "attnc_spec_definition_json": (text, [handle]),
         "attnc_spec_output_shapes_json": (status, [handle, tensors, size, params, size, ctypes.POINTER(text)]),
         "attnc_spec_reference": (status, [handle, tensors, size, params, size, tensors, size, ctypes.c_int32]),
         "attnc_spec_destroy": (None, [handle]),
