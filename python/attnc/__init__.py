@@ -13,11 +13,12 @@ from ._library import load as _load_library
 from ._signature import Param, TensorDecl
 from ._spec import Spec, load, specs
 from ._tensors import from_bf16, to_bf16
-from .errors import (ArgumentError, AttncError, CompileError, DeviceError, LibraryError, OutOfMemoryError,
-                     SpecError)
+from .errors import (ArgumentError, AttncError, CompileError, DeviceError, GradientError, LibraryError,
+                     OutOfMemoryError, SpecError)
 
-__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "Kernel", "LibraryError",
-           "OutOfMemoryError", "Param", "Spec", "SpecError", "TensorDecl", "from_bf16", "library_version", "load", "specs", "to_bf16"]
+__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "GradientError", "Kernel",
+           "LibraryError", "OutOfMemoryError", "Param", "Spec", "SpecError", "TensorDecl", "from_bf16", "library_version",
+           "load", "specs", "to_bf16"]
 
 
 def library_version() -> str:

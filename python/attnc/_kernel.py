@@ -13,7 +13,7 @@ import numpy as np
 from . import _library
 from ._arguments import checked_chunk, checked_threads, pack_params, pack_sizes, pack_tensors
 from ._definition import Definition
-from ._signature import QKV, Signature, device_text, operand_dtype, split, views_of
+from ._signature import QKV, Signature, device_text, operand_dtype, sizes_of, split, views_of
 from ._tensors import BYTES, FROM_NUMPY, View, allocate, is_torch, memory_block, view
 from .errors import ArgumentError
 
@@ -169,6 +169,9 @@ class Kernel:
         found = device_text(next(iter(views.values())))
         if found != self.device:
             raise ArgumentError(f"the tensors are on {found}, the kernel on {self.device}")
+        if callable(workspace):  # memory of this size is asked for where any is needed
+            needed = self.workspace_size(**sizes_of(self._signature, views))
+            workspace = workspace(needed + 255) if needed else None
         pointer, size = memory_block(workspace, self.device, stream) if workspace is not None else (None, 0)
         _library.check(_library.load().attnc_kernel_launch_with_workspace(
             self._handle, *pack_tensors(views), *pack_params(params), pointer, size, stream))

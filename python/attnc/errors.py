@@ -2,8 +2,8 @@
 """What can go wrong. The text of an error is the C API's wherever it found the fault."""
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "LibraryError", "OutOfMemoryError",
-           "SpecError"]
+__all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "GradientError", "LibraryError",
+           "OutOfMemoryError", "SpecError"]
 
 
 class AttncError(Exception):
@@ -20,6 +20,10 @@ class ArgumentError(AttncError, ValueError):
 
 class CompileError(AttncError, RuntimeError):
     """A correct spec that this version cannot compile for the target."""
+
+
+class GradientError(AttncError, NotImplementedError):
+    """A gradient that this version cannot compute. None is ever left out or guessed."""
 
 
 class DeviceError(AttncError, RuntimeError):
