@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 __all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "GradientError", "LibraryError",
-           "OutOfMemoryError", "SpecError"]
+           "OutOfMemoryError", "SpecError", "TraceError"]
 
 
 class AttncError(Exception):
@@ -12,6 +12,10 @@ class AttncError(Exception):
 
 class SpecError(AttncError, ValueError):
     """The spec has errors; the text has file:line:column, the line, and a caret."""
+
+
+class TraceError(SpecError):
+    """A Python function that cannot be made a spec; the text has file:line of the function."""
 
 
 class ArgumentError(AttncError, ValueError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The examples of docs/Python.md and docs/PyTorch.md, in the order of the page, in one namespace each."""
+"""The examples of the pages on Python, in the order of each page, in one namespace."""
 import re
 
 import pytest
@@ -31,9 +31,10 @@ def test_examples_with_torch():
     assert run(PAGE, with_torch=True) == len(blocks(PAGE))
 
 
-def test_pytorch_page():
+@pytest.mark.parametrize("page", ["PyTorch", "FlexAttention"])
+def test_pages_on_pytorch(page):
     pytest.importorskip("torch")
-    assert run(ROOT / "docs" / "PyTorch.md", with_torch=True) >= 3
+    assert run(ROOT / "docs" / f"{page}.md", with_torch=True) >= 3
 
 
 def test_every_exception_is_on_the_page():

@@ -2,11 +2,14 @@
 """Specs as operators of PyTorch: what torch.library checks, compile, export, vmap, autocast, processes."""
 import copy
 import io
+import os
 import pickle
+import subprocess
+import sys
 
 import attnc
 import pytest
-from conftest import assert_close
+from conftest import ROOT, assert_close
 
 torch = pytest.importorskip("torch")
 
@@ -87,6 +90,11 @@ class TestEach:
                      for results in (found, wanted)]
         for got, want in zip(*gradients):
             assert_close(got, want, 2e-6)
+
+
+def test_attnc_alone_does_not_import_torch():
+    code = "import sys, attnc; attnc.load('causal'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "python")})
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
