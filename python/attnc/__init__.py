@@ -31,7 +31,7 @@ def library_version() -> str:
 
 # What needs PyTorch is imported when it is first asked for.
 _WITH_TORCH = {name: "flex" for name in ("AuxOutput", "AuxRequest", "BlockMask", "and_masks", "create_block_mask", "flex_attention",
-                                         "from_flex", "noop_mask", "or_masks")}
+                                         "from_flex", "noop_mask", "or_masks")} | {"varlen": "_varlen"}
 
 
 def __getattr__(name: str) -> Any:

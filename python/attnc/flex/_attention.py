@@ -12,7 +12,7 @@ from torch.nn.attention.flex_attention import AuxOutput, AuxRequest, and_masks, 
 from .._spec import Spec
 from ..errors import ArgumentError
 from ..torch import Operator
-from ._trace import Mod, trace
+from ._trace import Mod, Traced, trace
 
 __all__ = ["AuxOutput", "AuxRequest", "BlockMask", "and_masks", "create_block_mask", "flex_attention", "noop_mask", "or_masks"]
 
@@ -21,16 +21,20 @@ class BlockMask:
     """A mask function and the sizes that it was made for. No blocks are computed: the compiler derives which keys a row has.
 
     mask_mod: (b, h, q_idx, kv_idx) -> condition
-    shape: (B, H, Q_LEN, KV_LEN), with 1 for None
     """
 
     def __init__(self, mask_mod: Mod, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int) -> None:
-        self.mask_mod, self.shape = mask_mod, (B or 1, H or 1, Q_LEN, KV_LEN)
+        self.mask_mod, self._shape = mask_mod, (B or 1, H or 1, Q_LEN, KV_LEN)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, H, Q_LEN, KV_LEN), with 1 for None."""
+        return self._shape
 
     @property
     def seq_lengths(self) -> tuple[int, int]:
         """(Q_LEN, KV_LEN)."""
-        return self.shape[2:]
+        return self._shape[2:]
 
     def to(self, device: torch.device | str) -> BlockMask:
         """The mask itself: tensors that its function captures stay where they are."""
@@ -76,26 +80,33 @@ def flex_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, 
         raise ArgumentError("return_aux: max_scores is not computed; lse is")
     if block_mask is not None:
         mask_mod = block_mask.mask_mod
-    traced = trace(mask_mod, score_mod, query.device)
-    params: dict[str, int | float] = dict(traced.params)
-    extra = []
-    if scale is not None:
-        traced.more_params["softmax_scale"] = "f32"
-        params["softmax_scale"] = float(scale)
-        extra.append("scale softmax_scale")
     wants_lse = return_lse or (return_aux is not None and return_aux.lse)
-    if wants_lse:
-        extra.append("output lse")
-    batch = query.shape[0]
-    key, value = (x.expand(batch, *x.shape[1:]) if x.shape[0] == 1 != batch else x for x in (key, value))
-    # A number that a function has made itself is on the CPU.
-    inputs = {name: x.to(query.device) if x.dim() == 0 else x for name, x in traced.operands().items()}
-    found = operator(traced.text("flex", extra, with_values=False))(
-        query, key, value, named={**inputs, **params}, return_lse=wants_lse)
+    found = attend(trace(mask_mod, score_mod, query.device), query, key, value, scale=scale, return_lse=wants_lse)
     out, lse = found if wants_lse else (found, None)
     if return_aux is not None:
         return out, AuxOutput(lse=lse)
     return (out, lse) if return_lse else out
+
+
+def attend(traced: Traced, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float | None = None,
+           sink: torch.Tensor | None = None, return_lse: bool = False) -> Any:
+    """Attention with functions that are traced, and a logit for each head ([H]) that joins the denominator."""
+    params: dict[str, int | float] = dict(traced.params)
+    # A number that a function has made itself is on the CPU.
+    inputs = {name: x.to(query.device) if x.dim() == 0 else x for name, x in traced.operands().items()}
+    more_params, statements = {}, []
+    if scale is not None:
+        more_params["softmax_scale"] = params["softmax_scale"] = float(scale)
+        statements.append("scale softmax_scale")
+    if sink is not None:
+        inputs["sink_logit"] = sink.float()
+        statements += ["input sink_logit: f32[h]", "sink sink_logit"]
+    if return_lse:
+        statements.append("output lse")
+    batch = query.shape[0]
+    key, value = (x.expand(batch, *x.shape[1:]) if x.shape[0] == 1 != batch else x for x in (key, value))
+    text = traced.text("flex", statements, more_params, with_values=False)
+    return operator(text)(query, key, value, named={**inputs, **params}, return_lse=return_lse)
 
 
 def check(query: torch.Tensor, key: torch.Tensor, enable_gqa: bool, block_mask: Any, mask_mod: Mod | None) -> None:

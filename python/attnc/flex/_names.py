@@ -9,7 +9,7 @@ if then else and or not true false attention recurrence def let input inf for in
 align precision score mask sink scale out tile skip output blocks slots transform quantize branch queries keys state every merge
 b h g q kv t d e s Q K V lse p P size first last start grad sum mean prod max min argmax argmin any all softmax cumsum cumprod cummax rank order
 top cover uniform abs sign floor ceil round exp exp2 ln log2 sqrt rsqrt tanh sigmoid sin cos erf pow f32 f16 bf16 i32 bool int dtype sample
-none top_left bottom_right full stride smooth epsilon largest static group
+none top_left bottom_right full stride smooth epsilon largest static group softmax_scale sink_logit
 """.split())
 
 

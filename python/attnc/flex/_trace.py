@@ -6,8 +6,8 @@ import inspect
 import linecache
 import re
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +33,19 @@ class Traced:
     statements: list[str]
     inputs: dict[str, torch.Tensor]
     params: dict[str, int | float]
-    more_params: dict[str, str] = field(default_factory=dict)  # types of parameters that are not captured
 
-    def text(self, name: str, extra: list[str], with_values: bool) -> str:
-        """The spec. Where its parameters have their values as defaults the text changes with them; else they are 0."""
-        params = [f"{p}: {'int' if isinstance(v, int) else 'f32'} = {number(v) if with_values else number(type(v)(0))}"
-                  for p, v in self.params.items()]
-        params += [f"{p}: {kind} = {'0' if kind == 'int' else '0.0'}" for p, kind in self.more_params.items()]
+    def text(self, name: str, more: Sequence[str], more_params: Mapping[str, int | float], with_values: bool) -> str:
+        """The spec, with more statements and parameters. Where these have their values as defaults the text changes with
+        them; else the defaults are 0."""
+        params = [f"{p}: {'int' if isinstance(v, int) else 'f32'} = {number(v if with_values else type(v)(0))}"
+                  for p, v in {**self.params, **more_params}.items()]
         head = f"attention {name}({', '.join(params)})" if params else f"attention {name}"
         lines = ["align top_left"]
         for tensor_name, tensor in self.inputs.items():
             spaces = [f"{tensor_name}_{i}" for i in range(tensor.dim())]
             lines += [f"slots {space}" for space in spaces]
             lines.append(f"input {tensor_name}: {element(tensor)}[{', '.join(spaces)}]")
-        return "\n".join([f"{head} {{", *(f"  {line}" for line in [*lines, *self.statements, *extra]), "}", ""])
+        return "\n".join([f"{head} {{", *(f"  {line}" for line in [*lines, *self.statements, *more]), "}", ""])
 
     def operands(self) -> dict[str, torch.Tensor]:
         """The captured tensors in the dtypes that the spec declares."""
@@ -142,4 +141,4 @@ def from_flex(mask_mod: Mod | None = None, score_mod: Mod | None = None, *, name
     if name is None:
         name = next((f.__name__ for f in (mask_mod, score_mod) if getattr(f, "__name__", "").isidentifier()), "flex")
     name = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return traced.text(Names().new(name), ["output lse"], with_values=True)
+    return traced.text(Names().new(name), ["output lse"], {}, with_values=True)
