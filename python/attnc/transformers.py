@@ -9,6 +9,7 @@ sliding windows, chunks, padding, packed sequences, caches of any kind. See docs
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -49,8 +50,8 @@ def mask(batch_size: int, q_length: int, kv_length: int, q_offset: int | torch.T
     padding that attention_mask [batch, keys] says."""
     if isinstance(q_offset, torch.Tensor):
         q_offset = q_offset.clone()  # a static cache counts on in its own tensor before the layers read the mask
-    if attention_mask is not None:
-        padding = prepare_padding_mask(attention_mask, kv_length, kv_offset)
+    padding = prepare_padding_mask(attention_mask, kv_length, kv_offset)
+    if padding is not None:
         mask_function = and_masks(mask_function, padding_mask_function(padding.bool()))
     return Mask(add_offsets_to_mask_function(mask_function, q_offset, kv_offset), batch_size, 1, q_length, kv_length)
 
@@ -70,27 +71,28 @@ def attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, v
     if dropout and module.training:
         raise ArgumentError(f"{type(module).__name__} has dropout {dropout} on its weights, which is not computed: set attention_dropout=0 in "
                             "the configuration, or call model.eval()")
-    tables = {} if position_bias is None else {"bias": position_bias}
-    if isinstance(attention_mask, torch.Tensor):
-        tables["keep" if attention_mask.dtype == torch.bool else "added"] = attention_mask
-    elif attention_mask is None:
-        causal = query.shape[2] > 1 and (getattr(module, "is_causal", True) if is_causal is None else is_causal)
-        attention_mask = Mask(causal_mask_function if causal else all_keys, 1, 1, query.shape[2], key.shape[2])
-    keep = tables.pop("keep", None)
-    if keep is not None:
-        attention_mask = Mask(lambda b, h, q, kv: at(keep, b, h, q, kv), 1, 1, query.shape[2], key.shape[2])
-    elif "added" in tables:
-        attention_mask = Mask(all_keys, 1, 1, query.shape[2], key.shape[2])
+    tables = [] if position_bias is None else [position_bias]
+    if isinstance(attention_mask, Mask):
+        made = attention_mask
+    else:
+        table, mask_mod = attention_mask, all_keys
+        if table is None and query.shape[2] > 1 and (getattr(module, "is_causal", True) if is_causal is None else is_causal):
+            mask_mod = causal_mask_function
+        elif table is not None and table.dtype == torch.bool:
+            mask_mod = functools.partial(at, table)
+        elif table is not None:
+            tables.append(table)
+        made = Mask(mask_mod, 1, 1, query.shape[2], key.shape[2])
 
     def score(s: Any, b: Any, h: Any, q: Any, kv: Any) -> Any:
         if softcap is not None:
             s = softcap * torch.tanh(s / softcap)
-        for table in tables.values():
-            s = s + at(table, b, h, q, kv)
+        for bias in tables:
+            s = s + at(bias, b, h, q, kv)
         return s
 
-    has_score = softcap is not None or tables
-    traced = attention_mask.traced(score if has_score else None, None if tables else ("softcap", softcap), query.device)
+    has_score = softcap is not None or len(tables) > 0
+    traced = made.traced(score if has_score else None, None if tables else ("softcap", softcap), query.device)
     out = attend(traced, query, key, value, scale=scaling, sink=s_aux)
     return out.transpose(1, 2).contiguous(), None
 

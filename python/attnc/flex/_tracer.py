@@ -114,7 +114,7 @@ class Tracer:
         return Rows(self, x.spaces[:dim] + x.spaces[dim + 1:], x.sizes[:dim] + x.sizes[dim + 1:], make)
 
     def constant(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Symbol:
-        value = CONSTANTS.get(name, args[-1] if len(args) > 1 else kwargs.get("fill_value"))
+        value: Any = CONSTANTS.get(name, args[-1] if len(args) > 1 else kwargs.get("fill_value"))
         dtype = kwargs.get("dtype") or (args[0].dtype if isinstance(args[0], Symbol) else torch.float32)
         shape = kwargs.get("size", args[1] if name.startswith("new_") and len(args) > 1 else ())
         if flattened([shape]) and not isinstance(shape, Traced):
@@ -143,7 +143,7 @@ class Tracer:
         if isinstance(value, bool):
             return Symbol(self, self.graph.number(value))
         if isinstance(value, numbers.Integral):
-            if not -2 ** 31 < value < 2 ** 31:
+            if not -2 ** 31 < int(value) < 2 ** 31:
                 raise TypeError(f"{value} is no int of 32 bits, which is what a spec has")
             return Symbol(self, self.graph.number(int(value)))
         if isinstance(value, numbers.Real):

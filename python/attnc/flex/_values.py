@@ -57,7 +57,7 @@ class Traced:
     def __int__(self) -> int:
         raise TypeError("an index or a score is no number while the function is traced; keep it a tensor (no int(), .item() or range())")
 
-    __index__ = __float__ = item = tolist = __int__  # type: ignore[assignment]
+    __index__ = __float__ = item = tolist = __int__
 
     def __iter__(self) -> Any:
         raise TypeError("the elements of a captured tensor cannot be unpacked; write x[0], x[1]")

@@ -253,7 +253,7 @@ class _Evaluation:
         outs = [self.tensor(value).data for value in op.operands[:half]]
         lses = torch.stack([self.tensor(value).data for value in op.operands[half:]], -1)
         weights, lse = _weights(lses, None)
-        out = sum(weights[..., i, None] * x for i, x in enumerate(outs))
+        out = torch.stack([weights[..., i, None] * x for i, x in enumerate(outs)]).sum(0)
         for result, data in zip(op.results, (out, lse)):
             self.values[result.id] = Tensor(data, result.axes or ())
 
@@ -317,7 +317,7 @@ class _Evaluation:
         rank = len(coordinates)
         indices: list[Index | Scalar] = []
         for axis in chosen.axes:
-            at = axis if axis in coordinates else {"g": "h"}.get(axis, self.sizes.blocks[axis].parent if axis in self.sizes.blocks else axis)
+            at = axis if axis in coordinates else "h" if axis == "g" else self.sizes.blocks[axis].parent
             index = Index(rank - 1 - list(coordinates).index(at), self.sizes.of[at], self.device)
             if axis == at:
                 indices.append(index)

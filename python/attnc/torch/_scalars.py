@@ -157,7 +157,8 @@ def evaluate(op: Op, operands: list[Scalar], real: torch.dtype) -> Scalar:
     if op.name in UNARY:
         return UNARY[op.name](*operands)
     if op.name == "arith.select":
-        return select(*operands, real)
+        condition, x, y = operands
+        return select(condition, x, y, real)
     if op.name in ("arith.cmpi", "arith.cmpf") and op.attributes["predicate"] in COMPARISONS:
         return COMPARISONS[op.attributes["predicate"]](*operands)
     if op.name in ("arith.sitofp", "arith.uitofp"):

@@ -28,8 +28,8 @@ class Blocks:
 class Sizes:
     """How many indices each space has, and which spaces are blocks of others."""
 
-    of: dict[str, Any]
-    blocks: dict[str, Blocks] = field(default_factory=dict)
+    of: dict[str | int, Any]
+    blocks: dict[str | int, Blocks] = field(default_factory=dict)
 
     def declare(self, op: Op, extent: Scalar | None, stride: Scalar | None) -> None:
         """Adds what an attn.space says."""
@@ -55,7 +55,7 @@ class Sizes:
 
 def from_shapes(signature: Signature, shapes: Mapping[str, Sequence[Any]]) -> Sizes:
     """The sizes that inputs have, of the spaces that the language has and of those without an extent."""
-    sizes: dict[str, Any] = {}
+    sizes: dict[str | int, Any] = {}
     for name, decl in signature.inputs.items():
         if len(shapes[name]) != len(decl.axes):
             raise ArgumentError(f"`{name}` has axes [{', '.join(map(str, decl.axes))}], but a tensor of shape {list(shapes[name])} is bound")
