@@ -100,6 +100,9 @@ def declare(library: ctypes.CDLL) -> None:
         "attnc_kernel_launch": (status, [handle, tensors, size, params, size, handle]),
         "attnc_kernel_launch_with_workspace": (status, [handle, tensors, size, params, size, handle, size, handle]),
         "attnc_kernel_workspace_size": (status, [handle, ctypes.POINTER(Size), size, ctypes.POINTER(size)]),
+        "attnc_launch_prepare": (status, [handle, tensors, size, params, size, ctypes.POINTER(handle)]),
+        "attnc_launch_workspace_size": (size, [handle]),
+        "attnc_launch_destroy": (None, [handle]),
         "attnc_kernel_destroy": (None, [handle]),
     }
     for name, (result, arguments) in signatures.items():
