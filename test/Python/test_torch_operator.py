@@ -205,6 +205,62 @@ def test_vmap_of_gradients():
         assert_close(found[i, i], eager[i], 1e-6)
 
 
+def small(name="alibi"):
+    """An operator and a function of q, k and v, by the kernel and by the formula."""
+    op, slope = attnc.torch.op(name), torch.rand(2)
+    return lambda *x: op(*x, slope=slope), lambda *x: op.reference(*x, slope=slope)["out"]
+
+
+@pytest.mark.parametrize("transform", ["grad", "vmap of grad", "jacrev", "jacfwd", "hessian", "grad of grad", "jvp of vjp", "grad of jvp", "grad within no_grad", "no_grad within grad", "jvp", "vmap of jvp", "dual numbers"])
+def test_derivatives_of_torch_func(transform):
+    q, k, v = (torch.randn(1, 2, 4, 8, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    several = torch.randn(3, 1, 2, 4, 8)
+
+    def derived(function):
+        def total(x):
+            return function(x, k, v).square().sum()
+        if transform == "grad":
+            return torch.func.grad(lambda x, y: function(x, y, v).square().sum(), (0, 1))(q, k)
+        if transform == "vmap of grad":
+            return torch.vmap(torch.func.grad(total))(several)
+        if transform == "grad of grad":
+            return torch.func.grad(lambda x: torch.func.grad(total)(x).square().sum())(q)
+        if transform == "grad of jvp":
+            return torch.func.grad(lambda x: torch.func.jvp(total, (x,), (k,))[1])(q)
+        if transform == "grad within no_grad":
+            with torch.no_grad():
+                return torch.func.grad(total)(q)
+        if transform == "no_grad within grad":
+            def partly(x):
+                with torch.no_grad():
+                    weight = total(x)
+                return weight * x.sum()
+            return torch.func.grad(partly)(q)
+        if transform == "jvp of vjp":
+            return torch.func.jvp(lambda x: torch.func.vjp(total, x)[1](torch.tensor(1.0))[0], (q,), (k,))
+        if transform in ("jacrev", "jacfwd", "hessian"):
+            return getattr(torch.func, transform)(total if transform == "hessian" else lambda x: function(x, k, v))(q)
+        if transform == "jvp":
+            return torch.func.jvp(lambda x, y: function(x, y, v), (q, k), (k, q))
+        if transform == "vmap of jvp":
+            return torch.vmap(lambda t: torch.func.jvp(total, (q,), (t,)))(several)
+        with torch.autograd.forward_ad.dual_level():
+            return torch.autograd.forward_ad.unpack_dual(function(torch.autograd.forward_ad.make_dual(q, k), k, v)).tangent
+
+    found, wanted = (torch.utils._pytree.tree_leaves(derived(function)) for function in small())
+    for got, want in zip(found, wanted, strict=True):
+        assert want.abs().max() > 0
+        assert_close(got, want, 1e-5)
+
+
+def test_checkpoint():
+    function, _ = small()
+    tensors = [torch.randn(1, 2, 4, 8, requires_grad=True) for _ in range(3)]
+    found = torch.autograd.grad(torch.utils.checkpoint.checkpoint(function, *tensors, use_reentrant=False).sum(), tensors)
+    for got, want in zip(found, torch.autograd.grad(function(*tensors).sum(), tensors)):
+        assert torch.equal(got, want)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast(dtype):
     op = attnc.torch.op("alibi")
@@ -295,6 +351,9 @@ attention top_keys {
     out = top(*qkv(grad=True))
     with pytest.raises(attnc.GradientError, match=r"^line 4: no gradient through attn.select"):
         out.sum().backward()
+    with pytest.raises(attnc.GradientError, match=r"^line 4: no gradient through attn.select"):
+        q, k, v = qkv()
+        torch.func.jvp(lambda q: top(q, k, v), (q,), (q,))
     with pytest.raises(attnc.ArgumentError, match="add the statement `output lse`"):
         top(*qkv(), return_lse=True)
 

@@ -19,18 +19,12 @@ def gradients(definition: Definition, tensors: Mapping[str, torch.Tensor], param
     """The gradient of each tensor in `needed`, for the gradients of outputs.
 
     It is computed in float32, float64 if the tensors are, and has the dtype of the tensor. Takes memory for several tensors
-    of [b, h, q, kv]. Where gradients are on (create_graph=True), the result can be differentiated once more.
+    of [b, h, q, kv]. It can be differentiated once more, and batched.
     """
-    further = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Views, so that only the way to these is taken, and what they were computed from stays in reach for a further gradient.
-        leaves = {name: tensors[name].view_as(tensors[name]) if further else tensors[name].detach().requires_grad_()
-                  for name in needed}
-        found = formula(definition, {**tensors, **leaves}, params)
-        pairs = [(found[name], gradient.to(found[name].dtype)) for name, gradient in outputs.items()
-                 if found[name].requires_grad]
-        if not pairs:
-            return {name: torch.zeros_like(tensors[name]) for name in needed}
-        results = torch.autograd.grad([x for x, _ in pairs], list(leaves.values()), [g for _, g in pairs], create_graph=further,
-                                      allow_unused=True)
-    return {name: torch.zeros_like(tensors[name]) if x is None else x for name, x in zip(needed, results)}
+    def function(*leaves: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found = formula(definition, {**tensors, **dict(zip(needed, leaves))}, params)
+        return tuple(found[name] for name in outputs)
+
+    # torch.func and not torch.autograd.grad: this may be within a transform of torch.func, where there are no leaves.
+    found, pullback = torch.func.vjp(function, *(tensors[name] for name in needed))
+    return dict(zip(needed, pullback(tuple(g.to(x.dtype) for x, g in zip(found, outputs.values())))))

@@ -17,6 +17,8 @@ from .._signature import QKV, Signature
 from .._spec import Spec
 from ..errors import ArgumentError
 from . import _batching, _gradient
+from ._autograd import differentiable
+from ._formula import formula
 from ._sizes import declared, from_shapes, shape_of
 
 NAMESPACE = "attnc"
@@ -82,25 +84,23 @@ def _register(name: str, spec: Spec) -> None:
         return packed({name: args[0].new_empty(shape_of(decl.axes, sizes), dtype=DTYPES[decl.dtype] if decl.dtype else operand)
                        for name, decl in signature.outputs.items()})
 
-    def setup_context(ctx: Any, inputs: Sequence[Any], output: Any) -> None:
-        count = len(signature.inputs)
-        ctx.save_for_backward(*inputs[:count])
-        ctx.numbers = inputs[count:]
-        results = (output,) if len(outputs) == 1 else output
-        ctx.mark_non_differentiable(*[x for x in results if not x.is_floating_point()])
+    def reference(args: Sequence[Any]) -> Any:
+        tensors, numbers = split(args)
+        found = formula(definition, tensors, numbers)
+        operand = operand_dtype(signature, args)
+        return packed({name: found[name].to(DTYPES[decl.dtype] if decl.dtype else operand) for name, decl in signature.outputs.items()})
 
-    def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
-        tensors, numbers = split((*ctx.saved_tensors, *ctx.numbers))
-        needed = [name for name, is_needed in zip(inputs, ctx.needs_input_grad) if is_needed]
+    def backward(tensors: Sequence[torch.Tensor], numbers: Sequence[Any], grads: Sequence[torch.Tensor | None],
+                 needed: Sequence[bool]) -> list[torch.Tensor | None]:
         given = {name: g for name, g in zip(outputs, grads) if g is not None and g.is_floating_point()}
-        found = _gradient.gradients(definition, tensors, numbers, given, needed)
-        return tuple(found.get(name) for name in inputs) + (None,) * len(params)
+        found = _gradient.gradients(definition, *split((*tensors, *numbers)), given, [n for n, is_needed in zip(inputs, needed) if is_needed])
+        return [found.get(name) for name in inputs]
 
     for device in ("CPU", "CUDA"):
         _library.impl(name, run, device)
         _library.impl(name, _autocast(overload, signature, device.lower()), "Autocast" + device)
     torch.library.register_fake(qualified, fake, lib=_library)
-    torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=_library)
+    _library.impl(name, differentiable(overload, len(inputs), backward, reference), "Autograd")
     is_foldable: list[bool] = []  # decided when it is first asked for
 
     def can_fold() -> bool:
