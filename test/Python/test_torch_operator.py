@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import attnc
 import pytest
@@ -300,6 +301,41 @@ def test_data_loader_workers():
     for context in ("fork", "spawn"):
         loader = torch.utils.data.DataLoader(data, batch_size=3, num_workers=2, multiprocessing_context=context)
         assert torch.equal(torch.cat(list(loader)), here)
+
+
+@pytest.mark.parametrize("name", ["sliding_window", "pages"])
+def test_calls_again(name):
+    """Later calls of a kind write addresses into what the first one has checked: other values, parameters, places in memory, sizes."""
+    op, spec = operator(name), operator(name).spec
+    for turn in range(8):
+        q, k, v = qkv(q=9 - turn % 2, seed=turn)
+        if turn % 4 == 1:
+            k = torch.cat([k[..., :1], k], -1)[..., 1:]  # another alignment and stride
+        if turn % 4 == 2:
+            v = v.transpose(1, 2).contiguous().transpose(1, 2)
+        given = named(name)
+        given |= {"budget": turn % 3, "page": 5 if turn == 7 else 4} if name == "pages" else {"window": 2 + turn}
+        found, wanted = (f(q, k, v, **given, return_outputs=True) for f in (op, spec))
+        for output, want in wanted.items():
+            assert torch.equal(found[output], want), output
+
+
+def test_threads_call_on_their_own():
+    op = attnc.torch.op("causal")
+    inputs = [qkv(seed=i) for i in range(4)]
+    wanted = [op(*x) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            for found, want in zip(pool.map(lambda x: op(*x), inputs), wanted):
+                assert torch.equal(found, want)
+
+
+def test_many_shapes_do_not_stay():
+    from attnc.torch import _plans
+    op = attnc.torch.op(attnc.Spec("attention shapes { align bottom_right mask kv <= q }"))
+    for size in range(1, _plans.MOST + 5):
+        x = torch.ones(1, 1, size, 8)
+        assert_close(op(x, x, x), x, 1e-6)
 
 
 def test_tensors_of_any_layout_and_int64():

@@ -19,6 +19,7 @@ from ..errors import ArgumentError
 from . import _batching, _gradient
 from ._autograd import differentiable
 from ._formula import formula
+from ._plans import Plans
 from ._sizes import declared, from_shapes, shape_of
 
 NAMESPACE = "attnc"
@@ -68,11 +69,17 @@ def _register(name: str, spec: Spec) -> None:
     def packed(results: dict[str, torch.Tensor]) -> Any:
         return results[outputs[0]] if len(outputs) == 1 else tuple(results[name] for name in outputs)
 
+    plans = Plans(spec)
+    is_row = [n in QKV for n in inputs]
+
     def run(*args: Any) -> Any:
-        tensors, numbers = split(args)
+        tensors = [x.contiguous() if is_qkv and x.stride(-1) != 1 else x for x, is_qkv in zip(args, is_row)]
         with torch.no_grad():
-            rows = {n: x.contiguous() if n in QKV and x.stride(-1) != 1 else x for n, x in tensors.items()}
-            return packed(spec(named={**rows, **numbers}, return_outputs=True, workspace=_workspace(next(iter(rows.values())))))
+            if all(x.device.type == "cpu" for x in tensors):
+                found = plans.run(tensors, args[len(inputs):])
+                return found[0] if len(outputs) == 1 else tuple(found)
+            rows, numbers = split((*tensors, *args[len(inputs):]))
+            return packed(spec(named={**rows, **numbers}, return_outputs=True, workspace=_workspace(tensors[0])))
 
     def fake(*args: Any) -> Any:
         tensors, numbers = split(args)
