@@ -103,6 +103,17 @@ ATTNC_API attnc_status attnc_spec_parse(const char *text, const char *name, cons
  * Valid until the spec is destroyed; null if `spec` is. */
 ATTNC_API const char *attnc_spec_signature_json(const attnc_spec *spec);
 
+/* What the variant computes, as JSON in UTF-8: the ops of its body, in order.
+ *   [{"op": "attn.read", "line": 4, "operands": [5, 9],
+ *     "results": [{"id": 12, "type": "i32"}], "attributes": {}, "regions": []}, ...]
+ * Operands are ids of results and of arguments of regions. The type of a tensor is its element's,
+ * "dtype" for the one that Q, K and V share, and "axes" are beside it. A region is
+ * {"arguments": [{"id": 7, "type": "i32"}, ...], "ops": [...]}, and {} where it is not written.
+ * The ops are those of the attn dialect, and of arith and math of MLIR. Infinities and NaN are the
+ * strings "inf", "-inf" and "nan". Valid until the spec is destroyed; null if `spec` is, or if
+ * there is no memory. */
+ATTNC_API const char *attnc_spec_definition_json(const attnc_spec *spec);
+
 /* Computes outputs of the variant in float64 from its definition: slow, and what compiled code is
  * held against. `tensors` are the inputs, in any strides; `outputs` are float64 tensors, in any
  * strides, for any of the variant's outputs; all are in host memory. Parameters, const ones too,

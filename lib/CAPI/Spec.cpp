@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The C API of specs: their signature as JSON, and their definition in float64.
+// The C API of specs: their signature and definition as JSON, and their evaluation in float64.
 #include "Common.h"
+#include "Definition.h"
 #include "attnc/JIT/Compiler.h"
 #include "attnc/Reference/Reference.h"
 #include "attnc/Support/Checks.h"
@@ -17,6 +18,8 @@ struct attnc_spec {
   std::unique_ptr<Spec> spec;
   Signature signature;
   std::string json;
+  /// The definition as JSON, once somebody has asked for it.
+  mutable std::string definition;
   /// The context of the IR is made for one thread at a time.
   mutable std::mutex mutex;
 };
@@ -101,6 +104,20 @@ attnc_status attnc_spec_parse(const char *text, const char *name, const char *va
 
 const char *attnc_spec_signature_json(const attnc_spec *spec) {
   return spec ? spec->json.c_str() : nullptr;
+}
+
+const char *attnc_spec_definition_json(const attnc_spec *spec) {
+  if (!spec)
+    return nullptr;
+  const char *json = nullptr;
+  guarded([&] {
+    std::lock_guard<std::mutex> lock(spec->mutex);
+    if (spec->definition.empty())
+      spec->definition = definitionJSON(spec->spec->variant());
+    json = spec->definition.c_str();
+    return ATTNC_OK;
+  });
+  return json;
 }
 
 /// Checks a float64 output against the shape that it must have; an empty string, or what is wrong.

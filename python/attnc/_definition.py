@@ -6,6 +6,7 @@ Spec and Kernel share one: a kernel asks it for the shapes of what it is about t
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import weakref
@@ -16,9 +17,10 @@ import numpy as np
 
 from . import _library
 from ._arguments import checked_threads, pack_params, pack_tensors
+from ._program import Op, parse
 from ._signature import Signature, plainly_fit, shape_of, sizes_of
 from ._tensors import CPU, View, view
-from .errors import SpecError
+from .errors import OutOfMemoryError, SpecError
 
 
 class Definition:
@@ -38,6 +40,14 @@ class Definition:
         self._handle = handle
         weakref.finalize(self, library.attnc_spec_destroy, handle).atexit = False
         self.signature = Signature.parse(library.attnc_spec_signature_json(handle).decode())
+
+    @functools.cached_property
+    def program(self) -> tuple[Op, ...]:
+        """The ops that define the outputs."""
+        text = _library.load().attnc_spec_definition_json(self._handle)
+        if text is None:
+            raise OutOfMemoryError(f"no memory for the definition of `{self.signature.name}`")
+        return parse(text.decode())
 
     def output_shapes(self, views: Mapping[str, View], params: Mapping[str, float]) -> dict[str, tuple[int, ...]]:
         """The shape of each output of a call. Raises ArgumentError where the shapes of inputs disagree."""

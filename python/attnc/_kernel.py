@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 import weakref
 from collections.abc import Mapping
@@ -169,9 +170,33 @@ class Kernel:
         found = device_text(next(iter(views.values())))
         if found != self.device:
             raise ArgumentError(f"the tensors are on {found}, the kernel on {self.device}")
+        if callable(workspace):
+            needed = self._workspace_of_launch(views, params)
+            workspace = workspace(needed + 255) if needed else None
         pointer, size = memory_block(workspace, self.device, stream) if workspace is not None else (None, 0)
         _library.check(_library.load().attnc_kernel_launch_with_workspace(
             self._handle, *pack_tensors(views), *pack_params(params), pointer, size, stream))
+
+
+    def _workspace_of_launch(self, views: Mapping[str, View], params: Mapping[str, float]) -> int:
+        """Bytes that a launch needs with these tensors and parameters."""
+        if not self._has_workspace:
+            return 0
+        launch = ctypes.c_void_p()
+        library = _library.load()
+        _library.check(library.attnc_launch_prepare(self._handle, *pack_tensors(views), *pack_params(params), ctypes.byref(launch)))
+        try:
+            return int(library.attnc_launch_workspace_size(launch))
+        finally:
+            library.attnc_launch_destroy(launch)
+
+    @functools.cached_property
+    def _has_workspace(self) -> bool:
+        """Whether there are sizes for which a launch needs workspace: those of a program of several kernels depend on some."""
+        try:
+            return self.workspace_size() > 0
+        except ArgumentError:
+            return True
 
 
 def check_results(signature: Signature, return_lse: bool) -> None:

@@ -92,6 +92,7 @@ def declare(library: ctypes.CDLL) -> None:
         "attnc_last_error": (text, []),
         "attnc_spec_parse": (status, [text, text, text, ctypes.POINTER(handle)]),
         "attnc_spec_signature_json": (text, [handle]),
+        "attnc_spec_definition_json": (text, [handle]),
         "attnc_spec_output_shapes_json": (status, [handle, tensors, size, params, size, ctypes.POINTER(text)]),
         "attnc_spec_reference": (status, [handle, tensors, size, params, size, tensors, size, ctypes.c_int32]),
         "attnc_spec_destroy": (None, [handle]),
@@ -99,6 +100,9 @@ def declare(library: ctypes.CDLL) -> None:
         "attnc_kernel_launch": (status, [handle, tensors, size, params, size, handle]),
         "attnc_kernel_launch_with_workspace": (status, [handle, tensors, size, params, size, handle, size, handle]),
         "attnc_kernel_workspace_size": (status, [handle, ctypes.POINTER(Size), size, ctypes.POINTER(size)]),
+        "attnc_launch_prepare": (status, [handle, tensors, size, params, size, ctypes.POINTER(handle)]),
+        "attnc_launch_workspace_size": (size, [handle]),
+        "attnc_launch_destroy": (None, [handle]),
         "attnc_kernel_destroy": (None, [handle]),
     }
     for name, (result, arguments) in signatures.items():

@@ -116,7 +116,8 @@ class Spec:
             its only output, or the dict.
         workspace: memory for what kernels of one program give each other, a tensor of bytes (uint8) on the device;
             `Kernel.workspace_size` says how large, and it begins at a multiple of 256 bytes: with 255 bytes more, a tensor may
-            lie anywhere. If not given, the library has memory of its own.
+            lie anywhere. A function is called with the number of bytes that the tensor must have, if any are needed. If not
+            given, the library has memory of its own.
         stream: a CUDA stream (its handle, or a torch.cuda.Stream); PyTorch's current one if not given. The call does
             not wait for the GPU. On the host it returns when the result is there.
 

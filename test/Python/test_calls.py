@@ -97,6 +97,16 @@ def test_workspace_of_the_caller(pages, qkv):
     assert (block != 0xFF).any()  # it was used
     np.testing.assert_array_equal(pages(*qkv, workspace=block), want)
     assert attnc.load("causal").compile(dtype="f32", head_dim=16).workspace_size() == 0
+    asked = []
+
+    def allocate(size):
+        asked.append(np.full(size, 0xFF, np.uint8))
+        return asked[-1]
+
+    np.testing.assert_array_equal(pages(*qkv, workspace=allocate), want)
+    assert len(asked) == 1 and asked[0].size == size + 255 and (asked[0] != 0xFF).any()
+    attnc.load("causal")(*qkv, workspace=allocate)
+    assert len(asked) == 1
     with pytest.raises(attnc.ArgumentError, match="pass it"):
         kernel.workspace_size(b=2)
     with pytest.raises(attnc.AttncError, match="bytes"):

@@ -58,6 +58,32 @@ def test_signature_json(library, spec):
         "steps": [], "chunk": 64}
 
 
+def test_definition_json(library, spec):
+    assert library.attnc_spec_definition_json(None) is None
+    ops = json.loads(library.attnc_spec_definition_json(spec))
+    assert [op["op"] for op in ops] == ["attn.param", "attn.input", "attn.input", "attn.input", "attn.attend", "attn.return"]
+    assert ops[0] == {"op": "attn.param", "line": 1, "operands": [], "results": [{"id": 0, "type": "i32"}],
+                      "attributes": {"default_value": 3, "is_const": True, "name": "n"}, "regions": []}
+    assert ops[1]["results"] == [{"id": 1, "type": "dtype", "axes": ["b", "h", "q", "d"]}]
+    attend = ops[4]
+    assert attend["operands"] == [1, 2, 3] and attend["attributes"]["precision"] == "f32"
+    score, mask, sink, skip = attend["regions"]
+    assert score == sink == skip == {} and [x["type"] for x in mask["arguments"]] == ["i32"] * 4
+    compare, end = mask["ops"]
+    assert compare["op"] == "arith.cmpi" and compare["attributes"] == {"predicate": "slt"}
+    assert compare["operands"] == [mask["arguments"][3]["id"], 0] and end["operands"] == [compare["results"][0]["id"]]
+    assert ops[5]["attributes"] == {"names": ["out", "lse"]} and ops[5]["operands"] == [x["id"] for x in attend["results"]]
+
+
+def test_definition_json_of_what_json_has_no_number_for(library):
+    text = b"attention infinite { let x = if kv < 3 then inf else -inf score max(s, x) }"
+    handle = ctypes.c_void_p()
+    assert library.attnc_spec_parse(text, None, None, ctypes.byref(handle)) == OK
+    found = library.attnc_spec_definition_json(handle).decode()
+    library.attnc_spec_destroy(handle)
+    assert json.loads(found) and '"inf"' in found and '"-inf"' in found
+
+
 def test_reference_writes_chosen_outputs_through_strides(library, spec):
     given = operands()
     dense, buffer = np.zeros((1, 2, 3, 4)), np.full((4, 3, 2, 3), 7.0)
