@@ -213,11 +213,11 @@ static TileCounts countTiles(const KeyRanges &ranges, const KernelPlan &plan,
   return counts;
 }
 
-static std::string rangeText(const KeyRange &range) {
+static std::string rangeText(const KeyRange &range, bool hasLists) {
   std::string text = "[" + range.mayLo->str() + ", " + range.mayHi->str() + ")";
   if (range.hasMust())
     text += ", all rows attend to [" + range.mustLo->str() + ", " + range.mustHi->str() + ")";
-  else
+  else if (!hasLists)
     text += ", nothing guaranteed: every visited tile evaluates the mask";
   return text;
 }
@@ -274,6 +274,22 @@ static llvm::Expected<Program> programOf(const Options &options, Spec &spec,
   return std::move(launch->program);
 }
 
+/// Whether attentions of the program go by lists of tiles (attn-list-tiles).
+static llvm::Expected<bool> hasLists(Spec &spec, const CompileOptions &compile) {
+  mlir::OwningOpRef<mlir::ModuleOp> module = spec.cloneVariant();
+  CompileRequest request;
+  request.options = compile;
+  request.to = Phase::Kernels;
+  llvm::Expected<CompileResult> result = runPhases(*module, request);
+  if (!result)
+    return result.takeError();
+  return module
+      ->walk([](attn::AttendOp attend) {
+        return attend.getVisits() ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
+      })
+      .wasInterrupted();
+}
+
 /// A spec of several stages: what each is, and the kernels that they become.
 static llvm::Error explainSeveral(const Options &options, Spec &spec,
                                   const CompileOptions &compile) {
@@ -310,6 +326,7 @@ struct Explained {
   KeyRanges ranges;
   TileCounts counts;
   Program program;
+  bool hasLists; ///< of the tiles of the ranges, those that are visited are listed
 
   int64_t sharedBytes() const {
     int64_t most = 0;
@@ -323,7 +340,7 @@ struct Explained {
 static llvm::Error printAsJson(Explained &of, BoundSpec &bound) {
   llvm::json::Array rangeArray;
   for (const KeyRange &range : of.ranges.ranges)
-    rangeArray.push_back(rangeText(range));
+    rangeArray.push_back(rangeText(range, of.hasLists));
   llvm::Expected<llvm::json::Object> described = describeProgram(of.program, bound);
   if (!described)
     return described.takeError();
@@ -338,6 +355,7 @@ static llvm::Error printAsJson(Explained &of, BoundSpec &bound) {
   object["precision"] = precisionText(of.plan);
   object["scale"] = scaleText(of.attend);
   object["key_ranges"] = std::move(rangeArray);
+  object["lists"] = of.hasLists;
   if (of.counts.known)
     object["tiles"] = llvm::json::Object{
         {"full", of.counts.full}, {"partial", of.counts.partial}, {"empty", of.counts.empty}};
@@ -360,18 +378,26 @@ static void printKeys(const Explained &of, const Options &options) {
                                   of.ranges.ranges.size())
                               .str());
   for (const KeyRange &range : of.ranges.ranges)
-    printLine("", rangeText(range));
+    printLine("", rangeText(range, of.hasLists));
+  if (of.hasLists)
+    printLine("lists",
+              "of these tiles, those that the mask's tensors leave are listed at launch: FULL ones "
+              "first, then PARTIAL ones");
   if (!counts.known)
     return printLine("sparsity", counts.unknown);
   int64_t all = counts.full + counts.partial + counts.empty;
-  printLine("sparsity",
-            formatv("of {0} key tiles of a head: {1} FULL (no mask code), {2} PARTIAL, {3} EMPTY "
-                    "(not visited)",
-                    all, counts.full, counts.partial, counts.empty)
-                .str());
+  printLine(
+      "sparsity",
+      formatv("of {0} key tiles of a head{4}: {1} FULL (no mask code), {2} PARTIAL, {3} EMPTY "
+              "(not visited)",
+              all, counts.full, counts.partial, counts.empty,
+              of.hasLists ? ", by the ranges alone" : "")
+          .str());
   double work = 4.0 * (counts.full + counts.partial) * plan.tileQ * plan.tileKV *
                 (plan.headDim + plan.vHeadDim) / 2 * options.batch * options.heads;
-  printLine("work", formatv("{0:F2} GFLOP in products at this shape", work / 1e9).str());
+  printLine("work", formatv("{1}{0:F2} GFLOP in products at this shape", work / 1e9,
+                            of.hasLists ? "at most " : "")
+                        .str());
 }
 
 static void printAsText(Explained &of, const Options &options) {
@@ -428,8 +454,12 @@ llvm::Error driver::runExplain(const Options &options) {
   llvm::Expected<Program> program = programOf(options, spec, *compile);
   if (!program)
     return program.takeError();
+  llvm::Expected<bool> lists = hasLists(spec, *compile);
+  if (!lists)
+    return lists.takeError();
   Explained of{
-      spec, attend, *target, *plan, std::move(ranges), std::move(counts), std::move(*program)};
+      spec,  attend, *target, *plan, std::move(ranges), std::move(counts), std::move(*program),
+      *lists};
   if (options.json)
     return printAsJson(of, *bound);
   printAsText(of, options);
