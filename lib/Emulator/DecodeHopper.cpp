@@ -276,20 +276,19 @@ void bulkForm(Decoder &d, uint32_t reduction) {
   d.ext(r, {to.o[0], from.o[0], size, bar.place, mask});
 }
 
-void wgmma(Decoder &d) {
-  if (!d.mods->take("sync") || !d.mods->take("aligned"))
-    d.fail("expects .sync.aligned");
+/// fence, commit_group and wait_group; false if it is none of them.
+bool wgmmaGroup(Decoder &d) {
   if (d.mods->take("fence")) {
     d.expectOperands(0, 0);
     d.flowInstr().role = FlowInstr::WgmmaFence;
     d.emit(wgmmaFence);
-    return;
+    return true;
   }
   if (d.mods->take("commit_group")) {
     d.expectOperands(0, 0);
     d.flowInstr().role = FlowInstr::WgmmaCommit;
     d.emit(wgmmaCommit);
-    return;
+    return true;
   }
   if (d.mods->take("wait_group")) {
     d.expectOperands(1, 1);
@@ -298,26 +297,33 @@ void wgmma(Decoder &d) {
     d.flowInstr().role = FlowInstr::WgmmaWait;
     d.flowInstr().pendingGroups = static_cast<uint64_t>(d.operand(0).imm);
     d.emit(wgmmaWait).imm = static_cast<uint64_t>(d.operand(0).imm);
-    return;
+    return true;
   }
-  if (!d.mods->take("mma_async"))
-    d.fail("unsupported form of wgmma");
+  return false;
+}
+
+/// Whether there is a product of m64, n and k with these types of the result and the operands.
+bool isWgmma(unsigned n, unsigned k, Type td, Type ta, Type tb) {
+  auto is8 = [](Type t) { return t == Type::E4M3 || t == Type::E5M2; };
+  auto isInt = [](Type t) { return t == Type::S8 || t == Type::U8; };
+  bool integer = td == Type::S32;
+  if (n < 8 || n > 256 || n % (integer && n > 32 ? 16 : 8) != 0 || k * bitsOf(ta) != 256)
+    return false;
+  if (integer)
+    return isInt(ta) && isInt(tb);
+  if (td != Type::F32 && td != Type::F16)
+    return false;
+  bool isWide = td == Type::F32 && (ta == Type::BF16 || ta == Type::TF32);
+  return (is8(ta) && is8(tb)) || (ta == tb && (ta == Type::F16 || isWide));
+}
+
+void wgmmaProduct(Decoder &d) {
   unsigned n = 0, k = 0;
   d.mods->takeIf([&](const std::string &s) { return sscanf(s.c_str(), "m64n%uk%u", &n, &k) == 2; });
   bool sat = d.mods->take("satfinite");
   Type td = needType(d), ta = needType(d), tb = needType(d);
   bool integer = td == Type::S32;
-  auto is8 = [](Type t) { return t == Type::E4M3 || t == Type::E5M2; };
-  auto isInt = [](Type t) { return t == Type::S8 || t == Type::U8; };
-  bool ok =
-      n >= 8 && n <= 256 && n % (integer && n > 32 ? 16 : 8) == 0 && (integer || !sat) &&
-      (td == Type::F32 || td == Type::F16 || integer) &&
-      (integer ? isInt(ta) && isInt(tb)
-               : (is8(ta) && is8(tb)) ||
-                     (ta == tb && (ta == Type::F16 ||
-                                   (td == Type::F32 && (ta == Type::BF16 || ta == Type::TF32))))) &&
-      k * bitsOf(ta) == 256;
-  if (!ok)
+  if (!isWgmma(n, k, td, ta, tb) || (sat && !integer))
     d.fail("unsupported shape or types of wgmma");
   bool fragmentA = d.operand(1).kind == Operand::Vector;
   unsigned transposes = bitsOf(ta) == 16 ? (fragmentA ? 1 : 2) : 0, scales = integer ? 0 : 2;
@@ -379,6 +385,16 @@ void wgmma(Decoder &d) {
   places.insert(places.end(), sorted.begin(), sorted.end());
   r.o[7] = static_cast<uint32_t>(places.size() - acc.size());
   d.ext(r, places);
+}
+
+void wgmma(Decoder &d) {
+  if (!d.mods->take("sync") || !d.mods->take("aligned"))
+    d.fail("expects .sync.aligned");
+  if (wgmmaGroup(d))
+    return;
+  if (!d.mods->take("mma_async"))
+    d.fail("unsupported form of wgmma");
+  wgmmaProduct(d);
 }
 
 void setMaxNReg(Decoder &d) {
