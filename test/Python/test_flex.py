@@ -95,6 +95,11 @@ def shifted(b, h, q, kv):
     return (q >> 2 >= kv >> 2) & ((q << 1) - kv >= 0) & ((kv & 7) != 3) | (~kv == -1)
 
 
+def butterfly(b, h, q, kv):
+    differing = q ^ kv
+    return (differing & (differing - 1) == 0) | (q >> (h % 3 + 1) == kv >> (h % 3 + 1)) | ((kv | 5) == 13)
+
+
 def from_the_end():
     """A negative index counts from the end, also where it turns up at run time."""
     keep = torch.rand(9, generator=torch.Generator().manual_seed(6)) < 0.5
@@ -108,7 +113,7 @@ def with_defaults(b, h, q, kv, size=6):
 MASKS = {
     "causal": causal, "window": window(6), "dilated": dilated(8, 3), "documents": documents(causal), "documents and window": documents(window(3)),
     "padded": padded(), "of heads": of_heads(), "picture": picture(5, 3), "tiles": tiles(), "intervals": intervals(), "logic": logic,
-    "shifted": shifted, "from the end": from_the_end(), "with defaults": with_defaults,
+    "shifted": shifted, "butterfly": butterfly, "from the end": from_the_end(), "with defaults": with_defaults,
     "partial": functools.partial(lambda size, b, h, q, kv: kv - q < size, 4),
     "and": attnc.and_masks(causal, dilated(9, 2)), "or": attnc.or_masks(window(3), lambda b, h, q, kv: kv < 4), "noop": attnc.noop_mask,
 }
@@ -308,9 +313,8 @@ def unpacks(b, h, q, kv):
     return kv < int(q)  # here
 
 
-def bitwise(b, h, q, kv):
-    mixed = q ^ kv  # here
-    return mixed < 3
+def shifts_too_far(b, h, q, kv):
+    return kv < q << 32  # here
 
 
 def unknown(b, h, q, kv):
@@ -326,7 +330,7 @@ def a_vector(b, h, q, kv):
 
 
 @pytest.mark.parametrize("function, message", [
-    (branches, "write torch.where"), (unpacks, "keep it a tensor"), (bitwise, "`^` of two ints cannot be expressed"),
+    (branches, "write torch.where"), (unpacks, "keep it a tensor"), (shifts_too_far, "a shift by 32: expected a count from 0 to 31"),
     (unknown, "no translation of torch's `special_i0`"), (raises, "KeyError: 'size'"), (a_vector, "the function returns 2 dimensions")])
 def test_errors_name_the_line(function, message):
     with pytest.raises(attnc.TraceError) as info:

@@ -182,14 +182,13 @@ for _name, _logic in {"and": conjunction, "or": disjunction, "xor": unequal}.ite
 
 
 def bits(graph: Graph, name: str, x: Expr, y: Expr) -> Expr:
-    """A bitwise operator on ints. The language has none; what arithmetic says as well is arithmetic."""
+    """A bitwise operator on ints."""
     for value, mask in ((x, y), (y, x)):
         # The low bits of an int are its remainder, whatever its sign.
         if name == "and" and isinstance(mask.value, int) and mask.value >= 0 and (mask.value + 1) & mask.value == 0:
             return remainder(graph, value, graph.number(mask.value + 1))
-    sign = {"and": "&", "or": "|", "xor": "^"}[name]
-    raise TypeError(f"`{sign}` of two ints cannot be expressed: the spec language has no bitwise operators on ints. Compute it on tensors "
-                    "outside of the function, and read the result by index")
+    natural = x.is_natural or y.is_natural if name == "and" else x.is_natural and y.is_natural
+    return graph.infix(x, {"and": "&", "or": "|", "xor": "^"}[name], y, "int", is_natural=natural)
 
 
 @function("bitwise_not", "logical_not", "__invert__")
@@ -199,18 +198,25 @@ def invert(graph: Graph, x: Expr) -> Expr:
     return subtract(graph, negate(graph, x), graph.number(1))  # two's complement
 
 
+def shift(graph: Graph, x: Expr, operator: str, y: Expr) -> Expr:
+    """A shift by a count that is computed. One outside of 0 to 31, which PyTorch leaves undefined, shifts all bits out."""
+    if isinstance(y.value, int):
+        raise TypeError(f"a shift by {y.value}: expected a count from 0 to 31")
+    return graph.infix(as_int(graph, x), operator, as_int(graph, y), "int", is_natural=operator == ">>" and x.is_natural)
+
+
 @function("bitwise_left_shift", "__lshift__")
 def shift_left(graph: Graph, x: Expr, y: Expr) -> Expr:
-    if not isinstance(y.value, int) or not 0 <= y.value < 31:
-        raise TypeError("a shift by a number that is not written in the function cannot be expressed")
-    return multiply(graph, x, graph.number(1 << y.value))
+    if isinstance(y.value, int) and 0 <= y.value < 31:
+        return multiply(graph, x, graph.number(1 << y.value))
+    return shift(graph, x, "<<", y)
 
 
 @function("bitwise_right_shift", "__rshift__")
 def shift_right(graph: Graph, x: Expr, y: Expr) -> Expr:
-    if not isinstance(y.value, int) or not 0 <= y.value < 31:
-        raise TypeError("a shift by a number that is not written in the function cannot be expressed")
-    return floor_divide(graph, x, graph.number(1 << y.value))
+    if isinstance(y.value, int) and 0 <= y.value < 31:
+        return floor_divide(graph, x, graph.number(1 << y.value))
+    return shift(graph, x, ">>", y)
 
 
 @function("where")

@@ -258,8 +258,8 @@ class _Evaluation:
             self.values[result.id] = Tensor(data, result.axes or ())
 
     def attend(self, op: Op) -> None:
-        (query,), (key,), (value,), scale, chosen, tile, group = op.segments()
-        if op.regions[3] is not None or tile or group or "weight_format" in op.attributes or "parts" in op.attributes:
+        (query,), (key,), (value,), scale, chosen, tile, group, visits = op.segments()
+        if op.regions[3] is not None or tile or group or visits or "weight_format" in op.attributes or "parts" in op.attributes:
             raise GradientError(f"line {op.line}: no gradient through `skip`, `tile` and `quantize P`, which say how rows are taken")
         q, k, v = self.tensor(query), self.tensor(key), self.tensor(value)
         outer, rows, keys = q.axes[:-2], q.axes[-2], k.axes[-2]

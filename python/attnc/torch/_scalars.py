@@ -120,6 +120,7 @@ BINARY: dict[str, Callable[[Scalar, Scalar], Scalar]] = {
     "arith.remsi": lambda x, y: x - truncating_divide(x, y) * divisible(y),
     "arith.minsi": by_pair(torch.minimum, min), "arith.maxsi": by_pair(torch.maximum, max),
     "arith.andi": operator.and_, "arith.ori": operator.or_, "arith.xori": operator.xor,
+    "arith.shli": ints(operator.lshift), "arith.shrsi": operator.rshift,
     "arith.addf": operator.add, "arith.subf": operator.sub, "arith.mulf": operator.mul, "arith.divf": real_divide,
     "arith.minimumf": by_pair(torch.minimum, lambda x, y: math.nan if x != x or y != y else min(x, y)),
     "arith.maximumf": by_pair(torch.maximum, lambda x, y: math.nan if x != x or y != y else max(x, y)),
