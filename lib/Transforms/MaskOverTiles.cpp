@@ -231,7 +231,7 @@ Value MaskOverTiles::overBlocks(Value tensor, unsigned axis, const Ints &ints,
   llvm::SetVector<Operation *> slice;
   const Block *block = blockOf(ints, slice);
   SmallVector<Attribute> axes(type.getAxes());
-  if (!block)
+  if (!block || type.getAxisName(axis).empty()) // a reduction runs over a space
     return {};
   axes[axis] = b.getStringAttr(block->space);
   auto result = attn::AttnTensorType::get(b.getContext(), axes, type.getElementType());

@@ -8,7 +8,7 @@
 Tensors are NumPy arrays, PyTorch tensors (CPU or CUDA) or DLPack objects; nothing is copied. See docs/Python.md.
 """
 import importlib
-from typing import Any
+from typing import Any as _Any
 
 from ._kernel import Kernel
 from ._library import VERSION as __version__
@@ -34,7 +34,7 @@ _WITH_TORCH = {name: "flex" for name in ("AuxOutput", "AuxRequest", "BlockMask",
                                          "from_flex", "noop_mask", "or_masks")} | {"varlen": "_varlen"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     if name in _WITH_TORCH:
         return getattr(importlib.import_module(f".{_WITH_TORCH[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -191,3 +191,20 @@ attn.variant @neighbours {
     } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]> -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
   attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
 }
+
+// A table of a number of entries, read at a row, has no space to look along.
+// CHECK-LABEL: attn.variant @table
+// CHECK-NOT: visits
+// CHECK: attn.return
+attn.variant @table {
+  %Q = attn.input "Q" : !attn.tensor<[b, h, q, d]>
+  %K = attn.input "K" : !attn.tensor<[b, g, kv, d]>
+  %V = attn.input "V" : !attn.tensor<[b, g, kv, e]>
+  %keep = attn.input "keep" : !attn.tensor<[h, 32], i1>
+  %out, %lse = attn.attend %Q, %K, %V
+    mask(%b: i32, %h: i32, %row: i32, %kv: i32) {
+      %flag = attn.read %keep[%h, %row] : !attn.tensor<[h, 32], i1> -> i1
+      attn.yield %flag : i1
+    } : !attn.tensor<[b, h, q, d]>, !attn.tensor<[b, g, kv, d]>, !attn.tensor<[b, g, kv, e]> -> !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>
+  attn.return ["out"](%out : !attn.tensor<[b, h, q, e]>)
+}
