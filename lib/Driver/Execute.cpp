@@ -518,3 +518,15 @@ llvm::Expected<std::map<std::string, reference::Tensor64>> driver::runReference(
                                                                                 BoundSpec &bound) {
   return reference::run(spec.variant(), bindingsOf(bound));
 }
+
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+driver::formKernels(Spec &spec, const CompileOptions &compile) {
+  mlir::OwningOpRef<mlir::ModuleOp> module = spec.cloneVariant();
+  CompileRequest request;
+  request.options = compile;
+  request.to = Phase::Kernels;
+  llvm::Expected<CompileResult> result = runPhases(*module, request);
+  if (!result)
+    return result.takeError();
+  return module;
+}

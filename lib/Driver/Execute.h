@@ -102,6 +102,10 @@ std::vector<double> roundTo(DType dtype, const std::vector<double> &values);
 /// Stores a double, rounded to the dtype.
 void setElement(const TensorView &view, int64_t index, double value);
 
+/// The variant of `spec` at the end of phase `kernels`. Fails where it cannot be compiled.
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> formKernels(Spec &spec,
+                                                              const CompileOptions &compile);
+
 } // namespace attnc::driver
 
 #endif // ATTNC_LIB_DRIVER_EXECUTE_H

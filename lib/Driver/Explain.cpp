@@ -2,6 +2,7 @@
 //
 // attnc explain: what the compiler decided for a spec, and why.
 #include "Diagnostics.h"
+#include "Execute.h"
 #include "ExplainProgram.h"
 #include "ExplainStages.h"
 #include "Options.h"
@@ -276,14 +277,10 @@ static llvm::Expected<Program> programOf(const Options &options, Spec &spec,
 
 /// Whether attentions of the program go by lists of tiles (attn-list-tiles).
 static llvm::Expected<bool> hasLists(Spec &spec, const CompileOptions &compile) {
-  mlir::OwningOpRef<mlir::ModuleOp> module = spec.cloneVariant();
-  CompileRequest request;
-  request.options = compile;
-  request.to = Phase::Kernels;
-  llvm::Expected<CompileResult> result = runPhases(*module, request);
-  if (!result)
-    return result.takeError();
-  return module
+  auto module = formKernels(spec, compile);
+  if (!module)
+    return module.takeError();
+  return (*module)
       ->walk([](attn::AttendOp attend) {
         return attend.getVisits() ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
       })

@@ -31,20 +31,6 @@ static std::map<std::string, std::string> decisionsOf(attn::VariantOp variant) {
   return result;
 }
 
-/// The variant of `spec` at the end of phase `kernels`: kernels that say what they decide are cut
-/// like those that do not.
-static llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
-formKernels(Spec &spec, const CompileOptions &compile) {
-  mlir::OwningOpRef<mlir::ModuleOp> module = spec.cloneVariant();
-  CompileRequest request;
-  request.options = compile;
-  request.to = Phase::Kernels;
-  llvm::Expected<CompileResult> result = runPhases(*module, request);
-  if (!result)
-    return result.takeError();
-  return module;
-}
-
 /// Takes lists of tiles out: the reference goes by the mask that they follow from, for the rows
 /// that are compared only. Their stages read nothing then; each op stays or has one in its place,
 /// since decisions are named by the places of ops.
@@ -138,6 +124,7 @@ llvm::Expected<std::optional<Replay>> driver::replayDecisions(const Options &opt
   if (!compile)
     return compile.takeError();
   Replay replay;
+  // Kernels that say what they decide are cut like those that do not.
   auto formed = formKernels(spec, *compile);
   if (!formed)
     return formed.takeError();

@@ -51,7 +51,8 @@ struct Axis {
   /// Over the grid: the last tile belongs to the first program. Programs that have most to do
   /// should start first.
   bool lastFirst = false;
-  /// Indices of a tile that are the program's; 0: all. The others have room and are not computed.
+  /// Indices of a tile that are the program's: 1, or 0 for all. The others have room and are not
+  /// computed.
   int64_t used = 0;
 
   /// From the first index of a tile to that of the next one.

@@ -55,6 +55,7 @@ void Domain::share(OpBuilder &builder, Location loc, StringRef outer, StringRef 
 void Domain::emitHeadTile(OpBuilder &builder, Location loc, const Axis &axis, Value index,
                           const llvm::StringMap<Value> &sizes) {
   Value heads = arith::DivUIOp::create(builder, loc, sizes.lookup("h"), sizes.lookup("g"));
+  assert(axis.used <= 1 && "several used heads could go beyond their group");
   Value size = i32(builder, loc, axis.step());
   Value round = arith::AddIOp::create(builder, loc, heads, i32(builder, loc, axis.step() - 1));
   Value tiles = arith::DivUIOp::create(builder, loc, round, size);
@@ -66,10 +67,6 @@ void Domain::emitHeadTile(OpBuilder &builder, Location loc, const Axis &axis, Va
       arith::AddIOp::create(builder, loc, start, arith::MulIOp::create(builder, loc, within, size));
   limits["h"] = axis.used ? arith::AddIOp::create(builder, loc, firsts["h"], size).getResult()
                           : arith::AddIOp::create(builder, loc, start, heads).getResult();
-  // A group may have fewer heads than a tile.
-  if (axis.used > 1)
-    limits["h"] = arith::MinSIOp::create(builder, loc, limits["h"],
-                                         arith::AddIOp::create(builder, loc, start, heads));
 }
 
 SmallVector<const Axis *, 2> Domain::tileAxesOf(ArrayRef<StringRef> names) const {
