@@ -12,6 +12,7 @@ include "dialects/Tile/TileOps.td"
 include "dialects/Tile/TileFoldOps.td"
 include "dialects/Tile/TileMoveOps.td"
 include "dialects/Tile/TileAsyncOps.td"
+include "dialects/Tile/TileProductOps.td"
 include "dialects/Tile/TileProgramOps.td"
 
 #endif // ATTNC_DIALECTS_TILE_TILE_TD

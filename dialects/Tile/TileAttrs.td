@@ -41,8 +41,16 @@ def Tile_SharedLayoutAttr : Tile_Attr<"SharedLayout", "shared"> {
   let description = [{
     Row `r`, 16-byte chunk `c` of a tile lies at byte `r * pitch + 16 * (c xor ((r >> shift) & mask))`.
     `mask` is 0 when the pitch alone avoids bank conflicts (an odd number of chunks).
+
+    With `panel_bytes` the columns are cut into panels of `pitch` bytes, one behind another in so many bytes: chunk `c` is
+    chunk `c mod (pitch / 16)` of panel `c / (pitch / 16)`. `wgmma` reads operands that lie so, with a pitch of 128, 64 or 32 bytes
+    and the swizzle of that width (PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions", "Matrix Shared Memory Layout").
   }];
-  let parameters = (ins "int32_t":$pitch, "int32_t":$shift, "int32_t":$mask);
+  let parameters = (ins "int32_t":$pitch, "int32_t":$shift, "int32_t":$mask,
+                        DefaultValuedParameter<"int32_t", "0">:$panel_bytes);
+  let builders = [AttrBuilder<(ins "int32_t":$pitch, "int32_t":$shift, "int32_t":$mask), [{
+    return $_get($_ctxt, pitch, shift, mask, 0);
+  }]>];
   let assemblyFormat = "`<` struct(params) `>`";
   let extraClassDeclaration = [{
     /// Byte offset of (row, byte column) inside one stage of a buffer.

@@ -64,8 +64,9 @@ bool attnc::tile::needsWholeBlock(Operation *op) {
   return op
       ->walk([](Operation *inner) {
         auto wait = dyn_cast<WaitOp>(inner);
+        auto dot = dyn_cast<DotOp>(inner);
         bool needs = isa<AnyOp, BarrierOp, ShareOp>(inner) || (wait && wait.getBarrier()) ||
-                     scratchBytes(inner) > 0;
+                     (dot && dot.getWarpgroup()) || scratchBytes(inner) > 0;
         return needs ? WalkResult::interrupt() : WalkResult::advance();
       })
       .wasInterrupted();

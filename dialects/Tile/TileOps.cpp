@@ -138,6 +138,12 @@ LogicalResult FillOp::verify() {
   return success();
 }
 
+bool DotOp::fitsWarpgroups() {
+  TileType lhs = getLhs().getType(), acc = getAcc().getType();
+  return lhs.getElementType().getIntOrFloatBitWidth() == 16 && lhs.getRows() % 64 == 0 &&
+         lhs.getCols() % 16 == 0 && acc.getCols() % 16 == 0 && acc.getCols() <= 256 && !getMask();
+}
+
 LogicalResult DotOp::verify() {
   TileType lhs = getLhs().getType(), rhs = getRhs().getType(), acc = getAcc().getType();
   if (lhs.getRank() != 2 || rhs.getRank() != 2 || acc.getRank() != 2)
@@ -159,6 +165,14 @@ LogicalResult DotOp::verify() {
   if (acc.getLayout() != getResult().getType().getLayout()) // tile.dot C3
     return emitOpError("expects a result with the accumulator's layout, found ")
            << acc << " and " << getResult().getType();
+  if (getWarpgroup() && !fitsWarpgroups()) // tile.dot C5
+    return emitOpError(
+               "expects 16-bit operands, rows that are a multiple of 64, a depth that is one "
+               "of 16, at most 256 columns that are a multiple of 16 and no mask for "
+               "warpgroups, found ")
+           << lhs << " times " << rhs << " into " << acc;
+  if (getDelayed() && !getWarpgroup()) // tile.dot C6
+    return emitOpError("expects `warpgroup` where it is `delayed`");
   if (!getMask())
     return success();
   TileType mask = getMask().getType();

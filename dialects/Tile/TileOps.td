@@ -193,18 +193,27 @@ def Tile_DotOp : Tile_ExampleOp<"dot", [Pure]> {
 
     - `zero_outside`: a promise of the producer that `lhs` is 0 wherever the mask is, as the weights of a softmax
       are. A back end may then do without masking them.
+    - `warpgroup`: four warps at a time multiply 64 rows, by `wgmma` (tile-choose-products).
+    - `delayed`: the product is to be computed an iteration later, beside another one (tile-overlap-products).
 
     Constraints:
     - C1: shapes agree.
     - C2: lhs and rhs have one element type among f16, bf16, f32; acc and result are f32.
     - C3: where layouts are assigned, acc and result have the same.
     - C4: a mask is i32, lies where lhs does, and needs `rhs` not transposed.
+    - C5: a product by warpgroups has 16-bit operands, rows that are a multiple of 64, a depth that is one of 16, at most 256 columns that are
+      a multiple of 16, and no mask.
+    - C6: only products by warpgroups are delayed.
   }];
   let arguments = (ins Tile_TileType:$lhs, Tile_TileType:$rhs, Tile_TileType:$acc,
                        Optional<Tile_TileType>:$mask, UnitAttr:$transpose_rhs,
                        DefaultValuedAttr<Tile_PrecisionAttr, "::attnc::tile::Precision::F32">:$precision,
-                       UnitAttr:$zero_outside);
+                       UnitAttr:$zero_outside, UnitAttr:$warpgroup, UnitAttr:$delayed);
   let results = (outs Tile_TileType:$result);
+  let extraClassDeclaration = [{
+    /// Whether C5 lets warpgroups compute it.
+    bool fitsWarpgroups();
+  }];
   let assemblyFormat = [{
     $lhs `,` $rhs (`transposed` $transpose_rhs^)? `,` $acc (`where` $mask^)? attr-dict
     `:` type($lhs) `,` type($rhs) `,` type($acc) (`,` type($mask)^)? `->` type($result)

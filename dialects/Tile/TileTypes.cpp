@@ -29,8 +29,11 @@ void TileDialect::registerAttributes() {
 }
 
 int64_t SharedLayoutAttr::offsetOf(int64_t row, int64_t byteColumn) const {
-  int64_t chunk = byteColumn / 16;
-  return row * getPitch() + 16 * (chunk ^ ((row >> getShift()) & getMask())) + byteColumn % 16;
+  int64_t panel = getPanelBytes() ? byteColumn / getPitch() : 0;
+  int64_t inPanel = byteColumn - panel * getPitch();
+  int64_t chunk = inPanel / 16;
+  return panel * getPanelBytes() + row * getPitch() +
+         16 * (chunk ^ ((row >> getShift()) & getMask())) + byteColumn % 16;
 }
 
 // `<` rank `x` type (`,` `unit`)? `>`

@@ -51,7 +51,15 @@ def Tile_BufferType : Tile_Type<"Buffer", "buffer"> {
                         "::attnc::tile::SharedLayoutAttr":$layout);
   let extraClassDeclaration = [{
     int64_t getStages() const { return getShape()[0]; }
-    int64_t getStageBytes() const { return getShape()[1] * getLayout().getPitch(); }
+    int64_t getStageBytes() const {
+      int64_t panelBytes = getLayout().getPanelBytes(), pitch = getLayout().getPitch();
+      if (!panelBytes)
+        return getShape()[1] * pitch;
+      int64_t rowBytes = getShape()[2] * getElementType().getIntOrFloatBitWidth() / 8;
+      return panelBytes * ((rowBytes + pitch - 1) / pitch);
+    }
+    /// Bytes that a buffer's place is a multiple of. To wgmma a swizzle is a function of the address, and repeats this often.
+    int64_t getAlignment() const { return getLayout().getPanelBytes() ? 1024 : 128; }
   }];
   let hasCustomAssemblyFormat = 1;
 }
@@ -66,6 +74,12 @@ def Tile_SlotType : Tile_Type<"Slot", "slot"> {
   let summary = "a stage of a buffer whose copy has arrived";
   let parameters = (ins "::attnc::tile::BufferType":$buffer);
   let assemblyFormat = "`<` $buffer `>`";
+}
+
+def Tile_ProductType : Tile_Type<"Product", "product"> {
+  let summary = "a product of warpgroups that may not have ended";
+  let parameters = (ins "::attnc::tile::TileType":$tile);
+  let assemblyFormat = "`<` $tile `>`";
 }
 
 #endif // ATTNC_DIALECTS_TILE_TILETYPES_TD

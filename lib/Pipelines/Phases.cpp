@@ -147,10 +147,14 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     return;
   case Phase::Scheduled: {
     OpPassManager &kernel = passes.nest<tile::KernelOp>();
+    // First: how buffers lie follows from it.
+    kernel.addPass(createTileChooseProducts());
+    kernel.addPass(createTileDelayProducts());
     kernel.addPass(createTileShareOperands());
     kernel.addPass(createTilePipelineLoads());
     // After the pipeline: it decides which tiles live in registers.
     kernel.addPass(createTileAssignLayouts());
+    kernel.addPass(createTileOverlapProducts());
     return;
   }
   case Phase::NVVM:

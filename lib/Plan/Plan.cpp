@@ -3,6 +3,7 @@
 // Choice of tiles, for attention stages above all, and what a planned variant says about itself.
 #include "attnc/Plan/Plan.h"
 #include "attnc/Analysis/Compilable.h"
+#include "attnc/Analysis/KeyRanges.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
@@ -61,6 +62,7 @@ namespace {
 struct Operands {
   int64_t d = 0, e = 0; ///< columns of queries and keys, and of values, padded; 0: no such stage
   int64_t bytes = 2;    ///< of an element
+  bool hasScores = false, hasRanges = true; ///< score code; masks that ranges of keys say
 
   int64_t most() const { return std::max(d, e); }
   bool isWide() const { return bytes == 4; }
@@ -85,15 +87,27 @@ static Operands operandsOf(attn::VariantOp variant, const Problem &problem) {
   variant.walk([&](attn::AttendOp attend) {
     operands.d = std::max(operands.d, columns(attend.getQuery()));
     operands.e = std::max(operands.e, columns(attend.getValue()));
+    operands.hasScores |= !attend.getScore().empty();
+    operands.hasRanges &= hasFusedForm(attend) && computeKeyRanges(attend).exact;
   });
   return operands;
 }
 
+/// Whether warpgroups multiply: tiles of 64 rows for each four warps.
+static bool usesWarpgroups(const KernelPlan &plan, const Operands &operands) {
+  return plan.target.hasWarpgroupProducts() && !operands.isWide() && plan.numWarps % 4 == 0 &&
+         plan.tileQ == 16 * plan.numWarps;
+}
+
 /// Bytes of shared memory of the schedule: the query tile and `stages` key and value tiles, with
-/// one 16-byte chunk of padding in each row.
+/// one 16-byte chunk of padding in each row; or one value tile more, without padding
+/// (tile-delay-products).
 static int64_t sharedBytes(const KernelPlan &plan, const Operands &operands) {
   if (operands.most() == 0)
     return 0;
+  if (usesWarpgroups(plan, operands))
+    return 2 * (plan.tileQ * operands.d +
+                plan.tileKV * (plan.stages * (operands.d + operands.e) + operands.e));
   int64_t pad = operands.isWide() ? 128 : 16;
   return plan.tileQ * (operands.d * operands.bytes + pad) +
          plan.stages * plan.tileKV * ((operands.d + operands.e) * operands.bytes + 2 * pad);
@@ -116,6 +130,21 @@ static void chooseForGPU(KernelPlan &plan, const Operands &operands) {
       plan.tileQ /= 2;
   }
   plan.numWarps = plan.tileQ / 16;
+}
+
+/// Tiles for warpgroups: two of them share keys and values, which are read from global memory half
+/// as often as by one, and more would have fewer registers than the output and the scores take (64
+/// rows * (e + tileKV) * 4 bytes / 128 threads, and half of the scores again as weights). Where a
+/// mask visits listed tiles or is looked at everywhere, small tiles hide less of what is visible.
+static void chooseForWarpgroups(KernelPlan &plan, const Operands &operands) {
+  if (operands.most() == 0 || !operands.hasRanges)
+    return;
+  KernelPlan large = plan;
+  large.tileQ = 128;
+  large.numWarps = 8;
+  large.tileKV = operands.most() <= 128 && !operands.hasScores ? 128 : 64;
+  if (sharedBytes(large, operands) <= plan.target.sharedMemoryLimit && operands.most() <= 256)
+    plan = large;
 }
 
 /// Tiles for the host: the score tile and the packed key tile should stay in L1/L2.
@@ -214,6 +243,8 @@ llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
     chooseForHost(plan);
   else
     chooseForGPU(plan, operandsOf(variant, plan));
+  if (plan.target.hasWarpgroupProducts() && !operandsOf(variant, plan).isWide())
+    chooseForWarpgroups(plan, operandsOf(variant, plan));
   if (options.tileQ)
     plan.tileQ = options.tileQ;
   if (options.tileKV)

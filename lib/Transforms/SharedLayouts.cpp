@@ -37,15 +37,37 @@ static SharedLayoutAttr chooseSharedLayout(MLIRContext *context, int64_t cols, T
   }
 }
 
+/// Panels of the widest swizzle whose rows the tile's are whole ones of: an operand that ends
+/// within a panel would be multiplied with what lies behind it.
+static SharedLayoutAttr panelLayout(MLIRContext *context, int64_t rows, int64_t cols) {
+  int32_t rowBytes = 2 * cols;
+  for (auto [pitch, shift, mask] : {std::tuple(128, 0, 7), {64, 1, 3}, {32, 2, 1}})
+    if (rowBytes % pitch == 0)
+      return SharedLayoutAttr::get(context, pitch, shift, mask,
+                                   static_cast<int32_t>(llvm::alignTo(rows * pitch, 1024)));
+  llvm_unreachable("the columns of an operand are a multiple of 16");
+}
+
+/// Whether a product of warpgroups reads `tile`, from shared memory as it may be.
+static bool isReadByWarpgroups(TypedValue<tile::TileType> tile) {
+  return llvm::any_of(tile.getUsers(), [](Operation *user) {
+    auto dot = dyn_cast<tile::DotOp>(user);
+    return dot && dot.getWarpgroup();
+  });
+}
+
 BufferType attnc::bufferFor(TypedValue<tile::TileType> tile, int64_t stages) {
   tile::TileType type = tile.getType();
   bool alongRows = llvm::none_of(tile.getUses(), [](OpOperand &use) {
     auto dot = dyn_cast<tile::DotOp>(use.getOwner());
     return dot && use.getOperandNumber() == 1 && !dot.getTransposeRhs();
   });
-  return BufferType::get(
-      type.getContext(), {stages, type.getRows(), type.getCols()}, type.getElementType(),
-      chooseSharedLayout(type.getContext(), type.getCols(), type.getElementType(), alongRows));
+  SharedLayoutAttr layout =
+      isReadByWarpgroups(tile)
+          ? panelLayout(type.getContext(), type.getRows(), type.getCols())
+          : chooseSharedLayout(type.getContext(), type.getCols(), type.getElementType(), alongRows);
+  return BufferType::get(type.getContext(), {stages, type.getRows(), type.getCols()},
+                         type.getElementType(), layout);
 }
 
 bool attnc::isProductOperand(OpOperand &use) {

@@ -12,6 +12,7 @@
 // The token is the only way to the data, so the order wait-then-read cannot be broken later. The
 // easy mistake would be a barrier too few: the one at the wait of tile i orders all reads of tile
 // i-1 before the copy that overwrites its stage, because that copy is issued after it.
+#include "LoopChains.h"
 #include "SharedLayouts.h"
 #include "SharedLifetimes.h"
 #include "attnc/Transforms/Passes.h"
@@ -31,7 +32,6 @@ using tile::SharedLayoutAttr;
 
 struct TilePipelineLoads : impl::TilePipelineLoadsBase<TilePipelineLoads> {
   using TilePipelineLoadsBase::TilePipelineLoadsBase;
-  using Chain = SmallVector<scf::ForOp>;
 
   void runOnOperation() override {
     kernel = getOperation();
@@ -45,7 +45,7 @@ struct TilePipelineLoads : impl::TilePipelineLoadsBase<TilePipelineLoads> {
       kernel.emitOpError("expects at least 2 pipeline stages, found ") << schedule.getStages();
       return signalPassFailure();
     }
-    SmallVector<Chain> chains = findChains();
+    SmallVector<LoopChain> chains = findLoopChains(kernel);
     for (auto [i, chain] : llvm::enumerate(chains))
       if (failed(pipeline(chain, /*last=*/i + 1 == chains.size())))
         return signalPassFailure();
@@ -60,35 +60,6 @@ struct TilePipelineLoads : impl::TilePipelineLoadsBase<TilePipelineLoads> {
   }
 
 private:
-  /// Maximal sequences of sibling loops with loads, each starting where the one before ends.
-  SmallVector<Chain> findChains() {
-    SmallVector<Chain> chains;
-    kernel.walk<WalkOrder::PreOrder>([&](scf::ForOp loop) {
-      if (loadsOf(loop).empty())
-        return;
-      if (!chains.empty()) {
-        scf::ForOp previous = chains.back().back();
-        if (previous->getBlock() == loop->getBlock() &&
-            previous.getUpperBound() == loop.getLowerBound() &&
-            previous.getStep() == loop.getStep()) {
-          chains.back().push_back(loop);
-          return;
-        }
-      }
-      chains.push_back({loop});
-    });
-    return chains;
-  }
-
-  /// Other loads go to registers as they are.
-  static bool feedsProduct(tile::LoadOp load) {
-    return llvm::any_of(load.getResult().getUses(), isProductOperand);
-  }
-
-  static SmallVector<tile::LoadOp> loadsOf(scf::ForOp loop) {
-    return llvm::filter_to_vector(loop.getBody()->getOps<tile::LoadOp>(), feedsProduct);
-  }
-
   /// The ops of `loop` that the row of `load` follows from, in order; none where it is the
   /// induction variable. Nothing if it follows from what the loop carries.
   static std::optional<SmallVector<Operation *>> rowSlice(scf::ForOp loop, tile::LoadOp load) {
@@ -133,10 +104,10 @@ private:
 
   /// Loads of a loop must be the same as those of its chain's first loop, at rows that follow from
   /// the induction variable in the same way.
-  LogicalResult check(const Chain &chain) {
-    SmallVector<tile::LoadOp> first = loadsOf(chain.front());
+  LogicalResult check(const LoopChain &chain) {
+    SmallVector<tile::LoadOp> first = productLoads(chain.front());
     for (scf::ForOp loop : chain) {
-      SmallVector<tile::LoadOp> loads = loadsOf(loop);
+      SmallVector<tile::LoadOp> loads = productLoads(loop);
       if (loads.size() != first.size())
         return loop.emitOpError("expects the loads of its chain's first loop");
       for (auto [a, b] : llvm::zip(first, loads))
@@ -197,7 +168,8 @@ private:
       }
       IRMapping mapping;
       mapping.map(loop.getInductionVar(), inside);
-      for (Operation *op : *rowSlice(loop, load))
+      std::optional<SmallVector<Operation *>> slice = rowSlice(loop, load);
+      for (Operation *op : *slice)
         b.clone(*op, mapping);
       Value limit = arith::SelectOp::create(b, loc, exists, limits[number], constant(0));
       result.push_back({mapping.lookup(load.getRow()), limit});
@@ -225,10 +197,10 @@ private:
     return false;
   }
 
-  LogicalResult pipeline(const Chain &chain, bool last) {
+  LogicalResult pipeline(const LoopChain &chain, bool last) {
     if (failed(check(chain)))
       return failure();
-    SmallVector<tile::LoadOp> loads = loadsOf(chain.front());
+    SmallVector<tile::LoadOp> loads = productLoads(chain.front());
     scf::ForOp first = chain.front();
     Location loc = first.getLoc();
     OpBuilder b(first);
@@ -237,7 +209,7 @@ private:
     };
     SmallVector<Value> buffers;
     for (tile::LoadOp load : loads)
-      buffers.push_back(createBuffer(load, schedule.getStages()));
+      buffers.push_back(createBuffer(load, schedule.getStages() + isHeld(load)));
     chainBuffers.push_back(buffers);
     // Rows at or beyond the chain's end are not needed: they are limited away. The end is known
     // only after the loops' bounds are computed, which is before the first loop.
@@ -248,7 +220,7 @@ private:
       limits.push_back(load.getRow() == first.getInductionVar()
                            ? arith::MinSIOp::create(b, loc, load.getLimit(), end).getResult()
                            : Value(load.getLimit()));
-    SmallVector<Value> carried; // tokens, oldest first, then the next stage to fill
+    SmallVector<Value> carried; // tokens, oldest first, then the next stage to fill of each ring
     for (int64_t stage = 0; stage + 1 < schedule.getStages(); ++stage) {
       Value ahead = arith::MulIOp::create(b, loc, first.getStep(), constant(stage));
       Value row = arith::AddIOp::create(b, loc, first.getLowerBound(), ahead);
@@ -257,7 +229,8 @@ private:
         carried.push_back(issue(b, load, buffer, constant(stage), at.first, at.limit));
       tile::CommitOp::create(b, loc);
     }
-    carried.push_back(constant(schedule.getStages() - 1));
+    SmallVector<int64_t> rings = ringsOf(buffers);
+    carried.append(rings.size(), constant(schedule.getStages() - 1));
     numPipelined += loads.size();
 
     for (scf::ForOp loop : chain)
@@ -265,7 +238,7 @@ private:
 
     // Nothing may be in flight when the buffers are filled anew or the block exits.
     b.setInsertionPointAfterValue(carried.back());
-    carried.pop_back();
+    carried.pop_back_n(rings.size());
     Operation *parent = carried.front().getParentBlock()->getParentOp();
     bool repeats = isa<scf::ForOp>(parent) || parent->getParentOfType<scf::ForOp>();
     bool barrier = repeats || (!last && !meetsBefore(b.getInsertionPoint()));
@@ -287,7 +260,7 @@ private:
     Block *body = next.getBody();
     if (!body->empty())
       body->back().erase(); // a terminator that the builder made for a loop without results
-    SmallVector<tile::LoadOp> loads = loadsOf(loop);
+    SmallVector<tile::LoadOp> loads = productLoads(loop);
     Operation *oldYield = loop.getBody()->getTerminator();
     SmallVector<Value> args = {next.getInductionVar()};
     llvm::append_range(args, next.getRegionIterArgs().take_front(own));
@@ -304,13 +277,17 @@ private:
         b, loc, next.getStep(),
         arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(schedule.getStages() - 1)));
     Value row = arith::AddIOp::create(b, loc, next.getInductionVar(), ahead);
-    Value stage = state.back();
-    SmallVector<Value> yielded(state.begin() + count, state.end() - 1);
+    SmallVector<int64_t> rings = ringsOf(buffers);
+    ArrayRef<Value> stages = ArrayRef(state).take_back(rings.size());
+    SmallVector<Value> yielded(state.begin() + count, state.end() - rings.size());
     SmallVector<Rows> rows = rowsAt(b, next, loads, row, end, limits);
-    for (auto [load, buffer, at] : llvm::zip(loads, buffers, rows))
+    for (auto [load, buffer, at] : llvm::zip(loads, buffers, rows)) {
+      Value stage = stages[llvm::find(rings, stagesOf(buffer)) - rings.begin()];
       yielded.push_back(issue(b, load, buffer, stage, at.first, at.limit));
+    }
     tile::CommitOp::create(b, loc);
-    yielded.push_back(nextStage(b, loc, stage));
+    for (auto [ring, stage] : llvm::zip(rings, stages))
+      yielded.push_back(nextStage(b, loc, stage, ring));
 
     for (auto [load, slot] : llvm::zip(loads, wait.getSlots())) {
       b.setInsertionPoint(load);
@@ -329,14 +306,32 @@ private:
     return SmallVector<Value>(next.getResults().drop_front(own));
   }
 
-  Value nextStage(OpBuilder &b, Location loc, Value stage) {
+  /// Whether the product of a load is delayed: its tile is read in the next iteration as well.
+  static bool isHeld(tile::LoadOp load) {
+    return llvm::any_of(load.getResult().getUsers(), [](Operation *user) {
+      auto dot = dyn_cast<tile::DotOp>(user);
+      return dot && dot.getDelayed();
+    });
+  }
+
+  static int64_t stagesOf(Value buffer) { return cast<BufferType>(buffer.getType()).getStages(); }
+
+  /// The different numbers of stages of `buffers`.
+  static SmallVector<int64_t> ringsOf(ArrayRef<Value> buffers) {
+    llvm::SmallSetVector<int64_t, 2> rings;
+    for (Value buffer : buffers)
+      rings.insert(stagesOf(buffer));
+    return rings.takeVector();
+  }
+
+  Value nextStage(OpBuilder &b, Location loc, Value stage, int64_t stages) {
     auto constant = [&](int64_t v) -> Value {
       return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
     };
-    if (schedule.getStages() == 2)
+    if (stages == 2)
       return arith::SubIOp::create(b, loc, constant(1), stage);
     Value sum = arith::AddIOp::create(b, loc, stage, constant(1));
-    return arith::RemUIOp::create(b, loc, sum, constant(schedule.getStages()));
+    return arith::RemUIOp::create(b, loc, sum, constant(stages));
   }
 
   /// The first pipelined loop after `load` in its block, if the load is not needed before it.
@@ -386,8 +381,9 @@ private:
     int64_t end = 0;
     SmallVector<tile::AllocOp> shared;
     auto place = [](tile::AllocOp alloc, int64_t &offset) {
-      alloc.setOffset(offset);
       BufferType type = alloc.getBuffer().getType();
+      offset = llvm::alignTo(offset, type.getAlignment());
+      alloc.setOffset(offset);
       offset += llvm::alignTo(type.getStages() * type.getStageBytes(), 128);
     };
     kernel.walk([&](tile::AllocOp alloc) {
@@ -403,7 +399,8 @@ private:
     int64_t behind = end;
     for (auto [number, alloc] : llvm::enumerate(shared)) {
       BufferType type = alloc.getBuffer().getType();
-      int64_t bytes = llvm::alignTo(type.getStages() * type.getStageBytes(), 128), offset = behind;
+      int64_t bytes = llvm::alignTo(type.getStages() * type.getStageBytes(), 128);
+      int64_t offset = llvm::alignTo(behind, type.getAlignment());
       SmallVector<std::pair<int64_t, int64_t>> taken; // from, to
       for (tile::AllocOp other : ArrayRef(shared).take_front(number))
         if (BufferType own = other.getBuffer().getType(); !areApart(alloc, other))
@@ -412,7 +409,7 @@ private:
       llvm::sort(taken);
       for (auto [from, to] : taken)
         if (from < offset + bytes)
-          offset = std::max<int64_t>(offset, llvm::alignTo(to, 128));
+          offset = std::max<int64_t>(offset, llvm::alignTo(to, type.getAlignment()));
       alloc.setOffset(offset);
       end = std::max(end, offset + bytes);
     }

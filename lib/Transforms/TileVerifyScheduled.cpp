@@ -17,7 +17,7 @@ namespace {
 /// True for a tile that is read from its buffer by the products that it is the right operand of.
 bool staysInShared(Value value) {
   return value.getDefiningOp<tile::ReadOp>() && llvm::all_of(value.getUses(), [](OpOperand &use) {
-           return isa<tile::DotOp>(use.getOwner()) && use.getOperandNumber() == 1;
+           return isa<tile::DotOp, tile::DotStartOp>(use.getOwner()) && use.getOperandNumber() == 1;
          });
 }
 
@@ -47,8 +47,8 @@ LogicalResult verifyScheduled(Operation *op) {
   if (load && !load.getResult().getType().getLayout()) // S2
     return op->emitOpError("remains in phase `scheduled`: expected copies into shared memory, or a "
                            "layout if no product reads it");
-  if (auto dot = dyn_cast<tile::DotOp>(op))
-    if (!dot.getRhs().getDefiningOp<tile::ReadOp>()) // S1
+  if (isa<tile::DotOp, tile::DotStartOp>(op))
+    if (!op->getOperand(1).getDefiningOp<tile::ReadOp>()) // S1
       return op->emitOpError("has a right operand that is not read from shared memory");
   auto kernel =
       isa<tile::KernelOp>(op) ? cast<tile::KernelOp>(op) : op->getParentOfType<tile::KernelOp>();

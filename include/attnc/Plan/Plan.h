@@ -29,6 +29,9 @@ struct Target {
   /// Shared memory that one thread block may use, in bytes.
   int64_t sharedMemoryLimit = 0;
 
+  /// Whether four warps can multiply together (wgmma): an instruction of sm_90a alone.
+  bool hasWarpgroupProducts() const { return name == "sm_90a"; }
+
   /// Parses "host", "sm_80", "sm_89", "sm_90a", "sm_100a", "sm_120a".
   static llvm::Expected<Target> parse(llvm::StringRef name);
 };

@@ -432,6 +432,45 @@ def AttnPlan : Pass<"attn-plan", "::mlir::ModuleOp"> {
     Option<"numWarps", "num-warps", "int32_t", "0", "warps of a thread block; 0 = choose">];
 }
 
+def TileChooseProducts : Pass<"tile-choose-products", "::attnc::tile::KernelOp"> {
+  let summary = "choose the matrix instruction of each product";
+  let description = [{
+    On a target with `wgmma`, products of 64 rows for each four warps of the kernel, of 16-bit operands and without a mask,
+    are marked `warpgroup`. All products that read a tile from shared memory take it by the same instruction, since it
+    decides how the tile lies there. Without a schedule, or on another target, nothing is marked.
+  }];
+  let statistics = [Statistic<"numWarpgroup", "warpgroup-products", "Products that warpgroups compute">];
+}
+
+def TileDelayProducts : Pass<"tile-delay-products", "::attnc::tile::KernelOp"> {
+  let summary = "choose the products that are computed an iteration later";
+  let description = [{
+    The last product of warpgroups in a loop is marked `delayed` if its result is only carried to the next iteration, where nothing
+    needs it before that iteration's first product: there, both can run while the program computes. Its operands
+    are a tile that is converted for it and one that is loaded for it; so it is in all loops of the chain. tile-pipeline-loads then
+    keeps what it reads for another iteration, and tile-overlap-products moves it.
+  }];
+  let statistics = [Statistic<"numDelayed", "delayed-products", "Products that are computed an iteration later">];
+}
+
+def TileOverlapProducts : Pass<"tile-overlap-products", "::attnc::tile::KernelOp"> {
+  let summary = "let products of warpgroups run while a program computes";
+  let description = [{
+    Delayed products move to the next iteration, and every product of warpgroups becomes a start and, before the first op that needs
+    its result or needs all threads of the block, a wait:
+
+    ```
+    for kv: s = q k[kv]; p = softmax(s); o = o' + p v[kv]
+    ```
+    becomes
+    ```
+    for kv: s = start q k[kv]; o = start o' + p w; wait s; p = softmax(s); wait o; w = v[kv]
+    o = o' + p w
+    ```
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect"];
+}
+
 def TileShareOperands : Pass<"tile-share-operands", "::attnc::tile::KernelOp"> {
   let summary = "bring the right operands of products into shared memory";
   let description = [{

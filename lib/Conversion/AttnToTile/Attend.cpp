@@ -37,6 +37,9 @@ constexpr int64_t kExactKeys = 16;
 /// values that are read where they lie.
 constexpr int64_t kHeadsOnHost = 8;
 
+/// Keys of a tile where one warp has a ring of its own.
+constexpr int64_t kKeysOfWarp = 64;
+
 /// What the rows of a tile are.
 enum class Rows { Queries, Heads };
 
@@ -165,11 +168,13 @@ AxisMap AttendLowering::axes() {
   using Over = Axis::Over;
   int64_t d = plan.headDim, e = plan.vHeadDim;
   bool heads = rows == Rows::Heads;
+  // One warp has fewer registers for keys than a block.
+  int64_t keys = attend.getParts() ? std::min(plan.tileKV, kKeysOfWarp) : plan.tileKV;
   return llvm::cantFail(
       AxisMap::get({{"q", Over::Grid, heads ? 1 : plan.tileQ, 0, later},
                     {"h", Over::Grid, heads ? headTile : 1, 0, false, heads ? usedHeads : 0},
                     {"b", Over::Grid},
-                    {"kv", Over::Loop, plan.tileKV},
+                    {"kv", Over::Loop, keys},
                     {"d", Over::Whole, static_cast<int64_t>(llvm::alignTo(d, 16)), d},
                     {"e", Over::Whole, static_cast<int64_t>(llvm::alignTo(e, 16)), e}}));
 }

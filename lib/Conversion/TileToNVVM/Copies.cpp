@@ -39,15 +39,22 @@ namespace {
 ///
 ///   offset = row * pitch + 16 * (chunk ^ ((row >> shift) & mask)) + byte within the chunk
 ///
-/// A thread has rows `row` + `first`, where `first` is a multiple of more than `row`: what these
-/// turn a chunk by can be taken one after the other. So there are as many addresses to compute as
-/// there are turns, and the rest of an address is a constant.
+/// in a panel of columns, which is a constant of the thread as its column is. A thread has rows
+/// `row` + `first`, where `first` is a multiple of more than `row`: what these turn a chunk by can
+/// be taken one after the other. So there are as many addresses to compute as there are turns, and
+/// the rest of an address is a constant.
 class CopyTarget {
 public:
   CopyTarget(KernelLowering &kl, Location loc, tile::SharedLayoutAttr layout, Value base, Value row,
              Value columnBytes)
       : kl(kl), loc(loc), layout(layout), base(base), row(row) {
     inRow = columnBytes;
+    if (layout.getPanelBytes()) {
+      Value pitch = kl.i32(loc, layout.getPitch());
+      Value panel = arith::DivUIOp::create(kl.builder, loc, columnBytes, pitch);
+      inRow = columnBytes = arith::RemUIOp::create(kl.builder, loc, columnBytes, pitch);
+      this->base = kl.add(loc, base, kl.mul(loc, panel, kl.i32(loc, layout.getPanelBytes())));
+    }
     if (!layout.getMask())
       return;
     Value turn = arith::ShRUIOp::create(kl.builder, loc, row, kl.i32(loc, layout.getShift()));

@@ -14,7 +14,15 @@ using tile::TileType;
 
 static LogicalResult lowerFill(KernelLowering &kl, tile::FillOp fill) {
   SmallVector<Type> types = kl.flatten(fill.getResult().getType());
-  kl.fragments[fill.getResult()] = Fragment(types.size(), kl.scalars.lookup(fill.getValue()));
+  Value value = kl.scalars.lookup(fill.getValue());
+  if (auto pair = dyn_cast<VectorType>(types.front())) {
+    Location loc = fill.getLoc();
+    Value both = LLVM::UndefOp::create(kl.builder, loc, pair);
+    for (int64_t half : {0, 1})
+      both = LLVM::InsertElementOp::create(kl.builder, loc, both, value, kl.i32(loc, half));
+    value = both;
+  }
+  kl.fragments[fill.getResult()] = Fragment(types.size(), value);
   return success();
 }
 

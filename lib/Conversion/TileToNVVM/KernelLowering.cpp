@@ -114,6 +114,15 @@ Value KernelLowering::atHead(Attribute subject, unsigned key, llvm::function_ref
   return value;
 }
 
+Value KernelLowering::warpgroupId(Location loc) {
+  return atHead(builder.getStringAttr("warpgroup"), 0, [&]() -> Value {
+    Value uniform = NVVM::ShflOp::create(builder, loc, warpId.getType(), i32(loc, -1), warpId,
+                                         i32(loc, 0), i32(loc, 31), NVVM::ShflKind::idx,
+                                         /*return_value_and_is_valid=*/UnitAttr());
+    return arith::ShRUIOp::create(builder, loc, uniform, i32(loc, 2));
+  });
+}
+
 int64_t KernelLowering::elementBytes(Value view) {
   Type element = cast<tile::ViewType>(view.getType()).getElementType();
   return std::max<int64_t>(1, element.getIntOrFloatBitWidth() / 8);
@@ -152,6 +161,8 @@ bool KernelLowering::isPacked(TileType type) {
 SmallVector<Type> KernelLowering::flatten(Type type) {
   if (isa<tile::TokenType, tile::SlotType>(type))
     return {builder.getI32Type()};
+  if (auto product = dyn_cast<tile::ProductType>(type))
+    type = product.getTile();
   auto tileType = dyn_cast<TileType>(type);
   if (!tileType)
     return {type};

@@ -72,6 +72,8 @@ public:
   mlir::Value movedAlong(mlir::Location loc, mlir::Value pointer, mlir::Value view, int64_t dim,
                          mlir::Value index);
   static int64_t elementBytes(mlir::Value view);
+  /// Which four warps this thread belongs to (i32), in a way that ptxas sees to be one for a warp.
+  mlir::Value warpgroupId(mlir::Location loc);
   /// The part of a tile coordinate that comes from lane and warp.
   mlir::Value laneCoordinate(mlir::Location loc, tile::TileType type, bool row);
   /// Byte address of view[indices..., row * rowStride], without the column.

@@ -17,6 +17,7 @@ const attnc::NVVMOpTable &attnc::nvvmLowerings() {
     registerScan(all);
     registerStores(all);
     registerStructure(all);
+    registerWarpgroupProduct(all);
     return all;
   }();
   return table;

@@ -26,6 +26,7 @@ void registerReductions(NVVMOpTable &table);
 void registerScan(NVVMOpTable &table);
 void registerStores(NVVMOpTable &table);
 void registerStructure(NVVMOpTable &table);
+void registerWarpgroupProduct(NVVMOpTable &table);
 
 } // namespace attnc
 

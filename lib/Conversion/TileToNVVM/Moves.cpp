@@ -3,6 +3,7 @@
 // Ops that move elements between threads, or only between names. What goes through shared memory is
 // written between two barriers: no thread still reads what was there, and all see what is.
 #include "Elements.h"
+#include "Products.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -55,9 +56,16 @@ static LogicalResult lowerShare(KernelLowering &kl, tile::ShareOp share) {
   tile::SharedLayoutAttr layout = share.getBuffer().getType().getLayout();
   int64_t bytes = type.getElementType().getIntOrFloatBitWidth() / 8;
   Value base = kl.buffers[share.getBuffer()];
-  // offset = row * pitch + 16 * (chunk ^ ((row >> shift) & mask)) + byte within the chunk
+  // offset = row * pitch + 16 * (chunk ^ ((row >> shift) & mask)) + byte within the chunk, in a
+  // panel
   auto address = [&](const Position &at) {
-    Value inRow = kl.mul(loc, at.col, kl.i32(loc, bytes));
+    Value inRow = kl.mul(loc, at.col, kl.i32(loc, bytes)), start = base;
+    if (layout.getPanelBytes()) {
+      Value pitch = kl.i32(loc, layout.getPitch());
+      Value panel = arith::DivUIOp::create(kl.builder, loc, inRow, pitch);
+      inRow = arith::RemUIOp::create(kl.builder, loc, inRow, pitch);
+      start = kl.add(loc, start, kl.mul(loc, panel, kl.i32(loc, layout.getPanelBytes())));
+    }
     if (layout.getMask()) {
       Value turn = arith::ShRUIOp::create(kl.builder, loc, at.row, kl.i32(loc, layout.getShift()));
       turn = arith::AndIOp::create(kl.builder, loc, turn, kl.i32(loc, layout.getMask()));
@@ -65,7 +73,7 @@ static LogicalResult lowerShare(KernelLowering &kl, tile::ShareOp share) {
       inRow = arith::XOrIOp::create(kl.builder, loc, inRow, turn);
     }
     Value offset = kl.add(loc, kl.mul(loc, at.row, kl.i32(loc, layout.getPitch())), inRow);
-    return kl.offsetPointer(loc, kl.sharedBase, kl.add(loc, base, offset));
+    return kl.offsetPointer(loc, kl.sharedBase, kl.add(loc, start, offset));
   };
   SmallVector<Value> elements = unpack(kl, loc, type, kl.fragments[share.getValue()]);
   NVVM::BarrierOp::create(kl.builder, loc);
@@ -73,6 +81,8 @@ static LogicalResult lowerShare(KernelLowering &kl, tile::ShareOp share) {
     for (auto [value, at] : llvm::zip(elements, positions(kl, loc, type)))
       LLVM::StoreOp::create(kl.builder, loc, value, address(at), bytes);
   });
+  if (layout.getPanelBytes())
+    fenceForWarpgroups(kl, loc);
   NVVM::BarrierOp::create(kl.builder, loc);
   kl.fragments[share.getSlot()] = {base};
   return success();

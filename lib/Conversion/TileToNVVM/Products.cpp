@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Matrix products by mma.sync.
+// Matrix products by mma.sync; those of warpgroups are in WarpgroupProduct.cpp.
 //
 // 16-bit operands: m16n8k16. Left operands are fragments in registers; right operands are read from
 // shared memory by ldmatrix as they are used, two column tiles and one depth tile (16x16) at a
@@ -99,6 +99,8 @@ static LogicalResult lowerDot(KernelLowering &kl, tile::DotOp dot) {
   if (!kl.sharedReads.count(dot.getLhs()) && !isMmaFragment(dot.getLhs().getType(), kl.numThreads))
     return dot.emitOpError("expects a left operand in mma fragments, found ")
            << dot.getLhs().getType();
+  if (dot.getWarpgroup())
+    return dot.emitOpError("of warpgroups has not been started: run tile-overlap-products");
   if (dot.getMask())
     return lowerMaskedDot(kl, dot);
   Fragment result = kl.fragments[dot.getAcc()];

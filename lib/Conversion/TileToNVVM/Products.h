@@ -30,6 +30,10 @@ void dotF32(KernelLowering &kl, tile::DotOp dot, Fragment &acc);
 /// MaskedProduct.cpp.
 mlir::LogicalResult lowerMaskedDot(KernelLowering &kl, tile::DotOp dot);
 
+/// WarpgroupProduct.cpp. Lets wgmma see what this thread has written to shared memory, behind the
+/// next barrier.
+void fenceForWarpgroups(KernelLowering &kl, mlir::Location loc);
+
 /// x as a sum of two tf32 values, as bit patterns; the low part is null for a single product.
 struct SplitTF32 {
   mlir::Value high, low;

@@ -61,13 +61,15 @@ static LogicalResult lowerElement(KernelLowering &kl, tile::ElementOp element) {
 static LogicalResult lowerRead(KernelLowering &kl, tile::ReadOp read) {
   TileType type = read.getResult().getType();
   bool rightOnly = llvm::all_of(read.getResult().getUses(), [](OpOperand &use) {
-    return isa<tile::DotOp>(use.getOwner()) && use.getOperandNumber() == 1;
+    return isa<tile::DotOp, tile::DotStartOp>(use.getOwner()) && use.getOperandNumber() == 1;
   });
-  bool dotOnly = llvm::all_of(read.getResult().getUses(),
-                              [](OpOperand &use) { return isa<tile::DotOp>(use.getOwner()); });
-  // Left operands are worth keeping in registers while they are few: two elements to each.
+  bool dotOnly =
+      llvm::all_of(read.getResult().getUsers(), llvm::IsaPred<tile::DotOp, tile::DotStartOp>);
+  // Left operands are worth keeping in registers while they are few, two elements to each; but not
+  // for warpgroups, which read them from shared memory as fast.
   constexpr int64_t kMostRegisters = 32;
-  bool areFew = kl.isPacked(type.getElementType()) &&
+  bool forWarpgroups = llvm::any_of(read.getResult().getUsers(), llvm::IsaPred<tile::DotStartOp>);
+  bool areFew = !forWarpgroups && kl.isPacked(type.getElementType()) &&
                 type.getRows() * type.getCols() <= 2 * kMostRegisters * kl.numThreads;
   bool keepInShared = rightOnly || (dotOnly && !areFew);
   if (keepInShared) {

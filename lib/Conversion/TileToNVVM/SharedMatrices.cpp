@@ -47,8 +47,13 @@ MatrixSource attnc::matrixSource(KernelLowering &kl, Location loc, Value slotBas
 
 SmallVector<Value> attnc::loadMatrices(KernelLowering &kl, Location loc, const MatrixSource &source,
                                        int64_t row0, int64_t col0) {
-  int64_t chunk = col0 / 8, turned = chunk & source.layout.getMask();
-  int64_t constant = row0 * source.layout.getPitch() + 16 * (chunk - turned);
+  int64_t chunk = col0 / 8, turned = chunk & source.layout.getMask(), panel = 0;
+  if (int64_t panelBytes = source.layout.getPanelBytes()) {
+    int64_t chunks = source.layout.getPitch() / 16;
+    panel = chunk / chunks * panelBytes;
+    chunk %= chunks;
+  }
+  int64_t constant = row0 * source.layout.getPitch() + 16 * (chunk - turned) + panel;
   Value pointer = source.pointers[turned / 2];
   if (constant != 0)
     pointer = kl.offsetPointer(loc, pointer, kl.i32(loc, constant));

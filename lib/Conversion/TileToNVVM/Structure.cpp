@@ -2,6 +2,7 @@
 //
 // Where a kernel is in its grid, where its buffers are, and what threads wait for.
 #include "KernelLowering.h"
+#include "Products.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -37,6 +38,10 @@ static LogicalResult lowerCommit(KernelLowering &kl, tile::CommitOp commit) {
 
 static LogicalResult lowerWait(KernelLowering &kl, tile::WaitOp wait) {
   NVVM::CpAsyncWaitGroupOp::create(kl.builder, wait.getLoc(), wait.getPending());
+  if (llvm::any_of(wait.getSlots().getTypes(), [](Type type) {
+        return cast<tile::SlotType>(type).getBuffer().getLayout().getPanelBytes() != 0;
+      }))
+    fenceForWarpgroups(kl, wait.getLoc());
   if (wait.getBarrier())
     NVVM::BarrierOp::create(kl.builder, wait.getLoc());
   for (auto [token, slot] : llvm::zip(wait.getTokens(), wait.getSlots())) {

@@ -12,6 +12,7 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/InstIterator.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -57,6 +58,9 @@ static void initializeNVPTX() {
     LLVMInitializeNVPTXAsmPrinter();
     setOption("nvptx-short-ptr", "true");
     setOption("nvptx-fma-level", "2");
+    // Joins the registers of copies: an accumulator of wgmma that is copied between products costs
+    // one move for each of its registers. It is off where nothing is optimised, and takes no time.
+    setOption("optimize-regalloc", "true");
   });
 }
 
@@ -114,6 +118,15 @@ static bool branchesTooOften(const llvm::Module &module) {
   });
 }
 
+/// What all threads of a warp must execute together stays so: the LLVM dialect cannot say it of
+/// asm.
+static void keepTogether(llvm::Module &module) {
+  for (llvm::Function &function : module)
+    for (llvm::Instruction &instruction : llvm::instructions(function))
+      if (auto *call = llvm::dyn_cast<llvm::CallInst>(&instruction); call && call->isInlineAsm())
+        call->setConvergent();
+}
+
 static llvm::Error optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::LoopAnalysisManager lam;
   llvm::FunctionAnalysisManager fam;
@@ -152,6 +165,7 @@ llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::S
       mlir::translateModuleToLLVMIR(module, context, "attnc", /*disableVerification=*/true);
   if (!llvmModule)
     return llvm::createStringError("translation to LLVM IR failed");
+  keepTogether(*llvmModule);
   times.translate = now() - start;
 
   llvm::Triple triple("nvptx64-nvidia-cuda");

@@ -138,6 +138,108 @@ tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size
 
 // -----
 
+// tile.dot C5: rows that are no multiple of 64.
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <32x16xf32>
+  %p = tile.cast %t : <32x16xf32> -> <32x16xf16>
+  %a = tile.fill %f : f32 -> <16x16xf32>
+  %v = tile.cast %a : <16x16xf32> -> <16x16xf16>
+  // expected-error@below {{expects 16-bit operands, rows that are a multiple of 64, a depth that is one of 16, at most 256 columns that are a multiple of 16 and no mask for warpgroups, found '!tile.tile<32x16xf16>' times '!tile.tile<16x16xf16>' into '!tile.tile<32x16xf32>'}}
+  %0 = tile.dot %p, %v, %t {warpgroup} : <32x16xf16>, <16x16xf16>, <32x16xf32> -> <32x16xf32>
+  tile.return
+}
+
+// -----
+
+// tile.dot C6
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %a = tile.fill %f : f32 -> <64x64xf32>
+  %x = tile.cast %a : <64x64xf32> -> <64x64xf16>
+  // expected-error@below {{expects `warpgroup` where it is `delayed`}}
+  %0 = tile.dot %x, %x, %a {delayed} : <64x64xf16>, <64x64xf16>, <64x64xf32> -> <64x64xf32>
+  tile.return
+}
+
+// -----
+
+// tile.dot_start C1
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %a = tile.fill %f : f32 -> <64x64xf32>
+  %x = tile.cast %a : <64x64xf32> -> <64x64xf16>
+  %b = tile.fill %f : f32 -> <64x32xf32>
+  // expected-error@below {{expects shapes that agree, found '!tile.tile<64x64xf16>' times '!tile.tile<64x64xf16>' into '!tile.tile<64x32xf32>'}}
+  %0 = tile.dot_start %x, %x, %b : <64x64xf16>, <64x64xf16>, <64x32xf32> -> <<64x32xf32>>
+  tile.return
+}
+
+// -----
+
+// tile.dot_start C1
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %a = tile.fill %f : f32 -> <64x64xf32>
+  %x = tile.cast %a : <64x64xf32> -> <64x64xf16>
+  // expected-error@below {{expects a product that warpgroups can compute, found '!tile.tile<64x64xf32>' times '!tile.tile<64x64xf32>' into '!tile.tile<64x64xf32>'}}
+  %0 = tile.dot_start %a, %a, %a : <64x64xf32>, <64x64xf32>, <64x64xf32> -> <<64x64xf32>>
+  tile.return
+}
+
+// -----
+
+// tile.dot_start C2
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %a = tile.fill %f : f32 -> <64x64xf32>
+  %x = tile.cast %a : <64x64xf32> -> <64x64xf16>
+  // expected-error@below {{expects a product of the accumulator's type '!tile.tile<64x64xf32>', found '!tile.tile<64x32xf32>'}}
+  %0 = tile.dot_start %x, %x, %a : <64x64xf16>, <64x64xf16>, <64x64xf32> -> <<64x32xf32>>
+  tile.return
+}
+
+// -----
+
+// tile.dot_wait C1
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %a = tile.fill %f : f32 -> <64x64xf32>
+  %x = tile.cast %a : <64x64xf32> -> <64x64xf16>
+  %0 = tile.dot_start %x, %x, %a : <64x64xf16>, <64x64xf16>, <64x64xf32> -> <<64x64xf32>>
+  // expected-error@below {{expects 1 results, found 2}}
+  %1:2 = tile.dot_wait %0 pending 0 : !tile.product<<64x64xf32>> -> !tile.tile<64x64xf32>, !tile.tile<64x64xf32>
+  tile.return
+}
+
+// -----
+
+// tile.dot_wait C1
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %a = tile.fill %f : f32 -> <64x64xf32>
+  %x = tile.cast %a : <64x64xf32> -> <64x64xf16>
+  %0 = tile.dot_start %x, %x, %a : <64x64xf16>, <64x64xf16>, <64x64xf32> -> <<64x64xf32>>
+  // expected-error@below {{expects a result of type '!tile.tile<64x64xf32>', found '!tile.tile<64x32xf32>'}}
+  %1 = tile.dot_wait %0 pending 0 : !tile.product<<64x64xf32>> -> !tile.tile<64x32xf32>
+  tile.return
+}
+
+// -----
+
+// tile.dot_wait C2
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %a = tile.fill %f : f32 -> <64x64xf32>
+  %x = tile.cast %a : <64x64xf32> -> <64x64xf16>
+  %0 = tile.dot_start %x, %x, %a : <64x64xf16>, <64x64xf16>, <64x64xf32> -> <<64x64xf32>>
+  // expected-error@below {{expects a number of pending products that is not negative}}
+  %1 = tile.dot_wait %0 pending -1 : !tile.product<<64x64xf32>> -> !tile.tile<64x64xf32>
+  tile.return
+}
+
+// -----
+
 // #tile.linear C1
 // expected-error@below {{expects a row and a column for each bit, found 3 numbers}}
 func.func private @odd(!tile.tile<16x8xf32, #tile.linear<register = [0, 1, 8], lane = [], warp = []>>)

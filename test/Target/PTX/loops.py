@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Finds the key loops of a PTX kernel by its control flow, and checks what they hold.
 
-A key loop is a loop that has `mma.sync` and no loop inside. Given the kinds of a kernel's key loops in the order of
+A key loop is a loop that has matrix instructions, `mma.sync` or `wgmma`, and no loop inside. Given the kinds of a kernel's key loops in the order of
 the program (F = FULL tiles, P = PARTIAL tiles):
 
-  every loop   multiplies by mma.sync, reads by ldmatrix (16-bit types), copies by cp.async, exponentiates by
-               ex2.approx.ftz;
+  every loop   multiplies by mma.sync and reads by ldmatrix (16-bit types), or multiplies by wgmma; copies by cp.async,
+               exponentiates by ex2.approx.ftz;
+  wgmma        (`--wgmma`, all but EXACT loops): starts two products and waits for the older one; the other one is
+               waited for behind the exponentials. A FULL loop has one select then, for the next of three stages
   FULL         compares only to branch (the loop's own condition; tiles that lie inside are copied apart; accumulators are rescaled where a
                maximum has moved), and has no select;
   L            FULL tiles of a list: of the tile that is copied ahead, it finds the place in the list, and whether there is one
@@ -107,11 +109,22 @@ def decide_more(lines):
             return any(not combining.match(line) and not re.match(r"@!?%p\d+ bra\b", line) for line in users)
 
 
+def order_of_products(lines):
+    """What is wrong with the order of starts, waits and exponentials of a key loop that has two products at once."""
+    events = [event for line in lines for event, pattern in
+              [("start", r"wgmma\.commit_group"), ("wait 1", r"wgmma\.wait_group\S* 1"), ("wait 0", r"wgmma\.wait_group\S* 0"),
+               ("exp", r"ex2\.approx")] if re.search(pattern, line)]
+    order = [event for i, event in enumerate(events) if i == 0 or event != events[i - 1] or event == "start"]
+    expected = ["start", "start", "wait 1", "exp", "wait 0"]
+    return [] if order == expected else [f"expected {', '.join(expected)}, found {', '.join(order)}"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ptx")
     parser.add_argument("--kinds", required=True, help="the key loops in order, such as PFP")
     parser.add_argument("--no-ldmatrix", action="store_true", help="f32: operands are read by plain loads")
+    parser.add_argument("--wgmma", action="store_true", help="16-bit products by warpgroups, two at once")
     parser.add_argument("--kernel", type=int, default=0, help="which kernel of the file, from 0 on")
     arguments = parser.parse_args()
     text = re.split(r"\.entry\b", open(arguments.ptx).read())[1 + arguments.kernel]
@@ -121,24 +134,31 @@ def main():
     order, blocks, successors = blocks_of(text)
     found = [[line for name in order if name in loop for line in blocks[name]]
              for loop in innermost_loops(order, successors)]
-    found = [lines for lines in found if any("mma.sync" in line for line in lines)]
+    found = [lines for lines in found if any(re.search(r"mma(_async)?\.sync", line) for line in lines)]
     if len(found) != len(arguments.kinds):
         problems.append(f"expected {len(arguments.kinds)} key loops, found {len(found)}")
     for number, (kind, lines) in enumerate(zip(arguments.kinds, found)):
         count = lambda pattern: sum(bool(re.search(pattern, line)) for line in lines)
-        needed = ["mma.sync", "cp.async.c[ag]", "cp.async.commit_group", "ex2.approx.ftz"]
-        needed += [] if arguments.no_ldmatrix else ["ldmatrix.sync"]
+        needed = ["cp.async.c[ag]", "cp.async.commit_group", "ex2.approx.ftz"]
+        if arguments.wgmma and kind != "E":
+            needed += ["wgmma.mma_async.sync", "fence.proxy.async"]
+            problems += [f"loop {number}: {problem}" for problem in order_of_products(lines)]
+        else:
+            needed += ["mma.sync"] + ([] if arguments.no_ldmatrix else ["ldmatrix.sync"])
         for pattern in needed:
             if not count(pattern.replace(".", r"\.", 1)):
                 problems.append(f"loop {number}: no {pattern}")
         compares, selects = count(r"\bsetp?\."), count(r"\bselp\.")
         print(f"loop {number}: {kind}, {len(lines)} instructions, {count('mma.sync')} mma, {compares} setp, {selects} selp")
-        if kind == "F" and (not compares or decide_more(lines) or selects or count(r"\b(slct|set)\.")):
+        if kind == "F" and arguments.wgmma: # one select: the stage behind the last of three
+            if not compares or selects > 1 or count(r"\b(slct|set)\."):
+                problems.append(f"loop {number}: a FULL loop with {compares} comparisons and {selects} selects")
+        elif kind == "F" and (not compares or decide_more(lines) or selects or count(r"\b(slct|set)\.")):
             problems.append(f"loop {number}: a FULL loop with {compares} comparisons and {selects} selects")
         if kind == "L" and (not compares or selects > 2):
             problems.append(f"loop {number}: a FULL loop of a list with {compares} comparisons and {selects} selects")
-        products = [sum("mma.sync" in line for line in loop) for loop in found]
-        if kind == "E" and products[number] > max(products[:number], default=0):
+        products = [sum("mma" in line and ".sync" in line for line in loop) for loop in found]
+        if kind == "E" and not arguments.wgmma and products[number] > max(products[:number], default=0):
             problems.append(f"loop {number}: an EXACT loop with {products[number]} matrix instructions")
         if kind == "P" and not selects:
             problems.append(f"loop {number}: a PARTIAL loop without a select")
