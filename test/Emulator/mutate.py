@@ -198,7 +198,7 @@ class AttncKernel:
     # for the other: in every tile but the first, the maxima of one half move, and no other.
     SPECIAL = [*((*size, 1, None) for size in ((100, 300), (64, 64), (33, 65), (70, 72), (128, 77), (90, 80))),
                *((*size, 6e3, None) for size in ((130, 200), (64, 70), (1, 1))), (16, 70, 6e3, 0), (16, 70, 6e3, 9),
-               *((*size, 1, half) for size in ((100, 300), (64, 70)) for half in ("first", "second"))]
+               *((*size, 1, half) for size in ((100, 300), (64, 70), (100, 600)) for half in ("first", "second"))]
 
     def special(self, folder, case):
         """Arguments of a special run. Columns of V differ in what they hold besides numbers, and keys in whether they hold any."""
@@ -397,7 +397,8 @@ def measure(kernel, options):
     return counts
 
 
-KERNELS = ["causal:f16:sm_80", "causal:f32:sm_80", "alibi:bf16:sm_80", "full:f32:sm_90a", "full:bf16:sm_90a", "alibi:f16:sm_90a"]
+KERNELS = ["causal:f16:sm_80", "causal:f32:sm_80", "alibi:bf16:sm_80", "full:f32:sm_90a", "full:bf16:sm_90a", "causal:bf16:sm_90a",
+           "alibi:f16:sm_90a"]
 QUICK = ["causal:f16:sm_80", "full:f32:sm_90a"]
 
 

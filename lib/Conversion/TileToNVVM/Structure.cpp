@@ -38,8 +38,10 @@ static LogicalResult lowerCommit(KernelLowering &kl, tile::CommitOp commit) {
 
 static LogicalResult lowerWait(KernelLowering &kl, tile::WaitOp wait) {
   NVVM::CpAsyncWaitGroupOp::create(kl.builder, wait.getLoc(), wait.getPending());
-  if (llvm::any_of(wait.getSlots().getTypes(), [](Type type) {
-        return cast<tile::SlotType>(type).getBuffer().getLayout().getPanelBytes() != 0;
+  // What nobody reads has only to arrive.
+  if (llvm::any_of(wait.getSlots(), [](Value slot) {
+        return !slot.use_empty() &&
+               cast<tile::SlotType>(slot.getType()).getBuffer().getLayout().getPanelBytes() != 0;
       }))
     fenceForWarpgroups(kl, wait.getLoc());
   if (wait.getBarrier())
