@@ -24,12 +24,44 @@ static Value firstOf(OpBuilder &builder, Location loc, const Axis &axis, Value i
   return arith::MulIOp::create(builder, loc, index, i32(builder, loc, axis.tile));
 }
 
-void Domain::emitCoordinates(OpBuilder &builder, Location loc,
-                             const llvm::StringMap<Value> &sizes) {
+/// Of a section of n heads, program r has tile r / n of head r % n. No number exceeds 2^31:
+/// sections are cut to 2^30 programs.
+void Domain::takeTurns(OpBuilder &builder, Location loc, const llvm::StringMap<Value> &sizes,
+                       Value headsAtOnce, Value &tile, Value &head) const {
+  auto quotient = [&](Value a, Value b) -> Value {
+    return arith::DivUIOp::create(builder, loc, a, b);
+  };
+  const Axis &q = *map.find("q");
+  Value round =
+      arith::AddIOp::create(builder, loc, sizes.lookup("q"), i32(builder, loc, q.tile - 1));
+  Value tiles = quotient(round, i32(builder, loc, q.tile));
+  Value one = i32(builder, loc, 1);
+  Value most =
+      arith::MaxSIOp::create(builder, loc, quotient(i32(builder, loc, 1 << 30), tiles), one);
+  Value section = arith::MinSIOp::create(builder, loc, headsAtOnce, most);
+  Value inSection = arith::RemUIOp::create(builder, loc, head, section);
+  Value start = arith::SubIOp::create(builder, loc, head, inSection);
+  Value left = arith::SubIOp::create(builder, loc, sizes.lookup("h"), start);
+  Value heads = arith::MinSIOp::create(builder, loc, section, left);
+  Value program = arith::AddIOp::create(
+      builder, loc, arith::MulIOp::create(builder, loc, inSection, tiles), tile);
+  tile = quotient(program, heads);
+  head = arith::AddIOp::create(builder, loc, start,
+                               arith::RemUIOp::create(builder, loc, program, heads));
+}
+
+void Domain::emitCoordinates(OpBuilder &builder, Location loc, const llvm::StringMap<Value> &sizes,
+                             Value headsAtOnce) {
   SmallVector<std::pair<const Axis *, Value>> indices;
   for (auto [dimension, axis] : llvm::enumerate(map.gridAxes()))
     indices.emplace_back(axis,
                          tile::ProgramIdOp::create(builder, loc, builder.getI32Type(), dimension));
+  if (headsAtOnce) {
+    auto indexOf = [&](StringRef name) -> Value & {
+      return llvm::find_if(indices, [&](auto &each) { return each.first->name == name; })->second;
+    };
+    takeTurns(builder, loc, sizes, headsAtOnce, indexOf("q"), indexOf("h"));
+  }
   for (auto [axis, index] : indices) {
     if (axis->name == "h" && axis->isTile()) {
       emitHeadTile(builder, loc, *axis, index, sizes);

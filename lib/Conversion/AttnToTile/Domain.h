@@ -23,8 +23,12 @@ public:
   /// Emits the program's first index of each axis over the grid, and of the axes that follow from
   /// one: g, which consists of blocks of h. Tiles of several h are cut within these blocks.
   /// `sizes` has an i32 for each space.
+  ///
+  /// With `headsAtOnce` (i32), programs of so many neighbouring heads take turns: all of their
+  /// first tiles of q come before any of their second ones. Otherwise a head's programs follow each
+  /// other.
   void emitCoordinates(mlir::OpBuilder &builder, mlir::Location loc,
-                       const llvm::StringMap<mlir::Value> &sizes);
+                       const llvm::StringMap<mlir::Value> &sizes, mlir::Value headsAtOnce = {});
 
   /// Lets the program's index of `outer`, which it has one of, stand for one of `inner` too, of
   /// which there are `size` (i32): neighbouring programs have neighbouring ones of these.
@@ -45,6 +49,10 @@ public:
   Domain withTile(llvm::StringRef axis, int64_t tile) const;
 
 private:
+  /// Lets programs `tile` of q and `head` take turns; see emitCoordinates.
+  void takeTurns(mlir::OpBuilder &builder, mlir::Location loc,
+                 const llvm::StringMap<mlir::Value> &sizes, mlir::Value headsAtOnce,
+                 mlir::Value &tile, mlir::Value &head) const;
   void emitHeadTile(mlir::OpBuilder &builder, mlir::Location loc, const Axis &axis,
                     mlir::Value index, const llvm::StringMap<mlir::Value> &sizes);
 

@@ -45,11 +45,32 @@ attn.variant @full {
 
 // -----
 
-// Causal: may ends behind the last row's position, must behind the first row's; programs start at the last tile.
+// Causal: may ends behind the last row's position, must behind the first row's; programs start at the last tile. Of the
+// heads whose keys and values are in the cache together (32 MiB / 256 bytes = 131072; a power of two of them), each has its last tile first.
 // CHECK-LABEL: tile.kernel @causal(
-// CHECK-SAME: %[[NQ:[a-z0-9]+]]: i32 {tile.binding = "size:q"}, %[[NK:[a-z0-9]+]]: i32 {tile.binding = "size:kv"}
-// CHECK: %[[ID:.*]] = tile.program_id 0
+// CHECK-SAME: %[[NH:[a-z0-9]+]]: i32 {tile.binding = "size:h"}, %[[NG:[a-z0-9]+]]: i32 {tile.binding = "size:g"}, %[[NQ:[a-z0-9]+]]: i32 {tile.binding = "size:q"}, %[[NK:[a-z0-9]+]]: i32 {tile.binding = "size:kv"}
+// CHECK-DAG: %[[BYTES:.*]] = arith.constant 131072 : i32
+// CHECK-DAG: %[[MOST:.*]] = arith.constant 1073741824 : i32
+// CHECK: %[[KEYS:.*]] = arith.maxsi %[[NK]]
+// CHECK: %[[FIT:.*]] = arith.divui %[[BYTES]], %[[KEYS]]
+// CHECK: math.ctlz
+// CHECK: arith.shli
+// CHECK: %[[GROUP:.*]] = arith.divui %[[NH]], %[[NG]]
+// CHECK: %[[HEADS:.*]] = arith.muli %{{.*}}, %[[GROUP]]
+// CHECK: %[[X:.*]] = tile.program_id 0
+// CHECK: %[[Y:.*]] = tile.program_id 1
 // CHECK: %[[TILES:.*]] = arith.divui
+// CHECK: arith.divui %[[MOST]], %[[TILES]]
+// CHECK: %[[SECTION:.*]] = arith.minsi %[[HEADS]]
+// CHECK: %[[INSECTION:.*]] = arith.remui %[[Y]], %[[SECTION]]
+// CHECK: %[[START:.*]] = arith.subi %[[Y]], %[[INSECTION]]
+// CHECK: %[[LEFT:.*]] = arith.subi %[[NH]], %[[START]]
+// CHECK: %[[OWN:.*]] = arith.minsi %[[SECTION]], %[[LEFT]]
+// CHECK: %[[BEFORE:.*]] = arith.muli %[[INSECTION]], %[[TILES]]
+// CHECK: %[[PROGRAM:.*]] = arith.addi %[[BEFORE]], %[[X]]
+// CHECK: %[[ID:.*]] = arith.divui %[[PROGRAM]], %[[OWN]]
+// CHECK: %[[HEAD:.*]] = arith.remui %[[PROGRAM]], %[[OWN]]
+// CHECK: arith.addi %[[START]], %[[HEAD]]
 // CHECK: %[[LASTTILE:.*]] = arith.subi %[[TILES]], %{{.*}} : i32
 // CHECK: %[[TILE:.*]] = arith.subi %[[LASTTILE]], %[[ID]] : i32
 // CHECK: %[[ROW:.*]] = arith.muli %[[TILE]], %{{.*}} : i32
