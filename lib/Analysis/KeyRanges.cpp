@@ -408,6 +408,21 @@ private:
 
 } // namespace
 
+bool KeyRange::isUnconditional() const {
+  llvm::SetVector<RowExpr::Ref> nodes;
+  nodes.insert(mayLo);
+  nodes.insert(mayHi);
+  for (size_t next = 0; next < nodes.size(); ++next) {
+    RowExpr::Ref node = nodes[next];
+    if (node->kind == RowExpr::Kind::Select || node->kind == RowExpr::Kind::IfNonNegative)
+      return false;
+    for (RowExpr::Ref operand : {node->lhs, node->rhs})
+      if (operand)
+        nodes.insert(operand);
+  }
+  return true;
+}
+
 KeyRanges attnc::computeKeyRanges(attn::AttendOp attend, unsigned maxRanges) {
   auto expressions = std::make_shared<RowExprs>();
   KeyRanges result = Solver(attend, maxRanges, *expressions).run();

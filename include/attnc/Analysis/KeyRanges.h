@@ -54,6 +54,9 @@ struct KeyRange {
   /// Null if nothing is guaranteed.
   RowExpr::Ref mustLo = nullptr, mustHi = nullptr;
   bool hasMust() const { return mustLo != nullptr; }
+  /// Whether `may` of one row is what that row attends to in every launch, if the ranges are exact:
+  /// no bound holds under a condition only.
+  bool isUnconditional() const;
   bool operator==(const KeyRange &other) const {
     return mayLo == other.mayLo && mayHi == other.mayHi && mustLo == other.mustLo &&
            mustHi == other.mustHi;

@@ -14,6 +14,7 @@
 // (attn-split-keys) and one warp, whose ring of key tiles waits for no other.
 #include "Lowerings.h"
 #include "OnlineSoftmax.h"
+#include "WalkBounds.h"
 #include "attnc/Analysis/Compilable.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -111,6 +112,8 @@ private:
   LogicalResult chooseScaling();
   std::optional<KeyPart> part();
   FailureOr<std::optional<TileVisits>> visits();
+  /// Finds `keysOfRows`, if a GPU's PARTIAL tiles can do with them.
+  LogicalResult boundRows();
   /// 1 / l, or 0 for a row without keys.
   Value inverse(Value l);
   void storeRows(Value tile, Value tensor, int64_t columns);
@@ -139,6 +142,9 @@ private:
   TileType rowTile, outTile;
   NamedTile query;
   Scaling scaling;
+  /// What a row attends to, in place of its mask: i32 for each row of the tile (rank 1), or for all
+  /// where they are heads. No `count`: the mask is computed.
+  KeysOfRow keysOfRows;
 };
 
 /// The tiles of scores and values that one walk takes.
@@ -153,6 +159,7 @@ public:
 private:
   FailureOr<Value> modified(Value dots, const WalkTile &tile);
   FailureOr<Value> modifiedElement(ValueRange args, const WalkTile &tile);
+  Value isWithin(Value key, ValueRange bounds);
   Value visible(Value scores, Value key0);
 
   AttendKernel &kernel;
@@ -295,8 +302,13 @@ FailureOr<Value> AttendTiles::modified(Value dots, const WalkTile &tile) {
   bool isPartial = !tile.isFull;
   if (!kernel.scaling.scale && kernel.attend.getScore().empty() && !isPartial)
     return dots;
+  SmallVector<Value> inputs{dots};
+  if (isPartial)
+    for (Value bound : {kernel.keysOfRows.first, kernel.keysOfRows.count})
+      if (bound && isa<TileType>(bound.getType()))
+        inputs.push_back(bound);
   FailureOr<Value> scores = kernel.tiles.tryMap(
-      cast<TileType>(dots.getType()), dots,
+      cast<TileType>(dots.getType()), inputs,
       [&](ValueRange args) { return modifiedElement(args, tile); }, tile.first);
   // m, l and o stay as they are where every score is hidden: a back end may skip the rest of such a
   // tile. Where the ranges are exact there is none, and no need to look.
@@ -305,12 +317,12 @@ FailureOr<Value> AttendTiles::modified(Value dots, const WalkTile &tile) {
   return scores;
 }
 
-/// `args`: the product, row and key.
+/// `args`: the product, bounds of the row's keys, row and key.
 FailureOr<Value> AttendTiles::modifiedElement(ValueRange args, const WalkTile &tile) {
   bool isPartial = !tile.isFull;
   TileBuilder &t = kernel.tiles;
-  Value x = args[0], key = args[2];
-  SmallVector<Index> indices = kernel.indicesAt(args[1], key, isPartial);
+  Value x = args.front(), key = args.back();
+  SmallVector<Index> indices = kernel.indicesAt(args[args.size() - 2], key, isPartial);
   indices.back().tileFirst = tile.first;
   indices.back().tile = domain.tile("kv");
   if (kernel.scaling.scale)
@@ -323,6 +335,8 @@ FailureOr<Value> AttendTiles::modifiedElement(ValueRange args, const WalkTile &t
   }
   if (!isPartial)
     return x;
+  if (kernel.keysOfRows.count)
+    return t.select(isWithin(key, args.drop_front().drop_back(2)), x, t.f32(-INFINITY));
   Value keep = arith::CmpIOp::create(kernel.builder, kernel.loc, arith::CmpIPredicate::slt, key,
                                      kernel.context.sizes["kv"]);
   if (Region &region = kernel.attend.getMask(); !region.empty()) {
@@ -332,6 +346,23 @@ FailureOr<Value> AttendTiles::modifiedElement(ValueRange args, const WalkTile &t
     keep = t.both(*mask, keep);
   }
   return t.select(keep, x, t.f32(-INFINITY));
+}
+
+/// Whether `key` is one of those of its row. `bounds`: those that are tiles, at the element.
+Value AttendTiles::isWithin(Value key, ValueRange bounds) {
+  TileBuilder &t = kernel.tiles;
+  auto at = [&](Value bound) {
+    if (!isa<TileType>(bound.getType()))
+      return bound;
+    Value own = bounds.front();
+    bounds = bounds.drop_front();
+    return own;
+  };
+  // One comparison: what comes before the first key is large as an unsigned number.
+  if (Value first = kernel.keysOfRows.first)
+    key = arith::SubIOp::create(t.builder, t.loc, key, at(first));
+  return arith::CmpIOp::create(t.builder, t.loc, arith::CmpIPredicate::ult, key,
+                               at(kernel.keysOfRows.count));
 }
 
 /// 1 where a score is not hidden, else 0 (i32).
@@ -538,6 +569,41 @@ FailureOr<std::optional<TileVisits>> AttendKernel::visits() {
   return std::optional(visits);
 }
 
+/// Bounds are computed once for each row; a mask, which may be long, at each score. On the host
+/// they would be loaded for each vector.
+LogicalResult AttendKernel::boundRows() {
+  if (context.plan.target.kind == Target::Kind::Host || attend.getMask().empty() || !ranges.exact ||
+      ranges.ranges.size() != 1 || !ranges.ranges.front().isUnconditional())
+    return success();
+  const KeyRange &range = ranges.ranges.front();
+  if (rows == Rows::Heads) {
+    FailureOr<KeysOfRow> keys =
+        emitKeysOfRow(context, elements, loc, range, context.domain.first("q"));
+    if (failed(keys))
+      return failure();
+    keysOfRows = *keys;
+    return success();
+  }
+  TileType type = tiles.type(rowTile.getShape(), builder.getI32Type());
+  auto boundOf = [&](Value KeysOfRow::*bound) {
+    return tiles.tryMap(type, {}, [&](ValueRange args) -> FailureOr<Value> {
+      FailureOr<KeysOfRow> keys = emitKeysOfRow(context, elements, loc, range, args.back());
+      return failed(keys) ? FailureOr<Value>() : FailureOr<Value>((*keys).*bound);
+    });
+  };
+  if (!range.mayLo->isConstant(0)) {
+    FailureOr<Value> first = boundOf(&KeysOfRow::first);
+    if (failed(first))
+      return failure();
+    keysOfRows.first = *first;
+  }
+  FailureOr<Value> count = boundOf(&KeysOfRow::count);
+  if (failed(count))
+    return failure();
+  keysOfRows.count = *count;
+  return success();
+}
+
 LogicalResult AttendKernel::emit() {
   if (failed(hoist()) || failed(chooseScaling()))
     return failure();
@@ -545,7 +611,7 @@ LogicalResult AttendKernel::emit() {
   if (failed(listed))
     return failure();
   FailureOr<Walk> walk = Walk::over(context, elements, loc, ranges, part(), *listed);
-  if (failed(walk))
+  if (failed(walk) || failed(boundRows()))
     return failure();
   query = contract.load(context.domain, attend.getQuery(), {row0, context.domain.limit(rowAxis)});
   FailureOr<Value> sink = sinks();

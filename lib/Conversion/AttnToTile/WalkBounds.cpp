@@ -27,6 +27,32 @@ public:
     }
   }
 
+  /// For one row.
+  Emitter(KernelContext &context, Elements &elements, Location loc, Value row)
+      : elements(elements), builder(context.builder), loc(loc), tile(1) {
+    queries = widen(context.sizes["q"]);
+    keys = widen(context.sizes["kv"]);
+    first = last = widen(row);
+  }
+
+  FailureOr<KeysOfRow> keysOf(const KeyRange &range) {
+    auto cut = [&](Value value) -> Value {
+      return arith::TruncIOp::create(builder, loc, builder.getI32Type(), value);
+    };
+    FailureOr<Value> hi = emit(range.mayHi);
+    if (failed(hi))
+      return failure();
+    Value end = clamp(*hi);
+    if (range.mayLo->isConstant(0))
+      return KeysOfRow{Value(), cut(end)};
+    FailureOr<Value> lo = emit(range.mayLo);
+    if (failed(lo))
+      return failure();
+    Value first = clamp(*lo);
+    Value count = arith::SubIOp::create(builder, loc, end, first);
+    return KeysOfRow{cut(first), cut(arith::MaxSIOp::create(builder, loc, count, i64(0)))};
+  }
+
   /// Each node is emitted once. None of this arithmetic overflows or traps (RowExpr.h).
   FailureOr<Value> emit(RowExpr::Ref e) {
     if (Value known = emitted.lookup(e))
@@ -213,4 +239,9 @@ FailureOr<WalkBounds> attnc::emitWalkBounds(KernelContext &context, Elements &el
     emitter.sortAndClip(result.ranges);
   }
   return result;
+}
+
+FailureOr<KeysOfRow> attnc::emitKeysOfRow(KernelContext &context, Elements &elements, Location loc,
+                                          const KeyRange &range, Value row) {
+  return Emitter(context, elements, loc, row).keysOf(range);
 }

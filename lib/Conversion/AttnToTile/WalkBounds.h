@@ -14,6 +14,18 @@ mlir::FailureOr<WalkBounds> emitWalkBounds(KernelContext &context, Elements &ele
                                            mlir::Location loc, const KeyRanges &ranges,
                                            std::optional<KeyPart> part);
 
+/// The keys that one row attends to, i32: `count` of them from `first` on.
+struct KeysOfRow {
+  mlir::Value first; ///< null: 0
+  mlir::Value count; ///< not negative
+};
+
+/// Emits what `range`, which is unconditional, says of row `row` (i32) at the current point. Behind
+/// emitWalkBounds, since it uses the same scalars.
+mlir::FailureOr<KeysOfRow> emitKeysOfRow(KernelContext &context, Elements &elements,
+                                         mlir::Location loc, const KeyRange &range,
+                                         mlir::Value row);
+
 } // namespace attnc
 
 #endif // ATTNC_LIB_CONVERSION_ATTNTOTILE_WALKBOUNDS_H

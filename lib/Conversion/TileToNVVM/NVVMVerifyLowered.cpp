@@ -21,8 +21,9 @@ namespace {
 /// What is left of `math` and `arith` that LLVM selects an instruction for.
 bool hasInstruction(Operation *op) {
   if (isa<math::MathDialect>(op->getDialect()))
-    return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::Exp2Op,
-               math::FloorOp, math::FmaOp, math::RoundEvenOp, math::SqrtOp, math::TruncOp>(op);
+    return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp,
+               math::CountLeadingZerosOp, math::Exp2Op, math::FloorOp, math::FmaOp,
+               math::RoundEvenOp, math::SqrtOp, math::TruncOp>(op);
   return !isa<arith::DivFOp, arith::RemFOp, arith::FloorDivSIOp, arith::CeilDivSIOp,
               arith::CeilDivUIOp>(op);
 }

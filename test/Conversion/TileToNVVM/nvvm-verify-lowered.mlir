@@ -7,6 +7,7 @@ llvm.func @lowered(%x: f32, %n: i32) -> f32 {
   %one = arith.constant 1 : i32
   %y = scf.for %i = %zero to %n step %one iter_args(%a = %x) -> f32 : i32 {
     %e = math.exp2 %a : f32
+    %z = math.ctlz %i : i32
     scf.yield %e : f32
   }
   llvm.return %y : f32
