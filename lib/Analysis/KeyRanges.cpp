@@ -307,16 +307,18 @@ private:
   /// floor(y / c) <= t  <=>  y <= c*t + c - 1, and floor(y / c) >= t  <=>  y >= c*t, for c > 0.
   Ranges solveQuotient(Value dividend, Ref divisor, Ref target, bool upper) {
     positive.insert(divisor);
-    Ref scaled = expressions.mul(clampToInt(target), divisor);
+    Ref scaled = expressions.mul(clampToInt(target, divisor), divisor);
     if (upper)
       scaled = expressions.add(scaled, expressions.sub(divisor, constant(1)));
     return solveFor((*values)[dividend].sum, scaled, upper);
   }
 
-  /// A bound of an int, which says the same when it is cut to just outside of what an int can be.
-  Ref clampToInt(Ref target) {
-    constexpr int64_t outside = int64_t(1) << 32;
-    if (target->low >= -outside && target->high <= outside)
+  /// A bound of an int, which says the same when it is cut to just outside of what an int can be:
+  /// where its product with a divisor that is known at launch only might not fit 64 bits.
+  Ref clampToInt(Ref target, Ref divisor) {
+    constexpr int64_t outside = (int64_t(1) << 31) + 1, most = int64_t(1) << 32;
+    auto largest = [](Ref e) { return std::max(-__int128(e->low), __int128(e->high)); };
+    if (largest(target) <= most && largest(target) * largest(divisor) <= __int128(1) << 62)
       return target;
     return expressions.max(expressions.min(target, constant(outside)), constant(-outside));
   }

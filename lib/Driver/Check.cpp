@@ -240,7 +240,7 @@ void Check::completeDecisions() {
 
 /// Whether `found` decides from the same keys as `wanted` at each place, and a cover from sums of
 /// them that no order of adding up rounds. A place that was not reached has neither an outcome nor
-/// a key; skip keeps no keys.
+/// a key.
 static bool hasSameKeys(const reference::Decision &found, const reference::Decision &wanted) {
   for (size_t i = 0; i < found.values.size(); ++i) {
     bool isSame = found.keys[i] == wanted.keys[i] &&

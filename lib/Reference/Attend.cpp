@@ -141,6 +141,8 @@ llvm::Error AttendStage::prepareDecisions() {
   };
   if (llvm::Error error = prepare(skip.has_value(), skipSite, tiles, "skip"))
     return error;
+  if (skipSite)
+    skip->addDistance(op.getSkip());
   if (llvm::Error error = prepare(bool(op.getWeightFormat()), codeSite, keys, "code"))
     return error;
   return prepare(op.getWeightFormat() && weightGroup, groupSite, keys, "scale");

@@ -201,20 +201,25 @@ void AttendStage::tiledRows(const A &a, Scratch &scratch, llvm::MutableArrayRef<
   for (int64_t first = 0; first < numKeys; first += tile) {
     int64_t count = std::min(tile, numKeys - first);
     bool isSkipped = skip.has_value();
+    double distance = infinity; // of the row that is nearest to not skipping
     for (TiledRow &row : rows) {
       row.tileMaximum = -infinity;
       for (int64_t i = first; i < first + count; ++i)
         if (row.attended[static_cast<size_t>(i)])
           raise(row.tileMaximum, row.scores[static_cast<size_t>(i)]);
-      if (!isSkipped || row.tileMaximum == -infinity)
+      if (!(isSkipped || skipSite) || row.tileMaximum == -infinity)
         continue;
       *skip->argument(scratch.skip, 0) = row.tileMaximum;
       *skip->argument(scratch.skip, 1) = row.running;
       skip->run(scratch.skip, 1);
-      isSkipped = *skip->result(scratch.skip) != 0;
+      isSkipped &= *skip->result(scratch.skip) != 0;
+      if (skipSite) {
+        double own = *skip->result(scratch.skip, 1);
+        distance = std::isnan(own) || std::isnan(distance) ? NAN : std::min(distance, own);
+      }
     }
     if (skipSite)
-      isSkipped = skipSite->decide(skipPlace + first / tile, isSkipped) != 0;
+      isSkipped = skipSite->decide(skipPlace + first / tile, isSkipped, distance) != 0;
     for (TiledRow &row : rows) {
       if (row.tileMaximum == -infinity)
         continue;

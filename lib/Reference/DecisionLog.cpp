@@ -104,6 +104,7 @@ DecisionLog::site(Operation *op, const Environment &environment, std::vector<int
   if (recorded) {
     Decision &decision = recorded->byName[name];
     decision.op = op->getName().getStringRef().str();
+    decision.part = part.str();
     decision.line = lineOf(op);
     decision.values.assign(static_cast<size_t>(elementsOf(whole)), std::nan(""));
     decision.keys = decision.values;

@@ -156,7 +156,7 @@ Admission judgeRow(const Decision &decision, const Row &row) {
     return Admission::Margin;
   if (decision.op == "attn.reduce")
     return row.shortfall <= 2 * margin ? Admission::Margin : Admission::Inadmissible;
-  if (decision.op == "arith.cmpf")
+  if (decision.op == "arith.cmpf" || decision.part == "skip")
     return std::fabs(key) <= 2 * margin ? Admission::Margin : Admission::Inadmissible;
   return judgeRounding(row.taken.front(), row.own.front(), key, margin);
 }

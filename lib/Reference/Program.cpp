@@ -5,6 +5,7 @@
 #include "Program.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -439,6 +440,65 @@ llvm::Expected<Program> Program::compile(Region &region, const Environment &envi
     program.results.push_back(*slot);
   }
   return program;
+}
+
+unsigned Program::constantSlot(double value) {
+  unsigned slot = newSlot({}, false);
+  constants.emplace_back(slot, value);
+  return slot;
+}
+
+/// What `op` makes of slots that do not vary.
+unsigned Program::computed(llvm::StringRef op, ArrayRef<unsigned> operands) {
+  Instruction in;
+  in.kernel = kernels().lookup(op);
+  in.operands.assign(operands.begin(), operands.end());
+  in.steps.assign(operands.size(), 0);
+  in.result = newSlot({}, false);
+  instructions.push_back(std::move(in));
+  return instructions.back().result;
+}
+
+unsigned Program::distanceOf(Value condition) {
+  Operation *op = condition.getDefiningOp();
+  if (auto compare = dyn_cast_or_null<arith::CmpFOp>(op)) {
+    unsigned lhs = slots.lookup(compare.getLhs()), rhs = slots.lookup(compare.getRhs());
+    using Predicate = arith::CmpFPredicate;
+    switch (compare.getPredicate()) {
+    case Predicate::OLT:
+    case Predicate::OLE:
+      return computed("arith.subf", {rhs, lhs});
+    case Predicate::OGT:
+    case Predicate::OGE:
+      return computed("arith.subf", {lhs, rhs});
+    case Predicate::OEQ:
+      return computed("arith.negf", computed("math.absf", computed("arith.subf", {lhs, rhs})));
+    case Predicate::UNE:
+      return computed("math.absf", computed("arith.subf", {lhs, rhs}));
+    default:
+      return constantSlot(NAN);
+    }
+  }
+  if (isa_and_nonnull<arith::AndIOp>(op))
+    return computed("arith.minimumf", {distanceOf(op->getOperand(0)), distanceOf(op->getOperand(1))});
+  if (isa_and_nonnull<arith::OrIOp>(op))
+    return computed("arith.maximumf", {distanceOf(op->getOperand(0)), distanceOf(op->getOperand(1))});
+  if (isa_and_nonnull<arith::XOrIOp>(op)) {
+    bool negates = matchPattern(op->getOperand(1), m_One());
+    return negates ? computed("arith.negf", distanceOf(op->getOperand(0))) : constantSlot(NAN);
+  }
+  // Of ints, or a condition that is given: exact.
+  bool isExact = !op || isa<arith::CmpIOp, arith::ConstantOp, attn::ReadOp>(op);
+  if (!isExact || !slots.count(condition))
+    return constantSlot(NAN);
+  double infinity = std::numeric_limits<double>::infinity();
+  return computed("arith.select",
+                  {slots.lookup(condition), constantSlot(infinity), constantSlot(-infinity)});
+}
+
+void Program::addDistance(Region &region) {
+  auto yield = cast<attn::YieldOp>(region.front().getTerminator());
+  results.push_back(distanceOf(yield.getValue()));
 }
 
 llvm::Expected<Program> Program::compile(Value value, const Environment &environment) {

@@ -65,6 +65,11 @@ public:
   /// Compiles what `region` yields; `varying` are the arguments that differ between lanes.
   static llvm::Expected<Program> compile(mlir::Region &region, const Environment &environment,
                                          llvm::ArrayRef<unsigned> varying);
+  /// Adds a result: how far the condition that `region` yields is from being another one. Above 0
+  /// where it holds, below where it does not, in the unit of the reals that are compared; infinite
+  /// where no real decides it, and NaN where comparisons are joined in another way than by `and`,
+  /// `or` and `not`. The program was compiled of `region`, and nothing of it varies.
+  void addDistance(mlir::Region &region);
   /// Compiles a scalar outside of any region.
   static llvm::Expected<Program> compile(mlir::Value value, const Environment &environment);
 
@@ -100,6 +105,9 @@ private:
   llvm::Error appendDecision(mlir::Operation *op, const Environment &environment,
                              std::vector<Instruction> &into);
   unsigned newSlot(mlir::Value value, bool isVarying);
+  unsigned constantSlot(double value);
+  unsigned computed(llvm::StringRef op, llvm::ArrayRef<unsigned> operands);
+  unsigned distanceOf(mlir::Value condition);
 
   llvm::DenseMap<mlir::Value, unsigned> slots;
   std::vector<bool> varies;

@@ -30,12 +30,14 @@ struct CoverRow {
 /// are NaN.
 struct Decision {
   std::string op;   ///< of the IR, e.g. "attn.select", "arith.cmpf", "attn.reduce"
+  std::string part; ///< of what the op decides, "skip" say; empty where that is one thing
   int64_t line = 0; ///< of the spec; 0 where it is not known
   std::vector<int64_t> shape;
   std::vector<double> values; ///< row-major; conditions are 0 or 1
   /// What each place is decided from, as the run computed it: the entry of a selection, rank or
   /// order, lhs - rhs of a comparison, the number that is rounded, the best entry of an argmax or
-  /// argmin. NaN where that is not kept (skip).
+  /// argmin, and of a skipped tile how far its condition is from being another one, above 0 where
+  /// it holds (of several rows that of the nearest one). NaN where that is not known.
   std::vector<double> keys;
   /// Of an argmax or argmin, for each place: by how much the entry that the run is told to take is
   /// worse than the best; 0 where it is told none, infinity where there is no such entry. Empty for

@@ -55,7 +55,8 @@ struct DecisionVerdict {
 ///   comparison        flipped where |lhs - rhs| <= 2 d;
 ///   argmax, argmin    an entry that is at most 2 d worse than the best;
 ///   rounding, codes   by one step, within d of where the step is.
-/// skip keeps no keys: each place that differs counts as within the margin.
+///   skip              of a tile, where its condition is at most 2 d from being another one.
+/// A key that is not known (NaN) counts as within the margin.
 /// Scales of quantize are judged as codes. `limit` is DecisionVerdict::limit.
 std::vector<DecisionVerdict> judge(const Decisions &taken, const Decisions &own,
                                    const std::map<std::string, Deviation> &keys, double limit);

@@ -319,7 +319,8 @@ def AttnExportDecisions : Pass<"attn-export-decisions", "::mlir::ModuleOp"> {
     there was stays as it is. The reference can then be made to decide like a kernel that was compiled from the result (docs/Testing.md). It runs behind the
     expansions, where few ops decide.
 
-    Left out are decisions from what only their stage has: products of an attention, states of a recurrence.
+    A decision in a step of a recurrence is computed by one more stage of the step, which it puts out for each step. Left out are decisions from what
+    only their stage has: products of an attention.
   }];
   let statistics = [Statistic<"numExported", "exported-decisions", "Decisions that became outputs">];
 }

@@ -11,7 +11,9 @@
 //             a * rcp(b) where |a| <= 1 is a constant, or |b| is known to be at most 2^126
 //             a subnormal a, b or quotient counts as 0, as everywhere in PTX
 //   sin, cos  after a reduction by 2 pi in three parts; absolute error below 1e-6 for |x| < 1e6
-//   pow(x, y) = ex2(y lg2 x) for x > 0; for x < 0 the sign follows an integral y, else NaN
+//   pow(x, y) = ex2(y log2 |x|), both in two f32 numbers each   3 ulp; for x < 0 the sign follows
+//   an
+//             integral y, else NaN
 #include "attnc/Conversion/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
@@ -115,18 +117,81 @@ private:
     r = fma(turns, constant(-0.0019353071693331003), r);
     return fma(turns, constant(-1.0253376489868793e-11), r);
   }
+  /// A number as the sum of two, the second of which is at most half a unit in the last place of
+  /// the first: 48 bits.
+  struct Pair {
+    Value high, low;
+  };
+  /// x + y, where |x| >= |y| or x is 0.
+  Pair sum(Value x, Value y) {
+    Value high = add(x, y);
+    return {high, sub(y, sub(high, x))};
+  }
+  /// log2 x of a normal x > 0, with an absolute error of 1e-9 of |log2 x|. x is 2^e m with m
+  /// between the roots of 1/2 and 2, and ln m = 2 atanh q with q = (m - 1) / (m + 1), q and its
+  /// powers as pairs. The coefficients are those of atanh, the last one made up for the terms left
+  /// out.
+  Pair exactLog2(Value x) {
+    Type i32 = b.getI32Type(), f32 = b.getF32Type();
+    auto integer = [&](int32_t v) -> Value {
+      return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v));
+    };
+    Value bits = arith::BitcastOp::create(b, loc, i32, x);
+    Value above = arith::SubIOp::create(b, loc, bits, integer(0x3f3504f3)); // of the root of 1/2
+    Value shifted = arith::AndIOp::create(b, loc, above, integer(int32_t(0xff800000)));
+    Value m = arith::BitcastOp::create(b, loc, f32, arith::SubIOp::create(b, loc, bits, shifted));
+    Value e = mul(arith::SIToFPOp::create(b, loc, f32, shifted), constant(0x1p-23));
+    Value r = rcp(add(m, constant(1.0)));
+    m = sub(m, constant(1.0));
+    Value q = mul(r, m);
+    Value negated = negate(q);
+    Value qLow = mul(r, fma(negated, m, fma(q, constant(-2.0), m)));
+    Value square = mul(q, q);
+    Value squareLow = fma(q, add(qLow, qLow), fma(q, q, negate(square)));
+    Value cube = mul(square, q);
+    Value cubeLow = fma(square, qLow, fma(squareLow, q, fma(square, q, negate(cube))));
+    Value series = constant(0.1293334961);
+    for (double c : {0.1419928074, 0.2000148296, 0.3333332539})
+      series = fma(series, square, constant(c));
+    Value tail = fma(series, cube, fma(series, cubeLow, qLow));
+    // Twice that, times log2 e, which is the sum of two numbers too.
+    Value log2E = constant(kLog2E), twice = add(q, q);
+    Value high = mul(twice, log2E);
+    Value low = fma(twice, log2E, negate(high));
+    low = fma(twice, constant(kLog2E - static_cast<double>(static_cast<float>(kLog2E))), low);
+    low = fma(add(tail, tail), log2E, low);
+    Pair fraction = sum(high, low), all = sum(e, fraction.high);
+    return {all.high, add(all.low, fraction.low)};
+  }
+  Value negate(Value x) { return arith::NegFOp::create(b, loc, x); }
+  /// The product y log2 |x| has to be known to 2^-24, however large it is: its rounding, and that
+  /// of the logarithm, are what a product of two f32 numbers would lose.
   Value pow(Value x, Value y) {
+    Value zero = constant(0.0), one = constant(1.0);
+    Value infinity = constant(std::numeric_limits<double>::infinity());
     Value magnitude = math::AbsFOp::create(b, loc, x);
-    Value result = exp2(mul(y, log2(magnitude)));
-    Value zero = constant(0.0);
+    Pair log = exactLog2(magnitude);
+    // Of 0, and of what counts as 0, infinity and NaN.
+    Value isFinite = compare(arith::CmpFPredicate::OLT, magnitude, infinity);
+    Value isZero = compare(arith::CmpFPredicate::OLT, magnitude, constant(0x1p-126));
+    Value logarithm = select(isFinite, select(isZero, negate(infinity), log.high), magnitude);
+    Value high = mul(logarithm, y);
+    Value low = fma(log.low, y, fma(logarithm, y, negate(high)));
+    Value result = exp2(high);
+    Value isInside =
+        compare(arith::CmpFPredicate::OLT, math::AbsFOp::create(b, loc, high), constant(128.0));
+    result = select(isInside, fma(result, mul(low, constant(kLn2)), result), result);
+    result = select(compare(arith::CmpFPredicate::OEQ, magnitude, one), one, result);
     Value half = mul(y, constant(0.5));
     Value even = compare(arith::CmpFPredicate::OEQ, math::FloorOp::create(b, loc, half), half);
     Value whole = compare(arith::CmpFPredicate::OEQ, math::FloorOp::create(b, loc, y), y);
-    Value odd = select(even, result, arith::NegFOp::create(b, loc, result));
+    Value odd = select(even, result, negate(result));
     Value nan = constant(std::numeric_limits<double>::quiet_NaN());
-    Value negative = select(whole, odd, nan);
+    Value negative = select(whole, odd, select(isFinite, nan, result));
     result = select(compare(arith::CmpFPredicate::OLT, x, zero), negative, result);
-    return select(compare(arith::CmpFPredicate::OEQ, y, zero), constant(1.0), result);
+    Value isOne = arith::OrIOp::create(b, loc, compare(arith::CmpFPredicate::OEQ, y, zero),
+                                       compare(arith::CmpFPredicate::OEQ, x, one));
+    return select(isOne, one, result);
   }
   Value floorDiv(Value x, Value y) {
     Type type = x.getType();

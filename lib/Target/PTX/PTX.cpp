@@ -12,7 +12,9 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InstIterator.h"
+#include "llvm/IR/IntrinsicsNVPTX.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -150,6 +152,39 @@ static llvm::Error optimize(llvm::Module &module, llvm::TargetMachine &machine) 
   return llvm::Error::success();
 }
 
+/// Whether `user` adds something to a product, or to its negative.
+static bool isSum(const llvm::User *user) {
+  const auto *instruction = llvm::dyn_cast<llvm::Instruction>(user);
+  if (!instruction)
+    return false;
+  if (instruction->getOpcode() == llvm::Instruction::FNeg)
+    return llvm::any_of(user->users(), isSum);
+  return instruction->getOpcode() == llvm::Instruction::FAdd ||
+         instruction->getOpcode() == llvm::Instruction::FSub;
+}
+
+/// Products that a sum and something else use stay products, rounded once: fused into the sum, and
+/// computed again for the other use, they would be two numbers, and x - x not 0. The product is
+/// needed anyway, so that this takes no more instructions unless all uses are sums.
+static void keepSharedProducts(llvm::Module &module) {
+  llvm::SmallVector<llvm::BinaryOperator *> shared;
+  for (llvm::Function &function : module)
+    for (llvm::BasicBlock &block : function)
+      for (llvm::Instruction &instruction : block)
+        if (instruction.getOpcode() == llvm::Instruction::FMul &&
+            instruction.getType()->isFloatTy() && instruction.hasNUsesOrMore(2) &&
+            llvm::any_of(instruction.users(), isSum))
+          shared.push_back(llvm::cast<llvm::BinaryOperator>(&instruction));
+  for (llvm::BinaryOperator *product : shared) {
+    llvm::IRBuilder<> builder(product);
+    llvm::Value *rounded =
+        builder.CreateIntrinsic(llvm::Intrinsic::nvvm_mul_rn_ftz_f, {},
+                                {product->getOperand(0), product->getOperand(1)});
+    product->replaceAllUsesWith(rounded);
+    product->eraseFromParent();
+  }
+}
+
 llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::StringRef arch,
                                                   PTXTimings *timings, std::string *llvmIR) {
   initializeNVPTX();
@@ -187,6 +222,7 @@ llvm::Expected<std::string> attnc::translateToPTX(mlir::ModuleOp module, llvm::S
   start = now();
   if (llvm::Error failure = optimize(*llvmModule, *machine))
     return std::move(failure);
+  keepSharedProducts(*llvmModule);
   times.optimize = now() - start;
   if (llvmIR) {
     llvm::raw_string_ostream os(*llvmIR);

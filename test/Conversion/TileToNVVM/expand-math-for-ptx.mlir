@@ -47,15 +47,22 @@ func.func @waves(%x: f32) -> (f32, f32) {
   return %0, %1 : f32, f32
 }
 
-// pow of a negative base: the sign of an odd integral exponent, NaN for others; 1 for exponent 0.
+// The logarithm and its product with the exponent are sums of two f32 numbers each: what the power of two of the first one
+// lacks is added with the second one. A negative base: the sign of an odd integral exponent, NaN for others. 1 for exponent 0 and base 1.
 // CHECK-LABEL: func.func @pow
 // CHECK: math.absf
-// CHECK: "llvm.nvvm.lg2.approx.ftz.f"
-// CHECK: math.exp2
+// CHECK: arith.bitcast
+// CHECK-NOT: llvm.nvvm.lg2
+// CHECK: "llvm.nvvm.rcp.approx.ftz.f"
+// CHECK: %[[HIGH:.*]] = arith.mulf %{{.*}}, %arg1
+// CHECK: %[[NEGATED:.*]] = arith.negf %[[HIGH]]
+// CHECK: %[[LOST:.*]] = math.fma %{{.*}}, %arg1, %[[NEGATED]]
+// CHECK: math.fma %{{.*}}, %arg1, %[[LOST]]
+// CHECK: math.exp2 %[[HIGH]]
 // CHECK: arith.constant 0x7FC00000 : f32
 // CHECK: arith.cmpf olt
 // CHECK: arith.select
-// CHECK: arith.cmpf oeq
+// CHECK: arith.ori
 // CHECK: arith.select
 // CHECK-NOT: math.powf
 func.func @pow(%x: f32, %y: f32) -> f32 {

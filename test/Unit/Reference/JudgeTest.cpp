@@ -12,7 +12,9 @@ namespace {
 /// One row of four numbers, of which `best`, `worst` and `keep` are taken.
 class Judged : public ::testing::Test {
 protected:
-  static constexpr const char *text = R"(attention judged(share: f32 = 0.5, most: int = 4) {
+  explicit Judged(const char *text = rowText) : text(text) {}
+
+  static constexpr const char *rowText = R"(attention judged(share: f32 = 0.5, most: int = 4) {
   align none
   input x: f32[b, q, kv]
   let best[b, q] = argmax(x * 1.5 for kv)
@@ -69,11 +71,42 @@ protected:
     return {};
   }
 
+  const char *text;
   std::unique_ptr<Spec> spec;
   Bindings bindings;
   std::vector<float> x{4, 2, 1, 1}, operands = std::vector<float>(16, 0.25f);
 };
+
+/// One row of four scores in two tiles, the second of which is skipped if it is far below the first;
+/// the rest of the condition never holds.
+class JudgedSkip : public Judged {
+protected:
+  JudgedSkip() : Judged(R"(attention judged(limit: f32 = 0.0) {
+  align none
+  input x: f32[b, q, kv]
+  score x
+  tile 2
+  skip tile_max - running_max < -1.0 or not (limit <= 8.0) and tile_max > 100.0
+})") {}
+};
 } // namespace
+
+TEST_F(JudgedSkip, ByHowFarItsConditionIs) {
+  // The second tile is 3 below the first one: 2 more than it takes.
+  EXPECT_TRUE(verdict("attn.attend", 1, {0, 1}).ok());
+  DecisionVerdict far = verdict("attn.attend", 1, {0, 0});
+  EXPECT_EQ(far.inadmissibleRows, 1);
+  EXPECT_EQ(far.first->key, 2);
+  EXPECT_FALSE(far.ok());
+  // There is nothing before the first tile that it could be below.
+  EXPECT_EQ(verdict("attn.attend", 1, {1, 1}).inadmissibleRows, 1);
+  x = {4, 2, 2.9999998f, 1}; // the next number below 3: either will do
+  DecisionVerdict near = verdict("attn.attend", 1, {0, 0});
+  EXPECT_EQ(near.marginRows, 1);
+  EXPECT_EQ(near.inadmissibleRows, 0);
+  x = {4, 2, 2.99f, 1};
+  EXPECT_EQ(verdict("attn.attend", 1, {0, 0}).inadmissibleRows, 1);
+}
 
 TEST_F(Judged, ArgmaxByHowMuchWorseItIs) {
   x = {8, 7.9999995f, 1, -2};
