@@ -47,10 +47,11 @@ class Size(ctypes.Structure):
 
 
 class CompileOptions(ctypes.Structure):
-    _fields_ = [("device", ctypes.c_char_p), ("dtype", ctypes.c_char_p), ("variant", ctypes.c_char_p),
+    _fields_ = [("struct_size", ctypes.c_size_t), ("device", ctypes.c_char_p), ("dtype", ctypes.c_char_p), ("variant", ctypes.c_char_p),
                 ("head_dim", ctypes.c_int64), ("v_head_dim", ctypes.c_int64), ("row_alignment", ctypes.c_int32),
                 ("const_params", ctypes.POINTER(Param)), ("num_const_params", ctypes.c_size_t),
-                ("no_cache", ctypes.c_int32), ("num_threads", ctypes.c_int32), ("chunk", ctypes.c_int32)]
+                ("no_cache", ctypes.c_int32), ("num_threads", ctypes.c_int32), ("chunk", ctypes.c_int32),
+                ("target", ctypes.c_char_p), ("host_features", ctypes.c_char_p)]
 
 
 def candidates() -> list[pathlib.Path]:
@@ -104,6 +105,7 @@ def declare(library: ctypes.CDLL) -> None:
         "attnc_launch_workspace_size": (size, [handle]),
         "attnc_launch_destroy": (None, [handle]),
         "attnc_kernel_destroy": (None, [handle]),
+        "attnc_main": (ctypes.c_int, [ctypes.c_int, ctypes.POINTER(text)]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
