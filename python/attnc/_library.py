@@ -11,6 +11,7 @@ import ctypes
 import functools
 import os
 import pathlib
+import sys
 
 from .errors import (ArgumentError, AttncError, CompileError, DeviceError, LibraryError, OutOfMemoryError,
                      SpecError)
@@ -55,14 +56,14 @@ class CompileOptions(ctypes.Structure):
 
 
 def candidates() -> list[pathlib.Path]:
-    """Where the library is looked for: $ATTNC_LIBRARY alone if it is set, else next to the package, else the
-    build folders of the checkout that the package lies in."""
+    """Where the library is looked for: $ATTNC_LIBRARY alone if it is set, else in the package's folders (an editable
+    install has two), else in the build folders of the checkout that the package lies in."""
     if chosen := os.environ.get("ATTNC_LIBRARY"):
         return [pathlib.Path(chosen)]
-    package = pathlib.Path(__file__).resolve().parent
-    root = package.parents[1]
-    return [package / "libattnc.so", root / "build-release" / "lib" / "libattnc.so",
-            root / "build" / "lib" / "libattnc.so"]
+    folders = sys.modules[__package__].__path__
+    root = pathlib.Path(__file__).resolve().parents[2]
+    return [*(pathlib.Path(folder) / "libattnc.so" for folder in folders),
+            root / "build-release" / "lib" / "libattnc.so", root / "build" / "lib" / "libattnc.so"]
 
 
 @functools.lru_cache(maxsize=None)
