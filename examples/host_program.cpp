@@ -67,7 +67,7 @@ int main(int argc, char **argv) {
       x = normal(generator);
 
   try {
-    attnc_compile_options options = {};
+    attnc_compile_options options = attnc_default_compile_options();
     options.dtype = "f32";
     options.head_dim = kDim;
     attnc::api::Kernel kernel = attnc::api::Kernel::compileFile(argv[1], options);

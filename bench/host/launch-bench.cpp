@@ -30,7 +30,7 @@ template <typename Launch> static double microsecondsOf(Launch launch) {
 int main(int argc, char **argv) {
   if (argc != 2)
     return std::fprintf(stderr, "usage: launch-bench SPEC\n"), 2;
-  attnc_compile_options options = {};
+  attnc_compile_options options = attnc_default_compile_options();
   options.dtype = "f32";
   options.head_dim = 16;
   options.num_threads = 1;

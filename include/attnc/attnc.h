@@ -1,67 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * The C API of attnc: compile an attention spec, launch it on tensors that the caller owns.
- *
- * Handles are opaque. Every function that can fail returns a status; the text of the last failure
- * on the calling thread is attnc_last_error(). No exception crosses this boundary. Kernels may be
- * launched from several threads at once, and in a child that is forked from a process that has
- * launched some (on the host; a CUDA driver does not survive a fork). A launch neither allocates
- * device memory nor synchronises.
- *
- * Tensors are DLPack tensors (https://dmlc.github.io/dlpack): Q [b, h, q, d], K [b, g, kv, d],
- * V [b, g, kv, e] and out [b, h, q, e] in the operand dtype, lse [b, h, q] in f32 if the spec
- * outputs it, and the spec's inputs by name. Any strides with a unit last stride for Q, K, V and
- * out; elements of an output share no memory with each other, with another output or with an input.
+ * The C API of attnc: parse and check specs, compile them for a device or into a file. What is
+ * compiled is launched by the functions of attnc/runtime.h, which this header includes; `libattnc`
+ * has all of them.
  */
 #ifndef ATTNC_ATTNC_H
 #define ATTNC_ATTNC_H
 
-#include <dlpack/dlpack.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "attnc/runtime.h"
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#if defined(_WIN32)
-#define ATTNC_API __declspec(dllexport)
-#else
-#define ATTNC_API __attribute__((visibility("default")))
-#endif
-
-typedef enum attnc_status {
-  ATTNC_OK = 0,
-  ATTNC_INVALID_ARGUMENT = 1, /* a null pointer, a tensor that does not fit, an unknown name */
-  ATTNC_INVALID_SPEC = 2,     /* the spec has errors; the text has file:line:column and a caret */
-  ATTNC_COMPILE_ERROR = 3,    /* a correct spec that this version cannot compile for the target */
-  ATTNC_DEVICE_ERROR = 4,     /* no driver, no device, or an error of the driver */
-  ATTNC_IO_ERROR = 5,         /* a file that cannot be read or written, or is damaged */
-  ATTNC_OUT_OF_MEMORY = 6,    /* what a call needs is more than the memory that is left */
-  ATTNC_INTERNAL_ERROR = 7    /* a fault of this library; please report it */
-} attnc_status;
-
-/* A compiled variant, loaded on a device. */
-typedef struct attnc_kernel attnc_kernel;
-
 /* A parsed and checked variant. May be used from several threads at once. */
 typedef struct attnc_spec attnc_spec;
 
-/* A named number: a parameter of the spec. For an int it is a whole number of 32 bits, for an f32
- * one of its range, an infinity or NaN. */
-typedef struct attnc_param {
-  const char *name;
-  double value;
-} attnc_param;
-
-/* A named tensor of a launch. */
-typedef struct attnc_tensor {
-  const char *name;
-  const DLTensor *tensor;
-} attnc_tensor;
-
-/* How to compile. Zero-initialise and set what matters: every zero is a default. */
+/* How to compile. Begin with attnc_default_compile_options() and set what matters: every other zero
+ * is a default. */
 typedef struct attnc_compile_options {
+  size_t struct_size;    /* sizeof(attnc_compile_options) where the caller was compiled */
   const char *device;    /* "host" (default), "cuda", or "cuda:1" */
   const char *dtype;     /* "f32", "f16" (default) or "bf16": Q, K, V and out */
   const char *variant;   /* which variant of the spec; default: the only one */
@@ -74,15 +33,21 @@ typedef struct attnc_compile_options {
   int32_t no_cache;    /* 1: neither read nor write the code cache on disk */
   int32_t num_threads; /* host: threads, at most 4096; default: ATTNC_NUM_THREADS or one for each
                           CPU */
-  int32_t chunk; /* steps that a recurrence takes at a time where its form allows it: less than
-                    16, or a multiple of 16 up to 4096; default 0: step by step */
+  int32_t chunk;      /* steps that a recurrence takes at a time where its form allows it: less than
+                         16, or a multiple of 16 up to 4096; default 0: step by step */
+  const char *target; /* attnc_compile_to_file: "host" (default), or a GPU such as "sm_90a" */
+  const char *host_features; /* attnc_compile_to_file: what host code may use of a CPU: "native"
+                                (default), "x86-64", "x86-64-v2", "x86-64-v3" or "x86-64-v4", then
+                                changes such as ",+avx512bf16" */
 } attnc_compile_options;
 
-/* "attnc 0.1.0 (LLVM 22.1.8)". */
-ATTNC_API const char *attnc_version(void);
-
-/* The last failure on this thread, or "". Valid until the next call on this thread. */
-ATTNC_API const char *attnc_last_error(void);
+/* Options with all defaults, of the size that the caller is compiled with. */
+static inline attnc_compile_options attnc_default_compile_options(void) {
+  attnc_compile_options options;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  return options;
+}
 
 /* Parses and checks the text of a spec (`.attn` source or MLIR). `name` is for messages, and says
  * by its suffix which of the two it is; null is fine. `variant` selects one of several; null or ""
@@ -147,71 +112,20 @@ ATTNC_API attnc_status attnc_kernel_compile_file(const char *path,
                                                  const attnc_compile_options *options,
                                                  attnc_kernel **kernel);
 
-/* Launches on `stream` (a CUstream; ignored on the host, where the call returns when the result is
- * there; launches from several threads run at once). All tensors are on the kernel's device, and
- * each is one that the spec names: an unknown name is an error. Parameters that are not given have
- * their defaults. Nothing is written if the tensors do not fit. */
-ATTNC_API attnc_status attnc_kernel_launch(attnc_kernel *kernel, const attnc_tensor *tensors,
-                                           size_t num_tensors, const attnc_param *params,
-                                           size_t num_params, void *stream);
-
-/* A launch that has been checked: a kernel with its tensors and parameters. */
-typedef struct attnc_launch attnc_launch;
-
-/* Checks tensors and parameters as attnc_kernel_launch does, and keeps them for any number of runs,
- * which then look at no name and allocate no memory (the first ones start threads). The memory that
- * the tensors describe must stay where it is; their descriptions need not. The kernel is kept until
- * the launch is destroyed. On success *launch is to be destroyed with attnc_launch_destroy. */
-ATTNC_API attnc_status attnc_launch_prepare(const attnc_kernel *kernel, const attnc_tensor *tensors,
-                                            size_t num_tensors, const attnc_param *params,
-                                            size_t num_params, attnc_launch **launch);
-
-/* Launches on `stream`, as attnc_kernel_launch does. One launch may run on several threads at once
- * if its outputs may be written by all of them. */
-ATTNC_API attnc_status attnc_launch_run(const attnc_launch *launch, void *stream);
-
-/* Releases a launch; null is fine. The caller makes sure that it is not in flight. */
-ATTNC_API void attnc_launch_destroy(attnc_launch *launch);
-
-/* The size of an index space, by name: {"kv", 4096}. */
-typedef struct attnc_size {
-  const char *name;
-  int64_t value;
-} attnc_size;
-
-/* Bytes of workspace that a launch with these sizes needs; 0 for a program of one kernel. Sizes
- * that it does not depend on need not be given. Sizes of declared index spaces follow from the
- * others and from parameters, which have their defaults here. */
-ATTNC_API attnc_status attnc_kernel_workspace_size(const attnc_kernel *kernel,
-                                                   const attnc_size *sizes, size_t num_sizes,
-                                                   size_t *bytes);
-
-/* The same for a launch that has been prepared; 0 if it is null. */
-ATTNC_API size_t attnc_launch_workspace_size(const attnc_launch *launch);
-
-/* attnc_kernel_launch and attnc_launch_run in memory of the caller: `workspace` is at a multiple of
- * 256 bytes on the kernel's device, has `workspace_bytes` bytes, and belongs to this launch until
- * it has ended. Null: memory of the kernel's own, one block for each stream, as the functions
- * without it take. While a stream is captured nothing can be allocated, so a launch that needs
- * workspace is refused there without one. */
-ATTNC_API attnc_status attnc_kernel_launch_with_workspace(attnc_kernel *kernel,
-                                                          const attnc_tensor *tensors,
-                                                          size_t num_tensors,
-                                                          const attnc_param *params,
-                                                          size_t num_params, void *workspace,
-                                                          size_t workspace_bytes, void *stream);
-ATTNC_API attnc_status attnc_launch_run_with_workspace(const attnc_launch *launch, void *workspace,
-                                                       size_t workspace_bytes, void *stream);
-
-/* Writes the compiled code to a file (whole or not at all), and loads it again without a compiler.
- * Host code says which features of a CPU it needs, and is refused where they are missing. Loaded
- * code is executed: load only files that you trust. */
+/* Writes the compiled code to a file (whole or not at all), for attnc_kernel_load. */
 ATTNC_API attnc_status attnc_kernel_save(const attnc_kernel *kernel, const char *path);
-ATTNC_API attnc_status attnc_kernel_load(const char *path, const char *device,
-                                         attnc_kernel **kernel);
 
-/* Releases a kernel; null is fine. The caller makes sure that no launch is in flight. */
-ATTNC_API void attnc_kernel_destroy(attnc_kernel *kernel);
+/* Compiles the text of a spec to such a file for options->target; no device is needed, and
+ * options->device stays null. The parameters and tensors of a launch are those that the spec has
+ * with these options. */
+ATTNC_API attnc_status attnc_compile_to_file(const char *text, const char *name,
+                                             const attnc_compile_options *options,
+                                             const char *path);
+
+/* The program `attnc` as a function: `argv` are its arguments, behind the name of a program, and a
+ * null pointer ends them. It prints to the standard streams and returns the exit status. For a
+ * process that does nothing else: it changes how signals are handled, and is not called twice. */
+ATTNC_API int attnc_main(int argc, char **argv);
 
 #ifdef __cplusplus
 }

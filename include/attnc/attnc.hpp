@@ -5,70 +5,92 @@
 #define ATTNC_ATTNC_HPP
 
 #include "attnc/attnc.h"
-#include <initializer_list>
-#include <memory>
-#include <stdexcept>
-#include <string>
-#include <utility>
-#include <vector>
+#include "attnc/runtime.hpp"
+#include <new>
 
 namespace attnc::api {
 
-/// A failure of the C API: its status and its text.
-class Error : public std::runtime_error {
+/// Options with all defaults.
+inline attnc_compile_options compileOptions() { return attnc_default_compile_options(); }
+
+/// A parsed and checked variant.
+class Spec {
 public:
-  Error(attnc_status status, const std::string &text) : std::runtime_error(text), code(status) {}
-  attnc_status status() const { return code; }
+  /// Parses text; `variant` selects one of several. Throws Error.
+  static Spec parse(const std::string &text, const std::string &name = "<spec>",
+                    const std::string &variant = "") {
+    attnc_spec *raw = nullptr;
+    check(attnc_spec_parse(text.c_str(), name.c_str(), variant.c_str(), &raw));
+    return Spec(raw);
+  }
+
+  /// What the variant takes and yields, as JSON.
+  std::string signatureJson() const { return textOf(attnc_spec_signature_json(handle.get())); }
+  /// What the variant computes, as JSON.
+  std::string definitionJson() const { return textOf(attnc_spec_definition_json(handle.get())); }
+  /// Shapes of the outputs for these inputs, as JSON. Throws Error.
+  std::string outputShapesJson(const std::vector<attnc_tensor> &inputs,
+                               const std::vector<attnc_param> &params = {}) const {
+    const char *json = nullptr;
+    check(attnc_spec_output_shapes_json(handle.get(), inputs.data(), inputs.size(), params.data(),
+                                        params.size(), &json));
+    return json;
+  }
+  /// Computes float64 outputs from the definition. Throws Error.
+  void reference(const std::vector<attnc_tensor> &inputs, const std::vector<attnc_param> &params,
+                 const std::vector<attnc_tensor> &outputs, int numThreads = 0) const {
+    check(attnc_spec_reference(handle.get(), inputs.data(), inputs.size(), params.data(),
+                               params.size(), outputs.data(), outputs.size(), numThreads));
+  }
+  attnc_spec *get() const { return handle.get(); }
 
 private:
-  attnc_status code;
+  explicit Spec(attnc_spec *raw) : handle(raw, &attnc_spec_destroy) {}
+  static std::string textOf(const char *text) {
+    if (!text)
+      throw std::bad_alloc();
+    return text;
+  }
+  std::unique_ptr<attnc_spec, void (*)(attnc_spec *)> handle;
 };
 
-inline void check(attnc_status status) {
-  if (status != ATTNC_OK)
-    throw Error(status, attnc_last_error());
-}
-
-/// A compiled variant on a device.
-class Kernel {
+/// A variant that is compiled here, or loaded.
+class Kernel : public LoadedKernel {
 public:
   /// Compiles a file. Throws Error.
-  static Kernel compileFile(const std::string &path, const attnc_compile_options &options = {}) {
+  static Kernel compileFile(const std::string &path,
+                            const attnc_compile_options &options = compileOptions()) {
     attnc_kernel *raw = nullptr;
     check(attnc_kernel_compile_file(path.c_str(), &options, &raw));
     return Kernel(raw);
   }
   /// Compiles spec text. Throws Error.
-  static Kernel compile(const std::string &text, const attnc_compile_options &options = {},
+  static Kernel compile(const std::string &text,
+                        const attnc_compile_options &options = compileOptions(),
                         const std::string &name = "<spec>") {
     attnc_kernel *raw = nullptr;
     check(attnc_kernel_compile(text.c_str(), name.c_str(), &options, &raw));
     return Kernel(raw);
   }
   static Kernel load(const std::string &path, const std::string &device = "host") {
-    attnc_kernel *raw = nullptr;
-    check(attnc_kernel_load(path.c_str(), device.c_str(), &raw));
-    return Kernel(raw);
+    return Kernel(loadRaw(path, device));
   }
-
-  /// Launches on the caller's stream. Throws Error.
-  void launch(const std::vector<attnc_tensor> &tensors, const std::vector<attnc_param> &params = {},
-              void *stream = nullptr) {
-    check(attnc_kernel_launch(handle.get(), tensors.data(), tensors.size(), params.data(),
-                              params.size(), stream));
-  }
-  void save(const std::string &path) const { check(attnc_kernel_save(handle.get(), path.c_str())); }
-  /// Bytes of workspace that a launch with these sizes of index spaces needs. Throws Error.
-  size_t workspaceSize(const std::vector<attnc_size> &sizes = {}) const {
-    size_t bytes = 0;
-    check(attnc_kernel_workspace_size(handle.get(), sizes.data(), sizes.size(), &bytes));
-    return bytes;
-  }
+  /// Writes the code to a file. Throws Error.
+  void save(const std::string &path) const { check(attnc_kernel_save(get(), path.c_str())); }
 
 private:
-  explicit Kernel(attnc_kernel *raw) : handle(raw, &attnc_kernel_destroy) {}
-  std::unique_ptr<attnc_kernel, void (*)(attnc_kernel *)> handle;
+  explicit Kernel(attnc_kernel *raw) : LoadedKernel(raw) {}
 };
+
+/// Compiles spec text for options.target into a file; no device is needed. Throws Error.
+inline void compileToFile(const std::string &text, const attnc_compile_options &options,
+                          const std::string &path, const std::string &name = "<spec>") {
+  check(attnc_compile_to_file(text.c_str(), name.c_str(), &options, path.c_str()));
+}
+
+/// The program `attnc` as a function, for a process that does nothing else; returns the exit
+/// status.
+inline int commandLine(int argc, char **argv) { return attnc_main(argc, argv); }
 
 } // namespace attnc::api
 

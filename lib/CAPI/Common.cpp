@@ -2,51 +2,40 @@
 //
 // Failures, the guard, and DLPack.
 #include "Common.h"
-#include "attnc/Runtime/HostLauncher.h"
-#include "llvm/Support/ErrorHandling.h"
-#include "llvm/Support/FormatVariadic.h"
+#include "attnc/Support/Format.h"
+#include "attnc/Support/Threads.h"
+#include <algorithm>
+#include <cstring>
 #include <new>
 
 using namespace attnc;
 using namespace attnc::capi;
-using llvm::formatv;
 
 static thread_local std::string lastError;
 
-attnc_status capi::fail(attnc_status status, const llvm::Twine &text) {
-  lastError = text.str();
+attnc_status capi::fail(attnc_status status, const std::string &text) {
+  lastError = text;
   return status;
 }
-attnc_status capi::fail(attnc_status status, llvm::Error error) {
-  std::string text;
-  llvm::handleAllErrors(std::move(error), [&](const llvm::ErrorInfoBase &info) {
-    std::error_code code = info.convertToErrorCode();
-    if (code == std::errc::invalid_argument)
-      status = ATTNC_INVALID_ARGUMENT;
-    else if (code == std::errc::not_enough_memory)
-      status = ATTNC_OUT_OF_MEMORY;
-    text += (text.empty() ? "" : "\n") + info.message();
-  });
-  return fail(status, text);
+attnc_status capi::fail(attnc_status status, const Failure &failure) {
+  if (failure.kind() == Failure::Kind::InvalidArgument)
+    status = ATTNC_INVALID_ARGUMENT;
+  else if (failure.kind() == Failure::Kind::OutOfMemory)
+    status = ATTNC_OUT_OF_MEMORY;
+  return fail(status, failure.message());
 }
 
 const char *attnc_last_error(void) { return lastError.c_str(); }
 
-attnc_status capi::guarded(llvm::function_ref<attnc_status()> body) noexcept {
-  static const bool installed = [] {
-    llvm::install_bad_alloc_error_handler(
-        [](void *, const char *, bool) { throw std::bad_alloc(); });
-    return true;
-  }();
-  (void)installed;
+attnc_status capi::failWithException() noexcept {
   try {
-    return body();
+    throw;
   } catch (const std::bad_alloc &) {
     lastError = "out of memory"; // short enough to need none
     return ATTNC_OUT_OF_MEMORY;
   } catch (const std::exception &exception) {
     try {
-      return fail(ATTNC_INTERNAL_ERROR, llvm::Twine("internal error: ") + exception.what());
+      return fail(ATTNC_INTERNAL_ERROR, std::string("internal error: ") + exception.what());
     } catch (...) {
     }
   } catch (...) {
@@ -55,13 +44,32 @@ attnc_status capi::guarded(llvm::function_ref<attnc_status()> body) noexcept {
   return ATTNC_INTERNAL_ERROR;
 }
 
+bool capi::copyStructBytes(const void *given, size_t least, size_t known, const char *name,
+                           void *copy, std::string &error) {
+  size_t size;
+  std::memcpy(&size, given, sizeof size);
+  if (size < least) {
+    error = formatText("struct_size is {0}: set it to sizeof({1})", size, name);
+    return false;
+  }
+  auto *bytes = static_cast<const char *>(given);
+  if (size > known && std::any_of(bytes + known, bytes + size, [](char c) { return c != 0; })) {
+    error = formatText("the {0} has members that this version of the library does not know, and "
+                       "they are not 0",
+                       name);
+    return false;
+  }
+  std::memset(copy, 0, known);
+  std::memcpy(copy, given, std::min(size, known));
+  return true;
+}
+
 attnc_status capi::checkThreads(int64_t threads) {
-  if (threads >= 0 && threads <= HostLauncher::maxThreads)
+  if (threads >= 0 && threads <= int64_t(kMaxThreads))
     return ATTNC_OK;
   return fail(ATTNC_INVALID_ARGUMENT,
-              formatv("num_threads is {0}: expected a number from 0, the default, to {1}", threads,
-                      HostLauncher::maxThreads)
-                  .str());
+              formatText("num_threads is {0}: expected a number from 0, the default, to {1}",
+                         threads, kMaxThreads));
 }
 
 bool capi::toView(const attnc_tensor &named, DLDeviceType wanted, TensorView &view,
@@ -71,12 +79,12 @@ bool capi::toView(const attnc_tensor &named, DLDeviceType wanted, TensorView &vi
   bool onHost = t.device.device_type == kDLCPU || t.device.device_type == kDLCUDAHost;
   bool onDevice = t.device.device_type == kDLCUDA || t.device.device_type == kDLCUDAManaged;
   if (wanted == kDLCPU ? !onHost : !onDevice) {
-    error = formatv("tensor `{0}` is on DLPack device {1}, the kernel on {2}", named.name,
-                    static_cast<int>(t.device.device_type), static_cast<int>(wanted));
+    error = formatText("tensor `{0}` is on DLPack device {1}, the kernel on {2}", named.name,
+                       static_cast<int>(t.device.device_type), static_cast<int>(wanted));
     return false;
   }
   if (t.dtype.lanes != 1 || t.ndim < 0 || (t.ndim > 0 && !t.shape)) {
-    error = formatv("tensor `{0}` is malformed: vector elements, or no shape", named.name);
+    error = formatText("tensor `{0}` is malformed: vector elements, or no shape", named.name);
     return false;
   }
   if (t.dtype.code == kDLFloat && t.dtype.bits == 32)
@@ -91,7 +99,7 @@ bool capi::toView(const attnc_tensor &named, DLDeviceType wanted, TensorView &vi
            (t.dtype.code == kDLUInt || t.dtype.code == 6 /* kDLBool, DLPack 1.0 */))
     view.dtype = DType::Bool;
   else {
-    error = formatv(
+    error = formatText(
         "tensor `{0}` has DLPack type code {1} with {2} bits: expected float32, float16, bfloat16, "
         "int32 or an 8-bit bool",
         named.name, t.dtype.code, t.dtype.bits);

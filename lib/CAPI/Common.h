@@ -1,27 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // What the entries of the C API share: statuses with their text, the guard against exceptions, and
-// DLPack tensors as views.
+// DLPack tensors as views. It is part of the runtime library, so there is no LLVM here.
 #ifndef ATTNC_LIB_CAPI_COMMON_H
 #define ATTNC_LIB_CAPI_COMMON_H
 
 #include "attnc/Runtime/Tensor.h"
-#include "attnc/attnc.h"
-#include "llvm/ADT/STLFunctionalExtras.h"
-#include "llvm/ADT/Twine.h"
-#include "llvm/Support/Error.h"
+#include "attnc/Support/Failure.h"
+#include "attnc/runtime.h"
 #include <string>
 
 namespace attnc::capi {
 
 /// Keeps the text as the last failure of this thread; returns the status.
-attnc_status fail(attnc_status status, const llvm::Twine &text);
-/// An error that says which kind it is has its own status; the others have the given one.
-attnc_status fail(attnc_status status, llvm::Error error);
+attnc_status fail(attnc_status status, const std::string &text);
+/// A failure that says which kind it is has its own status; the others have the given one.
+attnc_status fail(attnc_status status, const Failure &failure);
 
-/// Runs the body of an entry: no exception crosses the C API. LLVM's own allocations throw as well,
-/// for it would end the process otherwise.
-attnc_status guarded(llvm::function_ref<attnc_status()> body) noexcept;
+/// The status, and the text, of the exception that is being handled.
+attnc_status failWithException() noexcept;
+
+/// Runs the body of an entry: no exception crosses the C API.
+template <typename Body> attnc_status guarded(Body body) noexcept {
+  try {
+    return body();
+  } catch (...) {
+    return failWithException();
+  }
+}
+
+/// Copies a struct of a caller that may have been compiled with another version of it: what its
+/// struct_size does not reach is zero. `least` is the size of the first version. False, with a
+/// message, if the size is none, or the caller has set what this version does not know.
+bool copyStructBytes(const void *given, size_t least, size_t known, const char *name, void *copy,
+                     std::string &error);
+template <typename T>
+bool copyStruct(const T &given, size_t least, const char *name, T &copy, std::string &error) {
+  return copyStructBytes(&given, least, sizeof(T), name, &copy, error);
+}
 
 /// Checks a number of threads: 0, the default, or one that a machine may have.
 attnc_status checkThreads(int64_t threads);

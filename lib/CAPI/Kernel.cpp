@@ -1,50 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The C API of kernels over the JIT: compile, load, launch, save. Nothing here may throw or crash
-// on bad input.
-#include "Common.h"
-#include "attnc/JIT/Compiler.h"
-#include "llvm/Support/FormatVariadic.h"
+// The C API of kernels over the runtime: load, launch. Nothing here may throw or crash on bad
+// input. It is part of the runtime library, so there is no LLVM here.
+#include "Kernel.h"
+#include "attnc/Support/Format.h"
+#include <charconv>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <pthread.h>
 
 using namespace attnc;
 using namespace attnc::capi;
-using llvm::formatv;
-
-struct attnc_kernel {
-  CompiledCode code;
-  std::shared_ptr<Executable> executable; ///< shared with its prepared launches
-  DLDeviceType deviceType = kDLCPU;
-};
 
 struct attnc_launch {
-  std::shared_ptr<Executable> executable;
+  std::shared_ptr<LoadedCode> loaded;
   PackedArguments arguments;
 };
 
-const char *attnc_version(void) {
-  static const std::string version = compilerVersion();
-  return version.c_str();
-}
-
-namespace {
-/// A parsed device name.
-struct DeviceName {
-  bool cuda = false;
-  int ordinal = 0;
-};
-} // namespace
-
-static bool parseDevice(const char *text, DeviceName &device) {
-  llvm::StringRef name = text ? text : "host";
+attnc_status capi::parseDevice(const char *text, DeviceName &device) {
+  std::string_view name = text ? text : "host";
   if (name == "host" || name.empty())
-    return true;
-  if (!name.consume_front("cuda"))
-    return false;
+    return ATTNC_OK;
+  constexpr std::string_view cuda = "cuda", first = "cuda:";
   device.cuda = true;
-  return name.empty() || (name.consume_front(":") && !name.getAsInteger(10, device.ordinal));
+  if (name == cuda)
+    return ATTNC_OK;
+  if (name.substr(0, first.size()) == first) {
+    auto [end, error] =
+        std::from_chars(name.data() + first.size(), name.data() + name.size(), device.ordinal);
+    if (error == std::errc() && end == name.data() + name.size())
+      return ATTNC_OK;
+  }
+  return fail(ATTNC_INVALID_ARGUMENT,
+              formatText("unknown device `{0}`: expected host, cuda or cuda:N", name));
 }
 
 /// One set of host threads for all kernels of a thread count.
@@ -62,104 +51,26 @@ static std::shared_ptr<HostLauncher> sharedLauncher(unsigned threads) {
   return launcher;
 }
 
-static attnc_status loadCode(CompiledCode code, std::shared_ptr<cuda::Device> device,
-                             unsigned threads, attnc_kernel **kernel) {
+attnc_status capi::loadCode(CompiledCode code, std::shared_ptr<cuda::Device> device,
+                            unsigned threads, attnc_kernel **kernel) {
   auto result = std::make_unique<attnc_kernel>();
   result->code = code;
   result->deviceType = device ? kDLCUDA : kDLCPU;
-  auto executable = device ? Executable::loadCUDA(std::move(code), device)
-                           : Executable::loadHost(std::move(code), sharedLauncher(threads));
-  if (!executable)
-    return fail(ATTNC_DEVICE_ERROR, executable.takeError());
-  result->executable = std::move(*executable);
+  result->threads = threads;
+  auto loaded = device ? LoadedCode::loadCUDA(std::move(code), device)
+                       : LoadedCode::loadHost(std::move(code), sharedLauncher(threads));
+  if (!loaded)
+    return fail(ATTNC_DEVICE_ERROR, loaded.takeError());
+  result->loaded = std::move(*loaded);
   *kernel = result.release();
   return ATTNC_OK;
 }
 
-static attnc_status compileKernel(const SpecSource &source, const attnc_compile_options *given,
-                                  attnc_kernel **kernel) {
-  attnc_compile_options zero = {};
-  const attnc_compile_options &options = given ? *given : zero;
-  DeviceName deviceName;
-  if (!parseDevice(options.device, deviceName))
-    return fail(
-        ATTNC_INVALID_ARGUMENT,
-        formatv("unknown device `{0}`: expected host, cuda or cuda:N", options.device).str());
-  if (options.num_const_params && !options.const_params)
-    return fail(ATTNC_INVALID_ARGUMENT, "const_params is null, but num_const_params is not 0");
-  if (attnc_status status = checkThreads(options.num_threads))
-    return status;
-  if (std::string problem = checkChunk(options.chunk); !problem.empty())
-    return fail(ATTNC_INVALID_ARGUMENT, formatv("chunk is {0}: {1}", options.chunk, problem).str());
-
-  llvm::Expected<std::unique_ptr<Spec>> spec =
-      Spec::parse(source, options.variant ? options.variant : "");
-  if (!spec)
-    return fail(ATTNC_INVALID_SPEC, spec.takeError());
-  CompileOptions compile;
-  std::shared_ptr<cuda::Device> device;
-  std::string target = "host";
-  if (deviceName.cuda) {
-    auto opened = cuda::Device::open(deviceName.ordinal);
-    if (!opened)
-      return fail(ATTNC_DEVICE_ERROR, opened.takeError());
-    device = *opened;
-    target = device->info().targetName();
-  }
-  llvm::Expected<Target> parsed = Target::parse(target);
-  if (!parsed)
-    return fail(ATTNC_COMPILE_ERROR, parsed.takeError());
-  compile.target = *parsed;
-  if (options.dtype)
-    compile.dtype = options.dtype;
-  if (options.head_dim)
-    compile.headDim = options.head_dim;
-  compile.vHeadDim = options.v_head_dim;
-  if (options.row_alignment)
-    compile.vectorBytes = options.row_alignment;
-  compile.chunk = options.chunk;
-  for (size_t i = 0; i < options.num_const_params; ++i) {
-    if (!options.const_params[i].name)
-      return fail(ATTNC_INVALID_ARGUMENT, "a const parameter has no name");
-    compile.constParams[options.const_params[i].name] = options.const_params[i].value;
-  }
-  CodeCache cache(options.no_cache ? std::string() : CodeCache::defaultDirectory());
-  llvm::Expected<CompiledCode> code = compileSpec(**spec, compile, &cache);
-  if (!code)
-    return fail(ATTNC_COMPILE_ERROR, code.takeError());
-  return loadCode(std::move(*code), device, static_cast<unsigned>(options.num_threads), kernel);
-}
-
-attnc_status attnc_kernel_compile(const char *text, const char *name,
-                                  const attnc_compile_options *options, attnc_kernel **kernel) {
-  return guarded([&] {
-    if (!text || !kernel)
-      return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_compile: text and kernel must not be null");
-    *kernel = nullptr;
-    return compileKernel({name ? name : "<spec>", text}, options, kernel);
-  });
-}
-
-attnc_status attnc_kernel_compile_file(const char *path, const attnc_compile_options *options,
-                                       attnc_kernel **kernel) {
-  return guarded([&] {
-    if (!path || !kernel)
-      return fail(ATTNC_INVALID_ARGUMENT,
-                  "attnc_kernel_compile_file: path and kernel must not be null");
-    *kernel = nullptr;
-    llvm::Expected<SpecSource> source = SpecSource::fromFile(path);
-    if (!source)
-      return fail(ATTNC_IO_ERROR, source.takeError());
-    source->name = path;
-    return compileKernel(*source, options, kernel);
-  });
-}
-
-static attnc_status collect(llvm::StringRef function, const attnc_kernel *kernel,
+static attnc_status collect(const char *function, const attnc_kernel *kernel,
                             const attnc_tensor *tensors, size_t numTensors,
                             const attnc_param *params, size_t numParams, LaunchInputs &inputs) {
   if (!kernel || (numTensors && !tensors) || (numParams && !params))
-    return fail(ATTNC_INVALID_ARGUMENT, (function + ": a null pointer").str());
+    return fail(ATTNC_INVALID_ARGUMENT, formatText("{0}: a null pointer", function));
   std::string error;
   for (size_t i = 0; i < numTensors; ++i) {
     if (!tensors[i].name || !tensors[i].tensor)
@@ -182,8 +93,11 @@ static attnc_status launch(attnc_kernel *kernel, const attnc_tensor *tensors, si
   if (attnc_status status =
           collect("attnc_kernel_launch", kernel, tensors, numTensors, params, numParams, inputs))
     return status;
-  if (llvm::Error error = kernel->executable->launch(inputs, stream, workspace))
-    return fail(ATTNC_DEVICE_ERROR, std::move(error));
+  Outcome<PackedArguments> arguments = kernel->loaded->prepare(inputs);
+  if (!arguments)
+    return fail(ATTNC_DEVICE_ERROR, arguments.takeError());
+  if (Failure failure = kernel->loaded->run(*arguments, stream, workspace))
+    return fail(ATTNC_DEVICE_ERROR, failure);
   return ATTNC_OK;
 }
 
@@ -218,10 +132,10 @@ static attnc_status prepare(const attnc_kernel *kernel, const attnc_tensor *tens
   if (attnc_status status =
           collect("attnc_launch_prepare", kernel, tensors, numTensors, params, numParams, inputs))
     return status;
-  llvm::Expected<PackedArguments> arguments = kernel->executable->prepare(inputs);
+  Outcome<PackedArguments> arguments = kernel->loaded->prepare(inputs);
   if (!arguments)
     return fail(ATTNC_DEVICE_ERROR, arguments.takeError());
-  *launch = new attnc_launch{kernel->executable, std::move(*arguments)};
+  *launch = new attnc_launch{kernel->loaded, std::move(*arguments)};
   return ATTNC_OK;
 }
 
@@ -240,9 +154,9 @@ attnc_status attnc_launch_run_with_workspace(const attnc_launch *launch, void *w
   return guarded([&] {
     if (!launch)
       return fail(ATTNC_INVALID_ARGUMENT, "attnc_launch_run: a null pointer");
-    if (llvm::Error error =
-            launch->executable->run(launch->arguments, stream, blockOf(workspace, workspaceBytes)))
-      return fail(ATTNC_DEVICE_ERROR, std::move(error));
+    if (Failure failure =
+            launch->loaded->run(launch->arguments, stream, blockOf(workspace, workspaceBytes)))
+      return fail(ATTNC_DEVICE_ERROR, failure);
     return ATTNC_OK;
   });
 }
@@ -260,7 +174,7 @@ static attnc_status workspaceSize(const attnc_kernel *kernel, const attnc_size *
     given[sizes[i].name] = sizes[i].value;
   }
   std::string error;
-  std::optional<int64_t> needed = workspaceBytes(kernel->executable->program(), given, {}, error);
+  std::optional<int64_t> needed = workspaceBytes(kernel->loaded->program(), given, {}, error);
   if (!needed)
     return fail(ATTNC_INVALID_ARGUMENT, error);
   *bytes = static_cast<size_t>(*needed);
@@ -276,30 +190,18 @@ size_t attnc_launch_workspace_size(const attnc_launch *launch) {
   return launch ? static_cast<size_t>(launch->arguments.workspaceBytes) : 0;
 }
 
-/// A saved kernel is a cache directory's entry under a fixed key: checksummed, written atomically.
-attnc_status attnc_kernel_save(const attnc_kernel *kernel, const char *path) {
-  return guarded([&] {
-    if (!kernel || !path)
-      return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_save: a null pointer");
-    if (llvm::Error error = writeCodeFile(path, "saved", kernel->code))
-      return fail(ATTNC_IO_ERROR, llvm::toString(std::move(error)));
-    return ATTNC_OK;
-  });
-}
-
 static attnc_status load(const char *path, const char *deviceText, attnc_kernel **kernel) {
   if (!path || !kernel)
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_load: a null pointer");
   *kernel = nullptr;
   DeviceName name;
-  if (!parseDevice(deviceText, name))
-    return fail(ATTNC_INVALID_ARGUMENT,
-                formatv("unknown device `{0}`: expected host, cuda or cuda:N", deviceText).str());
-  llvm::Expected<CompiledCode> code = readCodeFile(path, "saved");
+  if (attnc_status status = parseDevice(deviceText, name))
+    return status;
+  Outcome<CompiledCode> code = readCodeFile(path, savedCodeKey);
   if (!code)
     return fail(ATTNC_IO_ERROR, code.takeError());
   if ((code->target != "host") != name.cuda)
-    return fail(ATTNC_INVALID_ARGUMENT, formatv("`{0}` is code for {1}", path, code->target).str());
+    return fail(ATTNC_INVALID_ARGUMENT, formatText("`{0}` is code for {1}", path, code->target));
   std::shared_ptr<cuda::Device> device;
   if (name.cuda) {
     auto opened = cuda::Device::open(name.ordinal);
@@ -312,6 +214,32 @@ static attnc_status load(const char *path, const char *deviceText, attnc_kernel 
 
 attnc_status attnc_kernel_load(const char *path, const char *device, attnc_kernel **kernel) {
   return guarded([&] { return load(path, device, kernel); });
+}
+
+attnc_status attnc_kernel_set_parallel(attnc_kernel *kernel, const attnc_parallel *parallel) {
+  return guarded([&] {
+    if (!kernel)
+      return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_set_parallel: a null pointer");
+    if (kernel->deviceType != kDLCPU)
+      return fail(ATTNC_INVALID_ARGUMENT, "parallel_for is for kernels on the host");
+    if (!parallel) {
+      kernel->loaded->setLauncher(sharedLauncher(kernel->threads));
+      return ATTNC_OK;
+    }
+    attnc_parallel copy;
+    std::string error;
+    if (!copyStruct(*parallel, sizeof(attnc_parallel), "attnc_parallel", copy, error))
+      return fail(ATTNC_INVALID_ARGUMENT, error);
+    if (!copy.parallel_for)
+      return fail(ATTNC_INVALID_ARGUMENT, "parallel_for is null");
+    if (copy.num_workers < 1 || copy.num_workers > int32_t(HostLauncher::maxThreads))
+      return fail(ATTNC_INVALID_ARGUMENT,
+                  formatText("num_workers is {0}: expected a number from 1 to {1}",
+                             copy.num_workers, HostLauncher::maxThreads));
+    kernel->loaded->setLauncher(std::make_shared<HostLauncher>(
+        ParallelFor{copy.parallel_for, copy.context, copy.num_workers}));
+    return ATTNC_OK;
+  });
 }
 
 void attnc_kernel_destroy(attnc_kernel *kernel) { delete kernel; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The C API of specs: their signature and definition as JSON, and their evaluation in float64.
-#include "Common.h"
+#include "Compiler.h"
 #include "Definition.h"
 #include "attnc/JIT/Compiler.h"
 #include "attnc/Reference/Reference.h"
@@ -99,7 +99,7 @@ static attnc_status parse(const char *text, const char *name, const char *varian
 
 attnc_status attnc_spec_parse(const char *text, const char *name, const char *variant,
                               attnc_spec **spec) {
-  return guarded([&] { return parse(text, name, variant, spec); });
+  return guardedCompiler([&] { return parse(text, name, variant, spec); });
 }
 
 const char *attnc_spec_signature_json(const attnc_spec *spec) {
@@ -110,7 +110,7 @@ const char *attnc_spec_definition_json(const attnc_spec *spec) {
   if (!spec)
     return nullptr;
   const char *json = nullptr;
-  guarded([&] {
+  guardedCompiler([&] {
     std::lock_guard<std::mutex> lock(spec->mutex);
     if (spec->definition.empty())
       spec->definition = definitionJSON(spec->spec->variant());
@@ -243,7 +243,8 @@ static attnc_status outputShapes(const attnc_spec *spec, const attnc_tensor *ten
 attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_tensor *tensors,
                                            size_t numTensors, const attnc_param *params,
                                            size_t numParams, const char **json) {
-  return guarded([&] { return outputShapes(spec, tensors, numTensors, params, numParams, json); });
+  return guardedCompiler(
+      [&] { return outputShapes(spec, tensors, numTensors, params, numParams, json); });
 }
 
 static std::string unknownOutput(const Signature &signature, const char *name) {
@@ -295,7 +296,7 @@ attnc_status attnc_spec_reference(const attnc_spec *spec, const attnc_tensor *te
                                   size_t numTensors, const attnc_param *params, size_t numParams,
                                   const attnc_tensor *outputs, size_t numOutputs,
                                   int32_t numThreads) {
-  return guarded([&] {
+  return guardedCompiler([&] {
     return runReference(spec, tensors, numTensors, params, numParams, outputs, numOutputs,
                         numThreads);
   });

@@ -23,12 +23,11 @@ std::string driver::codeAsFile(Phase phase, llvm::StringRef code,
   return launch ? withLaunchRecord(code, commentOf(phase), *launch) : code.str();
 }
 
-std::string driver::phaseList(Target::Kind kind, llvm::StringRef more) {
+std::string driver::phaseList(Target::Kind kind, llvm::ArrayRef<llvm::StringRef> more) {
   std::vector<llvm::StringRef> names;
   for (const PhaseInfo &info : phasesOf(kind))
     names.push_back(info.name);
-  if (!more.empty())
-    names.push_back(more);
+  names.insert(names.end(), more.begin(), more.end());
   std::string text;
   for (size_t i = 0; i < names.size(); ++i)
     text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i].str();

@@ -38,9 +38,9 @@ llvm::Expected<CompiledCode> compileArtefact(const Options &options, Spec &spec,
 std::string codeAsFile(Phase phase, llvm::StringRef code,
                        const std::optional<LaunchRecord> &launch);
 
-/// The names of the phases of a target, as part of a sentence: "attn, tile or ptx". `more`
-/// (perhaps empty) is a further name.
-std::string phaseList(Target::Kind kind, llvm::StringRef more = "");
+/// The names of the phases of a target, as part of a sentence: "attn, tile or ptx". `more` are
+/// further names.
+std::string phaseList(Target::Kind kind, llvm::ArrayRef<llvm::StringRef> more = {});
 
 } // namespace attnc::driver
 

@@ -3,6 +3,7 @@
 // attnc bench: median time of a spec on a device. Refuses devices whose times mean nothing.
 #include "Execute.h"
 #include "KernelTimes.h"
+#include "attnc/Runtime/Failures.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include <algorithm>
@@ -31,7 +32,7 @@ static llvm::Expected<std::vector<double>> timeHost(Executable &executable, Boun
 
 static llvm::Expected<std::vector<double>> timeCUDA(const Device &device, Executable &executable,
                                                     BoundSpec &bound, int64_t repeat) {
-  llvm::Expected<std::unique_ptr<cuda::Timer>> timer = cuda::Timer::create(device.cuda);
+  llvm::Expected<std::unique_ptr<cuda::Timer>> timer = toExpected(cuda::Timer::create(device.cuda));
   if (!timer)
     return timer.takeError();
   llvm::Expected<std::unique_ptr<DeviceTensors>> tensors = DeviceTensors::upload(device, bound);
@@ -39,11 +40,11 @@ static llvm::Expected<std::vector<double>> timeCUDA(const Device &device, Execut
     return tensors.takeError();
   std::vector<double> times;
   for (int64_t i = 0; i < repeat + 3; ++i) {
-    if (llvm::Error error = (*timer)->start(nullptr))
+    if (llvm::Error error = toError((*timer)->start(nullptr)))
       return std::move(error);
     if (llvm::Error error = executable.launch((*tensors)->inputs()))
       return std::move(error);
-    llvm::Expected<double> elapsed = (*timer)->stop(nullptr);
+    llvm::Expected<double> elapsed = toExpected((*timer)->stop(nullptr));
     if (!elapsed)
       return elapsed.takeError();
     if (i >= 3)

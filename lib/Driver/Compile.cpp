@@ -50,6 +50,8 @@ static llvm::Error assemble(llvm::StringRef ptx, llvm::StringRef arch, std::stri
 static llvm::Expected<Phase> lastPhase(const Options &options, const Target &target) {
   std::string name = options.emit.empty() ? options.compileTo : options.emit;
   bool host = target.kind == Target::Kind::Host;
+  if (options.emit == "artifact")
+    return host ? Phase::Object : Phase::PTX;
   if (name.empty())
     return host ? Phase::Tile : Phase::PTX;
   if (!options.emit.empty() && !options.compileTo.empty() && options.emit != options.compileTo)
@@ -61,7 +63,9 @@ static llvm::Expected<Phase> lastPhase(const Options &options, const Target &tar
   std::optional<Phase> phase = parsePhase(name, target.kind);
   if (!phase)
     return createStringError(formatv("`{0}` is not a phase of target {1}: expected {2}", name,
-                                     target.name, phaseList(target.kind, host ? "" : "cubin")));
+                                     target.name,
+                                     host ? phaseList(target.kind, {"artifact"})
+                                          : phaseList(target.kind, {"cubin", "artifact"})));
   return *phase;
 }
 
@@ -133,6 +137,10 @@ static llvm::Expected<Input> openInput(const Options &options, const Target &tar
     llvm::Expected<Artefact> artefact = readArtefact(options.spec, options.compileFrom, target);
     if (!artefact)
       return artefact.takeError();
+    if (options.emit == "artifact")
+      return createStringError(
+          "--emit=artifact compiles a spec: the text of a later phase does not "
+          "say what the defaults of its parameters are");
     if (artefact->phase >= last && options.emit != "cubin")
       return createStringError(formatv("nothing is to be done from phase `{0}` to `{1}`",
                                        phaseName(artefact->phase), phaseName(last)));
@@ -178,9 +186,13 @@ static llvm::Error prepareDump(const Options &options, CompileRequest &request,
 
 /// The code or the IR that is asked for, from what the phases left.
 static llvm::Expected<std::string> artefactOf(const Options &options, const Target &target,
-                                              Phase last, const CompileResult &result,
-                                              mlir::ModuleOp module) {
+                                              Phase last, CompileResult &result, Input &input) {
   std::string text;
+  if (options.emit == "artifact") {
+    completeSignature(*input.spec, result.launch->program);
+    llvm::Expected<CompiledCode> code = codeOf(result, target);
+    return code ? llvm::Expected<std::string>(encodeCode(savedCodeKey, *code)) : code.takeError();
+  }
   if (options.emit == "cubin") {
     if (llvm::Error error = assemble(result.code, target.name, text))
       return std::move(error);
@@ -188,7 +200,7 @@ static llvm::Expected<std::string> artefactOf(const Options &options, const Targ
   }
   if (isCode(last))
     return codeAsFile(last, result.code, result.launch);
-  return annotatedText(module);
+  return annotatedText(input.module());
 }
 
 llvm::Error driver::runCompile(const Options &options) {
@@ -213,7 +225,7 @@ llvm::Error driver::runCompile(const Options &options) {
     return result.takeError();
   if (!dumpProblem.empty())
     return createStringError(dumpProblem);
-  llvm::Expected<std::string> text = artefactOf(options, *target, *last, *result, input->module());
+  llvm::Expected<std::string> text = artefactOf(options, *target, *last, *result, *input);
   if (!text)
     return text.takeError();
   std::chrono::duration<double, std::milli> total = Clock::now() - start;

@@ -4,6 +4,7 @@
 #include "Execute.h"
 #include "Artefact.h"
 #include "ExactInputs.h"
+#include "attnc/Runtime/Failures.h"
 #include "attnc/Support/Element.h"
 #include "attnc/Support/Environment.h"
 #include "attnc/Support/MemoryLimit.h"
@@ -358,7 +359,7 @@ llvm::Expected<driver::Device> driver::openDevice(const Options &options) {
   if (options.device == "emulator")
     if (llvm::Error error = selectEmulator(options))
       return std::move(error);
-  llvm::Expected<std::shared_ptr<cuda::Device>> opened = cuda::Device::open();
+  llvm::Expected<std::shared_ptr<cuda::Device>> opened = toExpected(cuda::Device::open());
   if (!opened) {
     if (options.device != "auto")
       return opened.takeError();
@@ -459,13 +460,13 @@ llvm::Expected<std::unique_ptr<DeviceTensors>> DeviceTensors::upload(const Devic
   tensors->launch = bound.launchInputs();
   for (auto *group : {&bound.inputs, &bound.outputs})
     for (auto &[name, tensor] : *group) {
-      llvm::Expected<cuda::DevicePtr> pointer = device.cuda->allocate(tensor.storage.size());
+      Outcome<cuda::DevicePtr> pointer = device.cuda->allocate(tensor.storage.size());
       if (!pointer)
-        return pointer.takeError();
+        return toError(pointer.takeError());
       tensors->pointers[name] = *pointer;
-      if (llvm::Error error =
+      if (Failure failure =
               device.cuda->copyToDevice(*pointer, tensor.storage.data(), tensor.storage.size()))
-        return std::move(error);
+        return toError(failure);
       int64_t offset = static_cast<char *>(tensor.view.data) - tensor.storage.data();
       tensors->launch.tensors[name].data = reinterpret_cast<void *>(*pointer + offset);
     }
@@ -474,14 +475,14 @@ llvm::Expected<std::unique_ptr<DeviceTensors>> DeviceTensors::upload(const Devic
 
 DeviceTensors::~DeviceTensors() {
   for (auto &[name, pointer] : pointers)
-    llvm::consumeError(device->free(pointer));
+    (void)device->free(pointer);
 }
 
 llvm::Error DeviceTensors::download(BoundSpec &bound) {
   for (auto &[name, tensor] : bound.outputs)
-    if (llvm::Error error =
+    if (Failure failure =
             device->copyToHost(tensor.storage.data(), pointers[name], tensor.storage.size()))
-      return error;
+      return toError(failure);
   return llvm::Error::success();
 }
 
@@ -501,7 +502,7 @@ llvm::Error driver::execute(const Device &device, Executable &executable, BoundS
     return tensors.takeError();
   if (llvm::Error error = launch(executable, (*tensors)->inputs(), times))
     return error;
-  if (llvm::Error error = device.cuda->synchronize())
+  if (llvm::Error error = toError(device.cuda->synchronize()))
     return error;
   return (*tensors)->download(bound);
 }

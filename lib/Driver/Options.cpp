@@ -130,7 +130,8 @@ Flag<bool> timing("timing",
                   "print the time of each phase and, in run and bench, of each kernel's launch; "
                   "compiles anew",
                   {&compileCommand, &runCommand, &benchCommand});
-Flag<std::string> emit("emit", "a phase, cubin or obj", "", {&compileCommand}, "kind");
+Flag<std::string> emit("emit", "a phase, cubin, obj, or artifact: what attnc_kernel_load loads", "",
+                       {&compileCommand}, "kind");
 Flag<std::string> hostFeatures("host-features",
                                "instructions that host code may use: native, x86-64, x86-64-v2, "
                                "x86-64-v3 or x86-64-v4, and changes such as +avx512bf16 or -fma, "

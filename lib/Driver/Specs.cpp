@@ -16,7 +16,8 @@ using namespace attnc::driver;
 using llvm::createStringError;
 using llvm::formatv;
 
-/// The gallery: the given folder, $ATTNC_SPECS, or `specs` beside or above the program.
+/// The gallery: the given folder, $ATTNC_SPECS, or `specs` beside or above the program, or
+/// `share/attnc/specs` of the prefix that it is installed in.
 static llvm::Expected<std::string> galleryFolder(const Options &options) {
   if (!options.spec.empty())
     return options.spec;
@@ -25,10 +26,12 @@ static llvm::Expected<std::string> galleryFolder(const Options &options) {
   llvm::SmallString<256> folder(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
   for (int level = 0; level < 4; ++level) {
     llvm::sys::path::remove_filename(folder);
-    llvm::SmallString<256> specs(folder);
-    llvm::sys::path::append(specs, "specs");
-    if (llvm::sys::fs::is_directory(specs))
-      return std::string(specs);
+    for (const char *name : {"specs", "share/attnc/specs"}) {
+      llvm::SmallString<256> specs(folder);
+      llvm::sys::path::append(specs, name);
+      if (llvm::sys::fs::is_directory(specs))
+        return std::string(specs);
+    }
   }
   return createStringError("cannot find the gallery: give its folder, or set ATTNC_SPECS");
 }

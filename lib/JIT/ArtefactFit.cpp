@@ -89,6 +89,5 @@ llvm::Expected<CompiledCode> attnc::codeFromArtefact(Spec &spec, const CompileOp
                                     "--head-dim, --v-head-dim, --param)");
   }
   completeSignature(spec, program);
-  return CompiledCode{std::move(program), options.target.name, std::move(artefact.code),
-                      std::move(artefact.launch->cpuFeatures)};
+  return codeOf(std::move(artefact), options.target);
 }

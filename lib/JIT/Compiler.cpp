@@ -3,11 +3,11 @@
 // Compilation through the cache, and loading of compiled code.
 #include "attnc/JIT/Compiler.h"
 #include "BuildIdentity.h"
+#include "attnc/Runtime/Failures.h"
 #include "attnc/Support/Checks.h"
 #include "attnc/Support/Environment.h"
 #include "attnc/Target/Host/HostFeatures.h"
-#include "attnc/Target/Host/HostJIT.h"
-#include "llvm/ADT/StringExtras.h"
+#include "attnc/Target/Host/HostLink.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -90,8 +90,18 @@ compileModule(ModuleOp module, Phase phase, const CompileOptions &options, Compi
   if (!compiled)
     return compiled.takeError();
   reportPhases(*compiled, report);
-  return CompiledCode{std::move(compiled->launch->program), options.target.name,
-                      std::move(compiled->code), std::move(compiled->launch->cpuFeatures)};
+  return codeOf(std::move(*compiled), options.target);
+}
+
+llvm::Expected<CompiledCode> attnc::codeOf(CompileResult result, const attnc::Target &target) {
+  if (target.kind == attnc::Target::Kind::Host) {
+    llvm::Expected<std::string> image = linkHostObject(result.code);
+    if (!image)
+      return image.takeError();
+    result.code = std::move(*image);
+  }
+  return CompiledCode{std::move(result.launch->program), target.name, std::move(result.code),
+                      std::move(result.launch->cpuFeatures)};
 }
 
 void attnc::completeSignature(Spec &spec, Program &program) {
@@ -202,82 +212,29 @@ llvm::Expected<CompiledCode> attnc::compileRewritten(Spec &spec, ModuleOp module
 // Executable
 //===----------------------------------------------------------------------===//
 
-/// An instruction that a CPU lacks would end the process.
-static llvm::Error checkCPU(const CompiledCode &code) {
-  std::vector<std::string> missing = missingHostFeatures(code.cpuFeatures);
-  if (missing.empty())
-    return llvm::Error::success();
-  size_t count = missing.size();
-  if (count > 8)
-    missing.resize(8);
-  return llvm::createStringError(llvm::formatv(
-      "the code was compiled for another CPU: this one lacks {0}{1}; compile the spec here",
-      llvm::join(missing, ", "),
-      count > 8 ? llvm::formatv(" and {0} more features", count - 8).str() : ""));
-}
-
-struct Executable::HostPart {
-  std::unique_ptr<HostCode> code;
-  std::vector<HostKernelFn> kernels; ///< of each launch
-  std::shared_ptr<HostLauncher> launcher;
-};
-
-Executable::~Executable() = default;
-
 llvm::Expected<std::unique_ptr<Executable>>
 Executable::loadHost(CompiledCode code, std::shared_ptr<HostLauncher> launcher) {
-  if (llvm::Error error = checkCPU(code))
-    return std::move(error);
-  auto executable = std::unique_ptr<Executable>(new Executable());
-  executable->host = std::make_unique<HostPart>();
-  auto buffer = llvm::MemoryBuffer::getMemBufferCopy(code.code, code.program.signature.name);
-  llvm::Expected<std::unique_ptr<HostCode>> loaded = HostCode::load(*buffer);
+  auto loaded = LoadedCode::loadHost(std::move(code), std::move(launcher));
   if (!loaded)
-    return loaded.takeError();
-  for (const KernelLaunch &launch : code.program.launches) {
-    llvm::Expected<HostKernelFn> kernel = (*loaded)->lookup(launch.symbol);
-    if (!kernel)
-      return kernel.takeError();
-    executable->host->kernels.push_back(*kernel);
-  }
-  executable->host->code = std::move(*loaded);
-  executable->host->launcher = std::move(launcher);
-  executable->description = std::move(code.program);
-  executable->targetName = std::move(code.target);
-  return std::move(executable);
+    return toError(loaded.takeError());
+  return std::unique_ptr<Executable>(new Executable(std::move(*loaded)));
 }
 
 llvm::Expected<std::unique_ptr<Executable>>
 Executable::loadCUDA(CompiledCode code, std::shared_ptr<cuda::Device> device) {
-  auto executable = std::unique_ptr<Executable>(new Executable());
-  executable->description = code.program;
-  executable->targetName = code.target;
-  llvm::Expected<std::unique_ptr<cuda::LoadedProgram>> loaded =
-      cuda::LoadedProgram::load(std::move(device), code.code, std::move(code.program));
+  auto loaded = LoadedCode::loadCUDA(std::move(code), std::move(device));
   if (!loaded)
-    return loaded.takeError();
-  executable->loaded = std::move(*loaded);
-  return std::move(executable);
+    return toError(loaded.takeError());
+  return std::unique_ptr<Executable>(new Executable(std::move(*loaded)));
 }
 
 llvm::Expected<PackedArguments> Executable::prepare(const LaunchInputs &inputs) const {
-  std::string error;
-  std::optional<PackedArguments> packed = packArguments(description, inputs, error);
-  if (!packed)
-    return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), error);
-  return std::move(*packed);
+  return toExpected(loaded->prepare(inputs));
 }
 
 llvm::Error Executable::run(const PackedArguments &arguments, cuda::Stream stream,
                             WorkspaceBlock workspace, LaunchTimes *times) {
-  if (loaded)
-    return loaded->launch(arguments, workspace, stream, times);
-  std::string error = checkWorkspace(workspace, arguments.workspaceBytes);
-  if (!error.empty())
-    return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), error);
-  if (!host->launcher->run(description, host->kernels, arguments, workspace, error, times))
-    return llvm::createStringError(error);
-  return llvm::Error::success();
+  return toError(loaded->run(arguments, stream, workspace, times));
 }
 
 llvm::Error Executable::launch(const LaunchInputs &inputs, cuda::Stream stream,

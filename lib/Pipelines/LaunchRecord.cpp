@@ -56,9 +56,9 @@ llvm::Expected<LaunchRecord> attnc::parseLaunchRecord(llvm::StringRef text) {
       return malformed("a CPU feature is no string");
     record.cpuFeatures.push_back(name->str());
   }
-  llvm::Expected<Program> parsed = parseProgram(llvm::formatv("{0}", *program).str());
+  Outcome<Program> parsed = parseProgram(llvm::formatv("{0}", *program).str());
   if (!parsed)
-    return malformed(llvm::toString(parsed.takeError()));
+    return malformed(parsed.takeError().message());
   record.program = std::move(*parsed);
   return record;
 }

@@ -9,7 +9,7 @@
 // none left, or until another launch comes: then it looks again for the one with the fewest
 // helpers.
 #include "attnc/Runtime/HostLauncher.h"
-#include "llvm/ADT/SmallVector.h"
+#include "attnc/Support/InlineBuffer.h"
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -108,23 +108,35 @@ public:
   /// Runs `launch` on this thread and the helpers, and returns when all of its points are done.
   /// False if there is no scratch memory for this thread: then no point was run.
   bool run(Launch &launch) {
-    std::unique_ptr<Scratch> scratch = take(spareScratch);
-    if (!scratch->reserve(launch.scratchBytes)) {
-      giveBack(spareScratch, std::move(scratch));
-      return false;
-    }
     bool shared = launch.points > 1 && numHelpers > 0;
-    if (shared)
+    if (!shared)
+      return runHere(launch);
+    std::unique_ptr<Scratch> scratch = take(spareScratch);
+    bool able = scratch->reserve(launch.scratchBytes);
+    if (able) {
       offer(launch);
-    {
-      KernelArithmetic arithmetic;
-      while (launch.runOne(scratch->get()))
-        ;
-    }
-    if (shared)
+      work(launch, *scratch);
       withdraw(launch);
+    }
     giveBack(spareScratch, std::move(scratch));
-    return true;
+    return able;
+  }
+
+  /// Runs `launch` on threads of the caller, and on this one what they have left. False if there is
+  /// no scratch memory.
+  bool runWith(const ParallelFor &parallel, Launch &launch) {
+    struct Work {
+      Pool &pool;
+      Launch &launch;
+    } work{*this, launch};
+    int32_t count = static_cast<int32_t>(std::min<int64_t>(parallel.workers, launch.points));
+    auto body = [](void *argument, int32_t) {
+      auto &[pool, launch] = *static_cast<Work *>(argument);
+      pool.runHere(launch);
+    };
+    parallel.run(parallel.context, count, body, &work);
+    // Where they had no memory, or nobody was there.
+    return !launch.hasPoints() || runHere(launch);
   }
 
   /// Memory for the workspace of one run; to be given back.
@@ -134,6 +146,22 @@ public:
   }
 
 private:
+  static void work(Launch &launch, Scratch &scratch) {
+    KernelArithmetic arithmetic;
+    while (launch.runOne(scratch.get()))
+      ;
+  }
+
+  /// Runs points of `launch` on this thread until there are none left. False without memory.
+  bool runHere(Launch &launch) {
+    std::unique_ptr<Scratch> scratch = take(spareScratch);
+    bool able = scratch->reserve(launch.scratchBytes);
+    if (able)
+      work(launch, *scratch);
+    giveBack(spareScratch, std::move(scratch));
+    return able;
+  }
+
   void offer(Launch &launch) {
     unsigned wanted = static_cast<unsigned>(std::min<int64_t>(numHelpers, launch.points - 1));
     std::unique_lock<std::mutex> lock(mutex);
@@ -227,6 +255,9 @@ HostLauncher::HostLauncher(unsigned given)
     : threads(std::min(given ? given : defaultThreads(), maxThreads)),
       current(new Pool(threads - 1)) {}
 
+HostLauncher::HostLauncher(ParallelFor parallel)
+    : threads(static_cast<unsigned>(parallel.workers)), parallel(parallel), current(new Pool(0)) {}
+
 HostLauncher::~HostLauncher() {
   // A parent's threads are not here to be joined: its pool is given up.
   if (Pool *last = current.load(); last->belongsToThisProcess())
@@ -274,17 +305,18 @@ bool HostLauncher::run(const Program &program, const std::vector<HostKernelFn> &
   if (times)
     times->assign(program.launches.size(), 0);
   bool isDone = true;
+  InlineBuffer<uint64_t, 128> bound;
   for (const PackedLaunch &each : arguments.launches) {
     const KernelLaunch &launch = program.launches[each.launch];
-    llvm::SmallVector<uint64_t, 128> bound;
-    if (usesWorkspace(launch)) {
-      bound.resize_for_overwrite(launch.args.size());
+    bool isBound = usesWorkspace(launch);
+    if (isBound) {
+      bound.resize(launch.args.size());
       bindWorkspace(launch, slots, reinterpret_cast<uintptr_t>(workspace.data), bound.data());
     }
     using Clock = std::chrono::steady_clock;
     Clock::time_point start = times ? Clock::now() : Clock::time_point();
-    isDone = runKernel(launch, kernels[each.launch], bound.empty() ? slots : bound.data(),
-                       each.grid, error);
+    isDone =
+        runKernel(launch, kernels[each.launch], isBound ? bound.data() : slots, each.grid, error);
     if (times)
       (*times)[each.launch] +=
           std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -310,7 +342,7 @@ bool HostLauncher::runKernel(const KernelLaunch &description, HostKernelFn kerne
     return false;
   }
   Launch launch(kernel, slots, n0, n1, points, description.scratchBytes);
-  if (pool().run(launch))
+  if (parallel.run ? pool().runWith(parallel, launch) : pool().run(launch))
     return true;
   error = "out of memory: kernel '" + description.symbol + "' needs " +
           std::to_string(description.scratchBytes) + " bytes of scratch memory for each of " +

@@ -120,8 +120,9 @@ class Kernel:
         text, name, variant = definition.source
         consts, count = pack_params(const_params)
         options = _library.CompileOptions(
-            device=device.encode(), dtype=dtype.encode(), variant=variant, head_dim=head_dim, v_head_dim=v_head_dim,
-            row_alignment=row_alignment, const_params=consts, num_const_params=count, no_cache=not cache,
+            struct_size=ctypes.sizeof(_library.CompileOptions), device=device.encode(), dtype=dtype.encode(),
+            variant=variant, head_dim=head_dim, v_head_dim=v_head_dim, row_alignment=row_alignment,
+            const_params=consts, num_const_params=count, no_cache=not cache,
             num_threads=checked_threads(num_threads), chunk=checked_chunk(chunk))
         handle = ctypes.c_void_p()
         library = _library.load()

@@ -11,6 +11,7 @@ import ctypes
 import functools
 import os
 import pathlib
+import sys
 
 from .errors import (ArgumentError, AttncError, CompileError, DeviceError, LibraryError, OutOfMemoryError,
                      SpecError)
@@ -47,21 +48,22 @@ class Size(ctypes.Structure):
 
 
 class CompileOptions(ctypes.Structure):
-    _fields_ = [("device", ctypes.c_char_p), ("dtype", ctypes.c_char_p), ("variant", ctypes.c_char_p),
+    _fields_ = [("struct_size", ctypes.c_size_t), ("device", ctypes.c_char_p), ("dtype", ctypes.c_char_p), ("variant", ctypes.c_char_p),
                 ("head_dim", ctypes.c_int64), ("v_head_dim", ctypes.c_int64), ("row_alignment", ctypes.c_int32),
                 ("const_params", ctypes.POINTER(Param)), ("num_const_params", ctypes.c_size_t),
-                ("no_cache", ctypes.c_int32), ("num_threads", ctypes.c_int32), ("chunk", ctypes.c_int32)]
+                ("no_cache", ctypes.c_int32), ("num_threads", ctypes.c_int32), ("chunk", ctypes.c_int32),
+                ("target", ctypes.c_char_p), ("host_features", ctypes.c_char_p)]
 
 
 def candidates() -> list[pathlib.Path]:
-    """Where the library is looked for: $ATTNC_LIBRARY alone if it is set, else next to the package, else the
-    build folders of the checkout that the package lies in."""
+    """Where the library is looked for: $ATTNC_LIBRARY alone if it is set, else in the package's folders (an editable
+    install has two), else in the build folders of the checkout that the package lies in."""
     if chosen := os.environ.get("ATTNC_LIBRARY"):
         return [pathlib.Path(chosen)]
-    package = pathlib.Path(__file__).resolve().parent
-    root = package.parents[1]
-    return [package / "libattnc.so", root / "build-release" / "lib" / "libattnc.so",
-            root / "build" / "lib" / "libattnc.so"]
+    folders = sys.modules[__package__].__path__
+    root = pathlib.Path(__file__).resolve().parents[2]
+    return [*(pathlib.Path(folder) / "libattnc.so" for folder in folders),
+            root / "build-release" / "lib" / "libattnc.so", root / "build" / "lib" / "libattnc.so"]
 
 
 @functools.lru_cache(maxsize=None)
@@ -104,6 +106,7 @@ def declare(library: ctypes.CDLL) -> None:
         "attnc_launch_workspace_size": (size, [handle]),
         "attnc_launch_destroy": (None, [handle]),
         "attnc_kernel_destroy": (None, [handle]),
+        "attnc_main": (ctypes.c_int, [ctypes.c_int, ctypes.POINTER(text)]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)

@@ -211,8 +211,13 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None) -> Spec:
     return Spec(file.read_bytes().decode("utf-8", "surrogateescape"), name=str(file), variant=variant)
 
 
+def gallery_folder() -> pathlib.Path | None:
+    """The folder of the gallery: beside the package's files, else the checkout's; None if there is neither."""
+    package = pathlib.Path(__file__).resolve().parent
+    return next((f for f in (package / "specs", package.parents[1] / "specs") if f.is_dir()), None)
+
+
 def specs() -> dict[str, pathlib.Path]:
     """The gallery: the file of each spec, by name, sorted. Empty if the package was installed without it."""
-    package = pathlib.Path(__file__).resolve().parent
-    folder = next((f for f in (package / "specs", package.parents[1] / "specs") if f.is_dir()), None)
+    folder = gallery_folder()
     return {file.stem: file for file in sorted(folder.rglob("*.attn"), key=lambda file: file.stem)} if folder else {}

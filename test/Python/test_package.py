@@ -48,7 +48,7 @@ def test_syntax_of_the_oldest_python(path):
 
 def test_versions_agree():
     assert attnc.library_version().startswith(f"attnc {attnc.__version__} (LLVM ")
-    assert f'version = "{attnc.__version__}"' in (ROOT / "python" / "pyproject.toml").read_text()
+    assert f'version = "{attnc.__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
 STRUCTS = {"DLTensor": _library.DLTensor, "attnc_param": _library.Param, "attnc_tensor": _library.Tensor,
@@ -76,7 +76,7 @@ def test_structs_are_those_of_the_header(tmp_path):
 
 
 def test_declared_functions_are_those_of_the_header():
-    header = (ROOT / "include" / "attnc" / "attnc.h").read_text()
+    header = "".join((ROOT / "include" / "attnc" / name).read_text() for name in ("attnc.h", "runtime.h"))
     exported = set(re.findall(r"ATTNC_API [^;]*?(attnc_\w+)\(", header))
     used = set(re.findall(r'"(attnc_\w+)": \(', (ROOT / "python" / "attnc" / "_library.py").read_text()))
     assert used and used <= exported

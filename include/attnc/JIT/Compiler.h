@@ -8,9 +8,8 @@
 
 #include "attnc/Pipelines/Phases.h"
 #include "attnc/Plan/Plan.h"
-#include "attnc/Runtime/CUDA/LoadedProgram.h"
 #include "attnc/Runtime/CodeCache.h"
-#include "attnc/Runtime/HostLauncher.h"
+#include "attnc/Runtime/LoadedCode.h"
 #include "dialects/Attn/Attn.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
@@ -88,6 +87,10 @@ void reportPhases(const CompileResult &result, CompileReport &report);
 /// hold. The error's code is invalid_argument.
 llvm::Error checkConstParams(Spec &spec, const std::map<std::string, double> &values);
 
+/// The code that a compilation for `target` has ended with, ready to be loaded or saved: host code
+/// is linked.
+llvm::Expected<CompiledCode> codeOf(CompileResult result, const Target &target);
+
 /// Compiles `spec` for `options.target`. `cache` may be null. Errors carry the diagnostics' text;
 /// the code of one about a const parameter is invalid_argument.
 llvm::Expected<CompiledCode> compileSpec(Spec &spec, const CompileOptions &options,
@@ -109,7 +112,8 @@ void completeSignature(Spec &spec, Program &program);
 llvm::Expected<CompiledCode> codeFromArtefact(Spec &spec, const CompileOptions &options,
                                               CompileResult artefact, llvm::StringRef name);
 
-/// Compiled code on a device, ready to launch any number of times, from several threads.
+/// Compiled code on a device, ready to launch any number of times, from several threads: the
+/// runtime's, with LLVM's errors.
 class Executable {
 public:
   /// Native code of this process.
@@ -118,17 +122,13 @@ public:
   /// PTX on a CUDA device (or the emulator).
   static llvm::Expected<std::unique_ptr<Executable>> loadCUDA(CompiledCode code,
                                                               std::shared_ptr<cuda::Device> device);
-  ~Executable();
 
-  const Program &program() const { return description; }
-  const std::string &target() const { return targetName; }
+  const Program &program() const { return loaded->program(); }
+  const std::string &target() const { return loaded->target(); }
 
   /// Checks the inputs and packs them for `run`. The error's code is invalid_argument.
   llvm::Expected<PackedArguments> prepare(const LaunchInputs &inputs) const;
-  /// Launches what `prepare` of this executable has made: a walk over arrays, without a look at a
-  /// name. Memory is allocated by the first runs only (threads and their scratch memory, and
-  /// workspace where the caller gives none). With `times` it waits for the device, and says how
-  /// long each launch took.
+  /// Launches what `prepare` of this executable has made (see LoadedCode::run).
   llvm::Error run(const PackedArguments &arguments, cuda::Stream stream = nullptr,
                   WorkspaceBlock workspace = {}, LaunchTimes *times = nullptr);
 
@@ -139,12 +139,8 @@ public:
                      WorkspaceBlock workspace = {});
 
 private:
-  Executable() = default;
-  Program description;
-  std::string targetName;
-  struct HostPart;
-  std::unique_ptr<HostPart> host;
-  std::unique_ptr<cuda::LoadedProgram> loaded;
+  explicit Executable(std::unique_ptr<LoadedCode> loaded) : loaded(std::move(loaded)) {}
+  std::unique_ptr<LoadedCode> loaded;
 };
 
 } // namespace attnc

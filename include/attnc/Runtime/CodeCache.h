@@ -14,7 +14,7 @@
 #ifndef ATTNC_RUNTIME_CODECACHE_H
 #define ATTNC_RUNTIME_CODECACHE_H
 
-#include "attnc/Runtime/Program.h"
+#include "attnc/Runtime/CodeFile.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <functional>
@@ -25,31 +25,18 @@
 
 namespace attnc {
 
-/// Code of one variant for one target, with what a launch needs to know.
-struct CompiledCode {
-  Program program;
-  std::string target; ///< "host" or "sm_90a"
-  std::string code;   ///< PTX text, or a host object file
-  /// Features of a CPU, by LLVM's names, that host code needs.
-  std::vector<std::string> cpuFeatures;
-};
-
-/// Text form of a program (JSON) and back. The text is not trusted: a program that is returned
-/// passes checkProgram. The error says what is malformed.
+/// Text form of a program (JSON); parseProgram reads it.
 std::string serializeProgram(const Program &program);
-llvm::Expected<Program> parseProgram(llvm::StringRef text);
 
 /// SHA-256 of the parts, in hexadecimal; parts cannot run into each other.
 std::string cacheKey(llvm::ArrayRef<llvm::StringRef> parts);
 
-/// Compiled code as bytes, and back. The error says why the bytes are none, or damaged.
+/// Compiled code as bytes; decodeCode reads them.
 std::string encodeCode(llvm::StringRef key, const CompiledCode &code);
-llvm::Expected<CompiledCode> decodeCode(llvm::StringRef bytes, llvm::StringRef key);
 
-/// Compiled code as a file of its own: written whole or not at all, checked when read. `key` must
-/// agree. Errors name the file.
+/// Compiled code as a file of its own: written whole or not at all; readCodeFile reads it. Errors
+/// name the file.
 llvm::Error writeCodeFile(llvm::StringRef path, llvm::StringRef key, const CompiledCode &code);
-llvm::Expected<CompiledCode> readCodeFile(llvm::StringRef path, llvm::StringRef key);
 
 class CodeCache {
 public:

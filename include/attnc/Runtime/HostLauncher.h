@@ -10,6 +10,15 @@
 
 namespace attnc {
 
+/// Threads of a caller: `run` calls body(argument, i) for i from 0 to count - 1, on any threads,
+/// and returns when all calls have returned.
+struct ParallelFor {
+  void (*run)(void *context, int32_t count, void (*body)(void *argument, int32_t i),
+              void *argument) = nullptr;
+  void *context = nullptr;
+  int32_t workers = 1; ///< how many calls are of use at once
+};
+
 /// Threads, their scratch memory and workspaces, kept between launches.
 ///
 /// The calling thread always works on its own launch, and the kept threads help where points are
@@ -25,6 +34,8 @@ public:
   /// process. At most maxThreads. The threads are started by the first launch that has use for
   /// them.
   explicit HostLauncher(unsigned threads = 0);
+  /// Has no threads of its own: launches run on the caller's, and on the thread that launches.
+  explicit HostLauncher(ParallelFor parallel);
   ~HostLauncher();
 
   unsigned numThreads() const;
@@ -46,6 +57,7 @@ private:
                  const std::array<int64_t, 3> &grid, std::string &error);
   Pool &pool();
   const unsigned threads;
+  const ParallelFor parallel; ///< with a null `run`: threads of our own
   /// The pool of this process. After a fork it is the parent's until the first launch.
   std::atomic<Pool *> current;
 };

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Loading the driver, and the thin layer over it. Every CUDA error becomes an llvm::Error that
+// Loading the driver, and the thin layer over it. Every CUDA error becomes a Failure that
 // carries the call, the error's name and its text.
 #include "DriverApi.h"
 #include "attnc/Support/Environment.h"
-#include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/DynamicLibrary.h"
-#include "llvm/Support/FormatVariadic.h"
 #include <cstdlib>
 #include <dlfcn.h>
 
 using namespace attnc;
 using namespace attnc::cuda;
-using llvm::createStringError;
-using llvm::Error;
-using llvm::Expected;
-using llvm::formatv;
 
 static std::string driverName() {
   const char *given = readVariable(Variable::CudaDriver);
@@ -23,12 +16,12 @@ static std::string driverName() {
 }
 
 /// Opens the library and resolves every entry point, or says which is missing.
-Error Device::Impl::load() {
+Failure Device::Impl::load() {
   path = driverName();
   library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     const char *reason = dlerror();
-    return createStringError(formatv(
+    return Failure(formatText(
         "no CUDA driver: cannot open `{0}` ({1}). Install the NVIDIA driver, name a driver library "
         "in ATTNC_CUDA_DRIVER, or use --device=host",
         path, reason ? reason : "unknown reason"));
@@ -70,9 +63,8 @@ Error Device::Impl::load() {
   ATTNC_RESOLVE(cuEventElapsedTime);
 #undef ATTNC_RESOLVE
   if (missing)
-    return createStringError(
-        formatv("`{0}` is not a usable CUDA driver: it has no `{1}`", path, missing));
-  return Error::success();
+    return Failure(formatText("`{0}` is not a usable CUDA driver: it has no `{1}`", path, missing));
+  return Failure::success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -80,7 +72,7 @@ Error Device::Impl::load() {
 //===----------------------------------------------------------------------===//
 
 std::string DeviceInfo::targetName() const {
-  std::string target = formatv("sm_{0}{1}", major, minor);
+  std::string target = formatText("sm_{0}{1}", major, minor);
   // Architecture-specific targets are a superset for the device they name.
   bool specific =
       (major == 9 && minor == 0) || (major == 10 && minor == 0) || (major == 12 && minor == 0);
@@ -95,23 +87,23 @@ Device::~Device() {
     state->api.cuDevicePrimaryCtxRelease_v2(state->device);
 }
 
-Expected<std::shared_ptr<Device>> Device::open(int ordinal) {
+Outcome<std::shared_ptr<Device>> Device::open(int ordinal) {
   auto impl = std::make_unique<Impl>();
-  if (Error error = impl->load())
-    return std::move(error);
+  if (Failure error = impl->load())
+    return error;
   Impl &d = *impl;
   int count = 0;
-  if (Error error = d.check(d.api.cuInit(0), "cuInit"))
-    return std::move(error);
-  if (Error error = d.check(d.api.cuDeviceGetCount(&count), "cuDeviceGetCount"))
-    return std::move(error);
+  if (Failure error = d.check(d.api.cuInit(0), "cuInit"))
+    return error;
+  if (Failure error = d.check(d.api.cuDeviceGetCount(&count), "cuDeviceGetCount"))
+    return error;
   if (ordinal < 0 || ordinal >= count)
-    return createStringError(formatv("no CUDA device {0}: the driver reports {1}", ordinal, count));
-  if (Error error = d.check(d.api.cuDeviceGet(&d.device, ordinal), "cuDeviceGet"))
-    return std::move(error);
-  if (Error error =
+    return Failure(formatText("no CUDA device {0}: the driver reports {1}", ordinal, count));
+  if (Failure error = d.check(d.api.cuDeviceGet(&d.device, ordinal), "cuDeviceGet"))
+    return error;
+  if (Failure error =
           d.check(d.api.cuDevicePrimaryCtxRetain(&d.context, d.device), "cuDevicePrimaryCtxRetain"))
-    return std::move(error);
+    return error;
 
   char name[256] = {};
   size_t memory = 0;
@@ -132,41 +124,41 @@ Expected<std::shared_ptr<Device>> Device::open(int ordinal) {
 const DeviceInfo &Device::info() const { return state->info; }
 const std::string &Device::driverPath() const { return state->path; }
 
-Expected<DevicePtr> Device::allocate(size_t bytes) {
-  if (Error error = state->makeCurrent())
-    return std::move(error);
+Outcome<DevicePtr> Device::allocate(size_t bytes) {
+  if (Failure error = state->makeCurrent())
+    return error;
   DevicePtr pointer = 0;
   // The driver rejects 0 bytes, and a tensor without elements still needs an address.
   size_t size = bytes ? bytes : 1;
-  if (Error error = state->check(state->api.cuMemAlloc_v2(&pointer, size), "cuMemAlloc"))
-    return std::move(error);
+  if (Failure error = state->check(state->api.cuMemAlloc_v2(&pointer, size), "cuMemAlloc"))
+    return error;
   return pointer;
 }
 
-Error Device::free(DevicePtr pointer) {
-  if (Error error = state->makeCurrent())
+Failure Device::free(DevicePtr pointer) {
+  if (Failure error = state->makeCurrent())
     return error;
   return state->check(state->api.cuMemFree_v2(pointer), "cuMemFree");
 }
 
-Error Device::copyToDevice(DevicePtr destination, const void *source, size_t bytes) {
+Failure Device::copyToDevice(DevicePtr destination, const void *source, size_t bytes) {
   if (bytes == 0)
-    return Error::success();
-  if (Error error = state->makeCurrent())
+    return Failure::success();
+  if (Failure error = state->makeCurrent())
     return error;
   return state->check(state->api.cuMemcpyHtoD_v2(destination, source, bytes), "cuMemcpyHtoD");
 }
 
-Error Device::copyToHost(void *destination, DevicePtr source, size_t bytes) {
+Failure Device::copyToHost(void *destination, DevicePtr source, size_t bytes) {
   if (bytes == 0)
-    return Error::success();
-  if (Error error = state->makeCurrent())
+    return Failure::success();
+  if (Failure error = state->makeCurrent())
     return error;
   return state->check(state->api.cuMemcpyDtoH_v2(destination, source, bytes), "cuMemcpyDtoH");
 }
 
-Error Device::synchronize() {
-  if (Error error = state->makeCurrent())
+Failure Device::synchronize() {
+  if (Failure error = state->makeCurrent())
     return error;
   return state->check(state->api.cuCtxSynchronize(), "cuCtxSynchronize");
 }
@@ -175,20 +167,19 @@ Error Device::synchronize() {
 // Timer
 //===----------------------------------------------------------------------===//
 
-Expected<std::unique_ptr<Timer>> Timer::create(std::shared_ptr<Device> device) {
+Outcome<std::unique_ptr<Timer>> Timer::create(std::shared_ptr<Device> device) {
   if (device->info().emulated())
-    return createStringError(
-        formatv("`{0}` emulates PTX: times on it mean nothing", device->info().name));
+    return Failure(formatText("`{0}` emulates PTX: times on it mean nothing", device->info().name));
   Device::Impl &d = device->impl();
-  if (Error error = d.makeCurrent())
-    return std::move(error);
+  if (Failure error = d.makeCurrent())
+    return error;
   auto timer = std::unique_ptr<Timer>(new Timer());
   timer->device = device;
-  if (Error error = d.check(d.api.cuEventCreate(&timer->begin, 0), "cuEventCreate"))
-    return std::move(error);
-  if (Error error = d.check(d.api.cuEventCreate(&timer->end, 0), "cuEventCreate"))
-    return std::move(error);
-  return std::move(timer);
+  if (Failure error = d.check(d.api.cuEventCreate(&timer->begin, 0), "cuEventCreate"))
+    return error;
+  if (Failure error = d.check(d.api.cuEventCreate(&timer->end, 0), "cuEventCreate"))
+    return error;
+  return timer;
 }
 
 Timer::~Timer() {
@@ -198,20 +189,20 @@ Timer::~Timer() {
       d.api.cuEventDestroy_v2(event);
 }
 
-Error Timer::start(Stream stream) {
+Failure Timer::start(Stream stream) {
   Device::Impl &d = device->impl();
   return d.check(d.api.cuEventRecord(begin, stream), "cuEventRecord");
 }
 
-Expected<double> Timer::stop(Stream stream) {
+Outcome<double> Timer::stop(Stream stream) {
   Device::Impl &d = device->impl();
   float milliseconds = 0;
-  if (Error error = d.check(d.api.cuEventRecord(end, stream), "cuEventRecord"))
-    return std::move(error);
-  if (Error error = d.check(d.api.cuEventSynchronize(end), "cuEventSynchronize"))
-    return std::move(error);
-  if (Error error =
+  if (Failure error = d.check(d.api.cuEventRecord(end, stream), "cuEventRecord"))
+    return error;
+  if (Failure error = d.check(d.api.cuEventSynchronize(end), "cuEventSynchronize"))
+    return error;
+  if (Failure error =
           d.check(d.api.cuEventElapsedTime(&milliseconds, begin, end), "cuEventElapsedTime"))
-    return std::move(error);
+    return error;
   return static_cast<double>(milliseconds);
 }

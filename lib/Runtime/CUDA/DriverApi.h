@@ -6,7 +6,7 @@
 #define ATTNC_LIB_RUNTIME_CUDA_DRIVERAPI_H
 
 #include "attnc/Runtime/CUDA/Driver.h"
-#include "llvm/Support/FormatVariadic.h"
+#include "attnc/Support/Format.h"
 
 namespace attnc::cuda {
 
@@ -66,19 +66,19 @@ struct Device::Impl {
   void *context = nullptr;
   DeviceInfo info;
 
-  llvm::Error check(Result result, llvm::StringRef call) const {
+  Failure check(Result result, std::string_view call) const {
     if (result == 0)
-      return llvm::Error::success();
+      return Failure::success();
     const char *name = nullptr, *text = nullptr;
     api.cuGetErrorName(result, &name);
     api.cuGetErrorString(result, &text);
-    return llvm::createStringError(llvm::formatv("{0} failed: {1} ({2}): {3}", call,
-                                                 name ? name : "unknown CUDA error", result,
-                                                 text ? text : "no description"));
+    return Failure(formatText("{0} failed: {1} ({2}): {3}", call,
+                              name ? name : "unknown CUDA error", result,
+                              text ? text : "no description"));
   }
-  llvm::Error makeCurrent() const { return check(api.cuCtxSetCurrent(context), "cuCtxSetCurrent"); }
+  Failure makeCurrent() const { return check(api.cuCtxSetCurrent(context), "cuCtxSetCurrent"); }
 
-  llvm::Error load();
+  Failure load();
 };
 
 } // namespace attnc::cuda

@@ -4,112 +4,107 @@
 #include "attnc/Runtime/CUDA/LoadedProgram.h"
 #include "DriverApi.h"
 #include "StreamMarks.h"
-#include "llvm/ADT/STLExtras.h"
+#include <algorithm>
+#include <cstring>
 #include <thread>
 
 using namespace attnc;
 using namespace attnc::cuda;
-using llvm::createStringError;
-using llvm::Error;
-using llvm::Expected;
-using llvm::formatv;
 
-Expected<std::unique_ptr<LoadedProgram>>
-LoadedProgram::load(std::shared_ptr<Device> device, llvm::StringRef image, Program program) {
+Outcome<std::unique_ptr<LoadedProgram>>
+LoadedProgram::load(std::shared_ptr<Device> device, std::string_view image, Program program) {
   Device::Impl &d = device->impl();
-  if (Error error = d.makeCurrent())
-    return std::move(error);
+  if (Failure error = d.makeCurrent())
+    return error;
   for (const KernelLaunch &launch : program.launches)
     if (launch.sharedBytes > d.info.sharedMemoryLimit)
-      return createStringError(formatv(
+      return Failure(formatText(
           "kernel `{0}` needs {1} bytes of shared memory, {2} has {3}: compile with fewer stages "
           "or smaller tiles",
           launch.symbol, launch.sharedBytes, d.info.name, d.info.sharedMemoryLimit));
   auto loaded = std::unique_ptr<LoadedProgram>(new LoadedProgram());
   loaded->device = device;
   loaded->description = std::move(program);
-  std::string text = image.str(); // the driver wants a terminator
+  std::string text(image); // the driver wants a terminator
   std::string log(16 * 1024, '\0');
   int options[] = {kJitErrorLog, kJitErrorLogSize};
   void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
   Result result = d.api.cuModuleLoadDataEx(&loaded->module, text.c_str(), 2, options, values);
   if (result != 0) {
     loaded->module = nullptr;
-    std::string reason = llvm::toString(d.check(result, "cuModuleLoadDataEx"));
+    std::string reason = d.check(result, "cuModuleLoadDataEx").message();
     log.resize(std::strlen(log.c_str()));
-    return createStringError(formatv("{0}{1}{2}", reason, log.empty() ? "" : "\n", log));
+    return Failure(formatText("{0}{1}{2}", reason, log.empty() ? "" : "\n", log));
   }
-  if (Error error = loaded->findKernels())
-    return std::move(error);
-  return std::move(loaded);
+  if (Failure error = loaded->findKernels())
+    return error;
+  return loaded;
 }
 
-Error LoadedProgram::findKernels() {
+Failure LoadedProgram::findKernels() {
   Device::Impl &d = device->impl();
   for (const KernelLaunch &launch : description.launches) {
     void *&function = functions.emplace_back();
-    if (Error error = d.check(d.api.cuModuleGetFunction(&function, module, launch.symbol.c_str()),
-                              "cuModuleGetFunction"))
+    if (Failure error = d.check(d.api.cuModuleGetFunction(&function, module, launch.symbol.c_str()),
+                                "cuModuleGetFunction"))
       return error;
     // More than 48 KiB needs an explicit request.
     if (launch.sharedBytes > 48 * 1024)
-      if (Error error = d.check(d.api.cuFuncSetAttribute(function, kFuncMaxDynamicShared,
-                                                         static_cast<int>(launch.sharedBytes)),
-                                "cuFuncSetAttribute"))
+      if (Failure error = d.check(d.api.cuFuncSetAttribute(function, kFuncMaxDynamicShared,
+                                                           static_cast<int>(launch.sharedBytes)),
+                                  "cuFuncSetAttribute"))
         return error;
   }
-  return Error::success();
+  return Failure::success();
 }
 
 LoadedProgram::~LoadedProgram() {
   if (!module)
     return;
   Device::Impl &d = device->impl();
-  if (Error error = d.makeCurrent()) {
-    llvm::consumeError(std::move(error));
+  if (Failure error = d.makeCurrent())
     return;
-  }
   for (StreamBlock &block : blocks)
     d.api.cuMemFree_v2(block.data);
   d.api.cuModuleUnload(module);
 }
 
-Error LoadedProgram::launch(const PackedArguments &arguments, WorkspaceBlock workspace,
-                            Stream stream, LaunchTimes *times) {
+Failure LoadedProgram::launch(const PackedArguments &arguments, WorkspaceBlock workspace,
+                              Stream stream, LaunchTimes *times) {
   if (std::string message = checkWorkspace(workspace, arguments.workspaceBytes); !message.empty())
-    return createStringError(std::make_error_code(std::errc::invalid_argument), message);
-  if (Error error = device->impl().makeCurrent())
+    return Failure::invalidArgument(message);
+  if (Failure error = device->impl().makeCurrent())
     return error;
   if (workspace.data || arguments.workspaceBytes == 0)
     return launchAll(arguments, reinterpret_cast<uintptr_t>(workspace.data), stream, times);
   // Two threads that launch on one stream share its block: one after the other.
   std::lock_guard<std::mutex> lock(mutex);
-  Expected<DevicePtr> own = ownWorkspace(arguments.workspaceBytes, stream);
+  Outcome<DevicePtr> own = ownWorkspace(arguments.workspaceBytes, stream);
   return own ? launchAll(arguments, *own, stream, times) : own.takeError();
 }
 
 /// The handle of the default stream of the calling thread.
 static const Stream perThreadStream = reinterpret_cast<Stream>(2);
 
-Expected<DevicePtr> LoadedProgram::ownWorkspace(int64_t bytes, Stream stream) {
+Outcome<DevicePtr> LoadedProgram::ownWorkspace(int64_t bytes, Stream stream) {
   Device::Impl &d = device->impl();
   int isCapturing = 0;
-  if (Error error = d.check(d.api.cuStreamIsCapturing(stream, &isCapturing), "cuStreamIsCapturing"))
-    return std::move(error);
+  if (Failure error =
+          d.check(d.api.cuStreamIsCapturing(stream, &isCapturing), "cuStreamIsCapturing"))
+    return error;
   if (isCapturing)
-    return createStringError(
-        std::make_error_code(std::errc::invalid_argument),
-        formatv("`{0}` needs {1} bytes of workspace, and a stream that is captured takes none of "
-                "its own: pass a workspace of that size",
-                description.signature.name, bytes));
+    return Failure::invalidArgument(formatText(
+        "`{0}` needs {1} bytes of workspace, and a stream that is captured takes none of "
+        "its own: pass a workspace of that size",
+        description.signature.name, bytes));
   size_t thread =
       stream == perThreadStream ? std::hash<std::thread::id>()(std::this_thread::get_id()) : 0;
-  auto block = llvm::find_if(blocks, [&](const StreamBlock &candidate) {
+  auto block = std::find_if(blocks.begin(), blocks.end(), [&](const StreamBlock &candidate) {
     return candidate.stream == stream && candidate.thread == thread;
   });
   if (block != blocks.end() && block->bytes >= bytes)
     return block->data;
-  Expected<DevicePtr> data = device->allocate(static_cast<size_t>(bytes));
+  Outcome<DevicePtr> data = device->allocate(static_cast<size_t>(bytes));
   if (!data)
     return data.takeError();
   if (block == blocks.end()) {
@@ -119,70 +114,71 @@ Expected<DevicePtr> LoadedProgram::ownWorkspace(int64_t bytes, Stream stream) {
   // Kernels that are under way may use the smaller one.
   std::swap(block->data, *data);
   block->bytes = bytes;
-  if (Error error = device->synchronize())
-    return std::move(error);
-  if (Error error = device->free(*data))
-    return std::move(error);
+  if (Failure error = device->synchronize())
+    return error;
+  if (Failure error = device->free(*data))
+    return error;
   return block->data;
 }
 
-Error LoadedProgram::launchAll(const PackedArguments &arguments, uint64_t workspace, Stream stream,
-                               LaunchTimes *times) {
+Failure LoadedProgram::launchAll(const PackedArguments &arguments, uint64_t workspace,
+                                 Stream stream, LaunchTimes *times) {
   StreamMarks marks(device);
   const uint64_t *slots = arguments.slots.data();
-  llvm::SmallVector<uint64_t, 128> bound;
+  SlotBuffer bound;
   for (const PackedLaunch &each : arguments.launches) {
     const KernelLaunch &launch = description.launches[each.launch];
-    bound.resize_for_overwrite(launch.args.size());
+    bound.resize(launch.args.size());
     bindWorkspace(launch, slots, workspace, bound.data());
     if (times)
-      if (Error error = marks.add(stream))
+      if (Failure error = marks.add(stream))
         return error;
-    if (Error error = launchKernel(each.launch, bound, each.grid, stream))
+    if (Failure error = launchKernel(each.launch, bound, each.grid, stream))
       return error;
     slots += launch.args.size();
   }
   if (!times)
-    return Error::success();
-  if (Error error = marks.add(stream))
+    return Failure::success();
+  if (Failure error = marks.add(stream))
     return error;
-  Expected<std::vector<double>> between = marks.milliseconds();
+  Outcome<std::vector<double>> between = marks.milliseconds();
   if (!between)
     return between.takeError();
   times->assign(description.launches.size(), 0);
-  for (auto [each, time] : llvm::zip_equal(arguments.launches, *between))
-    (*times)[each.launch] += time;
-  return Error::success();
+  for (size_t i = 0; i < between->size(); ++i)
+    (*times)[arguments.launches[i].launch] += (*between)[i];
+  return Failure::success();
 }
 
 /// Most thread blocks in grid dimensions 1 and 2 (CUDA programming guide, compute capabilities).
 static constexpr uint32_t maxGridYZ = 65535;
 
-Error LoadedProgram::launchKernel(size_t index, llvm::MutableArrayRef<uint64_t> slots,
-                                  const std::array<int64_t, 3> &points, Stream stream) {
+Failure LoadedProgram::launchKernel(size_t index, SlotBuffer &slots,
+                                    const std::array<int64_t, 3> &points, Stream stream) {
   const KernelLaunch &kernel = description.launches[index];
   uint32_t grid[3];
   for (int i = 0; i < 3; ++i)
     grid[i] = static_cast<uint32_t>(points[i]);
   if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0)
-    return Error::success(); // no rows: nothing to write
+    return Failure::success(); // no rows: nothing to write
   bool isLarge = grid[1] > maxGridYZ || grid[2] > maxGridYZ;
-  if (isLarge && llvm::none_of(kernel.args, [](const KernelArg &arg) {
+  if (isLarge && std::none_of(kernel.args.begin(), kernel.args.end(), [](const KernelArg &arg) {
         return arg.kind == KernelArg::Kind::GridStart;
       }))
-    return createStringError(formatv("kernel `{0}` has no parameters for a grid of {1} x {2} x {3}",
-                                     kernel.symbol, grid[0], grid[1], grid[2]));
+    return Failure(formatText("kernel `{0}` has no parameters for a grid of {1} x {2} x {3}",
+                              kernel.symbol, grid[0], grid[1], grid[2]));
   Device::Impl &d = device->impl();
-  llvm::SmallVector<void *, 128> arguments;
-  for (uint64_t &value : slots)
-    arguments.push_back(&value);
+  InlineBuffer<void *, 128> arguments;
+  arguments.resize(slots.size());
+  for (size_t i = 0; i < slots.size(); ++i)
+    arguments.data()[i] = &slots.data()[i];
   // Nearly always one slice. The driver copies the arguments of each launch.
   for (uint32_t z = 0; z < grid[2]; z += std::min(grid[2] - z, maxGridYZ))
     for (uint32_t y = 0; y < grid[1]; y += std::min(grid[1] - y, maxGridYZ)) {
-      for (auto [value, arg] : llvm::zip_equal(slots, kernel.args))
-        if (arg.kind == KernelArg::Kind::GridStart)
-          value = arg.dim == 1 ? y : arg.dim == 2 ? z : 0;
-      if (Error error = d.check(
+      for (size_t i = 0; i < kernel.args.size(); ++i)
+        if (const KernelArg &arg = kernel.args[i]; arg.kind == KernelArg::Kind::GridStart)
+          slots.data()[i] = arg.dim == 1 ? y : arg.dim == 2 ? z : 0;
+      if (Failure error = d.check(
               d.api.cuLaunchKernel(functions[index], grid[0], std::min(grid[1] - y, maxGridYZ),
                                    std::min(grid[2] - z, maxGridYZ), 32 * kernel.numWarps, 1, 1,
                                    static_cast<unsigned>(kernel.sharedBytes), stream,
@@ -190,5 +186,5 @@ Error LoadedProgram::launchKernel(size_t index, llvm::MutableArrayRef<uint64_t> 
               "cuLaunchKernel"))
         return error;
     }
-  return Error::success();
+  return Failure::success();
 }

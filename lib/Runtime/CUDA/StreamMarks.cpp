@@ -4,6 +4,7 @@
 #include "StreamMarks.h"
 #include "DriverApi.h"
 
+using namespace attnc;
 using namespace attnc::cuda;
 
 StreamMarks::~StreamMarks() {
@@ -11,27 +12,27 @@ StreamMarks::~StreamMarks() {
     device->impl().api.cuEventDestroy_v2(event);
 }
 
-llvm::Error StreamMarks::add(Stream stream) {
+Failure StreamMarks::add(Stream stream) {
   Device::Impl &d = device->impl();
   void *event = nullptr;
-  if (llvm::Error error = d.check(d.api.cuEventCreate(&event, 0), "cuEventCreate"))
+  if (Failure error = d.check(d.api.cuEventCreate(&event, 0), "cuEventCreate"))
     return error;
   events.push_back(event);
   return d.check(d.api.cuEventRecord(event, stream), "cuEventRecord");
 }
 
-llvm::Expected<std::vector<double>> StreamMarks::milliseconds() const {
+Outcome<std::vector<double>> StreamMarks::milliseconds() const {
   std::vector<double> times;
   if (events.empty())
     return times;
   Device::Impl &d = device->impl();
-  if (llvm::Error error = d.check(d.api.cuEventSynchronize(events.back()), "cuEventSynchronize"))
-    return std::move(error);
+  if (Failure error = d.check(d.api.cuEventSynchronize(events.back()), "cuEventSynchronize"))
+    return error;
   for (size_t i = 1; i < events.size(); ++i) {
     float elapsed = 0;
-    if (llvm::Error error = d.check(d.api.cuEventElapsedTime(&elapsed, events[i - 1], events[i]),
-                                    "cuEventElapsedTime"))
-      return std::move(error);
+    if (Failure error = d.check(d.api.cuEventElapsedTime(&elapsed, events[i - 1], events[i]),
+                                "cuEventElapsedTime"))
+      return error;
     times.push_back(elapsed);
   }
   return times;

@@ -17,10 +17,10 @@ public:
   ~StreamMarks();
 
   /// Marks the point of `stream` behind all that was given to it. The device's context is current.
-  llvm::Error add(Stream stream);
+  Failure add(Stream stream);
   /// Waits for the last mark. Milliseconds between each mark and the next one; on an emulated
   /// device a millisecond stands for 10^6 instructions of warps.
-  llvm::Expected<std::vector<double>> milliseconds() const;
+  Outcome<std::vector<double>> milliseconds() const;
 
 private:
   std::shared_ptr<Device> device;

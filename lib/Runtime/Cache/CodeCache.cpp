@@ -136,11 +136,9 @@ std::optional<CompiledCode> CodeCache::lookup(llvm::StringRef key) {
                                                 /*IsVolatile=*/true);
   if (!buffer)
     return anew(" cannot be read (" + buffer.getError().message() + ")");
-  llvm::Expected<CompiledCode> code = decodeCode((*buffer)->getBuffer(), key);
-  if (!code) {
-    llvm::consumeError(code.takeError());
+  Outcome<CompiledCode> code = decodeCode((*buffer)->getBuffer(), key);
+  if (!code)
     return anew(" is damaged");
-  }
   memory[key.str()] = *code;
   return std::move(*code);
 }

@@ -7,7 +7,6 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/X86TargetParser.h"
-#include <algorithm>
 
 using namespace attnc;
 using llvm::createStringError;
@@ -108,13 +107,4 @@ llvm::Expected<HostFeatures> HostFeatures::parse(llvm::StringRef text) {
     result.required = namesIn(features);
   }
   return result;
-}
-
-std::vector<std::string> attnc::missingHostFeatures(const std::vector<std::string> &required) {
-  std::vector<std::string> missing;
-  const std::vector<std::string> &present = HostFeatures::native().required;
-  for (const std::string &feature : required)
-    if (!std::binary_search(present.begin(), present.end(), feature))
-      missing.push_back(feature);
-  return missing;
 }

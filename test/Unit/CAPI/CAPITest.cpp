@@ -77,7 +77,7 @@ protected:
         << attnc_last_error();
   }
 
-  attnc_compile_options options = {};
+  attnc_compile_options options = attnc_default_compile_options();
   attnc_kernel *kernel = nullptr;
 };
 
@@ -459,7 +459,7 @@ TEST_F(CAPI, CodeOfAnotherCPUIsRefused) {
   compile();
   std::string file = testing::TempDir() + "attnc-cpu.bin";
   ASSERT_EQ(attnc_kernel_save(kernel, file.c_str()), ATTNC_OK) << attnc_last_error();
-  llvm::Expected<attnc::CompiledCode> code = attnc::readCodeFile(file, "saved");
+  attnc::Outcome<attnc::CompiledCode> code = attnc::readCodeFile(file, "saved");
   ASSERT_TRUE(static_cast<bool>(code));
   EXPECT_FALSE(code->cpuFeatures.empty());
   code->cpuFeatures.push_back("of-the-next-century");

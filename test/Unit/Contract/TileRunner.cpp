@@ -5,7 +5,7 @@
 #include "attnc/Emulator/Emulator.h"
 #include "attnc/Emulator/Memory.h"
 #include "attnc/Pipelines/Phases.h"
-#include "attnc/Target/Host/HostJIT.h"
+#include "attnc/Target/Host/HostLink.h"
 #include "dialects/Tile/Tile.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
@@ -56,13 +56,12 @@ static std::string kernelText(const std::string &body, int warps) {
 }
 
 static std::string runOnHost(const std::string &code, TileData &data) {
-  auto buffer = llvm::MemoryBuffer::getMemBufferCopy(code, "kernel.o");
-  llvm::Expected<std::unique_ptr<HostCode>> loaded = HostCode::load(*buffer);
+  llvm::Expected<std::unique_ptr<HostImage>> loaded = loadHostObject(code);
   if (!loaded)
     return llvm::toString(loaded.takeError());
-  llvm::Expected<HostKernelFn> kernel = (*loaded)->lookup("k");
+  HostKernelFn kernel = (*loaded)->lookup("k");
   if (!kernel)
-    return llvm::toString(kernel.takeError());
+    return "the code does not have the kernel";
   std::vector<uint64_t> slots;
   auto matrix = [&](void *pointer) {
     slots.insert(slots.end(), {reinterpret_cast<uint64_t>(pointer), kSize, 1});
@@ -78,7 +77,7 @@ static std::string runOnHost(const std::string &code, TileData &data) {
   slots.push_back(static_cast<uint32_t>(data.n));
   std::vector<char> scratch((1 << 20) + 64, char(0xff)); // NaN, where nothing was written
   auto aligned = (reinterpret_cast<uintptr_t>(scratch.data()) + 63) / 64 * 64;
-  (*kernel)(slots.data(), 0, 0, 0, reinterpret_cast<void *>(aligned));
+  kernel(slots.data(), 0, 0, 0, reinterpret_cast<void *>(aligned));
   return {};
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Levels and features of x86-64 CPUs, and the assembler.
+#include "attnc/Runtime/CpuFeatures.h"
 #include "attnc/Target/Host/HostCodegen.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/TargetParser/Host.h"
 #include <gtest/gtest.h>
 
 using namespace attnc;
@@ -49,10 +51,10 @@ TEST(HostFeatures, ChangesImply) {
 
 TEST(HostFeatures, NativeIsTheDefaultBase) {
   EXPECT_EQ(parsed("native").required, HostFeatures::native().required);
-  EXPECT_TRUE(missingHostFeatures(HostFeatures::native().required).empty());
+  EXPECT_TRUE(missingCpuFeatures(HostFeatures::native().required).empty());
   EXPECT_EQ(parsed("-sse3").required, parsed("native,-sse3").required);
   EXPECT_EQ(parsed("-sse3").cpu, HostFeatures::native().cpu);
-  EXPECT_EQ(missingHostFeatures({"no-such-feature", "sse2"}),
+  EXPECT_EQ(missingCpuFeatures({"no-such-feature", "sse2"}),
             std::vector<std::string>{"no-such-feature"});
 }
 
@@ -86,3 +88,15 @@ TEST(HostAssembler, SaysWhereATextIsWrong) {
 }
 
 } // namespace
+
+/// The runtime asks the CPU itself: its table has the names that LLVM has, and says the same of
+/// this CPU.
+TEST(HostFeatures, TheRuntimeKnowsThem) {
+  const std::vector<std::string> &known = knownCpuFeatures();
+  EXPECT_TRUE(llvm::is_sorted(known));
+  for (auto &feature : llvm::sys::getHostCPUFeatures()) {
+    std::string name = feature.first().str();
+    EXPECT_TRUE(llvm::is_contained(known, name)) << name;
+    EXPECT_EQ(missingCpuFeatures({name}).empty(), feature.second) << name;
+  }
+}

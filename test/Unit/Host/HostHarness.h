@@ -9,7 +9,7 @@
 #include "attnc/Pipelines/Phases.h"
 #include "attnc/Runtime/HostLauncher.h"
 #include "attnc/Target/Host/HostCodegen.h"
-#include "attnc/Target/Host/HostJIT.h"
+#include "attnc/Target/Host/HostLink.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/APFloat.h"
@@ -185,7 +185,7 @@ inline llvm::Expected<HostObject> compileForHost(mlir::ModuleOp module,
 /// Compiles the text of a module with tile kernels.
 struct CompiledHost {
   HostObject object;
-  std::unique_ptr<HostCode> code;
+  std::unique_ptr<HostImage> code;
   HostKernelFn kernel = nullptr;
   std::string error;
 };
@@ -206,17 +206,15 @@ inline CompiledHost compileText(const std::string &text, HostCompileOptions opti
     return result;
   }
   result.object = std::move(*object);
-  auto code = HostCode::load(*result.object.object);
+  auto code = loadHostObject(result.object.object->getBuffer());
   if (!code) {
     result.error = llvm::toString(code.takeError());
     return result;
   }
   result.code = std::move(*code);
-  auto kernel = result.code->lookup(result.object.program.launches.front().symbol);
-  if (kernel)
-    result.kernel = *kernel;
-  else
-    result.error = llvm::toString(kernel.takeError());
+  result.kernel = result.code->lookup(result.object.program.launches.front().symbol);
+  if (!result.kernel)
+    result.error = "the code does not have the kernel";
   return result;
 }
 

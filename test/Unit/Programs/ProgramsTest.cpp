@@ -4,6 +4,7 @@
 // driver: workspace between kernels, several outputs, an output that is its input, and memory of
 // the caller.
 #include "TilePrograms.h"
+#include "attnc/Runtime/Failures.h"
 #include <cstdlib>
 #include <dlfcn.h>
 #include <thread>
@@ -18,12 +19,12 @@ class Machine {
 public:
   explicit Machine(const std::string &target) : name(target) {
     if (target != "host")
-      device = llvm::cantFail(cuda::Device::open());
+      device = llvm::cantFail(toExpected(cuda::Device::open()));
   }
   ~Machine() {
     for (auto &[pointer, floats] : buffers)
       if (device)
-        llvm::cantFail(device->free(reinterpret_cast<uintptr_t>(pointer)));
+        llvm::cantFail(toError(device->free(reinterpret_cast<uintptr_t>(pointer))));
       else
         std::free(pointer);
   }
@@ -43,8 +44,8 @@ public:
     void *pointer;
     size_t bytes = (values.size() * 4 + 255) / 256 * 256;
     if (device) {
-      cuda::DevicePtr address = llvm::cantFail(device->allocate(bytes));
-      llvm::cantFail(device->copyToDevice(address, values.data(), values.size() * 4));
+      cuda::DevicePtr address = llvm::cantFail(toExpected(device->allocate(bytes)));
+      llvm::cantFail(toError(device->copyToDevice(address, values.data(), values.size() * 4)));
       pointer = reinterpret_cast<void *>(address);
     } else {
       pointer = std::aligned_alloc(256, bytes);
@@ -55,15 +56,15 @@ public:
   }
   /// On a GPU.
   void overwrite(float *pointer, const std::vector<float> &values) {
-    llvm::cantFail(device->copyToDevice(reinterpret_cast<uintptr_t>(pointer), values.data(),
-                                        values.size() * 4));
+    llvm::cantFail(toError(device->copyToDevice(reinterpret_cast<uintptr_t>(pointer), values.data(),
+                                                values.size() * 4)));
   }
   std::vector<float> download(float *pointer, size_t count) {
     std::vector<float> values(count);
     if (device) {
-      llvm::cantFail(device->synchronize());
-      llvm::cantFail(
-          device->copyToHost(values.data(), reinterpret_cast<uintptr_t>(pointer), count * 4));
+      llvm::cantFail(toError(device->synchronize()));
+      llvm::cantFail(toError(
+          device->copyToHost(values.data(), reinterpret_cast<uintptr_t>(pointer), count * 4)));
     } else {
       std::memcpy(values.data(), pointer, count * 4);
     }

@@ -126,7 +126,7 @@ inline CompiledCode compileTiles(const std::string &text, const std::string &tar
     ADD_FAILURE() << llvm::toString(result.takeError());
     return {};
   }
-  return {result->launch->program, target, result->code, result->launch->cpuFeatures};
+  return llvm::cantFail(codeOf(std::move(*result), request.options.target));
 }
 
 inline std::vector<float> ramp(int64_t rows, float from) {

@@ -161,6 +161,77 @@ TEST(HostLauncher, AShortLaunchDoesNotWaitForALongOne) {
   }
 }
 
+/// Threads of a caller, as many as it is asked for; `calls` counts.
+struct CallerThreads {
+  int calls = 0;
+  int32_t asked = 0;
+  static void run(void *context, int32_t count, void (*body)(void *, int32_t), void *argument) {
+    auto *mine = static_cast<CallerThreads *>(context);
+    ++mine->calls;
+    mine->asked = count;
+    std::vector<std::thread> threads;
+    for (int32_t i = 0; i < count; ++i)
+      threads.emplace_back(body, argument, i);
+    for (std::thread &thread : threads)
+      thread.join();
+  }
+};
+
+TEST(HostLauncher, RunsOnThreadsOfTheCaller) {
+  CallerThreads threads;
+  HostLauncher launcher(ParallelFor{CallerThreads::run, &threads, 3});
+  EXPECT_EQ(launcher.numThreads(), 3u);
+  expectEveryPointOnce(launcher, {40, 3, 2});
+  EXPECT_EQ(threads.calls, 1);
+  EXPECT_EQ(threads.asked, 3);
+  expectEveryPointOnce(launcher, {2, 1, 1}); // no more threads than points
+  EXPECT_EQ(threads.asked, 2);
+  expectEveryPointOnce(launcher, {0, 1, 1});
+  EXPECT_EQ(threads.calls, 2);
+}
+
+TEST(HostLauncher, CompletesWhatTheCallersThreadsLeave) {
+  auto nobody = [](void *, int32_t, void (*)(void *, int32_t), void *) {};
+  HostLauncher alone(ParallelFor{nobody, nullptr, 4});
+  expectEveryPointOnce(alone, {7, 3, 2});
+  auto inOrder = [](void *, int32_t count, void (*body)(void *, int32_t), void *argument) {
+    for (int32_t i = 0; i < count; ++i)
+      body(argument, i);
+  };
+  HostLauncher serial(ParallelFor{inOrder, nullptr, 4});
+  expectEveryPointOnce(serial, {7, 3, 2});
+}
+
+/// Waits until so many points of its grid are under way at once (slot 0: how many are, slot 1: how
+/// many it waits for).
+void meetingKernel(const uint64_t *slots, int32_t, int32_t, int32_t, void *) {
+  auto *there = reinterpret_cast<std::atomic<int> *>(slots[0]);
+  ++*there;
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (*there < static_cast<int>(slots[1]) && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+}
+
+TEST(HostLauncher, LaunchesAreInsideAtOnce) {
+  // One thread of the launcher's: two launches meet only if neither waits for the other.
+  HostLauncher launcher(1);
+  std::atomic<int> there{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 2; ++i)
+    callers.emplace_back([&] {
+      Program program;
+      program.launches.emplace_back();
+      PackedArguments arguments;
+      arguments.slots = {reinterpret_cast<uintptr_t>(&there), 2};
+      arguments.launches = {{0, {1, 1, 1}}};
+      std::string error;
+      EXPECT_TRUE(launcher.run(program, {meetingKernel}, arguments, {}, error)) << error;
+      EXPECT_EQ(there, 2);
+    });
+  for (std::thread &caller : callers)
+    caller.join();
+}
+
 TEST(HostLauncher, LaunchesShareTheHelpers) {
   // Three callers and one helper, which goes from one launch to the other.
   HostLauncher launcher(2);

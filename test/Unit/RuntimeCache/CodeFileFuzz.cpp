@@ -46,22 +46,20 @@ static void tryProgram(const Program &program) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   llvm::StringRef bytes(reinterpret_cast<const char *>(data), size);
-  llvm::Expected<CompiledCode> code = decodeCode(bytes, "key");
+  Outcome<CompiledCode> code = decodeCode(bytes, "key");
   if (code) {
     // What is read is what was written.
     if (encodeCode("key", *code) != bytes)
       std::abort();
     tryProgram(code->program);
-  } else if (llvm::toString(code.takeError()).empty()) {
+  } else if (code.takeError().message().empty()) {
     std::abort();
   }
-  llvm::Expected<Program> program = parseProgram(bytes);
-  if (!program) {
-    llvm::consumeError(program.takeError());
+  Outcome<Program> program = parseProgram(bytes);
+  if (!program)
     return 0;
-  }
   std::string again = serializeProgram(*program);
-  llvm::Expected<Program> second = parseProgram(again);
+  Outcome<Program> second = parseProgram(again);
   if (!second || serializeProgram(*second) != again)
     std::abort();
   tryProgram(*program);

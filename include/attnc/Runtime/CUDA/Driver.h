@@ -7,8 +7,7 @@
 #ifndef ATTNC_RUNTIME_CUDA_DRIVER_H
 #define ATTNC_RUNTIME_CUDA_DRIVER_H
 
-#include "llvm/ADT/StringRef.h"
-#include "llvm/Support/Error.h"
+#include "attnc/Support/Failure.h"
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -40,7 +39,7 @@ class Device {
 public:
   /// Opens the driver and device `ordinal`. Errors: no driver library, a library without a needed
   /// entry point, no device, or a driver error with its CUDA name and text.
-  static llvm::Expected<std::shared_ptr<Device>> open(int ordinal = 0);
+  static Outcome<std::shared_ptr<Device>> open(int ordinal = 0);
   ~Device();
 
   const DeviceInfo &info() const;
@@ -51,17 +50,17 @@ public:
   // wrong may be reported by any later call.
 
   /// Device memory of `bytes` bytes, contents arbitrary, for `free`. 0 bytes have an address too.
-  llvm::Expected<DevicePtr> allocate(size_t bytes);
+  Outcome<DevicePtr> allocate(size_t bytes);
   /// Gives back what `allocate` returned, which no work that is under way may use.
-  llvm::Error free(DevicePtr pointer);
+  Failure free(DevicePtr pointer);
   /// Copies `bytes` bytes from `source` in host memory, which may change as soon as it returns. The
   /// copy is work of the default stream.
-  llvm::Error copyToDevice(DevicePtr destination, const void *source, size_t bytes);
+  Failure copyToDevice(DevicePtr destination, const void *source, size_t bytes);
   /// Copies `bytes` bytes to `destination` in host memory, where they are when it returns. The copy
   /// is work of the default stream.
-  llvm::Error copyToHost(void *destination, DevicePtr source, size_t bytes);
+  Failure copyToHost(void *destination, DevicePtr source, size_t bytes);
   /// Waits for all work of this context, on all streams.
-  llvm::Error synchronize();
+  Failure synchronize();
 
   struct Impl;
   Impl &impl() { return *state; }
@@ -74,10 +73,10 @@ private:
 /// Milliseconds between two points of a stream, for benchmarks. Refuses an emulated device.
 class Timer {
 public:
-  static llvm::Expected<std::unique_ptr<Timer>> create(std::shared_ptr<Device> device);
+  static Outcome<std::unique_ptr<Timer>> create(std::shared_ptr<Device> device);
   ~Timer();
-  llvm::Error start(Stream stream);
-  llvm::Expected<double> stop(Stream stream);
+  Failure start(Stream stream);
+  Outcome<double> stop(Stream stream);
 
 private:
   Timer() = default;

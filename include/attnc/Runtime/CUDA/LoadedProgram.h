@@ -6,8 +6,9 @@
 
 #include "attnc/Runtime/Arguments.h"
 #include "attnc/Runtime/CUDA/Driver.h"
-#include "llvm/ADT/ArrayRef.h"
+#include "attnc/Support/InlineBuffer.h"
 #include <mutex>
+#include <string_view>
 
 namespace attnc::cuda {
 
@@ -16,8 +17,8 @@ class LoadedProgram {
 public:
   /// Loads PTX (or a cubin) and finds the program's kernels; opts in to their shared memory. A
   /// rejected module's error carries the driver's log.
-  static llvm::Expected<std::unique_ptr<LoadedProgram>>
-  load(std::shared_ptr<Device> device, llvm::StringRef image, Program program);
+  static Outcome<std::unique_ptr<LoadedProgram>> load(std::shared_ptr<Device> device,
+                                                      std::string_view image, Program program);
   ~LoadedProgram();
 
   /// Launches the kernels in order on `stream` with arguments that packArguments has checked, each
@@ -28,8 +29,8 @@ public:
   ///
   /// With `times` it waits for the kernels and says how long each launch took. On an emulated
   /// device a millisecond stands for 10^6 instructions of warps.
-  llvm::Error launch(const PackedArguments &arguments, WorkspaceBlock workspace, Stream stream,
-                     LaunchTimes *times = nullptr);
+  Failure launch(const PackedArguments &arguments, WorkspaceBlock workspace, Stream stream,
+                 LaunchTimes *times = nullptr);
 
   const Program &program() const { return description; }
 
@@ -42,13 +43,16 @@ private:
     int64_t bytes;
   };
 
+  /// Argument slots of one launch.
+  using SlotBuffer = InlineBuffer<uint64_t, 128>;
+
   LoadedProgram() = default;
-  llvm::Error findKernels();
-  llvm::Error launchAll(const PackedArguments &arguments, uint64_t workspace, Stream stream,
-                        LaunchTimes *times);
-  llvm::Error launchKernel(size_t index, llvm::MutableArrayRef<uint64_t> slots,
-                           const std::array<int64_t, 3> &grid, Stream stream);
-  llvm::Expected<DevicePtr> ownWorkspace(int64_t bytes, Stream stream);
+  Failure findKernels();
+  Failure launchAll(const PackedArguments &arguments, uint64_t workspace, Stream stream,
+                    LaunchTimes *times);
+  Failure launchKernel(size_t index, SlotBuffer &slots, const std::array<int64_t, 3> &grid,
+                       Stream stream);
+  Outcome<DevicePtr> ownWorkspace(int64_t bytes, Stream stream);
 
   std::shared_ptr<Device> device;
   Program description;

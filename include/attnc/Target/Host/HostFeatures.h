@@ -36,9 +36,6 @@ struct HostFeatures {
   static llvm::Expected<HostFeatures> parse(llvm::StringRef text);
 };
 
-/// Those of `required` that this CPU lacks.
-std::vector<std::string> missingHostFeatures(const std::vector<std::string> &required);
-
 } // namespace attnc
 
 #endif // ATTNC_TARGET_HOST_HOSTFEATURES_H

@@ -1,152 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The JSON form of a program. What is read comes from a file, so the text is taken apart with care
-// here, and what it says is held against checkProgram.
-#include "attnc/Runtime/CodeCache.h"
-#include "attnc/Support/Checks.h"
+// The JSON form of a program, as it is read. It comes from a file, so the text is taken apart with
+// care here, and what it says is held against checkProgram.
+#include "attnc/Runtime/CodeFile.h"
 #include "attnc/Support/Element.h"
-#include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/JSON.h"
+#include "attnc/Support/Json.h"
 #include <cstdlib>
 
 using namespace attnc;
-namespace json = llvm::json;
 
-static const char *const kArgKinds[] = {"pointer",          "stride",    "workspace_pointer",
-                                        "workspace_stride", "size",      "param",
-                                        "scalar",           "grid_start"};
-static const char *const kSteps[] = {
+const char *const attnc::kernelArgNames[] = {"pointer",          "stride",    "workspace_pointer",
+                                             "workspace_stride", "size",      "param",
+                                             "scalar",           "grid_start"};
+const char *const attnc::sizeStepNames[] = {
     "number",  "real",     "size",       "param",       "add",        "sub",        "mul",
     "min",     "max",      "floordiv",   "ceildiv",     "min_number", "max_number", "div",
     "equal",   "less",     "less_equal", "and",         "or",         "xor",        "bit_and",
     "bit_or",  "bit_xor",  "shift_left", "shift_right", "select",     "floor",      "ceil",
     "to_real", "to_whole", "to_f32"};
-static_assert(std::size(kSteps) == static_cast<size_t>(SizeStep::Op::ToF32) + 1);
-static_assert(std::size(kArgKinds) == static_cast<size_t>(KernelArg::Kind::GridStart) + 1);
-
-//===----------------------------------------------------------------------===//
-// Writing
-//===----------------------------------------------------------------------===//
-
-/// Whole numbers as numbers, reals, sizes and parameters as {"size": index}, operations by name.
-static json::Array textOf(const SizeFormula &formula) {
-  json::Array steps;
-  for (const SizeStep &step : formula) {
-    const char *name = kSteps[static_cast<int>(step.op)];
-    if (step.op == SizeStep::Op::Number)
-      steps.push_back(step.value);
-    else if (step.op == SizeStep::Op::Real)
-      steps.push_back(json::Object{{name, numberText(step.real)}}); // JSON has no infinities
-    else if (step.op == SizeStep::Op::Size || step.op == SizeStep::Op::Param)
-      steps.push_back(json::Object{{name, step.value}});
-    else
-      steps.push_back(name);
-  }
-  return steps;
-}
-
-static json::Object textOf(const SpaceDecl &space) {
-  return json::Object{{"name", space.name},
-                      {"parent", space.parent},
-                      {"extent", textOf(space.extent)},
-                      {"stride", textOf(space.stride)},
-                      {"full", space.isFull},
-                      {"optional", space.isOptional}};
-}
-
-static json::Object textOf(const TensorDecl &tensor) {
-  json::Array axes;
-  for (const AxisDecl &axis : tensor.axes)
-    axes.push_back(axis.space.empty() ? json::Value(axis.size) : json::Value(axis.space));
-  return json::Object{{"name", tensor.name},
-                      {"dtype", dtypeName(*tensor.dtype)},
-                      {"axes", std::move(axes)},
-                      {"unit_last_stride", tensor.unitLastStride},
-                      {"row_alignment", tensor.rowAlignment},
-                      {"may_alias", tensor.mayAlias}};
-}
-
-static json::Object textOf(const ParamDecl &param) {
-  json::Object object{{"name", param.name}, {"integer", param.isInteger}};
-  if (param.hasDefault)
-    object["default"] = numberText(param.defaultValue); // JSON has no infinities
-  return object;
-}
-
-static json::Object textOf(const WorkspaceTensor &tensor) {
-  json::Array axes, first;
-  for (const SizeFormula &axis : tensor.axes)
-    axes.push_back(textOf(axis));
-  for (const SizeFormula &index : tensor.first)
-    first.push_back(textOf(index));
-  return json::Object{{"name", tensor.name},
-                      {"dtype", dtypeName(tensor.dtype)},
-                      {"axes", std::move(axes)},
-                      {"first", std::move(first)}};
-}
-
-static json::Object textOf(const ChunkAxis &axis) {
-  return json::Object{{"size", textOf(axis.size)}, {"step", axis.step}};
-}
-
-static json::Object textOf(const Requirement &requirement) {
-  return json::Object{{"number", textOf(requirement.number)}, {"message", requirement.message}};
-}
-
-static json::Object textOf(const KernelLaunch &launch) {
-  json::Array args, grid;
-  for (const KernelArg &arg : launch.args)
-    args.push_back(json::Object{
-        {"kind", kArgKinds[static_cast<int>(arg.kind)]}, {"index", arg.index}, {"dim", arg.dim}});
-  for (const SizeFormula &points : launch.grid)
-    grid.push_back(textOf(points));
-  return json::Object{{"symbol", launch.symbol},
-                      {"args", std::move(args)},
-                      {"grid", std::move(grid)},
-                      {"num_warps", launch.numWarps},
-                      {"shared_bytes", launch.sharedBytes},
-                      {"scratch_bytes", launch.scratchBytes}};
-}
-
-static json::Object textOf(const ChunkLoop &loop);
-
-template <typename T> static json::Array listOf(const std::vector<T> &items) {
-  json::Array array;
-  for (const T &item : items)
-    array.push_back(textOf(item));
-  return array;
-}
-
-static json::Object textOf(const ChunkLoop &loop) {
-  return json::Object{{"first_launch", loop.firstLaunch},
-                      {"num_launches", loop.numLaunches},
-                      {"axes", listOf(loop.axes)}};
-}
-
-std::string attnc::serializeProgram(const Program &program) {
-  json::Object object{{"name", program.signature.name},
-                      {"params", listOf(program.signature.params)},
-                      {"inputs", listOf(program.signature.inputs)},
-                      {"outputs", listOf(program.signature.outputs)},
-                      {"unused_inputs", json::Array(program.unusedInputs)},
-                      {"spaces", json::Array(program.signature.spaceNames)},
-                      {"declared_spaces", listOf(program.signature.spaces)},
-                      {"workspaces", listOf(program.workspaces)},
-                      {"scalars", listOf(program.scalars)},
-                      {"requirements", listOf(program.requirements)},
-                      {"launches", listOf(program.launches)},
-                      {"loops", listOf(program.loops)}};
-  return llvm::formatv("{0}", json::Value(std::move(object)));
-}
-
-//===----------------------------------------------------------------------===//
-// Reading
-//===----------------------------------------------------------------------===//
+static_assert(std::size(sizeStepNames) == static_cast<size_t>(SizeStep::Op::ToF32) + 1);
+static_assert(std::size(kernelArgNames) == static_cast<size_t>(KernelArg::Kind::GridStart) + 1);
+const size_t attnc::numKernelArgNames = std::size(kernelArgNames);
+const size_t attnc::numSizeStepNames = std::size(sizeStepNames);
 
 /// Position of `name` in `names`, or nothing.
-template <size_t N>
-static std::optional<int> indexOf(const char *const (&names)[N], llvm::StringRef name) {
-  for (size_t i = 0; i < N; ++i)
+static std::optional<int> indexOf(const char *const *names, size_t count, std::string_view name) {
+  for (size_t i = 0; i < count; ++i)
     if (name == names[i])
       return static_cast<int>(i);
   return std::nullopt;
@@ -155,7 +34,7 @@ static std::optional<int> indexOf(const char *const (&names)[N], llvm::StringRef
 static bool parse(const json::Value &value, std::string &text) {
   auto string = value.getAsString();
   if (string)
-    text = string->str();
+    text = *string;
   return string.has_value();
 }
 
@@ -186,7 +65,7 @@ static bool parse(const json::Value &value, SizeStep &step) {
     return size || param;
   }
   auto name = value.getAsString();
-  std::optional<int> op = name ? indexOf(kSteps, *name) : std::nullopt;
+  std::optional<int> op = name ? indexOf(sizeStepNames, numSizeStepNames, *name) : std::nullopt;
   step = {static_cast<SizeStep::Op>(op.value_or(0))};
   return op && step.op > SizeStep::Op::Param;
 }
@@ -217,11 +96,11 @@ static bool parse(const json::Value &value, TensorDecl &tensor) {
   std::optional<DType> known = dtype ? parseDType(*dtype) : std::nullopt;
   if (!name || !known || !alias || !unit || !alignment)
     return false;
-  tensor.name = name->str();
+  tensor.name = *name;
   tensor.dtype = *known;
   tensor.unitLastStride = *unit;
   tensor.rowAlignment = *alignment;
-  tensor.mayAlias = alias->str();
+  tensor.mayAlias = *alias;
   return parseList(object->getArray("axes"), tensor.axes);
 }
 
@@ -233,7 +112,7 @@ static bool parse(const json::Value &value, ParamDecl &param) {
   auto integer = object->getBoolean("integer");
   if (!name || !integer)
     return false;
-  param.name = name->str();
+  param.name = *name;
   param.isInteger = *integer;
   param.hasDefault = object->get("default") != nullptr;
   return !param.hasDefault || parseReal(*object->get("default"), param.defaultValue);
@@ -247,8 +126,8 @@ static bool parse(const json::Value &value, SpaceDecl &space) {
   auto isFull = object->getBoolean("full"), isOptional = object->getBoolean("optional");
   if (!name || !parent || !isFull || !isOptional)
     return false;
-  space.name = name->str();
-  space.parent = parent->str();
+  space.name = *name;
+  space.parent = *parent;
   space.isFull = *isFull;
   space.isOptional = *isOptional;
   return parseList(object->getArray("extent"), space.extent) &&
@@ -263,7 +142,7 @@ static bool parse(const json::Value &value, WorkspaceTensor &tensor) {
   std::optional<DType> known = dtype ? parseDType(*dtype) : std::nullopt;
   if (!name || !known)
     return false;
-  tensor.name = name->str();
+  tensor.name = *name;
   tensor.dtype = *known;
   return parseList(object->getArray("axes"), tensor.axes) &&
          parseList(object->getArray("first"), tensor.first);
@@ -294,7 +173,7 @@ static bool parse(const json::Value &value, Requirement &requirement) {
   const json::Value *number = object ? object->get("number") : nullptr;
   if (!message || !number || !parse(*number, requirement.number))
     return false;
-  requirement.message = message->str();
+  requirement.message = *message;
   return true;
 }
 
@@ -304,7 +183,8 @@ static bool parse(const json::Value &value, KernelArg &arg) {
     return false;
   auto kind = object->getString("kind");
   auto index = object->getInteger("index"), dim = object->getInteger("dim");
-  std::optional<int> known = kind ? indexOf(kArgKinds, *kind) : std::nullopt;
+  std::optional<int> known =
+      kind ? indexOf(kernelArgNames, numKernelArgNames, *kind) : std::nullopt;
   if (!known || !index || !dim || *index < 0 || *index > INT32_MAX || *dim < 0 || *dim > INT32_MAX)
     return false;
   arg = {static_cast<KernelArg::Kind>(*known), static_cast<int32_t>(*index),
@@ -323,7 +203,7 @@ static bool parse(const json::Value &value, KernelLaunch &launch) {
   if (!symbol || !warps || *warps < 0 || *warps > INT32_MAX || !shared || !scratch ||
       !parseList(object->getArray("grid"), grid) || grid.size() != 3)
     return false;
-  launch.symbol = symbol->str();
+  launch.symbol = *symbol;
   launch.numWarps = static_cast<int32_t>(*warps);
   launch.sharedBytes = *shared;
   launch.scratchBytes = *scratch;
@@ -341,33 +221,16 @@ template <typename T> static bool parseList(const json::Array *array, std::vecto
   return true;
 }
 
-/// True if brackets nest deeper than in a program: the parser would recurse as deep.
-static bool nestsTooDeep(llvm::StringRef text) {
-  int depth = 0;
-  bool inString = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (inString && c == '\\')
-      ++i;
-    else if (c == '"')
-      inString = !inString;
-    else if (!inString && (c == '[' || c == '{') && ++depth > 16)
-      return true;
-    else if (!inString && (c == ']' || c == '}'))
-      --depth;
-  }
-  return false;
-}
+/// A program nests no deeper.
+static constexpr int maxDepth = 16;
 
-llvm::Expected<Program> attnc::parseProgram(llvm::StringRef text) {
-  auto malformed = [](llvm::StringRef what) {
-    return llvm::createStringError(llvm::formatv("malformed program: {0}", what));
+Outcome<Program> attnc::parseProgram(std::string_view text) {
+  auto malformed = [](std::string_view what) {
+    return Failure("malformed program: " + std::string(what));
   };
-  if (nestsTooDeep(text))
-    return malformed("brackets that nest too deep");
-  llvm::Expected<json::Value> value = json::parse(text);
+  Outcome<json::Value> value = json::parse(text, maxDepth);
   if (!value)
-    return value.takeError();
+    return malformed(value.takeError().message());
   const json::Object *object = value->getAsObject();
   if (!object)
     return malformed("expected an object");
@@ -385,7 +248,7 @@ llvm::Expected<Program> attnc::parseProgram(llvm::StringRef text) {
       !parseList(object->getArray("launches"), program.launches) ||
       !parseList(object->getArray("loops"), program.loops))
     return malformed("a field is missing, or of another form");
-  program.signature.name = name->str();
+  program.signature.name = *name;
   if (std::string wrong = checkProgram(program); !wrong.empty())
     return malformed(wrong);
   return program;

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""scripts/test-wheel: what a wheel is for without PyTorch. Run in the environment that it is installed in."""
+import os
+import pathlib
+import pickle
+import re
+import struct
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+
+import attnc
+
+BIN = pathlib.Path(sys.executable).parent
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def sections(library):
+    """The names of an ELF file's sections."""
+    data = library.read_bytes()
+    start, = struct.unpack_from("<Q", data, 0x28)
+    size, count, names = struct.unpack_from("<HHH", data, 0x3A)
+    headers = [struct.unpack_from("<IIQQQQ", data, start + i * size) for i in range(count)]
+    table = data[headers[names][4]:headers[names][4] + 4096]
+    return [table[h[0]:].split(b"\0", 1)[0].decode() for h in headers]
+
+
+def check_contents(wheel):
+    """One library, stripped, with no second LLVM; the gallery, the types, the licences."""
+    names = [info.filename for info in zipfile.ZipFile(wheel).infolist()]
+    assert [name for name in names if ".so" in name] == ["attnc/libattnc.so"], names
+    for name in ("attnc/py.typed", "attnc/specs/causal.attn", "attnc/licences/attnc.txt", "attnc/licences/llvm-22-dev.txt",
+                 "attnc/licences/zlib1g-dev.txt", "attnc/licences/libzstd-dev.txt"):
+        assert name in names, name
+    assert not [name for name in names if name.startswith(("attnc/test", "include/", "lib/"))]
+    installed = pathlib.Path(attnc.__file__).parent
+    assert BIN.parent in installed.parents, installed
+    assert not {".symtab", ".debug_info"} & set(sections(installed / "libattnc.so"))
+    print(f"{os.path.getsize(wheel) / 1e6:.1f} MB, installed {sum(f.stat().st_size for f in installed.rglob('*')) / 1e6:.1f} MB")
+
+
+def check_runs():
+    rng = np.random.default_rng(0)
+    q = rng.standard_normal((2, 4, 50, 64)).astype(np.float32)
+    k, v = (rng.standard_normal((2, 2, 70, 64)).astype(np.float32) for _ in range(2))
+    assert len(attnc.specs()) > 50
+    spec = attnc.load("sliding_window")
+    out, lse = spec(q, k, v, window=20, return_lse=True)
+    want, want_lse = spec.reference(q, k, v, window=20, return_lse=True)
+    assert np.linalg.norm(out - want) <= 1e-6 * np.linalg.norm(want) and np.allclose(lse, want_lse, atol=1e-5)
+    again = pickle.loads(pickle.dumps(spec))
+    assert np.array_equal(again(q, k, v, window=20), out)
+    try:
+        attnc.Spec("attention wrong { mask kv <= q }")
+    except attnc.SpecError as error:
+        assert "`q`" in str(error)
+    else:
+        raise AssertionError("an error was not found")
+
+
+def check_programs():
+    assert "sliding_window" in run(BIN / "attnc", "list")
+    gallery = pathlib.Path(attnc.__file__).parent / "specs"
+    text = run(BIN / "attnc", "run", gallery / "causal.attn", "--device=host", "--check", "--q-len=40", "--heads=2")
+    assert re.search(r"^out .* ok$", text, re.M), text
+    assert run(sys.executable, "-m", "attnc", "list") == run(BIN / "attnc", "list")
+    done = subprocess.run([BIN / "attnc", "frobnicate"], capture_output=True, text=True)
+    assert done.returncode != 0
+    doctor = run(sys.executable, "-m", "attnc.doctor")
+    assert doctor.endswith("all is well\n") and "libattnc.so" in doctor and "agrees with its definition" in doctor
+    print(doctor, end="")
+
+
+def check_types():
+    """A program of a user, checked against the types that the package has."""
+    pathlib.Path("user.py").write_text("import attnc\nspec: attnc.Spec = attnc.load('causal')\nnames: list[str] = list(spec.params)\n")
+    run(sys.executable, "-m", "mypy", "--strict", "user.py")
+    pathlib.Path("wrong.py").write_text("import attnc\nspec: int = attnc.load('causal')\n")
+    assert subprocess.run([sys.executable, "-m", "mypy", "wrong.py"], capture_output=True).returncode == 1
+
+
+if __name__ == "__main__":
+    check_contents(sys.argv[1])
+    check_runs()
+    check_programs()
+    check_types()
+    print("plain: passed")
