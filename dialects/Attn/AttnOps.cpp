@@ -249,6 +249,28 @@ LogicalResult YieldOp::verify() {
   return success();
 }
 
+static LogicalResult verifyReuse(ReturnOp op) {
+  if (!op.getReuses())
+    return success();
+  // attn.return C3
+  if (op.getReuses()->size() != op.getNames().size())
+    return op.emitOpError() << "expects `reuses` to have an entry for each name, found "
+                            << op.getReuses()->size() << " and " << op.getNames().size();
+  // attn.return C4
+  llvm::StringSet<> reused;
+  for (unsigned i = 0; i < op.getNames().size(); ++i) {
+    StringRef name = cast<StringAttr>((*op.getReuses())[i]).getValue();
+    InputOp input = op.getReused(i);
+    bool isOther = input && input.getType() != op.getValues()[i].getType();
+    if (!name.empty() && (isOther || !reused.insert(name).second))
+      return op.emitOpError() << "expects " << op.getNames()[i]
+                              << " to reuse an input of its type, which no other output reuses, "
+                                 "found `"
+                              << name << "`";
+  }
+  return success();
+}
+
 LogicalResult ReturnOp::verify() {
   // attn.return C1
   if (getNames().size() != getValues().size())
@@ -259,7 +281,15 @@ LogicalResult ReturnOp::verify() {
   for (auto name : getNames().getAsRange<StringAttr>())
     if (!names.insert(name.getValue()).second)
       return emitOpError() << "expects unique names, but `" << name.getValue() << "` occurs twice";
-  return success();
+  return verifyReuse(*this);
+}
+
+InputOp ReturnOp::getReused(unsigned number) {
+  StringRef name = getReuses() ? cast<StringAttr>((*getReuses())[number]).getValue() : StringRef();
+  for (auto input : (*this)->getBlock()->getOps<InputOp>())
+    if (!name.empty() && input.getName() == name)
+      return input;
+  return {};
 }
 
 #define GET_OP_CLASSES

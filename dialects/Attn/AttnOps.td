@@ -387,9 +387,14 @@ def Attn_YieldOp : Attn_Op<"yield", [Pure, Terminator, ReturnLike]> {
 def Attn_ReturnOp : Attn_Op<"return", [Pure, Terminator, HasParent<"VariantOp">]> {
   let summary = "ends a variant and names its outputs";
   let description = [{
+    `reuses` names for each output the input whose memory it may have: a caller passes the same tensor for both, and the
+    output takes the place of the input once nothing reads that any more. An empty name is none.
+
     Constraints:
     - C1: as many names as values.
     - C2: names are unique.
+    - C3: `reuses` has as many entries as names.
+    - C4: what an output reuses has its type, and no other output reuses it. An input that nothing reads may be gone.
   }];
   let examples = [[{
     attn.variant @causal {
@@ -406,8 +411,17 @@ def Attn_ReturnOp : Attn_Op<"return", [Pure, Terminator, HasParent<"VariantOp">]
       attn.return ["out", "lse"](%out, %lse : !attn.tensor<[b, h, q, e]>, !attn.tensor<[b, h, q], f32>)
     }
   }]];
-  let arguments = (ins StrArrayAttr:$names, Variadic<Attn_TensorType>:$values);
+  let arguments = (ins StrArrayAttr:$names, Variadic<Attn_TensorType>:$values,
+                       OptionalAttr<StrArrayAttr>:$reuses);
   let assemblyFormat = "$names (`(` $values^ `:` type($values) `)`)? attr-dict";
+  let builders = [OpBuilder<(ins "::mlir::ArrayAttr":$names, "::mlir::ValueRange":$values), [{
+    build($_builder, $_state, names, values, nullptr);
+  }]>];
+  let extraClassDeclaration = [{
+    /// The input that output `number` may be in the memory of; null if there is none, or if nothing
+    /// reads it.
+    ::attnc::attn::InputOp getReused(unsigned number);
+  }];
   let hasVerifier = 1;
 }
 

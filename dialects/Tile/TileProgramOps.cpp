@@ -272,7 +272,9 @@ static bool maySharePlace(ProgramOp program, Value a, Value b) {
     return read && alias &&
            program.getBinding(read.getArgNumber()) == ("tensor:" + alias.getValue()).str();
   };
-  return isa<ViewType>(a.getType()) && (a == b || names(a, b) || names(b, a));
+  // Numbers of chunks are arguments too, of a block of their own.
+  return isa<ViewType>(a.getType()) && isa<ViewType>(b.getType()) &&
+         (a == b || names(a, b) || names(b, a));
 }
 
 /// Arguments of a kernel that may be the same memory are marked.

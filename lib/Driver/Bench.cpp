@@ -84,6 +84,7 @@ llvm::Error driver::runBench(const Options &options) {
   llvm::Expected<BoundSpec> bound = bindSpec(options, **spec);
   if (!bound)
     return bound.takeError();
+  bound->fillReused(); // once: a run goes on with what the one before it has left
   llvm::Expected<Device> device = openDevice(options);
   if (!device)
     return device.takeError();

@@ -25,11 +25,30 @@ LaunchInputs BoundSpec::launchInputs() {
   for (auto *tensors : {&inputs, &outputs})
     for (auto &[name, tensor] : *tensors)
       launch.tensors[name] = tensor.view;
+  for (const auto &[output, input] : reused())
+    launch.tensors[input] = outputs[output].view;
   // Const parameters are in the code.
   for (const ParamDecl &param : signature.params)
     if (auto it = params.find(param.name); !param.isConst && it != params.end())
       launch.params.insert(*it);
   return launch;
+}
+
+void BoundSpec::fillReused() {
+  for (const auto &[output, input] : reused()) {
+    TensorView written = outputs[output].view;
+    const TensorView &read = inputs[input].view;
+    for (int64_t i = 0; i < written.numElements(); ++i)
+      driver::setElement(written, i, driver::elementOf(read, i));
+  }
+}
+
+std::vector<std::pair<std::string, std::string>> BoundSpec::reused() const {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const TensorDecl &output : signature.outputs)
+    if (inputs.count(output.mayAlias) && outputs.count(output.name))
+      found.emplace_back(output.name, output.mayAlias);
+  return found;
 }
 
 //===----------------------------------------------------------------------===//
@@ -470,6 +489,8 @@ llvm::Expected<std::unique_ptr<DeviceTensors>> DeviceTensors::upload(const Devic
       int64_t offset = static_cast<char *>(tensor.view.data) - tensor.storage.data();
       tensors->launch.tensors[name].data = reinterpret_cast<void *>(*pointer + offset);
     }
+  for (const auto &[output, input] : bound.reused())
+    tensors->launch.tensors[input] = tensors->launch.tensors[output];
   return std::move(tensors);
 }
 
@@ -495,6 +516,7 @@ static llvm::Error launch(Executable &executable, const LaunchInputs &inputs, La
 
 llvm::Error driver::execute(const Device &device, Executable &executable, BoundSpec &bound,
                             LaunchTimes *times) {
+  bound.fillReused();
   if (device.kind == Device::Kind::Host)
     return launch(executable, bound.launchInputs(), times);
   llvm::Expected<std::unique_ptr<DeviceTensors>> tensors = DeviceTensors::upload(device, bound);

@@ -23,7 +23,13 @@ struct BoundSpec {
   std::map<std::string, OwnedTensor> inputs, outputs;
   std::map<std::string, double> params;
 
+  /// What a launch is given. An input that an output reuses is the memory of the output, so that
+  /// `inputs` stay as they are.
   LaunchInputs launchInputs();
+  /// Copies inputs that are reused to where a launch reads them.
+  void fillReused();
+  /// Outputs that reuse an input, and which.
+  std::vector<std::pair<std::string, std::string>> reused() const;
 };
 
 /// A dense tensor with all bits set, which is NaN.

@@ -165,7 +165,8 @@ struct Statement {
   /// Queries, Keys: the tensors. Recurrence: the batch spaces.
   std::vector<Name> names;
   bool hasNames = false; ///< Recurrence: `per [...]` is written
-  /// Blocks: the space of the members. Recurrence: the time. Quantize: the format.
+  /// Blocks: the space of the members. Recurrence: the time. Quantize: the format. Output: the
+  /// input whose memory it may have, if one is named.
   Name other;
   /// Scale, Score, Mask, Sink, Out, Skip, Tile, Every, State (initial value), Assign, Slots and
   /// Blocks (the extent).

@@ -303,12 +303,19 @@ void Emitter::emitStep(const Statement &statement, bool isTopLevel) {
     if (symbol && symbol->isBroken)
       return;
     // Of a recurrence that is the spec, outputs are the variant's; of a stage they are its results.
-    if (isTopLevel)
+    if (isTopLevel) {
       lateOutputs.push_back(&statement);
-    else if (!isOfStep && !(symbol && symbol->isState))
+      if (statement.other.range.isValid())
+        reusing.push_back(&statement);
+    } else if (statement.other.range.isValid()) {
+      error(statement.other.range, "`" + name.text +
+                                       "` is no output of the spec, but a result of "
+                                       "this stage, which has memory of its own");
+    } else if (!isOfStep && !(symbol && symbol->isState)) {
       error(name.range, "`" + name.text + "` is neither a state nor a tensor of this step")
           .note(name.range, "a result of a recurrence is one of its step, `let " + name.text +
                                 "[axes] = ...` without its time");
+    }
     return;
   }
   case StatementKind::Assign: {

@@ -129,6 +129,16 @@ void Emitter::closeScratch() {
   scratchRegion.reset();
 }
 
+/// A real output that reuses an input has its type; what reads it reads it as it is computed.
+/// Null: the type of its formula.
+Type Emitter::storedAs(const Statement &statement) {
+  if (statement.kind != StatementKind::Output || !statement.other.range.isValid() || inRecurrence)
+    return {};
+  attn::InputOp input = reusedInput(statement);
+  bool isReal = input && !isa<IntegerType>(input.getType().getElementType());
+  return isReal ? input.getType().getElementType() : Type();
+}
+
 void Emitter::emitLet(const Statement &statement) {
   const Definition &definition = statement.definition;
   Symbol symbol{Symbol::Let, {}, {}, &definition};
@@ -143,12 +153,13 @@ void Emitter::emitLet(const Statement &statement) {
   SmallVector<StringRef> axes;
   if (checkAxes(*definition.axes, axes)) {
     const Expr *body = definition.body;
+    Type stored = storedAs(statement);
     Symbol *helper = lookup(body->text);
     if (body->kind == ExprKind::Call && isRowFunction(body->text) &&
         !(helper && helper->kind == Symbol::Helper))
       symbol.value = emitRowTensor(body, axes);
     else
-      symbol.value = emitTensor(body, axes, {}, "let");
+      symbol.value = emitTensor(body, axes, stored ? builder.getF32Type() : Type(), "let", stored);
   }
   symbol.isBroken = !symbol.value;
   declare(definition.name, symbol);

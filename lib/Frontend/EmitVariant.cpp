@@ -158,6 +158,7 @@ void Emitter::emit(const Attention &attention, ArrayRef<std::string> dumped) {
   out = lse = {};
   ownAttend = {};
   outputs.clear();
+  reusing.clear();
   lateOutputs.clear();
   branches.clear();
   usedBranches.clear();
@@ -387,6 +388,8 @@ void Emitter::emitStatement(const Statement &statement) {
 
 void Emitter::emitOutput(const Statement &statement) {
   const Name &name = statement.word;
+  if (statement.other.range.isValid())
+    reusing.push_back(&statement);
   if (statement.definition.body) {
     emitLet(statement);
     if (Symbol *symbol = lookup(name.text); symbol && symbol->value)
@@ -459,7 +462,9 @@ void Emitter::emitReturn(const Attention &attention) {
     return;
   }
   emitDumps(attention, names, values);
-  attn::ReturnOp::create(builder, loc, builder.getStrArrayAttr(names), values);
+  ArrayAttr reused = reuses(names, values);
+  if (!reporter.hasErrors())
+    attn::ReturnOp::create(builder, loc, builder.getStrArrayAttr(names), values, reused);
 }
 
 void Emitter::emitAlign(const Statement &statement) {

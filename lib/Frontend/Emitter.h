@@ -83,6 +83,12 @@ private:
   attn::SampleAttr sampleOf(const Input &input);
   void emitHelper(const Definition &definition, llvm::StringMap<Symbol> &scope);
   void emitOutput(const Statement &statement);
+  /// The input that `statement`, an output, names behind `reuses`; null, after an error, if it is
+  /// none.
+  attn::InputOp reusedInput(const Statement &statement);
+  mlir::Type storedAs(const Statement &statement);
+  /// What each of the outputs reuses, or null if none does. Wrong ones are errors.
+  mlir::ArrayAttr reuses(llvm::ArrayRef<llvm::StringRef> names, llvm::ArrayRef<mlir::Value> values);
   void emitReturn(const Attention &attention);
   bool isSized(llvm::StringRef space);
   void checkSizes();
@@ -273,6 +279,7 @@ private:
   attn::AttendOp ownAttend; ///< once it is there, if the variant has one that is no branch
   llvm::ArrayRef<std::string> dumps;
   std::vector<std::pair<Name, mlir::Value>> outputs;
+  std::vector<const Statement *> reusing; ///< outputs that may have the memory of an input
   /// Branches, and whether anything reads a result of them.
   std::vector<Name> branches;
   llvm::StringMap<bool> usedBranches;

@@ -361,15 +361,18 @@ bool Parser::parseStatement(std::vector<Statement> &statements) {
   return true;
 }
 
-/// `name`, or `name[axes] = value`
+/// `name`, or `name[axes] = value`, and `reuses input` behind either. A state may be called
+/// `reuses`.
 bool Parser::parseOutput(Statement &statement) {
   if (peek().is(TokenKind::Identifier) && peekSecond().is(TokenKind::LSquare)) {
     if (!parseDefinition(statement.definition, /*isFunction=*/false))
       return false;
     statement.word = statement.definition.name;
-    return true;
+  } else if (!expectName(statement.word, "the name of an output")) {
+    return false;
   }
-  return expectName(statement.word, "the name of an output");
+  bool isAssigned = peekSecond().is(TokenKind::Assign);
+  return isAssigned || !takeWord("reuses") || expectName(statement.other, "an input");
 }
 
 bool Parser::parseDefinition(Definition &definition, bool isFunction) {

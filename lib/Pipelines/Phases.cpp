@@ -133,6 +133,8 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
       passes.addPass(createAttnListTiles());
     if (options.splitKeys)
       passes.addPass(createAttnSplitKeys());
+    // Behind all that moves reads, before stages become kernels.
+    passes.addPass(createAttnCopyReused());
     if (options.shareKernels)
       passes.addPass(createAttnFormKernels());
     return;

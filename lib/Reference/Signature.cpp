@@ -118,6 +118,8 @@ llvm::Expected<Signature> attnc::reference::signatureOf(attn::VariantOp variant)
         declOf(cast<StringAttr>(name).getValue(), cast<attn::AttnTensorType>(value.getType()));
     if (!decl)
       return decl.takeError();
+    if (attn::InputOp reused = ret.getReused(signature.outputs.size()))
+      decl->mayAlias = reused.getName().str();
     signature.outputs.push_back(std::move(*decl));
   }
   for (auto recur : body.getOps<attn::RecurOp>())

@@ -408,6 +408,27 @@ def AttnSplitKeys : Pass<"attn-split-keys", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numSplit", "split", "attentions whose keys can be shared out">];
 }
 
+def AttnCopyReused : Pass<"attn-copy-reused", "::mlir::ModuleOp"> {
+  let summary = "write outputs that reuse an input when nothing reads it any more";
+  let description = [{
+    An output that `attn.return` says reuses an input may be the same memory. Where it is the last value of a state that begins as the
+    input, which nothing else reads, it is written behind the last step and is right as it is. Of any other one there is a copy, whose kernel is
+    launched behind all others: `attn.last`. Exact: a copy has the type of the output.
+
+    ```mlir
+    %next = attn.compute ... : !attn.tensor<[b, g, kv, d], f32>
+    attn.return ["next"](%next : !attn.tensor<[b, g, kv, d], f32>) {reuses = ["cache"]}
+    ```
+    becomes
+    ```mlir
+    %next = attn.compute ... : !attn.tensor<[b, g, kv, d], f32>
+    %copy = attn.compute ... read %next ... {attn.last} : !attn.tensor<[b, g, kv, d], f32>
+    attn.return ["next"](%copy : !attn.tensor<[b, g, kv, d], f32>) {reuses = ["cache"]}
+    ```
+  }];
+  let statistics = [Statistic<"numCopied", "copied", "outputs that are copied into the input they reuse">];
+}
+
 def AttnVerifySpecialized : Pass<"attn-verify-specialized", "::mlir::ModuleOp"> {
   let summary = "check what may not remain at the end of phase `specialized`";
   let description = [{

@@ -6,6 +6,7 @@
 // comes from the same kernel or one before.
 #include "Choices.h"
 #include "ChunkLoops.h"
+#include "attnc/Analysis/Reuse.h"
 #include "attnc/Conversion/Passes.h"
 #include "llvm/ADT/SetVector.h"
 #include <deque>
@@ -95,8 +96,9 @@ KernelFormation::KernelFormation(attn::VariantOp variant, const KernelPlan &plan
   for (Operation &op : variant.getBody().front())
     if (StageLoweringFactory factory = findStageLowering(&op); factory && !unused.contains(&op)) {
       std::unique_ptr<StageLowering> lowering = factory(&op, plan);
+      bool isLast = op.hasAttr(lastAttr);
       stages.push_back({{&op, lowering->independentAxes(), {}, 0},
-                        lowering->canShareKernel(),
+                        lowering->canShareKernel() && !isLast,
                         lowering->warps(),
                         formulasOf(&op),
                         lowering->independentAxes().empty() && readsNothing(&op),

@@ -7,6 +7,7 @@
 #include "KernelParts.h"
 #include "ProgramScalars.h"
 #include "attnc/Analysis/Compilable.h"
+#include "attnc/Analysis/Reuse.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
 #include <numeric>
@@ -70,8 +71,27 @@ ProgramFrame::Kernel &ProgramFrame::addStage(Operation *op, std::unique_ptr<Stag
   return *stage.kernel;
 }
 
+/// The outputs that may be in the memory of an input; none of them may overwrite what is read yet.
+LogicalResult ProgramFrame::findReuses() {
+  auto end = cast<attn::ReturnOp>(variant.getBody().front().getTerminator());
+  for (auto [number, output] : llvm::enumerate(end.getValues())) {
+    attn::InputOp input = end.getReused(number);
+    if (!input)
+      continue;
+    if (needsCopy(end, number))
+      return emitError(output.getLoc(), "output ")
+             << end.getNames()[number] << " would overwrite `" << input.getName()
+             << "` while stages read it: run attn-copy-reused";
+    reused[output] = input.getResult();
+    reused[input.getResult()] = output;
+  }
+  return success();
+}
+
 LogicalResult ProgramFrame::findStages() {
   eraseUnused(variant);
+  if (failed(findReuses()))
+    return failure();
   llvm::DenseMap<int64_t, Kernel *> shared;
   for (Operation &op : variant.getBody().front()) {
     if (isDeclaration(&op) || isa<attn::ChooseOp>(op))
@@ -87,6 +107,11 @@ LogicalResult ProgramFrame::findStages() {
     if (number)
       shared[number.getInt()] = &kernel;
     StageLowering &lowering = *kernel.stages.back()->lowering;
+    if (together &&
+        llvm::any_of(kernel.stages, [](Stage *stage) { return stage->op->hasAttr(lastAttr); }))
+      return emitError(op.getLoc(), "a stage with `")
+             << lastAttr << "` is a kernel of its own: give it another number as `" << kernelAttr
+             << "`";
     bool runTogether = !together || choices.choiceOf(kernel.stages[0]->op) == choices.choiceOf(&op);
     if (!runTogether ||
         (together && !(lowering.canShareKernel() && kernel.stages[0]->lowering->canShareKernel())))
@@ -115,9 +140,13 @@ LogicalResult ProgramFrame::formLoops() {
   llvm::DenseMap<Kernel *, unsigned> numbers;
   for (auto [number, kernel] : llvm::enumerate(kernels))
     numbers[&kernel] = number;
-  for (Stage &stage : stages)
-    chunkable.push_back(
-        {stage.op, stage.lowering->independentAxes(), stage.scratch, numbers.lookup(stage.kernel)});
+  for (Stage &stage : stages) {
+    // A loop would come back to what reads the tensor that a last stage replaces.
+    SmallVector<IndependentAxis> axes;
+    if (!stage.op->hasAttr(lastAttr))
+      axes = stage.lowering->independentAxes();
+    chunkable.push_back({stage.op, axes, stage.scratch, numbers.lookup(stage.kernel)});
+  }
   for (auto [number, kernel] : llvm::enumerate(kernels)) {
     SmallVector<const ChunkableStage *> members;
     for (const ChunkableStage &stage : chunkable)
@@ -231,9 +260,11 @@ tile::ViewType ProgramFrame::workspaceType(attn::AttnTensorType type) {
 tile::ViewType ProgramFrame::viewType(Value tensor) {
   auto type = cast<attn::AttnTensorType>(tensor.getType());
   bool isWorkspace = !llvm::is_contained(signature, tensor);
+  SmallVector<Value> sharing(choices.tensorsIn(tensor));
+  if (Value other = reused.lookup(tensor))
+    llvm::append_range(sharing, choices.tensorsIn(other));
   bool isOperand = llvm::any_of(stages, [&](const Stage &stage) {
-    return llvm::any_of(choices.tensorsIn(tensor),
-                        [&](Value each) { return stage.lowering->isOperand(each); });
+    return llvm::any_of(sharing, [&](Value each) { return stage.lowering->isOperand(each); });
   });
   return tile::ViewType::get(variant.getContext(), type.getRank(), type.getElementType(),
                              isWorkspace || isOperand);
@@ -259,13 +290,16 @@ SmallVector<NamedAttribute> ProgramFrame::memoryAttrs(StringRef name, attn::Attn
   return attrs;
 }
 
-DictionaryAttr ProgramFrame::tensorAttrs(Value tensor) {
+/// `alias` says what else the tensor may be, if that is something: a name, or that it is.
+DictionaryAttr ProgramFrame::tensorAttrs(Value tensor, Attribute alias) {
   Builder b(variant.getContext());
   SmallVector<NamedAttribute> attrs =
       memoryAttrs(names.lookup(tensor), cast<attn::AttnTensorType>(tensor.getType()),
                   !llvm::is_contained(signature, tensor), viewType(tensor).getUnitStride());
   if (outputs.contains(tensor))
     attrs.push_back(b.getNamedAttr("tile.output", b.getUnitAttr()));
+  if (alias)
+    attrs.push_back(b.getNamedAttr("tile.may_alias", alias));
   return b.getDictionaryAttr(attrs);
 }
 
@@ -354,8 +388,11 @@ LogicalResult ProgramFrame::emitKernel(Kernel &kernel, unsigned number) {
   MLIRContext *context = builder.getContext();
   kernel.tensors = tensorsOf(kernel);
   ArgumentList arguments{builder, {}, {}};
-  for (Value tensor : kernel.tensors)
-    arguments.add(viewType(tensor), tensorAttrs(tensor));
+  for (Value tensor : kernel.tensors) {
+    bool hasBoth = llvm::is_contained(kernel.tensors, reused.lookup(tensor));
+    arguments.add(viewType(tensor),
+                  tensorAttrs(tensor, hasBoth ? builder.getUnitAttr() : UnitAttr()));
+  }
   for (Stage *stage : kernel.stages)
     for (Scratch &own : stage->scratch) {
       own.name = uniqueName(nameInMemory(*stage) + "." + own.name);
@@ -519,8 +556,11 @@ LogicalResult ProgramFrame::emitBody(Kernel &kernel, KernelContext &context,
 
 LogicalResult ProgramFrame::emitProgram() {
   ArgumentList arguments{builder, {}, {}};
-  for (Value tensor : signature)
-    arguments.add(viewType(tensor), tensorAttrs(tensor));
+  for (Value tensor : signature) {
+    Value other = outputs.contains(tensor) ? reused.lookup(tensor) : Value();
+    arguments.add(viewType(tensor),
+                  tensorAttrs(tensor, other ? builder.getStringAttr(names[other]) : StringAttr()));
+  }
   for (const std::string &space : launchSizes())
     arguments.addBound("size:" + space, builder.getI32Type());
   for (attn::ParamOp param : params)

@@ -49,6 +49,7 @@ private:
     mlir::Location loc() const { return stages.back()->op->getLoc(); }
   };
 
+  mlir::LogicalResult findReuses();
   mlir::LogicalResult findStages();
   Kernel &addStage(mlir::Operation *op, std::unique_ptr<StageLowering> lowering, Kernel *kernel);
   mlir::LogicalResult formLoops();
@@ -61,7 +62,7 @@ private:
   llvm::SmallVector<mlir::NamedAttribute> memoryAttrs(llvm::StringRef name,
                                                       attn::AttnTensorType type, bool isWorkspace,
                                                       bool hasUnitStride);
-  mlir::DictionaryAttr tensorAttrs(mlir::Value tensor);
+  mlir::DictionaryAttr tensorAttrs(mlir::Value tensor, mlir::Attribute alias);
   llvm::SmallVector<std::string> launchSizes();
   /// Whether `tensor` is there between stages only, and comes from one of them.
   bool isOwn(mlir::Value tensor) const {
@@ -103,9 +104,11 @@ private:
   llvm::SmallVector<StageGroup> groups;                 ///< of stages, in the order of launches
   llvm::SmallVector<mlir::Value> signature;             ///< inputs, then outputs
   llvm::DenseMap<mlir::Value, llvm::StringRef> outputs; ///< by the name that they are returned as
-  llvm::DenseMap<mlir::Value, std::string> names;       ///< of all tensors
-  llvm::StringSet<> taken;                              ///< names
-  llvm::SmallVector<std::string> computedSizes;         ///< of spaces with an extent
+  llvm::DenseMap<mlir::Value, mlir::Value>
+      reused;                                     ///< outputs and the inputs they may be, both ways
+  llvm::DenseMap<mlir::Value, std::string> names; ///< of all tensors
+  llvm::StringSet<> taken;                        ///< names
+  llvm::SmallVector<std::string> computedSizes;   ///< of spaces with an extent
   llvm::SmallVector<attn::ParamOp> params;
 };
 

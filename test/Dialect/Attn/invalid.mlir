@@ -167,6 +167,32 @@ attn.variant @v {
 }
 // -----
 
+// attn.return C3
+attn.variant @v {
+  %x = attn.input "x" : !attn.tensor<[h], f32>
+  // expected-error@below {{'attn.return' op expects `reuses` to have an entry for each name, found 2 and 1}}
+  attn.return ["a"](%x : !attn.tensor<[h], f32>) {reuses = ["x", ""]}
+}
+// -----
+
+// attn.return C4
+attn.variant @v {
+  %x = attn.input "x" : !attn.tensor<[h], f32>
+  %y = attn.input "y" : !attn.tensor<[h, 2], f32>
+  // expected-error@below {{'attn.return' op expects "a" to reuse an input of its type, which no other output reuses, found `y`}}
+  attn.return ["a"](%x : !attn.tensor<[h], f32>) {reuses = ["y"]}
+}
+// -----
+
+// attn.return C4
+attn.variant @v {
+  %x = attn.input "x" : !attn.tensor<[h], f32>
+  %y = attn.input "y" : !attn.tensor<[h], f32>
+  // expected-error@below {{'attn.return' op expects "b" to reuse an input of its type, which no other output reuses, found `x`}}
+  attn.return ["a", "b"](%x, %y : !attn.tensor<[h], f32>, !attn.tensor<[h], f32>) {reuses = ["x", "x"]}
+}
+// -----
+
 // #attn.sample C1
 attn.variant @v {
   // expected-error@below {{custom op 'attn.input' expects 1 argument of `bernoulli`, found 2}}
