@@ -5,7 +5,7 @@
     hopper_sass.py --attnc build-release/bin/attnc [--specs causal,alibi] [--dims 64,128,256] [--target sm_90a] [--arguments=--tile-q=64 ..]
 
 Needs ptxas of CUDA 13 and nvdisasm (PyPI: nvidia-cuda-nvdisasm) in PATH. For each kernel: registers, bytes of spill stores, ptxas's
-advisories about wgmma (C7510 to C7520), and of its shortest loop that multiplies the instructions, those of each kind that the model
+advisories about wgmma (C7510 to C7520), and of its loop over FULL tiles the instructions, those of each kind that the model
 takes, and how many exponentials come before the last wait.
 
 The model counts cycles of a multiprocessor for one tile of rows and keys; its four parts have a warp of each warpgroup each.
@@ -82,8 +82,9 @@ def measure(arguments, spec, dim, folder):
     advisories = sorted(set(re.findall(r"C75\d\d", report)))
     sass = run("nvdisasm", "-c", cubin)
     function = sass[sass.index(f"\n.text.{spec}:"):]
-    # The shortest of those with exponentials and several products: masks are longer, and so is the walk that is run where the result is in doubt.
-    body = min((ops for ops in loops(function.split("\n.text.", 2)[1]) if sum(kind(op) in ("hgmma", "hmma") for op in ops) > 1), key=len)
+    # Most exponentials, and of those the shortest: masks are longer, and what runs where the result is in doubt takes fewer keys at once.
+    exponentials = lambda ops: sum(op.startswith("MUFU.EX2") for op in ops)
+    body = min(loops(function.split("\n.text.", 2)[1]), key=lambda ops: (-exponentials(ops), len(ops)))
     counts = collections.Counter(kind(op) for op in body)
     waits = [i for i, op in enumerate(body) if op.startswith("WARPGROUP.DEPBAR")]
     early = sum(op.startswith("MUFU.EX2") for op in body[:waits[-1]]) if waits else 0

@@ -480,9 +480,11 @@ unsigned Program::distanceOf(Value condition) {
     }
   }
   if (isa_and_nonnull<arith::AndIOp>(op))
-    return computed("arith.minimumf", {distanceOf(op->getOperand(0)), distanceOf(op->getOperand(1))});
+    return computed("arith.minimumf",
+                    {distanceOf(op->getOperand(0)), distanceOf(op->getOperand(1))});
   if (isa_and_nonnull<arith::OrIOp>(op))
-    return computed("arith.maximumf", {distanceOf(op->getOperand(0)), distanceOf(op->getOperand(1))});
+    return computed("arith.maximumf",
+                    {distanceOf(op->getOperand(0)), distanceOf(op->getOperand(1))});
   if (isa_and_nonnull<arith::XOrIOp>(op)) {
     bool negates = matchPattern(op->getOperand(1), m_One());
     return negates ? computed("arith.negf", distanceOf(op->getOperand(0))) : constantSlot(NAN);

@@ -149,8 +149,9 @@ private:
     size_t numOuter = taken.size();
     for (BlockArgument coordinate : *coordinates)
       taken.push_back(axisFor(spaces, spaceOf(coordinate), taken));
-    return b.compute(ArrayRef(taken).drop_front(numOuter), op->getResult(0).getType(),
-                     [&](ValueRange indices) { return cloneAt(b, op, slice, *coordinates, indices); });
+    return b.compute(
+        ArrayRef(taken).drop_front(numOuter), op->getResult(0).getType(),
+        [&](ValueRange indices) { return cloneAt(b, op, slice, *coordinates, indices); });
   }
 
   /// The arguments of the body that the reference counts among the coordinates of `op`: all where
@@ -187,8 +188,7 @@ private:
       SmallVector<Attribute> axes(recur.getBatch().begin(), recur.getBatch().end());
       axes.push_back(recur.getTimeAttr());
       llvm::append_range(axes, type.getAxes());
-      types.push_back(
-          attn::AttnTensorType::get(recur.getContext(), axes, type.getElementType()));
+      types.push_back(attn::AttnTensorType::get(recur.getContext(), axes, type.getElementType()));
       yielded.push_back(decision.tensor);
     }
     llvm::append_range(yielded, yield->getOperands().drop_front(numOutputs));

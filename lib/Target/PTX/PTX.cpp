@@ -177,9 +177,8 @@ static void keepSharedProducts(llvm::Module &module) {
           shared.push_back(llvm::cast<llvm::BinaryOperator>(&instruction));
   for (llvm::BinaryOperator *product : shared) {
     llvm::IRBuilder<> builder(product);
-    llvm::Value *rounded =
-        builder.CreateIntrinsic(llvm::Intrinsic::nvvm_mul_rn_ftz_f, {},
-                                {product->getOperand(0), product->getOperand(1)});
+    llvm::Value *rounded = builder.CreateIntrinsic(
+        llvm::Intrinsic::nvvm_mul_rn_ftz_f, {}, {product->getOperand(0), product->getOperand(1)});
     product->replaceAllUsesWith(rounded);
     product->eraseFromParent();
   }

@@ -77,11 +77,12 @@ protected:
   std::vector<float> x{4, 2, 1, 1}, operands = std::vector<float>(16, 0.25f);
 };
 
-/// One row of four scores in two tiles, the second of which is skipped if it is far below the first;
-/// the rest of the condition never holds.
+/// One row of four scores in two tiles, the second of which is skipped if it is far below the
+/// first; the rest of the condition never holds.
 class JudgedSkip : public Judged {
 protected:
-  JudgedSkip() : Judged(R"(attention judged(limit: f32 = 0.0) {
+  JudgedSkip()
+      : Judged(R"(attention judged(limit: f32 = 0.0) {
   align none
   input x: f32[b, q, kv]
   score x
