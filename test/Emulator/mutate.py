@@ -189,9 +189,11 @@ class AttncKernel:
     # fragments, and behind the last row nothing, so that a missing guard has something to do.
     SHAPES = ["--q-len 100 --kv-len 300 --heads 2 --kv-heads 1", "--q-len 1 --kv-len 1 --heads 1", "--q-len 200 --kv-len 200 --heads 1",
               *(f"--q-len {64 + 9 * i % 64 + 1} --kv-len {64 + 8 * (i // 2) + i % 2 + 1} --heads 1" for i in range(16)),
+              # The other half of a tile of 128.
+              *(f"--q-len {9 * i % 64 + 1} --kv-len {8 * (i // 2) + i % 2 + 1} --heads 1" for i in range(16)),
               *(f"--q-len {n} --kv-len {n} --heads 1" for n in (129, 136, 150, 171, 192)),
               # Fewer keys than queries: with a causal mask rows and whole tiles of rows see none. More: several whole tiles.
-              *(f"--q-len {q} --kv-len {kv} --heads 1" for q, kv in ((200, 100), (130, 1), (192, 64), (64, 256), (128, 192)))]
+              *(f"--q-len {q} --kv-len {kv} --heads 1" for q, kv in ((200, 100), (130, 1), (192, 64), (64, 256), (128, 192), (70, 0)))]
 
     # Query rows, keys, a factor for Q and K, and the only row of Q that has it (None: all): runs that end in the EXACT form, because V holds inf, -inf and NaN, or because the
     # scores are beyond what the FAST form can hold. With "first" or "second", scores grow along the keys for that half of each 16 rows, and shrink
