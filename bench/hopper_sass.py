@@ -16,9 +16,9 @@ The model counts cycles of a multiprocessor for one tile of rows and keys; its f
     apart    tensor + softmax: nothing runs at once          beside   first product + the larger of second product and softmax
     hidden   the larger of both: what turns between warpgroups would reach
 
-TF are at 132 multiprocessors and 1.83 GHz, times 0.8, what large products reach of the peak (790 of 989 TF). `apart` for
-FlashAttention-2's kernel gives 362 TF, of which 370 were measured; `hidden` gives 600 to 690 for FlashAttention-3's, which has
-602 to 685.
+TF are at 132 multiprocessors and 1.83 GHz, times 0.8, what large products reach of the peak (790 of 989 TF). They are no
+prediction: from the instructions of FlashAttention-2's loop the same formulas make 295 TF (`apart`), of which 370 were measured,
+and `hidden` is more than FlashAttention-3's 602 to 685 for a loop like its own. Compare lines with each other.
 """
 import argparse
 import collections
