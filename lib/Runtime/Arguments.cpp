@@ -156,7 +156,11 @@ private:
       return slotOf(sizes.params[arg.index]);
     case KernelArg::Kind::Scalar:
       return slotOf(scalars[arg.index]);
+    case KernelArg::Kind::Extent:
+      return static_cast<uint64_t>(views[arg.index]->shape[arg.dim]);
     case KernelArg::Kind::GridStart:
+    case KernelArg::Kind::TensorMap:
+    case KernelArg::Kind::HasMap:
       break; // the launch knows
     }
     return 0;

@@ -197,8 +197,52 @@ private:
       return below(arg.index, program.scalars.size());
     case Kind::GridStart:
       return below(arg.dim, 3);
+    case Kind::Extent:
+      return below(arg.index, program.numTensors()) &&
+             below(arg.dim, program.tensor(arg.index).axes.size());
+    case Kind::TensorMap:
+    case Kind::HasMap:
+      return true; // see checkMaps
     }
     return false;
+  }
+
+  /// A map is of a tensor that the kernel has as well, and has behind it what it is made with.
+  std::string checkMaps(const KernelLaunch &launch) const {
+    using Kind = KernelArg::Kind;
+    auto isAt = [&](size_t i, Kind kind, int32_t index, int32_t dim) {
+      return i < launch.args.size() && launch.args[i].kind == kind &&
+             launch.args[i].index == index && launch.args[i].dim == dim;
+    };
+    size_t maps = 0, flags = 0;
+    for (size_t i = 0; i < launch.args.size(); ++i) {
+      const KernelArg &arg = launch.args[i];
+      flags += arg.kind == Kind::HasMap;
+      if (arg.kind != Kind::TensorMap)
+        continue;
+      ++maps;
+      if (arg.index < 0 || static_cast<size_t>(arg.index) >= program.numTensors() || arg.dim < 0 ||
+          static_cast<size_t>(arg.dim) >= launch.boxes.size())
+        return "a tensor map of nothing that is there";
+      auto rank = static_cast<int32_t>(program.tensor(arg.index).axes.size());
+      const TensorBox &box = launch.boxes[arg.dim];
+      if (rank < 2 || rank > 5 || box.rowDim < 0 || box.rowDim >= rank - 1 || box.rows < 1 ||
+          box.rows > 256 || box.columns < 1 || box.columns > 256)
+        return "the box of a tensor map";
+      bool isWhole = isAt(i + 1, Kind::HasMap, arg.index, arg.dim);
+      for (int32_t dim = 0; dim < rank; ++dim)
+        isWhole &= isAt(i + 2 + dim, Kind::Extent, arg.index, dim);
+      bool hasView = false;
+      for (size_t j = 0; j < launch.args.size(); ++j) {
+        bool isView = isAt(j, Kind::Pointer, arg.index, 0);
+        for (int32_t dim = 0; dim < rank; ++dim)
+          isView = isView && isAt(j + 1 + dim, Kind::Stride, arg.index, dim);
+        hasView |= isView;
+      }
+      if (!isWhole || !hasView)
+        return "a tensor map without what it is made from";
+    }
+    return maps == flags ? "" : "a mark of no tensor map";
   }
 
   std::string checkLaunch(const KernelLaunch &launch, SizeRange chunk) const {
@@ -214,7 +258,7 @@ private:
     for (const KernelArg &arg : launch.args)
       if (!isArgument(arg, chunk))
         return "an argument of nothing that is there";
-    return "";
+    return checkMaps(launch);
   }
 
   const Program &program;

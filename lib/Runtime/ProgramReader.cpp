@@ -9,9 +9,9 @@
 
 using namespace attnc;
 
-const char *const attnc::kernelArgNames[] = {"pointer",          "stride",    "workspace_pointer",
-                                             "workspace_stride", "size",      "param",
-                                             "scalar",           "grid_start"};
+const char *const attnc::kernelArgNames[] = {
+    "pointer", "stride",     "workspace_pointer", "workspace_stride", "size",  "param",
+    "scalar",  "grid_start", "tensor_map",        "has_map",          "extent"};
 const char *const attnc::sizeStepNames[] = {
     "number",  "real",     "size",       "param",       "add",        "sub",        "mul",
     "min",     "max",      "floordiv",   "ceildiv",     "min_number", "max_number", "div",
@@ -19,7 +19,7 @@ const char *const attnc::sizeStepNames[] = {
     "bit_or",  "bit_xor",  "shift_left", "shift_right", "select",     "floor",      "ceil",
     "to_real", "to_whole", "to_f32"};
 static_assert(std::size(sizeStepNames) == static_cast<size_t>(SizeStep::Op::ToF32) + 1);
-static_assert(std::size(kernelArgNames) == static_cast<size_t>(KernelArg::Kind::GridStart) + 1);
+static_assert(std::size(kernelArgNames) == static_cast<size_t>(KernelArg::Kind::Extent) + 1);
 const size_t attnc::numKernelArgNames = std::size(kernelArgNames);
 const size_t attnc::numSizeStepNames = std::size(sizeStepNames);
 
@@ -192,6 +192,21 @@ static bool parse(const json::Value &value, KernelArg &arg) {
   return true;
 }
 
+static bool parse(const json::Value &value, TensorBox &box) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return false;
+  auto number = [&](const char *name, int32_t &field) {
+    auto read = object->getInteger(name);
+    if (!read || *read < 0 || *read > INT32_MAX)
+      return false;
+    field = static_cast<int32_t>(*read);
+    return true;
+  };
+  return number("row_dim", box.rowDim) && number("rows", box.rows) &&
+         number("columns", box.columns);
+}
+
 static bool parse(const json::Value &value, KernelLaunch &launch) {
   const json::Object *object = value.getAsObject();
   if (!object)
@@ -209,7 +224,8 @@ static bool parse(const json::Value &value, KernelLaunch &launch) {
   launch.scratchBytes = *scratch;
   for (size_t i = 0; i < 3; ++i)
     launch.grid[i] = std::move(grid[i]);
-  return parseList(object->getArray("args"), launch.args);
+  return parseList(object->getArray("args"), launch.args) &&
+         parseList(object->getArray("boxes"), launch.boxes);
 }
 
 template <typename T> static bool parseList(const json::Array *array, std::vector<T> &items) {

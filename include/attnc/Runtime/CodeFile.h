@@ -23,7 +23,7 @@ struct CompiledCode {
 };
 
 /// The format of code files: files of another one are refused.
-inline constexpr std::string_view codeFileMagic = "ATTNCC07";
+inline constexpr std::string_view codeFileMagic = "ATTNCC08";
 /// The key of a file that a user has saved; a cache's entries have others.
 inline constexpr std::string_view savedCodeKey = "saved";
 

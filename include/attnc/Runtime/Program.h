@@ -28,8 +28,17 @@ struct WorkspaceTensor {
   std::vector<SizeFormula> first;
 };
 
+/// A part of a tensor that the copy engine of a GPU takes at once, and what follows from it for how
+/// it lies in shared memory: rows one behind the other, in 16-byte chunks that are swizzled as wide
+/// as a row is.
+struct TensorBox {
+  int32_t rowDim = 0;            ///< the dimension that rows run along; columns run along the last
+  int32_t rows = 1, columns = 1; ///< rows of 32, 64 or 128 bytes
+};
+
 /// One argument of a kernel, in the order of its signature: a slot of 8 bytes. A tensor is its base
-/// pointer followed by one stride (i64, in elements) for each dimension.
+/// pointer followed by one stride (i64, in elements) for each dimension. A tensor map is the map,
+/// which has no slot's size, whether it could be made, and one extent for each dimension.
 struct KernelArg {
   enum class Kind : uint8_t {
     Pointer,          ///< base address of tensor `index`: inputs, then outputs of the signature
@@ -42,6 +51,9 @@ struct KernelArg {
     /// First point of dimension `dim` of the grid, i32. A GPU takes at most 65535 thread blocks in
     /// dimensions 1 and 2, so larger grids are launched in slices, each with its first point.
     GridStart,
+    TensorMap, ///< GPU: map of box `dim` of the launch in tensor `index`, 128 bytes
+    HasMap,    ///< GPU: 1 if the map before it could be made of this launch's tensor, else 0, i32
+    Extent,    ///< size of dimension `dim` of tensor `index`, i64
   };
   Kind kind = Kind::Pointer;
   int32_t index = 0;
@@ -52,6 +64,7 @@ struct KernelArg {
 struct KernelLaunch {
   std::string symbol; ///< of the kernel in the code
   std::vector<KernelArg> args;
+  std::vector<TensorBox> boxes;    ///< GPU: of its tensor maps
   std::array<SizeFormula, 3> grid; ///< points of each dimension; a launch with a 0 does nothing
   int32_t numWarps = 4;            ///< GPU: warps of a thread block
   int64_t sharedBytes = 0;         ///< GPU: dynamic shared memory of a thread block

@@ -32,6 +32,8 @@ Failure Device::Impl::load() {
     if (!slot && !missing)
       missing = name;
   };
+  api.cuTensorMapEncodeTiled = reinterpret_cast<decltype(api.cuTensorMapEncodeTiled)>(
+      dlsym(library, "cuTensorMapEncodeTiled"));
 #define ATTNC_RESOLVE(name) resolve(api.name, #name)
   ATTNC_RESOLVE(cuInit);
   ATTNC_RESOLVE(cuDriverGetVersion);

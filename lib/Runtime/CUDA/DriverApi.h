@@ -51,6 +51,10 @@ struct Api {
   Result (*cuStreamIsCapturing)(void *, int *);
   Result (*cuLaunchKernel)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
                            unsigned, void *, void **, void **);
+  /// Null in drivers before CUDA 12.
+  Result (*cuTensorMapEncodeTiled)(void *, int, uint32_t, void *, const uint64_t *,
+                                   const uint64_t *, const uint32_t *, const uint32_t *, int, int,
+                                   int, int);
   Result (*cuEventCreate)(void **, unsigned);
   Result (*cuEventDestroy_v2)(void *);
   Result (*cuEventRecord)(void *, void *);

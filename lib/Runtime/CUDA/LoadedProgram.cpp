@@ -4,12 +4,15 @@
 #include "attnc/Runtime/CUDA/LoadedProgram.h"
 #include "DriverApi.h"
 #include "StreamMarks.h"
+#include "TensorMaps.h"
 #include <algorithm>
 #include <cstring>
 #include <thread>
 
 using namespace attnc;
 using namespace attnc::cuda;
+
+LoadedProgram::LoadedProgram() = default;
 
 Outcome<std::unique_ptr<LoadedProgram>>
 LoadedProgram::load(std::shared_ptr<Device> device, std::string_view image, Program program) {
@@ -48,6 +51,10 @@ Failure LoadedProgram::findKernels() {
     if (Failure error = d.check(d.api.cuModuleGetFunction(&function, module, launch.symbol.c_str()),
                                 "cuModuleGetFunction"))
       return error;
+    std::vector<std::unique_ptr<TensorMaps>> &own = maps.emplace_back();
+    for (size_t i = 0; i < launch.args.size(); ++i)
+      if (launch.args[i].kind == KernelArg::Kind::TensorMap)
+        own.push_back(std::make_unique<TensorMaps>(description, launch, i));
     // More than 48 KiB needs an explicit request.
     if (launch.sharedBytes > 48 * 1024)
       if (Failure error = d.check(d.api.cuFuncSetAttribute(function, kFuncMaxDynamicShared,
@@ -172,6 +179,13 @@ Failure LoadedProgram::launchKernel(size_t index, SlotBuffer &slots,
   arguments.resize(slots.size());
   for (size_t i = 0; i < slots.size(); ++i)
     arguments.data()[i] = &slots.data()[i];
+  InlineBuffer<TensorMap, 4> made;
+  made.resize(maps[index].size());
+  for (size_t i = 0; i < made.size(); ++i) {
+    TensorMaps &of = *maps[index][i];
+    arguments.data()[of.argument()] = &made.data()[i];
+    slots.data()[of.argument() + 1] = of.get(d.api, slots.data(), made.data()[i]);
+  }
   // Nearly always one slice. The driver copies the arguments of each launch.
   for (uint32_t z = 0; z < grid[2]; z += std::min(grid[2] - z, maxGridYZ))
     for (uint32_t y = 0; y < grid[1]; y += std::min(grid[1] - y, maxGridYZ)) {

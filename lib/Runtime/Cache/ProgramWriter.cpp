@@ -76,15 +76,19 @@ static json::Object textOf(const Requirement &requirement) {
 }
 
 static json::Object textOf(const KernelLaunch &launch) {
-  json::Array args, grid;
+  json::Array args, boxes, grid;
   for (const KernelArg &arg : launch.args)
     args.push_back(json::Object{{"kind", kernelArgNames[static_cast<int>(arg.kind)]},
                                 {"index", arg.index},
                                 {"dim", arg.dim}});
+  for (const TensorBox &box : launch.boxes)
+    boxes.push_back(
+        json::Object{{"row_dim", box.rowDim}, {"rows", box.rows}, {"columns", box.columns}});
   for (const SizeFormula &points : launch.grid)
     grid.push_back(textOf(points));
   return json::Object{{"symbol", launch.symbol},
                       {"args", std::move(args)},
+                      {"boxes", std::move(boxes)},
                       {"grid", std::move(grid)},
                       {"num_warps", launch.numWarps},
                       {"shared_bytes", launch.sharedBytes},

@@ -251,6 +251,20 @@ TEST(ProgramText, InfiniteDefaultsAreKept) {
     EXPECT_EQ(again->signature.params[i].defaultValue, program.signature.params[i].defaultValue);
 }
 
+/// Gives `launch` tensor `index` as a view, and a map of it.
+static void addMap(const Program &program, KernelLaunch &launch, int32_t index, TensorBox box) {
+  using Kind = KernelArg::Kind;
+  auto rank = static_cast<int32_t>(program.tensor(index).axes.size());
+  launch.args.push_back({Kind::Pointer, index, 0});
+  for (int32_t dim = 0; dim < rank; ++dim)
+    launch.args.push_back({Kind::Stride, index, dim});
+  launch.args.push_back({Kind::TensorMap, index, static_cast<int32_t>(launch.boxes.size())});
+  launch.args.push_back({Kind::HasMap, index, static_cast<int32_t>(launch.boxes.size())});
+  for (int32_t dim = 0; dim < rank; ++dim)
+    launch.args.push_back({Kind::Extent, index, dim});
+  launch.boxes.push_back(box);
+}
+
 TEST(ProgramText, EveryPartIsKept) {
   Program program = sample("").program;
   program.signature.params[0].hasDefault = false;
@@ -270,6 +284,7 @@ TEST(ProgramText, EveryPartIsKept) {
   program.launches[1].args.push_back({KernelArg::Kind::WorkspacePointer, 12, 0});
   program.launches[1].args.push_back({KernelArg::Kind::GridStart, 0, 2});
   program.loops = {{1, 1, {{{{Op::Size, 0}}, 64}}}};
+  addMap(program, program.launches[1], 0, {0, 128, 64});
   std::string text = serializeProgram(program);
   auto again = parseProgram(text);
   ASSERT_TRUE(static_cast<bool>(again)) << again.takeError().message();
@@ -284,7 +299,10 @@ TEST(ProgramText, EveryPartIsKept) {
   EXPECT_EQ(again->workspaces[11].axes[0][2].op, Op::ShiftRight);
   EXPECT_EQ(again->workspaces[4].axes[0][1].value, -3);
   EXPECT_EQ(again->launches.size(), 2u);
-  EXPECT_EQ(again->launches[1].args.back().kind, KernelArg::Kind::GridStart);
+  EXPECT_EQ(again->launches[1].args.back().kind, KernelArg::Kind::Extent);
+  ASSERT_EQ(again->launches[1].boxes.size(), 1u);
+  EXPECT_EQ(again->launches[1].boxes[0].rows, 128);
+  EXPECT_EQ(again->launches[1].boxes[0].columns, 64);
 }
 
 TEST(CacheKey, PartsDoNotRunTogether) {

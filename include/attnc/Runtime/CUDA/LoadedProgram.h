@@ -7,10 +7,13 @@
 #include "attnc/Runtime/Arguments.h"
 #include "attnc/Runtime/CUDA/Driver.h"
 #include "attnc/Support/InlineBuffer.h"
+#include <memory>
 #include <mutex>
 #include <string_view>
 
 namespace attnc::cuda {
+
+class TensorMaps;
 
 /// A program loaded on a device, ready to launch on any stream, from several threads.
 class LoadedProgram {
@@ -46,7 +49,7 @@ private:
   /// Argument slots of one launch.
   using SlotBuffer = InlineBuffer<uint64_t, 128>;
 
-  LoadedProgram() = default;
+  LoadedProgram();
   Failure findKernels();
   Failure launchAll(const PackedArguments &arguments, uint64_t workspace, Stream stream,
                     LaunchTimes *times);
@@ -57,8 +60,9 @@ private:
   std::shared_ptr<Device> device;
   Program description;
   void *module = nullptr;
-  std::vector<void *> functions; ///< of each launch
-  std::mutex mutex;              ///< of `blocks`, and held while their kernels are launched
+  std::vector<void *> functions;                              ///< of each launch
+  std::vector<std::vector<std::unique_ptr<TensorMaps>>> maps; ///< of each launch
+  std::mutex mutex; ///< of `blocks`, and held while their kernels are launched
   std::vector<StreamBlock> blocks;
 };
 
