@@ -14,5 +14,6 @@ include "dialects/Tile/TileMoveOps.td"
 include "dialects/Tile/TileAsyncOps.td"
 include "dialects/Tile/TileProductOps.td"
 include "dialects/Tile/TileProgramOps.td"
+include "dialects/Tile/TileRingOps.td"
 
 #endif // ATTNC_DIALECTS_TILE_TILE_TD

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Verifiers and custom syntax of the tile ops. Each check names the constraint that it enforces.
+#include "dialects/Tile/RowCopies.h"
 #include "dialects/Tile/TileLayouts.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/PatternMatch.h"
@@ -38,6 +39,13 @@ llvm::StringRef KernelOp::getBinding(unsigned i) {
   return {};
 }
 
+int64_t KernelOp::getBlockWarps() {
+  int64_t warps = getNumWarps();
+  for (auto roles : getBody().getOps<SpecializeOp>())
+    warps += roles.getProducers();
+  return warps;
+}
+
 LogicalResult KernelOp::verify() {
   size_t spaces = getGridSpaces() ? getGridSpaces()->size() : 0;
   ArrayRef<int64_t> tiles = getGridTiles().value_or(ArrayRef<int64_t>());
@@ -51,8 +59,10 @@ LogicalResult KernelOp::verify() {
   if (getNumWarps() < 1 || getNumWarps() > 32) // tile.kernel C4
     return emitOpError("expects 1 to 32 warps, found ") << static_cast<int32_t>(getNumWarps());
   for (auto [i, type] : llvm::enumerate(getArgumentTypes())) {
-    if (!isa<ViewType>(type) && !type.isInteger(32) && !type.isF32()) // tile.kernel C2
-      return emitOpError("expects arguments that are views, i32 or f32, found ") << type;
+    if (!isa<ViewType, TensorMapType>(type) && !type.isInteger(32) &&
+        !type.isF32()) // tile.kernel C2
+      return emitOpError("expects arguments that are views, tensor maps, i32 or f32, found ")
+             << type;
     if (!isExternal() && getBinding(i).empty()) // tile.kernel C3
       return emitOpError("expects argument ") << i << " to have a `tile.binding`";
   }
@@ -289,28 +299,34 @@ LogicalResult AllocOp::verify() {
   return success();
 }
 
+LogicalResult attnc::tile::verifyRowCopy(Operation *op, const RowCopy &copy) {
+  if (!copy.view.getUnitStride()) // tile.async_copy C1
+    return op->emitOpError("expects a view with a unit last stride, found ") << copy.view;
+  if (copy.view.getElementType() != copy.buffer.getElementType()) // tile.async_copy C1
+    return op->emitOpError("expects element type ")
+           << copy.view.getElementType() << ", found " << copy.buffer.getElementType();
+  if (static_cast<int64_t>(copy.numIndices) != copy.view.getRank() - 2) // tile.async_copy C2
+    return op->emitOpError("expects ")
+           << copy.view.getRank() - 2 << " indices, found " << copy.numIndices;
+  if (copy.validCols > copy.buffer.getShape()[2]) // tile.async_copy C3
+    return op->emitOpError("expects at most ")
+           << copy.buffer.getShape()[2] << " valid columns, found " << copy.validCols;
+  int64_t element = copy.buffer.getElementType().getIntOrFloatBitWidth() / 8;
+  if (copy.vectorBytes < std::max<int64_t>(2, element) || copy.vectorBytes > 16 ||
+      !llvm::isPowerOf2_64(copy.vectorBytes)) // tile.async_copy C4
+    return op->emitOpError(
+               "expects copies by a power of two of bytes, from an element to 16, found ")
+           << copy.vectorBytes;
+  return verifyRowDim(op, copy.rowDim, copy.view.getRank() - 1); // tile.async_copy C2
+}
+
 LogicalResult AsyncCopyOp::verify() {
-  ViewType view = getView().getType();
   BufferType buffer = getBuffer().getType();
-  if (!view.getUnitStride()) // tile.async_copy C1
-    return emitOpError("expects a view with a unit last stride, found ") << view;
-  if (view.getElementType() != buffer.getElementType()) // tile.async_copy C1
-    return emitOpError("expects element type ")
-           << view.getElementType() << ", found " << buffer.getElementType();
-  if (static_cast<int64_t>(getIndices().size()) != view.getRank() - 2) // tile.async_copy C2
-    return emitOpError("expects ")
-           << view.getRank() - 2 << " indices, found " << getIndices().size();
-  if (static_cast<int64_t>(getValidCols()) > buffer.getShape()[2]) // tile.async_copy C3
-    return emitOpError("expects at most ")
-           << buffer.getShape()[2] << " valid columns, found " << getValidCols();
-  int64_t bytes = getVectorBytes(), element = buffer.getElementType().getIntOrFloatBitWidth() / 8;
-  if (bytes < std::max<int64_t>(2, element) || bytes > 16 ||
-      !llvm::isPowerOf2_64(bytes)) // tile.async_copy C4
-    return emitOpError("expects copies by a power of two of bytes, from an element to 16, found ")
-           << static_cast<int32_t>(getVectorBytes());
   if (getToken().getType().getBuffer() != buffer) // tile.async_copy C5
     return emitOpError("expects a token of ") << buffer << ", found " << getToken().getType();
-  return verifyRowDim(*this, getRowDim(), view.getRank() - 1); // tile.async_copy C2
+  return verifyRowCopy(
+      *this, {getView().getType(), buffer, getIndices().size(), static_cast<int64_t>(getRowDim()),
+              static_cast<int64_t>(getValidCols()), static_cast<int32_t>(getVectorBytes())});
 }
 
 LogicalResult WaitOp::verify() {

@@ -62,19 +62,19 @@ def Tile_Scalar : AnyTypeOf<[I1, I32, F32], "scalar (i1, i32 or f32)">;
 def Tile_KernelOp : Tile_ExampleOp<"kernel", [FunctionOpInterface, IsolatedFromAbove, AffineScope]> {
   let summary = "a program that runs at every point of a grid";
   let description = [{
-    Arguments are views and scalars (i32, f32). Each has the argument attribute `tile.binding`, a string
-    that says what the runtime passes: `tensor:NAME`, `size:SPACE` (i32), `param:NAME`. Views that may be the
+    Arguments are views, maps of views and scalars (i32, f32). Each has the argument attribute `tile.binding`, a string
+    that says what the runtime passes: `tensor:NAME`, `map:NAME` (a map of that tensor), `size:SPACE` (i32), `param:NAME`. Views that may be the
     same memory as another argument have `tile.may_alias` (unit); no other two views are. A view with `tile.dense` (unit) is
     of the sizes that its `tile.axes` say, one row after another without gaps.
 
     - `grid_spaces`, `grid_tiles`: dimension i of the grid has ceil(size(grid_spaces[i]) / grid_tiles[i])
       points; `tile.program_id i` is the point's index. Three dimensions. A `tile.launch` says them itself, so that only a kernel
       without a program needs them.
-    - `num_warps`: warps of a thread block on a GPU; ignored on the host.
+    - `num_warps`: warps of a thread block on a GPU that tiles are laid out for; ignored on the host.
 
     Constraints:
     - C1: three grid dimensions, of at least 1 point to a tile, or none.
-    - C2: arguments are views, i32 or f32.
+    - C2: arguments are views, tensor maps, i32 or f32.
     - C3: every argument has a `tile.binding`.
     - C4: 1 to 32 warps.
   }];
@@ -89,6 +89,8 @@ def Tile_KernelOp : Tile_ExampleOp<"kernel", [FunctionOpInterface, IsolatedFromA
     ::mlir::Region *getCallableRegion() { return &getBody(); }
     /// The `tile.binding` of argument `i`.
     ::llvm::StringRef getBinding(unsigned i);
+    /// Warps of a thread block: `num_warps`, and the producers of a `tile.specialize`.
+    int64_t getBlockWarps();
   }];
   let hasVerifier = 1;
 }

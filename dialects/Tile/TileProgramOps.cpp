@@ -281,9 +281,11 @@ static bool maySharePlace(ProgramOp program, Value a, Value b) {
 static LogicalResult verifyMarks(LaunchOp launch, KernelOp kernel) {
   auto program = launch->getParentOfType<ProgramOp>();
   auto isMarked = [&](size_t i) { return kernel.getArgAttr(i, "tile.may_alias") != nullptr; };
+  // Only reads go through a map, of what the kernel has as a view too.
+  auto isMap = [&](size_t i) { return isa<TensorMapType>(kernel.getArgumentTypes()[i]); };
   for (auto [i, first] : llvm::enumerate(launch.getArgs()))
     for (auto [j, second] : llvm::enumerate(launch.getArgs()))
-      if (i < j && maySharePlace(program, first, second) &&
+      if (i < j && !isMap(i) && !isMap(j) && maySharePlace(program, first, second) &&
           !(isMarked(i) && isMarked(j))) // tile.launch C3
         return launch.emitOpError("expects kernel @")
                << kernel.getSymName() << " to mark arguments " << i << " and " << j
@@ -295,8 +297,15 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto kernel = symbols.lookupNearestSymbolFrom<KernelOp>(*this, getKernelAttr());
   if (!kernel) // tile.launch C1
     return emitOpError("expects a tile.kernel of the module, found ") << getKernelAttr();
-  if (TypeRange(kernel.getArgumentTypes()) != TypeRange(getArgs())) // tile.launch C2
-    return emitOpError("expects operands of types ")
-           << kernel.getArgumentTypes() << ", found " << getArgs().getTypes();
+  // A map is made from a view at the launch.
+  auto passes = [](Type argument, Type operand) {
+    auto map = dyn_cast<TensorMapType>(argument);
+    auto view = dyn_cast<ViewType>(operand);
+    return map ? view && map.isOf(view) : argument == operand;
+  };
+  ArrayRef<Type> types = kernel.getArgumentTypes();
+  if (types.size() != getArgs().size() ||
+      !llvm::all_of_zip(types, getArgs().getTypes(), passes)) // tile.launch C2
+    return emitOpError("expects operands of types ") << types << ", found " << getArgs().getTypes();
   return verifyMarks(*this, kernel);
 }

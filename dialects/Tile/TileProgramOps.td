@@ -177,7 +177,7 @@ def Tile_LaunchOp : Tile_ProgramExampleOp<"launch", [
 
     Constraints:
     - C1: `kernel` is a `tile.kernel` of the module.
-    - C2: operands have the types of its arguments.
+    - C2: operands have the types of its arguments; for a map, that of a view that it can be made from.
     - C3: where a tensor is passed twice, or an output and the input that it may alias, the kernel marks both arguments with
       `tile.may_alias` (unit), so that its loads and stores keep their order.
   }];

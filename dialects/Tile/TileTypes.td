@@ -82,4 +82,25 @@ def Tile_ProductType : Tile_Type<"Product", "product"> {
   let assemblyFormat = "`<` $tile `>`";
 }
 
+def Tile_RingType : Tile_Type<"Ring", "ring"> {
+  let summary = "a buffer whose stages some warps fill and others release";
+  let parameters = (ins "::attnc::tile::BufferType":$buffer);
+  let assemblyFormat = "`<` $buffer `>`";
+}
+
+def Tile_TensorMapType : Tile_Type<"TensorMap", "tensor_map"> {
+  let summary = "how the copy engine of a GPU takes boxes out of a view";
+  let description = [{
+    `!tile.tensor_map<rank = 4, element = bf16, row_dim = 2, rows = 128, columns = 64>` is made at a launch from a view of that rank and
+    element: a box has so many rows along dimension `row_dim` and so many columns, which are `columns` elements of the last dimension. In
+    shared memory its rows lie one behind the other, in 16-byte chunks that are swizzled as wide as a row is: 128, 64 or 32 bytes.
+  }];
+  let parameters = (ins "int64_t":$rank, "::mlir::Type":$element, "int64_t":$row_dim, "int64_t":$rows, "int64_t":$columns);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    /// Whether it is made from views like `view`.
+    bool isOf(::attnc::tile::ViewType view) const { return view.getUnitStride() && view.getRank() == getRank() && view.getElementType() == getElement(); }
+  }];
+}
+
 #endif // ATTNC_DIALECTS_TILE_TILETYPES_TD

@@ -157,6 +157,10 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     // After the pipeline: it decides which tiles live in registers.
     kernel.addPass(createTileAssignLayouts());
     kernel.addPass(createTileOverlapProducts());
+    // Last: roles are made of the whole program.
+    kernel.addPass(createTileSpecializeWarps());
+    kernel.addPass(createTileTakeTurns());
+    passes.addPass(createTileMapTensors());
     return;
   }
   case Phase::NVVM:

@@ -60,14 +60,33 @@ std::string attnc::precisionOf(attn::VariantOp variant) {
 namespace {
 /// What the operands of the attention stages of a variant have at most.
 struct Operands {
-  int64_t d = 0, e = 0; ///< columns of queries and keys, and of values, padded; 0: no such stage
-  int64_t bytes = 2;    ///< of an element
-  bool hasScores = false, hasRanges = true; ///< score code; masks that ranges of keys say
+  int64_t d = 0, e = 0;  ///< columns of queries and keys, and of values, padded; 0: no such stage
+  int64_t bytes = 2;     ///< of an element
+  bool hasRanges = true; ///< masks that ranges of keys say
+  bool hasScoresOfKeys = false; ///< score code that reads tensors at keys
 
   int64_t most() const { return std::max(d, e); }
   bool isWide() const { return bytes == 4; }
 };
 } // namespace
+
+/// Whether score code reads tensors at its key: a load, and an address, for each score.
+static bool readsAtKeys(attn::AttendOp attend) {
+  if (attend.getScore().empty())
+    return false;
+  mlir::Block &score = attend.getScore().front();
+  llvm::SmallPtrSet<mlir::Value, 16> ofKey{score.getArguments().back()};
+  for (mlir::Operation &op : score) {
+    if (op.getNumRegions() != 0)
+      return true;
+    if (!llvm::any_of(op.getOperands(), [&](mlir::Value v) { return ofKey.contains(v); }))
+      continue;
+    if (mlir::isa<attn::ReadOp>(op))
+      return true;
+    ofKey.insert(op.result_begin(), op.result_end());
+  }
+  return false;
+}
 
 static Operands operandsOf(attn::VariantOp variant, const Problem &problem) {
   Operands operands;
@@ -87,7 +106,7 @@ static Operands operandsOf(attn::VariantOp variant, const Problem &problem) {
   variant.walk([&](attn::AttendOp attend) {
     operands.d = std::max(operands.d, columns(attend.getQuery()));
     operands.e = std::max(operands.e, columns(attend.getValue()));
-    operands.hasScores |= !attend.getScore().empty();
+    operands.hasScoresOfKeys |= readsAtKeys(attend);
     operands.hasRanges &= hasFusedForm(attend) && computeKeyRanges(attend).exact;
   });
   return operands;
@@ -105,9 +124,10 @@ static bool usesWarpgroups(const KernelPlan &plan, const Operands &operands) {
 static int64_t sharedBytes(const KernelPlan &plan, const Operands &operands) {
   if (operands.most() == 0)
     return 0;
+  constexpr int64_t kBarriers = 256; // of rings (tile-specialize-warps)
   if (usesWarpgroups(plan, operands))
-    return 2 * (plan.tileQ * operands.d +
-                plan.tileKV * (plan.stages * (operands.d + operands.e) + operands.e));
+    return kBarriers + 2 * (plan.tileQ * operands.d +
+                            plan.tileKV * (plan.stages * (operands.d + operands.e) + operands.e));
   int64_t pad = operands.isWide() ? 128 : 16;
   return plan.tileQ * (operands.d * operands.bytes + pad) +
          plan.stages * plan.tileKV * ((operands.d + operands.e) * operands.bytes + 2 * pad);
@@ -142,7 +162,7 @@ static void chooseForWarpgroups(KernelPlan &plan, const Operands &operands) {
   KernelPlan large = plan;
   large.tileQ = 128;
   large.numWarps = 8;
-  large.tileKV = operands.most() <= 128 && !operands.hasScores ? 128 : 64;
+  large.tileKV = operands.most() <= 128 && !operands.hasScoresOfKeys ? 128 : 64;
   if (sharedBytes(large, operands) <= plan.target.sharedMemoryLimit && operands.most() <= 256)
     plan = large;
 }

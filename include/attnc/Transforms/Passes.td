@@ -493,6 +493,49 @@ def TileOverlapProducts : Pass<"tile-overlap-products", "::attnc::tile::KernelOp
   let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect"];
 }
 
+def TileSpecializeWarps : Pass<"tile-specialize-warps", "::attnc::tile::KernelOp"> {
+  let summary = "give copies to warps of their own";
+  let description = [{
+    On a target with `wgmma`, a kernel of two warpgroups whose loops copy what they multiply gets four more warps, which make
+    the copies that follow from scalars alone; the others compute. A buffer that is filled so becomes a ring:
+
+    ```
+    for kv: wait k; copy K[kv + T]; s = q k; ...
+    ```
+    becomes
+    ```
+    producers: for kv: fill K[kv + T]; signal K
+    consumers: for kv: wait k; s = q k; release k; ...
+    ```
+    Other copies, as those of what a program computes only where its tiles say so, stay where they are. A kernel that has
+    none of such copies, or that reads them in a way that roles cannot follow, is left as it is.
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect", "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
+  let statistics = [Statistic<"numSpecialized", "specialized-kernels", "Kernels whose warps have roles">];
+}
+
+def TileTakeTurns : Pass<"tile-take-turns", "::attnc::tile::KernelOp"> {
+  let summary = "let warpgroups start their products one after the other";
+  let description = [{
+    Where two warpgroups or more compute, the products that an iteration of a loop over filled stages starts before it waits for one
+    become a turn, between `tile.begin_turn` and `tile.end_turn`: while one warpgroup multiplies, another one computes. Loops with
+    products of more than 128 columns have none.
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect"];
+  let statistics = [Statistic<"numTurns", "turns", "Loops whose warpgroups take turns">];
+}
+
+def TileMapTensors : Pass<"tile-map-tensors", "::mlir::ModuleOp"> {
+  let summary = "let the copy engine fill rings";
+  let description = [{
+    A kernel gets a map as another argument for each tensor that a ring is filled from and each size of its stages' panels, and
+    `tile.ring_fill` goes through it; launches pass the tensor once more. Tensors of workspace, those that may be another argument's
+    memory, stages whose panels are not whole and rows that are not aligned to 16 bytes have none.
+  }];
+  let dependentDialects = ["::attnc::tile::TileDialect"];
+  let statistics = [Statistic<"numMapped", "mapped-fills", "Fills that go through a map">];
+}
+
 def TileShareOperands : Pass<"tile-share-operands", "::attnc::tile::KernelOp"> {
   let summary = "bring the right operands of products into shared memory";
   let description = [{

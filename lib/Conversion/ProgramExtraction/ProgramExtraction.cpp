@@ -58,6 +58,8 @@ public:
         return owner->emitOpError("expects a view to be bound to `tensor:NAME`, found ") << binding;
       return addTensor(argument, view, name);
     }
+    if (isa<tile::TensorMapType>(type)) // of a kernel that is its own program
+      return addMapped(argument, kind, name);
     if (kind == "size" && type.isInteger(32)) {
       scalars[argument] = {KernelArg::Kind::Size, spaceOf(name), 0};
       return success();
@@ -129,14 +131,19 @@ public:
     KernelLaunch launch;
     launch.symbol = kernel.getSymName().str();
     launch.grid = std::move(grid);
-    launch.numWarps = kernel.getNumWarps();
+    launch.numWarps = kernel.getBlockWarps();
     if (auto place = user->getLoc()->findInstanceOf<FileLineColLoc>())
       launch.line =
           (llvm::sys::path::filename(place.getFilename()) + ":" + llvm::Twine(place.getLine()))
               .str();
-    for (Value value : values)
-      if (failed(passValue(user, value, launch.args)))
+    for (auto [value, type] : llvm::zip_equal(values, kernel.getArgumentTypes())) {
+      if (auto map = dyn_cast<tile::TensorMapType>(type)) {
+        if (failed(passMap(user, value, map, launch)))
+          return failure();
+      } else if (failed(passValue(user, value, launch.args))) {
         return failure();
+      }
+    }
     if (target == ProgramTarget::GPU) {
       if (auto bytes = kernel->getAttrOfType<IntegerAttr>("tile.shared_bytes"))
         launch.sharedBytes = bytes.getInt();
@@ -253,6 +260,38 @@ private:
     args.push_back({isWorkspace ? Kind::WorkspacePointer : Kind::Pointer, index, 0});
     for (int32_t dim = 0; dim < view.getRank(); ++dim)
       args.push_back({isWorkspace ? Kind::WorkspaceStride : Kind::Stride, index, dim});
+    return success();
+  }
+
+  /// Lets `argument` stand for the tensor that it is a map of.
+  LogicalResult addMapped(BlockArgument argument, llvm::StringRef kind, llvm::StringRef name) {
+    for (auto [value, place] : tensors) {
+      auto [isOutput, index] = place;
+      auto &group = isOutput ? program.signature.outputs : program.signature.inputs;
+      if (kind == "map" && group[index].name == name) {
+        tensors[argument] = place;
+        return success();
+      }
+    }
+    return owner->emitOpError("expects a tensor map to be bound to `map:NAME` of a tensor before "
+                              "it, found ")
+           << kind << ":" << name;
+  }
+
+  /// Passes a map of the tensor `value`: itself, whether it is there, and what it is made from.
+  LogicalResult passMap(Operation *user, Value value, tile::TensorMapType map,
+                        KernelLaunch &launch) {
+    using Kind = KernelArg::Kind;
+    if (!tensors.contains(value))
+      return user->emitOpError("expects a map of a tensor that callers pass");
+    int32_t index = tensorIndex(value), box = static_cast<int32_t>(launch.boxes.size());
+    launch.boxes.push_back({static_cast<int32_t>(map.getRowDim()),
+                            static_cast<int32_t>(map.getRows()),
+                            static_cast<int32_t>(map.getColumns())});
+    launch.args.push_back({Kind::TensorMap, index, box});
+    launch.args.push_back({Kind::HasMap, index, box});
+    for (int32_t dim = 0; dim < map.getRank(); ++dim)
+      launch.args.push_back({Kind::Extent, index, dim});
     return success();
   }
 

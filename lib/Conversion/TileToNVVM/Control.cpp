@@ -194,14 +194,7 @@ static LogicalResult lowerAny(KernelLowering &kl, tile::AnyOp any) {
   Value here = some;
   if (!some.getType().isInteger(1))
     here = arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne, some, kl.i32(loc, 0));
-  here = arith::ExtUIOp::create(kl.builder, loc, kl.builder.getI32Type(), here);
-  auto reduction =
-      NVVM::BarrierReductionAttr::get(kl.builder.getContext(), NVVM::BarrierReduction::OR);
-  Value anywhere = NVVM::BarrierOp::create(kl.builder, loc, TypeRange{kl.builder.getI32Type()},
-                                           Value(), Value(), reduction, here)
-                       .getResult(0);
-  kl.scalars.map(any.getResult(), arith::CmpIOp::create(kl.builder, loc, arith::CmpIPredicate::ne,
-                                                        anywhere, kl.i32(loc, 0)));
+  kl.scalars.map(any.getResult(), kl.barrierOr(loc, here));
   return success();
 }
 

@@ -4,14 +4,13 @@
 //
 // All address arithmetic on tensors is in 64 bits. Rows beyond a limit are never accessed: a copy
 // of such a row has source size 0 (cp.async then writes zeros and does not touch its source).
-#include "KernelLowering.h"
+#include "Copies.h"
 
 using namespace mlir;
 using namespace attnc;
 
-static void copyUnit(KernelLowering &kl, tile::AsyncCopyOp copy, Value source, Value destination,
+static void copyUnit(KernelLowering &kl, Location loc, Value source, Value destination,
                      Value validBytes, int64_t unit) {
-  Location loc = copy.getLoc();
   if (unit >= 4) {
     auto kind = unit == 16 ? NVVM::LoadCacheModifierKind::CG : NVVM::LoadCacheModifierKind::CA;
     NVVM::CpAsyncOp::create(kl.builder, loc, destination, source, unit, kind, validBytes);
@@ -39,22 +38,16 @@ namespace {
 ///
 ///   offset = row * pitch + 16 * (chunk ^ ((row >> shift) & mask)) + byte within the chunk
 ///
-/// in a panel of columns, which is a constant of the thread as its column is. A thread has rows
-/// `row` + `first`, where `first` is a multiple of more than `row`: what these turn a chunk by can
-/// be taken one after the other. So there are as many addresses to compute as there are turns, and
-/// the rest of an address is a constant.
+/// in a panel of columns. A thread has rows `row` + `first`, where `first` is a multiple of more
+/// than `row`: what these turn a chunk by can be taken one after the other. So there are as many
+/// addresses to compute as there are turns, and the rest of an address is a constant.
 class CopyTarget {
 public:
-  CopyTarget(KernelLowering &kl, Location loc, tile::SharedLayoutAttr layout, Value base, Value row,
-             Value columnBytes)
-      : kl(kl), loc(loc), layout(layout), base(base), row(row) {
-    inRow = columnBytes;
-    if (layout.getPanelBytes()) {
-      Value pitch = kl.i32(loc, layout.getPitch());
-      Value panel = arith::DivUIOp::create(kl.builder, loc, columnBytes, pitch);
-      inRow = columnBytes = arith::RemUIOp::create(kl.builder, loc, columnBytes, pitch);
-      this->base = kl.add(loc, base, kl.mul(loc, panel, kl.i32(loc, layout.getPanelBytes())));
-    }
+  /// `columnBytes` are in the panel `panel`, or in the row if there are none.
+  CopyTarget(KernelLowering &kl, Location loc, tile::SharedLayoutAttr layout, Value base,
+             int64_t panel, Value row, Value columnBytes)
+      : kl(kl), loc(loc), layout(layout), row(row), inRow(columnBytes) {
+    this->base = panel ? kl.add(loc, base, kl.i32(loc, panel * layout.getPanelBytes())) : base;
     if (!layout.getMask())
       return;
     Value turn = arith::ShRUIOp::create(kl.builder, loc, row, kl.i32(loc, layout.getShift()));
@@ -88,15 +81,14 @@ namespace {
 /// Copies as many neighbouring units of all rows as there are threads to a row.
 class ColumnCopy {
 public:
-  ColumnCopy(KernelLowering &kl, tile::AsyncCopyOp copy, Value source, Value rowStride,
+  ColumnCopy(KernelLowering &kl, const StageCopy &copy, Value source, Value rowStride,
              int64_t firstUnit, int64_t width)
-      : kl(kl), copy(copy), loc(copy.getLoc()), source(source), rowStride(rowStride),
-        firstUnit(firstUnit), width(width), rows(copy.getBuffer().getType().getShape()[1]),
-        unit(copy.getVectorBytes()), rowsAtOnce(kl.numThreads / width),
-        firstRow(kl.scalars.lookup(copy.getRow())), limit(kl.scalars.lookup(copy.getLimit())) {
-    tile::BufferType buffer = copy.getBuffer().getType();
-    int64_t bytes = buffer.getElementType().getIntOrFloatBitWidth() / 8;
-    validUnits = copy.getValidCols() * bytes / unit;
+      : kl(kl), copy(copy), loc(copy.loc), source(source), rowStride(rowStride),
+        firstUnit(firstUnit), width(width), rows(copy.buffer.getShape()[1]), unit(copy.vectorBytes),
+        rowsAtOnce(kl.numThreads / width), firstRow(kl.scalars.lookup(copy.row)),
+        limit(kl.scalars.lookup(copy.limit)) {
+    int64_t bytes = copy.buffer.getElementType().getIntOrFloatBitWidth() / 8;
+    validUnits = copy.validCols * bytes / unit;
   }
 
   void emit();
@@ -105,7 +97,7 @@ private:
   void emitRows(bool areInside);
 
   KernelLowering &kl;
-  tile::AsyncCopyOp copy;
+  const StageCopy &copy;
   Location loc;
   Value source, rowStride;
   int64_t firstUnit, width, rows, unit, rowsAtOnce, validUnits;
@@ -121,6 +113,10 @@ void ColumnCopy::emitRows(bool areInside) {
   OpBuilder &b = kl.builder;
   Value row = arith::ShRUIOp::create(b, loc, kl.threadId, kl.i32(loc, llvm::Log2_64(width)));
   Value column = arith::AndIOp::create(b, loc, kl.threadId, kl.i32(loc, width - 1));
+  tile::SharedLayoutAttr layout = copy.buffer.getLayout();
+  int64_t panel = layout.getPanelBytes() ? firstUnit * unit / layout.getPitch() : 0;
+  Value inPanel = kl.add(loc, column, kl.i32(loc, firstUnit - panel * layout.getPitch() / unit));
+  inPanel = kl.mul(loc, inPanel, kl.i32(loc, unit));
   column = kl.add(loc, column, kl.i32(loc, firstUnit));
   Value columnBytes = kl.mul(loc, column, kl.i32(loc, unit));
   Value columnsLeft;
@@ -132,8 +128,7 @@ void ColumnCopy::emitRows(bool areInside) {
       kl.add(loc, kl.mul(loc, kl.widen(loc, globalRow), rowStride), kl.widen(loc, columnBytes)));
   Value step = kl.mul(loc, rowStride, kl.i64(loc, rowsAtOnce));
   Value rowsLeft = arith::SubIOp::create(b, loc, limit, globalRow);
-  CopyTarget target(kl, loc, copy.getBuffer().getType().getLayout(),
-                    kl.fragments[copy.getToken()].front(), row, columnBytes);
+  CopyTarget target(kl, loc, layout, copy.stage, panel, row, inPanel);
   for (int64_t first = 0; first < rows; first += rowsAtOnce) {
     if (first != 0) {
       pointer = kl.offsetPointer(loc, pointer, step);
@@ -148,7 +143,7 @@ void ColumnCopy::emitRows(bool areInside) {
       outside = arith::ShLIOp::create(b, loc, outside, kl.i32(loc, llvm::Log2_64(unit)));
       bytesInside = arith::SubIOp::create(b, loc, kl.i32(loc, unit), outside);
     }
-    copyUnit(kl, copy, pointer, target.at(first), bytesInside, unit);
+    copyUnit(kl, loc, pointer, target.at(first), bytesInside, unit);
   }
 }
 
@@ -180,31 +175,43 @@ void ColumnCopy::emit() {
 
 /// A row is copied in units of `vector_bytes`; the units of a row are split into powers of two, so
 /// that for each part a thread has one column and rows at a constant distance.
-static LogicalResult lowerAsyncCopy(KernelLowering &kl, tile::AsyncCopyOp copy) {
-  Location loc = copy.getLoc();
-  tile::BufferType buffer = copy.getBuffer().getType();
-  int64_t bytes = buffer.getElementType().getIntOrFloatBitWidth() / 8;
-  int64_t unit = copy.getVectorBytes(), rowBytes = buffer.getShape()[2] * bytes;
+LogicalResult attnc::copyToStage(KernelLowering &kl, Operation *op, const StageCopy &copy) {
+  Location loc = copy.loc;
+  int64_t bytes = copy.buffer.getElementType().getIntOrFloatBitWidth() / 8;
+  int64_t unit = copy.vectorBytes, rowBytes = copy.buffer.getShape()[2] * bytes;
   if (unit < bytes || unit > 16 || !llvm::isPowerOf2_64(unit) || rowBytes % unit != 0 ||
-      (copy.getValidCols() * bytes) % unit != 0)
-    return copy.emitOpError("expects rows that are whole units of ")
-           << unit << " bytes, found rows of " << copy.getValidCols() * bytes << " bytes";
-  const ViewArgs &args = kl.views[copy.getView()];
-  Value source = kl.addressOf(loc, copy.getView(), copy.getIndices(), copy.getRowDim());
-  Value rowStride = kl.mul(loc, args.strides[copy.getRowDim()], kl.i64(loc, bytes));
-  Value stage =
-      kl.mul(loc, kl.scalars.lookup(copy.getStage()), kl.i32(loc, buffer.getStageBytes()));
-  Value stageBase = kl.add(loc, kl.buffers[copy.getBuffer()], stage);
-  kl.fragments[copy.getToken()] = {stageBase};
+      (copy.validCols * bytes) % unit != 0)
+    return op->emitOpError("expects rows that are whole units of ")
+           << unit << " bytes, found rows of " << copy.validCols * bytes << " bytes";
+  const ViewArgs &args = kl.views[copy.view];
+  Value source = kl.addressOf(loc, copy.view, copy.indices, copy.rowDim);
+  Value rowStride = kl.mul(loc, args.strides[copy.rowDim], kl.i64(loc, bytes));
   int64_t units = rowBytes / unit, first = 0;
+  // A panel at a time, so that all rows of a thread have the same swizzle.
+  tile::SharedLayoutAttr layout = copy.buffer.getLayout();
+  int64_t most = layout.getPanelBytes() ? layout.getPitch() / unit : kl.numThreads;
   for (int64_t width = int64_t(1) << llvm::Log2_64(units); width > 0; width /= 2) {
-    int64_t part = std::min(width, kl.numThreads);
+    int64_t part = std::min({width, most, kl.numThreads});
     while (units - first >= width && width > 0) {
       ColumnCopy(kl, copy, source, rowStride, first, part).emit();
       first += part;
     }
   }
   return success();
+}
+
+static LogicalResult lowerAsyncCopy(KernelLowering &kl, tile::AsyncCopyOp copy) {
+  Location loc = copy.getLoc();
+  tile::BufferType buffer = copy.getBuffer().getType();
+  Value stage =
+      kl.mul(loc, kl.scalars.lookup(copy.getStage()), kl.i32(loc, buffer.getStageBytes()));
+  Value base = kl.add(loc, kl.buffers[copy.getBuffer()], stage);
+  kl.fragments[copy.getToken()] = {base};
+  return copyToStage(kl, copy,
+                     {loc, buffer, base, copy.getView(), copy.getIndices(), copy.getRow(),
+                      copy.getLimit(), static_cast<int64_t>(copy.getRowDim()),
+                      static_cast<int64_t>(copy.getValidCols()),
+                      static_cast<int64_t>(copy.getVectorBytes())});
 }
 
 void attnc::registerCopies(NVVMOpTable &table) { table.add(lowerAsyncCopy); }

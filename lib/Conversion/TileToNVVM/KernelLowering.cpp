@@ -114,6 +114,33 @@ Value KernelLowering::atHead(Attribute subject, unsigned key, llvm::function_ref
   return value;
 }
 
+void KernelLowering::barrier(Location loc) {
+  if (!roleBarrier) {
+    NVVM::BarrierOp::create(builder, loc);
+    return;
+  }
+  NVVM::BarrierOp::create(builder, loc, TypeRange(), i32(loc, *roleBarrier), i32(loc, numThreads),
+                          NVVM::BarrierReductionAttr(), Value());
+}
+
+Value KernelLowering::barrierOr(Location loc, Value flag) {
+  if (roleBarrier) {
+    // The op takes no number for a barrier that reduces.
+    auto name = builder.getStringAttr("llvm.nvvm.barrier.cta.red.or.aligned.count");
+    return LLVM::CallIntrinsicOp::create(
+               builder, loc, builder.getI1Type(), name,
+               ValueRange{i32(loc, *roleBarrier), i32(loc, numThreads), flag})
+        .getResult(0);
+  }
+  auto reduction =
+      NVVM::BarrierReductionAttr::get(builder.getContext(), NVVM::BarrierReduction::OR);
+  Value here = arith::ExtUIOp::create(builder, loc, builder.getI32Type(), flag);
+  Value anywhere = NVVM::BarrierOp::create(builder, loc, TypeRange{builder.getI32Type()}, Value(),
+                                           Value(), reduction, here)
+                       .getResult(0);
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, anywhere, i32(loc, 0));
+}
+
 Value KernelLowering::warpgroupId(Location loc) {
   return atHead(builder.getStringAttr("warpgroup"), 0, [&]() -> Value {
     Value uniform = NVVM::ShflOp::create(builder, loc, warpId.getType(), i32(loc, -1), warpId,
@@ -193,6 +220,9 @@ SmallVector<Value> KernelLowering::valuesOf(Value value) {
 // Function
 //===----------------------------------------------------------------------===//
 
+/// CUtensorMap.
+static constexpr int64_t kTensorMapBytes = 128;
+
 void KernelLowering::bindArguments(Block &entry) {
   unsigned next = 0;
   for (BlockArgument arg : kernel.getBody().getArguments()) {
@@ -205,6 +235,16 @@ void KernelLowering::bindArguments(Block &entry) {
         args.strides.push_back(known ? i64(arg.getLoc(), *known) : given);
       }
       views[arg] = args;
+    } else if (auto map = dyn_cast<tile::TensorMapType>(arg.getType())) {
+      // By value and in place: the copy engine reads it from where the launch has put it.
+      auto bytes = LLVM::LLVMArrayType::get(builder.getI8Type(), kTensorMapBytes);
+      function.setArgAttr(next, LLVM::LLVMDialect::getByValAttrName(), TypeAttr::get(bytes));
+      function.setArgAttr(next, NVVM::NVVMDialect::getGridConstantAttrName(),
+                          builder.getUnitAttr());
+      function.setArgAttr(next, LLVM::LLVMDialect::getAlignAttrName(),
+                          builder.getI64IntegerAttr(64));
+      tensorMaps[arg] = {entry.getArgument(next), entry.getArgument(next + 1)};
+      next += 2 + map.getRank();
     } else {
       scalars.map(arg, entry.getArgument(next++));
     }
@@ -217,7 +257,8 @@ static LogicalResult checkParameters(tile::KernelOp kernel, ArrayRef<Type> types
   constexpr uint64_t most = 32764;
   uint64_t bytes = 0;
   for (Type type : types) {
-    uint64_t size = type.isInteger(32) || type.isF32() ? 4 : 8;
+    bool isMap = type == LLVM::LLVMPointerType::get(kernel.getContext());
+    uint64_t size = isMap ? kTensorMapBytes : type.isInteger(32) || type.isF32() ? 4 : 8;
     bytes = llvm::alignTo(bytes, size) + size;
   }
   if (bytes <= most)
@@ -238,6 +279,9 @@ LogicalResult KernelLowering::createFunction() {
     if (auto view = dyn_cast<tile::ViewType>(type)) {
       types.push_back(global);
       types.append(view.getRank(), builder.getI64Type());
+    } else if (auto map = dyn_cast<tile::TensorMapType>(type)) {
+      types.append({LLVM::LLVMPointerType::get(context), builder.getI32Type()});
+      types.append(map.getRank(), builder.getI64Type()); // extents: what the launch makes it from
     } else {
       types.push_back(type);
     }
@@ -248,8 +292,9 @@ LogicalResult KernelLowering::createFunction() {
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), types);
   function = LLVM::LLVMFuncOp::create(builder, loc, kernel.getSymName(), type);
   function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), builder.getUnitAttr());
+  int64_t blockThreads = 32 * kernel.getBlockWarps();
   function->setAttr(NVVM::NVVMDialect::getReqntidAttrName(),
-                    builder.getDenseI32ArrayAttr({static_cast<int32_t>(numThreads), 1, 1}));
+                    builder.getDenseI32ArrayAttr({static_cast<int32_t>(blockThreads), 1, 1}));
   // Without this ptxas spills a few registers to fit one more block on a multiprocessor.
   function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), builder.getI32IntegerAttr(1));
   // Subnormal results flush to zero: ex2.approx without .ftz costs two more multiplications, and a
@@ -270,11 +315,16 @@ LogicalResult KernelLowering::createFunction() {
                            /*alignment=*/1024, /*addrSpace=*/3);
   }
   sharedBase = LLVM::AddressOfOp::create(builder, loc, shared, name);
-  auto range = LLVM::ConstantRangeAttr::get(context, 32, 0, numThreads);
-  threadId = NVVM::ThreadIdXOp::create(builder, loc, builder.getI32Type(), range);
+  auto range = LLVM::ConstantRangeAttr::get(context, 32, 0, blockThreads);
+  nameThread(NVVM::ThreadIdXOp::create(builder, loc, builder.getI32Type(), range));
+  return success();
+}
+
+void KernelLowering::nameThread(Value id) {
+  Location loc = kernel.getLoc();
+  threadId = id;
   laneId = arith::AndIOp::create(builder, loc, threadId, i32(loc, 31));
   warpId = arith::ShRUIOp::create(builder, loc, threadId, i32(loc, 5));
-  return success();
 }
 
 LogicalResult KernelLowering::run() {
@@ -283,6 +333,26 @@ LogicalResult KernelLowering::run() {
   if (failed(createFunction()))
     return failure();
   return lowerBlock(kernel.getBody().front(), /*withTerminator=*/true);
+}
+
+LogicalResult KernelLowering::lowerRole(Block &block, int64_t firstThread, int64_t threads,
+                                        int32_t barrier) {
+  auto outerHead = headValues;
+  std::array<Value, 3> outerIds = {threadId, laneId, warpId};
+  int64_t outerThreads = numThreads;
+  numThreads = threads;
+  roleBarrier = barrier;
+  if (firstThread != 0) {
+    headValues.clear();
+    Location loc = kernel.getLoc();
+    nameThread(arith::SubIOp::create(builder, loc, threadId, i32(loc, firstThread)));
+  }
+  LogicalResult lowered = lowerBlock(block, /*withTerminator=*/true);
+  headValues = std::move(outerHead);
+  std::tie(threadId, laneId, warpId) = std::tie(outerIds[0], outerIds[1], outerIds[2]);
+  numThreads = outerThreads;
+  roleBarrier.reset();
+  return lowered;
 }
 
 LogicalResult KernelLowering::lowerBlock(Block &block, bool withTerminator) {

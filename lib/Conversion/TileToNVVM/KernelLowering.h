@@ -22,6 +22,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
 #include <array>
+#include <optional>
 
 namespace attnc {
 
@@ -36,6 +37,11 @@ struct ViewArgs {
   bool isWritten = false; ///< by this kernel: what was read may change
 };
 
+/// A tensor map in the kernel: its address, and whether the launch could make it (i32).
+struct MapArgs {
+  mlir::Value map, isThere;
+};
+
 class KernelLowering {
 public:
   /// `table` outlives this.
@@ -44,6 +50,10 @@ public:
   mlir::LogicalResult run();
   /// Lowers an op at the builder's place; fails after reporting an error.
   mlir::LogicalResult lower(mlir::Operation *op);
+  /// Lowers the ops of a block for `threads` threads of the block from `firstThread`, whose
+  /// barriers have the number `barrier`.
+  mlir::LogicalResult lowerRole(mlir::Block &block, int64_t firstThread, int64_t threads,
+                                int32_t barrier);
   /// Lowers the ops of a block, without its terminator if `withTerminator` is not set.
   mlir::LogicalResult lowerBlock(mlir::Block &block, bool withTerminator);
 
@@ -72,6 +82,10 @@ public:
   mlir::Value movedAlong(mlir::Location loc, mlir::Value pointer, mlir::Value view, int64_t dim,
                          mlir::Value index);
   static int64_t elementBytes(mlir::Value view);
+  /// All threads of the role that is lowered meet.
+  void barrier(mlir::Location loc);
+  /// The same, and whether `flag` (i1) is true in any of them (i1).
+  mlir::Value barrierOr(mlir::Location loc, mlir::Value flag);
   /// Which four warps this thread belongs to (i32), in a way that ptxas sees to be one for a warp.
   mlir::Value warpgroupId(mlir::Location loc);
   /// The part of a tile coordinate that comes from lane and warp.
@@ -79,19 +93,22 @@ public:
   /// Byte address of view[indices..., row * rowStride], without the column.
   mlir::Value addressOf(mlir::Location loc, mlir::Value view, mlir::ValueRange indices,
                         int64_t rowDim);
-  /// What `emit` makes at the head of the kernel, where thread, lane and warp are known: once for
-  /// each (`subject`, `key`).
+  /// What `emit` makes at the head of the kernel, or of a role's code, where thread, lane and warp
+  /// are known: once for each (`subject`, `key`).
   mlir::Value atHead(mlir::Attribute subject, unsigned key, llvm::function_ref<mlir::Value()> emit);
 
   tile::KernelOp kernel;
   mlir::OpBuilder &builder;
-  int64_t numThreads = 0;
+  int64_t numThreads = 0; ///< of the role that is lowered: those that tiles are laid out for
   mlir::LLVM::LLVMFuncOp function;
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, Fragment> fragments;
   llvm::DenseMap<mlir::Value, ViewArgs> views;
+  llvm::DenseMap<mlir::Value, MapArgs> tensorMaps;
   /// Buffers: shared address (i32) of stage 0.
   llvm::DenseMap<mlir::Value, mlir::Value> buffers;
+  /// Rings: shared address (i32) of the barrier of stage 0 that says it is full; see Rings.cpp.
+  llvm::DenseMap<mlir::Value, mlir::Value> rings;
   /// Reads that stay in shared memory until a product uses them.
   llvm::DenseMap<mlir::Value, tile::ReadOp> sharedReads;
   mlir::Value sharedBase; ///< ptr<3>
@@ -99,11 +116,14 @@ public:
   /// those of neighbouring elements share what is equal in them; null where code is not straight.
   using ArithmeticTable = llvm::DenseMap<std::tuple<char, mlir::Value, mlir::Value>, mlir::Value>;
   ArithmeticTable *emittedArithmetic = nullptr;
-  mlir::Value threadId, laneId, warpId;
+  mlir::Value threadId, laneId, warpId; ///< in the role that is lowered
+  /// Whether other threads of the block have another role: then this one's barriers have a number.
+  std::optional<int32_t> roleBarrier;
   std::array<mlir::Value, 2> gridStarts; ///< i32: first points of grid dimensions 1 and 2
 
 private:
   mlir::LogicalResult createFunction();
+  void nameThread(mlir::Value id);
   void bindArguments(mlir::Block &entry);
   mlir::Value integer(mlir::Location loc, int64_t value, unsigned width);
   mlir::Value once(ArithmeticTable::key_type what, llvm::function_ref<mlir::Value()> emit);

@@ -14,6 +14,7 @@ const attnc::NVVMOpTable &attnc::nvvmLowerings() {
     registerProducts(all);
     registerReads(all);
     registerReductions(all);
+    registerRings(all);
     registerScan(all);
     registerStores(all);
     registerStructure(all);

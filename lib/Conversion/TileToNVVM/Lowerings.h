@@ -23,6 +23,7 @@ void registerMoves(NVVMOpTable &table);
 void registerProducts(NVVMOpTable &table);
 void registerReads(NVVMOpTable &table);
 void registerReductions(NVVMOpTable &table);
+void registerRings(NVVMOpTable &table);
 void registerScan(NVVMOpTable &table);
 void registerStores(NVVMOpTable &table);
 void registerStructure(NVVMOpTable &table);

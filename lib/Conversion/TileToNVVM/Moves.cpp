@@ -34,13 +34,13 @@ static LogicalResult lowerConvertLayout(KernelLowering &kl, tile::ConvertLayoutO
   };
   SmallVector<Value> elements = unpack(kl, loc, from, kl.fragments[convert.getInput()]);
   SmallVector<Position> sources = positions(kl, loc, from), targets = positions(kl, loc, to);
-  NVVM::BarrierOp::create(kl.builder, loc);
+  kl.barrier(loc);
   guarded(kl, loc, isFirstCopy(kl, loc, from), [&]() {
     for (auto [value, at] : llvm::zip(elements, sources))
       LLVM::StoreOp::create(kl.builder, loc, toMemory(kl.builder, loc, value, memory), address(at),
                             bytes);
   });
-  NVVM::BarrierOp::create(kl.builder, loc);
+  kl.barrier(loc);
   SmallVector<Value> received;
   for (const Position &at : targets) {
     Value word = LLVM::LoadOp::create(kl.builder, loc, memory, address(at), bytes);
@@ -76,14 +76,14 @@ static LogicalResult lowerShare(KernelLowering &kl, tile::ShareOp share) {
     return kl.offsetPointer(loc, kl.sharedBase, kl.add(loc, start, offset));
   };
   SmallVector<Value> elements = unpack(kl, loc, type, kl.fragments[share.getValue()]);
-  NVVM::BarrierOp::create(kl.builder, loc);
+  kl.barrier(loc);
   guarded(kl, loc, isFirstCopy(kl, loc, type), [&]() {
     for (auto [value, at] : llvm::zip(elements, positions(kl, loc, type)))
       LLVM::StoreOp::create(kl.builder, loc, value, address(at), bytes);
   });
   if (layout.getPanelBytes())
     fenceForWarpgroups(kl, loc);
-  NVVM::BarrierOp::create(kl.builder, loc);
+  kl.barrier(loc);
   kl.fragments[share.getSlot()] = {base};
   return success();
 }

@@ -90,7 +90,7 @@ private:
                            kl.i32(loc, *scratch + operand * numWarps * kept * 4));
       return kl.offsetPointer(loc, kl.sharedBase, bytes);
     };
-    NVVM::BarrierOp::create(kl.builder, loc);
+    kl.barrier(loc);
     int64_t copies = LinearLayout(keptType.getLayout()).replicatedLanes();
     Value writes;
     if (copies)
@@ -105,7 +105,7 @@ private:
                                 address(kl.warpId, index, operand), /*alignment=*/4);
         }
     });
-    NVVM::BarrierOp::create(kl.builder, loc);
+    kl.barrier(loc);
     int64_t sharing = layout.columnWarps();
     Value own =
         arith::AndIOp::create(kl.builder, loc, kl.warpId, kl.i32(loc, (numWarps - 1) & ~sharing));

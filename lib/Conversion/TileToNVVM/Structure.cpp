@@ -45,7 +45,7 @@ static LogicalResult lowerWait(KernelLowering &kl, tile::WaitOp wait) {
       }))
     fenceForWarpgroups(kl, wait.getLoc());
   if (wait.getBarrier())
-    NVVM::BarrierOp::create(kl.builder, wait.getLoc());
+    kl.barrier(wait.getLoc());
   for (auto [token, slot] : llvm::zip(wait.getTokens(), wait.getSlots())) {
     Fragment stage = kl.fragments[token]; // a copy: the next line may move the map's entries
     kl.fragments[slot] = stage;
@@ -54,7 +54,7 @@ static LogicalResult lowerWait(KernelLowering &kl, tile::WaitOp wait) {
 }
 
 static LogicalResult lowerBarrier(KernelLowering &kl, tile::BarrierOp barrier) {
-  NVVM::BarrierOp::create(kl.builder, barrier.getLoc());
+  kl.barrier(barrier.getLoc());
   return success();
 }
 

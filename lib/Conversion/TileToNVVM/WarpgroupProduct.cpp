@@ -79,9 +79,9 @@ public:
   /// `rowBase` is how many rows of the stage come before (i32; null: none). `alongRows`: depth runs
   /// along the tile's rows, not across them.
   SharedOperand(KernelLowering &kl, tile::ReadOp read, Value rowBase, bool alongRows)
-      : kl(kl), loc(read.getLoc()), layout(read.getSlot().getType().getBuffer().getLayout()),
-        alongRows(alongRows) {
+      : layout(read.getSlot().getType().getBuffer().getLayout()), alongRows(alongRows) {
     OpBuilder &b = kl.builder;
+    Location loc = read.getLoc();
     Value base = kl.fragments[read.getSlot()].front();
     if (rowBase)
       base = kl.add(loc, base, kl.mul(loc, rowBase, kl.i32(loc, layout.getPitch())));
@@ -112,8 +112,6 @@ private:
     return leading >> 4 << 16 | stride >> 4 << 32 | swizzle << 62;
   }
 
-  KernelLowering &kl;
-  Location loc;
   tile::SharedLayoutAttr layout;
   bool alongRows;
   Value descriptor;

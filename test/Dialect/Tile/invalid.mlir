@@ -26,7 +26,7 @@ tile.kernel @k(%n: i32 {tile.binding = "size:kv"}) attributes {grid_spaces = ["q
 // -----
 
 // tile.kernel C2
-// expected-error@below {{expects arguments that are views, i32 or f32, found 'i64'}}
+// expected-error@below {{expects arguments that are views, tensor maps, i32 or f32, found 'i64'}}
 tile.kernel @k(%n: i64 {tile.binding = "size:kv"}) attributes {grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
   tile.return
 }

@@ -7,8 +7,9 @@ the program (F = FULL tiles, P = PARTIAL tiles):
 
   every loop   multiplies by mma.sync and reads by ldmatrix (16-bit types), or multiplies by wgmma; copies by cp.async,
                exponentiates by ex2.approx.ftz;
-  wgmma        (`--wgmma`, all but EXACT loops): starts two products and waits for the older one; the other one is
-               waited for behind the exponentials. A FULL loop has one select then, for the next of three stages
+  wgmma        (`--wgmma`, all but EXACT loops): starts two products in its warpgroup's turn and waits for the older one; the
+               other one is waited for behind the exponentials. Where warps have roles it copies nothing: it waits for what
+               others have copied, and releases it
   FULL         compares only to branch (the loop's own condition; tiles that lie inside are copied apart; accumulators are rescaled where a
                maximum has moved), and has no select;
   L            FULL tiles of a list: of the tile that is copied ahead, it finds the place in the list, and whether there is one
@@ -119,6 +120,9 @@ def order_of_products(lines):
     return [] if order == expected else [f"expected {', '.join(expected)}, found {', '.join(order)}"]
 
 
+ROLES = ["mbarrier.try_wait.parity", "mbarrier.arrive.shared", r"bar.sync\s+%", r"bar.arrive\s+%"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ptx")
@@ -128,7 +132,7 @@ def main():
     parser.add_argument("--kernel", type=int, default=0, help="which kernel of the file, from 0 on")
     arguments = parser.parse_args()
     text = re.split(r"\.entry\b", open(arguments.ptx).read())[1 + arguments.kernel]
-    problems = []
+    problems, has_roles = [], "setmaxnreg" in text
     if re.search(r"\.local\b", text):
         problems.append("local memory is used")
     order, blocks, successors = blocks_of(text)
@@ -139,21 +143,20 @@ def main():
         problems.append(f"expected {len(arguments.kinds)} key loops, found {len(found)}")
     for number, (kind, lines) in enumerate(zip(arguments.kinds, found)):
         count = lambda pattern: sum(bool(re.search(pattern, line)) for line in lines)
-        needed = ["cp.async.c[ag]", "cp.async.commit_group", "ex2.approx.ftz"]
+        needed = ["ex2.approx.ftz"]
         if arguments.wgmma and kind != "E":
-            needed += ["wgmma.mma_async.sync", "fence.proxy.async"]
+            needed += ["wgmma.mma_async.sync"] + (ROLES if has_roles else ["cp.async.c[ag]", "cp.async.commit_group", "fence.proxy.async"])
+            if has_roles and count(r"cp\.async|\b(ld|st)\.|fence\.proxy"):
+                problems.append(f"loop {number}: copies, loads, stores or fences of a role that computes")
             problems += [f"loop {number}: {problem}" for problem in order_of_products(lines)]
         else:
-            needed += ["mma.sync"] + ([] if arguments.no_ldmatrix else ["ldmatrix.sync"])
+            needed += ["cp.async.c[ag]", "cp.async.commit_group", "mma.sync"] + ([] if arguments.no_ldmatrix else ["ldmatrix.sync"])
         for pattern in needed:
             if not count(pattern.replace(".", r"\.", 1)):
                 problems.append(f"loop {number}: no {pattern}")
         compares, selects = count(r"\bsetp?\."), count(r"\bselp\.")
         print(f"loop {number}: {kind}, {len(lines)} instructions, {count('mma.sync')} mma, {compares} setp, {selects} selp")
-        if kind == "F" and arguments.wgmma: # one select: the stage behind the last of three
-            if not compares or selects > 1 or count(r"\b(slct|set)\."):
-                problems.append(f"loop {number}: a FULL loop with {compares} comparisons and {selects} selects")
-        elif kind == "F" and (not compares or decide_more(lines) or selects or count(r"\b(slct|set)\.")):
+        if kind == "F" and (not compares or decide_more(lines) or selects or count(r"\b(slct|set)\.")):
             problems.append(f"loop {number}: a FULL loop with {compares} comparisons and {selects} selects")
         if kind == "L" and (not compares or selects > 2):
             problems.append(f"loop {number}: a FULL loop of a list with {compares} comparisons and {selects} selects")
