@@ -31,7 +31,7 @@ def cases():
         import torch
     except ImportError:
         return
-    import attnc.torch
+    from attnc.torch import op as operator_of
 
     torch.set_num_threads(1)
     tq, tk, tv, tout = (torch.ones(1, 1, 1, 64) for _ in range(4))
@@ -40,7 +40,7 @@ def cases():
     def nothing(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return torch.empty_like(q)
 
-    op = attnc.torch.op("causal")
+    op = operator_of("causal")
     yield "PyTorch, out=", lambda: causal(tq, tk, tv, out=tout)
     yield "PyTorch, new memory", lambda: causal(tq, tk, tv)
     yield "attnc.torch.op", lambda: op(tq, tk, tv)

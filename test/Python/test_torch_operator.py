@@ -402,3 +402,28 @@ def test_gradients_twice():
     first = torch.autograd.grad(op.reference(q, k, v)["out"].square().sum(), q, create_graph=True)[0]
     for got, want in zip(found, torch.autograd.grad(first.square().sum(), (q, k, v))):
         assert_close(got, want, 1e-5)
+
+
+def test_dimensions_of_size_1_and_names():
+    op = attnc.torch.op("document")
+    q, k, v = qkv(d=8)
+    doc = torch.arange(13, dtype=torch.int32)[None] // 5
+    wanted = op(q, k[:1].repeat(2, 1, 1, 1), v[:1].repeat(2, 1, 1, 1), doc=doc.repeat(2, 1))
+    for _ in range(2):
+        assert torch.equal(op(q=q, k=k[:1], v=v[:1], doc=doc), wanted)
+
+
+def test_wrapped_tensors_are_no_memory():
+    """Inside vmap a tensor has the type of all others, and no address: a call that was kept must not take it for one."""
+    spec = attnc.load("causal")
+    q, k, v = (x[None] for x in qkv(d=8))
+    spec(q[0], k[0], v[0])
+    with pytest.raises(Exception):
+        torch.vmap(lambda *x: spec(*x))(q, k, v)
+    x = torch.ones(1, 1, 2, 8)
+    spec(x, x, x)
+    x.requires_grad_()
+    with pytest.raises(attnc.ArgumentError, match="requires a gradient"):
+        spec(x, x, x)
+    with torch.no_grad():
+        spec(x, x, x)

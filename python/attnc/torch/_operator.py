@@ -31,6 +31,7 @@ class Operator:
         self._axes = {name: [axis if isinstance(axis, str) else None for axis in decl.axes] for name, decl in spec.inputs.items()}
         self._params = {name: param.default for name, param in spec.params.items()}
         self._outputs = tuple(spec.outputs)
+        self._whole: dict[tuple[torch.Size, ...], bool] = {}
 
     def __reduce__(self) -> Any:
         return Operator, (self.spec,)
@@ -105,26 +106,36 @@ class Operator:
             if not isinstance(x, torch.Tensor):
                 raise ArgumentError(f"`{name}` is a {type(x).__name__}: expected a torch.Tensor")
             found.append(x.to(torch.int32) if dtype == "i32" and x.dtype in (torch.int64, torch.int16, torch.int8) else x)
-        if any(1 in x.shape for x in found):
+        if any(1 in x.shape for x in found) and (torch.compiler.is_compiling() or not self._is_whole(found)):
             found = self._expanded(found)
         return found, list(params.values())
 
+    def _is_whole(self, tensors: list[torch.Tensor]) -> bool:
+        """Whether there is nothing to expand; to find that out takes as long as a launch, so it is kept for shapes."""
+        if any(type(x) is not torch.Tensor for x in tensors):
+            return False  # sizes of tensors that are traced are no keys
+        shapes = tuple([x.shape for x in tensors])
+        found = self._whole.get(shapes)
+        if found is None:
+            if len(self._whole) >= 256:
+                self._whole.clear()
+            found = self._whole[shapes] = all(a is b for a, b in zip(tensors, self._expanded(tensors)))
+        return found
+
     def _expanded(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         """Dimensions of size 1 stand for all indices of an axis that another tensor has more of, as in `Spec.__call__`."""
-        axes = list(self._axes.values())
-        sizes: dict[str, Any] = {}
-        for names, x in zip(axes, tensors):
+        sizes: dict[str | None, Any] = {}
+        for names, x in zip(self._axes.values(), tensors):
             for axis, size in zip(names, x.shape):
-                if size != 1:
+                if size != 1 and axis is not None:
                     sizes.setdefault(axis, size)
         results = []
         for (name, names), x in zip(self._axes.items(), tensors):
-            if len(names) == x.dim():
-                wanted = [sizes.get(axis, 1) if axis is not None and size == 1 else size for axis, size in zip(names, x.shape)]
-                if name in QKV:
-                    wanted[-1] = x.shape[-1]
-                x = x.expand(wanted)
-            results.append(x)
+            wanted = [sizes[axis] if size == 1 and axis in sizes else size for axis, size in zip(names, x.shape)]
+            if name in QKV and wanted:
+                wanted[-1] = x.shape[-1]
+            # An expansion costs as much as a launch; a tensor of another rank is an error, which is found later.
+            results.append(x.expand(wanted) if len(names) == x.dim() and wanted != list(x.shape) else x)
         return results
 
 
