@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
-# The component `Python`, what a wheel holds (pyproject.toml): the library beside the Python files, stripped, under the one
-# name that a wheel can give it, the gallery, and the licences of what is linked into it. The library is attnc_capi's, or
+# The component `Python`, what a wheel holds (pyproject.toml): the extension module and the library beside the Python files,
+# stripped, under the one name that a wheel can give it, the gallery, and the licences of what is linked into it. The library is attnc_capi's, or
 # the one that ATTNC_PREBUILT names (scripts/wheel).
 find_program(CMAKE_STRIP strip REQUIRED)
 if(ATTNC_PREBUILT)
@@ -17,6 +17,10 @@ add_custom_command(OUTPUT ${stripped}
   COMMAND ${CMAKE_STRIP} --strip-unneeded -o ${stripped} ${from}
   DEPENDS ${library} VERBATIM)
 add_custom_target(attnc_wheel DEPENDS ${stripped})
+if(TARGET attnc_native)
+  add_dependencies(attnc_wheel attnc_native)
+  install(TARGETS attnc_native LIBRARY DESTINATION attnc COMPONENT Python EXCLUDE_FROM_ALL)
+endif()
 install(FILES ${stripped} DESTINATION attnc COMPONENT Python EXCLUDE_FROM_ALL)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/specs/ DESTINATION attnc/specs COMPONENT Python EXCLUDE_FROM_ALL
   FILES_MATCHING PATTERN "*.attn")

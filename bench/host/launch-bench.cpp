@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // What a launch from C costs: causal attention of one query and one key at head dim 16, on one host
-// thread, by names (attnc_kernel_launch) and prepared (attnc_launch_run), in turns.
+// thread, by names (attnc_kernel_launch), prepared (attnc_launch_run), and prepared in other memory
+// (attnc_launch_run_on), in turns.
 //
 //   launch-bench SPEC        CPU time of this thread, best and median of 20 rounds of 20,000
 //   launches
@@ -53,14 +54,18 @@ int main(int argc, char **argv) {
   attnc_launch *launch = nullptr;
   if (attnc_launch_prepare(kernel, tensors.data(), tensors.size(), nullptr, 0, &launch) != ATTNC_OK)
     return std::fprintf(stderr, "%s\n", attnc_last_error()), 1;
-  std::vector<double> byName, prepared;
+  std::vector<double> byName, prepared, moved;
+  void *addresses[5] = {memory[0], memory[1], memory[2], memory[3], memory[4]};
   for (int round = 0; round < 20; ++round) {
     byName.push_back(microsecondsOf([&] {
       return attnc_kernel_launch(kernel, tensors.data(), tensors.size(), nullptr, 0, nullptr);
     }));
     prepared.push_back(microsecondsOf([&] { return attnc_launch_run(launch, nullptr); }));
+    moved.push_back(microsecondsOf(
+        [&] { return attnc_launch_run_on(launch, addresses, 5, nullptr, 0, nullptr); }));
   }
-  for (auto [what, times] : {std::pair("by names", &byName), {"prepared", &prepared}}) {
+  for (auto [what, times] :
+       {std::pair("by names", &byName), {"prepared", &prepared}, {"in other memory", &moved}}) {
     std::sort(times->begin(), times->end());
     if (times->front() < 0)
       return std::fprintf(stderr, "%s: %s\n", what, attnc_last_error()), 1;

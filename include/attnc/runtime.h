@@ -98,6 +98,17 @@ ATTNC_API attnc_status attnc_launch_prepare(const attnc_kernel *kernel, const at
  * if its outputs may be written by all of them. */
 ATTNC_API attnc_status attnc_launch_run(const attnc_launch *launch, void *stream);
 
+/* Runs a prepared launch in other memory: data[i] is the address of element 0 of the tensor that
+ * was tensors[i] of attnc_launch_prepare, num_tensors as many as there were. Shapes, strides,
+ * dtypes and parameters are the launch's; that addresses are aligned and that outputs share no
+ * memory is checked anew. It takes as long as attnc_launch_run where outputs lie apart from all
+ * other tensors; where they lie between their elements, as long as attnc_kernel_launch. The memory
+ * that the launch was prepared with is not touched, and several threads may run one launch at once,
+ * each in its own memory. `workspace` is that of attnc_launch_run_with_workspace. */
+ATTNC_API attnc_status attnc_launch_run_on(const attnc_launch *launch, void *const *data,
+                                           size_t num_tensors, void *workspace,
+                                           size_t workspace_bytes, void *stream);
+
 /* Releases a launch; null is fine. The caller makes sure that it is not in flight. */
 ATTNC_API void attnc_launch_destroy(attnc_launch *launch);
 

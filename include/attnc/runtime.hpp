@@ -38,6 +38,13 @@ public:
   void run(void *stream = nullptr, void *workspace = nullptr, size_t workspaceBytes = 0) const {
     check(attnc_launch_run_with_workspace(handle.get(), workspace, workspaceBytes, stream));
   }
+  /// The same in other memory: `data` has the address of element 0 of each tensor, in the order in
+  /// which they were prepared. Throws Error.
+  void runOn(const std::vector<void *> &data, void *stream = nullptr, void *workspace = nullptr,
+             size_t workspaceBytes = 0) const {
+    check(attnc_launch_run_on(handle.get(), data.data(), data.size(), workspace, workspaceBytes,
+                              stream));
+  }
   size_t workspaceSize() const { return attnc_launch_workspace_size(handle.get()); }
   attnc_launch *get() const { return handle.get(); }
 

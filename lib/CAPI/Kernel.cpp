@@ -3,7 +3,9 @@
 // The C API of kernels over the runtime: load, launch. Nothing here may throw or crash on bad
 // input. It is part of the runtime library, so there is no LLVM here.
 #include "Kernel.h"
+#include "attnc/Runtime/Places.h"
 #include "attnc/Support/Format.h"
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <map>
@@ -16,6 +18,11 @@ using namespace attnc::capi;
 struct attnc_launch {
   std::shared_ptr<LoadedCode> loaded;
   PackedArguments arguments;
+  // For runs in other memory:
+  LaunchInputs inputs;
+  std::vector<std::string> names; ///< of the tensors, as the caller has them
+  std::vector<size_t> order;      ///< of them, for each tensor of the program
+  std::vector<TensorPlace> places;
 };
 
 attnc_status capi::parseDevice(const char *text, DeviceName &device) {
@@ -135,7 +142,20 @@ static attnc_status prepare(const attnc_kernel *kernel, const attnc_tensor *tens
   Outcome<PackedArguments> arguments = kernel->loaded->prepare(inputs);
   if (!arguments)
     return fail(ATTNC_DEVICE_ERROR, arguments.takeError());
-  *launch = new attnc_launch{kernel->loaded, std::move(*arguments)};
+  auto result = std::make_unique<attnc_launch>();
+  result->loaded = kernel->loaded;
+  result->arguments = std::move(*arguments);
+  result->inputs = std::move(inputs);
+  for (size_t i = 0; i < numTensors; ++i)
+    result->names.push_back(tensors[i].name);
+  const Program &program = kernel->loaded->program();
+  for (size_t i = 0; i < program.numTensors(); ++i) {
+    // The last of a name is the one that is bound.
+    auto found = std::find(result->names.rbegin(), result->names.rend(), program.tensor(i).name);
+    result->order.push_back(static_cast<size_t>(result->names.rend() - found) - 1);
+  }
+  result->places = placesOf(program, result->inputs, result->arguments);
+  *launch = result.release();
   return ATTNC_OK;
 }
 
@@ -159,6 +179,55 @@ attnc_status attnc_launch_run_with_workspace(const attnc_launch *launch, void *w
       return fail(ATTNC_DEVICE_ERROR, failure);
     return ATTNC_OK;
   });
+}
+
+/// With the checks that do not depend on addresses made anew, for what they alone can decide.
+static attnc_status runAnew(const attnc_launch &launch, void *const *data, WorkspaceBlock workspace,
+                            void *stream) {
+  LaunchInputs inputs = launch.inputs;
+  for (size_t i = 0; i < launch.names.size(); ++i)
+    inputs.tensors[launch.names[i]].data = data[i];
+  Outcome<PackedArguments> arguments = launch.loaded->prepare(inputs);
+  if (!arguments)
+    return fail(ATTNC_DEVICE_ERROR, arguments.takeError());
+  if (Failure failure = launch.loaded->run(*arguments, stream, workspace))
+    return fail(ATTNC_DEVICE_ERROR, failure);
+  return ATTNC_OK;
+}
+
+static attnc_status runOn(const attnc_launch *launch, void *const *data, size_t numTensors,
+                          WorkspaceBlock workspace, void *stream) {
+  if (!launch || (numTensors && !data))
+    return fail(ATTNC_INVALID_ARGUMENT, "attnc_launch_run_on: a null pointer");
+  if (numTensors != launch->names.size())
+    return fail(ATTNC_INVALID_ARGUMENT,
+                formatText("attnc_launch_run_on: expected the addresses of {0} tensors, found {1}",
+                           launch->names.size(), numTensors));
+  // Memory that a thread keeps from run to run. It is taken out while it is used: the caller's
+  // parallel_for may run another launch on this thread before this one has ended.
+  static thread_local std::vector<uint64_t> spareAddresses;
+  static thread_local PackedArguments spareArguments;
+  std::vector<uint64_t> addresses = std::move(spareAddresses);
+  addresses.clear();
+  for (size_t from : launch->order)
+    addresses.push_back(reinterpret_cast<uintptr_t>(data[from]));
+  if (!plainlyFit(launch->places, addresses))
+    return runAnew(*launch, data, workspace, stream);
+  PackedArguments arguments = std::move(spareArguments);
+  arguments = launch->arguments;
+  for (size_t i = 0; i < addresses.size(); ++i)
+    for (size_t slot : launch->places[i].slots)
+      arguments.slots[slot] = addresses[i];
+  Failure failure = launch->loaded->run(arguments, stream, workspace);
+  spareAddresses = std::move(addresses);
+  spareArguments = std::move(arguments);
+  return failure ? fail(ATTNC_DEVICE_ERROR, failure) : ATTNC_OK;
+}
+
+attnc_status attnc_launch_run_on(const attnc_launch *launch, void *const *data, size_t numTensors,
+                                 void *workspace, size_t workspaceBytes, void *stream) {
+  return guarded(
+      [&] { return runOn(launch, data, numTensors, blockOf(workspace, workspaceBytes), stream); });
 }
 
 void attnc_launch_destroy(attnc_launch *launch) { delete launch; }

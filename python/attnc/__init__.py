@@ -26,7 +26,7 @@ __all__ = ["ArgumentError", "AttncError", "CompileError", "DeviceError", "Gradie
 
 def library_version() -> str:
     """Version of the compiler, with LLVM's: "attnc 0.1.0 (LLVM 22.1.8)"."""
-    return str(_load_library().attnc_version().decode())
+    return str(_load_library().version())
 
 
 # What needs PyTorch is imported when it is first asked for.

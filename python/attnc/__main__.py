@@ -2,7 +2,6 @@
 """The command line: `attnc` of a wheel, and `python -m attnc`. It is the library's, so that a wheel holds LLVM once."""
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
@@ -17,7 +16,7 @@ def main() -> int:
         os.environ.setdefault("ATTNC_SPECS", str(folder))
     arguments = [b"attnc", *map(os.fsencode, sys.argv[1:])]
     sys.stdout.flush()
-    return int(_library.load().attnc_main(len(arguments), (ctypes.c_char_p * (len(arguments) + 1))(*arguments, None)))
+    return int(_library.load().main(arguments))
 
 
 if __name__ == "__main__":

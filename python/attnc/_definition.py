@@ -5,18 +5,16 @@ Spec and Kernel share one: a kernel asks it for the shapes of what it is about t
 """
 from __future__ import annotations
 
-import ctypes
 import functools
 import json
 import os
-import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from . import _library
-from ._arguments import checked_threads, pack_params, pack_tensors
+from ._arguments import checked_threads, pack_tensors
 from ._program import Op, parse
 from ._signature import Signature, plainly_fit, shape_of, sizes_of
 from ._tensors import CPU, View, view
@@ -34,20 +32,16 @@ class Definition:
             raise SpecError("the name of a spec or variant has a NUL character")
         self.text, self.variant = text, variant
         self.source = (source, os.fsencode(name), (variant or "").encode())
-        library = _library.load()
-        handle = ctypes.c_void_p()
-        _library.check(library.attnc_spec_parse(*self.source, ctypes.byref(handle)))
-        self._handle = handle
-        weakref.finalize(self, library.attnc_spec_destroy, handle).atexit = False
-        self.signature = Signature.parse(library.attnc_spec_signature_json(handle).decode())
+        self._handle = _library.load().Spec(*self.source)
+        self.signature = Signature.parse(self._handle.signature_json())
 
     @functools.cached_property
     def program(self) -> tuple[Op, ...]:
         """The ops that define the outputs."""
-        text = _library.load().attnc_spec_definition_json(self._handle)
+        text = self._handle.definition_json()
         if text is None:
             raise OutOfMemoryError(f"no memory for the definition of `{self.signature.name}`")
-        return parse(text.decode())
+        return parse(text)
 
     def output_shapes(self, views: Mapping[str, View], params: Mapping[str, float]) -> dict[str, tuple[int, ...]]:
         """The shape of each output of a call. Raises ArgumentError where the shapes of inputs disagree."""
@@ -61,16 +55,13 @@ class Definition:
         """The same by the library, which knows the sizes of index spaces that the spec declares too."""
         # It takes tensors in host memory here and looks at their shapes alone.
         on_host = {name: replace(found, device=(CPU, 0)) for name, found in views.items()}
-        text = ctypes.c_char_p()
-        _library.check(_library.load().attnc_spec_output_shapes_json(
-            self._handle, *pack_tensors(on_host), *pack_params(params), ctypes.byref(text)))
-        return {name: tuple(shape) for name, shape in json.loads(text.value.decode()).items()}
+        text = self._handle.output_shapes_json(pack_tensors(on_host), dict(params))
+        return {name: tuple(shape) for name, shape in json.loads(text).items()}
 
     def evaluate(self, views: Mapping[str, View], params: Mapping[str, float], shapes: Mapping[str, tuple[int, ...]],
                  num_threads: int) -> dict[str, np.ndarray]:
         """Every output in float64, by the reference."""
         arrays = {name: np.empty(shape) for name, shape in shapes.items()}
-        _library.check(_library.load().attnc_spec_reference(
-            self._handle, *pack_tensors(views), *pack_params(params),
-            *pack_tensors({name: view(name, array) for name, array in arrays.items()}), checked_threads(num_threads)))
+        written = pack_tensors({name: view(name, array) for name, array in arrays.items()})
+        self._handle.reference(pack_tensors(views), dict(params), written, checked_threads(num_threads))
         return arrays

@@ -2,17 +2,16 @@
 """A compiled variant on a device, and how it is launched."""
 from __future__ import annotations
 
-import ctypes
 import functools
 import sys
-import weakref
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from . import _library
-from ._arguments import checked_chunk, checked_threads, pack_params, pack_sizes, pack_tensors
+from ._arguments import checked_chunk, checked_threads, pack_tensors
+from ._calls import calls_of, keep
 from ._definition import Definition
 from ._signature import QKV, Signature, device_text, operand_dtype, split, views_of
 from ._tensors import BYTES, FROM_NUMPY, View, allocate, is_torch, memory_block, view
@@ -118,20 +117,15 @@ class Kernel:
     def __init__(self, definition: Definition, *, dtype: str, head_dim: int, v_head_dim: int, device: str, row_alignment: int,
                  const_params: Mapping[str, float], cache: bool = True, num_threads: int = 0, chunk: int = 0) -> None:
         text, name, variant = definition.source
-        consts, count = pack_params(const_params)
-        options = _library.CompileOptions(
-            struct_size=ctypes.sizeof(_library.CompileOptions), device=device.encode(), dtype=dtype.encode(),
-            variant=variant, head_dim=head_dim, v_head_dim=v_head_dim, row_alignment=row_alignment,
-            const_params=consts, num_const_params=count, no_cache=not cache,
-            num_threads=checked_threads(num_threads), chunk=checked_chunk(chunk))
-        handle = ctypes.c_void_p()
-        library = _library.load()
-        _library.check(library.attnc_kernel_compile(text, name, ctypes.byref(options), ctypes.byref(handle)))
-        self._handle, self._definition, self._signature = handle, definition, definition.signature
+        # One that may still run on a GPU is waited for before its code is unloaded.
+        before_release = None if device == "host" else functools.partial(_wait, device)
+        self._handle = _library.load().Kernel(
+            text, name, device.encode(), dtype.encode(), variant, head_dim, v_head_dim, row_alignment, dict(const_params),
+            not cache, checked_threads(num_threads), checked_chunk(chunk), before_release)
+        self._definition, self._signature = definition, definition.signature
+        self._calls = calls_of(definition.signature)
         self.dtype, self.head_dim, self.v_head_dim = dtype, head_dim, v_head_dim
         self.device, self.row_alignment, self.const_params = device, row_alignment, dict(const_params)
-        # Not at exit: the process gives everything back, in an order of its own.
-        weakref.finalize(self, _release, handle, device).atexit = False
 
     def __repr__(self) -> str:
         return (f"<attnc.Kernel {self._signature.name} {self.dtype} head_dim={self.head_dim}"
@@ -141,6 +135,10 @@ class Kernel:
                  return_lse: bool = False, return_outputs: bool = False, workspace: Any = None, stream: Any = None,
                  named: Mapping[str, Any] | None = None, **inputs_and_params: Any) -> Any:
         """As `Spec.__call__`, with the tensors that the kernel was compiled for; const parameters are fixed."""
+        if workspace is None and stream is None and named is None:
+            found = self._calls.call(tensors, inputs_and_params, out, lse, outputs, return_lse, return_outputs)
+            if found is not NotImplemented:
+                return found
         inputs, params = split(self._signature, tensors, {**(named or {}), **inputs_and_params})
         for name in params:
             if self._signature.params[name].const:
@@ -155,6 +153,8 @@ class Kernel:
             raise ArgumentError(f"every row of Q, K, V and out must start at a multiple of {self.row_alignment} bytes, found "
                                 f"{found}; compile with row_alignment={found}")
         self._launch({**views, **written}, params, handle, workspace)
+        if stream is None and (workspace is None or callable(workspace)):
+            keep(self._calls, self, inputs, views, given, written, params)
         return results(written, given, return_lse, return_outputs)
 
     def workspace_size(self, **sizes: int) -> int:
@@ -162,10 +162,7 @@ class Kernel:
 
         0 for a program of one kernel. Sizes that it does not depend on need not be given. Parameters have their defaults.
         """
-        bytes_needed = ctypes.c_size_t()
-        _library.check(_library.load().attnc_kernel_workspace_size(self._handle, *pack_sizes(sizes),
-                                                                   ctypes.byref(bytes_needed)))
-        return bytes_needed.value
+        return int(self._handle.workspace_size(sizes))
 
     def _launch(self, views: Mapping[str, View], params: Mapping[str, float], stream: int | None, workspace: Any) -> None:
         found = device_text(next(iter(views.values())))
@@ -175,21 +172,11 @@ class Kernel:
             needed = self._workspace_of_launch(views, params)
             workspace = workspace(needed + 255) if needed else None
         pointer, size = memory_block(workspace, self.device, stream) if workspace is not None else (None, 0)
-        _library.check(_library.load().attnc_kernel_launch_with_workspace(
-            self._handle, *pack_tensors(views), *pack_params(params), pointer, size, stream))
-
+        self._handle.launch(pack_tensors(views), dict(params), pointer, size, stream)
 
     def _workspace_of_launch(self, views: Mapping[str, View], params: Mapping[str, float]) -> int:
         """Bytes that a launch needs with these tensors and parameters."""
-        if not self._has_workspace:
-            return 0
-        launch = ctypes.c_void_p()
-        library = _library.load()
-        _library.check(library.attnc_launch_prepare(self._handle, *pack_tensors(views), *pack_params(params), ctypes.byref(launch)))
-        try:
-            return int(library.attnc_launch_workspace_size(launch))
-        finally:
-            library.attnc_launch_destroy(launch)
+        return int(self._handle.launch_workspace_size(pack_tensors(views), dict(params))) if self._has_workspace else 0
 
     @functools.cached_property
     def _has_workspace(self) -> bool:
@@ -220,11 +207,10 @@ def results(outputs: Mapping[str, View], given: Mapping[str, Any], return_lse: b
     return next(iter(found.values())) if len(found) == 1 else found
 
 
-def _release(handle: ctypes.c_void_p, device: str) -> None:
-    """Unloads a kernel. One that may still be running on a GPU is waited for; if that cannot be, it stays loaded."""
-    if device != "host":
-        try:
-            sys.modules["torch"].cuda.synchronize(device)
-        except Exception:  # no torch, or a graph is being captured: a finalizer must not raise
-            return
-    _library.load().attnc_kernel_destroy(handle)
+def _wait(device: str) -> bool:
+    """Waits for what runs on a GPU; False if that cannot be."""
+    try:
+        sys.modules["torch"].cuda.synchronize(device)
+    except Exception:  # no torch, or a graph is being captured: nothing may be raised here
+        return False
+    return True

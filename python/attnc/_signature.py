@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from ._tensors import CPU, View, view
+from ._tensors import CONVERTED, CPU, View, to_i32, view
 from .errors import ArgumentError
 
 
 QKV = ("Q", "K", "V")
+# What a call may say for them, where the spec has no such names of its own.
+ALIASES = {"q": "Q", "k": "K", "v": "V"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,15 @@ def number(value: Any) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
+def parameter(name: str, value: Any) -> float:
+    """The number that is given for a parameter: an int or a float of any kind, or a tensor without axes."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()  # of a tensor on a GPU: waits for it
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise ArgumentError(f"parameter `{name}` is a number, found {type(value).__name__}")
+    return number(value)
+
+
 def split(signature: Signature, given: Sequence[Any], named: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
     """The tensors and the parameters of a call, by name; every tensor that the spec takes is there. Those given by position
     are the first ones that it declares: Q, K and V where it has them."""
@@ -86,15 +97,16 @@ def split(signature: Signature, given: Sequence[Any], named: Mapping[str, Any]) 
                             f"{len(given)} by position")
     tensors: dict[str, Any] = dict(zip(signature.inputs, given))
     params: dict[str, float] = {}
-    for name, value in named.items():
+    for given_name, value in named.items():
+        name = given_name
+        if name not in signature.inputs and name not in signature.params:
+            name = ALIASES.get(name, name)
         if name in tensors:
-            raise ArgumentError(f"`{name}` is given by position already")
+            raise ArgumentError(f"`{given_name}` is given by position already" if len(given) else f"`{name}` is given twice")
         if name in signature.inputs:
             tensors[name] = value
         elif name in signature.params:
-            if not isinstance(value, numbers.Real) or isinstance(value, bool):
-                raise ArgumentError(f"parameter `{name}` is a number, found {type(value).__name__}")
-            params[name] = number(value)
+            params[name] = parameter(name, value)
         else:
             known = [n for n in signature.inputs if n not in QKV] + list(signature.params)
             raise ArgumentError(f"`{name}` is neither an input nor a parameter of `{signature.name}`; it has " +
@@ -110,7 +122,10 @@ def views_of(signature: Signature, tensors: Mapping[str, Any], stream: int | Non
     views: dict[str, View] = {}
     operand: str | None = None  # the first tensor of the dtype that Q, K and V share
     for name, decl in signature.inputs.items():
-        found = views[name] = view(name, tensors[name], decl.dtype, stream)
+        found = view(name, tensors[name], decl.dtype, stream)
+        if decl.dtype == "i32" and found.dtype in CONVERTED:
+            found = view(name, to_i32(name, found), decl.dtype, stream)
+        views[name] = found
         first = next(iter(views))
         if decl.dtype is None and operand is None:
             operand = name
@@ -125,6 +140,27 @@ def views_of(signature: Signature, tensors: Mapping[str, Any], stream: int | Non
             found.dtype = "bool"
         if found.device != views[first].device:
             raise ArgumentError(f"`{name}` is on {device_text(found)}, but `{first}` on {device_text(views[first])}")
+    return broadcast(signature, views)
+
+
+def broadcast(signature: Signature, views: dict[str, View]) -> dict[str, View]:
+    """Dimensions of size 1 stand for all indices of an axis that another tensor has more of. Not the last one of Q, K and V,
+    whose rows are read as a whole; nothing is copied."""
+    sizes: dict[str, int] = {}
+    for name, axis, size in ((name, axis, size) for name, decl in signature.inputs.items()
+                             for axis, size in zip(decl.axes, views[name].shape) if not isinstance(axis, int)):
+        if size != 1:
+            sizes.setdefault(axis, size)
+    for name, found in views.items():
+        axes = signature.inputs[name].axes
+        if 1 not in found.shape or len(axes) != len(found.shape):
+            continue
+        wanted = tuple(sizes.get(axis, 1) if size == 1 and isinstance(axis, str) else size for axis, size in zip(axes, found.shape))
+        if name in QKV:
+            wanted = (*wanted[:-1], found.shape[-1])
+        if wanted != found.shape:
+            strides = tuple(stride if a == b else 0 for stride, a, b in zip(found.strides, wanted, found.shape))
+            views[name] = replace(found, shape=wanted, strides=strides)
     return views
 
 

@@ -7,7 +7,6 @@ a tensor can only come from a program that has imported it.
 """
 from __future__ import annotations
 
-import ctypes
 import functools
 import sys
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ._library import DLTensor
+from ._library import native
 from .errors import ArgumentError
 
 # Our name of a dtype: DLPack code and bits.
@@ -64,16 +63,21 @@ class View:
                 bits |= stride * BYTES[self.dtype]
         return max(bits & -bits, BYTES[self.dtype])
 
-    def fill(self, tensor: DLTensor) -> None:
-        """Describes the memory in `tensor`, which must not outlive this view."""
-        rank = len(self.shape)
-        sizes = ctypes.c_int64 * rank
-        tensor.data, tensor.byte_offset, tensor.ndim = self.pointer, self.byte_offset, rank
-        tensor.device.device_type, tensor.device.device_id = self.device
-        tensor.dtype.code, tensor.dtype.bits = DLPACK[self.dtype]
-        tensor.dtype.lanes = 1
-        # ctypes keeps the arrays alive as long as the struct.
-        tensor.shape, tensor.strides = sizes(*self.shape), sizes(*self.strides)
+    def packed(self, name: str) -> tuple[Any, ...]:
+        """The memory as the extension takes it, under a name; it must not outlive this view."""
+        return (name, self.pointer, self.device, DLPACK[self.dtype], self.shape, self.strides, self.byte_offset)
+
+
+native.use_numpy(np.ndarray)
+
+
+@functools.lru_cache(maxsize=None)
+def use_torch() -> None:
+    """Shows PyTorch to the extension, which then knows its tensors. Versions before 2.10 lack the table that it reads them by:
+    their tensors take the way through Python in each call."""
+    torch = sys.modules["torch"]
+    native.use_torch((torch.Tensor, torch.nn.Parameter), getattr(torch.Tensor, "__dlpack_c_exchange_api__", None),
+                     torch.is_grad_enabled, torch.Tensor.is_neg)
 
 
 def is_torch(value: Any) -> bool:
@@ -119,12 +123,13 @@ def view_numpy(name: str, array: np.ndarray, wanted: str | None) -> View:
     if array.size and any([step % itemsize for step in steps]):
         raise ArgumentError(f"`{name}` has strides of {steps} bytes, which are no multiples of its elements' "
                             f"{itemsize}")
-    return View(array, array.ctypes.data, FROM_NUMPY.get(dtype, dtype), array.shape,
+    return View(array, array.__array_interface__["data"][0], FROM_NUMPY.get(dtype, dtype), array.shape,
                 tuple([step // itemsize for step in steps]), (CPU, 0), "numpy", array.flags.writeable)
 
 
 def view_torch(name: str, tensor: Any) -> View:
     torch = sys.modules["torch"]
+    use_torch()
     if tensor.device.type not in ("cpu", "cuda"):
         raise ArgumentError(f"`{name}` is on device {tensor.device}: expected cpu or cuda")
     if tensor.layout is not torch.strided or tensor.is_neg() or tensor.is_conj():
@@ -138,11 +143,6 @@ def view_torch(name: str, tensor: Any) -> View:
                 "torch")
 
 
-# A prototype of our own: attributes of ctypes.pythonapi's functions are shared with everybody else.
-capsule_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
-    ("PyCapsule_GetPointer", ctypes.pythonapi))
-
-
 def view_dlpack(name: str, value: Any, stream: int | None) -> View:
     """The capsule stays unused, so that its destructor gives the memory back when the view goes."""
     device_type, ordinal = value.__dlpack_device__()
@@ -151,18 +151,29 @@ def view_dlpack(name: str, value: Any, stream: int | None) -> View:
         raise ArgumentError(f"`{name}` is on DLPack device {int(device_type)}: expected CPU or CUDA memory")
     # On CUDA the producer orders its work before our stream; 1 is DLPack's name of the default stream.
     capsule = value.__dlpack__(stream=stream or 1) if device == CUDA else value.__dlpack__()
-    tensor = ctypes.cast(capsule_pointer(capsule, b"dltensor"), ctypes.POINTER(DLTensor)).contents
-    code, bits = tensor.dtype.code, tensor.dtype.bits
+    address, code, bits, lanes, shape, strides, byte_offset = native.dlpack(capsule)
     dtype = FROM_DLPACK.get((code, bits), f"DLPack type {code} of {bits} bits")
-    if tensor.dtype.lanes != 1:
+    if lanes != 1:
         dtype = f"vectors of {dtype}"
-    shape = tuple(tensor.shape[: tensor.ndim])
-    if tensor.strides:
-        strides = tuple(tensor.strides[: tensor.ndim])
-    else:
+    if strides is None:
         strides = tuple(int(np.prod(shape[i + 1:], dtype=np.int64)) for i in range(len(shape)))
-    return View((value, capsule), tensor.data or 0, dtype, shape, strides, (device, int(ordinal)), "dlpack",
-                byte_offset=tensor.byte_offset)
+    return View((value, capsule), address, dtype, shape, strides, (device, int(ordinal)), "dlpack", byte_offset=byte_offset)
+
+
+# Dtypes whose values an input of 32-bit ints takes: PyTorch's and NumPy's default one is among them.
+CONVERTED = ("int64", "int16", "int8")
+
+
+def to_i32(name: str, found: View) -> Any:
+    """A copy with ints of 32 bits. Raises ArgumentError for values that they cannot hold; on a GPU, where a look at the values
+    would wait for it, these wrap around."""
+    owner = found.owner
+    if found.kind == "dlpack":
+        raise ArgumentError(f"`{name}` must have dtype i32, found {found.dtype}; convert it")
+    is_wide = found.dtype == "int64" and 0 not in found.shape and found.device[0] == CPU
+    if is_wide and not (-2 ** 31 <= int(owner.min()) and int(owner.max()) < 2 ** 31):
+        raise ArgumentError(f"`{name}` is converted to ints of 32 bits, and has values beyond them: from {int(owner.min())} to {int(owner.max())}")
+    return owner.astype(np.int32) if found.kind == "numpy" else owner.to(sys.modules["torch"].int32)
 
 
 def allocate(like: View, dtype: str, shape: tuple[int, ...]) -> Any:

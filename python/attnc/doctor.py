@@ -24,8 +24,8 @@ LEVELS = {"x86-64-v2": {"cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", 
 
 def library() -> str:
     """The library, where it is, and what it says that it is."""
-    found = _library.load()
-    return f"{found.attnc_version().decode()} in {found._name}, {os.path.getsize(found._name) / 1e6:.1f} MB"
+    path = _library.path()
+    return f"{attnc.library_version()} in {path}, {os.path.getsize(path) / 1e6:.1f} MB; extension {_library.native.__file__}"
 
 
 def packages() -> str:

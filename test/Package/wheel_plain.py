@@ -33,16 +33,19 @@ def sections(library):
 
 
 def check_contents(wheel):
-    """One library, stripped, with no second LLVM; the gallery, the types, the licences."""
+    """The extension, for every Python from 3.10 on, and one library, both stripped, with no second LLVM; the gallery, the types,
+    the licences."""
+    assert "-cp310-abi3-manylinux" in wheel, wheel
     names = [info.filename for info in zipfile.ZipFile(wheel).infolist()]
-    assert [name for name in names if ".so" in name] == ["attnc/libattnc.so"], names
+    assert sorted(name for name in names if ".so" in name) == ["attnc/_native.abi3.so", "attnc/libattnc.so"], names
     for name in ("attnc/py.typed", "attnc/specs/causal.attn", "attnc/licences/attnc.txt", "attnc/licences/llvm-22-dev.txt",
                  "attnc/licences/zlib1g-dev.txt", "attnc/licences/libzstd-dev.txt"):
         assert name in names, name
     assert not [name for name in names if name.startswith(("attnc/test", "include/", "lib/"))]
     installed = pathlib.Path(attnc.__file__).parent
     assert BIN.parent in installed.parents, installed
-    assert not {".symtab", ".debug_info"} & set(sections(installed / "libattnc.so"))
+    for file in ("_native.abi3.so", "libattnc.so"):
+        assert not {".symtab", ".debug_info"} & set(sections(installed / file)), file
     print(f"{os.path.getsize(wheel) / 1e6:.1f} MB, installed {sum(f.stat().st_size for f in installed.rglob('*')) / 1e6:.1f} MB")
 
 

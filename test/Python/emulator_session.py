@@ -7,10 +7,10 @@ import sys
 
 import attnc
 import numpy as np
+from capi import DLTensor, fill
 
 driver = ctypes.CDLL(os.environ["ATTNC_CUDA_DRIVER"])
 attnc_tensors = sys.modules["attnc._tensors"]
-DLTensor = attnc_tensors.DLTensor
 
 
 class DLManagedTensor(ctypes.Structure):
@@ -41,7 +41,7 @@ class DeviceArray:
     def __dlpack__(self, *, stream):
         self.streams.append(stream)
         self.managed = DLManagedTensor()
-        attnc_tensors.view("x", self.array).fill(self.managed.dl_tensor)
+        fill(self.managed.dl_tensor, attnc_tensors.view("x", self.array))
         self.managed.dl_tensor.device.device_type, self.managed.dl_tensor.data = 2, self.pointer.value
         self.managed.dl_tensor.byte_offset = self.offset
         return new_capsule(ctypes.addressof(self.managed), b"dltensor", None)

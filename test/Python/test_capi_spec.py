@@ -5,9 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from attnc import _library
-from attnc._kernel import pack_params, pack_tensors
 from attnc._tensors import view
+from capi import load, pack_params, pack_tensors
 
 OK, INVALID_ARGUMENT, INVALID_SPEC = 0, 1, 2
 TEXT = b"attention plain(n: const int = 3) { mask kv < n output lse }"
@@ -15,7 +14,7 @@ TEXT = b"attention plain(n: const int = 3) { mask kv < n output lse }"
 
 @pytest.fixture(scope="module")
 def library():
-    return _library.load()
+    return load()
 
 
 @pytest.fixture

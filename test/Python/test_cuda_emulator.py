@@ -12,7 +12,7 @@ from conftest import ROOT
 
 def test_device_memory():
     driver = pathlib.Path(os.environ.get("ATTNC_TEST_EMULATOR") or
-                          pathlib.Path(_library.load()._name).parent / "libattnc_emu_cuda.so")
+                          pathlib.Path(_library.path()).parent / "libattnc_emu_cuda.so")
     if not driver.is_file():
         pytest.skip("the emulator is not built")
     done = subprocess.run([sys.executable, str(ROOT / "test" / "Python" / "emulator_session.py")], capture_output=True,

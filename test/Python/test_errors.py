@@ -32,7 +32,9 @@ BAD = {
     "empty d": (dict(q=np.zeros((2, 4, 9, 0), np.float32)), "axis 3 of `Q` (d) must not be empty"),
     "dtype of Q": (dict(q=np.zeros((2, 4, 9, 16))), "`Q` must be f32, f16 or bf16, found f64"),
     "dtypes differ": (dict(k=np.zeros((2, 2, 13, 16), np.float16)), "`K` must have the dtype of `Q`, f32, found f16"),
-    "dtype of an input": (dict(doc=np.zeros((2, 13), np.int64)), "`doc` must have dtype i32, found int64"),
+    "dtype of an input": (dict(doc=np.zeros((2, 13))), "`doc` must have dtype i32, found f64"),
+    "ints beyond 32 bits": (dict(doc=np.full((2, 13), -2 ** 31 - 1)),
+                            "`doc` is converted to ints of 32 bits, and has values beyond them: from -2147483649"),
     "no bf16 here": (dict(doc=np.zeros((2, 13), np.uint16)), "`doc` must have dtype i32, found uint16"),
     "byte order": (dict(q=np.zeros((2, 4, 9, 16), ">f4")), "`Q` is not in this machine's byte order"),
     "no tensor": (dict(q=[1.0]), "`Q` is a list: expected a NumPy array"),
@@ -143,7 +145,7 @@ def test_no_gpu_is_a_device_error(monkeypatch):
 
 
 def test_numbers_are_not_cut_off():
-    """ctypes takes 2 ** 32 + 1 for 1: numbers are checked before."""
+    """2 ** 32 + 1 is not 1 in 32 bits: numbers are checked before."""
     spec = attnc.Spec("attention x(n: const int = 2, w: int = 3) { mask kv < n + w }")
     for threads in (2 ** 32 + 1, 2 * 10 ** 9, -1):
         for call in (lambda: spec.compile(num_threads=threads),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import attnc
+import capi
 import pytest
 from attnc import _library
 from conftest import ROOT
@@ -51,9 +52,8 @@ def test_versions_agree():
     assert f'version = "{attnc.__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
-STRUCTS = {"DLTensor": _library.DLTensor, "attnc_param": _library.Param, "attnc_tensor": _library.Tensor,
-           "attnc_compile_options": _library.CompileOptions, "DLDataType": _library.DLDataType,
-           "DLDevice": _library.DLDevice}
+STRUCTS = {"DLTensor": capi.DLTensor, "attnc_param": capi.Param, "attnc_tensor": capi.Tensor,
+           "attnc_compile_options": capi.CompileOptions, "DLDataType": capi.DLDataType, "DLDevice": capi.DLDevice}
 
 
 def test_structs_are_those_of_the_header(tmp_path):
@@ -78,8 +78,13 @@ def test_structs_are_those_of_the_header(tmp_path):
 def test_declared_functions_are_those_of_the_header():
     header = "".join((ROOT / "include" / "attnc" / name).read_text() for name in ("attnc.h", "runtime.h"))
     exported = set(re.findall(r"ATTNC_API [^;]*?(attnc_\w+)\(", header))
-    used = set(re.findall(r'"(attnc_\w+)": \(', (ROOT / "python" / "attnc" / "_library.py").read_text()))
+    used = set(re.findall(r'"(attnc_\w+)": \(', (ROOT / "test" / "Python" / "capi.py").read_text()))
     assert used and used <= exported
+
+
+def test_ctypes_is_no_part_of_the_package():
+    """There is one way to the C API. Only the doctor uses ctypes: it asks the CUDA driver, and not through attnc."""
+    assert [p.name for p in (ROOT / "python" / "attnc").rglob("*.py") if "ctypes" in p.read_text()] == ["doctor.py"]
 
 
 def run_python(code, **environment):
@@ -92,7 +97,9 @@ def run_python(code, **environment):
 def test_library_search(tmp_path):
     """The variable wins; without it the search ends in an error that says where it looked and what to do."""
     code = "import attnc; print(attnc.library_version())"
-    assert "attnc 0.1.0" in run_python(code, ATTNC_LIBRARY=_library.load()._name)
+    extension = pathlib.Path(_library.native.__file__)
+    assert "attnc 0.1.0" in run_python(code, ATTNC_LIBRARY=_library.path())
+    (tmp_path / extension.name).symlink_to(extension)  # beside the library, if nowhere else
     missing = run_python(code, ATTNC_LIBRARY=str(tmp_path / "none.so"))
     assert f"LibraryError: libattnc.so not found; looked at {tmp_path}/none.so. Build it" in missing
     (tmp_path / "bad.so").write_text("no library")
@@ -100,8 +107,15 @@ def test_library_search(tmp_path):
     # A copy of the package without a checkout around it finds the library next to itself.
     package = tmp_path / "site" / "attnc"
     shutil.copytree(ROOT / "python" / "attnc", package, ignore=shutil.ignore_patterns("__pycache__"))
+    missing = run_python("import attnc", PYTHONPATH=str(package.parent))
+    assert "LibraryError: the extension module _native.abi3.so was not found; looked at " in missing
+    assert "Build it (ninja -C build attnc_native attnc_capi), or install attnc from a wheel" in missing
+    (package / extension.name).write_text("no module")
+    assert f"LibraryError: cannot use {package}/{extension.name}" in run_python("import attnc", PYTHONPATH=str(package.parent))
+    (package / extension.name).unlink()
+    (package / extension.name).symlink_to(extension)
     assert "libattnc.so not found" in run_python(code, PYTHONPATH=str(package.parent))
-    (package / "libattnc.so").symlink_to(pathlib.Path(_library.load()._name).resolve())
+    (package / "libattnc.so").symlink_to(pathlib.Path(_library.path()).resolve())
     assert "attnc 0.1.0" in run_python(code, PYTHONPATH=str(package.parent))
 
 

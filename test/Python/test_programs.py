@@ -11,7 +11,7 @@ from attnc import _library
 
 def run(*arguments, status=0, **environment):
     done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": str(ROOT / "python"), "ATTNC_LIBRARY": _library.load()._name} | environment)
+                          env=os.environ | {"PYTHONPATH": str(ROOT / "python"), "ATTNC_LIBRARY": _library.path()} | environment)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -31,7 +31,7 @@ def test_the_doctor_says_what_is_there(tmp_path):
 
 
 def test_the_doctor_finds_the_emulated_device():
-    driver = os.path.join(os.path.dirname(_library.load()._name), "libattnc_emu_cuda.so")
+    driver = os.path.join(os.path.dirname(_library.path()), "libattnc_emu_cuda.so")
     if os.path.exists(driver):
         assert "(compute capability 9.0)" in run("attnc.doctor", ATTNC_CUDA_DRIVER=driver, ATTNC_EMU_DEVICE="sm_90a")
 

@@ -115,7 +115,7 @@ def test_torch_and_uint16_bf16_are_the_same():
     (dict(q=torch.zeros(1, 2, 20, 16, requires_grad=True)), "`Q` requires a gradient"),
     (dict(q=torch.zeros(1, 2, 20, 16, device="meta")), "`Q` is on device meta: expected cpu or cuda"),
     (dict(q=torch.zeros(1, 2, 20, 16).to_sparse()), "`Q` is not a plain strided tensor"),
-    (dict(doc=torch.zeros(1, 20, dtype=torch.long)), "`doc` must have dtype i32, found int64"),
+    (dict(doc=torch.full((1, 20), 2 ** 31)), "`doc` is converted to ints of 32 bits, and has values beyond them: from 2147483648"),
     (dict(q=torch.zeros(1, 2, 20, 16, dtype=torch.float64)), "`Q` must be f32, f16 or bf16, found f64"),
     (dict(q=torch.zeros(1, 2, 16, 20).transpose(2, 3)), "`Q` must have a last stride of 1, found 20"),
     (dict(out=torch.zeros(1, 2, 20, 16, dtype=torch.float16)), "output `out` must have dtype f32, found f16"),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from .._kernel import check_results
+from .._signature import ALIASES, QKV
 from .._spec import Spec, load
 from ..errors import ArgumentError
 from ._formula import formula
@@ -27,8 +28,10 @@ class Operator:
         self._op = registered(spec)
         # Plain tuples and dicts, which torch.compile can read.
         self._inputs = {name: decl.dtype for name, decl in spec.inputs.items()}
+        self._axes = {name: [axis if isinstance(axis, str) else None for axis in decl.axes] for name, decl in spec.inputs.items()}
         self._params = {name: param.default for name, param in spec.params.items()}
         self._outputs = tuple(spec.outputs)
+        self._whole: dict[tuple[torch.Size, ...], bool] = {}
 
     def __reduce__(self) -> Any:
         return Operator, (self.spec,)
@@ -45,7 +48,7 @@ class Operator:
                  named: Mapping[str, Any] | None = None, **inputs_and_params: Any) -> Any:
         """Computes the spec: tensors by position or by name, parameters by name, as `Spec.__call__` takes them.
 
-        Ints of 64 bits are converted where the spec declares i32. Rows of Q, K and V whose elements are not neighbours in
+        Ints of 64 bits are converted where the spec declares i32, and dimensions of size 1 are expanded. Rows of Q, K and V whose elements are not neighbours in
         memory are copied. Returns `out`; with return_lse `(out, lse)`; with return_outputs, and for a spec without `out`
         that has several, all outputs by name.
         Raises ArgumentError, CompileError or DeviceError; gradients that do not exist raise GradientError in backward.
@@ -80,14 +83,17 @@ class Operator:
                                 f"{len(tensors)} by position")
         by_name = dict(zip(self._inputs, tensors))
         params = dict(self._params)
-        for name, value in named.items():
+        for given_name, value in named.items():
+            name = given_name if given_name in self._inputs or given_name in params else ALIASES.get(given_name, given_name)
             if name in by_name:
-                raise ArgumentError(f"`{name}` is given by position already")
+                raise ArgumentError(f"`{given_name}` is given by position already" if tensors else f"`{name}` is given twice")
             if name in self._inputs:
                 by_name[name] = value
             elif name in params:
                 if isinstance(value, torch.Tensor):
-                    raise ArgumentError(f"parameter `{name}` is a number, found a tensor; use .item()")
+                    if value.dim() != 0:
+                        raise ArgumentError(f"parameter `{name}` is a number, found a tensor of shape {list(value.shape)}")
+                    value = value.item()
                 params[name] = value
             else:
                 known = [*self._inputs, *params]
@@ -100,7 +106,37 @@ class Operator:
             if not isinstance(x, torch.Tensor):
                 raise ArgumentError(f"`{name}` is a {type(x).__name__}: expected a torch.Tensor")
             found.append(x.to(torch.int32) if dtype == "i32" and x.dtype in (torch.int64, torch.int16, torch.int8) else x)
+        if any(1 in x.shape for x in found) and (torch.compiler.is_compiling() or not self._is_whole(found)):
+            found = self._expanded(found)
         return found, list(params.values())
+
+    def _is_whole(self, tensors: list[torch.Tensor]) -> bool:
+        """Whether there is nothing to expand; to find that out takes as long as a launch, so it is kept for shapes."""
+        if any(type(x) is not torch.Tensor for x in tensors):
+            return False  # sizes of tensors that are traced are no keys
+        shapes = tuple([x.shape for x in tensors])
+        found = self._whole.get(shapes)
+        if found is None:
+            if len(self._whole) >= 256:
+                self._whole.clear()
+            found = self._whole[shapes] = all(a is b for a, b in zip(tensors, self._expanded(tensors)))
+        return found
+
+    def _expanded(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Dimensions of size 1 stand for all indices of an axis that another tensor has more of, as in `Spec.__call__`."""
+        sizes: dict[str | None, Any] = {}
+        for names, x in zip(self._axes.values(), tensors):
+            for axis, size in zip(names, x.shape):
+                if size != 1 and axis is not None:
+                    sizes.setdefault(axis, size)
+        results = []
+        for (name, names), x in zip(self._axes.items(), tensors):
+            wanted = [sizes[axis] if size == 1 and axis in sizes else size for axis, size in zip(names, x.shape)]
+            if name in QKV and wanted:
+                wanted[-1] = x.shape[-1]
+            # An expansion costs as much as a launch; a tensor of another rank is an error, which is found later.
+            results.append(x.expand(wanted) if len(names) == x.dim() and wanted != list(x.shape) else x)
+        return results
 
 
 def op(spec: Spec | str | os.PathLike[str], *, variant: str | None = None) -> Operator:

@@ -19,7 +19,6 @@ from ..errors import ArgumentError
 from . import _batching, _gradient
 from ._autograd import differentiable
 from ._formula import formula
-from ._plans import Plans
 from ._sizes import declared, from_shapes, shape_of
 
 NAMESPACE = "attnc"
@@ -69,17 +68,21 @@ def _register(name: str, spec: Spec) -> None:
     def packed(results: dict[str, torch.Tensor]) -> Any:
         return results[outputs[0]] if len(outputs) == 1 else tuple(results[name] for name in outputs)
 
-    plans = Plans(spec)
+    calls = spec._calls
     is_row = [n in QKV for n in inputs]
 
     def run(*args: Any) -> Any:
+        found = calls.positional(args)
+        if found is NotImplemented:
+            found = run_anew(args)
+        return found[0] if len(outputs) == 1 else found
+
+    def run_anew(args: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+        """With all checks; the next call with such tensors needs them no more."""
         tensors = [x.contiguous() if is_qkv and x.stride(-1) != 1 else x for x, is_qkv in zip(args, is_row)]
+        rows, numbers = split((*tensors, *args[len(inputs):]))
         with torch.no_grad():
-            if all(x.device.type == "cpu" for x in tensors):
-                found = plans.run(tensors, args[len(inputs):])
-                return found[0] if len(outputs) == 1 else tuple(found)
-            rows, numbers = split((*tensors, *args[len(inputs):]))
-            return packed(spec(named={**rows, **numbers}, return_outputs=True, workspace=_workspace(tensors[0])))
+            return tuple(spec(named={**rows, **numbers}, return_outputs=True, workspace=_workspace(tensors[0])).values())
 
     def fake(*args: Any) -> Any:
         tensors, numbers = split(args)

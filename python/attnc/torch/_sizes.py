@@ -2,7 +2,8 @@
 """Sizes of index spaces, from the shapes of tensors. They may be SymInts, so that shapes can be traced."""
 from __future__ import annotations
 
-import ctypes
+import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,11 +66,19 @@ def from_shapes(signature: Signature, shapes: Mapping[str, Sequence[Any]]) -> Si
     return Sizes(sizes)
 
 
+def to_f32(value: float) -> float:
+    """The nearest number of 32 bits, an infinity beyond them."""
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
 def parameter(op: Op, params: Mapping[str, Scalar]) -> Scalar:
     """The value of an attn.param: reals are rounded to f32, as they are on every executor."""
     value = params.get(op.attributes["name"], op.attributes["default_value"])
     if op.results[0].type == "f32" and not isinstance(value, torch.SymFloat):
-        return ctypes.c_float(float(value)).value
+        return to_f32(float(value))
     return value
 
 

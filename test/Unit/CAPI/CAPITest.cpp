@@ -191,6 +191,126 @@ TEST_F(CAPI, PreparedLaunchesAllocateNothing) {
   attnc_launch_destroy(launch);
 }
 
+/// Addresses of a problem's tensors, in the order in which they are named.
+static std::vector<void *> addresses(const Problem &p) {
+  std::vector<void *> data;
+  for (const attnc_tensor &named : p.named)
+    data.push_back(static_cast<char *>(named.tensor->data) + named.tensor->byte_offset);
+  return data;
+}
+
+TEST_F(CAPI, PreparedLaunchesRunInOtherMemory) {
+  compile();
+  Problem first, second;
+  second.q.randomise(21);
+  attnc_launch *launch = nullptr;
+  ASSERT_EQ(
+      attnc_launch_prepare(kernel, first.named.data(), first.named.size(), nullptr, 0, &launch),
+      ATTNC_OK);
+  auto run = [&](const std::vector<void *> &data) {
+    return attnc_launch_run_on(launch, data.data(), data.size(), nullptr, 0, nullptr);
+  };
+  ASSERT_EQ(run(addresses(second)), ATTNC_OK) << attnc_last_error();
+  EXPECT_LT(second.error(), 1e-5);
+  EXPECT_TRUE(std::isnan(first.out.data[0])); // what it was prepared with is not touched
+  ASSERT_EQ(attnc_launch_run(launch, nullptr), ATTNC_OK);
+  EXPECT_LT(first.error(), 1e-5);
+
+  if (countsAllocations) {
+    std::vector<void *> data = addresses(second);
+    for (int i = 0; i < 20; ++i)
+      run(data);
+    int64_t before = numAllocations;
+    for (int i = 0; i < 100; ++i)
+      run(data);
+    EXPECT_EQ(numAllocations - before, 0);
+  }
+  attnc_launch_destroy(launch);
+}
+
+TEST_F(CAPI, OtherMemoryIsChecked) {
+  compile();
+  Problem p;
+  attnc_launch *launch = nullptr;
+  ASSERT_EQ(attnc_launch_prepare(kernel, p.named.data(), p.named.size(), nullptr, 0, &launch),
+            ATTNC_OK);
+  auto message = [&](const std::vector<void *> &data) -> std::string {
+    std::fill(p.out.data.begin(), p.out.data.end(), 7.0f);
+    attnc_status status =
+        attnc_launch_run_on(launch, data.data(), data.size(), nullptr, 0, nullptr);
+    bool isWritten = p.out.data[0] != 7.0f;
+    EXPECT_EQ(isWritten, status == ATTNC_OK);
+    return status == ATTNC_INVALID_ARGUMENT ? attnc_last_error() : status ? "another status" : "";
+  };
+  const std::vector<void *> good = addresses(p);
+  auto with = [&](size_t i, void *address) {
+    std::vector<void *> data = good;
+    data[i] = address;
+    return data;
+  };
+  EXPECT_EQ(message(good), "");
+  char *out = static_cast<char *>(good[3]);
+  EXPECT_EQ(message(with(0, out)), "output `out` lies on `Q`: a kernel would overwrite what it "
+                                   "reads; give it memory of its own");
+  EXPECT_EQ(message(with(1, out + 16)),
+            "output `out` lies on `K`: a kernel would overwrite what it "
+            "reads; give it memory of its own");
+  EXPECT_EQ(message(with(4, out + 64)),
+            "output `lse` lies on output `out`: each would overwrite the other; give it memory of "
+            "its own");
+  EXPECT_NE(message(with(0, static_cast<char *>(good[0]) + 2)).find("`Q` starts at an address"),
+            std::string::npos);
+  EXPECT_EQ(message(with(2, nullptr)), "`V` has elements, but no memory is bound");
+  EXPECT_EQ(message({good.begin(), good.end() - 1}),
+            "attnc_launch_run_on: expected the addresses of 5 tensors, found 4");
+  EXPECT_EQ(message(with(1, good[2])), ""); // inputs may share memory
+  EXPECT_EQ(attnc_launch_run_on(nullptr, good.data(), 5, nullptr, 0, nullptr),
+            ATTNC_INVALID_ARGUMENT);
+  EXPECT_EQ(attnc_launch_run_on(launch, nullptr, 5, nullptr, 0, nullptr), ATTNC_INVALID_ARGUMENT);
+  attnc_launch_destroy(launch);
+}
+
+/// Outputs that lie between the elements of an input are no error, though no range says so.
+TEST_F(CAPI, OtherMemoryMayBeSlicesOfOneBuffer) {
+  compile();
+  const int64_t rows = 9, head = 16;
+  std::vector<float> buffers[2];
+  DLTensor dl[5] = {};
+  Problem p;
+  int64_t shape[4] = {2, 2, rows, head},
+          strides[4] = {4 * rows * head, 2 * rows * head, 2 * head, 1};
+  attnc_launch *launch = nullptr;
+  for (std::vector<float> &buffer : buffers) {
+    buffer.assign(static_cast<size_t>(8 * rows * head), NAN);
+    for (int64_t row = 0; row < 4 * rows; ++row)
+      std::copy_n(p.q.data.begin() + row * head, head, buffer.begin() + 2 * row * head);
+    for (int i : {0, 3}) { // Q and out take turns row by row
+      dl[i] = *p.named[size_t(i)].tensor;
+      dl[i].data = buffer.data() + (i ? head : 0);
+      dl[i].shape = shape;
+      dl[i].strides = strides;
+    }
+    std::vector<attnc_tensor> named = p.named;
+    named[0].tensor = &dl[0];
+    named[3].tensor = &dl[3];
+    if (!launch)
+      ASSERT_EQ(attnc_launch_prepare(kernel, named.data(), named.size(), nullptr, 0, &launch),
+                ATTNC_OK)
+          << attnc_last_error();
+  }
+  std::vector<void *> data = addresses(p);
+  data[0] = dl[0].data;
+  data[3] = dl[3].data;
+  ASSERT_EQ(attnc_launch_run_on(launch, data.data(), 5, nullptr, 0, nullptr), ATTNC_OK)
+      << attnc_last_error();
+  ASSERT_EQ(p.launch(kernel), ATTNC_OK);
+  for (int64_t row = 0; row < 4 * rows; ++row)
+    for (int64_t i = 0; i < head; ++i)
+      ASSERT_EQ(buffers[1][size_t((2 * row + 1) * head + i)], p.out.data[size_t(row * head + i)]);
+  EXPECT_TRUE(std::isnan(buffers[0][size_t(head)]));
+  attnc_launch_destroy(launch);
+}
+
 TEST_F(CAPI, NullPointersAreArguments) {
   EXPECT_EQ(attnc_kernel_compile(nullptr, "x", &options, &kernel), ATTNC_INVALID_ARGUMENT);
   EXPECT_EQ(attnc_kernel_compile(kCausal, "x", &options, nullptr), ATTNC_INVALID_ARGUMENT);

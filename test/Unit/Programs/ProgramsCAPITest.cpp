@@ -115,6 +115,19 @@ TEST_F(ProgramsCAPI, WorkspaceOfTheCaller) {
             ATTNC_INVALID_ARGUMENT);
 }
 
+TEST_F(ProgramsCAPI, OtherMemoryForEveryKernel) {
+  prepare();
+  std::vector<float> others[3] = {ramp(rows, 3), std::vector<float>(rows * 16, NAN),
+                                  std::vector<float>(rows * 16, NAN)};
+  void *addresses[3] = {others[0].data(), others[1].data(), others[2].data()};
+  ASSERT_EQ(attnc_launch_run_on(launch, addresses, 3, nullptr, 0, nullptr), ATTNC_OK)
+      << attnc_last_error();
+  EXPECT_TRUE(std::isnan(data[1][0]));
+  for (int i = 0; i < 3; ++i)
+    data[i].swap(others[i]);
+  expectOutputs();
+}
+
 TEST_F(ProgramsCAPI, AsksForTheSizesThatMatter) {
   size_t bytes = 0;
   EXPECT_EQ(attnc_kernel_workspace_size(kernel, nullptr, 0, &bytes), ATTNC_INVALID_ARGUMENT);
