@@ -45,6 +45,9 @@ bool ProgramOp::isArithmetic(Operation *op) {
     return op->getOperand(0).getType().isInteger(1);
   if (isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp>(op))
     return op->getResult(0).getType().isInteger(1) || op->getResult(0).getType().isInteger(32);
+  if (isa<arith::ExtSIOp, arith::TruncIOp>(op))
+    return op->getOperand(0).getType().isInteger(isa<arith::ExtSIOp>(op) ? 32 : 64) &&
+           op->getResult(0).getType().isInteger(isa<arith::ExtSIOp>(op) ? 64 : 32);
   if (isa<arith::SelectOp>(op))
     return !isa<ViewType>(op->getResult(0).getType());
   return isProgramComparison(op) ||
@@ -132,8 +135,8 @@ static LogicalResult verifyAlias(ProgramOp program, unsigned index) {
 
 /// A type that values in a program have.
 static bool isProgramType(Type type) {
-  return isa<ViewType>(type) || type.isInteger(1) || type.isInteger(32) || type.isF32() ||
-         type.isF64();
+  return isa<ViewType>(type) || type.isInteger(1) || type.isInteger(32) || type.isInteger(64) ||
+         type.isF32() || type.isF64();
 }
 
 LogicalResult ProgramOp::verify() {
@@ -162,7 +165,7 @@ LogicalResult ProgramOp::verify() {
       return op.emitOpError("is no op of a program: expected tile.launch, tile.workspace, "
                             "tile.chunks, tile.space and arithmetic of sizes");
     if (!llvm::all_of(op.getResultTypes(), isProgramType)) // tile.program C6
-      return op.emitOpError("expects scalars of i1, i32, f32 or f64");
+      return op.emitOpError("expects scalars of i1, i32, i64, f32 or f64");
     if (auto space = dyn_cast<SpaceOp>(op);
         space && !names.insert(("size:" + space.getName()).str()).second) // tile.program C2
       return space.emitOpError("expects a name of its own, found a second \"")

@@ -56,7 +56,9 @@ def Tile_ProgramOp : Tile_ProgramExampleOp<"program", [IsolatedFromAbove, NoTerm
       `math.floor`, `math.ceil`. The reference computes the reals of a spec in float64, so what has to agree with it is
       computed in f64;
     - on i1: `arith.andi`, `ori`, `xori`;
-    - from one to another: `arith.constant`, `select`, `sitofp`, `fptosi`, `extf`, `truncf`, `extui` and `uitofp` of i1.
+    - from one to another: `arith.constant`, `select`, `sitofp`, `fptosi`, `extf`, `truncf`, `extui` and `uitofp` of i1;
+    - from i32 to i64 and back: `arith.extsi` and `trunci`, with any of the above on i64 between them. `trunci` keeps the low 32 bits, so a
+      product that wraps around, as those of a spec do, is `trunci` of one in i64.
 
     Where a step has no value (a division by 0, more than 64 bits, NaN as a whole number), the launch is refused.
 
@@ -76,7 +78,7 @@ def Tile_ProgramOp : Tile_ProgramExampleOp<"program", [IsolatedFromAbove, NoTerm
     - C3: `tile.axes` has a string for each dimension of a tensor.
     - C4: `tile.may_alias` is on an output, and names an input of its type.
     - C5: the body has no other ops than these.
-    - C6: scalars are i1, i32, f32 or f64.
+    - C6: scalars are i1, i32, i64, f32 or f64.
   }];
   let arguments = (ins StrAttr:$name, OptionalAttr<DictArrayAttr>:$arg_attrs);
   let regions = (region SizedRegion<1>:$body);

@@ -36,7 +36,7 @@ std::optional<int64_t> attnc::fixedExtent(attn::VariantOp variant, llvm::StringR
     return std::nullopt;
   SizeFormula formula;
   auto isKnown = [](Value) { return std::nullopt; };
-  if (appendFormula(declared.getExtent(), F32Arithmetic::Exact, isKnown, formula) !=
+  if (appendFormula(declared.getExtent(), ArithmeticOf::Spec, isKnown, formula) !=
       FormulaProblem::None)
     return std::nullopt;
   return evaluate(formula, {});

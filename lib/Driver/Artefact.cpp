@@ -4,8 +4,9 @@
 // than it is said to be, so everything that it says is checked.
 #include "Artefact.h"
 #include "Diagnostics.h"
+#include "attnc/Frontend/Frontend.h"
+#include "attnc/Pipelines/IrText.h"
 #include "mlir/IR/Verifier.h"
-#include "mlir/Parser/Parser.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace attnc;
@@ -46,8 +47,8 @@ static llvm::Error parseModule(const SpecSource &source, Artefact &artefact) {
                              llvm::SMLoc());
   std::string text;
   llvm::raw_string_ostream os(text);
-  mlir::SourceMgrDiagnosticHandler handler(sources, artefact.context.get(), os);
-  artefact.module = mlir::parseSourceFile<mlir::ModuleOp>(sources, artefact.context.get());
+  frontend::SpecDiagnosticPrinter handler(sources, artefact.context.get(), os);
+  artefact.module = parseIr(sources, artefact.context.get());
   return artefact.module ? llvm::Error::success()
                          : createStringError(llvm::StringRef(text).rtrim());
 }

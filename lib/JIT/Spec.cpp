@@ -3,10 +3,10 @@
 // Reading specs: `.attn` source through the frontend, MLIR text through MLIR's parser.
 #include "attnc/Frontend/Frontend.h"
 #include "attnc/JIT/Compiler.h"
+#include "attnc/Pipelines/IrText.h"
 #include "attnc/Target/Host/HostCodegen.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/Verifier.h"
-#include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
@@ -87,13 +87,11 @@ llvm::Expected<std::unique_ptr<Spec>> Spec::parse(const SpecSource &source,
         llvm::formatv("{0}: error: cannot dump `{1}`: in MLIR tensors have no names; put it into "
                       "`attn.return`",
                       source.name, dumps.front()));
-  if (!isText) {
-    SourceMgrDiagnosticHandler handler(sources, spec->mlirContext.get(), os);
-    spec->ownedModule = parseSourceFile<ModuleOp>(sources, spec->mlirContext.get());
-  } else {
+  {
     frontend::SpecDiagnosticPrinter handler(sources, spec->mlirContext.get(), os);
     spec->ownedModule =
-        frontend::parseSpec(sources, spec->mlirContext.get(), {variantName.str(), dumps});
+        isText ? frontend::parseSpec(sources, spec->mlirContext.get(), {variantName.str(), dumps})
+               : parseIr(sources, spec->mlirContext.get());
   }
   if (spec->ownedModule) {
     // Every executor runs behind the derivation of gradients.

@@ -4,12 +4,12 @@
 #include "attnc/Pipelines/LaunchRecord.h"
 #include "attnc/Conversion/ProgramExtraction.h"
 #include "attnc/Runtime/CodeCache.h"
+#include "attnc/Runtime/ProgramReader.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 
 using namespace mlir;
 using namespace attnc;
-namespace json = llvm::json;
 using llvm::createStringError;
 
 /// Name of the attribute, and what the line of a record begins with.
@@ -29,34 +29,36 @@ FailureOr<LaunchRecord> attnc::extractLaunchRecord(ModuleOp module, const attnc:
 
 std::string attnc::serializeLaunchRecord(const LaunchRecord &record) {
   return llvm::formatv(
-      "{0}", json::Value(json::Object{
-                 {"target", record.target},
-                 {"cpu_features", json::Array(record.cpuFeatures)},
-                 {"program", llvm::cantFail(json::parse(serializeProgram(record.program)))}}));
+      "{0}",
+      llvm::json::Value(llvm::json::Object{
+          {"target", record.target},
+          {"cpu_features", llvm::json::Array(record.cpuFeatures)},
+          {"program", llvm::cantFail(llvm::json::parse(serializeProgram(record.program)))}}));
 }
 
 llvm::Expected<LaunchRecord> attnc::parseLaunchRecord(llvm::StringRef text) {
   auto malformed = [](const llvm::Twine &what) {
     return createStringError("the launch record is malformed: " + what);
   };
-  llvm::Expected<json::Value> value = json::parse(text);
+  // Not by LLVM's reader, which recurses as deep as the text nests.
+  Outcome<attnc::json::Value> value = attnc::json::parse(text, maxProgramDepth + 1);
   if (!value)
-    return malformed(llvm::toString(value.takeError()));
-  const json::Object *object = value->getAsObject();
+    return malformed(value.takeError().message());
+  const attnc::json::Object *object = value->getAsObject();
   auto target = object ? object->getString("target") : std::nullopt;
-  const json::Array *features = object ? object->getArray("cpu_features") : nullptr;
-  const json::Value *program = object ? object->get("program") : nullptr;
+  const attnc::json::Array *features = object ? object->getArray("cpu_features") : nullptr;
+  const attnc::json::Value *program = object ? object->get("program") : nullptr;
   if (!target || !features || !program)
     return malformed("expected `target`, `cpu_features` and `program`");
   LaunchRecord record;
-  record.target = target->str();
-  for (const json::Value &feature : *features) {
+  record.target = *target;
+  for (const attnc::json::Value &feature : *features) {
     auto name = feature.getAsString();
     if (!name)
       return malformed("a CPU feature is no string");
-    record.cpuFeatures.push_back(name->str());
+    record.cpuFeatures.emplace_back(*name);
   }
-  Outcome<Program> parsed = parseProgram(llvm::formatv("{0}", *program).str());
+  Outcome<Program> parsed = programOf(*program);
   if (!parsed)
     return malformed(parsed.takeError().message());
   record.program = std::move(*parsed);

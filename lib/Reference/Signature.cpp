@@ -63,7 +63,7 @@ static llvm::Error appendSize(Value value, Signature &signature, SizeFormula &fo
         return SizeStep{SizeStep::Op::Param, static_cast<int64_t>(i)};
     return std::nullopt;
   };
-  switch (appendFormula(value, F32Arithmetic::Exact, leaf, formula)) {
+  switch (appendFormula(value, ArithmeticOf::Spec, leaf, formula)) {
   case FormulaProblem::None:
     return llvm::Error::success();
   case FormulaProblem::TooLong:

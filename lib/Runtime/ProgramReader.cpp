@@ -2,9 +2,9 @@
 //
 // The JSON form of a program, as it is read. It comes from a file, so the text is taken apart with
 // care here, and what it says is held against checkProgram.
+#include "attnc/Runtime/ProgramReader.h"
 #include "attnc/Runtime/CodeFile.h"
 #include "attnc/Support/Element.h"
-#include "attnc/Support/Json.h"
 #include <cstdlib>
 
 using namespace attnc;
@@ -237,17 +237,17 @@ template <typename T> static bool parseList(const json::Array *array, std::vecto
   return true;
 }
 
-/// A program nests no deeper.
-static constexpr int maxDepth = 16;
+static Failure malformed(std::string_view what) {
+  return Failure("malformed program: " + std::string(what));
+}
 
 Outcome<Program> attnc::parseProgram(std::string_view text) {
-  auto malformed = [](std::string_view what) {
-    return Failure("malformed program: " + std::string(what));
-  };
-  Outcome<json::Value> value = json::parse(text, maxDepth);
-  if (!value)
-    return malformed(value.takeError().message());
-  const json::Object *object = value->getAsObject();
+  Outcome<json::Value> value = json::parse(text, maxProgramDepth);
+  return value ? programOf(*value) : malformed(value.takeError().message());
+}
+
+Outcome<Program> attnc::programOf(const json::Value &value) {
+  const json::Object *object = value.getAsObject();
   if (!object)
     return malformed("expected an object");
   Program program;

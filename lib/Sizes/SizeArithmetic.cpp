@@ -5,6 +5,7 @@
 #include "attnc/Sizes/SizeArithmetic.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace attnc;
@@ -14,9 +15,9 @@ using Step = SizeStep::Op;
 namespace {
 class FormulaWriter {
 public:
-  FormulaWriter(F32Arithmetic f32, llvm::function_ref<std::optional<SizeStep>(Value)> leaf,
+  FormulaWriter(ArithmeticOf owner, llvm::function_ref<std::optional<SizeStep>(Value)> leaf,
                 SizeFormula &formula)
-      : f32(f32), leaf(leaf), formula(formula) {}
+      : owner(owner), leaf(leaf), formula(formula) {}
 
   FormulaProblem write(Value value) {
     if (depth >= maxFormulaSteps)
@@ -47,7 +48,11 @@ private:
         .Case([&](arith::UIToFPOp) {
           return writeAsNumber(op, {Step::Real, 0, 1}, {Step::Real, 0, 0});
         })
-        .Case([&](arith::ExtFOp) { return write(op->getOperand(0)); })
+        .Case<arith::ExtFOp, arith::ExtSIOp>([&](auto) { return write(op->getOperand(0)); })
+        .Case([&](arith::TruncIOp) {
+          FormulaProblem problem = write(op->getOperand(0));
+          return problem != FormulaProblem::None ? problem : wrap();
+        })
         .Default([&](Operation *) {
           std::optional<Step> step = stepOf(op);
           return step ? writeOp(op, *step) : FormulaProblem::NoArithmetic;
@@ -120,10 +125,25 @@ private:
     for (Value operand : op->getOperands())
       if (FormulaProblem problem = write(operand); problem != FormulaProblem::None)
         return problem;
-    FormulaProblem problem = push({step});
-    bool isRounded = op->getResult(0).getType().isF32() && f32 == F32Arithmetic::Rounded &&
+    if (FormulaProblem problem = push({step}); problem != FormulaProblem::None)
+      return problem;
+    bool isRounded = op->getResult(0).getType().isF32() && owner == ArithmeticOf::Program &&
                      step != Step::ToF32 && step != Step::Select;
-    return problem == FormulaProblem::None && isRounded ? push({Step::ToF32}) : problem;
+    if (isRounded)
+      return push({Step::ToF32});
+    return owner == ArithmeticOf::Spec && canLeaveInt32(op) ? wrap() : FormulaProblem::None;
+  }
+
+  /// The low 32 bits of a whole number, which has 64: (x + 2^31) mod 2^32 - 2^31. What is computed
+  /// of 32 bits by one operation is far from the ends of 64.
+  FormulaProblem wrap() {
+    constexpr int64_t half = int64_t(1) << 31;
+    return pushAll({{Step::Number, half},
+                    {Step::Add},
+                    {Step::Number, 2 * half - 1},
+                    {Step::BitAnd},
+                    {Step::Number, half},
+                    {Step::Sub}});
   }
 
   /// A condition as the number `yes` or `no`.
@@ -184,15 +204,28 @@ private:
                : problem;
   }
 
-  F32Arithmetic f32;
+  ArithmeticOf owner;
   llvm::function_ref<std::optional<SizeStep>(Value)> leaf;
   SizeFormula &formula;
   size_t depth = 0; ///< of operations in operands
 };
 } // namespace
 
-FormulaProblem attnc::appendFormula(Value value, F32Arithmetic f32,
+bool attnc::canLeaveInt32(Operation *op) {
+  if (!op->getResult(0).getType().isInteger(32))
+    return false;
+  if (isa<arith::FloorDivSIOp, arith::CeilDivSIOp>(op)) { // the least number by -1 does
+    APInt dividend, divisor;
+    bool isOther = matchPattern(op->getOperand(1), m_ConstantInt(&divisor)) && !divisor.isAllOnes();
+    bool isMore =
+        matchPattern(op->getOperand(0), m_ConstantInt(&dividend)) && !dividend.isMinSignedValue();
+    return !isOther && !isMore;
+  }
+  return isa<arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::ShLIOp>(op);
+}
+
+FormulaProblem attnc::appendFormula(Value value, ArithmeticOf owner,
                                     llvm::function_ref<std::optional<SizeStep>(Value)> leaf,
                                     SizeFormula &formula) {
-  return FormulaWriter(f32, leaf, formula).write(value);
+  return FormulaWriter(owner, leaf, formula).write(value);
 }

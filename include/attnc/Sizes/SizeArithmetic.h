@@ -9,9 +9,13 @@
 
 namespace attnc {
 
-/// What f32 arithmetic means: rounded to f32 after each operation, as in a program of kernels; or
-/// float64, as the reference computes the reals of a spec. f64 is never rounded.
-enum class F32Arithmetic : uint8_t { Rounded, Exact };
+/// Whose arithmetic it is. In a program of kernels f32 is rounded to f32 after each operation, and
+/// i32 has no limit, so that a grid that is too large is an error. In a spec reals are float64, as
+/// the reference computes them, and whole numbers wrap around at 32 bits. f64 is never rounded.
+enum class ArithmeticOf : uint8_t { Program, Spec };
+
+/// Whether `op`, on i32, has operands for which its result is no number of 32 bits.
+bool canLeaveInt32(mlir::Operation *op);
 
 /// Why there is no formula.
 enum class FormulaProblem : uint8_t { None, NoArithmetic, TooLong };
@@ -19,7 +23,7 @@ enum class FormulaProblem : uint8_t { None, NoArithmetic, TooLong };
 /// Appends the steps that compute `value` to `formula`. `leaf` gives the step of a value that is
 /// a size or a parameter; all others follow from constants and the operations on i1, i32, f32 and
 /// f64 that `tile.program` lists.
-FormulaProblem appendFormula(mlir::Value value, F32Arithmetic f32,
+FormulaProblem appendFormula(mlir::Value value, ArithmeticOf owner,
                              llvm::function_ref<std::optional<SizeStep>(mlir::Value)> leaf,
                              SizeFormula &formula);
 

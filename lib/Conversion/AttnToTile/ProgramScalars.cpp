@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Copies arithmetic of a variant's body into its program. An op is copied with f64 in place of f32:
-// the reference computes sizes in float64, and a size must not depend on who computes it.
+// the reference computes sizes in float64, and a size must not depend on who computes it. Where a
+// whole number can leave 32 bits it is computed in i64 and cut, for i32 of a program has no limit.
 #include "ProgramScalars.h"
+#include "attnc/Sizes/SizeArithmetic.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
@@ -88,15 +90,18 @@ FailureOr<Value> ProgramScalars::emitOp(Operation *op) {
   if (!tile::ProgramOp::isArithmetic(op))
     return emitError(loc, "expected arithmetic on sizes and parameters: `+ - * /`, bits, min, max, "
                           "comparisons, conditions, floor, ceil and casts");
+  Type type = op->getResult(0).getType(), wide = builder.getI64Type();
+  bool wraps = canLeaveInt32(op);
   OperationState state(loc, op->getName());
   for (Value operand : op->getOperands()) {
     FailureOr<Value> value = emitExact(operand);
     if (failed(value))
       return failure();
-    state.addOperands(*value);
+    state.addOperands(wraps ? arith::ExtSIOp::create(builder, loc, wide, *value).getResult()
+                            : *value);
   }
-  Type type = op->getResult(0).getType();
-  state.addTypes(type.isF32() ? builder.getF64Type() : type);
+  state.addTypes(wraps ? wide : type.isF32() ? builder.getF64Type() : type);
   state.addAttributes(op->getAttrs());
-  return builder.create(state)->getResult(0);
+  Value result = builder.create(state)->getResult(0);
+  return wraps ? arith::TruncIOp::create(builder, loc, type, result).getResult() : result;
 }

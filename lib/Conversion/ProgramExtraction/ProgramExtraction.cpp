@@ -189,7 +189,7 @@ public:
       bool isSize = found->second.kind == KernelArg::Kind::Size;
       return SizeStep{isSize ? SizeStep::Op::Size : SizeStep::Op::Param, found->second.index};
     };
-    switch (attnc::appendFormula(value, F32Arithmetic::Rounded, leaf, formula)) {
+    switch (attnc::appendFormula(value, ArithmeticOf::Program, leaf, formula)) {
     case FormulaProblem::None:
       return success();
     case FormulaProblem::TooLong:

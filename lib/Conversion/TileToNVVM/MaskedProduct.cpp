@@ -4,9 +4,10 @@
 // and 0 * NaN is NaN. So the right operand B is taken apart, and with the mask v (1 or 0) as a left
 // operand of its own three products are made, of which only the first has rounding:
 //
-//   sum += a' * finite(B)     a where v is 1, else 0, which it may be known to be; inf and NaN read
-//   as 0 count = v * magnitude(B)  1 for inf, more than 1 (and at most 2) for NaN, 0 for what is
-//   finite sign  = v * sign(B)       1 or -1 for inf and NaN, 0 for what is finite
+// - sum += a' * finite(B): a' is a where v is 1, else 0, which it may be known to be; inf and NaN
+//   of B read as 0;
+// - count = v * magnitude(B): 1 for inf, more than 1 (and at most 2) for NaN, 0 for what is finite;
+// - sign = v * sign(B): 1 or -1 for inf and NaN, 0 for what is finite.
 //
 // count is 0 where all terms were finite, count = sign where all others are +inf, count = -sign
 // where they are -inf; else one is NaN, or there are both. Column tiles come first, so that only
@@ -92,155 +93,203 @@ struct Sums {
   SmallVector<Value> sum, count, sign;
 };
 
-} // namespace
+/// The registers of a left operand, and of the mask as one.
+struct Left {
+  SmallVector<Value> high, low, mask;
+};
 
-LogicalResult attnc::lowerMaskedDot(KernelLowering &kl, tile::DotOp dot) {
-  Location loc = dot.getLoc();
-  TileType lhs = dot.getLhs().getType(), accType = dot.getAcc().getType();
-  if (kl.sharedReads.count(dot.getLhs()))
-    return dot.emitOpError("expects a left operand in registers with a mask");
-  Type element = lhs.getElementType();
-  bool packed = kl.isPacked(element), exact = dot.getPrecision() == tile::Precision::F32;
-  int64_t depth = packed ? 16 : 8, numRowTiles = rowTiles(accType, kl.numThreads);
-  FragmentIndex leftIndex(lhs), accIndex(accType);
-  Scalars s(kl.builder, loc);
+class MaskedProduct {
+public:
+  MaskedProduct(KernelLowering &kl, tile::DotOp dot)
+      : kl(kl), b(kl.builder), dot(dot), loc(dot.getLoc()), lhs(dot.getLhs().getType()),
+        accType(dot.getAcc().getType()), element(lhs.getElementType()),
+        packed(kl.isPacked(element)), exact(dot.getPrecision() == tile::Precision::F32),
+        numRowTiles(rowTiles(accType, kl.numThreads)), s(b, loc) {}
 
-  // Left operands of (row tile m, depth tile k), in registers (row half, depth half) = (0,0),
-  // (1,0), (0,1), (1,1); those of f32 hold columns 2t, 2t + 1 as depth halves (Products.cpp).
-  const Fragment &weights = kl.fragments[dot.getLhs()], &mask = kl.fragments[dot.getMask()];
-  struct Left {
-    SmallVector<Value> high, low, mask;
-  };
-  auto leftOperand = [&](int64_t m, int64_t k) {
-    Left left;
-    for (int64_t r = 0; r < 4; ++r) {
-      if (packed) {
-        int64_t at = leftIndex(m, 2 * k + r / 2, r % 2, 0);
-        Value pair = asMmaOperand(kl.builder, loc, weights[at / 2], element);
-        uint32_t one = element.isF16() ? 0x3c00 : 0x3f80;
-        Value even = s.select(s.isSet(mask[at]), s.i32(one), s.i32(0));
-        Value odd = s.select(s.isSet(mask[at + 1]), s.i32(one << 16), s.i32(0));
-        Value ones = arith::OrIOp::create(kl.builder, loc, even, odd);
-        left.high.push_back(pair);
-        left.mask.push_back(asMmaOperand(kl.builder, loc, ones, element));
-        if (!dot.getZeroOutside()) {
-          Value low = s.select(s.isSet(mask[at]), s.i32(0xffff), s.i32(0));
-          Value high = s.select(s.isSet(mask[at + 1]), s.i32(0xffff0000), s.i32(0));
-          Value seen = arith::OrIOp::create(kl.builder, loc, low, high);
-          Value bits =
-              LLVM::BitcastOp::create(kl.builder, loc, kl.builder.getI32Type(), weights[at / 2]);
-          left.high.back() = asMmaOperand(kl.builder, loc, s.both(bits, seen), element);
-        }
-      } else {
-        int64_t at = leftIndex(m, k, r % 2, r / 2);
-        Value weight = weights[at];
-        if (!dot.getZeroOutside())
-          weight = s.select(s.isSet(mask[at]), weight, s.f32(0));
-        SplitTF32 x = splitTF32(kl.builder, loc, weight, exact);
-        left.high.push_back(x.high);
-        left.low.push_back(x.low);
-        left.mask.push_back(s.select(s.isSet(mask[at]), s.i32(0x3f800000), s.i32(0)));
+  Fragment lower() {
+    int64_t depthTiles = lhs.getCols() / (packed ? 16 : 8);
+    SmallVector<SmallVector<Left>> left(numRowTiles);
+    for (int64_t m = 0; m < numRowTiles; ++m)
+      for (int64_t k = 0; k < depthTiles; ++k)
+        left[m].push_back(leftOperand(m, k));
+    findRightOperands();
+    Fragment result = kl.fragments[dot.getAcc()];
+    for (int64_t n = 0; n < accType.getCols() / 8; n += 2) { // columns are a multiple of 16
+      SmallVector<Sums> sums = start(result, n);
+      for (int64_t k = 0; k < depthTiles; ++k) {
+        SmallVector<Parts> right = rightOperands(k, n);
+        for (int64_t half = 0; half < 2; ++half)
+          for (int64_t m = 0; m < numRowTiles; ++m)
+            accumulate(left[m][k], ArrayRef(right).slice(2 * half, 2), sums[2 * m + half]);
       }
+      finish(sums, n, result);
+      // Keeps ptxas from loading the operands of all column tiles first, for which the registers
+      // would not last.
+      NVVM::SyncWarpOp::create(b, loc, kl.i32(loc, -1));
     }
-    return left;
-  };
-  SmallVector<SmallVector<Left>> left(numRowTiles);
-  for (int64_t m = 0; m < numRowTiles; ++m)
-    for (int64_t k = 0; k < lhs.getCols() / depth; ++k)
-      left[m].push_back(leftOperand(m, k));
+    return result;
+  }
 
-  tile::ReadOp right = kl.sharedReads[dot.getRhs()];
-  tile::BufferType buffer = right.getSlot().getType().getBuffer();
-  Value slot = kl.fragments[right.getSlot()].front();
-  MatrixSource source;
-  Value rightOffset;
-  int64_t pitch = buffer.getLayout().getPitch();
-  if (packed) {
-    source = matrixSource(kl, loc, slot, buffer, /*rowsFirst=*/true, /*transpose=*/true);
-  } else {
-    Value g = arith::ShRUIOp::create(kl.builder, loc, kl.laneId, kl.i32(loc, 2));
-    Value t = arith::AndIOp::create(kl.builder, loc, kl.laneId, kl.i32(loc, 3));
+private:
+  /// Of (row tile m, depth tile k), in registers (row half, depth half) = (0,0), (1,0), (0,1),
+  /// (1,1); those of f32 hold columns 2t, 2t + 1 as depth halves (Products.cpp).
+  Left leftOperand(int64_t m, int64_t k) {
+    FragmentIndex index(lhs);
+    Left left;
+    for (int64_t r = 0; r < 4; ++r)
+      if (packed)
+        addPair(index(m, 2 * k + r / 2, r % 2, 0), left);
+      else
+        addF32(index(m, k, r % 2, r / 2), left);
+    return left;
+  }
+
+  /// Weights `at` and `at` + 1, which are in one register.
+  void addPair(int64_t at, Left &left) {
+    const Fragment &weights = kl.fragments[dot.getLhs()], &mask = kl.fragments[dot.getMask()];
+    Value pair = asMmaOperand(b, loc, weights[at / 2], element);
+    uint32_t one = element.isF16() ? 0x3c00 : 0x3f80;
+    Value even = s.select(s.isSet(mask[at]), s.i32(one), s.i32(0));
+    Value odd = s.select(s.isSet(mask[at + 1]), s.i32(one << 16), s.i32(0));
+    Value ones = arith::OrIOp::create(b, loc, even, odd);
+    left.high.push_back(pair);
+    left.mask.push_back(asMmaOperand(b, loc, ones, element));
+    if (dot.getZeroOutside())
+      return;
+    Value low = s.select(s.isSet(mask[at]), s.i32(0xffff), s.i32(0));
+    Value high = s.select(s.isSet(mask[at + 1]), s.i32(0xffff0000), s.i32(0));
+    Value seen = arith::OrIOp::create(b, loc, low, high);
+    Value bits = LLVM::BitcastOp::create(b, loc, b.getI32Type(), weights[at / 2]);
+    left.high.back() = asMmaOperand(b, loc, s.both(bits, seen), element);
+  }
+
+  void addF32(int64_t at, Left &left) {
+    const Fragment &mask = kl.fragments[dot.getMask()];
+    Value weight = kl.fragments[dot.getLhs()][at];
+    if (!dot.getZeroOutside())
+      weight = s.select(s.isSet(mask[at]), weight, s.f32(0));
+    SplitTF32 x = splitTF32(b, loc, weight, exact);
+    left.high.push_back(x.high);
+    left.low.push_back(x.low);
+    left.mask.push_back(s.select(s.isSet(mask[at]), s.i32(0x3f800000), s.i32(0)));
+  }
+
+  /// Where this thread finds what is on the right.
+  void findRightOperands() {
+    tile::ReadOp right = kl.sharedReads[dot.getRhs()];
+    tile::BufferType buffer = right.getSlot().getType().getBuffer();
+    Value slot = kl.fragments[right.getSlot()].front();
+    pitch = buffer.getLayout().getPitch();
+    if (packed) {
+      source = matrixSource(kl, loc, slot, buffer, /*rowsFirst=*/true, /*transpose=*/true);
+      return;
+    }
+    Value g = arith::ShRUIOp::create(b, loc, kl.laneId, kl.i32(loc, 2));
+    Value t = arith::AndIOp::create(b, loc, kl.laneId, kl.i32(loc, 3));
     rightOffset =
         kl.add(loc, slot,
                kl.add(loc, kl.mul(loc, t, kl.i32(loc, 2 * pitch)), kl.mul(loc, g, kl.i32(loc, 4))));
   }
-  auto loadF32 = [&](int64_t constant) -> Value {
+
+  Value loadF32(int64_t constant) {
     Value pointer = kl.offsetPointer(loc, kl.sharedBase, rightOffset);
     pointer = constant ? kl.offsetPointer(loc, pointer, kl.i32(loc, constant)) : pointer;
-    return LLVM::LoadOp::create(kl.builder, loc, kl.builder.getF32Type(), pointer, 4);
-  };
+    return LLVM::LoadOp::create(b, loc, b.getF32Type(), pointer, 4);
+  }
+
   /// The registers of column tiles n and n + 1 at depth tile k, in parts.
-  auto rightOperands = [&](int64_t k, int64_t n) {
+  SmallVector<Parts> rightOperands(int64_t k, int64_t n) {
     SmallVector<Parts> parts;
     if (packed) {
       for (Value pair : loadMatrices(kl, loc, source, 16 * k, 8 * n))
         parts.push_back(s.partsOfPair(pair, element));
-    } else {
-      for (int64_t at : {n, n + 1})
-        for (int64_t odd : {0, 1})
-          parts.push_back(s.partsOfF32(loadF32((8 * k + odd) * pitch + 32 * at)));
+      return parts;
     }
+    for (int64_t at : {n, n + 1})
+      for (int64_t odd : {0, 1})
+        parts.push_back(s.partsOfF32(loadF32((8 * k + odd) * pitch + 32 * at)));
     return parts;
-  };
-  auto accumulate = [&](const Left &a, ArrayRef<Parts> b, Sums &sums) {
-    auto operands = [&](Value Parts::*part) {
-      SmallVector<Value> values;
-      for (const Parts &x : b)
-        values.push_back(packed ? asMmaOperand(kl.builder, loc, x.*part, element) : x.*part);
-      return values;
-    };
-    auto bits = [&](ArrayRef<Value> values) { // of numbers that tf32 holds exactly
-      SmallVector<Value> result;
-      for (Value x : values)
-        result.push_back(
-            packed ? x
-                   : Value(arith::BitcastOp::create(kl.builder, loc, kl.builder.getI32Type(), x)));
-      return result;
-    };
-    SmallVector<Value> finite = operands(&Parts::finite);
-    if (packed) {
-      multiply(kl.builder, loc, element, a.high, finite, sums.sum);
-    } else {
-      SplitTF32 b0 = splitTF32(kl.builder, loc, finite[0], exact);
-      SplitTF32 b1 = splitTF32(kl.builder, loc, finite[1], exact);
-      if (exact) {
-        multiply(kl.builder, loc, element, a.low, {b0.high, b1.high}, sums.sum);
-        multiply(kl.builder, loc, element, a.high, {b0.low, b1.low}, sums.sum);
-      }
-      multiply(kl.builder, loc, element, a.high, {b0.high, b1.high}, sums.sum);
-    }
-    multiply(kl.builder, loc, element, a.mask, bits(operands(&Parts::magnitude)), sums.count);
-    multiply(kl.builder, loc, element, a.mask, bits(operands(&Parts::sign)), sums.sign);
-  };
+  }
 
-  Fragment result = kl.fragments[dot.getAcc()];
-  for (int64_t n = 0; n < accType.getCols() / 8; n += 2) { // columns are a multiple of 16
+  SmallVector<Value> operands(ArrayRef<Parts> of, Value Parts::*part) {
+    SmallVector<Value> values;
+    for (const Parts &x : of)
+      values.push_back(packed ? asMmaOperand(b, loc, x.*part, element) : x.*part);
+    return values;
+  }
+
+  /// The same of parts that tf32 holds exactly.
+  SmallVector<Value> exactOperands(ArrayRef<Parts> of, Value Parts::*part) {
+    SmallVector<Value> values = operands(of, part);
+    if (!packed)
+      for (Value &x : values)
+        x = arith::BitcastOp::create(b, loc, b.getI32Type(), x);
+    return values;
+  }
+
+  void accumulate(const Left &a, ArrayRef<Parts> right, Sums &sums) {
+    SmallVector<Value> finite = operands(right, &Parts::finite);
+    if (packed) {
+      multiply(b, loc, element, a.high, finite, sums.sum);
+    } else {
+      SplitTF32 b0 = splitTF32(b, loc, finite[0], exact);
+      SplitTF32 b1 = splitTF32(b, loc, finite[1], exact);
+      if (exact) {
+        multiply(b, loc, element, a.low, {b0.high, b1.high}, sums.sum);
+        multiply(b, loc, element, a.high, {b0.low, b1.low}, sums.sum);
+      }
+      multiply(b, loc, element, a.high, {b0.high, b1.high}, sums.sum);
+    }
+    multiply(b, loc, element, a.mask, exactOperands(right, &Parts::magnitude), sums.count);
+    multiply(b, loc, element, a.mask, exactOperands(right, &Parts::sign), sums.sign);
+  }
+
+  /// The sums of column tiles n and n + 1, of which (row tile m, tile n + half) is at 2 m + half.
+  SmallVector<Sums> start(const Fragment &acc, int64_t n) {
+    FragmentIndex index(accType);
     SmallVector<Sums> sums(2 * numRowTiles);
     for (int64_t half = 0; half < 2; ++half)
       for (int64_t m = 0; m < numRowTiles; ++m)
         for (int64_t i = 0; i < 4; ++i) {
           Sums &own = sums[2 * m + half];
-          own.sum.push_back(result[accIndex(m, n + half, i / 2, i % 2)]);
+          own.sum.push_back(acc[index(m, n + half, i / 2, i % 2)]);
           own.count.push_back(s.f32(0));
           own.sign.push_back(s.f32(0));
         }
-    for (int64_t k = 0; k < lhs.getCols() / depth; ++k) {
-      SmallVector<Parts> b = rightOperands(k, n);
-      for (int64_t half = 0; half < 2; ++half)
-        for (int64_t m = 0; m < numRowTiles; ++m)
-          accumulate(left[m][k], ArrayRef(b).slice(2 * half, 2), sums[2 * m + half]);
-    }
+    return sums;
+  }
+
+  void finish(ArrayRef<Sums> sums, int64_t n, Fragment &result) {
+    FragmentIndex index(accType);
     for (int64_t half = 0; half < 2; ++half)
       for (int64_t m = 0; m < numRowTiles; ++m)
         for (int64_t i = 0; i < 4; ++i) {
           const Sums &own = sums[2 * m + half];
-          result[accIndex(m, n + half, i / 2, i % 2)] =
+          result[index(m, n + half, i / 2, i % 2)] =
               s.combine(own.sum[i], own.count[i], own.sign[i]);
         }
-    // Keeps ptxas from loading the operands of all column tiles first, for which the registers
-    // would not last.
-    NVVM::SyncWarpOp::create(kl.builder, loc, kl.i32(loc, -1));
   }
-  kl.fragments[dot.getResult()] = result;
+
+  KernelLowering &kl;
+  OpBuilder &b;
+  tile::DotOp dot;
+  Location loc;
+  TileType lhs, accType;
+  Type element;
+  bool packed, exact; ///< f16 or bf16, two in a register; f32 to the last bit
+  int64_t numRowTiles;
+  Scalars s;
+  MatrixSource source; ///< of what is on the right, if it is packed
+  Value rightOffset;   ///< of this thread, if it is not
+  int64_t pitch = 0;
+};
+
+} // namespace
+
+LogicalResult attnc::lowerMaskedDot(KernelLowering &kl, tile::DotOp dot) {
+  if (kl.sharedReads.count(dot.getLhs()))
+    return dot.emitOpError("expects a left operand in registers with a mask");
+  Fragment result = MaskedProduct(kl, dot).lower();
+  kl.fragments[dot.getResult()] = std::move(result);
   return success();
 }

@@ -21,46 +21,78 @@ SplitTF32 attnc::splitTF32(OpBuilder &b, Location loc, Value x, bool exact) {
   return {high, arith::BitcastOp::create(b, loc, b.getI32Type(), rest)};
 }
 
-void attnc::dotF32(KernelLowering &kl, tile::DotOp dot, Fragment &acc) {
-  Location loc = dot.getLoc();
-  TileType lhs = dot.getLhs().getType(), accType = dot.getAcc().getType();
-  bool exact = dot.getPrecision() == tile::Precision::F32;
-  tile::ReadOp right = kl.sharedReads[dot.getRhs()];
-  tile::BufferType buffer = right.getSlot().getType().getBuffer();
-  Value slot = kl.fragments[right.getSlot()].front();
-  int64_t pitch = buffer.getLayout().getPitch();
-  FragmentIndex accIndex(accType), leftIndex(lhs);
-  Type f32 = kl.builder.getF32Type();
-  Type pair = VectorType::get({2}, f32);
-  Value g = arith::ShRUIOp::create(kl.builder, loc, kl.laneId, kl.i32(loc, 2));
-  Value t = arith::AndIOp::create(kl.builder, loc, kl.laneId, kl.i32(loc, 3));
-  auto sharedAt = [&](Value laneOffset, int64_t constant) {
+namespace {
+class ProductF32 {
+public:
+  ProductF32(KernelLowering &kl, tile::DotOp dot)
+      : kl(kl), b(kl.builder), dot(dot), loc(dot.getLoc()), lhs(dot.getLhs().getType()),
+        accType(dot.getAcc().getType()), exact(dot.getPrecision() == tile::Precision::F32),
+        numRowTiles(rowTiles(accType, kl.numThreads)) {}
+
+  void lower(Fragment &acc) {
+    findOperands();
+    // The terms of one product are added up before they meet the accumulator: in a chain of their
+    // own, so that the error does not grow with the number of products. A start at 0 is no
+    // operation.
+    Fragment start = acc;
+    Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0.0f));
+    auto fill = dot.getAcc().getDefiningOp<tile::FillOp>();
+    bool fromZero = fill && matchPattern(fill.getValue(), m_AnyZeroFloat());
+    if (!fromZero)
+      acc.assign(acc.size(), zero);
+    for (int64_t k = 0; k < lhs.getCols() / 8; ++k)
+      addDepthTile(k, acc);
+    if (!fromZero)
+      for (auto [sum, before] : llvm::zip(acc, start))
+        sum = arith::AddFOp::create(b, loc, before, sum);
+  }
+
+private:
+  /// Where this thread finds its elements: of the left operand if that is in shared memory, and of
+  /// the right one.
+  void findOperands() {
+    tile::ReadOp right = kl.sharedReads[dot.getRhs()];
+    Value slot = kl.fragments[right.getSlot()].front();
+    pitch = right.getSlot().getType().getBuffer().getLayout().getPitch();
+    Value g = arith::ShRUIOp::create(b, loc, kl.laneId, kl.i32(loc, 2));
+    Value t = arith::AndIOp::create(b, loc, kl.laneId, kl.i32(loc, 3));
+    if (kl.sharedReads.count(dot.getLhs())) {
+      tile::ReadOp left = kl.sharedReads[dot.getLhs()];
+      leftPitch = left.getSlot().getType().getBuffer().getLayout().getPitch();
+      int64_t warpRows = lhs.getRows() / (kl.numThreads / 32);
+      leftOffset = kl.add(loc, kl.fragments[left.getSlot()].front(),
+                          kl.mul(loc, kl.warpId, kl.i32(loc, warpRows * leftPitch)));
+      leftOffset = kl.add(
+          loc, leftOffset,
+          kl.add(loc, kl.mul(loc, g, kl.i32(loc, leftPitch)), kl.mul(loc, t, kl.i32(loc, 8))));
+    }
+    rightOffset = dot.getTransposeRhs() ? kl.add(loc, slot,
+                                                 kl.add(loc, kl.mul(loc, g, kl.i32(loc, pitch)),
+                                                        kl.mul(loc, t, kl.i32(loc, 8))))
+                                        : kl.add(loc, slot,
+                                                 kl.add(loc, kl.mul(loc, t, kl.i32(loc, 2 * pitch)),
+                                                        kl.mul(loc, g, kl.i32(loc, 4))));
+  }
+
+  Value sharedAt(Value laneOffset, int64_t constant) {
     Value pointer = kl.offsetPointer(loc, kl.sharedBase, laneOffset);
     return constant ? kl.offsetPointer(loc, pointer, kl.i32(loc, constant)) : pointer;
-  };
-  auto loadPair = [&](Value laneOffset, int64_t constant) -> std::pair<Value, Value> {
-    Value v = LLVM::LoadOp::create(kl.builder, loc, pair, sharedAt(laneOffset, constant), 8);
-    return {LLVM::ExtractElementOp::create(kl.builder, loc, v, kl.i32(loc, 0)),
-            LLVM::ExtractElementOp::create(kl.builder, loc, v, kl.i32(loc, 1))};
-  };
-  auto loadOne = [&](Value laneOffset, int64_t constant) -> Value {
-    return LLVM::LoadOp::create(kl.builder, loc, f32, sharedAt(laneOffset, constant), 4);
-  };
-
-  // Left operand of (row tile m, depth tile k): rows g, g + 8; columns 8k + 2t, 8k + 2t + 1.
-  Value leftOffset;
-  int64_t leftPitch = 0;
-  if (kl.sharedReads.count(dot.getLhs())) {
-    tile::ReadOp left = kl.sharedReads[dot.getLhs()];
-    leftPitch = left.getSlot().getType().getBuffer().getLayout().getPitch();
-    int64_t warpRows = lhs.getRows() / (kl.numThreads / 32);
-    leftOffset = kl.add(loc, kl.fragments[left.getSlot()].front(),
-                        kl.mul(loc, kl.warpId, kl.i32(loc, warpRows * leftPitch)));
-    leftOffset =
-        kl.add(loc, leftOffset,
-               kl.add(loc, kl.mul(loc, g, kl.i32(loc, leftPitch)), kl.mul(loc, t, kl.i32(loc, 8))));
   }
-  auto leftOperand = [&](int64_t m, int64_t k) {
+
+  std::pair<Value, Value> loadPair(Value laneOffset, int64_t constant) {
+    Type pair = VectorType::get({2}, b.getF32Type());
+    Value v = LLVM::LoadOp::create(b, loc, pair, sharedAt(laneOffset, constant), 8);
+    return {LLVM::ExtractElementOp::create(b, loc, v, kl.i32(loc, 0)),
+            LLVM::ExtractElementOp::create(b, loc, v, kl.i32(loc, 1))};
+  }
+
+  Value loadOne(Value laneOffset, int64_t constant) {
+    return LLVM::LoadOp::create(b, loc, b.getF32Type(), sharedAt(laneOffset, constant), 4);
+  }
+
+  /// Of (row tile m, depth tile k): rows g, g + 8; columns 8k + 2t, 8k + 2t + 1.
+  SmallVector<Value> leftOperand(int64_t m, int64_t k) {
+    FragmentIndex index(lhs);
     SmallVector<Value> values(4); // (row half, depth half) = (0,0), (1,0), (0,1), (1,1)
     for (int64_t h = 0; h < 2; ++h) {
       if (leftOffset) {
@@ -68,62 +100,60 @@ void attnc::dotF32(KernelLowering &kl, tile::DotOp dot, Fragment &acc) {
         values[h] = even;
         values[2 + h] = odd;
       } else {
-        values[h] = kl.fragments[dot.getLhs()][leftIndex(m, k, h, 0)];
-        values[2 + h] = kl.fragments[dot.getLhs()][leftIndex(m, k, h, 1)];
+        values[h] = kl.fragments[dot.getLhs()][index(m, k, h, 0)];
+        values[2 + h] = kl.fragments[dot.getLhs()][index(m, k, h, 1)];
       }
     }
     return values;
-  };
-  // Right operand of (depth tile k, column tile n): column 8n + g; depth 8k + 2t, 8k + 2t + 1.
-  Value rightOffset =
-      dot.getTransposeRhs()
-          ? kl.add(loc, slot,
-                   kl.add(loc, kl.mul(loc, g, kl.i32(loc, pitch)), kl.mul(loc, t, kl.i32(loc, 8))))
-          : kl.add(loc, slot,
-                   kl.add(loc, kl.mul(loc, t, kl.i32(loc, 2 * pitch)),
-                          kl.mul(loc, g, kl.i32(loc, 4))));
-  auto rightOperand = [&](int64_t k, int64_t n) -> std::pair<Value, Value> {
+  }
+
+  /// Of (depth tile k, column tile n): column 8n + g; depth 8k + 2t, 8k + 2t + 1.
+  std::pair<Value, Value> rightOperand(int64_t k, int64_t n) {
     if (dot.getTransposeRhs())
       return loadPair(rightOffset, 8 * n * pitch + 32 * k);
     return {loadOne(rightOffset, 8 * k * pitch + 32 * n),
             loadOne(rightOffset, (8 * k + 1) * pitch + 32 * n)};
-  };
-  // The terms of one product are added up before they meet the accumulator: in a chain of their
-  // own, so that the error does not grow with the number of products. A start at 0 is no operation.
-  Fragment start = acc;
-  Value zero = arith::ConstantOp::create(kl.builder, loc, kl.builder.getF32FloatAttr(0.0f));
-  auto fill = dot.getAcc().getDefiningOp<tile::FillOp>();
-  bool fromZero = fill && matchPattern(fill.getValue(), m_AnyZeroFloat());
-  if (!fromZero)
-    acc.assign(acc.size(), zero);
-  int64_t numRowTiles = rowTiles(accType, kl.numThreads);
-  for (int64_t k = 0; k < lhs.getCols() / 8; ++k) {
+  }
+
+  void addDepthTile(int64_t k, Fragment &acc) {
+    FragmentIndex index(accType);
+    Type f32 = b.getF32Type();
     SmallVector<SmallVector<Value>> aHigh(numRowTiles), aLow(numRowTiles);
     for (int64_t m = 0; m < numRowTiles; ++m)
       for (Value x : leftOperand(m, k)) {
-        SplitTF32 s = splitTF32(kl.builder, loc, x, exact);
+        SplitTF32 s = splitTF32(b, loc, x, exact);
         aHigh[m].push_back(s.high);
         aLow[m].push_back(s.low);
       }
     for (int64_t n = 0; n < accType.getCols() / 8; ++n) {
       auto [even, odd] = rightOperand(k, n);
-      SplitTF32 b0 = splitTF32(kl.builder, loc, even, exact),
-                b1 = splitTF32(kl.builder, loc, odd, exact);
+      SplitTF32 b0 = splitTF32(b, loc, even, exact), b1 = splitTF32(b, loc, odd, exact);
       for (int64_t m = 0; m < numRowTiles; ++m) {
         SmallVector<Value> c;
         for (int64_t i = 0; i < 4; ++i)
-          c.push_back(acc[accIndex(m, n, i / 2, i % 2)]);
+          c.push_back(acc[index(m, n, i / 2, i % 2)]);
         if (exact) { // small terms first
-          multiply(kl.builder, loc, f32, aLow[m], {b0.high, b1.high}, c);
-          multiply(kl.builder, loc, f32, aHigh[m], {b0.low, b1.low}, c);
+          multiply(b, loc, f32, aLow[m], {b0.high, b1.high}, c);
+          multiply(b, loc, f32, aHigh[m], {b0.low, b1.low}, c);
         }
-        multiply(kl.builder, loc, f32, aHigh[m], {b0.high, b1.high}, c);
+        multiply(b, loc, f32, aHigh[m], {b0.high, b1.high}, c);
         for (int64_t i = 0; i < 4; ++i)
-          acc[accIndex(m, n, i / 2, i % 2)] = c[i];
+          acc[index(m, n, i / 2, i % 2)] = c[i];
       }
     }
   }
-  if (!fromZero)
-    for (auto [sum, before] : llvm::zip(acc, start))
-      sum = arith::AddFOp::create(kl.builder, loc, before, sum);
+
+  KernelLowering &kl;
+  OpBuilder &b;
+  tile::DotOp dot;
+  Location loc;
+  TileType lhs, accType;
+  bool exact; ///< f32 to the last bit, else to that of tf32
+  int64_t numRowTiles, pitch = 0, leftPitch = 0;
+  Value leftOffset, rightOffset; ///< of this thread; of the left operand if that is in memory
+};
+} // namespace
+
+void attnc::dotF32(KernelLowering &kl, tile::DotOp dot, Fragment &acc) {
+  ProductF32(kl, dot).lower(acc);
 }

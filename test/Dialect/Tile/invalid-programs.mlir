@@ -113,10 +113,18 @@ tile.program "p"(%x: !tile.view<1xf32, unit> {tile.binding = "tensor:x", tile.ax
 
 // -----
 
+// tile.program C5
+tile.program "p"(%n: i32 {tile.binding = "param:n"}) {
+  // expected-error@below {{is no op of a program}}
+  %m = arith.trunci %n : i32 to i16
+}
+
+// -----
+
 // tile.program C6
 tile.program "p"() {
-  // expected-error@below {{expects scalars of i1, i32, f32 or f64}}
-  %n = arith.constant 1 : i64
+  // expected-error@below {{expects scalars of i1, i32, i64, f32 or f64}}
+  %n = arith.constant 1 : i16
 }
 
 // -----

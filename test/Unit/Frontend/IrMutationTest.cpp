@@ -5,6 +5,7 @@
 // is also that of libFuzzer, as in MutationTest.cpp.
 #include "attnc/Analysis/Compilable.h"
 #include "attnc/Frontend/Frontend.h"
+#include "attnc/Pipelines/IrText.h"
 #include "attnc/Pipelines/Phases.h"
 #include "attnc/Plan/Plan.h"
 #include "dialects/Attn/Attn.h"
@@ -42,9 +43,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::unique_ptr<mlir::MLIRContext> context = makeContext();
   unsigned errors = 0;
   mlir::ScopedDiagnosticHandler handler(context.get(), [&](mlir::Diagnostic &) { ++errors; });
-  // With the terminator that MLIR's lexer expects behind the text.
-  std::string text(reinterpret_cast<const char *>(data), size);
-  auto module = mlir::parseSourceString<mlir::ModuleOp>(text, context.get());
+  llvm::SourceMgr sources; // as a driver reads a file
+  llvm::StringRef text(reinterpret_cast<const char *>(data), size);
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(text, "input"), llvm::SMLoc());
+  auto module = parseIr(sources, context.get());
   if (!module) {
     if (errors == 0)
       std::abort();

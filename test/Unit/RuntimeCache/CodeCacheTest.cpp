@@ -7,10 +7,14 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 #include <cmath>
+#include <csignal>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sstream>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -133,6 +137,91 @@ TEST_F(CodeCacheTest, ConcurrentWritersLeaveAWholeEntry) {
   auto found = CodeCache(directory.str().str()).lookup(key);
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->code.size(), 10000u);
+}
+
+/// Runs `body` in a process of its own; its result is the exit status.
+template <typename Body> int inChild(Body body) {
+  pid_t child = fork();
+  if (child == 0)
+    _exit(body());
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+TEST_F(CodeCacheTest, SixteenProcessesOnAColdCache) {
+  llvm::SmallString<128> cold(directory);
+  llvm::sys::path::append(cold, "cold");
+  std::string key = cacheKey({"shared"}), text(100000, 'p');
+  std::vector<pid_t> children;
+  for (int i = 0; i < 16; ++i) {
+    children.push_back(fork());
+    if (children.back() != 0)
+      continue;
+    CodeCache cache(cold.str().str());
+    bool hasWarned = false;
+    cache.onWarning = [&](llvm::StringRef) { hasWarned = true; };
+    // What another process has stored is whole already.
+    std::optional<CompiledCode> found = cache.lookup(key);
+    if (!found)
+      cache.store(key, sample(text));
+    bool isRight = CodeCache(cold.str().str()).lookup(key)->code == text;
+    _exit(isRight && !hasWarned && (!found || found->code == text) ? 0 : 1);
+  }
+  for (pid_t child : children) {
+    int status = 1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+}
+
+TEST_F(CodeCacheTest, KilledWhileStoringLeavesWholeEntries) {
+  std::string key = cacheKey({"killed"});
+  constexpr size_t size = 2 << 20;
+  CodeCache(directory.str().str()).store(key, sample(std::string(size, 'a')));
+  for (int round = 0; round < 20; ++round) {
+    pid_t child = fork();
+    if (child == 0)
+      for (char letter = 'b';; letter = letter == 'z' ? 'b' : static_cast<char>(letter + 1))
+        CodeCache(directory.str().str()).store(key, sample(std::string(size, letter)));
+    usleep(1000 + 2300 * static_cast<unsigned>(round));
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    CodeCache cache(directory.str().str());
+    cache.onWarning = [](llvm::StringRef text) { ADD_FAILURE() << text.str(); };
+    std::optional<CompiledCode> found = cache.lookup(key);
+    ASSERT_TRUE(found.has_value());
+    ASSERT_EQ(found->code, std::string(size, found->code[0]));
+  }
+}
+
+TEST_F(CodeCacheTest, AFullDiskIsAWarning) {
+  std::string key = cacheKey({"small"}), large = cacheKey({"large"});
+  // In a mount namespace of its own, so that nothing of it stays.
+  int status = inChild([&] {
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount("tmpfs", directory.c_str(), "tmpfs", 0, "size=128k,mode=700") != 0)
+      return 77;
+    CodeCache(directory.str().str()).store(key, sample("small"));
+    CodeCache cache(directory.str().str());
+    std::string warning;
+    cache.onWarning = [&](llvm::StringRef text) { warning = text.str(); };
+    cache.store(large, sample(std::string(1 << 20, 'x')));
+    if (!llvm::StringRef(warning).contains("No space left on device"))
+      return 1;
+    warning.clear();
+    CodeCache fresh(directory.str().str());
+    fresh.onWarning = cache.onWarning;
+    bool isKept = fresh.lookup(key) && fresh.lookup(key)->code == "small";
+    // Nothing of the other one is there, not even a part that would be called damaged.
+    return isKept && !fresh.lookup(large) && warning.empty() ? 0 : 2;
+  });
+  if (status == 77)
+    GTEST_SKIP() << "a file system cannot be mounted here";
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(CodeCacheTest, IsForItsOwnerAlone) {
