@@ -255,7 +255,7 @@ class AttncKernel:
         command = [self.attnc, "run", *self.command, "--device=emulator", *shape, "--seed=5",
                    *(f"--output={name}={file}" for name, file in outputs.items())]
         environment = {"ATTNC_EMU_PTX": path, "ATTNC_EMU_DEVICE": self.target, "ATTNC_EMU_DELIVERY": "all", "ATTNC_EMU_SCHEDULE": schedule,
-                       "ATTNC_EMU_CHECKS": "2" if thorough else "1"}
+                       "ATTNC_EMU_CHECKS": "2" if thorough else "1", "ATTNC_TENSOR_MAPS": str(1 - case % 2)} # both ways to copy
         return execute(command, environment, outputs.values(), 60)
 
 

@@ -3,6 +3,8 @@
 // TensorMaps.h explains.
 #include "TensorMaps.h"
 #include "DriverApi.h"
+#include "attnc/Support/Environment.h"
+#include <string_view>
 
 using namespace attnc;
 using namespace attnc::cuda;
@@ -17,6 +19,8 @@ TensorMaps::TensorMaps(const Program &program, const KernelLaunch &launch, size_
   rank = tensor.axes.size();
   dtype = *tensor.dtype;
   box = launch.boxes[map.dim];
+  const char *wanted = readVariable(Variable::TensorMaps);
+  isWanted = !wanted || std::string_view(wanted) != "0";
 }
 
 bool TensorMaps::get(const Api &api, const uint64_t *slots, TensorMap &map) {
@@ -45,7 +49,7 @@ bool TensorMaps::get(const Api &api, const uint64_t *slots, TensorMap &map) {
 bool TensorMaps::make(const Api &api, const Key &key, TensorMap &map) const {
   enum { Float16 = 6, Float32 = 7, BFloat16 = 9 };
   enum { NoInterleave = 0, Promote128 = 2, Promote256 = 3, FillZeros = 0 };
-  if (!api.cuTensorMapEncodeTiled)
+  if (!api.cuTensorMapEncodeTiled || !isWanted)
     return false;
   int element = dtype == DType::F16 ? Float16 : dtype == DType::BF16 ? BFloat16 : Float32;
   auto bytes = static_cast<uint64_t>(dtypeSize(dtype));

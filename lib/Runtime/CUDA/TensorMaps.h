@@ -46,6 +46,7 @@ private:
   size_t rank;
   DType dtype;
   TensorBox box;
+  bool isWanted;    ///< see ATTNC_TENSOR_MAPS
   std::mutex mutex; ///< of `kept`, `next`
   std::array<Made, 4> kept;
   size_t used = 0, next = 0;

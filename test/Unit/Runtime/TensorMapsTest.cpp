@@ -141,6 +141,14 @@ TEST_F(TensorMapsTest, ADriverMaySayNo) {
   EXPECT_FALSE(maps.get(api, good.data(), map));
 }
 
+TEST_F(TensorMapsTest, NobodyMayWantThem) {
+  setenv("ATTNC_TENSOR_MAPS", "0", 1);
+  TensorMaps none(program, program.launches[0], 6);
+  unsetenv("ATTNC_TENSOR_MAPS");
+  EXPECT_FALSE(none.get(api, slots({96000, 24000, 80, 1}).data(), map));
+  EXPECT_EQ(request.calls, 0);
+}
+
 TEST(TensorMapPrograms, AMapHasWhatItIsMadeFrom) {
   EXPECT_EQ(checkProgram(makeProgram()), "");
   Program program = makeProgram();
