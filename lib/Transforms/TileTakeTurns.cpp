@@ -29,8 +29,8 @@ struct TileTakeTurns : impl::TileTakeTurnsBase<TileTakeTurns> {
   }
 
 private:
-  /// Beyond so many columns of a product, what is computed of it takes less time than it does, and
-  /// the matrix units have work without turns (FlashAttention-3 has the same bound).
+  /// Beyond so many columns of a product, what is computed of it takes less time than it does by
+  /// the model of bench/hopper_sass.py, and the matrix units have work without turns. Not measured.
   static constexpr int64_t kMostColumns = 128;
 
   /// Products of an iteration that are started before any of them is waited for are a turn.
