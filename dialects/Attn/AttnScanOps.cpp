@@ -95,3 +95,20 @@ LogicalResult SolveOp::verify() {
                          << getResult().getType();
   return success();
 }
+
+LogicalResult InvertOp::verify() {
+  AttnTensorType matrix = getMatrix().getType();
+  // attn.invert C1
+  if (getRow() == getColumn() || !hasAxis(matrix, getRow()) || !hasAxis(matrix, getColumn()))
+    return emitOpError() << "expects two axes of the matrix as its rows and columns, found \""
+                         << getRow() << "\", \"" << getColumn() << "\" and " << matrix;
+  // attn.invert C2
+  if (isa<IntegerType>(matrix.getElementType()))
+    return emitOpError() << "expects a matrix of reals, found " << matrix;
+  auto expected =
+      AttnTensorType::get(getContext(), matrix.getAxes(), Float32Type::get(getContext()));
+  if (getResult().getType() != expected)
+    return emitOpError() << "expects a result of type " << expected << ", found "
+                         << getResult().getType();
+  return success();
+}

@@ -96,4 +96,34 @@ def Attn_SolveOp : Attn_Op<"solve", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Attn_InvertOp : Attn_Op<"invert", [Pure]> {
+  let summary = "inverts unit lower triangular matrices";
+  let description = [{
+    `Y = (1 - N)^-1` with the part of N below the diagonal, which is all that is read: `Y[.., i, j]` is 1 for i = j, 0 above the
+    diagonal, and `sum(N[.., i, k] Y[.., k, j] for j <= k < i)` below it. Where systems with several right sides have one matrix
+    (`attn.solve`), the inverse is computed once and each right side is a product of matrices. The order of evaluation is
+    free, but for products of powers of N: where rows nearly repeat these grow like binomials while Y stays small.
+
+    Constraints:
+    - C1: the row and column spaces are axes of N, of one size.
+    - C2: N is of reals, and the result is f32 over its axes.
+  }];
+  let examples = [[{
+    attn.variant @inverse {
+      %n = arith.constant 16 : i32
+      attn.space "i" extent %n
+      attn.space "j" extent %n
+      %N = attn.input "N" : !attn.tensor<[b, i, j], f32>
+      %Y = attn.invert %N over "i" by "j" : !attn.tensor<[b, i, j], f32> -> !attn.tensor<[b, i, j], f32>
+      attn.return ["Y"](%Y : !attn.tensor<[b, i, j], f32>)
+    }
+  }]];
+  let arguments = (ins Attn_TensorType:$matrix, StrAttr:$row, StrAttr:$column);
+  let results = (outs Attn_TensorType:$result);
+  let assemblyFormat = [{
+    $matrix `over` $row `by` $column attr-dict `:` type($matrix) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
 #endif // ATTNC_DIALECTS_ATTN_ATTNSCANOPS_TD

@@ -352,8 +352,8 @@ LogicalResult RecurOp::verifyRegions() {
   for (Operation &inner : block.without_terminator()) {
     StringRef dialect = inner.getName().getDialectNamespace();
     if (dialect == "arith" || dialect == "math" ||
-        isa<ComputeOp, SoftmaxOp, CumsumOp, RankOp, OrderOp, ScanOp, SolveOp, SelectOp, QuantizeOp,
-            GradOp, SizeOp, ReadOp, PositionOp>(inner))
+        isa<ComputeOp, SoftmaxOp, CumsumOp, RankOp, OrderOp, ScanOp, SolveOp, InvertOp, SelectOp,
+            QuantizeOp, GradOp, SizeOp, ReadOp, PositionOp>(inner))
       continue;
     InFlightDiagnostic diagnostic =
         emitOpError() << "expects stages without state of their own in the body, found `"

@@ -39,6 +39,8 @@ static int64_t divisorOf(Value scalar, unsigned nested) {
     return std::gcd(of(loop.getLowerBound()), of(loop.getStep()));
   if (auto sum = scalar.getDefiningOp<arith::AddIOp>())
     return std::gcd(of(sum.getLhs()), of(sum.getRhs()));
+  if (auto least = scalar.getDefiningOp<arith::MinSIOp>())
+    return std::gcd(of(least.getLhs()), of(least.getRhs()));
   // Products wrap at a power of two, so that those of powers of two stay what they are.
   if (auto product = scalar.getDefiningOp<arith::MulIOp>()) {
     int64_t divisor = of(product.getLhs()) * of(product.getRhs());
@@ -59,6 +61,8 @@ bool tile::isKnownAtMost(Value scalar, int64_t more, Value limit) {
     return false;
   if (std::optional<int64_t> number = constantOf(scalar))
     return *number + more <= *most;
+  if (auto least = scalar.getDefiningOp<arith::MinSIOp>())
+    return isKnownAtMost(least.getLhs(), more, limit) || isKnownAtMost(least.getRhs(), more, limit);
   scf::ForOp loop = loopOf(scalar);
   if (!loop)
     return false;

@@ -52,6 +52,9 @@ int64_t attnc::tile::scratchBytes(Operation *op) {
       .Case<FoldOp>([](FoldOp fold) {
         return reductionBytes(fold.getInputType(), fold.getAxis(), fold.getInputs().size());
       })
+      .Case<InvertOp>([](InvertOp invert) {
+        return InvertScratch(invert.getInput().getType().getRows()).bytes();
+      })
       .Case<ConvertLayoutOp>([](ConvertLayoutOp convert) {
         TileType type = convert.getInput().getType();
         int64_t bytes = type.getElementType().getIntOrFloatBitWidth() == 16 ? 2 : 4;

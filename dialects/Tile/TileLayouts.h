@@ -25,6 +25,17 @@ LinearLayoutAttr operandLayout(TileType operand, TileType result);
 /// The layout with rows and columns exchanged; null for null.
 LinearLayoutAttr transposed(LinearLayoutAttr layout);
 
+/// The shared memory of a `tile.invert` of so many rows: the matrix and, behind it, its inverse.
+/// Rows are padded, so that fragments, which hold elements of eight rows, are written and read
+/// without conflicts of banks.
+struct InvertScratch {
+  explicit InvertScratch(int64_t rows) : pitch(4 * (rows + 4)), inverse(rows * pitch) {}
+  int64_t bytes() const { return 2 * inverse; }
+
+  int64_t pitch;   ///< bytes from row to row
+  int64_t inverse; ///< byte offset of the inverse
+};
+
 /// Bytes of shared memory that `op` needs while it runs, its layouts being assigned; 0 for most.
 int64_t scratchBytes(mlir::Operation *op);
 

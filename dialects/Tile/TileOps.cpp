@@ -150,7 +150,8 @@ LogicalResult FillOp::verify() {
 
 bool DotOp::fitsWarpgroups() {
   TileType lhs = getLhs().getType(), acc = getAcc().getType();
-  return lhs.getElementType().getIntOrFloatBitWidth() == 16 && lhs.getRows() % 64 == 0 &&
+  return lhs.getElementType().getIntOrFloatBitWidth() == 16 &&
+         lhs.getElementType() == getRhs().getType().getElementType() && lhs.getRows() % 64 == 0 &&
          lhs.getCols() % 16 == 0 && acc.getCols() % 16 == 0 && acc.getCols() <= 256 && !getMask();
 }
 
@@ -166,11 +167,13 @@ LogicalResult DotOp::verify() {
            << lhs << " times " << rhs << (getTransposeRhs() ? " transposed" : "") << " into "
            << acc;
   Type element = lhs.getElementType(), sum = acc.getElementType();
-  if (element != rhs.getElementType() ||
+  bool isMixed = (element.isF32() && rhs.getElementType().isBF16()) ||
+                 (element.isBF16() && rhs.getElementType().isF32());
+  if ((element != rhs.getElementType() && !isMixed) ||
       !(element.isF16() || element.isBF16() || element.isF32()) || !sum.isF32() ||
       getResult().getType().getElementType() != sum) // tile.dot C2
-    return emitOpError("expects operands of one element type among f16, bf16 and f32, and an f32 "
-                       "accumulator and result, found ")
+    return emitOpError("expects operands of one element type among f16, bf16 and f32, or f32 and "
+                       "bf16, and an f32 accumulator and result, found ")
            << lhs << " times " << rhs << " into " << acc << " to " << getResult().getType();
   if (acc.getLayout() != getResult().getType().getLayout()) // tile.dot C3
     return emitOpError("expects a result with the accumulator's layout, found ")
@@ -190,8 +193,9 @@ LogicalResult DotOp::verify() {
       (lhs.getLayout() && mask.getLayout() != lhs.getLayout())) // tile.dot C4
     return emitOpError("expects a mask of i32 that lies where the left operand does, found ")
            << mask << " for " << lhs;
-  if (getTransposeRhs()) // tile.dot C4
-    return emitOpError("expects a right operand that is not transposed with a mask");
+  if (getTransposeRhs() || isMixed) // tile.dot C4
+    return emitOpError("expects a right operand of the left one's type that is not transposed with "
+                       "a mask");
   return success();
 }
 

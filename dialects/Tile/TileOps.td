@@ -200,10 +200,10 @@ def Tile_DotOp : Tile_ExampleOp<"dot", [Pure]> {
 
     Constraints:
     - C1: shapes agree.
-    - C2: lhs and rhs have one element type among f16, bf16, f32; acc and result are f32.
+    - C2: lhs and rhs have one element type among f16, bf16, f32, or one is f32 and the other bf16; acc and result are f32.
     - C3: where layouts are assigned, acc and result have the same.
-    - C4: a mask is i32, lies where lhs does, and needs `rhs` not transposed.
-    - C5: a product by warpgroups has 16-bit operands, rows that are a multiple of 64, a depth that is one of 16, at most 256 columns that are
+    - C4: a mask is i32, lies where lhs does, and needs `rhs` of the type of lhs and not transposed.
+    - C5: a product by warpgroups has 16-bit operands of one type, rows that are a multiple of 64, a depth that is one of 16, at most 256 columns that are
       a multiple of 16, and no mask.
     - C6: only products by warpgroups are delayed.
   }];

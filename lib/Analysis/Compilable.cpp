@@ -21,6 +21,7 @@ static llvm::StringRef stageName(Operation &op) {
           [](auto) { return "a function of rows"; })
       .Case<attn::ScanOp>([](auto) { return "a scan"; })
       .Case<attn::SolveOp>([](auto) { return "a triangular system"; })
+      .Case<attn::InvertOp>([](auto) { return "an inverse of triangular matrices"; })
       .Case<attn::SelectOp>([](auto) { return "a selection"; })
       .Case<attn::MergeOp>([](auto) { return "a merge of branches"; })
       .Case<attn::QuantizeOp>([](auto) { return "`quantize`"; })

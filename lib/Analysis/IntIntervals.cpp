@@ -34,6 +34,12 @@ StringRef attnc::spaceOf(BlockArgument argument) {
         return compute.getResult().getType().getAxisName(argument.getArgNumber());
       })
       .Case<attn::ReduceOp>([](attn::ReduceOp reduce) { return reduce.getSpace(); })
+      .Case<attn::RecurOp>([&](attn::RecurOp recur) {
+        unsigned number = argument.getArgNumber(), batch = recur.getBatch().size();
+        if (number < batch)
+          return cast<StringAttr>(recur.getBatch()[number]).getValue();
+        return number == batch ? recur.getTime() : StringRef();
+      })
       .Case<attn::AttendOp>([&](attn::AttendOp attend) { return spaceInAttend(attend, argument); })
       .Default([](Operation *) { return StringRef(); });
 }

@@ -130,6 +130,11 @@ void driver::explainStages(attn::VariantOp variant) {
                axesOf(solve.getResult()) + " over `" + solve.getRow() +
                    "`: a triangular system for each of the other indices");
         })
+        .Case<attn::InvertOp>([&](auto invert) {
+          line(lineOf(invert), "inverse",
+               axesOf(invert.getResult()) +
+                   ": of a triangular matrix for each of the other indices");
+        })
         .Case<attn::SelectOp>([&](auto select) {
           line(lineOf(select), "selection",
                axesOf(select.getResult()) + ": " + attn::stringifySelection(select.getRule()));

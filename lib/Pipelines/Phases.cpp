@@ -133,6 +133,8 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
       passes.addPass(createAttnListTiles());
     if (options.splitKeys)
       passes.addPass(createAttnSplitKeys());
+    passes.addPass(createAttnInlineChunks());
+    passes.addPass(createAttnInlineFactors());
     // Behind all that moves reads, before stages become kernels.
     passes.addPass(createAttnCopyReused());
     if (options.shareKernels)

@@ -48,6 +48,7 @@ attnc::reference::makeStages(Block &block, const Environment &environment) {
                 [&](auto o) { return makeRowFunction(o, environment); })
             .Case<attn::ScanOp>([&](auto o) { return makeScan(o, environment); })
             .Case<attn::SolveOp>([&](auto o) { return makeSolve(o, environment); })
+            .Case<attn::InvertOp>([&](auto o) { return makeInvert(o, environment); })
             .Case<attn::SelectOp>([&](auto o) { return makeSelect(o, environment); })
             .Case<attn::MergeOp>([&](auto o) { return makeMerge(o, environment); })
             .Case<attn::ChooseOp>([&](auto o) { return makeChoose(o, environment); })

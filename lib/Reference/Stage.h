@@ -22,6 +22,7 @@ StageResult makeCompute(attn::ComputeOp op, const Environment &environment);
 StageResult makeRowFunction(mlir::Operation *op, const Environment &environment);
 StageResult makeScan(attn::ScanOp op, const Environment &environment);
 StageResult makeSolve(attn::SolveOp op, const Environment &environment);
+StageResult makeInvert(attn::InvertOp op, const Environment &environment);
 StageResult makeSelect(attn::SelectOp op, const Environment &environment);
 StageResult makeMerge(attn::MergeOp op, const Environment &environment);
 StageResult makeChoose(attn::ChooseOp op, const Environment &environment);

@@ -6,7 +6,8 @@
 //   solve: for each column of the right side, x[j] = 0;   at each row i
 //          value = R[i] + sum(N[i, j] x[j] for j < i)     put out, x[i] = value
 //
-// Large systems go by blocks (SolveByBlocks.h).
+// Large systems go by blocks (SolveByBlocks.h). Running sums and products at the top level stay:
+// they have a kernel.
 //
 // A recurrence goes from entry to entry, so that the freedom of order which the ops promise is
 // given up: this is the form for where no kernel of their own uses it. Recurrences do not nest and
@@ -14,6 +15,7 @@
 // that reduction over the entries so far, at a cost of n^2 for a row of n; other ones stay.
 #include "FormulaBuilder.h"
 #include "SolveByBlocks.h"
+#include "attnc/Analysis/Scans.h"
 #include "attnc/Transforms/Passes.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -67,23 +69,6 @@ Value arranged(FormulaBuilder &b, Value out, attn::AttnTensorType type, StringRe
   });
 }
 
-/// The reduction of all entries that the combiner of one tensor is, if there is one.
-std::optional<attn::Reduction> reductionOf(attn::ScanOp scan) {
-  Block &body = scan.getBody().front();
-  Operation *op = body.getTerminator()->getOperand(0).getDefiningOp();
-  if (scan.getTensors().size() != 1 || !op || op->getBlock() != &body || op->getNumOperands() != 2)
-    return std::nullopt;
-  for (Value argument : body.getArguments())
-    if (!llvm::is_contained(op->getOperands(), argument))
-      return std::nullopt;
-  return llvm::TypeSwitch<Operation *, std::optional<attn::Reduction>>(op)
-      .Case<arith::AddFOp, arith::AddIOp>([](auto) { return attn::Reduction::Sum; })
-      .Case<arith::MulFOp, arith::MulIOp>([](auto) { return attn::Reduction::Prod; })
-      .Case<arith::MaximumFOp, arith::MaxSIOp>([](auto) { return attn::Reduction::Max; })
-      .Case<arith::MinimumFOp, arith::MinSIOp>([](auto) { return attn::Reduction::Min; })
-      .Default([](auto) { return std::nullopt; });
-}
-
 /// The entries so far, reduced anew for each.
 bool expandToReduction(attn::ScanOp scan) {
   std::optional<attn::Reduction> kind = reductionOf(scan);
@@ -110,7 +95,7 @@ bool expandToReduction(attn::ScanOp scan) {
 
 bool expand(attn::ScanOp scan) {
   auto type = cast<attn::AttnTensorType>(scan.getResult(0).getType());
-  if (!isOverSpaces(type))
+  if (!isOverSpaces(type) || hasScanKernel(scan))
     return false;
   if (!isa<attn::VariantOp>(scan->getParentOp()) ||
       llvm::any_of(scan.getIdentities(), [](Value v) { return !v.getType().isF32(); }))

@@ -70,6 +70,16 @@ Value ChunkBuilder::sum(ArrayRef<Attribute> axes, const NamedIndices &indices, F
                 });
 }
 
+Value ChunkBuilder::runningProduct(Value tensor, StringAttr axis) {
+  auto scan = attn::ScanOp::create(*this, TypeRange{tensor.getType()}, axis, /*reverse=*/false,
+                                   /*exclusive=*/false, ValueRange{tensor}, ValueRange{real(1.0)});
+  OpBuilder::InsertionGuard guard(*this);
+  Type f32 = getF32Type();
+  Block *body = createBlock(&scan.getBody(), {}, {f32, f32}, {getLoc(), getLoc()});
+  attn::YieldOp::create(*this, mul(body->getArgument(0), body->getArgument(1)));
+  return scan.getResult(0);
+}
+
 Value ChunkBuilder::product(StringAttr axis, Value from, Value end, const NamedIndices &indices,
                             Formula term) {
   IndexRange range{axis.getValue()};

@@ -52,6 +52,8 @@ public:
   /// prod(term for `from` <= index of `axis` < `end`); without an end up to the last.
   mlir::Value product(mlir::StringAttr axis, mlir::Value from, mlir::Value end,
                       const NamedIndices &indices, Formula term);
+  /// The products of the entries of `tensor` along `axis` up to each, in their order.
+  mlir::Value runningProduct(mlir::Value tensor, mlir::StringAttr axis);
   mlir::Value isEqual(mlir::Value x, mlir::Value y) {
     return compare(mlir::arith::CmpIPredicate::eq, x, y);
   }

@@ -104,10 +104,41 @@ Value ChunkDecay::partsBetween() {
              });
 }
 
+/// Of a scalar factor, over rows and columns: the factors behind the column up to the row, in their
+/// order; 1 on the diagonal and above.
+Value ChunkDecay::running() {
+  if (runningTable)
+    return runningTable;
+  Value steps = b.tensor(axes({level.row, level.column}), [&](const NamedIndices &at) {
+    return b.select(b.isLess(at[level.column], at[level.row]), b.at(rows, at), b.real(1.0));
+  });
+  return runningTable = b.runningProduct(steps, level.row);
+}
+
+/// Of a scalar factor: those of the steps before `row`, and its own with `inclusive`.
+Value ChunkDecay::runningBefore(bool inclusive, Value row, const NamedIndices &at) {
+  Value first = b.integer(0);
+  Value last = inclusive ? row : stepBefore(row);
+  Value behindFirst = b.at(running(), at.with(level.row, last).with(level.column, first));
+  Value product = b.mul(b.at(rows, at.with(level.row, first)), behindFirst);
+  return inclusive ? product : b.select(b.isEqual(row, first), b.real(1.0), product);
+}
+
+/// The step before `row`; the first one for the first.
+Value ChunkDecay::stepBefore(Value row) {
+  return arith::MaxSIOp::create(b, b.sub(row, b.integer(1)), b.integer(0));
+}
+
 Value ChunkDecay::before(bool inclusive) {
   Value &known = beforeTable[inclusive];
   if (known)
     return known;
+  if (isScalar() && !depth) {
+    running();
+    return known = b.tensor(axes({level.row}), [&](const NamedIndices &at) {
+      return runningBefore(inclusive, at[level.row], at);
+    });
+  }
   Value inPart = beforeInPart(inclusive);
   partProducts();
   return known = b.tensor(axes({level.row}), [&](const NamedIndices &at) {
@@ -119,6 +150,14 @@ Value ChunkDecay::before(bool inclusive) {
 Value ChunkDecay::behind() {
   if (behindTable)
     return behindTable;
+  if (isScalar() && !depth) {
+    running();
+    return behindTable = b.tensor(axes({level.row}), [&](const NamedIndices &at) {
+      return b.at(
+          running(),
+          at.with(level.column, at[level.row]).with(level.row, b.integer(b.spaces.chunk - 1)));
+    });
+  }
   Value inPart = behindInPart();
   partProducts();
   return behindTable = b.tensor(axes({level.row}), [&](const NamedIndices &at) {
@@ -131,6 +170,12 @@ Value ChunkDecay::behind() {
 Value ChunkDecay::all() {
   if (allTable)
     return allTable;
+  if (isScalar() && !depth) {
+    running();
+    return allTable = b.tensor(axes({}), [&](const NamedIndices &at) {
+      return runningBefore(/*inclusive=*/true, b.integer(b.spaces.chunk - 1), at);
+    });
+  }
   partProducts();
   return allTable =
              b.tensor(axes({}), [&](const NamedIndices &at) { return productOfParts({}, {}, at); });
@@ -155,6 +200,14 @@ Value ChunkDecay::between(bool inclusive) {
   Value &known = betweenTable[inclusive];
   if (known)
     return known;
+  if (isScalar() && !depth) {
+    if (inclusive)
+      return known = running();
+    running();
+    return known = b.tensor(axes({level.row, level.column}), [&](const NamedIndices &at) {
+      return b.at(running(), at.with(level.row, stepBefore(at[level.row])));
+    });
+  }
   Value rowPart = beforeInPart(inclusive), columnPart = behindInPart(), parts = partsBetween();
   Value inPart = betweenInParts(inclusive);
   return known = b.tensor(axes({level.row, level.column}), [&](const NamedIndices &at) {

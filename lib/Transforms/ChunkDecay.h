@@ -6,7 +6,8 @@
 // it stands for: differences of sums of logarithms lose digits, and their exponentials overflow. A
 // chunk has parts, so that a product over steps j < .. <= i of different parts is one of three
 // tables: up to i in its part, parts between, and behind j in its part. A part has smaller parts;
-// within the smallest there is no table, which would have an entry for each pair of steps.
+// within the smallest there is no table, which would have an entry for each pair of steps. A scalar
+// factor has one table for each pair of steps of the chunk, of running products, and no parts.
 #ifndef ATTNC_LIB_TRANSFORMS_CHUNKDECAY_H
 #define ATTNC_LIB_TRANSFORMS_CHUNKDECAY_H
 
@@ -55,6 +56,9 @@ public:
 private:
   ChunkDecay(ChunkDecay &outer, size_t level);
   ChunkBuilder::Axes axes(llvm::ArrayRef<mlir::Attribute> inner) const;
+  mlir::Value running();
+  mlir::Value runningBefore(bool inclusive, mlir::Value row, const NamedIndices &at);
+  mlir::Value stepBefore(mlir::Value row);
   mlir::Value partProducts();
   mlir::Value productOfParts(mlir::Value from, mlir::Value end, const NamedIndices &indices);
   mlir::Value last(bool inclusive, mlir::Value row);
@@ -66,7 +70,8 @@ private:
   ChunkBuilder::Axes outer, along; ///< axes of all tables before and behind those of the level
   mlir::Value rows;                ///< the factors, over rows
   std::unique_ptr<ChunkDecay> inner;
-  mlir::Value table, partTable, behindTable, allTable, behindPartTable, partsBetweenTable;
+  mlir::Value runningTable, table, partTable, behindTable, allTable, behindPartTable,
+      partsBetweenTable;
   mlir::Value beforeTable[2], betweenTable[2], beforePartTable[2];
 };
 

@@ -2,11 +2,10 @@
 //
 // With N[w, w] the block of part w on the diagonal, X = (1 - N)^-1 R is
 //
-//   D[w] = (1 - N[w, w])^-1                                 for all parts at once, row by row
+//   D[w] = (1 - N[w, w])^-1                                 for all parts at once
 //   X[w] = D[w] (R[w] + sum of N[w, v] X[v] for v < w)      part by part
 //
-// Blocks of the diagonal are inverted by substitution. Powers of N would do with fewer steps, but
-// where rows nearly repeat they grow like binomials while the inverse stays small.
+// A system of one block is a product, X = D R.
 #include "SolveByBlocks.h"
 #include "NamedIndices.h"
 #include "attnc/Analysis/Compilable.h"
@@ -16,7 +15,8 @@ using namespace attnc;
 
 namespace {
 
-constexpr int64_t kBlock = 16;
+/// Rows of a block, the most first.
+constexpr int64_t kBlockRows[] = {64, 32, 16};
 
 class BlockSolver {
 public:
@@ -28,12 +28,14 @@ public:
 
 private:
   void declareSpaces(int64_t numRows);
-  Value inverses();
+  Value inverses(bool isOne);
   Value known(Value part, ValueRange systems, Value unknowns);
   Value solved(Value part, ValueRange systems, Value known);
+  void expandParts();
+  void expandOne();
   Value matrix(Value part, Value row, Value column, ValueRange systems);
   /// The row of the system that is `row` of `part`.
-  Value rowOf(Value part, Value row) { return b.add(b.mul(part, b.integer(kBlock)), row); }
+  Value rowOf(Value part, Value row) { return b.add(b.mul(part, b.integer(blocks.rows)), row); }
   Value isEqual(Value x, Value y) { return b.compare(arith::CmpIPredicate::eq, x, y); }
   SmallVector<Attribute> join(ArrayRef<Attribute> first) {
     SmallVector<Attribute> all(first);
@@ -63,16 +65,20 @@ BlockSolver::BlockSolver(attn::SolveOp solve, int64_t numRows, BlockSolves::Bloc
       columns.push_back(axis);
   if (blocks.inverses)
     return;
-  declareSpaces(numRows);
-  blocks.inverses = inverses();
+  for (int64_t rows : kBlockRows)
+    if (!blocks.rows && numRows % rows == 0)
+      blocks.rows = rows;
+  bool isOne = blocks.rows == numRows;
+  if (!isOne)
+    declareSpaces(numRows);
+  blocks.inverses = inverses(isOne);
 }
 
 void BlockSolver::declareSpaces(int64_t numRows) {
   std::string prefix = solve.getRow().str();
-  blocks.part = declareSpace(b, solve, prefix + "_block", numRows / kBlock);
-  blocks.row = declareSpace(b, solve, prefix + "_of_block", kBlock);
-  blocks.column = declareSpace(b, solve, prefix + "_before", kBlock);
-  blocks.unit = declareSpace(b, solve, prefix + "_unit", kBlock);
+  blocks.part = declareSpace(b, solve, prefix + "_block", numRows / blocks.rows);
+  blocks.row = declareSpace(b, solve, prefix + "_of_block", blocks.rows);
+  blocks.column = declareSpace(b, solve, prefix + "_before", blocks.rows);
 }
 
 /// The matrix at a row of `part`, and `column` of the whole.
@@ -83,35 +89,25 @@ Value BlockSolver::matrix(Value part, Value row, Value column, ValueRange at) {
       indices.with(solve.getRowAttr(), rowOf(part, row)).with(solve.getColumnAttr(), column));
 }
 
-/// The state is the rows so far, each of which is a combination of unit vectors.
-Value BlockSolver::inverses() {
-  auto [part, row, column, unit, none] = blocks;
-  SmallVector<Attribute> batch(systems), state{column, unit};
-  batch.push_back(part);
-  auto step = [&](ValueRange indices, ValueRange states, SmallVector<Value> &outs,
-                  SmallVector<Value> &next) {
-    Value own = indices.back(), block = indices[systems.size()];
-    Value solved = b.compute(state.back(), b.getF32Type(), [&](ValueRange at) {
-      IndexRange before{blocks.column.getValue()};
-      before.end = own;
-      Value sum = b.reduce(attn::Reduction::Sum, before, [&](Value index) {
-        Value entry = matrix(block, own, rowOf(block, index), indices);
-        return Term{b.mul(entry, b.read(states.front(), {index, at.front()})), {}};
-      });
-      return b.add(b.select(isEqual(own, at.front()), b.real(1.0), b.real(0.0)), sum);
-    });
-    outs.push_back(solved);
-    next.push_back(b.compute(state, b.getF32Type(), [&](ValueRange at) {
-      return b.select(isEqual(at.front(), own), b.read(solved, at.back()),
-                      b.read(states.front(), at));
-    }));
-  };
-  return b.recur(row.getValue(), batch, zeros(state), step).getResult(0);
+/// Over systems, parts if there are several, rows and columns.
+Value BlockSolver::inverses(bool isOne) {
+  if (isOne) {
+    attn::AttnTensorType type = solve.getMatrix().getType();
+    auto result = attn::AttnTensorType::get(b.getContext(), type.getAxes(), b.getF32Type());
+    return attn::InvertOp::create(b, result, solve.getMatrix(), solve.getRow(), solve.getColumn());
+  }
+  SmallVector<Attribute> axes(systems);
+  axes.append({blocks.part, blocks.row, blocks.column});
+  Value diagonal = b.compute(axes, b.getF32Type(), [&](ValueRange at) {
+    Value part = at[systems.size()], row = at[systems.size() + 1];
+    return matrix(part, row, rowOf(part, at.back()), at);
+  });
+  return attn::InvertOp::create(b, diagonal.getType(), diagonal, blocks.row, blocks.column);
 }
 
 /// The right side of a part, with the unknowns before it.
 Value BlockSolver::known(Value part, ValueRange at, Value unknowns) {
-  Value end = b.mul(part, b.integer(kBlock));
+  Value end = b.mul(part, b.integer(blocks.rows));
   return b.compute(join({blocks.column}), b.getF32Type(), [&](ValueRange own) {
     NamedIndices indices(systems, at.take_front(systems.size()));
     for (auto [axis, index] : llvm::zip_equal(columns, own.drop_front()))
@@ -139,7 +135,8 @@ Value BlockSolver::solved(Value part, ValueRange at, Value known) {
   });
 }
 
-void BlockSolver::expand() {
+/// Part by part: the state is the unknowns so far.
+void BlockSolver::expandParts() {
   SmallVector<Attribute> unknowns = join({solve.getColumnAttr()});
   auto step = [&](ValueRange indices, ValueRange states, SmallVector<Value> &,
                   SmallVector<Value> &next) {
@@ -147,8 +144,9 @@ void BlockSolver::expand() {
     Value side = known(block, indices, states.front());
     Value rows = solved(block, indices, side);
     next.push_back(b.compute(unknowns, b.getF32Type(), [&](ValueRange at) {
-      Value isOwn = isEqual(arith::FloorDivSIOp::create(b, at.front(), b.integer(kBlock)), block);
-      SmallVector<Value> own{arith::RemSIOp::create(b, at.front(), b.integer(kBlock))};
+      Value size = b.integer(blocks.rows);
+      Value isOwn = isEqual(arith::FloorDivSIOp::create(b, at.front(), size), block);
+      SmallVector<Value> own{arith::RemSIOp::create(b, at.front(), size)};
       llvm::append_range(own, at.drop_front());
       return b.select(isOwn, b.read(rows, own), b.read(states.front(), at));
     }));
@@ -161,10 +159,30 @@ void BlockSolver::expand() {
   }));
 }
 
+/// The whole matrix is one block.
+void BlockSolver::expandOne() {
+  attn::AttnTensorType type = solve.getResult().getType();
+  solve.getResult().replaceAllUsesWith(b.compute(type, [&](ValueRange at) {
+    NamedIndices indices(type.getAxes(), at);
+    return b.reduce(attn::Reduction::Sum, {solve.getColumn()}, [&](Value column) {
+      Value factor = readAt(b, blocks.inverses, indices.with(solve.getColumnAttr(), column));
+      Value side = readAt(b, solve.getRhs(), indices.with(solve.getRowAttr(), column));
+      return Term{b.mul(factor, side), {}};
+    });
+  }));
+}
+
+void BlockSolver::expand() {
+  if (blocks.part)
+    expandParts();
+  else
+    expandOne();
+}
+
 bool BlockSolves::expand(attn::SolveOp solve) {
   auto variant = solve->getParentOfType<attn::VariantOp>();
   std::optional<int64_t> numRows = fixedExtent(variant, solve.getRow());
-  if (!numRows || *numRows <= kBlock || *numRows % kBlock != 0)
+  if (!numRows || *numRows < kBlockRows[2] || *numRows % kBlockRows[2] != 0)
     return false;
   Blocks &blocks = known[{solve.getMatrix(), solve.getRowAttr(), solve.getColumnAttr()}];
   BlockSolver(solve, *numRows, blocks).expand();

@@ -2,26 +2,52 @@
 // Scans and triangular systems become recurrences, or reductions where no recurrence can be. It cannot fail.
 
 // A state for each tensor, and the combiner in each step.
-// CHECK-LABEL: attn.variant @products
-// CHECK: %[[ONE:.*]] = arith.constant 1.0
+// CHECK-LABEL: attn.variant @largest
+// CHECK: %[[LEAST:.*]] = arith.constant 0xFF800000
 // CHECK: %[[INIT:.*]] = attn.compute () {
-// CHECK-NEXT: attn.yield %[[ONE]]
+// CHECK-NEXT: attn.yield %[[LEAST]]
 // CHECK: %[[R:.*]]:2 = attn.recur over "kv" for ["b"] from(%[[INIT]] : !attn.tensor<[], f32>)
 // CHECK: body(%[[B:.*]]: i32, %[[KV:.*]]: i32, %[[S:.*]]: !attn.tensor<[], f32>) {
 // CHECK: %[[NEXT:.*]] = attn.compute () {
 // CHECK: %[[A:.*]] = attn.read %[[S]][]
 // CHECK: %[[X:.*]] = attn.read %{{.*}}[%[[B]], %[[KV]]]
-// CHECK: arith.mulf %[[A]], %[[X]]
+// CHECK: arith.maximumf %[[A]], %[[X]]
 // CHECK: attn.yield %[[NEXT]], %[[NEXT]]
-// CHECK: attn.return ["p"](%[[R]]#0
-attn.variant @products {
+// CHECK: attn.return ["m"](%[[R]]#0
+attn.variant @largest {
   %x = attn.input "x" : !attn.tensor<[b, kv], f32>
+  %least = arith.constant 0xFF800000 : f32
+  %m = attn.scan over "kv" (%x : !attn.tensor<[b, kv], f32>) from (%least : f32) combine(%a: f32, %c: f32) {
+    %ac = arith.maximumf %a, %c : f32
+    attn.yield %ac : f32
+  } : !attn.tensor<[b, kv], f32>
+  attn.return ["m"](%m : !attn.tensor<[b, kv], f32>)
+}
+
+// Running products and sums have a kernel, where there is more than one row of them.
+// CHECK-LABEL: attn.variant @kernels
+// CHECK: attn.scan over "kv"(%{{.*}} : !attn.tensor<[b, kv], f32>)
+// CHECK: attn.scan over "kv"(%{{.*}} : !attn.tensor<[b, kv], i32>)
+// CHECK: attn.recur over "kv" for []
+attn.variant @kernels {
+  %x = attn.input "x" : !attn.tensor<[b, kv], f32>
+  %y = attn.input "y" : !attn.tensor<[b, kv], i32>
+  %z = attn.input "z" : !attn.tensor<[kv], f32>
   %one = arith.constant 1.0 : f32
+  %none = arith.constant 0 : i32
   %p = attn.scan over "kv" (%x : !attn.tensor<[b, kv], f32>) from (%one : f32) combine(%a: f32, %c: f32) {
     %ac = arith.mulf %a, %c : f32
     attn.yield %ac : f32
   } : !attn.tensor<[b, kv], f32>
-  attn.return ["p"](%p : !attn.tensor<[b, kv], f32>)
+  %s = attn.scan over "kv" (%y : !attn.tensor<[b, kv], i32>) from (%none : i32) combine(%a: i32, %c: i32) {
+    %ac = arith.addi %c, %a : i32
+    attn.yield %ac : i32
+  } : !attn.tensor<[b, kv], i32>
+  %q = attn.scan over "kv" (%z : !attn.tensor<[kv], f32>) from (%one : f32) combine(%a: f32, %c: f32) {
+    %ac = arith.mulf %a, %c : f32
+    attn.yield %ac : f32
+  } : !attn.tensor<[kv], f32>
+  attn.return ["p", "s", "q"](%p, %s, %q : !attn.tensor<[b, kv], f32>, !attn.tensor<[b, kv], i32>, !attn.tensor<[kv], f32>)
 }
 
 // Backwards, without the entry itself, and along an axis that is not the last: put out before the step, and arranged.
@@ -53,7 +79,7 @@ attn.variant @arranged {
 // CHECK: arith.addf %[[RHS]], %[[SUM]]
 // CHECK: arith.cmpi eq, %{{.*}}, %[[I]]
 attn.variant @solve {
-  %n = arith.constant 16 : i32
+  %n = arith.constant 8 : i32
   attn.space "i" extent %n
   attn.space "j" extent %n
   %N = attn.input "N" : !attn.tensor<[b, i, j], f32>
@@ -62,24 +88,44 @@ attn.variant @solve {
   attn.return ["X"](%X : !attn.tensor<[b, i, e], f32>)
 }
 
-// Many rows go by blocks. The blocks on the diagonal are inverted once for both right sides; what is above the diagonal is not read.
+// A matrix of 16, 32 or 64 rows is inverted once for both right sides, which are products with it.
+// CHECK-LABEL: attn.variant @inverse
+// CHECK: %[[D:.*]] = attn.invert %{{.*}} over "i" by "j"
+// CHECK: attn.compute (%[[B:.*]]: i32, %[[I:.*]]: i32, %[[E:.*]]: i32) {
+// CHECK: attn.reduce sum over "j" (%[[J:.*]]: i32) {
+// CHECK: attn.read %[[D]][%[[B]], %[[I]], %[[J]]]
+// CHECK: attn.read %{{.*}}[%[[B]], %[[J]], %[[E]]]
+// CHECK-NOT: attn.invert
+// CHECK: attn.compute (%{{.*}}: i32, %{{.*}}: i32) {
+// CHECK: attn.read %[[D]]
+attn.variant @inverse {
+  %n = arith.constant 32 : i32
+  attn.space "i" extent %n
+  attn.space "j" extent %n
+  %N = attn.input "N" : !attn.tensor<[b, i, j], f32>
+  %R = attn.input "R" : !attn.tensor<[b, i, e], f32>
+  %r = attn.input "r" : !attn.tensor<[b, i], f32>
+  %X = attn.solve %N, %R over "i" by "j" : !attn.tensor<[b, i, j], f32>, !attn.tensor<[b, i, e], f32> -> !attn.tensor<[b, i, e], f32>
+  %x = attn.solve %N, %r over "i" by "j" : !attn.tensor<[b, i, j], f32>, !attn.tensor<[b, i], f32> -> !attn.tensor<[b, i], f32>
+  attn.return ["X", "x"](%X, %x : !attn.tensor<[b, i, e], f32>, !attn.tensor<[b, i], f32>)
+}
+
+// More rows go by blocks, of which those on the diagonal are inverted; what is above the diagonal is not read.
 // CHECK-LABEL: attn.variant @blocks
-// CHECK-DAG: attn.space "i_block" extent %c4
-// CHECK-DAG: attn.space "i_of_block" extent %c16
-// CHECK: %[[D:.*]]:2 = attn.recur over "i_of_block" for ["b", "i_block"]
-// CHECK: attn.reduce sum over "i_before" to
-// CHECK: <[b, i_block, i_of_block, i_unit], f32>
+// CHECK-DAG: attn.space "i_block" extent %c2
+// CHECK-DAG: attn.space "i_of_block" extent %c64
+// CHECK: %[[D:.*]] = attn.invert %{{.*}} over "i_of_block" by "i_before" : <[b, i_block, i_of_block, i_before], f32>
 // CHECK: %[[X:.*]] = attn.recur over "i_block" for ["b"] from(%{{.*}} : !attn.tensor<[j, e], f32>)
 // CHECK: attn.reduce sum over "j" to
-// CHECK: attn.read %[[D]]#0[
+// CHECK: attn.read %[[D]][
 // CHECK: %[[FIRST:.*]] = attn.compute (%[[B:.*]]: i32, %[[I:.*]]: i32, %[[E:.*]]: i32) {
 // CHECK-NEXT: attn.read %[[X]][%[[B]], %[[I]], %[[E]]]
-// CHECK-NOT: over "i_of_block"
+// CHECK-NOT: attn.invert
 // CHECK: attn.recur over "i_block" for ["b"] from(%{{.*}} : !attn.tensor<[j], f32>)
-// CHECK: attn.read %[[D]]#0[
+// CHECK: attn.read %[[D]][
 // CHECK: attn.return
 attn.variant @blocks {
-  %n = arith.constant 64 : i32
+  %n = arith.constant 128 : i32
   attn.space "i" extent %n
   attn.space "j" extent %n
   %N = attn.input "N" : !attn.tensor<[b, i, j], f32>
@@ -94,7 +140,7 @@ attn.variant @blocks {
 // CHECK-LABEL: attn.variant @ints
 // CHECK: attn.compute (%[[B:.*]]: i32, %[[KV:.*]]: i32) {
 // CHECK: %[[END:.*]] = arith.addi %[[KV]]
-// CHECK: attn.reduce prod over "kv" to %[[END]] (%[[I:.*]]: i32) {
+// CHECK: attn.reduce min over "kv" to %[[END]] (%[[I:.*]]: i32) {
 // CHECK: attn.read %{{.*}}[%[[B]], %[[I]]]
 // CHECK: attn.compute (%{{.*}}: i32, %[[KV:.*]]: i32) {
 // CHECK: attn.reduce max over "kv" (%[[I:.*]]: i32) {
@@ -102,10 +148,10 @@ attn.variant @blocks {
 // CHECK: attn.yield %{{.*}}, %[[BEHIND]]
 attn.variant @ints {
   %x = attn.input "x" : !attn.tensor<[b, kv], i32>
-  %one = arith.constant 1 : i32
+  %most = arith.constant 2147483647 : i32
   %least = arith.constant -2147483648 : i32
-  %p = attn.scan over "kv" (%x : !attn.tensor<[b, kv], i32>) from (%one : i32) combine(%a: i32, %c: i32) {
-    %ac = arith.muli %a, %c : i32
+  %p = attn.scan over "kv" (%x : !attn.tensor<[b, kv], i32>) from (%most : i32) combine(%a: i32, %c: i32) {
+    %ac = arith.minsi %a, %c : i32
     attn.yield %ac : i32
   } : !attn.tensor<[b, kv], i32>
   %m = attn.scan over "kv" reverse exclusive (%x : !attn.tensor<[b, kv], i32>) from (%least : i32) combine(%a: i32, %c: i32) {

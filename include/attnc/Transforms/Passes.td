@@ -124,6 +124,62 @@ def AttnSolveConditions : Pass<"attn-solve-conditions", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numSolved", "solved-conditions", "Reductions that got a bound">];
 }
 
+def AttnInlineChunks : Pass<"attn-inline-chunks", "::mlir::ModuleOp"> {
+  let summary = "compute what a chunk has for each step where the step reads it";
+  let description = [{
+    An `attn.compute` that is read once, by another one, at the quotient and the remainder of an index by the number of steps of a chunk is
+    computed there: for each index the one element that it reads. Only for a GPU, and chunks of a multiple of 64 steps: a tile of 64 rows then
+    lies in one chunk. The tensor may not round to the operand dtype.
+
+    ```mlir
+    %z = attn.compute (%c: i32, %i: i32) { ... attn.yield %sum : f32 } : !attn.tensor<[t_chunk, t_row], f32>
+    %out = attn.compute (%t: i32) {
+      %c = arith.floordivsi %t, %c64 : i32
+      %i = arith.remsi %t, %c64 : i32
+      %x = attn.read %z[%c, %i] : !attn.tensor<[t_chunk, t_row], f32> -> f32
+      ...
+    ```
+    becomes
+    ```mlir
+    %out = attn.compute (%t: i32) {
+      %c = arith.floordivsi %t, %c64 : i32
+      %i = arith.remsi %t, %c64 : i32
+      ... %sum ...
+    ```
+    Exact.
+  }];
+  let statistics = [Statistic<"numInlined", "inlined-chunks", "Tensors over chunks that are no more">];
+}
+
+def AttnInlineFactors : Pass<"attn-inline-factors", "::mlir::ModuleOp"> {
+  let summary = "take scaled elements of 16-bit tensors apart in sums of products";
+  let description = [{
+    An `attn.compute` whose elements are those of one 16-bit tensor times what is read (a decay, a gate) is no tensor of its own if all of
+    its uses are factors in sums of products, at most four: its factors take its place there, `select(c, x * y, 0)` as those of x and of y under
+    c, and what does not know the index of the sum is a factor of the sum. A product of matrices then takes the 16-bit elements as they are. Not on the
+    host, which multiplies f32 whatever it reads.
+
+    ```mlir
+    %scaled = attn.compute (%i: i32, %d: i32) { ... %p = arith.mulf %q, %before ... } : !attn.tensor<[i, d], f32>
+    %z = attn.compute (%i: i32, %e: i32) {
+      %sum = attn.reduce sum over "d" (%d: i32) {
+        %s = attn.read %scaled[%i, %d] : !attn.tensor<[i, d], f32> -> f32
+        %h = attn.read %H[%d, %e] : !attn.tensor<[d, e], f32> -> f32
+        %p = arith.mulf %s, %h : f32
+        ...
+    ```
+    becomes
+    ```mlir
+    %z = attn.compute (%i: i32, %e: i32) {
+      %sum = attn.reduce sum over "d" (%d: i32) { ... %p = arith.mulf %q, %h : f32 ... }
+      %scaled = arith.mulf %sum, %before : f32
+      ...
+    ```
+    Exact but for the order of products.
+  }];
+  let statistics = [Statistic<"numInlined", "inlined-factors", "Scaled tensors that are no more">];
+}
+
 def AttnInlineLets : Pass<"attn-inline-lets", "::mlir::ModuleOp"> {
   let summary = "compute what has an element for each pair of rows where it is read";
   let description = [{

@@ -45,7 +45,8 @@ StringRef spaceOfArgument(Operation *stage, BlockArgument argument) {
 bool takesOwnIndex(Operation *stage, StringRef space) {
   auto attend = dyn_cast<attn::AttendOp>(stage);
   return attend ? attend.getKeySpace() != space
-                : isa<attn::SelectOp, attn::CumsumOp, attn::RecurOp>(stage);
+                : isa<attn::SelectOp, attn::CumsumOp, attn::ScanOp, attn::InvertOp, attn::RecurOp>(
+                      stage);
 }
 
 /// Whether `user`, `stage` or an op in it, reads a tensor along `axis`, which is over `space`, at

@@ -3,6 +3,7 @@
 // attn.compute: a tile of the result for each program, whatever its region says.
 #include "Lowerings.h"
 #include "Nest.h"
+#include "Quotients.h"
 #include "StageTensors.h"
 #include "TileChoice.h"
 
@@ -13,6 +14,7 @@ LogicalResult attnc::emitCompute(Evaluator &evaluator, Scope &scope, attn::Compu
                                  const Nest &nest, const NestPoint &point,
                                  ArrayRef<Destination> destinations) {
   Frame frame = nest.bind(evaluator, scope, compute.getBody().getArguments(), point);
+  setUniformQuotients(evaluator, scope, compute);
   auto yield = cast<attn::YieldOp>(compute.getBody().front().getTerminator());
   FailureOr<Value> tile =
       evaluator.map(scope, compute.getLoc(), frame, yield.getValue().getType(), yield.getValue(),

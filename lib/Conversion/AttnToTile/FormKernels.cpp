@@ -7,6 +7,7 @@
 #include "Choices.h"
 #include "ChunkLoops.h"
 #include "attnc/Analysis/Reuse.h"
+#include "attnc/Analysis/Starts.h"
 #include "attnc/Conversion/Passes.h"
 #include "llvm/ADT/SetVector.h"
 #include <deque>
@@ -94,7 +95,8 @@ KernelFormation::KernelFormation(attn::VariantOp variant, const KernelPlan &plan
       unused.insert(&op);
   }
   for (Operation &op : variant.getBody().front())
-    if (StageLoweringFactory factory = findStageLowering(&op); factory && !unused.contains(&op)) {
+    if (StageLoweringFactory factory = findStageLowering(&op);
+        factory && !unused.contains(&op) && !constantStart(&op)) {
       std::unique_ptr<StageLowering> lowering = factory(&op, plan);
       bool isLast = op.hasAttr(lastAttr);
       stages.push_back({{&op, lowering->independentAxes(), {}, 0},

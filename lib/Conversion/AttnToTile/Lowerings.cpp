@@ -10,8 +10,10 @@ StageLoweringFactory attnc::findStageLowering(Operation *op) {
   static const llvm::StringMap<StageLoweringFactory> table = {
       {attn::AttendOp::getOperationName(), lowerAttend},
       {attn::ComputeOp::getOperationName(), lowerCompute},
-      {attn::CumsumOp::getOperationName(), lowerCumsum},
+      {attn::CumsumOp::getOperationName(), lowerScan},
+      {attn::InvertOp::getOperationName(), lowerInvert},
       {attn::RecurOp::getOperationName(), lowerRecur},
+      {attn::ScanOp::getOperationName(), lowerScan},
       {attn::SelectOp::getOperationName(), lowerSelect},
   };
   return table.lookup(op->getName().getStringRef());

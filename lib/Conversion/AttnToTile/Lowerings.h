@@ -79,7 +79,8 @@ std::unique_ptr<StageLowering> lowerCompute(mlir::Operation *op, const KernelPla
 std::unique_ptr<StageLowering> lowerRecur(mlir::Operation *op, const KernelPlan &plan);
 /// For attentions that `lowerAttend` does not take.
 std::unique_ptr<StageLowering> lowerAttendGeneral(mlir::Operation *op, const KernelPlan &plan);
-std::unique_ptr<StageLowering> lowerCumsum(mlir::Operation *op, const KernelPlan &plan);
+std::unique_ptr<StageLowering> lowerInvert(mlir::Operation *op, const KernelPlan &plan);
+std::unique_ptr<StageLowering> lowerScan(mlir::Operation *op, const KernelPlan &plan);
 std::unique_ptr<StageLowering> lowerSelect(mlir::Operation *op, const KernelPlan &plan);
 std::unique_ptr<StageLowering> lowerAttend(mlir::Operation *op, const KernelPlan &plan);
 

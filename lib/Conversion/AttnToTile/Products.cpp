@@ -5,8 +5,11 @@
 // right one, each side is evaluated on a tile of its own two axes, and `tile.dot` adds up.
 //
 // Sides are f32, but where both are just elements of tensors of one 16-bit type: these are
-// multiplied as they are, which is exact.
+// multiplied as they are, which is exact. On a GPU, a right side of elements of bf16 stays so
+// beside a left side of f32. What knows the index of the sum alone may be on either side, and goes
+// where it leaves the other one as it is.
 #include "Reductions.h"
+#include "attnc/Analysis/Factors.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
@@ -22,8 +25,9 @@ constexpr int64_t kMostAtOnce = 256;
 
 /// One side of a product.
 struct Side {
-  SmallVector<Value> factors;
+  SmallVector<Value> factors, shared; ///< all, and those that know the index of the sum alone
   bool isTurned = false; ///< evaluated with its axes exchanged, so that reads are contiguous
+  Type element;          ///< of the operand
 };
 
 class ProductEmitter {
@@ -41,8 +45,8 @@ private:
   bool readsAlong(const Side &side, Value index) const;
   bool hasReads(const Side &side) const;
   bool hasReduction(const Side &side) const;
-  Type operandType() const;
-  FailureOr<Value> evaluateSide(Scope &inside, const Side &side, Frame frame, Type operand);
+  void chooseTypes();
+  FailureOr<Value> evaluateSide(Scope &inside, const Side &side, Frame frame);
   FailureOr<Value> mask(Scope &inside, Frame frame);
   FailureOr<SmallVector<Value>> step(Scope &inside, Value offset, Value acc);
   FailureOr<Value> operand(Scope &inside, const Side &side, Frame own);
@@ -62,19 +66,6 @@ private:
 };
 
 } // namespace
-
-/// The factors of `value`, without those of factors.
-static SmallVector<Value> factorsOf(Value value) {
-  SmallVector<Value> factors, open{value};
-  while (!open.empty()) {
-    Value factor = open.pop_back_val();
-    if (auto product = factor.getDefiningOp<arith::MulFOp>())
-      open.append({product.getRhs(), product.getLhs()});
-    else
-      factors.push_back(factor);
-  }
-  return factors;
-}
 
 /// The read that `factor` is, perhaps with a constant where it does not hold.
 static attn::ReadOp readOf(Value factor) {
@@ -97,20 +88,26 @@ bool ProductEmitter::separate() {
   byRow.add(&summed);
   byColumn.add(frame.cols);
   byColumn.add(&summed);
+  SmallVector<Value> either; // knows the index of the sum and nothing else
   for (Value factor : factorsOf(yield.getValues().front())) {
     const Facts &facts = ev.factsOf(trial, factor);
     if (byRow.contains(facts.axes) && (facts.axes.contains(frame.rows) || facts.axes.empty()))
       left.factors.push_back(factor);
     else if (byColumn.contains(facts.axes))
-      right.factors.push_back(factor);
+      (facts.axes.contains(frame.cols) ? right.factors : either).push_back(factor);
     else
       return false;
   }
+  bool isRightExact = right.factors.size() == 1 && exactTypeOf(right.factors.front());
+  Side &home = isRightExact ? left : right;
+  llvm::append_range(home.factors, either);
+  home.shared = either;
   if (left.factors.empty() || right.factors.empty())
     return false;
   if (yield.getValues().size() == 2 &&
       !byRow.contains(ev.factsOf(trial, yield.getValues().back()).axes))
     return false;
+  chooseTypes();
   Value index = reduce.getBody().getArgument(0);
   left.isTurned = hasReads(left) && !readsAlong(left, index) && !hasReduction(left);
   right.isTurned =
@@ -118,11 +115,13 @@ bool ProductEmitter::separate() {
   return true;
 }
 
-/// Whether the reads of `side` have `index` as their last one, whose elements are neighbours.
+/// Whether the reads of `side` have `index` as their last one, whose elements are neighbours. A
+/// read that knows no other index of the side than that is a vector either way.
 bool ProductEmitter::readsAlong(const Side &side, Value index) const {
   int64_t votes = 0;
   for (Value factor : side.factors)
-    if (attn::ReadOp read = readOf(factor); read && !read.getIndices().empty())
+    if (attn::ReadOp read = readOf(factor);
+        read && !read.getIndices().empty() && !llvm::is_contained(side.shared, factor))
       votes += read.getIndices().back() == index ? 1 : -1;
   return votes > 0;
 }
@@ -149,25 +148,23 @@ bool ProductEmitter::hasReduction(const Side &side) const {
   return false;
 }
 
-/// The 16-bit type of which both sides are elements, else f32.
-Type ProductEmitter::operandType() const {
-  Type type;
-  for (const Side *side : {&left, &right}) {
-    auto read =
-        side->factors.size() == 1 ? side->factors[0].getDefiningOp<attn::ReadOp>() : nullptr;
-    if (!read)
-      return b.getF32Type();
-    Type element = read.getTensor().getType().getElementType();
-    if (!(element.isF16() || element.isBF16()) || (type && type != element))
-      return b.getF32Type();
-    type = element;
-  }
-  return type;
+void ProductEmitter::chooseTypes() {
+  Type f32 = b.getF32Type();
+  auto exact = [&](const Side &side) {
+    return side.factors.size() == 1 ? exactTypeOf(side.factors.front()) : Type();
+  };
+  Type ofLeft = exact(left), ofRight = exact(right);
+  left.element = right.element = f32;
+  if (ofLeft && ofLeft == ofRight)
+    left.element = right.element = ofLeft;
+  else if (yield.getValues().size() == 1 && ev.context.plan.target.kind == Target::Kind::NVPTX)
+    (ofRight ? right : left).element = ofRight && ofRight.isBF16()             ? ofRight
+                                       : !ofRight && ofLeft && ofLeft.isBF16() ? ofLeft
+                                                                               : f32;
 }
 
 /// The product of a side's factors, 0 at indices that are not in the range.
-FailureOr<Value> ProductEmitter::evaluateSide(Scope &inside, const Side &side, Frame own,
-                                              Type operand) {
+FailureOr<Value> ProductEmitter::evaluateSide(Scope &inside, const Side &side, Frame own) {
   Frame emitted = side.isTurned ? own.transposed() : own;
   SmallVector<Value> roots(side.factors);
   roots.push_back(reduce.getBody().getArgument(0));
@@ -184,9 +181,9 @@ FailureOr<Value> ProductEmitter::evaluateSide(Scope &inside, const Side &side, F
         Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
         return arith::SelectOp::create(b, loc, isIn, product, zero);
       });
-  if (failed(value) || operand == f32)
+  if (failed(value) || side.element == f32)
     return value;
-  return tile::CastOp::create(b, loc, ev.type(emitted, operand), *value).getResult();
+  return tile::CastOp::create(b, loc, ev.type(emitted, side.element), *value).getResult();
 }
 
 /// 1 where the condition holds (i32).
@@ -205,8 +202,7 @@ FailureOr<Value> ProductEmitter::operand(Scope &inside, const Side &side, Frame 
   for (Value factor : side.factors)
     depth = std::max(depth, ev.factsOf(inside, factor).depth);
   depth = std::max(depth, ev.factsOf(inside, reduce.getBody().getArgument(0)).depth);
-  return ev.before(inside, depth,
-                   [&](Scope &home) { return evaluateSide(home, side, own, operandType()); });
+  return ev.before(inside, depth, [&](Scope &home) { return evaluateSide(home, side, own); });
 }
 
 FailureOr<SmallVector<Value>> ProductEmitter::step(Scope &inside, Value offset, Value acc) {
@@ -222,14 +218,14 @@ FailureOr<SmallVector<Value>> ProductEmitter::step(Scope &inside, Value offset, 
   if (failed(lhs) || failed(rhs) || failed(where))
     return failure();
   if (left.isTurned)
-    lhs = tile::TransposeOp::create(b, loc, ev.type(rows, operandType()), *lhs).getResult();
+    lhs = tile::TransposeOp::create(b, loc, ev.type(rows, left.element), *lhs).getResult();
   Value sum = tile::DotOp::create(b, loc, acc.getType(), *lhs, *rhs, acc, *where, right.isTurned,
                                   tile::Precision::F32, /*zero_outside=*/false);
   return SmallVector<Value>{sum};
 }
 
 bool ProductEmitter::isAtOnce() {
-  int64_t bytes = operandType().getIntOrFloatBitWidth() / 8;
+  int64_t bytes = left.element.getIntOrFloatBitWidth() / 8;
   auto first = range.first.value.getDefiningOp<arith::ConstantOp>();
   return first && range.mostCount && *range.mostCount * bytes <= kMostAtOnce;
 }
@@ -254,7 +250,7 @@ FailureOr<std::optional<Evaluated>> ProductEmitter::atOnce(Value start) {
   if (failed(lhs) || failed(rhs) || failed(where))
     return failure();
   if (left.isTurned)
-    lhs = tile::TransposeOp::create(b, loc, ev.type(rows, operandType()), *lhs).getResult();
+    lhs = tile::TransposeOp::create(b, loc, ev.type(rows, left.element), *lhs).getResult();
   Value sum = tile::DotOp::create(b, loc, start.getType(), *lhs, *rhs, start, *where,
                                   right.isTurned, tile::Precision::F32, /*zero_outside=*/false);
   return std::optional<Evaluated>(Evaluated{sum, frame});

@@ -8,6 +8,7 @@
 #include "ProgramScalars.h"
 #include "attnc/Analysis/Compilable.h"
 #include "attnc/Analysis/Reuse.h"
+#include "attnc/Analysis/Starts.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
 #include <numeric>
@@ -94,7 +95,7 @@ LogicalResult ProgramFrame::findStages() {
     return failure();
   llvm::DenseMap<int64_t, Kernel *> shared;
   for (Operation &op : variant.getBody().front()) {
-    if (isDeclaration(&op) || isa<attn::ChooseOp>(op))
+    if (isDeclaration(&op) || isa<attn::ChooseOp>(op) || constantStart(&op))
       continue;
     StageLoweringFactory factory = findStageLowering(&op);
     if (!factory) {
@@ -311,6 +312,8 @@ static void forEachRead(Operation *stage, Region &body, llvm::function_ref<void(
     open.pop_back_val()->walk([&](Operation *inner) {
       for (Value operand : inner->getOperands()) {
         if (operand.getParentRegion() != &body)
+          continue;
+        if (constantStart(operand.getDefiningOp()))
           continue;
         if (isa<attn::AttnTensorType>(operand.getType()))
           visit(operand);

@@ -14,12 +14,17 @@
 //         store it: for later stages, as an output at t, in states[(t + 1) mod 2]
 //   copy states[T mod 2] to the results
 //
+// Where no step combines elements along an axis of the states, columns of the states say, a GPU has
+// a program for each tile of that axis.
+//
 // In a kernel that walks along the steps, other stages come between them.
 #include "Lowerings.h"
 #include "Nest.h"
 #include "StageTensors.h"
 #include "StepBuffers.h"
 #include "TileChoice.h"
+#include "attnc/Analysis/Compilable.h"
+#include "attnc/Analysis/Starts.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
@@ -41,6 +46,39 @@ attn::AttnTensorType typeOver(attn::RecurOp recur, ArrayRef<Attribute> first, Ty
   return attn::AttnTensorType::get(element.getContext(), axes, element);
 }
 
+/// Which axis of `tensor` is over `space`.
+std::optional<unsigned> axisOver(Value tensor, StringRef space) {
+  auto type = cast<attn::AttnTensorType>(tensor.getType());
+  for (unsigned axis = 0; axis < type.getRank(); ++axis)
+    if (type.getAxisName(axis) == space)
+      return axis;
+  return std::nullopt;
+}
+
+/// Whether the stages of a step read states, and each other, along axis `space` at their own index
+/// only, and all have it.
+bool isIndependent(attn::RecurOp recur, StringRef space) {
+  auto hasAxis = [&](Value tensor) { return axisOver(tensor, space).has_value(); };
+  if (!llvm::all_of(recur.getStates(), hasAxis))
+    return false;
+  WalkResult walk = recur.getBody().walk([&](Operation *op) {
+    bool isStage = op->getParentOp() == recur &&
+                   llvm::any_of(op->getResultTypes(), llvm::IsaPred<attn::AttnTensorType>);
+    if (isStage && (!isa<attn::ComputeOp>(op) || !hasAxis(op->getResult(0))))
+      return WalkResult::interrupt();
+    auto read = dyn_cast<attn::ReadOp>(op);
+    if (!read || read.getTensor().getParentRegion() != &recur.getBody())
+      return WalkResult::advance();
+    auto stage = read->getParentOfType<attn::ComputeOp>();
+    std::optional<unsigned> axis = axisOver(read.getTensor(), space);
+    std::optional<unsigned> ofStage = stage ? axisOver(stage.getResult(), space) : std::nullopt;
+    bool isOwn =
+        axis && ofStage && read.getIndices()[*axis] == stage.getBody().getArgument(*ofStage);
+    return isOwn ? WalkResult::advance() : WalkResult::interrupt();
+  });
+  return !walk.wasInterrupted();
+}
+
 class RecurKernel;
 
 class RecurLowering : public NestLowering {
@@ -48,16 +86,22 @@ public:
   RecurLowering(attn::RecurOp recur, const KernelPlan &plan)
       : NestLowering(recur, Nest(typeOver(recur, {}, Float32Type::get(recur.getContext())), {})),
         recur(recur), plan(plan), variant(recur->getParentOfType<attn::VariantOp>()),
-        buffers(assignStepBuffers(recur)) {}
+        buffers(assignStepBuffers(recur)) {
+    chooseSlices();
+  }
 
   int64_t warps() override { return 4; }
   SmallVector<Scratch> scratch() override;
+  FailureOr<Grid> grid(KernelContext &context) override;
+  LogicalResult emit(KernelContext &context) override;
   LogicalResult emitBeforeSteps(KernelContext &context) override;
   LogicalResult emitStep(KernelContext &context, Value time) override;
   LogicalResult emitBehindSteps(KernelContext &context) override;
 
 private:
   friend class RecurKernel;
+  void chooseSlices();
+  FailureOr<Value> sizeOfSliced(KernelContext &context);
   using Piece = llvm::function_ref<LogicalResult(RecurKernel &)>;
   LogicalResult emitPiece(KernelContext &context, Piece piece);
   LogicalResult emitAt(Evaluator &evaluator, Scope &, const NestPoint &point) override;
@@ -66,6 +110,8 @@ private:
   const KernelPlan &plan;
   attn::VariantOp variant;
   StepBuffers buffers;
+  StringRef sliced;      ///< the space that programs of a kernel of its own share out; may be empty
+  int64_t sliceTile = 1; ///< indices of it that a program has
 };
 
 /// The kernel that is being emitted.
@@ -95,6 +141,7 @@ private:
   SmallVector<Destination> destinationsOf(Value tensor, Value time);
   LogicalResult copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
                      const Source &from, ArrayRef<Destination> to);
+  LogicalResult fill(attn::AttnTensorType type, double value, const Destination &to);
   Source stateAt(unsigned state, Value time);
   Nest nestOf(attn::AttnTensorType type) {
     return Nest(type, tiledAxesOf(lowering.variant, type, lowering.plan.target));
@@ -149,6 +196,60 @@ SmallVector<Scratch> RecurLowering::scratch() {
   return all;
 }
 
+/// The last axis that can be: its elements are neighbours in memory.
+void RecurLowering::chooseSlices() {
+  if (plan.target.kind != Target::Kind::NVPTX || recur.getStates().empty())
+    return;
+  auto type = cast<attn::AttnTensorType>(recur.getStates().front().getType());
+  for (unsigned axis = type.getRank(); axis-- > 0;)
+    if (StringRef space = type.getAxisName(axis); !space.empty() && isIndependent(recur, space)) {
+      TiledAxes tiled = tiledAxesOf(variant, type, plan.target);
+      if (tiled.cols != axis && tiled.rows != axis)
+        continue;
+      sliced = space;
+      sliceTile = tiled.cols == axis ? tiled.colTile : tiled.rowTile;
+      return;
+    }
+}
+
+FailureOr<Value> RecurLowering::sizeOfSliced(KernelContext &context) {
+  if (Value size = context.sizes.lookup(sliced))
+    return size;
+  return emitError(recur.getLoc(), "no input says the size of the index space `") << sliced << "`";
+}
+
+FailureOr<StageLowering::Grid> RecurLowering::grid(KernelContext &context) {
+  FailureOr<Grid> grid = NestLowering::grid(context);
+  if (failed(grid) || sliced.empty())
+    return grid;
+  FailureOr<Value> size = sizeOfSliced(context);
+  if (failed(size))
+    return failure();
+  Location loc = recur.getLoc();
+  (*grid)[1] = arith::CeilDivSIOp::create(context.builder, loc, *size, context.i32(loc, sliceTile));
+  return grid;
+}
+
+LogicalResult RecurLowering::emit(KernelContext &context) {
+  if (sliced.empty())
+    return NestLowering::emit(context);
+  OpBuilder &b = context.builder;
+  Location loc = recur.getLoc();
+  FailureOr<Value> size = sizeOfSliced(context);
+  if (failed(size))
+    return failure();
+  Value slice = tile::ProgramIdOp::create(b, loc, b.getI32Type(), 1);
+  Value first = arith::MulIOp::create(b, loc, slice, context.i32(loc, sliceTile));
+  // What is known to lie inside needs no comparisons.
+  if (std::optional<int64_t> extent = fixedExtent(variant, sliced);
+      extent && *extent % sliceTile == 0)
+    first = arith::MinSIOp::create(b, loc, first, context.i32(loc, *extent - sliceTile));
+  Value rest = arith::SubIOp::create(b, loc, *size, first);
+  Value count = arith::MinSIOp::create(b, loc, rest, context.i32(loc, sliceTile));
+  context.parts[sliced] = {first, count, sliceTile};
+  return NestLowering::emit(context);
+}
+
 LogicalResult RecurLowering::emitAt(Evaluator &evaluator, Scope &, const NestPoint &point) {
   return RecurKernel(*this, evaluator.context, point).emit();
 }
@@ -197,14 +298,20 @@ LogicalResult RecurKernel::copy(Scope &scope, attn::AttnTensorType type, ArrayRe
     Type element = type.getElementType().isIntOrFloat() && !isa<FloatType>(type.getElementType())
                        ? type.getElementType()
                        : context.builder.getF32Type();
+    SmallVector<bool> mayOverrun;
+    for (Value argument : arguments.getArguments())
+      mayOverrun.push_back(inside.places[argument].mayOverrun);
     FailureOr<Value> tile = evaluator.map(
         inside, loc, frame, element, arguments.getArguments(), {},
         [&](ValueRange indices, ValueRange) -> Value {
           SmallVector<Value> all(from.leading);
           for (unsigned axis : used) {
+            all.push_back(indices[axis]);
+            if (!mayOverrun[axis])
+              continue;
             Value size = context.sizes.lookup(type.getAxisName(axis));
             Value last = arith::SubIOp::create(context.builder, loc, size, constant(1));
-            all.push_back(arith::MinSIOp::create(context.builder, loc, indices[axis], last));
+            all.back() = arith::MinSIOp::create(context.builder, loc, indices[axis], last);
           }
           return tile::ElementOp::create(context.builder, loc, element, from.view, all);
         });
@@ -223,6 +330,26 @@ LogicalResult RecurKernel::copy(Scope &scope, attn::AttnTensorType type, ArrayRe
   return success();
 }
 
+/// Lets all elements of a tensor of `type` be `value`.
+LogicalResult RecurKernel::fill(attn::AttnTensorType type, double value, const Destination &to) {
+  Nest nest = nestOf(type);
+  auto body = [&](Scope &inside, const NestPoint &point) -> LogicalResult {
+    Block arguments;
+    for (unsigned axis = 0; axis < type.getRank(); ++axis)
+      arguments.addArgument(context.builder.getI32Type(), loc);
+    Frame frame = nest.bind(evaluator, inside, arguments.getArguments(), point);
+    Value tile =
+        evaluator.fill(loc, frame, context.builder.getF32FloatAttr(static_cast<float>(value)));
+    for (Value argument : arguments.getArguments())
+      inside.places.erase(argument);
+    return nest.store(context, recur, tile, to.view, to.leading, point);
+  };
+  if (failed(nest.forEachPoint(evaluator, evaluator.top(), recur, body)))
+    return failure();
+  barrier();
+  return success();
+}
+
 static SmallVector<unsigned> allAxes(attn::AttnTensorType type) {
   return llvm::to_vector(llvm::seq<unsigned>(0, type.getRank()));
 }
@@ -232,6 +359,12 @@ LogicalResult RecurKernel::initialize() {
   for (auto [number, init] : llvm::enumerate(recur.getInit())) {
     auto type = cast<attn::AttnTensorType>(recur.getStates()[number].getType());
     auto given = cast<attn::AttnTensorType>(init.getType());
+    Destination to{states[number], atBatch(constant(0))};
+    if (std::optional<double> start = constantStart(init.getDefiningOp())) {
+      if (failed(fill(type, *start, to)))
+        return failure();
+      continue;
+    }
     // The copy reads by its own axes: a nest over those of the initial value that are the state's.
     Source from{context.views.lookup(init), {}};
     SmallVector<unsigned> used;
@@ -247,7 +380,6 @@ LogicalResult RecurKernel::initialize() {
         if (type.getAxisName(axis) == name)
           used.push_back(axis);
     }
-    Destination to{states[number], atBatch(constant(0))};
     if (failed(copy(evaluator.top(), type, used, from, to)))
       return failure();
   }

@@ -9,6 +9,7 @@ const attnc::NVVMOpTable &attnc::nvvmLowerings() {
     registerControl(all);
     registerCopies(all);
     registerElementwise(all);
+    registerInvert(all);
     registerLoads(all);
     registerMoves(all);
     registerProducts(all);

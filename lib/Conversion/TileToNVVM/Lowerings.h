@@ -18,6 +18,7 @@ const NVVMOpTable &nvvmLowerings();
 void registerControl(NVVMOpTable &table);
 void registerCopies(NVVMOpTable &table);
 void registerElementwise(NVVMOpTable &table);
+void registerInvert(NVVMOpTable &table);
 void registerLoads(NVVMOpTable &table);
 void registerMoves(NVVMOpTable &table);
 void registerProducts(NVVMOpTable &table);

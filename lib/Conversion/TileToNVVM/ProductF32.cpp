@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Products of f32 operands by tf32 matrix instructions; Products.cpp explains.
+#include "Elements.h"
 #include "Products.h"
 
 using namespace mlir;
@@ -27,10 +28,13 @@ public:
   ProductF32(KernelLowering &kl, tile::DotOp dot)
       : kl(kl), b(kl.builder), dot(dot), loc(dot.getLoc()), lhs(dot.getLhs().getType()),
         accType(dot.getAcc().getType()), exact(dot.getPrecision() == tile::Precision::F32),
-        numRowTiles(rowTiles(accType, kl.numThreads)) {}
+        isLeftNarrow(!lhs.getElementType().isF32()), numRowTiles(rowTiles(accType, kl.numThreads)) {
+  }
 
   void lower(Fragment &acc) {
     findOperands();
+    if (!leftOffset)
+      left = unpack(kl, loc, lhs, kl.fragments[dot.getLhs()]);
     // The terms of one product are added up before they meet the accumulator: in a chain of their
     // own, so that the error does not grow with the number of products. A start at 0 is no
     // operation.
@@ -100,8 +104,8 @@ private:
         values[h] = even;
         values[2 + h] = odd;
       } else {
-        values[h] = kl.fragments[dot.getLhs()][index(m, k, h, 0)];
-        values[2 + h] = kl.fragments[dot.getLhs()][index(m, k, h, 1)];
+        values[h] = left[index(m, k, h, 0)];
+        values[2 + h] = left[index(m, k, h, 1)];
       }
     }
     return values;
@@ -121,6 +125,11 @@ private:
     SmallVector<SmallVector<Value>> aHigh(numRowTiles), aLow(numRowTiles);
     for (int64_t m = 0; m < numRowTiles; ++m)
       for (Value x : leftOperand(m, k)) {
+        if (isLeftNarrow) {
+          aHigh[m].push_back(arith::BitcastOp::create(b, loc, b.getI32Type(),
+                                                      extended(b, loc, lhs.getElementType(), x)));
+          continue;
+        }
         SplitTF32 s = splitTF32(b, loc, x, exact);
         aHigh[m].push_back(s.high);
         aLow[m].push_back(s.low);
@@ -133,7 +142,8 @@ private:
         for (int64_t i = 0; i < 4; ++i)
           c.push_back(acc[index(m, n, i / 2, i % 2)]);
         if (exact) { // small terms first
-          multiply(b, loc, f32, aLow[m], {b0.high, b1.high}, c);
+          if (!isLeftNarrow)
+            multiply(b, loc, f32, aLow[m], {b0.high, b1.high}, c);
           multiply(b, loc, f32, aHigh[m], {b0.low, b1.low}, c);
         }
         multiply(b, loc, f32, aHigh[m], {b0.high, b1.high}, c);
@@ -148,9 +158,11 @@ private:
   tile::DotOp dot;
   Location loc;
   TileType lhs, accType;
-  bool exact; ///< f32 to the last bit, else to that of tf32
+  bool exact;        ///< f32 to the last bit, else to that of tf32
+  bool isLeftNarrow; ///< bf16, whose bits are those of a tf32
   int64_t numRowTiles, pitch = 0, leftPitch = 0;
   Value leftOffset, rightOffset; ///< of this thread; of the left operand if that is in memory
+  SmallVector<Value> left;       ///< its elements, if it is in registers
 };
 } // namespace
 

@@ -10,6 +10,7 @@ const attnc::HostOpTable &attnc::hostLowerings() {
     registerColumns(all);
     registerControl(all);
     registerDot(all);
+    registerInvert(all);
     registerMemory(all);
     registerStoreBlock(all);
     return all;

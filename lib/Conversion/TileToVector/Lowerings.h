@@ -19,6 +19,7 @@ void registerAny(HostOpTable &table);
 void registerColumns(HostOpTable &table);
 void registerControl(HostOpTable &table);
 void registerDot(HostOpTable &table);
+void registerInvert(HostOpTable &table);
 void registerMemory(HostOpTable &table);
 void registerStoreBlock(HostOpTable &table);
 

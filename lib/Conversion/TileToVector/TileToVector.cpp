@@ -24,6 +24,22 @@ namespace attnc {
 using namespace mlir;
 using namespace attnc;
 
+/// Products of f32 and bf16 are products of f32: what a multiply-add takes is no narrower.
+static void widenOperands(tile::KernelOp kernel) {
+  kernel.walk([](tile::DotOp dot) {
+    Type f32 = Float32Type::get(dot.getContext());
+    if (dot.getLhs().getType().getElementType() == dot.getRhs().getType().getElementType())
+      return;
+    OpBuilder b(dot);
+    for (OpOperand *operand : {&dot.getLhsMutable(), &dot.getRhsMutable()}) {
+      auto type = cast<tile::TileType>(operand->get().getType());
+      auto wide = tile::TileType::get(b.getContext(), type.getShape(), f32, type.getLayout());
+      if (type != wide)
+        operand->set(tile::CastOp::create(b, dot.getLoc(), wide, operand->get()));
+    }
+  });
+}
+
 namespace {
 struct ConvertTileToVectorPass : attnc::impl::ConvertTileToVectorBase<ConvertTileToVectorPass> {
   using ConvertTileToVectorBase::ConvertTileToVectorBase;
@@ -43,6 +59,7 @@ struct ConvertTileToVectorPass : attnc::impl::ConvertTileToVectorBase<ConvertTil
       program.erase();
     for (auto kernel :
          llvm::make_early_inc_range(getOperation().getBody()->getOps<tile::KernelOp>())) {
+      widenOperands(kernel);
       OpBuilder builder(kernel);
       KernelEmitter emitter(builder, kernel, target, hostLowerings());
       if (failed(emitter.run()))

@@ -2,7 +2,7 @@
 //
 // A recurrence, step by step: states in memory for even and odd steps, stages with barriers between
 // them, the steps of a group around the state that it starts with.
-// RUN: attnc-opt %s --convert-attn-to-tile --canonicalize --cse | FileCheck %s
+// RUN: attnc-opt %s --split-input-file --convert-attn-to-tile --canonicalize --cse | FileCheck %s
 
 attn.variant @steps attributes {tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
   %dim = arith.constant 64 : i32
@@ -15,7 +15,7 @@ attn.variant @steps attributes {tile.schedule = #tile.schedule<target = "sm_80",
     attn.yield %c : f32
   } : !attn.tensor<[d, e], f32>
 
-  // CHECK-LABEL: tile.kernel @steps_1
+  // CHECK-LABEL: tile.kernel @steps(
   // CHECK-SAME: %[[STATE:[^:]*]]: !tile.view<5xf32, unit> {{{[^}]*}}"tensor:out.state0", {{[^}]*}}}
   // CHECK-SAME: %[[START:[^:]*]]: !tile.view<4xf32, unit> {{{[^}]*}}"tensor:out.start0", {{[^}]*}}}
   // CHECK-SAME: %[[NEXT:[^:]*]]: !tile.view<4xf32, unit> {{{[^}]*}}"tensor:out.step0", {{[^}]*}}}
@@ -59,4 +59,76 @@ attn.variant @steps attributes {tile.schedule = #tile.schedule<target = "sm_80",
     attn.yield %o, %next : !attn.tensor<[e], f32>, !attn.tensor<[d, e], f32>
   } : !attn.tensor<[b, h, t, e], f32>, !attn.tensor<[b, h, d, e], f32>
   attn.return ["out", "S"](%out, %final : !attn.tensor<[b, h, t, e], f32>, !attn.tensor<[b, h, d, e], f32>)
+}
+
+// -----
+
+// Columns of a state that no step combines are shared out over programs, a tile to each; what the state starts with is a constant and
+// no tensor. An elementwise step reads what it reads without a bound.
+attn.variant @slices attributes {tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
+  %dim = arith.constant 64 : i32
+  %columns = arith.constant 128 : i32
+  attn.space "d" extent %dim
+  attn.space "e" extent %columns
+  %K = attn.input "K" : !attn.tensor<[b, t, d], f32>
+  %V = attn.input "V" : !attn.tensor<[b, t, e], f32>
+  %half = attn.compute (%d: i32, %e: i32) {
+    %c = arith.constant 0.5 : f32
+    attn.yield %c : f32
+  } : !attn.tensor<[d, e], f32>
+  // CHECK-LABEL: tile.kernel @slices
+  // CHECK: %[[SLICE:.*]] = tile.program_id 1
+  // CHECK: %[[AT:.*]] = arith.muli %[[SLICE]], %c64_i32
+  // CHECK: %[[FIRST:.*]] = arith.minsi %[[AT]], %c64_i32
+  // CHECK: tile.program_id 0
+  // CHECK: %[[START:.*]] = tile.fill %cst
+  // CHECK: tile.store_block %[[START]], {{.*}} cols 3 from %[[FIRST]] to %c128_i32
+  // CHECK: scf.for
+  // CHECK-NOT: scf.for
+  // CHECK: tile.map() at(%c0_i32, %[[FIRST]])
+  // CHECK: tile.store_block {{.*}} cols 3 from %[[FIRST]] to %c128_i32
+  // CHECK: tile.program
+  // CHECK: tile.launch @slices{{.*}} grid(%{{.*}}, %c2_i32, %c1_i32)
+  %S = attn.recur over "t" for ["b"] from (%half : !attn.tensor<[d, e], f32>) body(%b: i32, %t: i32, %S: !attn.tensor<[d, e], f32>) {
+    %next = attn.compute (%d: i32, %e: i32) {
+      %s = attn.read %S[%d, %e] : !attn.tensor<[d, e], f32> -> f32
+      %k = attn.read %K[%b, %t, %d] : !attn.tensor<[b, t, d], f32> -> f32
+      %v = attn.read %V[%b, %t, %e] : !attn.tensor<[b, t, e], f32> -> f32
+      %kv = arith.mulf %k, %v : f32
+      %sum = arith.addf %s, %kv : f32
+      attn.yield %sum : f32
+    } : !attn.tensor<[d, e], f32>
+    attn.yield %next : !attn.tensor<[d, e], f32>
+  } : !attn.tensor<[b, d, e], f32>
+  attn.return ["S"](%S : !attn.tensor<[b, d, e], f32>)
+}
+
+// -----
+
+// Columns that a step sums have one program.
+attn.variant @whole attributes {tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
+  %dim = arith.constant 64 : i32
+  attn.space "d" extent %dim
+  attn.space "e" extent %dim
+  %V = attn.input "V" : !attn.tensor<[b, t, e], f32>
+  %zero = attn.compute (%e: i32) {
+    %c = arith.constant 0.0 : f32
+    attn.yield %c : f32
+  } : !attn.tensor<[e], f32>
+  // CHECK-LABEL: tile.kernel @whole
+  // CHECK-NOT: tile.program_id 1
+  // CHECK: tile.program
+  %S = attn.recur over "t" for ["b"] from (%zero : !attn.tensor<[e], f32>) body(%b: i32, %t: i32, %S: !attn.tensor<[e], f32>) {
+    %next = attn.compute (%e: i32) {
+      %all = attn.reduce sum over "e" (%i: i32) {
+        %s = attn.read %S[%i] : !attn.tensor<[e], f32> -> f32
+        attn.yield %s : f32
+      } : f32
+      %v = attn.read %V[%b, %t, %e] : !attn.tensor<[b, t, e], f32> -> f32
+      %sum = arith.addf %all, %v : f32
+      attn.yield %sum : f32
+    } : !attn.tensor<[e], f32>
+    attn.yield %next : !attn.tensor<[e], f32>
+  } : !attn.tensor<[b, e], f32>
+  attn.return ["S"](%S : !attn.tensor<[b, e], f32>)
 }

@@ -14,7 +14,7 @@ attn.variant @chain attributes {tile.schedule = #tile.schedule<target = "sm_80",
     attn.yield %c : f32
   } : !attn.tensor<[d, e], f32>
 
-  // CHECK-LABEL: tile.kernel @chain_1
+  // CHECK-LABEL: tile.kernel @chain
   // CHECK-SAME: %[[A:[^:]*]]: !tile.view<3xf32, unit> {{{[^}]*}}"tensor:out.step0", {{[^}]*}}}
   // CHECK-SAME: %[[V:[^:]*]]: !tile.view<2xf32, unit> {{{[^}]*}}"tensor:out.step1", {{[^}]*}}}
   // CHECK-SAME: %[[B:[^:]*]]: !tile.view<3xf32, unit> {{{[^}]*}}"tensor:out.step2", {{[^}]*}}}

@@ -8,11 +8,10 @@
 // Sums of each block, their running sums, and what these are to each row: one program for each b. The sums and the state before a
 // step are its own, at the index of the step.
 // CHECK-LABEL: attn.variant @walk
-// CHECK: } {attn.kernel = 0 : i64} : <[d], f32>
-// CHECK: } {attn.kernel = 1 : i64} : <[b, c, d], f32>
-// CHECK: } {attn.kernel = 1 : i64} : !attn.tensor<[b, c, d], f32>, !attn.tensor<[b, d], f32>
-// CHECK: } {attn.kernel = 1 : i64} : <[b, c, r, d], f32>
-// TILE: tile.kernel @walk_1
+// CHECK: } {attn.kernel = 0 : i64} : <[b, c, d], f32>
+// CHECK: } {attn.kernel = 0 : i64} : !attn.tensor<[b, c, d], f32>, !attn.tensor<[b, d], f32>
+// CHECK: } {attn.kernel = 0 : i64} : <[b, c, r, d], f32>
+// TILE: tile.kernel @walk
 // TILE: %[[B:.*]] = tile.program_id 0
 // TILE: tile.store %{{.*}}, %[[STATES:.*]][%c0_i32, %[[B]]]
 // TILE: scf.for %[[C:.*]] = %c0_i32 to %{{.*}} step %c1_i32
@@ -76,10 +75,9 @@ attn.variant @walk attributes {attn.operand_dtype = f32, tile.schedule = #tile.s
 // What reads the block before, or the last state, is not there at a step; single rows are no blocks, and a GPU would have a program
 // for each b only.
 // CHECK-LABEL: attn.variant @apart
-// CHECK: } {attn.kernel = 0 : i64} : <[d], f32>
-// CHECK: } {attn.kernel = 1 : i64} : <[b, c, d], f32>
-// CHECK: } {attn.kernel = 2 : i64} : !attn.tensor<[b, c, d], f32>, !attn.tensor<[b, d], f32>
-// CHECK: } {attn.kernel = 3 : i64} : <[b, c, d], f32>
+// CHECK: } {attn.kernel = 0 : i64} : <[b, c, d], f32>
+// CHECK: } {attn.kernel = 1 : i64} : !attn.tensor<[b, c, d], f32>, !attn.tensor<[b, d], f32>
+// CHECK: } {attn.kernel = 2 : i64} : <[b, c, d], f32>
 attn.variant @apart attributes {attn.operand_dtype = f32, tile.schedule = #tile.schedule<target = "host", tile_q = 64, tile_kv = 64, stages = 1, warps = 1, vector_bytes = 16, precision = f32>} {
   %dim = arith.constant 64 : i32
   %rows = arith.constant 16 : i32

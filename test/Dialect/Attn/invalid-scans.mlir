@@ -206,4 +206,39 @@ attn.variant @v {
   %X = attn.solve %N, %R over "i" by "j" : !attn.tensor<[i, j], f32>, !attn.tensor<[i, e], f16> -> !attn.tensor<[i, e], f16>
   attn.return []
 }
+// -----
+
+// attn.invert C1
+attn.variant @v {
+  %n = arith.constant 4 : i32
+  attn.space "i" extent %n
+  %N = attn.input "N" : !attn.tensor<[b, i, i], f32>
+  // expected-error@below {{'attn.invert' op expects two axes of the matrix as its rows and columns, found "i", "i" and '!attn.tensor<[b, i, i], f32>'}}
+  %X = attn.invert %N over "i" by "i" : !attn.tensor<[b, i, i], f32> -> !attn.tensor<[b, i, i], f32>
+  attn.return []
+}
+// -----
+
+// attn.invert C2
+attn.variant @v {
+  %n = arith.constant 4 : i32
+  attn.space "i" extent %n
+  attn.space "j" extent %n
+  %N = attn.input "N" : !attn.tensor<[i, j], i32>
+  // expected-error@below {{'attn.invert' op expects a matrix of reals, found '!attn.tensor<[i, j], i32>'}}
+  %X = attn.invert %N over "i" by "j" : !attn.tensor<[i, j], i32> -> !attn.tensor<[i, j], f32>
+  attn.return []
+}
+// -----
+
+// attn.invert C2: the result
+attn.variant @v {
+  %n = arith.constant 4 : i32
+  attn.space "i" extent %n
+  attn.space "j" extent %n
+  %N = attn.input "N" : !attn.tensor<[i, j], f32>
+  // expected-error@below {{'attn.invert' op expects a result of type '!attn.tensor<[i, j], f32>', found '!attn.tensor<[j, i], f32>'}}
+  %X = attn.invert %N over "i" by "j" : !attn.tensor<[i, j], f32> -> !attn.tensor<[j, i], f32>
+  attn.return []
+}
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -54,3 +54,14 @@ attn.variant @fullest {
   attn.return ["m", "n", "last"](%s#0, %s#1, %last : !attn.tensor<[b, g, kv, d], f32>, !attn.tensor<[b, g, kv, d], i32>, !attn.tensor<[b, g, d], f32>)
 }
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// CHECK-LABEL: attn.variant @inverse
+// CHECK: attn.invert %{{.*}} over "i" by "j" : <[b, i, h, j]> -> <[b, i, h, j], f32>
+attn.variant @inverse {
+  %n = arith.constant 16 : i32
+  attn.space "i" extent %n
+  attn.space "j" extent %n
+  %N = attn.input "N" : !attn.tensor<[b, i, h, j]>
+  %Y = attn.invert %N over "i" by "j" : !attn.tensor<[b, i, h, j]> -> !attn.tensor<[b, i, h, j], f32>
+  attn.return ["Y"](%Y : !attn.tensor<[b, i, h, j], f32>)
+}

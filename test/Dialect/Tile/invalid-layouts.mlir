@@ -93,7 +93,7 @@ tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size
   %i = tile.fill %n : i32 -> <64x16xi32>
   %u = tile.fill %n : i32 -> <16x16xi32>
   %t = tile.fill %f : f32 -> <64x16xf32>
-  // expected-error@below {{expects operands of one element type among f16, bf16 and f32, and an f32 accumulator and result, found}}
+  // expected-error@below {{expects operands of one element type among f16, bf16 and f32, or f32 and bf16, and an f32 accumulator and result, found}}
   %0 = tile.dot %i, %u, %t : <64x16xi32>, <16x16xi32>, <64x16xf32> -> <64x16xf32>
   tile.return
 }
@@ -131,7 +131,7 @@ tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size
   %t = tile.fill %f : f32 -> <64x16xf32>
   %u = tile.fill %f : f32 -> <16x16xf32>
   %m = tile.fill %n : i32 -> <64x16xi32>
-  // expected-error@below {{expects a right operand that is not transposed with a mask}}
+  // expected-error@below {{expects a right operand of the left one's type that is not transposed with a mask}}
   %0 = tile.dot %t, %u transposed, %t where %m : <64x16xf32>, <16x16xf32>, <64x16xf32>, !tile.tile<64x16xi32> -> <64x16xf32>
   tile.return
 }

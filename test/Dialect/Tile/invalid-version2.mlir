@@ -460,3 +460,50 @@ tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %f: f32 
   %0 = tile.scalar %t : <1x16xf32> -> f32
   tile.return
 }
+
+// -----
+
+// tile.invert C1
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32>
+  // expected-error@below {{expects a matrix of f32 with 16, 32 or 64 rows and as many columns, and a result of its type, found '!tile.tile<64x16xf32>' to '!tile.tile<64x16xf32>'}}
+  %0 = tile.invert %t : <64x16xf32> -> <64x16xf32>
+  tile.return
+}
+
+// -----
+
+// tile.invert C1: the number of rows
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <128x128xf32>
+  // expected-error@below {{expects a matrix of f32 with 16, 32 or 64 rows and as many columns}}
+  %0 = tile.invert %t : <128x128xf32> -> <128x128xf32>
+  tile.return
+}
+
+// -----
+
+// tile.dot C2: f16 has not the range of f32
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <16x16xf32>
+  %h = tile.cast %t : <16x16xf32> -> <16x16xf16>
+  // expected-error@below {{expects operands of one element type among f16, bf16 and f32, or f32 and bf16, and an f32 accumulator and result, found}}
+  %0 = tile.dot %t, %h, %t : <16x16xf32>, <16x16xf16>, <16x16xf32> -> <16x16xf32>
+  tile.return
+}
+
+// -----
+
+// tile.dot C4: a mask
+tile.kernel @k(%f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <16x16xf32>
+  %h = tile.cast %t : <16x16xf32> -> <16x16xbf16>
+  %m = tile.fill %n : i32 -> <16x16xi32>
+  // expected-error@below {{expects a right operand of the left one's type that is not transposed with a mask}}
+  %0 = tile.dot %t, %h, %t where %m : <16x16xf32>, <16x16xbf16>, <16x16xf32>, !tile.tile<16x16xi32> -> <16x16xf32>
+  tile.return
+}

@@ -317,7 +317,7 @@ tile.kernel @k(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %w: !til
   %b = tile.fill %b0 : bf16 -> <32x48xbf16>
   %c0 = arith.constant 0.0 : f32
   %c = tile.fill %c0 : f32 -> <64x32xf32>
-  // expected-error@below {{expects operands of one element type among f16, bf16 and f32, and an f32 accumulator and result, found}}
+  // expected-error@below {{expects operands of one element type among f16, bf16 and f32, or f32 and bf16, and an f32 accumulator and result, found}}
   %0 = tile.dot %a, %b transposed, %c : <64x48xf16>, <32x48xbf16>, <64x32xf32> -> <64x32xf32>
   tile.return
 }
@@ -334,7 +334,7 @@ tile.kernel @k(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %w: !til
   %b = tile.fill %b0 : f16 -> <32x48xf16>
   %c0 = arith.constant 0.0 : f16
   %c = tile.fill %c0 : f16 -> <64x32xf16>
-  // expected-error@below {{expects operands of one element type among f16, bf16 and f32, and an f32 accumulator and result, found}}
+  // expected-error@below {{expects operands of one element type among f16, bf16 and f32, or f32 and bf16, and an f32 accumulator and result, found}}
   %0 = tile.dot %a, %b transposed, %c : <64x48xf16>, <32x48xf16>, <64x32xf16> -> <64x32xf16>
   tile.return
 }

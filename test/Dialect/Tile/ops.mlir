@@ -97,6 +97,16 @@ tile.kernel @axes(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %i: !
   %number = tile.scalar %one : <1xi32> -> i32
   // CHECK: tile.scan product %{{.*}} along columns exclusive reverse : <64x16xf32> -> <64x16xf32>
   %4 = tile.scan product %x along columns exclusive reverse : <64x16xf32> -> <64x16xf32>
+  %square = tile.load %v[] rows 0 from %n to %n cols 32 : <2xf32, unit> -> <32x32xf32>
+  // CHECK: tile.invert %{{.*}} : <32x32xf32> -> <32x32xf32>
+  %inverse = tile.invert %square : <32x32xf32> -> <32x32xf32>
+  // CHECK: tile.invert %{{.*}} scratch 128 : <32x32xf32> -> <32x32xf32>
+  %placed = tile.invert %square scratch 128 : <32x32xf32> -> <32x32xf32>
+  %narrow = tile.cast %square : <32x32xf32> -> <32x32xbf16>
+  // CHECK: tile.dot %{{.*}}, %{{.*}} transposed, %{{.*}} : <32x32xf32>, <32x32xbf16>, <32x32xf32> -> <32x32xf32>
+  %wide = tile.dot %square, %narrow transposed, %square : <32x32xf32>, <32x32xbf16>, <32x32xf32> -> <32x32xf32>
+  // CHECK: tile.dot %{{.*}}, %{{.*}}, %{{.*}} : <32x32xbf16>, <32x32xf32>, <32x32xf32> -> <32x32xf32>
+  %wide2 = tile.dot %narrow, %square, %square : <32x32xbf16>, <32x32xf32>, <32x32xf32> -> <32x32xf32>
   // CHECK: tile.transpose %[[ROW]] : <1x16xf32> -> <16xf32>
   %5 = tile.transpose %0 : <1x16xf32> -> <16xf32>
   %6 = tile.fill %n : i32 -> <64xi32>
