@@ -48,16 +48,20 @@ def jobs(arguments):
         devices.append("cuda")
     else:
         print("gallery: no GPU here, not run on one")
+    count = None
     if arguments.rotate: # the one that all_specs.py does not take at this commit
         count = int(subprocess.run(["git", "rev-list", "--count", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout)
         devices.remove("emulator" if count // 3 % 2 == 0 else "emulator-90a")
-        print(f"gallery: on {', '.join(devices)}")
+        print(f"gallery: on {', '.join(devices)}; there each shape with one dtype of three, by commit {count} of this branch")
     if arguments.devices:
         devices = [device for device in devices if device in arguments.devices.split(",")]
     for device in devices:
-        for spec in specs:
+        for number, spec in enumerate(specs):
             for index, shape in enumerate(SHAPES):
                 for dtype in DTYPES:
+                    # Three commits in a row take all dtypes.
+                    if count is not None and device in PROFILES and dtype != DTYPES[(count + number + index) % len(DTYPES)]:
+                        continue
                     # The reference is what the others are compared with; that it runs is worth one dtype.
                     if device == "reference" and dtype != "f32":
                         continue
@@ -93,7 +97,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     parser.add_argument("--devices", help="only these, separated by commas, e.g. emulator,emulator-90a")
-    parser.add_argument("--rotate", action="store_true", help="one GPU of the two that are emulated, by the number of commits")
+    parser.add_argument("--rotate", action="store_true", help="one GPU of the two that are emulated, and there one dtype for each spec and shape, by the number of commits")
     parser.add_argument("--table", help="write the worst error of each spec and executor to this file (Markdown)")
     arguments = parser.parse_args()
     start = time.time()
