@@ -6,6 +6,7 @@ Every spec of the gallery and random ones (random_specs.py) are printed as attn,
 them, and evaluated in float64 on the same small inputs. Ints and conditions must be equal, reals to 1e-12 of the largest number of the output.
 What a spec decides from reals is equal then too: a decision taken the other way changes outputs by more.
 What is split over keys is specialised and planned before, and is evaluated with few queries and many keys, also of fuzz.py's attentions.
+Recurrences by chunks of 64 steps, behind all that a GPU's kernels are made of, are compared with their steps.
 What a pipeline does not change is not evaluated; a pass that changes none of the gallery is a failure as well. Closes with `rewrites: N passed, N failed`.
 """
 import argparse
@@ -27,6 +28,9 @@ PASSES = [*EXPANSIONS, CHUNKS, "attn-forward-copies", "attn-hoist-reductions", "
 PIPELINES = [[name] for name in PASSES] + [PASSES]
 PLANNED = ["attn-merge-equals", "attn-specialize=dtype=f32 head-dim=8", "attn-plan=target=sm_80"]
 SPLIT, LISTS = "attn-split-keys", "attn-list-tiles"
+SPECIALIZED = ["attn-merge-equals", "attn-specialize=dtype=bf16 head-dim=8", *EXPANSIONS]
+OF_KERNELS = ["attn-inline-chunks", "attn-inline-factors"]
+BY_CHUNKS = ["attn-chunk-recurrences=chunk=64", "attn-expand-scans", "attn-inline-lets", "attn-solve-conditions", "attn-plan=target=sm_80"]
 
 
 def rewritten(tools, module, passes):
@@ -45,7 +49,7 @@ def printed(tools, text):
     return result.stdout
 
 
-def difference(np, before, after):
+def difference(np, before, after, bound=1e-12):
     """What differs between the outputs of two evaluations, or nothing."""
     for name, x in before.items():
         y = after[name]
@@ -54,7 +58,7 @@ def difference(np, before, after):
         if not np.array_equal(np.isfinite(x), np.isfinite(y)) or not np.array_equal(x[~np.isfinite(x)], y[~np.isfinite(y)], equal_nan=True):
             return f"{name} has other infinities or NaN"
         finite = np.isfinite(x)
-        if finite.any() and np.abs(x[finite] - y[finite]).max() > 1e-12 * np.abs(x[finite]).max():
+        if finite.any() and np.abs(x[finite] - y[finite]).max() > bound * np.abs(x[finite]).max():
             return f"{name} differs by {np.abs(x[finite] - y[finite]).max()}"
     return ""
 
@@ -81,7 +85,7 @@ class Checker:
 
     def __init__(self, tools, attnc, np):
         self.tools, self.attnc, self.np = tools, attnc, np
-        self.changed = {name: 0 for name in [*PASSES, SPLIT, LISTS]}
+        self.changed = {name: 0 for name in [*PASSES, SPLIT, LISTS, *OF_KERNELS]}
         self.passed = self.failed = 0
 
     def check(self, text, name, variants, seed):
@@ -127,6 +131,25 @@ class Checker:
         """The same for lists of tiles: of an attention that is specialised, at sizes of some tiles."""
         self.check_planned(LISTS, text, name, variants, seed, q=[1, 63, 64, 130, 200], kv=[1, 64, 100, 257, 320])
 
+    def check_chunks(self, text, name, variants, seed):
+        """Recurrences step by step against their form for a GPU, at lengths of less than a chunk and of several."""
+        rng = random.Random(seed)
+        try:
+            module = printed(self.tools, text)
+            steps = rewritten(self.tools, module, SPECIALIZED)
+            texts = [rewritten(self.tools, module, [*SPECIALIZED, *BY_CHUNKS, *OF_KERNELS[:count]]) for count in range(len(OF_KERNELS) + 1)]
+            for number, passed in enumerate(OF_KERNELS):
+                self.changed[passed] += texts[number] != texts[number + 1]
+            for variant in variants if "t_chunk" in texts[0] else []:
+                inputs, expected = gallery_inputs(self.np, self.attnc.Spec(steps, variant=variant), seed, t=rng.choice([1, 63, 64, 65, 130]))
+                error = difference(self.np, expected, self.attnc.Spec(texts[-1], variant=variant).evaluate(inputs), 1e-11)
+                if error:
+                    self.fail(f"{name} @{variant} seed {seed} by chunks", error)
+                else:
+                    self.passed += 1
+        except (RuntimeError, self.attnc.AttncError) as problem:
+            self.fail(f"{name} seed {seed} by chunks", str(problem))
+
     def check_planned(self, rewrite, text, name, variants, seed, q, kv):
         rng = random.Random(seed)
         try:
@@ -151,7 +174,7 @@ class Checker:
 
 
 def variants_of(text):
-    return re.findall(r"^(?:variant|attention)\s+(\w+)", text, re.M)
+    return re.findall(r"^(?:variant|attention|recurrence)\s+(\w+)", text, re.M)
 
 
 def main():
@@ -172,6 +195,7 @@ def main():
             checker.check(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
             checker.check_split(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
             checker.check_lists(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
+            checker.check_chunks(text, str(path.relative_to(ROOT)), variants_of(text), seed=1)
     for name, count in checker.changed.items():
         print(f"{name} changes {count} specs of the gallery")
         if not count and not options.spec:
