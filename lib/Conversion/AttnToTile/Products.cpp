@@ -20,7 +20,8 @@ namespace {
 /// Indices of the sum at a time.
 constexpr int64_t kMostSummed = 32, kFewestSummed = 16;
 /// A sum of at most so many terms is one product without a loop: what one side has in common with
-/// the turns of a loop around is then computed before that loop. In bytes of an operand's row.
+/// the turns of a loop around is then computed before that loop. In bytes of the wider operand's
+/// row.
 constexpr int64_t kMostAtOnce = 256;
 
 /// One side of a product.
@@ -225,7 +226,8 @@ FailureOr<SmallVector<Value>> ProductEmitter::step(Scope &inside, Value offset, 
 }
 
 bool ProductEmitter::isAtOnce() {
-  int64_t bytes = left.element.getIntOrFloatBitWidth() / 8;
+  int64_t bytes =
+      std::max(left.element.getIntOrFloatBitWidth(), right.element.getIntOrFloatBitWidth()) / 8;
   auto first = range.first.value.getDefiningOp<arith::ConstantOp>();
   return first && range.mostCount && *range.mostCount * bytes <= kMostAtOnce;
 }
