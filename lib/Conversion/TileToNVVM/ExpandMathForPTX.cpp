@@ -199,7 +199,8 @@ private:
       return arith::ConstantOp::create(b, loc, IntegerAttr::get(type, v));
     };
     IntegerAttr known;
-    if (matchPattern(y, m_Constant(&known)) && known.getValue().isPowerOf2())
+    if (matchPattern(y, m_Constant(&known)) && known.getValue().isStrictlyPositive() &&
+        known.getValue().isPowerOf2())
       return arith::ShRSIOp::create(b, loc, x, integer(known.getValue().logBase2()));
     // Divisors that the op leaves undefined have a value here: x / 0 is 0, and x / -1 wraps around.
     // Both divide by 1 instead and multiply the result.
