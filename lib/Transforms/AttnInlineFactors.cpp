@@ -175,10 +175,10 @@ void spreadFactors(attn::ReduceOp reduce) {
     Operation *op = value.getDefiningOp();
     bool isWithin = op && reduce->isProperAncestor(op);
     BackwardSlice slice = isWithin ? sliceOf(op, reduce) : BackwardSlice();
-    auto readsTensorsOnly = [&](BlockArgument argument) {
-      return argument.getOwner() != &reduce.getBody().front();
-    };
-    if (isWithin && !llvm::all_of(slice.arguments, readsTensorsOnly)) {
+    bool knowsIndex = llvm::any_of(slice.arguments, [&](BlockArgument argument) {
+      return argument.getOwner() == &reduce.getBody().front();
+    });
+    if (knowsIndex) {
       terms.push_back(value);
       continue;
     }

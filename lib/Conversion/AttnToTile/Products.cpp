@@ -149,19 +149,22 @@ bool ProductEmitter::hasReduction(const Side &side) const {
   return false;
 }
 
+/// Sides of elements of one 16-bit type keep it, and on a GPU one of bf16 beside f32 does. Where
+/// both could, they are of different types: then the right one does, which shared memory holds.
 void ProductEmitter::chooseTypes() {
-  Type f32 = b.getF32Type();
   auto exact = [&](const Side &side) {
     return side.factors.size() == 1 ? exactTypeOf(side.factors.front()) : Type();
   };
   Type ofLeft = exact(left), ofRight = exact(right);
-  left.element = right.element = f32;
+  left.element = right.element = b.getF32Type();
+  bool canBeMixed =
+      yield.getValues().size() == 1 && ev.context.plan.target.kind == Target::Kind::NVPTX;
   if (ofLeft && ofLeft == ofRight)
     left.element = right.element = ofLeft;
-  else if (yield.getValues().size() == 1 && ev.context.plan.target.kind == Target::Kind::NVPTX)
-    (ofRight ? right : left).element = ofRight && ofRight.isBF16()             ? ofRight
-                                       : !ofRight && ofLeft && ofLeft.isBF16() ? ofLeft
-                                                                               : f32;
+  else if (canBeMixed && ofRight && ofRight.isBF16())
+    right.element = ofRight;
+  else if (canBeMixed && ofLeft && ofLeft.isBF16())
+    left.element = ofLeft;
 }
 
 /// The product of a side's factors, 0 at indices that are not in the range.
