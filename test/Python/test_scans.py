@@ -3,6 +3,7 @@
 expanded into recurrences."""
 import os
 import pathlib
+import re
 import subprocess
 
 import attnc
@@ -21,9 +22,10 @@ def emitted(text):
 
 
 def expanded(text):
-    """The IR behind attn-expand-scans, which leaves none."""
+    """The IR behind attn-expand-scans, which leaves running sums and products: these have a kernel."""
     found = subprocess.run([TOOL, "--attn-expand-scans"], input=text, capture_output=True, text=True, check=True).stdout
-    assert ("attn.recur" in found or "attn.reduce" in found) and "attn.scan" not in found and "attn.solve" not in found
+    assert ("attn.recur" in found or "attn.reduce" in found) and "attn.solve" not in found
+    assert all(re.search(r"arith\.(add|mul)", scan) for scan in re.findall(r"attn\.scan[^}]*}", found))
     return found
 
 
@@ -124,9 +126,10 @@ SOLVE = """attn.variant @solve {
 }"""
 
 
-@pytest.mark.parametrize("length", [16, 32, 40, 80])
+@pytest.mark.parametrize("length", [16, 32, 40, 64, 80, 128])
 def test_solve_by_blocks(length):
-    """Rows that are known to be many go by blocks: rows that nearly repeat, and NaN above the diagonal."""
+    """Rows that are known to be a multiple of 16 are inverted, in blocks where they are no power of two up to 64: rows that nearly repeat,
+    and NaN above the diagonal."""
     text = SOLVE.replace('%n = attn.size "kv"', f"%n = arith.constant {length} : i32").replace("SIZE", "%n").replace("%j: i32) {", """%j: i32) {
       %nan = arith.constant 0x7FC00000 : f32
       %below = arith.cmpi slt, %j, %i : i32""").replace("attn.yield %x : f32\n  }", """%negative = arith.negf %x : f32
@@ -134,7 +137,8 @@ def test_solve_by_blocks(length):
       attn.yield %y : f32
     }""")
     form = expanded(text)
-    assert ('"i_block"' in form) == (length in (32, 80))
+    assert ("attn.invert" in form) == (length != 40)
+    assert ('"i_block"' in form) == (length in (80, 128))
     K, R = np.ones((1, 1, length, 2)) + 1e-3 * RNG.standard_normal((1, 1, length, 2)), RNG.standard_normal((1, 2, length, 1))
     K, R = K.astype(np.float32), R.astype(np.float32)
     found = attnc.Spec(form).evaluate({"K": K, "R": R})["X"]
