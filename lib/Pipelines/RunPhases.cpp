@@ -77,16 +77,19 @@ llvm::Error Runner::begin(ModuleOp module) {
 llvm::Error Runner::checkLevel() const {
   if (!result.launch || target().kind != attnc::Target::Kind::Host)
     return llvm::Error::success();
-  llvm::StringMap<bool> made;
-  for (const std::string &feature : result.launch->cpuFeatures)
-    made[feature] = true;
-  HostISA level = hostISAOf(made);
-  if (level <= features.isa)
+  auto levelOf = [](llvm::ArrayRef<std::string> names) {
+    llvm::StringMap<bool> there;
+    for (const std::string &name : names)
+      there[name] = true;
+    return hostISAOf(there);
+  };
+  HostISA level = levelOf(result.launch->cpuFeatures), allowed = levelOf(features.required);
+  if (level <= allowed)
     return llvm::Error::success();
   return createStringError(formatv(
       "the code was lowered to {0}, and `{1}` has {2}: lower it again from phase `tile`, or "
       "allow what it was lowered to",
-      stringifyHostISA(level), request.options.hostFeatures, stringifyHostISA(features.isa)));
+      stringifyHostISA(level), request.options.hostFeatures, stringifyHostISA(allowed)));
 }
 
 /// Scratch memory is known when a kernel's buffers have their places.

@@ -23,7 +23,7 @@ llvm::StringRef attnc::stringifyHostISA(HostISA isa) {
 
 std::optional<HostISA> attnc::parseHostISA(llvm::StringRef name) {
   return llvm::StringSwitch<std::optional<HostISA>>(name)
-      .Case("native", detectHostISA())
+      .Case("native", fastestHostISAOf(llvm::sys::getHostCPUFeatures()))
       .Case("generic", HostISA::Generic)
       .Case("avx2", HostISA::AVX2)
       .Case("avx512", HostISA::AVX512)
@@ -40,6 +40,11 @@ HostISA attnc::hostISAOf(const llvm::StringMap<bool> &features) {
   if (!all({"avx512f", "avx512bw", "avx512dq", "avx512vl"}))
     return HostISA::AVX2;
   return all({"avx512bf16"}) ? HostISA::AVX512BF16 : HostISA::AVX512;
+}
+
+HostISA attnc::fastestHostISAOf(const llvm::StringMap<bool> &features) {
+  HostISA highest = hostISAOf(features);
+  return highest == HostISA::AVX512BF16 && features.lookup("amx-bf16") ? HostISA::AVX512 : highest;
 }
 
 HostISA attnc::detectHostISA() {

@@ -36,7 +36,7 @@ static std::vector<std::string> namesIn(const FeatureSet &features) {
 const HostFeatures &HostFeatures::native() {
   static const HostFeatures features = [] {
     HostFeatures result;
-    result.isa = detectHostISA();
+    result.isa = fastestHostISAOf(detected());
     result.cpu = llvm::sys::getHostCPUName().str();
     result.required = namesIn(detected());
     for (auto &feature : detected())
@@ -103,7 +103,7 @@ llvm::Expected<HostFeatures> HostFeatures::parse(llvm::StringRef text) {
     changed = true;
   }
   if (changed) {
-    result.isa = hostISAOf(features);
+    result.isa = fastestHostISAOf(features);
     result.required = namesIn(features);
   }
   return result;

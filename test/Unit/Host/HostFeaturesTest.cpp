@@ -41,6 +41,8 @@ TEST(HostFeatures, ChangesImply) {
   EXPECT_FALSE(needs(bf16, "avx512vl"));
   EXPECT_EQ(bf16.isa, HostISA::AVX2); // 512-bit code needs more than that
   EXPECT_EQ(parsed("x86-64-v4,+avx512bf16").isa, HostISA::AVX512BF16);
+  // Where there is a matrix unit, multiply-adds of f32 are faster than products of bf16.
+  EXPECT_EQ(parsed("x86-64-v4,+avx512bf16,+amx-bf16").isa, HostISA::AVX512);
   HostFeatures noAVX = parsed("x86-64-v4,-avx");
   for (const char *gone : {"avx", "avx2", "fma", "avx512f", "avx512vl"})
     EXPECT_FALSE(needs(noAVX, gone)) << gone;

@@ -146,9 +146,10 @@ struct HostObject {
   std::map<std::string, double> milliseconds;
 };
 
-/// Features that make the lowering choose a level: this CPU's own where it is its level.
+/// Features that make the lowering choose a level: this CPU's own where it is its level. A CPU may
+/// be faster without products of bf16.
 inline std::string featuresFor(HostISA isa) {
-  if (isa == detectHostISA())
+  if (isa == detectHostISA() && isa != HostISA::AVX512BF16)
     return "native";
   switch (isa) {
   case HostISA::Generic:

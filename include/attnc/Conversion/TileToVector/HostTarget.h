@@ -29,6 +29,11 @@ std::optional<HostISA> parseHostISA(llvm::StringRef name);
 HostISA hostISAOf(const llvm::StringMap<bool> &features);
 /// The highest level that this CPU (and operating system) runs.
 HostISA detectHostISA();
+/// The level whose code is fastest on a CPU with `features`: the highest one, but without
+/// `vdpbf16ps` where there is a matrix unit for bf16 (AMX, on Intel's CPUs). There the instruction
+/// multiplies no more numbers in a cycle than multiply-adds of f32 do, and operands have to be
+/// rounded for it.
+HostISA fastestHostISAOf(const llvm::StringMap<bool> &features);
 
 /// A level with its consequences for the lowering.
 struct HostTarget {
