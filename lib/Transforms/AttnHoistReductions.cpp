@@ -88,15 +88,6 @@ attn::ComputeOp hoist(attn::ReduceOp reduce, attn::ComputeOp compute) {
   return hoisted;
 }
 
-/// What `value`'s definition was computed from for the reduction alone.
-void eraseDead(attn::ComputeOp compute) {
-  SmallVector<Operation *> ops;
-  compute.getBody().walk<WalkOrder::PreOrder>([&](Operation *op) { ops.push_back(op); });
-  for (Operation *op : llvm::reverse(ops))
-    if (isOpTriviallyDead(op))
-      op->erase();
-}
-
 struct AttnHoistReductions : impl::AttnHoistReductionsBase<AttnHoistReductions> {
   using AttnHoistReductionsBase::AttnHoistReductionsBase;
 
@@ -112,7 +103,7 @@ struct AttnHoistReductions : impl::AttnHoistReductionsBase<AttnHoistReductions> 
         changed = true;
       }
       if (changed)
-        eraseDead(compute);
+        eraseDeadIn(compute); // what was computed for the reduction alone
     }
   }
 };

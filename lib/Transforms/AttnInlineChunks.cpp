@@ -66,14 +66,7 @@ private:
     auto stage = read ? dyn_cast<attn::ComputeOp>(read->getParentOp()) : nullptr;
     if (!stage || !storesExactly(compute.getType()) || !readsAtStep(read, stage))
       return;
-    OpBuilder builder(read);
-    IRMapping mapping;
-    Block &body = compute.getBody().front();
-    mapping.map(body.getArguments(), read.getIndices());
-    for (Operation &op : body.without_terminator())
-      builder.clone(op, mapping);
-    read.replaceAllUsesWith(mapping.lookupOrDefault(body.getTerminator()->getOperand(0)));
-    read.erase();
+    inlineAt(read, compute);
     compute.erase();
     foldSteps(stage);
     ++numInlined;

@@ -137,17 +137,6 @@ SmallVector<attn::ReadOp> readsInSums(attn::VariantOp variant, attn::ComputeOp c
   return reads.size() <= kMostReads ? reads : SmallVector<attn::ReadOp>();
 }
 
-/// The value of the formula of `compute` at the indices of `read`, in front of it.
-Value cloneAt(attn::ReadOp read, attn::ComputeOp compute) {
-  OpBuilder builder(read);
-  IRMapping mapping;
-  Block &body = compute.getBody().front();
-  mapping.map(body.getArguments(), read.getIndices());
-  for (Operation &op : body.without_terminator())
-    builder.clone(op, mapping);
-  return mapping.lookupOrDefault(body.getTerminator()->getOperand(0));
-}
-
 /// The product of `factors`; null for none.
 Value productOf(OpBuilder &b, Location loc, ArrayRef<Value> factors) {
   Value product;
@@ -204,14 +193,6 @@ bool isForHost(attn::VariantOp variant) {
   return schedule && schedule.getTarget() == "host";
 }
 
-void eraseDead(Operation *stage) {
-  SmallVector<Operation *> ops;
-  stage->walk<WalkOrder::PreOrder>([&](Operation *op) { ops.push_back(op); });
-  for (Operation *op : llvm::reverse(ops))
-    if (isOpTriviallyDead(op))
-      op->erase();
-}
-
 struct AttnInlineFactors : impl::AttnInlineFactorsBase<AttnInlineFactors> {
   using AttnInlineFactorsBase::AttnInlineFactorsBase;
 
@@ -234,15 +215,13 @@ private:
     for (attn::ReadOp read : reads) {
       if (attn::ReduceOp sum = sumOf(read))
         sums.insert(sum);
-      Value value = cloneAt(read, compute);
-      read.replaceAllUsesWith(value);
-      read.erase();
+      inlineAt(read, compute);
     }
     for (Operation *sum : sums) {
       Operation *stage = sum->getParentOfType<attn::ComputeOp>();
       foldSteps(cast<attn::ComputeOp>(stage));
       spreadFactors(cast<attn::ReduceOp>(sum));
-      eraseDead(stage);
+      eraseDeadIn(stage);
     }
     if (reads.empty())
       return;

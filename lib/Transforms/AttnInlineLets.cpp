@@ -92,17 +92,6 @@ unsigned indicesAround(attn::ReadOp read) {
   return count;
 }
 
-void inlineAt(attn::ReadOp read, attn::ComputeOp compute) {
-  OpBuilder builder(read);
-  IRMapping mapping;
-  Block &body = compute.getBody().front();
-  mapping.map(body.getArguments(), read.getIndices());
-  for (Operation &op : body.without_terminator())
-    builder.clone(op, mapping);
-  read.replaceAllUsesWith(mapping.lookupOrDefault(body.getTerminator()->getOperand(0)));
-  read.erase();
-}
-
 struct AttnInlineLets : impl::AttnInlineLetsBase<AttnInlineLets> {
   using AttnInlineLetsBase::AttnInlineLetsBase;
 

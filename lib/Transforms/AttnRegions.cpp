@@ -40,6 +40,25 @@ BackwardSlice attnc::sliceOf(Operation *op, Operation *root) {
   return slice;
 }
 
+void attnc::inlineAt(attn::ReadOp read, attn::ComputeOp compute) {
+  OpBuilder builder(read);
+  IRMapping mapping;
+  Block &body = compute.getBody().front();
+  mapping.map(body.getArguments(), read.getIndices());
+  for (Operation &op : body.without_terminator())
+    builder.clone(op, mapping);
+  read.replaceAllUsesWith(mapping.lookupOrDefault(body.getTerminator()->getOperand(0)));
+  read.erase();
+}
+
+void attnc::eraseDeadIn(Operation *stage) {
+  SmallVector<Operation *> ops;
+  stage->walk<WalkOrder::PreOrder>([&](Operation *op) { ops.push_back(op); });
+  for (Operation *op : llvm::reverse(ops))
+    if (op != stage && isOpTriviallyDead(op))
+      op->erase();
+}
+
 bool attnc::storesExactly(attn::AttnTensorType type) {
   return type.getElementType().isF32() || type.getElementType().isInteger(32) ||
          type.getElementType().isInteger(1);

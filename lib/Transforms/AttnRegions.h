@@ -26,6 +26,12 @@ struct BackwardSlice {
 };
 BackwardSlice sliceOf(mlir::Operation *op, mlir::Operation *root);
 
+/// Puts the formula of `compute`, at the indices of `read`, in the place of it. The compute stays.
+void inlineAt(attn::ReadOp read, attn::ComputeOp compute);
+
+/// Erases what nothing uses in the regions of `stage`.
+void eraseDeadIn(mlir::Operation *stage);
+
 /// Whether an element of `type` is stored as it is read and computed: f32, i32 or i1, not the
 /// operand dtype, which rounds.
 bool storesExactly(attn::AttnTensorType type);
