@@ -5,8 +5,8 @@
     bench/gpu_recurrences.py --attnc build/bin/attnc [--target sm_80] [--steps 256] [--kernels]
 
 Batch 1, 2 heads of 128, bf16, chunks of 64 steps, the final state put out. Warp instructions are PTX instructions; bytes are those of
-requests to global memory, wavefronts those of shared memory. Flash-linear-attention's Triton kernels at the same sizes (256 steps,
-without the final state) are in the last columns where they were counted, by the same emulator, with the best of their configurations.
+requests to global memory, wavefronts those of shared memory. The last columns are what flash-linear-attention's Triton kernels took at
+the same sizes (256 steps) on the same emulator, with the best of their configurations: constants here, not counted again.
 """
 import argparse
 import json

@@ -46,8 +46,9 @@ private:
         fixedExtent(invert->getParentOfType<attn::VariantOp>(), invert.getRow());
     if (!size || *size < tile::InvertOp::kBlock || *size > tile::InvertOp::kMostRows ||
         !llvm::isPowerOf2_64(*size))
-      return emitError(loc, "expects a matrix of 16, 32 or 64 rows: attn-expand-scans makes "
-                            "recurrences of others");
+      return emitError(loc,
+                       "expects a matrix that is known to have 16, 32 or 64 rows: `attn.solve` "
+                       "takes any number of them");
     Value first = context.i32(loc, 0);
     TileBuilder tiles(context, loc, first);
     tile::TileType matrixType = tiles.type({*size, *size}, context.builder.getF32Type());

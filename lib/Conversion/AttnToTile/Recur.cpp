@@ -139,6 +139,9 @@ private:
   LogicalResult stage(Scope &inside, Operation *op, Value time);
   LogicalResult passedThrough(Scope &inside, Value time);
   SmallVector<Destination> destinationsOf(Value tensor, Value time);
+  using MakeTile = llvm::function_ref<FailureOr<Value>(Scope &, Frame, ValueRange indices)>;
+  LogicalResult storeTiles(Scope &scope, attn::AttnTensorType type, ArrayRef<Destination> to,
+                           MakeTile make);
   LogicalResult copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
                      const Source &from, ArrayRef<Destination> to);
   LogicalResult fill(attn::AttnTensorType type, double value, const Destination &to);
@@ -285,9 +288,9 @@ Source RecurKernel::stateAt(unsigned state, Value time) {
   return {states[state], atBatch(copy)};
 }
 
-/// Copies a tensor of `type`; `from` has those of its axes that are in `used`.
-LogicalResult RecurKernel::copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
-                                const Source &from, ArrayRef<Destination> to) {
+/// Stores the tiles of a tensor of `type`, each made by `make` in the frame that its indices have.
+LogicalResult RecurKernel::storeTiles(Scope &scope, attn::AttnTensorType type,
+                                      ArrayRef<Destination> to, MakeTile make) {
   Nest nest = nestOf(type);
   auto body = [&](Scope &inside, const NestPoint &point) -> LogicalResult {
     // A frame of its own: the tensor has no region whose arguments could be bound.
@@ -295,26 +298,7 @@ LogicalResult RecurKernel::copy(Scope &scope, attn::AttnTensorType type, ArrayRe
     for (unsigned axis = 0; axis < type.getRank(); ++axis)
       arguments.addArgument(context.builder.getI32Type(), loc);
     Frame frame = nest.bind(evaluator, inside, arguments.getArguments(), point);
-    Type element = type.getElementType().isIntOrFloat() && !isa<FloatType>(type.getElementType())
-                       ? type.getElementType()
-                       : context.builder.getF32Type();
-    SmallVector<bool> mayOverrun;
-    for (Value argument : arguments.getArguments())
-      mayOverrun.push_back(inside.places[argument].mayOverrun);
-    FailureOr<Value> tile = evaluator.map(
-        inside, loc, frame, element, arguments.getArguments(), {},
-        [&](ValueRange indices, ValueRange) -> Value {
-          SmallVector<Value> all(from.leading);
-          for (unsigned axis : used) {
-            all.push_back(indices[axis]);
-            if (!mayOverrun[axis])
-              continue;
-            Value size = context.sizes.lookup(type.getAxisName(axis));
-            Value last = arith::SubIOp::create(context.builder, loc, size, constant(1));
-            all.back() = arith::MinSIOp::create(context.builder, loc, indices[axis], last);
-          }
-          return tile::ElementOp::create(context.builder, loc, element, from.view, all);
-        });
+    FailureOr<Value> tile = make(inside, frame, arguments.getArguments());
     for (Value argument : arguments.getArguments())
       inside.places.erase(argument);
     if (failed(tile))
@@ -330,24 +314,39 @@ LogicalResult RecurKernel::copy(Scope &scope, attn::AttnTensorType type, ArrayRe
   return success();
 }
 
+/// Copies a tensor of `type`; `from` has those of its axes that are in `used`.
+LogicalResult RecurKernel::copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
+                                const Source &from, ArrayRef<Destination> to) {
+  Type element = type.getElementType().isIntOrFloat() && !isa<FloatType>(type.getElementType())
+                     ? type.getElementType()
+                     : context.builder.getF32Type();
+  return storeTiles(scope, type, to, [&](Scope &inside, Frame frame, ValueRange arguments) {
+    SmallVector<bool> mayOverrun;
+    for (Value argument : arguments)
+      mayOverrun.push_back(inside.places[argument].mayOverrun);
+    return evaluator.map(
+        inside, loc, frame, element, arguments, {}, [&](ValueRange indices, ValueRange) -> Value {
+          SmallVector<Value> all(from.leading);
+          for (unsigned axis : used) {
+            all.push_back(indices[axis]);
+            if (!mayOverrun[axis])
+              continue;
+            Value size = context.sizes.lookup(type.getAxisName(axis));
+            Value last = arith::SubIOp::create(context.builder, loc, size, constant(1));
+            all.back() = arith::MinSIOp::create(context.builder, loc, indices[axis], last);
+          }
+          return tile::ElementOp::create(context.builder, loc, element, from.view, all);
+        });
+  });
+}
+
 /// Lets all elements of a tensor of `type` be `value`.
 LogicalResult RecurKernel::fill(attn::AttnTensorType type, double value, const Destination &to) {
-  Nest nest = nestOf(type);
-  auto body = [&](Scope &inside, const NestPoint &point) -> LogicalResult {
-    Block arguments;
-    for (unsigned axis = 0; axis < type.getRank(); ++axis)
-      arguments.addArgument(context.builder.getI32Type(), loc);
-    Frame frame = nest.bind(evaluator, inside, arguments.getArguments(), point);
-    Value tile =
-        evaluator.fill(loc, frame, context.builder.getF32FloatAttr(static_cast<float>(value)));
-    for (Value argument : arguments.getArguments())
-      inside.places.erase(argument);
-    return nest.store(context, recur, tile, to.view, to.leading, point);
-  };
-  if (failed(nest.forEachPoint(evaluator, evaluator.top(), recur, body)))
-    return failure();
-  barrier();
-  return success();
+  auto number = context.builder.getF32FloatAttr(static_cast<float>(value));
+  return storeTiles(evaluator.top(), type, to,
+                    [&](Scope &, Frame frame, ValueRange) -> FailureOr<Value> {
+                      return evaluator.fill(loc, frame, number);
+                    });
 }
 
 static SmallVector<unsigned> allAxes(attn::AttnTensorType type) {

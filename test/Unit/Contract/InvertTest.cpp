@@ -73,7 +73,7 @@ TEST(Invert, SmallEntries) {
 }
 
 TEST(Invert, RepeatedKeys) {
-  // Delta rules with beta near 2 and equal keys: entries of powers reach 1e19 at 64 rows.
+  // Delta rules with beta near 2 and equal keys: entries of powers reach 8e28 at 64 rows.
   check("repeated", [](int64_t, int64_t) { return -1.999; });
 }
 

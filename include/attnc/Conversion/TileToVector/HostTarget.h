@@ -30,9 +30,8 @@ HostISA hostISAOf(const llvm::StringMap<bool> &features);
 /// The highest level that this CPU (and operating system) runs.
 HostISA detectHostISA();
 /// The level whose code is fastest on a CPU with `features`: the highest one, but without
-/// `vdpbf16ps` where there is a matrix unit for bf16 (AMX, on Intel's CPUs). There the instruction
-/// multiplies no more numbers in a cycle than multiply-adds of f32 do, and operands have to be
-/// rounded for it.
+/// `vdpbf16ps` where there is a matrix unit for bf16 (AMX, on Intel's CPUs): there attention
+/// took 1.55 times as long with it (bench/results/2026-11-30-host-intel.md).
 HostISA fastestHostISAOf(const llvm::StringMap<bool> &features);
 
 /// A level with its consequences for the lowering.
