@@ -96,3 +96,13 @@ SmallVector<std::optional<int64_t>> tile::knownStrides(KernelOp kernel, BlockArg
   }
   return strides;
 }
+
+int64_t tile::rowAlignmentOf(KernelOp kernel, Value view) {
+  auto type = cast<ViewType>(view.getType());
+  auto argument = dyn_cast<BlockArgument>(view);
+  auto known =
+      argument ? kernel.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), "tile.row_alignment")
+               : IntegerAttr();
+  return known ? known.getInt()
+               : std::max<int64_t>(1, type.getElementType().getIntOrFloatBitWidth() / 8);
+}

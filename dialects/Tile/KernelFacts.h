@@ -19,6 +19,10 @@ bool isKnownAtMost(mlir::Value scalar, int64_t more, mlir::Value limit);
 /// The strides (elements) of `view` that its type and its sizes (`tile.dense`) say.
 llvm::SmallVector<std::optional<int64_t>> knownStrides(KernelOp kernel, mlir::BlockArgument view);
 
+/// What the start of each row of `view` is a multiple of, in bytes: an element's size if nothing is
+/// known.
+int64_t rowAlignmentOf(KernelOp kernel, mlir::Value view);
+
 } // namespace attnc::tile
 
 #endif // ATTNC_DIALECTS_TILE_KERNELFACTS_H

@@ -29,12 +29,13 @@ def Tile_AllocOp : Tile_Op<"alloc"> {
   }]];
 }
 
-def Tile_AsyncCopyOp : Tile_Op<"async_copy"> {
+def Tile_AsyncCopyOp : Tile_Op<"async_copy", [AttrSizedOperandSegments]> {
   let summary = "starts copying a block of rows of a view into a stage of a buffer";
   let description = [{
     Operands mean what they mean in `tile.load`; elements outside the limits arrive as 0 and are not
     accessed. The copy belongs to the group that the next `tile.commit` closes.
 
+    - `col`: the first column, 0 if it is not given; a multiple of the widest copy, of which `valid_cols` are there.
     - `stage`: which stage of the buffer, 0 <= stage < stages.
     - `vector_bytes`: alignment, in bytes, of each row of the view, and so the widest copy: 16, 8, 4, or
       2 (then the copy is not asynchronous, but keeps its place in the order).
@@ -46,15 +47,23 @@ def Tile_AsyncCopyOp : Tile_Op<"async_copy"> {
     - C4: `vector_bytes` is 2, 4, 8 or 16, and no less than an element.
     - C5: the token is of this buffer.
   }];
-  let arguments = (ins Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row, I32:$limit,
+  let arguments = (ins Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row, I32:$limit, Optional<I32>:$col,
                        I64Attr:$row_dim, I64Attr:$valid_cols, I32Attr:$vector_bytes,
                        Tile_BufferType:$buffer, I32:$stage);
   let results = (outs Tile_TokenType:$token);
   let assemblyFormat = [{
-    $view `[` $indices `]` `rows` $row_dim `from` $row `to` $limit `cols` $valid_cols
+    $view `[` $indices `]` `rows` $row_dim `from` $row `to` $limit `cols` $valid_cols (`from` $col^)?
     `into` $buffer `[` $stage `]` `by` $vector_bytes attr-dict
     `:` type($view) `,` type($buffer) `->` type($token)
   }];
+  let builders = [
+    OpBuilder<(ins "::mlir::Type":$token, "::mlir::Value":$view, "::mlir::ValueRange":$indices, "::mlir::Value":$row,
+                   "::mlir::Value":$limit, "int64_t":$row_dim, "int64_t":$valid_cols, "int32_t":$vector_bytes,
+                   "::mlir::Value":$buffer, "::mlir::Value":$stage), [{
+      build($_builder, $_state, token, view, indices, row, limit, /*col=*/::mlir::Value(), row_dim, valid_cols, vector_bytes,
+            buffer, stage);
+    }]>
+  ];
   let hasVerifier = 1;
   let examples = [[{
     tile.kernel @k(%K: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %n: i32 {tile.binding = "size:kv"}) attributes {
@@ -125,12 +134,20 @@ def Tile_WaitOp : Tile_Op<"wait"> {
 def Tile_ReadOp : Tile_Op<"read", [MemoryEffects<[MemRead]>]> {
   let summary = "reads a tile from a stage that has arrived";
   let description = [{
+    `transposed`: the tile is what the stage holds the other way round. Left operands of products of 16-bit elements are read so.
+
     Constraints:
-    - C1: the tile has the shape and the element type of the buffer's stage.
+    - C1: the tile has the shape, turned if it is transposed, and the element type of the buffer's stage.
+    - C2: what is transposed has elements of 16 bits and is a left operand of products.
   }];
-  let arguments = (ins Tile_SlotType:$slot);
+  let arguments = (ins Tile_SlotType:$slot, UnitAttr:$transposed);
   let results = (outs Tile_TileType:$result);
-  let assemblyFormat = "$slot attr-dict `:` type($slot) `->` type($result)";
+  let assemblyFormat = "$slot (`transposed` $transposed^)? attr-dict `:` type($slot) `->` type($result)";
+  let builders = [
+    OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$slot), [{
+      build($_builder, $_state, result, slot, /*transposed=*/::mlir::UnitAttr());
+    }]>
+  ];
   let hasVerifier = 1;
   let examples = [[{
     tile.kernel @k(%K: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %n: i32 {tile.binding = "size:kv"}) attributes {

@@ -76,9 +76,10 @@ def Tile_AxisAttr : I32EnumAttr<"Axis", "the axis that an op combines", [Tile_Ax
 // How products of f32 operands are computed on matrix units.
 def Tile_PrecisionIEEE : I32EnumAttrCase<"F32", 0, "f32">;
 def Tile_PrecisionTF32 : I32EnumAttrCase<"TF32", 1, "tf32">;
+def Tile_PrecisionTwoBF16 : I32EnumAttrCase<"TwoBF16", 2, "two_bf16">;
 def Tile_PrecisionAttr : I32EnumAttr<"Precision",
-    "f32: results as good as f32 arithmetic (three tf32 products on a GPU); tf32: one product",
-    [Tile_PrecisionIEEE, Tile_PrecisionTF32]> {
+    "f32: results as good as f32 arithmetic (three tf32 products on a GPU); tf32: one product; two_bf16: a left operand is the sum of two bf16",
+    [Tile_PrecisionIEEE, Tile_PrecisionTF32, Tile_PrecisionTwoBF16]> {
   let cppNamespace = "::attnc::tile";
 }
 

@@ -71,6 +71,43 @@ LogicalResult ShareOp::verify() {
   return success();
 }
 
+/// Whether `use` reads its tile as an operand of a product, of the left side alone if `turned`.
+static bool isOperandOfProduct(OpOperand &use, bool turned) {
+  auto dot = dyn_cast<DotOp>(use.getOwner());
+  return dot && (&use == &dot.getLhsMutable() || (!turned && &use == &dot.getRhsMutable()));
+}
+
+LogicalResult LoadBlockOp::verify() {
+  ViewType view = getView().getType();
+  TileType tile = getResult().getType();
+  if (!view.getUnitStride()) // tile.load_block C1
+    return emitOpError("expects a view with a unit last stride, found ") << view;
+  if (view.getElementType() != tile.getElementType() ||
+      !(tile.getElementType().isF16() || tile.getElementType().isBF16())) // tile.load_block C1
+    return emitOpError("expects a tile of the view's elements, of 16 bits, found ")
+           << tile << " of " << view;
+  if (static_cast<int64_t>(getIndices().size()) != view.getRank() - 2) // tile.load_block C2
+    return emitOpError("expects ")
+           << view.getRank() - 2 << " indices, found " << getIndices().size();
+  int64_t rowDim = getRowDim();
+  if (rowDim < 0 || rowDim >= view.getRank() - 1) // tile.load_block C2
+    return emitOpError("expects rows over one of the first ")
+           << view.getRank() - 1 << " dimensions, found " << rowDim;
+  if (tile.getRank() != 2 || tile.getCols() % 16 != 0) // tile.load_block C3
+    return emitOpError("expects a matrix of a multiple of 16 columns, found ") << tile;
+  for (OpOperand &use : getResult().getUses()) { // tile.load_block C4
+    auto turn = dyn_cast<TransposeOp>(use.getOwner());
+    bool isOperand = turn ? llvm::all_of(turn.getResult().getUses(),
+                                         [](OpOperand &each) {
+                                           return isOperandOfProduct(each, /*turned=*/true);
+                                         })
+                          : isOperandOfProduct(use, /*turned=*/false);
+    if (!isOperand)
+      return emitOpError("expects to be an operand of products");
+  }
+  return success();
+}
+
 LogicalResult StoreBlockOp::verify() {
   ViewType view = getView().getType();
   TileType tile = getValue().getType();

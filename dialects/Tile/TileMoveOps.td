@@ -133,6 +133,41 @@ def Tile_ShareOp : Tile_Op<"share", [MemoryEffects<[MemRead, MemWrite]>]> {
   }]];
 }
 
+def Tile_LoadBlockOp : Tile_Op<"load_block", [MemoryEffects<[MemRead]>]> {
+  let summary = "loads a block of rows and columns of a view where a product needs it";
+  let description = [{
+    Element (i, j) of the result is `view[indices..., row + i, col + j]`, with the rows along dimension `row_dim` and the columns along the
+    last one, and 0 where `row + i >= row_limit`. Such elements are not accessed. The tensor may be written by the kernel before.
+
+    On a GPU only, whose schedule copies it into shared memory (`tile-share-operands`): where it stands, not ahead of it as `tile.load` is.
+    The host's products read elements where they are.
+
+    Constraints:
+    - C1: the view has a unit last stride and the result's element type, of 16 bits.
+    - C2: rank(view) - 2 indices, and a `row_dim` that is none of the columns.
+    - C3: the result is a matrix of a multiple of 16 columns.
+    - C4: it is used by products, or turned (`tile.transpose`) by their left sides.
+  }];
+  let arguments = (ins Tile_ViewType:$view, Variadic<I32>:$indices, I32:$row, I32:$row_limit, I32:$col, I64Attr:$row_dim);
+  let results = (outs Tile_TileType:$result);
+  let assemblyFormat = [{
+    $view `[` $indices `]` `rows` $row_dim `from` $row `to` $row_limit `cols` `from` $col attr-dict `:` type($view) `->` type($result)
+  }];
+  let hasVerifier = 1;
+  let examples = [[{
+    tile.kernel @k(%K: !tile.view<3xbf16, unit> {tile.binding = "tensor:K"}, %n: i32 {tile.binding = "size:n"}) attributes {
+        grid_spaces = ["n", "n", "n"], grid_tiles = array<i64: 64, 64, 64>, num_warps = 4 : i32} {
+      %zero = arith.constant 0 : i32
+      %c64 = arith.constant 64 : i32
+      %none = arith.constant 0.0 : f32
+      %acc = tile.fill %none : f32 -> <64x64xf32>
+      %k = tile.load_block %K[%zero] rows 1 from %zero to %n cols from %c64 : <3xbf16, unit> -> <64x64xbf16>
+      %s = tile.dot %k, %k transposed, %acc : <64x64xbf16>, <64x64xbf16>, <64x64xf32> -> <64x64xf32>
+      tile.return
+    }
+  }]];
+}
+
 def Tile_StoreBlockOp : Tile_Op<"store_block", [MemoryEffects<[MemWrite]>]> {
   let summary = "stores a matrix along any two dimensions of a view";
   let description = [{

@@ -186,6 +186,9 @@ LogicalResult DotOp::verify() {
            << lhs << " times " << rhs << " into " << acc;
   if (getDelayed() && !getWarpgroup()) // tile.dot C6
     return emitOpError("expects `warpgroup` where it is `delayed`");
+  if (getPrecision() == Precision::TwoBF16 &&
+      !(element.isF32() && rhs.getElementType().isBF16())) // tile.dot C7
+    return emitOpError("expects f32 times bf16 for `two_bf16`, found ") << lhs << " times " << rhs;
   if (!getMask())
     return success();
   TileType mask = getMask().getType();
@@ -351,9 +354,19 @@ LogicalResult WaitOp::verify() {
 LogicalResult ReadOp::verify() {
   BufferType buffer = getSlot().getType().getBuffer();
   TileType tile = getResult().getType();
-  if (tile.getShape() != buffer.getShape().drop_front() ||
+  SmallVector<int64_t, 2> shape(buffer.getShape().drop_front());
+  if (getTransposed())
+    std::swap(shape.front(), shape.back());
+  if (tile.getShape() != ArrayRef(shape) ||
       tile.getElementType() != buffer.getElementType()) // tile.read C1
     return emitOpError("expects a tile like a stage of ") << buffer << ", found " << tile;
+  auto isLeft = [](OpOperand &use) {
+    auto dot = dyn_cast<DotOp>(use.getOwner());
+    return dot && &use == &dot.getLhsMutable();
+  };
+  if (getTransposed() && (tile.getElementType().getIntOrFloatBitWidth() != 16 ||
+                          !llvm::all_of(getResult().getUses(), isLeft))) // tile.read C2
+    return emitOpError("expects to be transposed for left operands of 16 bits, found ") << tile;
   return success();
 }
 

@@ -193,6 +193,7 @@ def Tile_DotOp : Tile_ExampleOp<"dot", [Pure]> {
     With a `mask` only the terms with `mask[i, k] != 0` are added. The others are left out, which 0 in `lhs` does not do
     where `rhs` is inf or NaN.
 
+    - `precision`: f32; or an operand of f32 may be rounded to a tf32, or a left one beside one of bf16 to the sum of two bf16 (within 2^-17).
     - `zero_outside`: a promise of the producer that `lhs` is 0 wherever the mask is, as the weights of a softmax
       are. A back end may then do without masking them.
     - `warpgroup`: four warps at a time multiply 64 rows, by `wgmma` (tile-choose-products).
@@ -206,6 +207,7 @@ def Tile_DotOp : Tile_ExampleOp<"dot", [Pure]> {
     - C5: a product by warpgroups has 16-bit operands of one type, rows that are a multiple of 64, a depth that is one of 16, at most 256 columns that are
       a multiple of 16, and no mask.
     - C6: only products by warpgroups are delayed.
+    - C7: the left operand of precision `two_bf16` is f32, the right one bf16.
   }];
   let arguments = (ins Tile_TileType:$lhs, Tile_TileType:$rhs, Tile_TileType:$acc,
                        Optional<Tile_TileType>:$mask, UnitAttr:$transpose_rhs,

@@ -18,7 +18,27 @@ llvm::SmallVector<Value> attnc::factorsOf(Value value) {
   return factors;
 }
 
+static bool is16BitFloat(Type type) { return type.isF16() || type.isBF16(); }
+
+Value attnc::roundedFrom(Value factor) {
+  auto extension = factor.getDefiningOp<arith::ExtFOp>();
+  auto round = extension ? extension.getIn().getDefiningOp<arith::TruncFOp>() : arith::TruncFOp();
+  return round && is16BitFloat(round.getType()) ? round.getIn() : Value();
+}
+
+Value attnc::roundedTwiceFrom(Value factor) {
+  auto sum = factor.getDefiningOp<arith::AddFOp>();
+  Value before = sum ? roundedFrom(sum.getLhs()) : Value();
+  Value rest = sum ? roundedFrom(sum.getRhs()) : Value();
+  auto difference = rest ? rest.getDefiningOp<arith::SubFOp>() : arith::SubFOp();
+  bool isRest =
+      before && difference && difference.getLhs() == before && difference.getRhs() == sum.getLhs();
+  return isRest ? before : Value();
+}
+
 Type attnc::exactTypeOf(Value factor) {
+  if (roundedFrom(factor))
+    return factor.getDefiningOp<arith::ExtFOp>().getIn().getType();
   if (auto select = factor.getDefiningOp<arith::SelectOp>()) {
     if (!matchPattern(select.getFalseValue(), m_AnyZeroFloat()))
       return {};
@@ -26,5 +46,5 @@ Type attnc::exactTypeOf(Value factor) {
   }
   auto read = factor.getDefiningOp<attn::ReadOp>();
   Type element = read ? read.getTensor().getType().getElementType() : Type();
-  return element && (element.isF16() || element.isBF16()) ? element : Type();
+  return element && is16BitFloat(element) ? element : Type();
 }

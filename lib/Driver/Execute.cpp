@@ -418,9 +418,9 @@ static int32_t commonRowAlignment(const BoundSpec &bound) {
       while (alignment > 1 && view.shape[dim] > 1 && view.strides[dim] * bytes % alignment != 0)
         alignment /= 2;
   };
-  for (const char *name : {"Q", "K", "V"})
-    if (auto it = bound.inputs.find(name); it != bound.inputs.end())
-      consider(it->second.view);
+  for (const auto &[name, input] : bound.inputs)
+    if (input.view.dtype == bound.sizes.operandDType)
+      consider(input.view);
   if (auto it = bound.outputs.find("out"); it != bound.outputs.end())
     consider(it->second.view);
   return static_cast<int32_t>(alignment);

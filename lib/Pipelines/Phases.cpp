@@ -135,6 +135,7 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
       passes.addPass(createAttnSplitKeys());
     passes.addPass(createAttnInlineChunks());
     passes.addPass(createAttnInlineFactors());
+    passes.addPass(createAttnRoundFactors());
     // Behind all that moves reads, before stages become kernels.
     passes.addPass(createAttnCopyReused());
     if (options.shareKernels)

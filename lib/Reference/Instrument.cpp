@@ -35,6 +35,15 @@ static void roundFunction(const Instruction &in, double *const *slots, unsigned 
   }
 }
 
+/// `predicate` numbers the places.
+static void changeFactor(const Instruction &in, double *const *slots, unsigned lanes) {
+  double *r = slots[in.result];
+  withArithmetic(*in.options, [&](auto arithmetic) {
+    for (unsigned i = 0; i < lanes; ++i)
+      r[i] = arithmetic.factor(r[i], static_cast<uint64_t>(in.predicate));
+  });
+}
+
 /// The place of a lane; -1 outside of the decision's axes. Operands are its coordinates.
 static int64_t placeOf(const Instruction &in, double *const *slots, unsigned lane) {
   int64_t place = 0;
@@ -86,6 +95,91 @@ static bool rounds(Operation *op) {
          !isa<arith::SelectOp, arith::NegFOp, arith::MinimumFOp, arith::MaximumFOp,
               arith::MinNumFOp, arith::MaxNumFOp, math::AbsFOp, math::FloorOp, math::CeilOp,
               math::RoundEvenOp, attn::ReadOp, attn::UniformOp>(op);
+}
+
+/// Whether `read` is of an element of a vector or a matrix that a step of a recurrence has, other
+/// than a state, and than what the caller gives in f32.
+static bool readsElementOfStep(attn::ReadOp read, attn::RecurOp recur) {
+  Value tensor = read.getTensor();
+  attn::AttnTensorType type = read.getTensor().getType();
+  bool isState = isa<BlockArgument>(tensor);
+  bool isGiven = tensor.getDefiningOp<attn::InputOp>() && type.getElementType().isF32();
+  if (!read.getType().isF32() || isState || isGiven)
+    return false;
+  auto isOfSteps = [&](StringRef axis) {
+    return axis == recur.getTime() ||
+           llvm::is_contained(recur.getBatch().getAsValueRange<StringAttr>(), axis);
+  };
+  for (unsigned axis = 0; axis < type.getRank(); ++axis)
+    if (!isOfSteps(type.getAxisName(axis)))
+      return true;
+  return false;
+}
+
+/// What the value of an op of a step is computed from.
+struct Sources {
+  bool hasElement = false, hasState = false;
+};
+static Sources sourcesOf(Operation *root, attn::RecurOp recur) {
+  Sources sources;
+  llvm::SmallPtrSet<Operation *, 16> seen;
+  SmallVector<Operation *> open{root};
+  while (!open.empty()) {
+    Operation *op = open.pop_back_val();
+    if (!seen.insert(op).second)
+      continue;
+    op->walk([&](Operation *inner) {
+      if (auto read = dyn_cast<attn::ReadOp>(inner)) {
+        sources.hasElement |= readsElementOfStep(read, recur);
+        sources.hasState |= isa<BlockArgument>(read.getTensor());
+      }
+      for (Value operand : inner->getOperands())
+        if (Operation *definition = operand.getDefiningOp();
+            definition && definition->getParentOp() != recur && recur->isAncestor(definition))
+          open.push_back(definition);
+    });
+  }
+  return sources;
+}
+
+/// The number of `op` among those of the variant.
+static int numberOf(Operation *op) {
+  int number = 0;
+  op->getParentOfType<attn::VariantOp>().walk<WalkOrder::PreOrder>([&](Operation *other) {
+    ++number;
+    return other == op ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  return number;
+}
+
+/// True of what a variant that was rewritten for an executor says is rounded to 16 bits, or was
+/// when it was stored.
+static bool isRounded(Operation *op) {
+  auto isNarrow = [](Type type) {
+    return isa<FloatType>(type) && type.getIntOrFloatBitWidth() == 16;
+  };
+  if (auto read = dyn_cast<attn::ReadOp>(op)) {
+    Operation *source = read.getTensor().getDefiningOp();
+    return isNarrow(read.getTensor().getType().getElementType()) &&
+           isa_and_nonnull<attn::ComputeOp, attn::RecurOp>(source);
+  }
+  return isa<arith::TruncFOp>(op) && isNarrow(op->getResult(0).getType());
+}
+
+/// True of what an executor may multiply by other factors first, and round: an element that a step
+/// reads, and what it makes of such before it multiplies it by something that is no state.
+static bool isFactorOfStep(Operation *op) {
+  auto recur = op->getParentOfType<attn::RecurOp>();
+  if (!recur || op->getNumResults() != 1 || !op->getResult(0).getType().isF32())
+    return false;
+  if (auto read = dyn_cast<attn::ReadOp>(op))
+    return readsElementOfStep(read, recur);
+  auto isMultiplied = [&](Operation *user) {
+    return isa<arith::MulFOp>(user) && !sourcesOf(user, recur).hasState;
+  };
+  if (isa<arith::MulFOp>(op) || llvm::none_of(op->getUsers(), isMultiplied))
+    return false;
+  return sourcesOf(op, recur).hasElement;
 }
 
 llvm::Error Program::appendDecision(Operation *op, const Environment &environment,
@@ -143,11 +237,15 @@ llvm::Error Program::instrument(Operation *op, const Environment &environment,
   if (environment.decisions && attn::decidesScalar(op))
     if (llvm::Error error = appendDecision(op, environment, into))
       return error;
-  if (environment.options.arithmetic == Arithmetic::Float64 || !rounds(op))
+  bool isFactor = environment.options.roundoffs.factor > 0 && (isRounded(op) || isFactorOfStep(op));
+  if (environment.options.arithmetic == Arithmetic::Float64 || !(rounds(op) || isFactor))
     return llvm::Error::success();
   Instruction in;
   bool isFunction = isa<arith::DivFOp>(op) || isa_and_nonnull<math::MathDialect>(op->getDialect());
-  in.kernel = isFunction && !isa<math::FmaOp>(op) ? roundFunction : roundResult;
+  in.kernel = isFactor                              ? changeFactor
+              : isFunction && !isa<math::FmaOp>(op) ? roundFunction
+                                                    : roundResult;
+  in.predicate = isFactor ? numberOf(op) : 0;
   in.options = &environment.options;
   in.result = slots.lookup(op->getResult(0));
   in.varies = varies[in.result];

@@ -208,6 +208,8 @@ static const llvm::StringMap<Program::Kernel> &kernels() {
       {"arith.sitofp", unary<identity>},
       {"arith.uitofp", unary<identity>},
       {"arith.extui", unary<identity>},
+      {"arith.extf", unary<identity>}, // types say what executors store, here as in tensors
+      {"arith.truncf", unary<identity>},
       {"arith.fptosi", unary<toInt>},
       {"arith.select", select},
       {"math.absi", unary<F::absI>},

@@ -77,7 +77,11 @@ struct Launch {
   std::condition_variable left; ///< a helper has gone
 
   bool hasPoints() const { return next.load(std::memory_order_relaxed) < points; }
-  /// Runs the next point; false if there is none.
+  /// Runs the next point; false if there is none. What is called was compiled without the word in
+  /// front of a function that UndefinedBehaviorSanitizer would compare; there may be no memory.
+#ifdef __clang__
+  __attribute__((no_sanitize("function")))
+#endif
   bool runOne(void *scratch) {
     int64_t point = next++;
     if (point >= points)

@@ -10,6 +10,8 @@
 // A copy may also have its elements elsewhere, and a number where the source has none: rows cut
 // into chunks, the last one padded. Readers then take the formula, at their index as the copy would
 // have clamped it.
+//
+// What only a copy reads that rounds it to 16 bits is rounded where it is computed.
 #include "AttnRegions.h"
 #include "attnc/Analysis/Compilable.h"
 #include "attnc/Transforms/Passes.h"
@@ -148,6 +150,22 @@ bool isIdentity(attn::ComputeOp compute, attn::ReadOp read) {
   return true;
 }
 
+/// The compute that `compute` rounds to 16 bits, element by element, if nothing else reads it.
+attn::ComputeOp roundedBy(attn::ComputeOp compute) {
+  Block &body = compute.getBody().front();
+  auto read = body.getTerminator()->getOperand(0).getDefiningOp<attn::ReadOp>();
+  auto source = read && read->getParentOp() == compute
+                    ? read.getTensor().getDefiningOp<attn::ComputeOp>()
+                    : attn::ComputeOp();
+  Type to = compute.getType().getElementType();
+  bool rounds = isa<FloatType>(to) && to.getIntOrFloatBitWidth() == 16;
+  if (!source || !rounds || source->getBlock() != compute->getBlock() ||
+      !source.getResult().hasOneUse() || !source.getType().getElementType().isF32() ||
+      source.getType().getAxes() != compute.getType().getAxes())
+    return {};
+  return llvm::equal(read.getIndices(), body.getArguments()) ? source : attn::ComputeOp();
+}
+
 /// `user`, which reads the copy, reads the source instead.
 void forward(attn::ReadOp user, attn::ComputeOp compute, attn::ReadOp read) {
   OpBuilder builder(user);
@@ -176,6 +194,14 @@ struct AttnForwardCopies : impl::AttnForwardCopiesBase<AttnForwardCopies> {
   void runOnOperation() override {
     // In order: a copy of a copy reads the first source by the time it is looked at.
     getOperation().walk<WalkOrder::PreOrder>([&](attn::ComputeOp compute) {
+      if (attn::ComputeOp source = roundedBy(compute)) {
+        ++numCopies;
+        attn::AttnTensorType type = compute.getType();
+        dead.push_back(compute);
+        compute.getResult().replaceAllUsesWith(source.getResult());
+        source.getResult().setType(type);
+        return;
+      }
       attn::ReadOp read = copyOf(compute);
       if (!read && isPaddedCopy(compute)) {
         ++numCopies;

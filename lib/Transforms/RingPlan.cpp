@@ -126,7 +126,7 @@ private:
       Closure closure;
       if (users.empty() || !llvm::all_of(users, [&](Operation *user) {
             auto copy = dyn_cast<tile::AsyncCopyOp>(user);
-            return copy && closure.add(copy);
+            return copy && !copy.getCol() && closure.add(copy);
           }))
         return;
       plan.buffers.push_back(alloc);

@@ -7,16 +7,46 @@
 using namespace mlir;
 using namespace attnc;
 
+/// Whether a copy stands behind a barrier, with nothing between that reads shared memory, and is
+/// waited for in the same block.
+static bool isBetweenBarriers(tile::AsyncCopyOp copy) {
+  auto wait = copy.getToken().hasOneUse() ? dyn_cast<tile::WaitOp>(*copy.getToken().user_begin())
+                                          : tile::WaitOp();
+  if (!wait || wait->getBlock() != copy->getBlock() || !wait.getBarrier() || wait.getPending() != 0)
+    return false;
+  for (Operation *op = copy->getPrevNode(); op; op = op->getPrevNode()) {
+    if (isa<tile::BarrierOp>(op))
+      return true;
+    bool isOfElements = isa<tile::AsyncCopyOp, tile::MapOp, tile::ElementOp>(op) ||
+                        (op->getNumRegions() == 0 && isPure(op));
+    if (!isOfElements || isa<tile::DotOp>(op))
+      return false;
+  }
+  return false;
+}
+
 bool attnc::isWrittenBehindBarriers(tile::AllocOp buffer) {
-  return llvm::all_of(buffer.getBuffer().getUsers(), llvm::IsaPred<tile::ShareOp>);
+  return llvm::all_of(buffer.getBuffer().getUsers(), [](Operation *user) {
+    auto copy = dyn_cast<tile::AsyncCopyOp>(user);
+    return copy ? isBetweenBarriers(copy) : isa<tile::ShareOp>(user);
+  });
 }
 
 /// The ops that write or read the buffer.
 static SmallVector<Operation *> usersOf(tile::AllocOp buffer) {
   SmallVector<Operation *> users;
-  for (Operation *share : buffer.getBuffer().getUsers()) {
-    users.push_back(share);
-    for (Operation *reader : cast<tile::ShareOp>(share).getSlot().getUsers()) {
+  for (Operation *writer : buffer.getBuffer().getUsers()) {
+    users.push_back(writer);
+    Value slot;
+    if (auto copy = dyn_cast<tile::AsyncCopyOp>(writer)) {
+      auto wait = cast<tile::WaitOp>(*copy.getToken().user_begin());
+      unsigned number = copy.getToken().use_begin()->getOperandNumber();
+      users.push_back(wait);
+      slot = wait.getSlots()[number];
+    } else {
+      slot = cast<tile::ShareOp>(writer).getSlot();
+    }
+    for (Operation *reader : slot.getUsers()) {
       users.push_back(reader);
       for (Value tile : reader->getResults())
         llvm::append_range(users, tile.getUsers());

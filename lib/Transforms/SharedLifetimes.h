@@ -8,8 +8,8 @@
 
 namespace attnc {
 
-/// Whether only `tile.share` writes the buffer: it has barriers before and behind what it writes,
-/// so that any thread is done with what was there.
+/// Whether the buffer is only written between barriers, so that any thread is done with what was
+/// there: by `tile.share`, which has them, or by copies between one and the wait for them.
 bool isWrittenBehindBarriers(tile::AllocOp buffer);
 
 /// Whether one of two such buffers is written and read before the other one is written.

@@ -28,7 +28,8 @@ SmallVector<tile::DotOp> readersOf(Value tile) {
   SmallVector<tile::DotOp> readers;
   for (OpOperand &use : tile.getUses())
     if (auto dot = dyn_cast<tile::DotOp>(use.getOwner());
-        dot && (isRight(use) || tile.getDefiningOp<tile::LoadOp>()))
+        dot &&
+        (isRight(use) || isa_and_nonnull<tile::LoadOp, tile::LoadBlockOp>(tile.getDefiningOp())))
       readers.push_back(dot);
   return readers;
 }

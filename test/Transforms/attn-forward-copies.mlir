@@ -153,3 +153,40 @@ attn.variant @scattered {
   } : !attn.tensor<[b, t], f32>
   attn.return ["y"](%y : !attn.tensor<[b, t], f32>)
 }
+
+// Rounded where it is computed, if only the rounding reads it.
+// CHECK-LABEL: @rounds
+// CHECK: %[[X:.*]] = attn.input "X"
+// CHECK: %[[Y:.*]] = attn.compute
+// CHECK-NEXT: attn.read %[[X]]
+// CHECK-NEXT: arith.addf
+// CHECK-NEXT: attn.yield
+// CHECK-NEXT: } : <[b, d], bf16>
+// CHECK-NEXT: %[[Z:.*]] = attn.compute
+// CHECK: } : <[b, d], f32>
+// CHECK-NEXT: %[[W:.*]] = attn.compute
+// CHECK-NEXT: attn.read %[[Z]]
+// CHECK: } : <[b, d], bf16>
+// CHECK-NEXT: attn.return ["y", "z", "w"](%[[Y]], %[[Z]], %[[W]]
+attn.variant @rounds {
+  %X = attn.input "X" : !attn.tensor<[b, d], f32>
+  %twice = attn.compute (%b: i32, %d: i32) {
+    %x = attn.read %X[%b, %d] : !attn.tensor<[b, d], f32> -> f32
+    %z = arith.addf %x, %x : f32
+    attn.yield %z : f32
+  } : !attn.tensor<[b, d], f32>
+  %y = attn.compute (%b: i32, %d: i32) {
+    %x = attn.read %twice[%b, %d] : !attn.tensor<[b, d], f32> -> f32
+    attn.yield %x : f32
+  } : !attn.tensor<[b, d], bf16>
+  %z = attn.compute (%b: i32, %d: i32) {
+    %x = attn.read %X[%b, %d] : !attn.tensor<[b, d], f32> -> f32
+    %s = arith.mulf %x, %x : f32
+    attn.yield %s : f32
+  } : !attn.tensor<[b, d], f32>
+  %w = attn.compute (%b: i32, %d: i32) {
+    %x = attn.read %z[%b, %d] : !attn.tensor<[b, d], f32> -> f32
+    attn.yield %x : f32
+  } : !attn.tensor<[b, d], bf16>
+  attn.return ["y", "z", "w"](%y, %z, %w : !attn.tensor<[b, d], bf16>, !attn.tensor<[b, d], f32>, !attn.tensor<[b, d], bf16>)
+}

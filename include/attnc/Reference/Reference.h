@@ -50,12 +50,15 @@ enum class Arithmetic {
 
 /// Sizes of the relative errors that a perturbed run makes. Each result of an operation is changed
 /// by `operation` up or down, a sum of n terms by sqrt(n) times that, the operands of an
-/// attention's products by `operand` and its weights by `weight`. Below the smallest normal number
-/// of f32 it is at least `least`, or all of the number: 2^-149 where subnormal numbers are kept,
-/// 2^-126 where they are flushed to 0. The direction is a hash of the value and of the run's seed,
-/// so that a run is reproduced by its seed, on any number of threads.
+/// attention's products by `operand` and its weights by `weight`. `factor` changes what a step of a
+/// recurrence reads of tensors that have more axes than the batch and time, and are neither states
+/// nor f32 tensors of the caller, and what it multiplies that is computed from such, at each place
+/// in its own way: an executor may multiply it by others first, and round. Below the smallest
+/// normal number of f32 it is at least `least`, or all of the number: 2^-149 where subnormal
+/// numbers are kept, 2^-126 where they are flushed to 0. The direction is a hash of the value and
+/// of the run's seed, so that a run is reproduced by its seed, on any number of threads.
 struct Roundoffs {
-  double operation = 0x1p-24, operand = 0, weight = 0;
+  double operation = 0x1p-24, operand = 0, factor = 0, weight = 0;
   double least = 0x1p-149;
 };
 

@@ -44,7 +44,8 @@ def AttnForwardCopies : Pass<"attn-forward-copies", "::mlir::ModuleOp"> {
   let description = [{
     An `attn.compute` whose formula is one read at its own coordinates, in any order, or at ones that are the same for all
     of it, gives names or cuts a slice. Reads of it become reads of the source; where axes, order and element type are the same, so do
-    all other uses, outputs among them. A copy that rounds to the operand dtype is none.
+    all other uses, outputs among them. A copy that rounds to the operand dtype is none; but if nothing else reads what a compute
+    makes, that is rounded in its place.
 
     A formula of one read at indices that are sums and products of its own ones, or a constant where a condition on them says so
     (rows cut into chunks, the last one padded), takes the place of the reads.
@@ -178,6 +179,39 @@ def AttnInlineFactors : Pass<"attn-inline-factors", "::mlir::ModuleOp"> {
     Exact but for the order of products.
   }];
   let statistics = [Statistic<"numInlined", "inlined-factors", "Scaled tensors that are no more">];
+}
+
+def AttnRoundFactors : Pass<"attn-round-factors", "::mlir::ModuleOp"> {
+  let summary = "multiply 16-bit numbers in the products of chunked recurrences";
+  let description = [{
+    In a variant whose operand dtype is bf16, and on a GPU, both sides of each sum of products that a chunked recurrence consists of (stages
+    over its chunks, or that read such, and what it does with a chunk) are rounded to bf16, unless they are elements of a bf16 tensor
+    already: the matrix units multiply bf16 at once, and f32 by three to six instructions for each. A sum is one if its terms are factors
+    that know the last index of the stage and others that do not, but another one. What the caller gives in f32 is not rounded; what is computed from
+    elements of an `attn.invert`, which may cancel each other, is rounded to the sum of two bf16. Sums, states and decays stay f32. f16 has not
+    the range.
+
+    A tensor that is only read to be rounded is stored as bf16; so is a state that a step hands out.
+
+    ```mlir
+    %sum = attn.reduce sum over "i" (%i: i32) {
+      ...
+      %kc = arith.mulf %k, %c : f32
+      %p = arith.mulf %kc, %u : f32
+    ```
+    becomes
+    ```mlir
+    %sum = attn.reduce sum over "i" (%i: i32) {
+      ...
+      %kc = arith.mulf %k, %c : f32
+      %kc16 = arith.truncf %kc : f32 to bf16
+      %kc_rounded = arith.extf %kc16 : bf16 to f32
+      %p = arith.mulf %kc_rounded, %u : f32         // u is bf16 now
+    ```
+    Not exact: each side of a product is off by 2^-9 of itself at most, or 2^-17.
+  }];
+  let statistics = [Statistic<"numRounded", "rounded-products", "Sums whose factors are rounded">,
+                    Statistic<"numNarrowed", "narrowed-tensors", "Tensors that are stored in 16 bits">];
 }
 
 def AttnInlineLets : Pass<"attn-inline-lets", "::mlir::ModuleOp"> {

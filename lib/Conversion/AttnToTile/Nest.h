@@ -6,6 +6,7 @@
 #ifndef ATTNC_LIB_CONVERSION_ATTNTOTILE_NEST_H
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_NEST_H
 
+#include "BlockLoads.h"
 #include "Evaluator.h"
 #include "Lowerings.h"
 
@@ -86,7 +87,7 @@ public:
 
   mlir::FailureOr<Grid> grid(KernelContext &context) override;
   llvm::SmallVector<IndependentAxis> independentAxes() override;
-  bool isOperand(mlir::Value) override { return false; }
+  bool isOperand(mlir::Value tensor) override { return movesBlocksOf(stage, tensor); }
   mlir::LogicalResult emit(KernelContext &context) override;
   bool canShareKernel() override { return true; }
   mlir::LogicalResult emitParts(KernelContext &context) override;

@@ -4,10 +4,11 @@
 // apart at its multiplications; factors that know the row go to the left side, the others to the
 // right one, each side is evaluated on a tile of its own two axes, and `tile.dot` adds up.
 //
-// Sides are f32, but where both are just elements of tensors of one 16-bit type: these are
-// multiplied as they are, which is exact. On a GPU, a right side of elements of bf16 stays so
-// beside a left side of f32. What knows the index of the sum alone may be on either side, and goes
-// where it leaves the other one as it is.
+// Sides are f32, but where both are just elements of tensors of one 16-bit type, or rounded to it:
+// these are multiplied as they are, which is exact. On a GPU, a right side of elements of bf16
+// stays so beside a left side of f32. What knows the index of the sum alone may be on either side,
+// and goes where it leaves the other one as it is.
+#include "BlockLoads.h"
 #include "Reductions.h"
 #include "attnc/Analysis/Factors.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -28,6 +29,8 @@ constexpr int64_t kMostAtOnce = 256;
 struct Side {
   SmallVector<Value> factors, shared; ///< all, and those that know the index of the sum alone
   bool isTurned = false; ///< evaluated with its axes exchanged, so that reads are contiguous
+  Type rounded;          ///< what the product of the factors is rounded to; null if it is not
+  bool isTwice = false;  ///< it is rounded to the sum of two numbers of 16 bits
   Type element;          ///< of the operand
 };
 
@@ -43,6 +46,7 @@ public:
 
 private:
   bool separate();
+  Type exactTypeOf(const Side &side) const;
   bool readsAlong(const Side &side, Value index) const;
   bool hasReads(const Side &side) const;
   bool hasReduction(const Side &side) const;
@@ -53,6 +57,10 @@ private:
   FailureOr<Value> operand(Scope &inside, const Side &side, Frame own);
   FailureOr<std::optional<Evaluated>> atOnce(Value start);
   bool isAtOnce();
+  tile::Precision precision() const {
+    bool isTwice = left.isTwice && left.element.isF32() && right.element.isBF16();
+    return isTwice ? tile::Precision::TwoBF16 : tile::Precision::F32;
+  }
 
   Evaluator &ev;
   OpBuilder &b;
@@ -77,6 +85,20 @@ static attn::ReadOp readOf(Value factor) {
   return factor.getDefiningOp<attn::ReadOp>();
 }
 
+/// The tile of a side that is rounded is made of what it is before, and cast.
+static void takeRounded(Side &side) {
+  if (side.factors.size() != 1)
+    return;
+  Value factor = side.factors.front();
+  if (Value before = roundedFrom(factor)) {
+    side.rounded = exactTypeOf(factor);
+    side.factors = factorsOf(before);
+  } else if (Value before = roundedTwiceFrom(factor)) {
+    side.isTwice = true;
+    side.factors = factorsOf(before);
+  }
+}
+
 /// Decides what each side is; false if the value or its condition knows the row and the column at
 /// once. A condition that knows the column is left to the loop over single indices: a mask belongs
 /// to the left side, and 0 on the right one would not hide what is not a number on the left.
@@ -99,15 +121,20 @@ bool ProductEmitter::separate() {
     else
       return false;
   }
-  bool isRightExact = right.factors.size() == 1 && exactTypeOf(right.factors.front());
+  bool isRightExact = bool(exactTypeOf(right));
   Side &home = isRightExact ? left : right;
   llvm::append_range(home.factors, either);
-  home.shared = either;
   if (left.factors.empty() || right.factors.empty())
     return false;
   if (yield.getValues().size() == 2 &&
       !byRow.contains(ev.factsOf(trial, yield.getValues().back()).axes))
     return false;
+  for (auto [side, own] : {std::pair(&left, frame.rows), std::pair(&right, frame.cols)}) {
+    takeRounded(*side);
+    for (Value factor : side->factors)
+      if (!ev.factsOf(trial, factor).axes.contains(own))
+        side->shared.push_back(factor);
+  }
   chooseTypes();
   Value index = reduce.getBody().getArgument(0);
   left.isTurned = hasReads(left) && !readsAlong(left, index) && !hasReduction(left);
@@ -149,13 +176,17 @@ bool ProductEmitter::hasReduction(const Side &side) const {
   return false;
 }
 
+/// The 16-bit type that holds the elements of `side`; null if none does.
+Type ProductEmitter::exactTypeOf(const Side &side) const {
+  if (side.rounded)
+    return side.rounded;
+  return side.factors.size() == 1 ? attnc::exactTypeOf(side.factors.front()) : Type();
+}
+
 /// Sides of elements of one 16-bit type keep it, and on a GPU one of bf16 beside f32 does. Where
 /// both could, they are of different types: then the right one does, which shared memory holds.
 void ProductEmitter::chooseTypes() {
-  auto exact = [&](const Side &side) {
-    return side.factors.size() == 1 ? exactTypeOf(side.factors.front()) : Type();
-  };
-  Type ofLeft = exact(left), ofRight = exact(right);
+  Type ofLeft = exactTypeOf(left), ofRight = exactTypeOf(right);
   left.element = right.element = b.getF32Type();
   bool canBeMixed =
       yield.getValues().size() == 1 && ev.context.plan.target.kind == Target::Kind::NVPTX;
@@ -170,6 +201,14 @@ void ProductEmitter::chooseTypes() {
 /// The product of a side's factors, 0 at indices that are not in the range.
 FailureOr<Value> ProductEmitter::evaluateSide(Scope &inside, const Side &side, Frame own) {
   Frame emitted = side.isTurned ? own.transposed() : own;
+  if (side.element != b.getF32Type() && side.factors.size() == 1 && !side.rounded &&
+      range.isWholeTiles(tile)) {
+    FailureOr<std::optional<Value>> block = loadBlock(ev, inside, side.factors.front(), emitted);
+    if (failed(block))
+      return failure();
+    if (*block)
+      return **block;
+  }
   SmallVector<Value> roots(side.factors);
   roots.push_back(reduce.getBody().getArgument(0));
   bool mayOverrun = !range.isWholeTiles(tile);
@@ -224,7 +263,7 @@ FailureOr<SmallVector<Value>> ProductEmitter::step(Scope &inside, Value offset, 
   if (left.isTurned)
     lhs = tile::TransposeOp::create(b, loc, ev.type(rows, left.element), *lhs).getResult();
   Value sum = tile::DotOp::create(b, loc, acc.getType(), *lhs, *rhs, acc, *where, right.isTurned,
-                                  tile::Precision::F32, /*zero_outside=*/false);
+                                  precision(), /*zero_outside=*/false);
   return SmallVector<Value>{sum};
 }
 
@@ -257,7 +296,7 @@ FailureOr<std::optional<Evaluated>> ProductEmitter::atOnce(Value start) {
   if (left.isTurned)
     lhs = tile::TransposeOp::create(b, loc, ev.type(rows, left.element), *lhs).getResult();
   Value sum = tile::DotOp::create(b, loc, start.getType(), *lhs, *rhs, start, *where,
-                                  right.isTurned, tile::Precision::F32, /*zero_outside=*/false);
+                                  right.isTurned, precision(), /*zero_outside=*/false);
   return std::optional<Evaluated>(Evaluated{sum, frame});
 }
 

@@ -86,7 +86,7 @@ public:
   RecurLowering(attn::RecurOp recur, const KernelPlan &plan)
       : NestLowering(recur, Nest(typeOver(recur, {}, Float32Type::get(recur.getContext())), {})),
         recur(recur), plan(plan), variant(recur->getParentOfType<attn::VariantOp>()),
-        buffers(assignStepBuffers(recur)) {
+        buffers(assignStepBuffers(recur, plan.target.kind == Target::Kind::NVPTX)) {
     chooseSlices();
   }
 
@@ -171,13 +171,22 @@ private:
 
 } // namespace
 
-/// A product on a GPU has 16 rows for each warp, however few there are.
+/// A product on a GPU has 16 rows for each warp, however few there are, or 32 of many: the right
+/// side, which is the same for all rows, is then computed for more of them. A slice is of so many
+/// columns that a tile has.
 Nest RecurKernel::nestOf(attn::ComputeOp compute) {
   TiledAxes tiled = chooseTiles(compute, lowering.plan.target);
+  attn::AttnTensorType type = compute.getType();
   bool isMatrix = tiled.rows && tiled.cols && !compute.getBody().getOps<attn::ReduceOp>().empty();
-  if (isMatrix && lowering.plan.target.kind == Target::Kind::NVPTX)
-    tiled.rowTile = std::max(tiled.rowTile, 16 * lowering.warps());
-  return Nest(compute.getType(), tiled);
+  if (isMatrix && lowering.plan.target.kind == Target::Kind::NVPTX) {
+    int64_t rows = 16 * lowering.warps();
+    std::optional<int64_t> extent = fixedExtent(lowering.variant, type.getAxisName(*tiled.rows));
+    bool areMany = extent && *extent % (2 * rows) == 0;
+    tiled.rowTile = std::max(tiled.rowTile, areMany ? 2 * rows : rows);
+    if (type.getAxisName(*tiled.cols) == lowering.sliced)
+      tiled.colTile = std::min(tiled.colTile, lowering.sliceTile);
+  }
+  return Nest(type, tiled);
 }
 
 SmallVector<Scratch> RecurLowering::scratch() {
@@ -426,8 +435,13 @@ LogicalResult RecurKernel::stage(Scope &inside, Operation *op, Value time) {
   if (Value buffer = buffers.lookup(op)) {
     context.views[result] = buffer;
     context.leading[result] = atBatch({});
-    evaluator.changesIn(inside, result);
+  } else if (std::optional<unsigned> output = outputKeeping(recur, result)) {
+    context.views[result] = context.views.lookup(recur.getResult(*output));
+    context.leading[result] = atBatch({}, time);
+  } else {
+    return success();
   }
+  evaluator.changesIn(inside, result);
   return success();
 }
 

@@ -47,10 +47,7 @@ static bool isSeenToHaveIndices(Operation *op, StringRef space, const ScalarScop
   return false;
 }
 
-/// `value`, brought inside of an axis over `space` (of `number` indices if that is empty) unless it
-/// is known to be there: an index of that very space is, or can only overrun; anything else is
-/// clamped on both sides.
-static FailureOr<Value> clampIndex(attn::ReadOp read, unsigned axis, Value value,
+FailureOr<Value> attnc::clampIndex(attn::ReadOp read, unsigned axis, Value value,
                                    const ScalarScope &scope) {
   OpBuilder &builder = scope.context.builder;
   Location loc = read.getLoc();

@@ -23,6 +23,11 @@ struct ScalarScope {
 /// Fails, with a diagnostic at its statement, on an op that the table has no entry for.
 mlir::FailureOr<mlir::Value> lowerScalarOp(mlir::Operation *op, const ScalarScope &scope);
 
+/// `value`, brought inside of axis `axis` of what `read` reads, unless it is known to be there: an
+/// index of that very space is, or can only overrun; anything else is clamped on both sides.
+mlir::FailureOr<mlir::Value> clampIndex(attn::ReadOp read, unsigned axis, mlir::Value value,
+                                        const ScalarScope &scope);
+
 /// The entry of attn.uniform.
 mlir::FailureOr<mlir::Value> lowerUniform(mlir::Operation *op, const ScalarScope &scope);
 

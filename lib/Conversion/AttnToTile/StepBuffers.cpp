@@ -17,7 +17,20 @@ static Operation *lastReader(Operation &op, Block &body) {
   return last;
 }
 
-StepBuffers attnc::assignStepBuffers(attn::RecurOp recur) {
+std::optional<unsigned> attnc::outputKeeping(attn::RecurOp recur, Value tensor) {
+  Operation *yield = recur.getBody().front().getTerminator();
+  for (unsigned number = 0; number < recur.getNumOutputs(); ++number) {
+    Value result = recur.getResult(number);
+    bool isInMemory = !result.use_empty() && llvm::none_of(result.getUsers(), [](Operation *user) {
+      return isa<attn::ReturnOp>(user);
+    });
+    if (yield->getOperand(number) == tensor && isInMemory)
+      return number;
+  }
+  return std::nullopt;
+}
+
+StepBuffers attnc::assignStepBuffers(attn::RecurOp recur, bool fromOutputs) {
   StepBuffers buffers;
   Block &body = recur.getBody().front();
   llvm::DenseMap<Type, SmallVector<unsigned>> free;
@@ -25,7 +38,8 @@ StepBuffers attnc::assignStepBuffers(attn::RecurOp recur) {
   for (Operation &op : body.without_terminator()) {
     if (op.getNumResults() == 1)
       if (auto type = dyn_cast<attn::AttnTensorType>(op.getResult(0).getType()))
-        if (Operation *last = lastReader(op, body)) {
+        if (Operation *last = lastReader(op, body);
+            last && !(fromOutputs && outputKeeping(recur, op.getResult(0)))) {
           SmallVector<unsigned> &unused = free[type];
           if (unused.empty()) {
             unused.push_back(buffers.types.size());

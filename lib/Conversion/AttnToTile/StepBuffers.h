@@ -5,6 +5,7 @@
 #define ATTNC_LIB_CONVERSION_ATTNTOTILE_STEPBUFFERS_H
 
 #include "dialects/Attn/Attn.h"
+#include <optional>
 
 namespace attnc {
 
@@ -17,8 +18,13 @@ struct StepBuffers {
 };
 
 /// For the stages of the body of `recur`, in order. A stage never writes what it reads: its own
-/// buffer is taken before those that it is the last to read are free.
-StepBuffers assignStepBuffers(attn::RecurOp recur);
+/// buffer is taken before those that it is the last to read are free. With `fromOutputs`, what an
+/// output keeps needs no buffer.
+StepBuffers assignStepBuffers(attn::RecurOp recur, bool fromOutputs = false);
+
+/// The output of `recur`, in memory of its own and not the caller's, that has `tensor`, which a
+/// step computes, at each step; none if there is none.
+std::optional<unsigned> outputKeeping(attn::RecurOp recur, mlir::Value tensor);
 
 } // namespace attnc
 

@@ -5,8 +5,12 @@
 // that are neighbours along the reduced axis are gathered. With rows alone, the lanes run along
 // that axis. Where rows share nothing that is read, as in a sum of vectors for each row, a GPU
 // takes one row at a time: the threads of a block are then shared out over the reduced axis.
+//
+// Products of 16-bit elements have tiles of twice as many columns there: what is computed for the
+// left side serves more of them.
 #include "TileChoice.h"
 #include "attnc/Analysis/Compilable.h"
+#include "attnc/Analysis/Factors.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -145,6 +149,31 @@ static void fitFewRows(attn::ComputeOp compute, TiledAxes &tiled) {
         tiled.colTile, std::min<int64_t>(kMostColumns, llvm::PowerOf2Ceil(*columns)));
 }
 
+/// Where all sums are products of matrices whose right sides are 16-bit elements, tiles of 128
+/// columns, if the columns are so many of them.
+static void widenProducts(attn::ComputeOp compute, Value column, TiledAxes &tiled) {
+  constexpr int64_t kColumns = 128;
+  std::optional<int64_t> extent = extentOf(compute, *tiled.cols);
+  if (!extent || *extent % kColumns != 0 || tiled.colTile >= kColumns)
+    return;
+  Knowledge knowledge({}, column);
+  bool some = false;
+  for (auto reduce : compute.getBody().getOps<attn::ReduceOp>()) {
+    if (!knowledge.ofColumn(reduce.getResult()))
+      continue;
+    some = true;
+    auto yield = cast<attn::YieldOp>(reduce.getBody().front().getTerminator());
+    SmallVector<Value> factors = factorsOf(yield.getValues().front());
+    bool isNarrow = llvm::all_of(
+        factors, [&](Value factor) { return !knowledge.ofColumn(factor) || exactTypeOf(factor); });
+    if (reduce.getKind() != attn::Reduction::Sum || factors.size() < 2 || !isNarrow ||
+        yield.getValues().size() != 1)
+      return;
+  }
+  if (some)
+    tiled.colTile = kColumns;
+}
+
 TiledAxes attnc::chooseTiles(attn::ComputeOp compute, const Target &target,
                              ArrayRef<StringRef> singly) {
   auto variant = compute->getParentOfType<attn::VariantOp>();
@@ -162,8 +191,10 @@ TiledAxes attnc::chooseTiles(attn::ComputeOp compute, const Target &target,
   if (!extent || *extent >= kFewestColumns) {
     if (isGPU && readEachOnce(compute, row, column))
       takeRowByRow(compute, *tiled.cols, tiled);
-    else if (isGPU)
+    else if (isGPU) {
       fitFewRows(compute, tiled);
+      widenProducts(compute, column, tiled);
+    }
     return tiled;
   }
   Knowledge knowledge(row, column);

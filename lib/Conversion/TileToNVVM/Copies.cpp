@@ -185,6 +185,9 @@ LogicalResult attnc::copyToStage(KernelLowering &kl, Operation *op, const StageC
            << unit << " bytes, found rows of " << copy.validCols * bytes << " bytes";
   const ViewArgs &args = kl.views[copy.view];
   Value source = kl.addressOf(loc, copy.view, copy.indices, copy.rowDim);
+  if (copy.col)
+    source = kl.offsetPointer(
+        loc, source, kl.mul(loc, kl.widen(loc, kl.scalars.lookup(copy.col)), kl.i64(loc, bytes)));
   Value rowStride = kl.mul(loc, args.strides[copy.rowDim], kl.i64(loc, bytes));
   int64_t units = rowBytes / unit, first = 0;
   // A panel at a time, so that all rows of a thread have the same swizzle.
@@ -211,7 +214,7 @@ static LogicalResult lowerAsyncCopy(KernelLowering &kl, tile::AsyncCopyOp copy) 
                      {loc, buffer, base, copy.getView(), copy.getIndices(), copy.getRow(),
                       copy.getLimit(), static_cast<int64_t>(copy.getRowDim()),
                       static_cast<int64_t>(copy.getValidCols()),
-                      static_cast<int64_t>(copy.getVectorBytes())});
+                      static_cast<int64_t>(copy.getVectorBytes()), copy.getCol()});
 }
 
 void attnc::registerCopies(NVVMOpTable &table) { table.add(lowerAsyncCopy); }

@@ -8,7 +8,8 @@
 
 namespace attnc {
 
-/// What is copied where. `row`, `limit` and `indices` are values of the kernel that is lowered.
+/// What is copied where. `row`, `limit`, `indices` and `col` (the first column; null for 0) are
+/// values of the kernel that is lowered.
 struct StageCopy {
   mlir::Location loc;
   tile::BufferType buffer;
@@ -17,6 +18,7 @@ struct StageCopy {
   mlir::ValueRange indices;
   mlir::Value row, limit;
   int64_t rowDim, validCols, vectorBytes;
+  mlir::Value col;
 };
 
 /// Starts the copy for `op`: a part of the group that is committed next.

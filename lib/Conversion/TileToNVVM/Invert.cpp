@@ -34,6 +34,7 @@ public:
   void run();
 
 private:
+  SmallVector<Value> addresses(int64_t base);
   void writeMatrix();
   void readInverse();
   void solveColumns();
@@ -85,12 +86,23 @@ void InvertLowering::forBlocks(Value from, Value to, int64_t size,
   body(loop.getInductionVar());
 }
 
+/// Where a lane has its elements of the matrix at `base`.
+SmallVector<Value> InvertLowering::addresses(int64_t base) {
+  Value first = elementAt(base, kl.laneCoordinate(loc, type, /*row=*/true),
+                          kl.laneCoordinate(loc, type, /*row=*/false));
+  tile::LinearLayout layout(type.getLayout());
+  return llvm::map_to_vector(KernelLowering::liveRegisters(type), [&](int64_t reg) {
+    tile::Coord at = layout.apply(reg, 0, 0);
+    return shared(first, at.row * memory.pitch + 4 * at.col);
+  });
+}
+
 void InvertLowering::writeMatrix() {
   SmallVector<Value> elements = unpack(kl, loc, type, kl.fragments[invert.getInput()]);
   kl.barrier(loc);
   guarded(kl, loc, isFirstCopy(kl, loc, type), [&]() {
-    for (auto [value, at] : llvm::zip(elements, positions(kl, loc, type)))
-      LLVM::StoreOp::create(b, loc, value, shared(elementAt(0, at.row, at.col)), 4);
+    for (auto [value, address] : llvm::zip(elements, addresses(0)))
+      LLVM::StoreOp::create(b, loc, value, address, 4);
   });
   kl.barrier(loc);
 }
@@ -98,9 +110,8 @@ void InvertLowering::writeMatrix() {
 void InvertLowering::readInverse() {
   kl.barrier(loc);
   SmallVector<Value> elements;
-  for (const Position &at : positions(kl, loc, type))
-    elements.push_back(LLVM::LoadOp::create(b, loc, b.getF32Type(),
-                                            shared(elementAt(memory.inverse, at.row, at.col)), 4));
+  for (Value address : addresses(memory.inverse))
+    elements.push_back(LLVM::LoadOp::create(b, loc, b.getF32Type(), address, 4));
   kl.fragments[invert.getResult()] = pack(kl, loc, type, elements);
 }
 

@@ -65,6 +65,14 @@ Value KernelLowering::coordinate(Location loc, Value base, int64_t offset) {
 Value KernelLowering::movedAlong(Location loc, Value pointer, Value view, int64_t dim,
                                  Value index) {
   Value stride = mul(loc, views[view].strides[dim], i64(loc, elementBytes(view)));
+  // What a register adds to the coordinate of its lane comes last, as an offset of the instruction.
+  auto sum = index.getDefiningOp<arith::AddIOp>();
+  llvm::APInt constant;
+  if (sum && sum.getOverflowFlags() == arith::IntegerOverflowFlags::nsw &&
+      matchPattern(sum.getRhs(), m_ConstantInt(&constant))) {
+    pointer = offsetPointer(loc, pointer, mul(loc, widen(loc, sum.getLhs()), stride));
+    return offsetPointer(loc, pointer, mul(loc, stride, i64(loc, constant.getSExtValue())));
+  }
   return offsetPointer(loc, pointer, mul(loc, widen(loc, index), stride));
 }
 

@@ -27,7 +27,7 @@ class ProductF32 {
 public:
   ProductF32(KernelLowering &kl, tile::DotOp dot)
       : kl(kl), b(kl.builder), dot(dot), loc(dot.getLoc()), lhs(dot.getLhs().getType()),
-        accType(dot.getAcc().getType()), exact(dot.getPrecision() == tile::Precision::F32),
+        accType(dot.getAcc().getType()), exact(dot.getPrecision() != tile::Precision::TF32),
         isLeftNarrow(!lhs.getElementType().isF32()), numRowTiles(rowTiles(accType, kl.numThreads)) {
   }
 

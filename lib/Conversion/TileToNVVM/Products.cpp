@@ -7,7 +7,8 @@
 // time.
 //
 // f32 times bf16: the same instructions, with the left operand as a sum of three bf16, which hold
-// the 24 bits of an f32 between them: as exact as f32, at half the instructions of tf32.
+// the 24 bits of an f32 between them: as exact as f32, at half the instructions of tf32. Two, the
+// second of which is rounded, hold 16 bits and a half.
 //
 // f32 operands: m16n8k8 on tf32. A tf32 has 11 significant bits, so f32-grade results need each
 // operand split into a high and a low part, x = hi + lo, and three products: lo*hi + hi*lo + hi*hi
@@ -17,6 +18,7 @@
 // + 4) stand for columns (2t, 2t + 1), so that a pair is one 8-byte read, and so that accumulator
 // fragments, which hold columns (2t, 2t + 1), are left operands as they are.
 #include "Products.h"
+#include "Elements.h"
 #include "SharedMatrices.h"
 
 using namespace mlir;
@@ -65,6 +67,8 @@ public:
         element(dot.getRhs().getType().getElementType()) {
     tile::ReadOp read = kl.sharedReads.lookup(dot.getLhs());
     fragment = read ? readFragment16(kl, read) : kl.fragments[dot.getLhs()];
+    if (type.getElementType().isF32())
+      numTerms = dot.getPrecision() == tile::Precision::TwoBF16 ? 2 : 3;
   }
 
   SmallVector<LeftRegisters, 3> at(int64_t rowTile, int64_t depthTile);
@@ -78,22 +82,28 @@ private:
   TileType type;
   Type element;
   Fragment fragment;
+  int64_t numTerms = 1;
 };
 
 } // namespace
 
-/// Two f32 as pairs of bf16 whose sums they are: each takes the next 8 bits, and none is rounded.
+/// Two f32 as pairs of bf16 whose sums they are: each takes the next 8 bits. None is rounded but
+/// the last of two.
 SmallVector<Value, 3> LeftTerms::split(Value low, Value high) {
   OpBuilder &b = kl.builder;
   Type i32 = b.getI32Type(), f32 = b.getF32Type();
   Value upper = kl.i32(loc, 0xffff0000), half = kl.i32(loc, 16);
   SmallVector<Value, 3> terms;
-  for (int64_t term = 0; term < 3; ++term) {
+  for (int64_t term = 0; term < numTerms; ++term) {
+    if (numTerms == 2 && term == 1) {
+      terms.insert(terms.begin(), narrowedPair(b, loc, element, low, high));
+      break;
+    }
     SmallVector<Value> bits;
     for (Value *x : {&low, &high}) {
       bits.push_back(arith::BitcastOp::create(b, loc, i32, *x));
       Value head = arith::AndIOp::create(b, loc, bits.back(), upper);
-      if (term < 2)
+      if (term + 1 < numTerms)
         *x = arith::SubFOp::create(b, loc, *x, arith::BitcastOp::create(b, loc, f32, head));
     }
     Value first = arith::ShRUIOp::create(b, loc, bits[0], half);
@@ -106,7 +116,7 @@ SmallVector<Value, 3> LeftTerms::split(Value low, Value high) {
 SmallVector<LeftRegisters, 3> LeftTerms::at(int64_t rowTile, int64_t depthTile) {
   FragmentIndex index(type);
   bool isSplit = type.getElementType().isF32();
-  SmallVector<LeftRegisters, 3> terms(isSplit ? 3 : 1);
+  SmallVector<LeftRegisters, 3> terms(numTerms);
   for (int64_t r = 0; r < 4; ++r) {
     int64_t first = index(rowTile, 2 * depthTile + r / 2, r % 2, 0);
     if (!isSplit) {

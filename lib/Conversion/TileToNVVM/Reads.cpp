@@ -71,7 +71,7 @@ static LogicalResult lowerRead(KernelLowering &kl, tile::ReadOp read) {
   bool forWarpgroups = llvm::any_of(read.getResult().getUsers(), llvm::IsaPred<tile::DotStartOp>);
   bool areFew = !forWarpgroups && kl.isPacked(type.getElementType()) &&
                 type.getRows() * type.getCols() <= 2 * kMostRegisters * kl.numThreads;
-  bool keepInShared = rightOnly || (dotOnly && !areFew);
+  bool keepInShared = !read.getTransposed() && (rightOnly || (dotOnly && !areFew));
   if (keepInShared) {
     kl.sharedReads[read.getResult()] = read;
     return success();

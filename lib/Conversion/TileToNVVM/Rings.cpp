@@ -249,7 +249,7 @@ static LogicalResult lowerRingFill(KernelLowering &kl, tile::RingFillOp fill) {
                          {loc, buffer, place.data(), fill.getView(), fill.getIndices(),
                           fill.getRow(), fill.getLimit(), static_cast<int64_t>(fill.getRowDim()),
                           static_cast<int64_t>(fill.getValidCols()),
-                          static_cast<int64_t>(fill.getVectorBytes())})))
+                          static_cast<int64_t>(fill.getVectorBytes()), /*col=*/{}})))
     return failure();
   if (how)
     b.setInsertionPointAfter(how);

@@ -181,12 +181,32 @@ static LogicalResult lowerStoreBlock(KernelLowering &kl, tile::StoreBlockOp stor
                             kl.movedAlong(loc, rowPointer, view, colDim, col), alignment);
     });
   };
+  // Two 16-bit elements that are rounded become one word.
+  auto isPair = [&](ArrayRef<std::pair<int64_t, Value>> rest) {
+    return KernelLowering::isPacked(element) && hasAllCols && colDim + 1 == rank &&
+           rest.size() > 1 && rest[1].first == rest[0].first + 1 &&
+           rest[0].second.getType().isF32() &&
+           columnAlignment(kl, view, type, store.getCol(), rest[0].first) >= 4;
+  };
+  auto storePair = [&](Value rowPointer, ArrayRef<std::pair<int64_t, Value>> pair) {
+    Value col = kl.coordinate(loc, firstCol, pair[0].first);
+    LLVM::StoreOp::create(kl.builder, loc,
+                          pairAsStored(kl, loc, pair[0].second, pair[1].second, element),
+                          kl.movedAlong(loc, rowPointer, view, colDim, col),
+                          columnAlignment(kl, view, type, store.getCol(), pair[0].first));
+  };
   auto storeRow = [&](int64_t offset, ArrayRef<std::pair<int64_t, Value>> elements) {
     Value row = kl.coordinate(loc, firstRow, offset);
     guarded(kl, loc, hasAllRows ? Value() : isBelow(row, store.getRowLimit()), [&] {
       Value pointer = kl.movedAlong(loc, start, view, rowDim, row);
-      for (auto [col, value] : elements)
-        storeAt(pointer, col, value);
+      while (!elements.empty()) {
+        bool pair = isPair(elements);
+        if (pair)
+          storePair(pointer, elements);
+        else
+          storeAt(pointer, elements[0].first, elements[0].second);
+        elements = elements.drop_front(pair ? 2 : 1);
+      }
     });
   };
   guarded(kl, loc, isFirstCopy(kl, loc, type), [&] {

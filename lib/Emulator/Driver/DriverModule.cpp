@@ -382,10 +382,9 @@ ATTNC_EMU_EXPORT CUresult cuLaunchKernelEx(const DriverLaunchConfig *config, voi
 
 /// The map is ours, not NVIDIA's encoding; by contract nobody looks inside.
 ATTNC_EMU_EXPORT CUresult cuTensorMapEncodeTiled(void *map, int dataType, unsigned rank,
-                                                 void *address, const unsigned long long *dims,
-                                                 const unsigned long long *strides,
-                                                 const unsigned *box,
-                                                 const unsigned *elementStrides, int interleave,
+                                                 void *address, const uint64_t *dims,
+                                                 const uint64_t *strides, const uint32_t *box,
+                                                 const uint32_t *elementStrides, int interleave,
                                                  int swizzle, int promotion, int fill) {
   if (!map || !dims || !box || !elementStrides || (rank > 1 && !strides) ||
       reinterpret_cast<uintptr_t>(map) % 64 || promotion < 0 || promotion > 3)

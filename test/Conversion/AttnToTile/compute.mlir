@@ -12,12 +12,12 @@ attn.variant @stages attributes {tile.schedule = #tile.schedule<target = "sm_80"
   %K = attn.input "K" : !attn.tensor<[b, h, kv, d], f16>
   %w = attn.input "w" : !attn.tensor<[h, d], f32>
 
-  // A sum of few terms is one product. Elements of one 16-bit type are multiplied as they are; keys are read along their rows, so the
-  // right side is turned.
+  // A sum of few terms is one product. Elements of one 16-bit type are multiplied as they are, in blocks; keys are read along their rows,
+  // so the right side is turned.
   // CHECK-LABEL: tile.kernel @stages_0
   // CHECK-NOT: scf.for
-  // CHECK: tile.cast {{.*}} : <64x64xf32> -> <64x64xf16>
-  // CHECK: tile.cast {{.*}} : <64x64xf32> -> <64x64xf16>
+  // CHECK: tile.load_block %{{.*}} -> <64x64xf16>
+  // CHECK: tile.load_block %{{.*}} -> <64x64xf16>
   // CHECK: tile.dot {{.*}} transposed
   // CHECK: tile.store_block
   %scores = attn.compute (%b: i32, %h: i32, %q: i32, %kv: i32) {

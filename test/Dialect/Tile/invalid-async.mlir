@@ -182,6 +182,20 @@ tile.kernel @k(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %w: !til
 
 // -----
 
+// tile.read C2
+tile.kernel @k(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %n: i32 {tile.binding = "size:kv"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %s = tile.alloc : <1x64x64xf16, #tile.shared<pitch = 128, shift = 0, mask = 7>>
+  %t = tile.async_copy %v[%n, %n] rows 2 from %n to %n cols 64 from %n into %s[%n] by 16 : <4xf16, unit>, <1x64x64xf16, #tile.shared<pitch = 128, shift = 0, mask = 7>> -> <<1x64x64xf16, #tile.shared<pitch = 128, shift = 0, mask = 7>>>
+  %slot = tile.wait %t pending 0 barrier : !tile.token<<1x64x64xf16, #tile.shared<pitch = 128, shift = 0, mask = 7>>> -> !tile.slot<<1x64x64xf16, #tile.shared<pitch = 128, shift = 0, mask = 7>>>
+  // expected-error@below {{expects to be transposed for left operands of 16 bits, found '!tile.tile<64x64xf16>'}}
+  %x = tile.read %slot transposed : <<1x64x64xf16, #tile.shared<pitch = 128, shift = 0, mask = 7>>> -> <64x64xf16>
+  %w = tile.cast %x : <64x64xf16> -> <64x64xf32>
+  tile.return
+}
+
+// -----
+
 // tile.read C1
 tile.kernel @k(%v: !tile.view<4xf16, unit> {tile.binding = "tensor:K"}, %w: !tile.view<4xf16> {tile.binding = "tensor:L"},
                %r: !tile.view<3xf32> {tile.binding = "tensor:lse"}, %n: i32 {tile.binding = "size:kv"}, %f: f32 {tile.binding = "param:f"}) attributes {

@@ -152,6 +152,17 @@ tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
 
 // -----
 
+// tile.dot C7
+tile.kernel @k(%n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  %zero = arith.constant 0.0 : f32
+  %x = tile.fill %zero : f32 -> <64x64xf32>
+  // expected-error@below {{expects f32 times bf16 for `two_bf16`, found '!tile.tile<64x64xf32>' times '!tile.tile<64x64xf32>'}}
+  %y = tile.dot %x, %x, %x {precision = 2 : i32} : <64x64xf32>, <64x64xf32>, <64x64xf32> -> <64x64xf32>
+  tile.return
+}
+
+// -----
+
 // tile.dot C6
 tile.kernel @k(%f: f32 {tile.binding = "param:f"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {

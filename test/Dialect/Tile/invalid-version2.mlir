@@ -354,6 +354,61 @@ tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %w: !til
 
 // -----
 
+// tile.load_block C1
+tile.kernel @k(%v: !tile.view<2xbf16> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  // expected-error@below {{expects a view with a unit last stride, found '!tile.view<2xbf16>'}}
+  %t = tile.load_block %v[] rows 0 from %n to %n cols from %n : <2xbf16> -> <64x32xbf16>
+  tile.return
+}
+
+// -----
+
+// tile.load_block C1
+tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  // expected-error@below {{expects a tile of the view's elements, of 16 bits, found '!tile.tile<64x32xf32>'}}
+  %t = tile.load_block %v[] rows 0 from %n to %n cols from %n : <2xf32, unit> -> <64x32xf32>
+  tile.return
+}
+
+// -----
+
+// tile.load_block C2
+tile.kernel @k(%v: !tile.view<3xf16, unit> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  // expected-error@below {{expects 1 indices, found 0}}
+  %t = tile.load_block %v[] rows 0 from %n to %n cols from %n : <3xf16, unit> -> <64x32xf16>
+  tile.return
+}
+
+// -----
+
+// tile.load_block C2
+tile.kernel @k(%v: !tile.view<2xf16, unit> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  // expected-error@below {{expects rows over one of the first 1 dimensions, found 1}}
+  %t = tile.load_block %v[] rows 1 from %n to %n cols from %n : <2xf16, unit> -> <64x32xf16>
+  tile.return
+}
+
+// -----
+
+// tile.load_block C3
+tile.kernel @k(%v: !tile.view<2xf16, unit> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  // expected-error@below {{expects a matrix of a multiple of 16 columns, found '!tile.tile<64x8xf16>'}}
+  %t = tile.load_block %v[] rows 0 from %n to %n cols from %n : <2xf16, unit> -> <64x8xf16>
+  tile.return
+}
+
+// -----
+
+// tile.load_block C4
+tile.kernel @k(%v: !tile.view<2xf16, unit> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
+  // expected-error@below {{expects to be an operand of products}}
+  %t = tile.load_block %v[] rows 0 from %n to %n cols from %n : <2xf16, unit> -> <64x32xf16>
+  %w = tile.cast %t : <64x32xf16> -> <64x32xf32>
+  tile.return
+}
+
+// -----
+
 // tile.store_block C1
 tile.kernel @k(%v: !tile.view<2xf32> {tile.binding = "tensor:v"}, %n: i32 {tile.binding = "size:n"}) attributes {num_warps = 4 : i32} {
   %c = arith.constant 0.0 : f32

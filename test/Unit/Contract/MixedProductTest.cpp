@@ -13,7 +13,8 @@ namespace {
 const int kWarps[] = {0, 1, 2, 4}; // 0 is the host
 
 /// `%w` has all bits of an f32; `%b`, of bf16, small integers.
-void check(const std::string &product, float scale, bool isWideLeft, bool isTransposed) {
+void check(const std::string &product, float scale, bool isWideLeft, bool isTransposed,
+           int bits = 24) {
   for (int warps : kWarps) {
     TileData data = tileData();
     for (int64_t i = 0; i < kSize; ++i)
@@ -52,9 +53,9 @@ void check(const std::string &product, float scale, bool isWideLeft, bool isTran
           sum += term;
           magnitude += std::abs(term);
         }
-        // 64 additions, each within a unit of the last place; products lose nothing that counts.
-        ASSERT_NEAR(data.y[i * kSize + j], sum, 64 * std::ldexp(magnitude, -24))
-            << warps << " warps at " << i << ", " << j;
+        // 64 additions, each within a unit of the last place; products of so many bits.
+        double error = 64 * std::ldexp(magnitude, -24) + std::ldexp(magnitude, -bits);
+        ASSERT_NEAR(data.y[i * kSize + j], sum, error) << warps << " warps at " << i << ", " << j;
       }
   }
 }
@@ -76,6 +77,12 @@ TEST(MixedProduct, NarrowTimesWide) {
 
 TEST(MixedProduct, NarrowTimesWideTransposed) {
   check("%y = tile.dot %b, %w transposed, %start : " + std::string(kNarrow), 1, false, true);
+}
+
+TEST(MixedProduct, TwoTerms) {
+  for (float scale : {1.0f, 1e36f, 1e-30f})
+    check("%y = tile.dot %w, %b, %start {precision = 2 : i32} : " + std::string(kWide), scale, true,
+          false, 17);
 }
 
 TEST(MixedProduct, LargeAndSmallNumbers) {
