@@ -40,9 +40,9 @@ static reference::Roundoffs roundoffsOf(Spec &spec, const BoundSpec &bound, cons
   result.least = 0x1p-126; // results below are flushed to 0
   if (dtype != DType::F32)
     result.weight = unitRoundoff(dtype) / reference::boundMargin;
-  // attn-round-factors does so.
+  // attn-round-factors rounds both sides of products, and one is often made of another's result.
   if (dtype == DType::BF16 && device.kind == Device::Kind::CUDA)
-    result.factor = unitRoundoff(dtype) / reference::boundMargin;
+    result.factor = 2 * unitRoundoff(dtype) / reference::boundMargin;
   if (dtype == DType::F32 &&
       device.kind == Device::Kind::CUDA) // three tf32 products keep 22 bits of an operand
     result.operand = precisionOf(spec.variant()) == "tf32" ? 0x1p-12 : 0x1p-22;

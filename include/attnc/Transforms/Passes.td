@@ -191,22 +191,11 @@ def AttnRoundFactors : Pass<"attn-round-factors", "::mlir::ModuleOp"> {
     elements of an `attn.invert`, which may cancel each other, is rounded to the sum of two bf16. Sums, states and decays stay f32. f16 has not
     the range.
 
-    A tensor that is only read to be rounded is stored as bf16; so is a state that a step hands out.
-
+    A tensor that is only read to be rounded is stored as bf16; so is a state that a step hands out. In a sum's region, `arith.mulf %kc, %u` becomes
     ```mlir
-    %sum = attn.reduce sum over "i" (%i: i32) {
-      ...
-      %kc = arith.mulf %k, %c : f32
-      %p = arith.mulf %kc, %u : f32
-    ```
-    becomes
-    ```mlir
-    %sum = attn.reduce sum over "i" (%i: i32) {
-      ...
-      %kc = arith.mulf %k, %c : f32
       %kc16 = arith.truncf %kc : f32 to bf16
-      %kc_rounded = arith.extf %kc16 : bf16 to f32
-      %p = arith.mulf %kc_rounded, %u : f32         // u is bf16 now
+      %rounded = arith.extf %kc16 : bf16 to f32
+      %p = arith.mulf %rounded, %u : f32            // %u is read from a tensor of bf16 now
     ```
     Not exact: each side of a product is off by 2^-9 of itself at most, or 2^-17.
   }];

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Inverses of unit lower triangular matrices, by substitution: a thread has a column of the
-// inverse, and takes 16 rows at a time.
+// Inverses of unit lower triangular matrices, in blocks of 16 rows and columns.
 //
-//   for each block of rows i from that of the column on:
-//     sum[r] = 1 where row and column are the same, else 0
-//     for each block k from that of the column to before i:   sum[r] += N[r, k] X[k]
-//     within the block, row by row:                           sum[r] += N[r, k] sum[k] for k < r
-//     X[r] = sum[r]
+//   for each block i on the diagonal, a thread to a column:
+//     row by row:   sum[r] = 1 where row and column are the same, else 0
+//                   sum[r] += N[r, k] sum[k] for k < r
+//   for each column of blocks j, a warp to a column:
+//     for each block i > j:   X[i, j] = X[i, i] (sum of N[i, k] X[k, j] for j <= k < i)
 //
-// The matrix is in shared memory, where all threads read the same four elements at once, and so is
-// what a thread has of its column: it is in registers only while its block is computed, so that the
-// code does not grow with the matrix. Warps start at their first column's block.
+// The blocks below the diagonal are products of matrices, on tf32 in three terms, which keep 22 bits
+// of an operand. They are computed transposed: the accumulators of the sum are then the left
+// operand of the product with X[i, i]. Matrix and inverse are in shared memory; nothing of a column of blocks
+// is needed by another warp.
 #include "Elements.h"
+#include "Products.h"
 #include "dialects/Tile/TileLayouts.h"
 
 using namespace mlir;
@@ -39,9 +40,12 @@ private:
   void readInverse();
   void solveColumns();
   void clearAbove(Value firstRow);
-  void solveBlock(Value firstRow, Value firstColumn);
-  /// Adds what rows `known` on, 16 of them, of the column contribute to 16 rows from `firstRow` on.
-  SmallVector<Value> addKnown(ValueRange sums, Value firstRow, Value known);
+  void solveDiagonal(Value firstRow);
+  void solveBelow();
+  void solveBlock(Value i, Value j);
+  /// Adds the product of transposed blocks: `left(r, c)` are its rows by those that are summed.
+  using LeftElement = llvm::function_ref<Value(int64_t half, int64_t depth, int64_t odd)>;
+  SmallVector<Value> addProduct(ValueRange sums, LeftElement left, Value right);
 
   Value shared(Value offset, int64_t constant = 0) {
     Value pointer = kl.offsetPointer(loc, kl.sharedBase, offset);
@@ -123,42 +127,16 @@ void InvertLowering::clearAbove(Value firstRow) {
     LLVM::StoreOp::create(b, loc, zero, shared(at, r * memory.pitch), 4);
 }
 
-SmallVector<Value> InvertLowering::addKnown(ValueRange sums, Value firstRow, Value known) {
-  SmallVector<Value> next(sums);
-  Value corner = elementAt(0, firstRow, known);
-  Value unknowns = elementAt(memory.inverse, known, column);
-  for (int64_t k = 0; k < kBlock; k += 4) {
-    SmallVector<Value> x;
-    for (int64_t i = 0; i < 4; ++i)
-      x.push_back(LLVM::LoadOp::create(b, loc, b.getF32Type(),
-                                       shared(unknowns, (k + i) * memory.pitch), 4));
-    for (int64_t r = 0; r < kBlock; ++r)
-      for (auto [factor, element] : llvm::zip(fourAt(corner, r, k), x))
-        next[r] = fma(factor, element, next[r]);
-  }
-  return next;
-}
-
-void InvertLowering::solveBlock(Value firstRow, Value firstColumn) {
+void InvertLowering::solveDiagonal(Value firstRow) {
   Value one = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(1.0f));
   Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0.0f));
+  Value corner = elementAt(0, firstRow, firstRow);
+  Value at = elementAt(memory.inverse, firstRow, column);
   SmallVector<Value> sums;
   for (int64_t r = 0; r < kBlock; ++r) {
     Value isDiagonal = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
                                              kl.add(loc, firstRow, kl.i32(loc, r)), column);
     sums.push_back(arith::SelectOp::create(b, loc, isDiagonal, one, zero));
-  }
-  auto loop = scf::ForOp::create(b, loc, firstColumn, firstRow, kl.i32(loc, kBlock), sums);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(loop.getBody());
-    scf::YieldOp::create(b, loc,
-                         addKnown(loop.getRegionIterArgs(), firstRow, loop.getInductionVar()));
-  }
-  sums.assign(loop.getResults().begin(), loop.getResults().end());
-  Value corner = elementAt(0, firstRow, firstRow);
-  Value at = elementAt(memory.inverse, firstRow, column);
-  for (int64_t r = 0; r < kBlock; ++r) {
     for (int64_t k = 0; k < r; k += 4) {
       SmallVector<Value> factors = fourAt(corner, r, k);
       for (int64_t i = 0; i < 4 && k + i < r; ++i)
@@ -168,18 +146,100 @@ void InvertLowering::solveBlock(Value firstRow, Value firstColumn) {
   }
 }
 
+/// `right` is the address of the block whose transpose is the right operand. Of mma.m16n8k8, lane
+/// 4 g + t has rows g and g + 8 of the left operand and column g of the right one; its two indices
+/// of the sum are taken to be neighbours (Products.cpp).
+SmallVector<Value> InvertLowering::addProduct(ValueRange sums, LeftElement left, Value right) {
+  Type f32 = b.getF32Type();
+  VectorType pair = VectorType::get({2}, f32);
+  SmallVector<Value> next(sums);
+  for (int64_t depth = 0; depth < 2; ++depth) {
+    SmallVector<Value> high, low;
+    for (int64_t odd : {0, 1})
+      for (int64_t half : {0, 1}) {
+        SplitTF32 parts = splitTF32(b, loc, left(half, depth, odd), /*exact=*/true);
+        high.push_back(parts.high);
+        low.push_back(parts.low);
+      }
+    for (int64_t n = 0; n < 2; ++n) {
+      Value both = LLVM::LoadOp::create(
+          b, loc, pair, shared(right, 8 * n * memory.pitch + 32 * depth), 8);
+      SmallVector<Value> rightHigh, rightLow;
+      for (int64_t odd : {0, 1}) {
+        Value x = LLVM::ExtractElementOp::create(b, loc, both, kl.i32(loc, odd));
+        SplitTF32 parts = splitTF32(b, loc, x, /*exact=*/true);
+        rightHigh.push_back(parts.high);
+        rightLow.push_back(parts.low);
+      }
+      MutableArrayRef<Value> sum = MutableArrayRef(next).slice(4 * n, 4);
+      multiply(b, loc, f32, low, rightHigh, sum);
+      multiply(b, loc, f32, high, rightLow, sum);
+      multiply(b, loc, f32, high, rightHigh, sum);
+    }
+  }
+  return next;
+}
+
+/// `i` and `j` are the first row and the first column of the block.
+void InvertLowering::solveBlock(Value i, Value j) {
+  Value g = arith::ShRUIOp::create(b, loc, kl.laneId, kl.i32(loc, 2));
+  Value t = arith::AndIOp::create(b, loc, kl.laneId, kl.i32(loc, 3));
+  Value twice = kl.mul(loc, t, kl.i32(loc, 2));
+  Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0.0f));
+  SmallVector<Value> sums(8, zero); // of columns 8 n on: (g, 2t), (g, 2t + 1), (g + 8, the same)
+  auto loop = scf::ForOp::create(b, loc, j, i, kl.i32(loc, kBlock), sums);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    Value k = loop.getInductionVar();
+    Value known = elementAt(memory.inverse, kl.add(loc, k, twice), kl.add(loc, j, g));
+    auto left = [&](int64_t half, int64_t depth, int64_t odd) -> Value {
+      return LLVM::LoadOp::create(
+          b, loc, b.getF32Type(), shared(known, (8 * depth + odd) * memory.pitch + 32 * half), 4);
+    };
+    Value right = elementAt(0, kl.add(loc, i, g), kl.add(loc, k, twice));
+    scf::YieldOp::create(b, loc, addProduct(loop.getRegionIterArgs(), left, right));
+  }
+  SmallVector<Value> inner(loop.getResults());
+  auto left = [&](int64_t half, int64_t depth, int64_t odd) {
+    return inner[4 * depth + 2 * half + odd];
+  };
+  Value diagonal = elementAt(memory.inverse, kl.add(loc, i, g), kl.add(loc, i, twice));
+  SmallVector<Value> block = addProduct(sums, left, diagonal);
+  Value at = elementAt(memory.inverse, kl.add(loc, i, twice), kl.add(loc, j, g));
+  for (int64_t n = 0; n < 2; ++n)
+    for (int64_t half : {0, 1})
+      for (int64_t odd : {0, 1})
+        LLVM::StoreOp::create(b, loc, block[4 * n + 2 * half + odd],
+                              shared(at, (8 * n + odd) * memory.pitch + 32 * half), 4);
+  // Lanes read what others have written.
+  NVVM::SyncWarpOp::create(b, loc, kl.i32(loc, -1));
+}
+
+void InvertLowering::solveBelow() {
+  int64_t rows = type.getRows();
+  if (rows == kBlock)
+    return;
+  kl.barrier(loc);
+  Value end = kl.i32(loc, rows);
+  Value first = kl.mul(loc, kl.warpId, kl.i32(loc, kBlock));
+  forBlocks(first, kl.i32(loc, rows - kBlock), kBlock * (kl.numThreads / 32), [&](Value j) {
+    forBlocks(kl.add(loc, j, kl.i32(loc, kBlock)), end, kBlock,
+              [&](Value i) { solveBlock(i, j); });
+  });
+}
+
 /// The columns of this thread: fewer threads than columns take several, one after another.
 void InvertLowering::solveColumns() {
   int64_t rows = type.getRows();
   Value end = kl.i32(loc, rows);
   auto solve = [&](Value firstOfTurn) {
     column = kl.add(loc, kl.threadId, firstOfTurn);
-    // What is before the first column of a warp is the same for all of its threads.
-    Value first = kl.add(loc, kl.mul(loc, kl.warpId, kl.i32(loc, 32)), firstOfTurn);
     Value hasColumn = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, column, end);
     guarded(kl, loc, hasColumn, [&]() {
-      forBlocks(kl.i32(loc, 0), first, kBlock, [&](Value firstRow) { clearAbove(firstRow); });
-      forBlocks(first, end, kBlock, [&](Value firstRow) { solveBlock(firstRow, first); });
+      Value own = arith::AndIOp::create(b, loc, column, kl.i32(loc, -kBlock));
+      forBlocks(kl.i32(loc, 0), own, kBlock, [&](Value firstRow) { clearAbove(firstRow); });
+      solveDiagonal(own);
     });
   };
   if (kl.numThreads >= rows)
@@ -191,6 +251,7 @@ void InvertLowering::solveColumns() {
 void InvertLowering::run() {
   writeMatrix();
   solveColumns();
+  solveBelow();
   readInverse();
 }
 
