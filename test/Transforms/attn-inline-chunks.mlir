@@ -124,3 +124,43 @@ attn.variant @host attributes {tile.schedule = #tile.schedule<target = "host", t
   } : !attn.tensor<[t], f32>
   attn.return ["out"](%out : !attn.tensor<[t], f32>)
 }
+
+// -----
+
+// What one tensor of chunks is made of, element by element, is no tensor of its own. What is read turned, or as often as another axis has
+// indices, stays.
+// CHECK-LABEL: attn.variant @elements
+// CHECK: %[[X:.*]] = attn.input "x"
+// CHECK-NEXT: %[[TURNED:.*]] = attn.compute
+// CHECK: %[[N:.*]] = attn.compute (%[[C:.*]]: i32, %[[I:.*]]: i32, %[[J:.*]]: i32) {
+// CHECK-NEXT: attn.read %[[X]][%[[C]], %[[I]]]
+// CHECK-NEXT: attn.reduce sum over "d"
+// CHECK: attn.read %[[TURNED]][%[[C]], %[[J]], %[[I]]]
+// CHECK: attn.return ["n"](%[[N]]
+attn.variant @elements attributes {tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
+  %chunk = arith.constant 64 : i32
+  attn.space "c" of "t" extent %chunk
+  attn.space "i" extent %chunk
+  attn.space "j" extent %chunk
+  %x = attn.input "x" : !attn.tensor<[c, i], f32>
+  %a = attn.compute (%c: i32, %i: i32, %j: i32) {
+    %sum = attn.reduce sum over "d" (%d: i32) {
+      %1 = arith.sitofp %d : i32 to f32
+      attn.yield %1 : f32
+    } : f32
+    attn.yield %sum : f32
+  } : !attn.tensor<[c, i, j], f32>
+  %turned = attn.compute (%c: i32, %i: i32, %j: i32) {
+    %1 = arith.sitofp %j : i32 to f32
+    attn.yield %1 : f32
+  } : !attn.tensor<[c, i, j], f32>
+  %n = attn.compute (%c: i32, %i: i32, %j: i32) {
+    %1 = attn.read %x[%c, %i] : !attn.tensor<[c, i], f32> -> f32
+    %2 = attn.read %a[%c, %i, %j] : !attn.tensor<[c, i, j], f32> -> f32
+    %3 = arith.mulf %1, %2 : f32
+    %4 = attn.read %turned[%c, %j, %i] : !attn.tensor<[c, i, j], f32> -> f32
+    %5 = arith.addf %3, %4 : f32
+    attn.yield %5 : f32
+  } : !attn.tensor<[c, i, j], f32>
+  attn.return ["n"](%n : !attn.tensor<[c, i, j], f32>)
+}

@@ -130,7 +130,7 @@ def AttnInlineChunks : Pass<"attn-inline-chunks", "::mlir::ModuleOp"> {
   let description = [{
     An `attn.compute` that is read once, by another one, at the quotient and the remainder of an index by the number of steps of a chunk is
     computed there: for each index the one element that it reads. Only for a GPU, and chunks of a multiple of 64 steps: a tile of 64 rows then
-    lies in one chunk. The tensor may not round to the operand dtype.
+    lies in one chunk. The tensor may not round to the operand dtype. So is one over chunks that another stage reads once, element by element.
 
     ```mlir
     %z = attn.compute (%c: i32, %i: i32) { ... attn.yield %sum : f32 } : !attn.tensor<[t_chunk, t_row], f32>

@@ -106,7 +106,7 @@ bool BlockLoad::isNatural(Value value) const {
 
 /// The condition says that the row is one of the tensor.
 bool BlockLoad::isGuardedByEnd() {
-  auto compare = condition.getDefiningOp<arith::CmpIOp>();
+  auto compare = condition ? condition.getDefiningOp<arith::CmpIOp>() : arith::CmpIOp();
   if (!compare || compare.getPredicate() != arith::CmpIPredicate::slt)
     return false;
   auto size = compare.getRhs().getDefiningOp<attn::SizeOp>();
@@ -169,7 +169,7 @@ FailureOr<Value> BlockLoad::firstRow() {
     Value start = isRowIndex(sum.getRhs()) ? sum.getLhs() : sum.getRhs();
     Value row = isRowIndex(sum.getRhs()) ? sum.getRhs() : sum.getLhs();
     if (!isRowIndex(row) || !isNatural(start) || !ev.factsOf(scope, start).axes.empty() ||
-        !condition || !isGuardedByEnd())
+        !isGuardedByEnd())
       return Value();
     FailureOr<Value> first = ev.scalar(scope, start);
     if (failed(first))

@@ -8,10 +8,10 @@
 //   for each column of blocks j, a warp to a column:
 //     for each block i > j:   X[i, j] = X[i, i] (sum of N[i, k] X[k, j] for j <= k < i)
 //
-// The blocks below the diagonal are products of matrices, on tf32 in three terms, which keep 22 bits
-// of an operand. They are computed transposed: the accumulators of the sum are then the left
-// operand of the product with X[i, i]. Matrix and inverse are in shared memory; nothing of a column of blocks
-// is needed by another warp.
+// The blocks below the diagonal are products of matrices, on tf32 in three terms, which keep 22
+// bits of an operand. They are computed transposed: the accumulators of the sum are then the left
+// operand of the product with X[i, i]. Matrix and inverse are in shared memory; nothing of a column
+// of blocks is needed by another warp.
 #include "Elements.h"
 #include "Products.h"
 #include "dialects/Tile/TileLayouts.h"
@@ -162,8 +162,8 @@ SmallVector<Value> InvertLowering::addProduct(ValueRange sums, LeftElement left,
         low.push_back(parts.low);
       }
     for (int64_t n = 0; n < 2; ++n) {
-      Value both = LLVM::LoadOp::create(
-          b, loc, pair, shared(right, 8 * n * memory.pitch + 32 * depth), 8);
+      Value both =
+          LLVM::LoadOp::create(b, loc, pair, shared(right, 8 * n * memory.pitch + 32 * depth), 8);
       SmallVector<Value> rightHigh, rightLow;
       for (int64_t odd : {0, 1}) {
         Value x = LLVM::ExtractElementOp::create(b, loc, both, kl.i32(loc, odd));
@@ -194,8 +194,8 @@ void InvertLowering::solveBlock(Value i, Value j) {
     Value k = loop.getInductionVar();
     Value known = elementAt(memory.inverse, kl.add(loc, k, twice), kl.add(loc, j, g));
     auto left = [&](int64_t half, int64_t depth, int64_t odd) -> Value {
-      return LLVM::LoadOp::create(
-          b, loc, b.getF32Type(), shared(known, (8 * depth + odd) * memory.pitch + 32 * half), 4);
+      return LLVM::LoadOp::create(b, loc, b.getF32Type(),
+                                  shared(known, (8 * depth + odd) * memory.pitch + 32 * half), 4);
     };
     Value right = elementAt(0, kl.add(loc, i, g), kl.add(loc, k, twice));
     scf::YieldOp::create(b, loc, addProduct(loop.getRegionIterArgs(), left, right));
@@ -224,8 +224,7 @@ void InvertLowering::solveBelow() {
   Value end = kl.i32(loc, rows);
   Value first = kl.mul(loc, kl.warpId, kl.i32(loc, kBlock));
   forBlocks(first, kl.i32(loc, rows - kBlock), kBlock * (kl.numThreads / 32), [&](Value j) {
-    forBlocks(kl.add(loc, j, kl.i32(loc, kBlock)), end, kBlock,
-              [&](Value i) { solveBlock(i, j); });
+    forBlocks(kl.add(loc, j, kl.i32(loc, kBlock)), end, kBlock, [&](Value i) { solveBlock(i, j); });
   });
 }
 

@@ -51,8 +51,8 @@ void check(const char *name, const std::function<double(int64_t, int64_t)> &entr
       for (const auto &row : wanted)
         for (double x : row)
           largest = std::max(largest, std::abs(x));
-      // A sum of up to `rows` terms, each within half a unit of the last place; PTX multiplies blocks of 16 by operands of 22 bits,
-      // two for each term.
+      // A sum of up to `rows` terms, each within half a unit of the last place; PTX multiplies
+      // blocks of 16 by operands of 22 bits, two for each term.
       bool hasProducts = warps && rows > 16;
       double bound = rows * std::ldexp(largest, -24) * (hasProducts ? 1 + 2 * 4 : 1);
       for (int64_t i = 0; i < rows; ++i)
