@@ -150,6 +150,12 @@ bool isIdentity(attn::ComputeOp compute, attn::ReadOp read) {
   return true;
 }
 
+/// Whether an output may be `tensor` itself: an input is none, and no tensor is two.
+bool canBeReturned(Value tensor) {
+  return !tensor.getDefiningOp<attn::InputOp>() &&
+         llvm::none_of(tensor.getUsers(), llvm::IsaPred<attn::ReturnOp>);
+}
+
 /// The compute that `compute` rounds to 16 bits, element by element, if nothing else reads it.
 attn::ComputeOp roundedBy(attn::ComputeOp compute) {
   Block &body = compute.getBody().front();
@@ -215,7 +221,9 @@ struct AttnForwardCopies : impl::AttnForwardCopiesBase<AttnForwardCopies> {
         return;
       ++numCopies;
       if (isIdentity(compute, read))
-        compute.getResult().replaceAllUsesWith(read.getTensor());
+        compute.getResult().replaceUsesWithIf(read.getTensor(), [&](OpOperand &use) {
+          return !isa<attn::ReturnOp>(use.getOwner()) || canBeReturned(read.getTensor());
+        });
       for (Operation *user : llvm::make_early_inc_range(compute.getResult().getUsers()))
         if (auto reader = dyn_cast<attn::ReadOp>(user))
           forward(reader, compute, read);
