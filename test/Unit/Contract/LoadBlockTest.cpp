@@ -32,6 +32,21 @@ struct Block {
 
 const Block kBlocks[] = {{0, 0, 64}, {0, 32, 64}, {16, 16, 64}, {0, 0, 5}, {48, 32, 50}};
 
+/// A tile `name` of f16 that is computed; `wide` is the same in f32.
+std::string computed(const std::string &wide, const std::string &name, const std::string &shape) {
+  return "\n  %" + wide + R"( = tile.map() at(%c0, %c0) {
+  ^bb0(%i: i32, %j: i32):
+    %c3 = arith.constant 3 : i32
+    %two = arith.addi %j, %j : i32
+    %sum = arith.addi %i, %two : i32
+    %rest = arith.remsi %sum, %c3 : i32
+    %f = arith.sitofp %rest : i32 to f32
+    tile.yield %f : f32
+  } : () -> !tile.tile<)" +
+         shape + "xf32>\n  %" + name + " = tile.cast %" + wide + " : <" + shape + "xf32> -> <" +
+         shape + "xf16>";
+}
+
 /// Product of a computed tile, whose element (i, k) is (i + 2 k) mod 3, and a block, or the other
 /// way round.
 void check(const std::string &shape, const std::string &product, bool isLeft, bool isTurned) {
@@ -50,26 +65,9 @@ void check(const std::string &shape, const std::string &product, bool isLeft, bo
                          " : i32\n  %block = tile.load_block %H[] rows 0 from %row to %limit cols "
                          "from %col : <2xf16, unit> -> <" +
                          shape + R"(xf16>
-  %s = tile.map() at(%c0, %c0) {
-  ^bb0(%i: i32, %j: i32):
-    %c3 = arith.constant 3 : i32
-    %two = arith.addi %j, %j : i32
-    %sum = arith.addi %i, %two : i32
-    %rest = arith.remsi %sum, %c3 : i32
-    %f = arith.sitofp %rest : i32 to f32
-    tile.yield %f : f32
-  } : () -> !tile.tile<64x32xf32>
-  %computed = tile.cast %s : <64x32xf32> -> <64x32xf16>
-  %computedRight = tile.map() at(%c0, %c0) {
-  ^bb0(%i: i32, %j: i32):
-    %c3 = arith.constant 3 : i32
-    %two = arith.addi %j, %j : i32
-    %sum = arith.addi %i, %two : i32
-    %rest = arith.remsi %sum, %c3 : i32
-    %f = arith.sitofp %rest : i32 to f32
-    tile.yield %f : f32
-  } : () -> !tile.tile<32x32xf32>
-  %right = tile.cast %computedRight : <32x32xf32> -> <32x32xf16>
+)" + computed("s", "computed", "64x32") +
+                         computed("r", "right", "32x32") +
+                         R"(
   %start = tile.fill %one : f32 -> <64x32xf32>
   )" + product + R"(
   tile.store %y, %Y[] rows 0 from %c0 to %n cols 32 : <64x32xf32>, <2xf32, unit>)";
