@@ -10,10 +10,12 @@
 using namespace mlir;
 using namespace attnc;
 
-LogicalResult attnc::emitCompute(Evaluator &evaluator, Scope &scope, attn::ComputeOp compute,
-                                 const Nest &nest, const NestPoint &point,
-                                 ArrayRef<Destination> destinations) {
+FailureOr<Value> attnc::emitCompute(Evaluator &evaluator, Scope &scope, attn::ComputeOp compute,
+                                    const Nest &nest, const NestPoint &point,
+                                    ArrayRef<Destination> destinations, Bound bound) {
   Frame frame = nest.bind(evaluator, scope, compute.getBody().getArguments(), point);
+  if (bound)
+    bound(scope, frame);
   setUniformQuotients(evaluator, scope, compute);
   auto yield = cast<attn::YieldOp>(compute.getBody().front().getTerminator());
   FailureOr<Value> tile =
@@ -24,7 +26,7 @@ LogicalResult attnc::emitCompute(Evaluator &evaluator, Scope &scope, attn::Compu
   for (const Destination &to : destinations)
     if (failed(nest.store(evaluator.context, compute, *tile, to.view, to.leading, point)))
       return failure();
-  return success();
+  return tile;
 }
 
 namespace {
@@ -55,8 +57,9 @@ private:
     numWarps = warpsFor(tiled);
   }
   LogicalResult emitAt(Evaluator &evaluator, Scope &scope, const NestPoint &point) override {
-    return emitCompute(evaluator, scope, compute, nest, point,
-                       Destination{evaluator.context.views.lookup(compute.getResult()), {}});
+    return LogicalResult(
+        emitCompute(evaluator, scope, compute, nest, point,
+                    Destination{evaluator.context.views.lookup(compute.getResult()), {}}));
   }
 
   attn::ComputeOp compute;

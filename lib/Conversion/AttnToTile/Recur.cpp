@@ -15,12 +15,14 @@
 //   copy states[T mod 2] to the results
 //
 // Where no step combines elements along an axis of the states, columns of the states say, a GPU has
-// a program for each tile of that axis.
+// a program for each tile of that axis. A state that is then one tile, and that each element of a
+// step reads at its own place, stays in registers from step to step.
 //
 // In a kernel that walks along the steps, other stages come between them.
 #include "Lowerings.h"
 #include "Nest.h"
 #include "StageTensors.h"
+#include "StateTiles.h"
 #include "StepBuffers.h"
 #include "TileChoice.h"
 #include "attnc/Analysis/Compilable.h"
@@ -88,6 +90,8 @@ public:
         recur(recur), plan(plan), variant(recur->getParentOfType<attn::VariantOp>()),
         buffers(assignStepBuffers(recur, plan.target.kind == Target::Kind::NVPTX)) {
     chooseSlices();
+    for (unsigned number = 0; number < recur.getNumStates(); ++number)
+      carried.push_back(canStayInRegisters(recur, number, sliced, sliceTile));
   }
 
   int64_t warps() override { return 4; }
@@ -101,6 +105,7 @@ public:
 private:
   friend class RecurKernel;
   void chooseSlices();
+  std::optional<TiledAxes> carriedTile(attn::AttnTensorType type);
   FailureOr<Value> sizeOfSliced(KernelContext &context);
   using Piece = llvm::function_ref<LogicalResult(RecurKernel &)>;
   LogicalResult emitPiece(KernelContext &context, Piece piece);
@@ -112,6 +117,7 @@ private:
   StepBuffers buffers;
   StringRef sliced;      ///< the space that programs of a kernel of its own share out; may be empty
   int64_t sliceTile = 1; ///< indices of it that a program has
+  SmallVector<bool> carried; ///< which states are one tile, in registers
 };
 
 /// The kernel that is being emitted.
@@ -142,13 +148,19 @@ private:
   using MakeTile = llvm::function_ref<FailureOr<Value>(Scope &, Frame, ValueRange indices)>;
   LogicalResult storeTiles(Scope &scope, attn::AttnTensorType type, ArrayRef<Destination> to,
                            MakeTile make);
+  FailureOr<Value> read(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
+                        const Source &from, Frame frame, ValueRange indices);
   LogicalResult copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
                      const Source &from, ArrayRef<Destination> to);
   LogicalResult fill(attn::AttnTensorType type, double value, const Destination &to);
+  LogicalResult startWith(unsigned number, double value);
   Source stateAt(unsigned state, Value time);
   Nest nestOf(attn::AttnTensorType type) {
-    return Nest(type, tiledAxesOf(lowering.variant, type, lowering.plan.target));
+    std::optional<TiledAxes> carried = lowering.carriedTile(type);
+    return Nest(type,
+                carried ? *carried : tiledAxesOf(lowering.variant, type, lowering.plan.target));
   }
+  std::optional<unsigned> tileOf(Value tensor);
   Nest nestOf(attn::ComputeOp compute);
   SmallVector<Value> atBatch(ArrayRef<Value> first, ArrayRef<Value> last = {}) {
     SmallVector<Value> indices(first);
@@ -165,7 +177,8 @@ private:
   Location loc;
   Evaluator evaluator;
   NestPoint batch;
-  SmallVector<Value> states, starts;          ///< views
+  SmallVector<Value> states, starts;          ///< views; null for a state in registers
+  SmallVector<Value> tiles, next;             ///< of those: before this step, and behind it
   llvm::DenseMap<Operation *, Value> buffers; ///< views of what later stages read
 };
 
@@ -177,6 +190,8 @@ private:
 Nest RecurKernel::nestOf(attn::ComputeOp compute) {
   TiledAxes tiled = chooseTiles(compute, lowering.plan.target);
   attn::AttnTensorType type = compute.getType();
+  if (std::optional<TiledAxes> carried = lowering.carriedTile(type))
+    return Nest(type, *carried);
   bool isMatrix = tiled.rows && tiled.cols && !compute.getBody().getOps<attn::ReduceOp>().empty();
   if (isMatrix && lowering.plan.target.kind == Target::Kind::NVPTX) {
     int64_t rows = 16 * lowering.warps();
@@ -193,6 +208,8 @@ SmallVector<Scratch> RecurLowering::scratch() {
   Builder b(recur.getContext());
   SmallVector<Scratch> all;
   for (auto [number, state] : llvm::enumerate(recur.getStates())) {
+    if (carried[number])
+      continue;
     auto type = cast<attn::AttnTensorType>(state.getType());
     all.push_back({"state" + std::to_string(number),
                    typeOver(recur, b.getI64IntegerAttr(2), type.getElementType(), type)});
@@ -222,6 +239,14 @@ void RecurLowering::chooseSlices() {
       sliceTile = tiled.cols == axis ? tiled.colTile : tiled.rowTile;
       return;
     }
+}
+
+/// The one tile of a tensor over the axes of a state in registers; none if there is no such state.
+std::optional<TiledAxes> RecurLowering::carriedTile(attn::AttnTensorType type) {
+  for (auto [state, isTile] : llvm::zip(recur.getStates(), carried))
+    if (isTile && cast<attn::AttnTensorType>(state.getType()).getAxes() == type.getAxes())
+      return TiledAxes{0, 1, *fixedExtent(variant, type.getAxisName(0)), sliceTile};
+  return std::nullopt;
 }
 
 FailureOr<Value> RecurLowering::sizeOfSliced(KernelContext &context) {
@@ -284,7 +309,10 @@ void RecurKernel::bindScratch() {
     views = views.drop_front(count);
     return taken;
   };
-  states.assign(take(recur.getNumStates()));
+  for (bool isTile : lowering.carried)
+    states.push_back(isTile ? Value() : take(1).front());
+  tiles.resize(states.size());
+  next.resize(states.size());
   starts.assign(take(recur.getGroupStarts().size()));
   ArrayRef<Value> shared = take(lowering.buffers.types.size());
   for (auto [op, number] : lowering.buffers.of)
@@ -319,33 +347,41 @@ LogicalResult RecurKernel::storeTiles(Scope &scope, attn::AttnTensorType type,
   };
   if (failed(nest.forEachPoint(evaluator, scope, recur, body)))
     return failure();
-  barrier();
+  if (!to.empty())
+    barrier();
   return success();
 }
 
-/// Copies a tensor of `type`; `from` has those of its axes that are in `used`.
-LogicalResult RecurKernel::copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
-                                const Source &from, ArrayRef<Destination> to) {
+/// The tile, at the indices that `frame` has, of a tensor of `type`; `from` has those of its axes
+/// that are in `used`.
+FailureOr<Value> RecurKernel::read(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
+                                   const Source &from, Frame frame, ValueRange arguments) {
   Type element = type.getElementType().isIntOrFloat() && !isa<FloatType>(type.getElementType())
                      ? type.getElementType()
                      : context.builder.getF32Type();
+  SmallVector<bool> mayOverrun;
+  for (Value argument : arguments)
+    mayOverrun.push_back(scope.places[argument].mayOverrun);
+  return evaluator.map(
+      scope, loc, frame, element, arguments, {}, [&](ValueRange indices, ValueRange) -> Value {
+        SmallVector<Value> all(from.leading);
+        for (unsigned axis : used) {
+          all.push_back(indices[axis]);
+          if (!mayOverrun[axis])
+            continue;
+          Value size = context.sizes.lookup(type.getAxisName(axis));
+          Value last = arith::SubIOp::create(context.builder, loc, size, constant(1));
+          all.back() = arith::MinSIOp::create(context.builder, loc, indices[axis], last);
+        }
+        return tile::ElementOp::create(context.builder, loc, element, from.view, all);
+      });
+}
+
+/// Copies a tensor of `type`.
+LogicalResult RecurKernel::copy(Scope &scope, attn::AttnTensorType type, ArrayRef<unsigned> used,
+                                const Source &from, ArrayRef<Destination> to) {
   return storeTiles(scope, type, to, [&](Scope &inside, Frame frame, ValueRange arguments) {
-    SmallVector<bool> mayOverrun;
-    for (Value argument : arguments)
-      mayOverrun.push_back(inside.places[argument].mayOverrun);
-    return evaluator.map(
-        inside, loc, frame, element, arguments, {}, [&](ValueRange indices, ValueRange) -> Value {
-          SmallVector<Value> all(from.leading);
-          for (unsigned axis : used) {
-            all.push_back(indices[axis]);
-            if (!mayOverrun[axis])
-              continue;
-            Value size = context.sizes.lookup(type.getAxisName(axis));
-            Value last = arith::SubIOp::create(context.builder, loc, size, constant(1));
-            all.back() = arith::MinSIOp::create(context.builder, loc, indices[axis], last);
-          }
-          return tile::ElementOp::create(context.builder, loc, element, from.view, all);
-        });
+    return read(inside, type, used, from, frame, arguments);
   });
 }
 
@@ -367,9 +403,10 @@ LogicalResult RecurKernel::initialize() {
   for (auto [number, init] : llvm::enumerate(recur.getInit())) {
     auto type = cast<attn::AttnTensorType>(recur.getStates()[number].getType());
     auto given = cast<attn::AttnTensorType>(init.getType());
+    bool isTile = lowering.carried[number];
     Destination to{states[number], atBatch(constant(0))};
     if (std::optional<double> start = constantStart(init.getDefiningOp())) {
-      if (failed(fill(type, *start, to)))
+      if (isTile ? failed(startWith(number, *start)) : failed(fill(type, *start, to)))
         return failure();
       continue;
     }
@@ -388,10 +425,28 @@ LogicalResult RecurKernel::initialize() {
         if (type.getAxisName(axis) == name)
           used.push_back(axis);
     }
-    if (failed(copy(evaluator.top(), type, used, from, to)))
+    Value &own = tiles[number];
+    auto make = [&](Scope &scope, Frame frame, ValueRange arguments) -> FailureOr<Value> {
+      FailureOr<Value> tile = read(scope, type, used, from, frame, arguments);
+      if (succeeded(tile))
+        own = *tile;
+      return tile;
+    };
+    if (isTile ? failed(storeTiles(evaluator.top(), type, {}, make))
+               : failed(copy(evaluator.top(), type, used, from, to)))
       return failure();
   }
   return success();
+}
+
+/// The state `number`, in registers, starts as `value` everywhere.
+LogicalResult RecurKernel::startWith(unsigned number, double value) {
+  auto type = cast<attn::AttnTensorType>(recur.getStates()[number].getType());
+  auto attribute = context.builder.getF32FloatAttr(static_cast<float>(value));
+  return storeTiles(evaluator.top(), type, {},
+                    [&](Scope &, Frame frame, ValueRange) -> FailureOr<Value> {
+                      return tiles[number] = evaluator.fill(loc, frame, attribute);
+                    });
 }
 
 /// Where `tensor`, computed in step `time`, goes.
@@ -408,11 +463,23 @@ SmallVector<Destination> RecurKernel::destinationsOf(Value tensor, Value time) {
         all.push_back({view, atBatch({}, time)});
       continue;
     }
-    Value next = arith::AddIOp::create(context.builder, loc, time, constant(1));
-    Source state = stateAt(number - recur.getNumOutputs(), next);
-    all.push_back({state.view, state.leading});
+    unsigned state = number - recur.getNumOutputs();
+    if (lowering.carried[state])
+      continue;
+    Value after = arith::AddIOp::create(context.builder, loc, time, constant(1));
+    Source place = stateAt(state, after);
+    all.push_back({place.view, place.leading});
   }
   return all;
+}
+
+/// The state in registers that `tensor` is the next value of.
+std::optional<unsigned> RecurKernel::tileOf(Value tensor) {
+  Operation *yield = recur.getBody().front().getTerminator();
+  for (unsigned state = 0; state < recur.getNumStates(); ++state)
+    if (lowering.carried[state] && yield->getOperand(recur.getNumOutputs() + state) == tensor)
+      return state;
+  return std::nullopt;
 }
 
 LogicalResult RecurKernel::stage(Scope &inside, Operation *op, Value time) {
@@ -422,16 +489,29 @@ LogicalResult RecurKernel::stage(Scope &inside, Operation *op, Value time) {
     return emitError(op->getLoc(), "code is not generated for this in a step of a recurrence yet");
   Value result = op->getResult(0);
   SmallVector<Destination> to = destinationsOf(result, time);
-  if (to.empty())
+  std::optional<unsigned> state = tileOf(result);
+  if (to.empty() && !state)
     return success();
   Nest nest = compute ? nestOf(compute) : rowsOf(select, lowering.plan.target);
-  auto body = [&](Scope &scope, const NestPoint &point) {
-    return compute ? emitCompute(evaluator, scope, compute, nest, point, to)
-                   : emitSelect(context, select, point, to);
+  auto body = [&](Scope &scope, const NestPoint &point) -> LogicalResult {
+    if (select)
+      return emitSelect(context, select, point, to);
+    // What a stage reads of a state in registers is its tile.
+    auto bound = [&](Scope &bound, Frame frame) {
+      for (auto [number, tile] : llvm::enumerate(tiles))
+        for (Operation *user : recur.getStates()[number].getUsers())
+          if (tile && user->getParentOp() == compute)
+            bound.values[user->getResult(0)] = Evaluated{tile, frame};
+    };
+    FailureOr<Value> tile = emitCompute(evaluator, scope, compute, nest, point, to, bound);
+    if (succeeded(tile) && state)
+      next[*state] = *tile;
+    return LogicalResult(tile);
   };
   if (failed(nest.forEachPoint(evaluator, inside, op, body)))
     return failure();
-  barrier();
+  if (!to.empty())
+    barrier();
   if (Value buffer = buffers.lookup(op)) {
     context.views[result] = buffer;
     context.leading[result] = atBatch({});
@@ -469,6 +549,8 @@ LogicalResult RecurKernel::step(Scope &inside, Value time) {
   place.scalar = time;
   inside.places[recur.getBody().getArgument(numBatch)] = place;
   for (auto [number, state] : llvm::enumerate(recur.getStates())) {
+    if (lowering.carried[number])
+      continue;
     Source from = stateAt(number, time);
     context.views[state] = from.view;
     context.leading[state] = from.leading;
@@ -492,12 +574,26 @@ LogicalResult RecurKernel::group(Scope &outside, Value first, Value last) {
     context.leading[start] = to.leading;
     evaluator.changesIn(outside, start);
   }
-  auto body = [&](Scope &inside, Value time, ValueRange) -> FailureOr<SmallVector<Value>> {
+  SmallVector<unsigned> numbers; // of the states in registers
+  SmallVector<Value> init;
+  for (auto [number, tile] : llvm::enumerate(tiles))
+    if (tile) {
+      numbers.push_back(number);
+      init.push_back(tile);
+    }
+  auto body = [&](Scope &inside, Value time, ValueRange now) -> FailureOr<SmallVector<Value>> {
+    for (auto [number, tile] : llvm::zip_equal(numbers, now))
+      tiles[number] = tile;
     if (failed(step(inside, time)))
       return failure();
-    return SmallVector<Value>();
+    return llvm::map_to_vector(numbers, [&](unsigned number) { return next[number]; });
   };
-  return LogicalResult(evaluator.loop(outside, loc, first, last, 1, {}, body));
+  FailureOr<SmallVector<Value>> behind = evaluator.loop(outside, loc, first, last, 1, init, body);
+  if (failed(behind))
+    return failure();
+  for (auto [number, tile] : llvm::zip_equal(numbers, *behind))
+    tiles[number] = tile;
+  return success();
 }
 
 LogicalResult RecurKernel::steps() {
@@ -536,8 +632,11 @@ LogicalResult RecurKernel::finish() {
     if (!view)
       continue;
     auto type = cast<attn::AttnTensorType>(recur.getStates()[number].getType());
-    if (failed(copy(evaluator.top(), type, allAxes(type), stateAt(number, *length),
-                    Destination{view, atBatch({})})))
+    Destination to{view, atBatch({})};
+    auto own = [&](Scope &, Frame, ValueRange) -> FailureOr<Value> { return tiles[number]; };
+    if (lowering.carried[number]
+            ? failed(storeTiles(evaluator.top(), type, to, own))
+            : failed(copy(evaluator.top(), type, allAxes(type), stateAt(number, *length), to)))
       return failure();
   }
   return success();

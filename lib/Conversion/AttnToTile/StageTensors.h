@@ -14,10 +14,14 @@ struct Destination {
   llvm::SmallVector<mlir::Value> leading;
 };
 
-/// Emits the tile of `compute` at `point` of `nest`, in `scope`, and stores it.
-mlir::LogicalResult emitCompute(Evaluator &evaluator, Scope &scope, attn::ComputeOp compute,
-                                const Nest &nest, const NestPoint &point,
-                                llvm::ArrayRef<Destination> destinations);
+/// Emits the tile of `compute` at `point` of `nest`, in `scope`, stores it and gives it. `bound` is
+/// told the frame that the indices have, before anything is computed.
+using Bound = llvm::function_ref<void(Scope &, Frame)>;
+mlir::FailureOr<mlir::Value> emitCompute(Evaluator &evaluator, Scope &scope,
+                                         attn::ComputeOp compute, const Nest &nest,
+                                         const NestPoint &point,
+                                         llvm::ArrayRef<Destination> destinations,
+                                         Bound bound = nullptr);
 
 /// The rows of `select`: a nest over the axes that tell them apart.
 Nest rowsOf(attn::SelectOp select, const Target &target);

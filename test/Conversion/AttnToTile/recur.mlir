@@ -64,7 +64,8 @@ attn.variant @steps attributes {tile.schedule = #tile.schedule<target = "sm_80",
 // -----
 
 // Columns of a state that no step combines are shared out over programs, a tile to each; what the state starts with is a constant and
-// no tensor. An elementwise step reads what it reads without a bound.
+// no tensor. A step that reads each element at its own place has its tile of the state in registers, without a bound; no memory is asked
+// for it.
 attn.variant @slices attributes {tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
   %dim = arith.constant 64 : i32
   %columns = arith.constant 128 : i32
@@ -82,12 +83,14 @@ attn.variant @slices attributes {tile.schedule = #tile.schedule<target = "sm_80"
   // CHECK: %[[FIRST:.*]] = arith.minsi %[[AT]], %c64_i32
   // CHECK: tile.program_id 0
   // CHECK: %[[START:.*]] = tile.fill %cst
-  // CHECK: tile.store_block %[[START]], {{.*}} cols 3 from %[[FIRST]] to %c128_i32
-  // CHECK: scf.for
+  // CHECK: %[[END:.*]] = scf.for {{.*}} iter_args(%[[OLD:.*]] = %[[START]])
   // CHECK-NOT: scf.for
-  // CHECK: tile.map() at(%c0_i32, %[[FIRST]])
-  // CHECK: tile.store_block {{.*}} cols 3 from %[[FIRST]] to %c128_i32
+  // CHECK: %[[NEW:.*]] = tile.map({{.*}}%[[OLD]]{{.*}}) at(%c0_i32, %[[FIRST]])
+  // CHECK-NOT: tile.store_block
+  // CHECK: scf.yield %[[NEW]]
+  // CHECK: tile.store_block %[[END]], {{.*}} cols 2 from %[[FIRST]] to %c128_i32
   // CHECK: tile.program
+  // CHECK-NOT: tile.workspace
   // CHECK: tile.launch @slices{{.*}} grid(%{{.*}}, %c2_i32, %c1_i32)
   %S = attn.recur over "t" for ["b"] from (%half : !attn.tensor<[d, e], f32>) body(%b: i32, %t: i32, %S: !attn.tensor<[d, e], f32>) {
     %next = attn.compute (%d: i32, %e: i32) {
