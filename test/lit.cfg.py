@@ -49,9 +49,10 @@ with open("/proc/cpuinfo") as file:
     if {"avx2", "fma", "f16c"} <= set(file.read().split()):
         config.available_features.add("host-avx2")
 
-# Sanitizers reserve more addresses than any limit leaves.
+# Sanitizers reserve more addresses than any limit leaves, and an ordinary Python cannot load a library that they instrument
+# (scripts/sanitize runs the Python tests with their runtime loaded first).
 if "ASAN_OPTIONS" not in os.environ:
-    config.available_features.add("address-limit")
+    config.available_features.update(["address-limit", "python-library"])
 
 for tool in ("attnc", "attnc-opt", "attnc-spec", "ptx-emu"):
     if os.path.exists(os.path.join(build, "bin", tool)):
