@@ -26,8 +26,8 @@ typedef struct attnc_compile_options {
   const char *variant;   /* which variant of the spec; default: the only one */
   int64_t head_dim;      /* size of d; default 64 */
   int64_t v_head_dim;    /* size of e; default: head_dim */
-  int32_t row_alignment; /* bytes that every row of Q, K, V and out starts at a multiple of; default
-                            16 */
+  int32_t row_alignment; /* bytes that every row of Q, K, V, out and other inputs of their dtype
+                            starts at a multiple of; default 16 */
   const attnc_param *const_params; /* values of const parameters */
   size_t num_const_params;
   int32_t no_cache;    /* 1: neither read nor write the code cache on disk */

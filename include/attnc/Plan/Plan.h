@@ -44,7 +44,8 @@ struct CompileOptions {
   int64_t headDim = 64;                      ///< size of index space d, 1..maxHeadDim
   int64_t vHeadDim = 0;                      ///< size of index space e; 0 = headDim
   std::map<std::string, double> constParams; ///< values of `const` parameters, by name
-  int32_t vectorBytes = 16; ///< alignment of every row of Q, K, V and out in bytes: 16, 8, 4 or 2
+  int32_t vectorBytes = 16; ///< alignment in bytes of every row of Q, K, V, out and other inputs of
+                            ///< their dtype: 16, 8, 4 or 2
   /// Steps that a recurrence takes at a time, where its form allows it (attn-chunk-recurrences):
   /// 16, a multiple of it, or less than that. 0: recurrences go step by step.
   int64_t chunk = 0;

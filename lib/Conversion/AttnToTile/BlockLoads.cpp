@@ -245,6 +245,10 @@ bool attnc::movesBlocksOf(Operation *stage, Value tensor) {
   auto type = cast<attn::AttnTensorType>(tensor.getType());
   if (!schedule || schedule.getTarget() == "host" || type.getRank() < 2)
     return false;
+  // The alignment of rows that a program is compiled for is that of tensors of the operand dtype.
+  if (auto operand = variant->getAttrOfType<TypeAttr>("attn.operand_dtype");
+      operand && operand.getValue() != type.getElementType())
+    return false;
   auto compute = dyn_cast<attn::ComputeOp>(stage);
   bool isResult = compute && compute.getResult() == tensor &&
                   type.getElementType().getIntOrFloatBitWidth() == 16;

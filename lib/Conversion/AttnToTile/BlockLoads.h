@@ -10,7 +10,7 @@
 namespace attnc {
 
 /// Whether `stage` (a compute, or a recurrence with such in it) may load blocks of `tensor`, or
-/// makes it in 16 bits by products: its rows have to be contiguous then.
+/// makes it in 16 bits by products: its rows have to be contiguous then. It has the operand dtype.
 bool movesBlocksOf(mlir::Operation *stage, mlir::Value tensor);
 
 /// The elements of a tensor that `factor` is in the tile of `frame`, by `tile.load_block`: its last
