@@ -54,7 +54,8 @@ void check(const std::string &product, float scale, bool isWideLeft, bool isTran
           magnitude += std::abs(term);
         }
         // 64 additions, each within a unit of the last place; products of so many bits.
-        double error = 64 * std::ldexp(magnitude, -24) + std::ldexp(magnitude, -bits);
+        double lost = bits < 24 ? std::ldexp(magnitude, -bits) : 0;
+        double error = 64 * std::ldexp(magnitude, -24) + lost;
         ASSERT_NEAR(data.y[i * kSize + j], sum, error) << warps << " warps at " << i << ", " << j;
       }
   }
