@@ -104,6 +104,9 @@ def Attn_InvertOp : Attn_Op<"invert", [Pure]> {
     (`attn.solve`), the inverse is computed once and each right side is a product of matrices. The order of evaluation is
     free, but for products of powers of N: where rows nearly repeat these grow like binomials while Y stays small.
 
+    - `rounded`: all that reads Y rounds it, to 16 bits or to the sum of two numbers of 16 bits (attn-round-factors), so that sums may be
+      of products of 22 bits instead of f32.
+
     Constraints:
     - C1: the row and column spaces are axes of N, of one size.
     - C2: N is of reals, and the result is f32 over its axes.
@@ -118,10 +121,10 @@ def Attn_InvertOp : Attn_Op<"invert", [Pure]> {
       attn.return ["Y"](%Y : !attn.tensor<[b, i, j], f32>)
     }
   }]];
-  let arguments = (ins Attn_TensorType:$matrix, StrAttr:$row, StrAttr:$column);
+  let arguments = (ins Attn_TensorType:$matrix, StrAttr:$row, StrAttr:$column, UnitAttr:$rounded);
   let results = (outs Attn_TensorType:$result);
   let assemblyFormat = [{
-    $matrix `over` $row `by` $column attr-dict `:` type($matrix) `->` type($result)
+    $matrix `over` $row `by` $column (`rounded` $rounded^)? attr-dict `:` type($matrix) `->` type($result)
   }];
   let hasVerifier = 1;
 }

@@ -13,16 +13,18 @@ def Tile_InvertOp : Tile_Op<"invert", [Pure]> {
   let summary = "inverts a unit lower triangular matrix";
   let description = [{
     `(1 - N)^-1` with the part of N below the diagonal: 1 on the diagonal, 0 above. By substitution in f32, row by row: the error is that of
-    solving the systems one by one. On a GPU blocks of 16 below the diagonal are products of matrices, whose operands keep 22 bits.
+    solving the systems one by one.
 
+    - `rounded`: who reads the result rounds it to 18 bits or fewer. On a GPU, blocks of 16 below the diagonal are then products on the
+      matrix units, with operands of 22 bits.
     - `scratch`: byte offset of the shared memory that it goes through; tile-assign-layouts sets it.
 
     Constraints:
     - C1: input and result have one type, a matrix of f32 with as many rows as columns: 16, 32 or 64.
   }];
-  let arguments = (ins Tile_TileType:$input, OptionalAttr<I64Attr>:$scratch);
+  let arguments = (ins Tile_TileType:$input, UnitAttr:$rounded, OptionalAttr<I64Attr>:$scratch);
   let results = (outs Tile_TileType:$result);
-  let assemblyFormat = "$input (`scratch` $scratch^)? attr-dict `:` type($input) `->` type($result)";
+  let assemblyFormat = "$input (`rounded` $rounded^)? (`scratch` $scratch^)? attr-dict `:` type($input) `->` type($result)";
   let hasVerifier = 1;
   let examples = [[{
     tile.kernel @k(%X: !tile.view<2xf32, unit> {tile.binding = "tensor:X"}, %n: i32 {tile.binding = "size:n"}) attributes {
@@ -34,7 +36,7 @@ def Tile_InvertOp : Tile_Op<"invert", [Pure]> {
     }
   }]];
   let extraClassDeclaration = [{
-    /// Rows that the substitution takes at a time.
+    /// Rows that are taken at a time.
     static constexpr int64_t kBlock = 16;
     static constexpr int64_t kMostRows = 64;
   }];

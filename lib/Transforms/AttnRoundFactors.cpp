@@ -11,7 +11,7 @@
 // states and decays stay f32. An inverse, whose elements may cancel each other, is rounded to the
 // sum of two numbers of 16 bits.
 //
-// What is only read to be rounded is stored rounded.
+// What is only read to be rounded is stored rounded. Of an inverse that is, its kernel may know.
 #include "AttnRegions.h"
 #include "ChunkSteps.h"
 #include "attnc/Analysis/Factors.h"
@@ -346,6 +346,21 @@ bool Narrowing::narrow(attn::RecurOp recur, unsigned output) {
   return true;
 }
 
+/// Whether all that `value` is used for rounds it, to one number of 16 bits or to two: itself, or
+/// its products and choices from it, in the stage that reads it or, if it is what that computes, in
+/// those that read that.
+static bool isOnlyReadRounded(Value value) {
+  return llvm::all_of(value.getUsers(), [&](Operation *user) {
+    if (isa<attn::ReadOp, arith::MulFOp, arith::SelectOp>(user))
+      return isOnlyReadRounded(user->getResult(0));
+    if (auto difference = dyn_cast<arith::SubFOp>(user)) // of what it was rounded to
+      return difference.getLhs() == value && roundedFrom(difference.getRhs()) == value;
+    if (isa<attn::YieldOp>(user) && isa<attn::ComputeOp>(user->getParentOp()))
+      return isOnlyReadRounded(user->getParentOp()->getResult(0));
+    return isa<arith::TruncFOp>(user);
+  });
+}
+
 namespace {
 
 /// The type of what products on the matrix units of the target multiply; null if they are f32.
@@ -382,6 +397,8 @@ private:
       numRounded += Rounding(compute, reduce, type).run();
     variant.walk([&](attn::ComputeOp compute) { computes.push_back(compute); });
     variant.walk([&](attn::RecurOp recur) { recurs.push_back(recur); });
+    variant.walk(
+        [](attn::InvertOp invert) { invert.setRounded(isOnlyReadRounded(invert.getResult())); });
     Narrowing narrowing(type);
     for (attn::ComputeOp compute : computes)
       numNarrowed += narrowing.narrow(compute);

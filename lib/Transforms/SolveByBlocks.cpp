@@ -94,7 +94,8 @@ Value BlockSolver::inverses(bool isOne) {
   if (isOne) {
     attn::AttnTensorType type = solve.getMatrix().getType();
     auto result = attn::AttnTensorType::get(b.getContext(), type.getAxes(), b.getF32Type());
-    return attn::InvertOp::create(b, result, solve.getMatrix(), solve.getRow(), solve.getColumn());
+    return attn::InvertOp::create(b, result, solve.getMatrix(), solve.getRow(), solve.getColumn(),
+                                  /*rounded=*/false);
   }
   SmallVector<Attribute> axes(systems);
   axes.append({blocks.part, blocks.row, blocks.column});
@@ -102,7 +103,8 @@ Value BlockSolver::inverses(bool isOne) {
     Value part = at[systems.size()], row = at[systems.size() + 1];
     return matrix(part, row, rowOf(part, at.back()), at);
   });
-  return attn::InvertOp::create(b, diagonal.getType(), diagonal, blocks.row, blocks.column);
+  return attn::InvertOp::create(b, diagonal.getType(), diagonal, blocks.row, blocks.column,
+                                /*rounded=*/false);
 }
 
 /// The right side of a part, with the unknowns before it.

@@ -78,8 +78,10 @@ attn.variant @steps attributes {attn.operand_dtype = bf16, tile.schedule = #tile
 
 // -----
 
-// An inverse, scaled, is rounded to the sum of two numbers. A sum of what is no matrix is not: both factors know all indices.
+// An inverse, scaled, is rounded to the sum of two numbers: its kernel may know. One that something else reads too is not `rounded`. A sum of what is no matrix is not: both factors know all indices.
 // CHECK-LABEL: attn.variant @inverse
+// CHECK: attn.invert %{{.*}} over "column" by "row" rounded :
+// CHECK: attn.invert %{{.*}} over "column" by "row" :
 // CHECK: attn.reduce sum over "row"
 // CHECK: %[[T:.*]] = attn.read
 // CHECK: %[[B:.*]] = attn.read
@@ -103,6 +105,7 @@ attn.variant @inverse attributes {attn.operand_dtype = bf16, tile.schedule = #ti
   %N = attn.input "N" : !attn.tensor<[chunk, column, row], f32>
   %beta = attn.input "beta" : !attn.tensor<[chunk, row], f32>
   %T = attn.invert %N over "column" by "row" : !attn.tensor<[chunk, column, row], f32> -> !attn.tensor<[chunk, column, row], f32>
+  %unrounded = attn.invert %N over "column" by "row" : !attn.tensor<[chunk, column, row], f32> -> !attn.tensor<[chunk, column, row], f32>
   %R = attn.compute (%c: i32, %i: i32, %e: i32) {
     %sum = attn.reduce sum over "row" (%j: i32) {
       %x = attn.read %T[%c, %i, %j] : !attn.tensor<[chunk, column, row], f32> -> f32
@@ -135,7 +138,7 @@ attn.variant @inverse attributes {attn.operand_dtype = bf16, tile.schedule = #ti
     } : !attn.tensor<[e], f32>
     attn.yield %next : !attn.tensor<[e], f32>
   } : !attn.tensor<[e], f32>
-  attn.return ["S"](%S : !attn.tensor<[e], f32>)
+  attn.return ["S", "T"](%S, %unrounded : !attn.tensor<[e], f32>, !attn.tensor<[chunk, column, row], f32>)
 }
 
 // -----

@@ -188,8 +188,8 @@ def AttnRoundFactors : Pass<"attn-round-factors", "::mlir::ModuleOp"> {
     over its chunks, or that read such, and what it does with a chunk) are rounded to bf16, unless they are elements of a bf16 tensor
     already: the matrix units multiply bf16 at once, and f32 by three to six instructions for each. A sum is one if its terms are factors
     that know the last index of the stage and others that do not, but another one. What the caller gives in f32 is not rounded; what is computed from
-    elements of an `attn.invert`, which may cancel each other, is rounded to the sum of two bf16. Sums, states and decays stay f32. f16 has not
-    the range.
+    elements of an `attn.invert`, which may cancel each other, is rounded to the sum of two bf16, and an inverse that is only read so is
+    `rounded`. Sums, states and decays stay f32. f16 has not the range.
 
     A tensor that is only read to be rounded is stored as bf16; so is a state that a step hands out. In a sum's region, `arith.mulf %kc, %u` becomes
     ```mlir

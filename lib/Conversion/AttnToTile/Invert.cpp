@@ -61,7 +61,8 @@ private:
       return tile::ElementOp::create(context.builder, loc, context.builder.getF32Type(),
                                      context.views.lookup(invert.getMatrix()), indices);
     });
-    Value inverse = tile::InvertOp::create(context.builder, loc, matrixType, matrix, IntegerAttr());
+    Value inverse = tile::InvertOp::create(context.builder, loc, matrixType, matrix,
+                                           invert.getRounded(), IntegerAttr());
     return nest.store(context, invert, inverse, context.views.lookup(invert.getResult()),
                       context.leading.lookup(invert.getResult()), point);
   }

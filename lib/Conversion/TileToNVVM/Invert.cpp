@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Inverses of unit lower triangular matrices, in blocks of 16 rows and columns.
+// Inverses of unit lower triangular matrices, by substitution: a thread has a column of the
+// inverse, and takes 16 rows at a time.
 //
-//   for each block i on the diagonal, a thread to a column:
-//     row by row:   sum[r] = 1 where row and column are the same, else 0
-//                   sum[r] += N[r, k] sum[k] for k < r
-//   for each column of blocks j, a warp to a column:
-//     for each block i > j:   X[i, j] = X[i, i] (sum of N[i, k] X[k, j] for j <= k < i)
+//   for each block of rows i from that of the column on:
+//     sum[r] = 1 where row and column are the same, else 0
+//     for each block k from that of the column to before i:   sum[r] += N[r, k] X[k]
+//     within the block, row by row:                           sum[r] += N[r, k] sum[k] for k < r
+//     X[r] = sum[r]
 //
-// The blocks below the diagonal are products of matrices, on tf32 in three terms, which keep 22
-// bits of an operand. They are computed transposed: the accumulators of the sum are then the left
-// operand of the product with X[i, i]. Matrix and inverse are in shared memory; nothing of a column
-// of blocks is needed by another warp.
+// Matrix and inverse are in shared memory, where all threads read the same four elements of the
+// matrix at once: a column is in registers only while its block is computed, so that the code does
+// not grow with the matrix. Warps start at their first column's block.
+//
+// Of an inverse that is `rounded` threads compute the blocks on the diagonal only, and warps the
+// others, a column of blocks to a warp:
+//
+//   for each block i > j:   X[i, j] = X[i, i] (sum of N[i, k] X[k, j] for j <= k < i)
+//
+// These are products of matrices, on tf32 in three terms, which keep 22 bits of an operand. They
+// are computed transposed: the accumulators of the sum are then the left operand of the product
+// with X[i, i]. Nothing of a column of blocks is needed by another warp.
 #include "Elements.h"
 #include "Products.h"
 #include "dialects/Tile/TileLayouts.h"
@@ -40,7 +49,13 @@ private:
   void readInverse();
   void solveColumns();
   void clearAbove(Value firstRow);
-  void solveDiagonal(Value firstRow);
+  void solveRows(Value firstRow, Value firstColumn);
+  /// 16 rows of the column from those of the unit matrix.
+  SmallVector<Value> unitRows(Value firstRow);
+  /// Adds what rows `known` on, 16 of them, of the column contribute to 16 rows from `firstRow` on.
+  SmallVector<Value> addKnown(ValueRange sums, Value firstRow, Value known);
+  /// Adds to 16 rows what those before them of the 16 contribute, and stores them.
+  void solveDiagonal(Value firstRow, SmallVector<Value> sums);
   void solveBelow();
   void solveBlock(Value i, Value j);
   /// Adds the product of transposed blocks: `left(r, c)` are its rows by those that are summed.
@@ -127,16 +142,38 @@ void InvertLowering::clearAbove(Value firstRow) {
     LLVM::StoreOp::create(b, loc, zero, shared(at, r * memory.pitch), 4);
 }
 
-void InvertLowering::solveDiagonal(Value firstRow) {
+SmallVector<Value> InvertLowering::unitRows(Value firstRow) {
   Value one = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(1.0f));
   Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0.0f));
-  Value corner = elementAt(0, firstRow, firstRow);
-  Value at = elementAt(memory.inverse, firstRow, column);
   SmallVector<Value> sums;
   for (int64_t r = 0; r < kBlock; ++r) {
     Value isDiagonal = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
                                              kl.add(loc, firstRow, kl.i32(loc, r)), column);
     sums.push_back(arith::SelectOp::create(b, loc, isDiagonal, one, zero));
+  }
+  return sums;
+}
+
+SmallVector<Value> InvertLowering::addKnown(ValueRange sums, Value firstRow, Value known) {
+  SmallVector<Value> next(sums);
+  Value corner = elementAt(0, firstRow, known);
+  Value unknowns = elementAt(memory.inverse, known, column);
+  for (int64_t k = 0; k < kBlock; k += 4) {
+    SmallVector<Value> x;
+    for (int64_t i = 0; i < 4; ++i)
+      x.push_back(LLVM::LoadOp::create(b, loc, b.getF32Type(),
+                                       shared(unknowns, (k + i) * memory.pitch), 4));
+    for (int64_t r = 0; r < kBlock; ++r)
+      for (auto [factor, element] : llvm::zip(fourAt(corner, r, k), x))
+        next[r] = fma(factor, element, next[r]);
+  }
+  return next;
+}
+
+void InvertLowering::solveDiagonal(Value firstRow, SmallVector<Value> sums) {
+  Value corner = elementAt(0, firstRow, firstRow);
+  Value at = elementAt(memory.inverse, firstRow, column);
+  for (int64_t r = 0; r < kBlock; ++r) {
     for (int64_t k = 0; k < r; k += 4) {
       SmallVector<Value> factors = fourAt(corner, r, k);
       for (int64_t i = 0; i < 4 && k + i < r; ++i)
@@ -144,6 +181,18 @@ void InvertLowering::solveDiagonal(Value firstRow) {
     }
     LLVM::StoreOp::create(b, loc, sums[r], shared(at, r * memory.pitch), 4);
   }
+}
+
+void InvertLowering::solveRows(Value firstRow, Value firstColumn) {
+  auto loop =
+      scf::ForOp::create(b, loc, firstColumn, firstRow, kl.i32(loc, kBlock), unitRows(firstRow));
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    scf::YieldOp::create(b, loc,
+                         addKnown(loop.getRegionIterArgs(), firstRow, loop.getInductionVar()));
+  }
+  solveDiagonal(firstRow, SmallVector<Value>(loop.getResults()));
 }
 
 /// `right` is the address of the block whose transpose is the right operand. Of mma.m16n8k8, lane
@@ -236,9 +285,15 @@ void InvertLowering::solveColumns() {
     column = kl.add(loc, kl.threadId, firstOfTurn);
     Value hasColumn = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, column, end);
     guarded(kl, loc, hasColumn, [&]() {
-      Value own = arith::AndIOp::create(b, loc, column, kl.i32(loc, -kBlock));
-      forBlocks(kl.i32(loc, 0), own, kBlock, [&](Value firstRow) { clearAbove(firstRow); });
-      solveDiagonal(own);
+      Value first = invert.getRounded()
+                        ? arith::AndIOp::create(b, loc, column, kl.i32(loc, -kBlock))
+                        // What is before a warp's first column is the same for all of its threads.
+                        : kl.add(loc, kl.mul(loc, kl.warpId, kl.i32(loc, 32)), firstOfTurn);
+      forBlocks(kl.i32(loc, 0), first, kBlock, [&](Value firstRow) { clearAbove(firstRow); });
+      if (invert.getRounded())
+        solveDiagonal(first, unitRows(first));
+      else
+        forBlocks(first, end, kBlock, [&](Value firstRow) { solveRows(firstRow, first); });
     });
   };
   if (kl.numThreads >= rows)
@@ -250,7 +305,8 @@ void InvertLowering::solveColumns() {
 void InvertLowering::run() {
   writeMatrix();
   solveColumns();
-  solveBelow();
+  if (invert.getRounded())
+    solveBelow();
   readInverse();
 }
 

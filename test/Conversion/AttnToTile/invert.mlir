@@ -22,3 +22,20 @@ attn.variant @inverse attributes {tile.schedule = #tile.schedule<target = "sm_80
   %Y = attn.invert %N over "i" by "j" : !attn.tensor<[b, i, h, j], f32> -> !attn.tensor<[b, i, h, j], f32>
   attn.return ["Y"](%Y : !attn.tensor<[b, i, h, j], f32>)
 }
+
+// -----
+
+// Who reads it rounds it.
+attn.variant @rounded attributes {tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
+  %dim = arith.constant 64 : i32
+  %n = arith.constant 32 : i32
+  attn.space "d" extent %dim
+  attn.space "e" extent %dim
+  attn.space "i" extent %n
+  attn.space "j" extent %n
+  %N = attn.input "N" : !attn.tensor<[b, i, j], f32>
+  // CHECK-LABEL: tile.kernel @rounded
+  // CHECK: tile.invert %{{.*}} rounded : <32x32xf32> -> <32x32xf32>
+  %Y = attn.invert %N over "i" by "j" rounded : !attn.tensor<[b, i, j], f32> -> !attn.tensor<[b, i, j], f32>
+  attn.return ["Y"](%Y : !attn.tensor<[b, i, j], f32>)
+}

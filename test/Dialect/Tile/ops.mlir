@@ -100,6 +100,8 @@ tile.kernel @axes(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %i: !
   %square = tile.load %v[] rows 0 from %n to %n cols 32 : <2xf32, unit> -> <32x32xf32>
   // CHECK: tile.invert %{{.*}} : <32x32xf32> -> <32x32xf32>
   %inverse = tile.invert %square : <32x32xf32> -> <32x32xf32>
+  // CHECK: tile.invert %{{.*}} rounded scratch 128 : <32x32xf32> -> <32x32xf32>
+  %rounded = tile.invert %square rounded scratch 128 : <32x32xf32> -> <32x32xf32>
   // CHECK: tile.invert %{{.*}} scratch 128 : <32x32xf32> -> <32x32xf32>
   %placed = tile.invert %square scratch 128 : <32x32xf32> -> <32x32xf32>
   %narrow = tile.cast %square : <32x32xf32> -> <32x32xbf16>

@@ -27,8 +27,10 @@ std::vector<std::vector<double>> inverseOf(const TileData &data, int64_t rows) {
   return inverse;
 }
 
+using Entry = std::function<double(int64_t, int64_t)>;
+
 /// `entry` gives what is below the diagonal; what is not is NaN, which nothing reads.
-void check(const char *name, const std::function<double(int64_t, int64_t)> &entry) {
+void check(const char *name, const Entry &entry, bool isRounded) {
   for (int64_t rows : {16, 32, 64})
     for (int warps : kWarps) {
       if (warps && rows < 16 * warps)
@@ -40,20 +42,21 @@ void check(const char *name, const std::function<double(int64_t, int64_t)> &entr
               j < i ? float(entry(i, j)) : std::numeric_limits<float>::quiet_NaN();
       std::string size = std::to_string(rows), type = "<" + size + "x" + size + "xf32>";
       std::string body = "  %x = tile.load %X[] rows 0 from %c0 to %n cols " + size +
-                         " : <2xf32, unit> -> " + type + "\n  %y = tile.invert %x : " + type +
-                         " -> " + type + "\n  tile.store %y, %Y[] rows 0 from %c0 to %n cols " +
-                         size + " : " + type + ", <2xf32, unit>";
-      std::string where =
-          std::string(name) + ", " + size + " rows by " + std::to_string(warps) + " warps";
+                         " : <2xf32, unit> -> " + type + "\n  %y = tile.invert %x" +
+                         (isRounded ? " rounded" : "") + " : " + type + " -> " + type +
+                         "\n  tile.store %y, %Y[] rows 0 from %c0 to %n cols " + size + " : " +
+                         type + ", <2xf32, unit>";
+      std::string where = std::string(name) + ", " + size + " rows by " + std::to_string(warps) +
+                          " warps" + (isRounded ? ", rounded" : "");
       ASSERT_EQ(runTile(body, warps, data), "") << where;
       auto wanted = inverseOf(data, rows);
       double largest = 0;
       for (const auto &row : wanted)
         for (double x : row)
           largest = std::max(largest, std::abs(x));
-      // A sum of up to `rows` terms, each within half a unit of the last place; PTX multiplies
-      // blocks of 16 by operands of 22 bits, two for each term.
-      bool hasProducts = warps && rows > 16;
+      // A sum of up to `rows` terms, each within half a unit of the last place. Where readers round
+      // the inverse, PTX multiplies blocks of 16 by operands of 22 bits, two for each term.
+      bool hasProducts = isRounded && warps && rows > 16;
       double bound = rows * std::ldexp(largest, -24) * (hasProducts ? 1 + 2 * 4 : 1);
       for (int64_t i = 0; i < rows; ++i)
         for (int64_t j = 0; j < rows; ++j) {
@@ -64,6 +67,11 @@ void check(const char *name, const std::function<double(int64_t, int64_t)> &entr
             ASSERT_NEAR(y, wanted[i][j], bound) << where << " at " << i << ", " << j;
         }
     }
+}
+
+void check(const char *name, const Entry &entry) {
+  for (bool isRounded : {false, true})
+    check(name, entry, isRounded);
 }
 
 TEST(Invert, Identity) {
