@@ -84,6 +84,27 @@ LinearLayout LinearLayout::wholeRows(int64_t rows, int64_t cols, int64_t numWarp
   return LinearLayout(std::move(registers), byRow.lanes, byRow.warps);
 }
 
+LinearLayout LinearLayout::partsOfRows(int64_t rows, int64_t cols, int64_t part, int64_t numWarps) {
+  Bases columns = bitsOf(cols, /*row=*/false), byRow = bitsOf(rows, /*row=*/true);
+  Bases registers, lanes, warps;
+  size_t all = columns.size() + byRow.size(), threads = 5 + llvm::Log2_64(numWarps);
+  size_t run = llvm::Log2_64(part);
+  if (all >= threads + run + 1 && !byRow.empty())
+    take(byRow, registers, 1);
+  take(columns, registers, run);
+  // What is taken next is last.
+  Bases bits(llvm::reverse(byRow));
+  bits.insert(bits.begin(), columns.begin(), columns.end());
+  auto count = [&](Bases &to, size_t number) {
+    for (; number; --number)
+      to.push_back(bits.empty() ? Coord() : bits.pop_back_val());
+  };
+  count(lanes, 5);
+  count(warps, llvm::Log2_64(numWarps));
+  registers.append(bits);
+  return LinearLayout(std::move(registers), std::move(lanes), std::move(warps));
+}
+
 std::optional<LinearLayout> LinearLayout::standard(llvm::ArrayRef<int64_t> shape,
                                                    int64_t numWarps) {
   bool matrix = shape.size() == 2;
@@ -126,6 +147,11 @@ int64_t LinearLayout::replicatedWarps() const {
 
 int64_t LinearLayout::columnWarps() const {
   return bitsWhere(warps, [](Coord basis) { return basis.col != 0; });
+}
+
+bool LinearLayout::holdsColumns(int64_t part) const {
+  auto isOutside = [&](Coord basis) { return basis.col % part == 0; };
+  return llvm::all_of(lanes, isOutside) && llvm::all_of(warps, isOutside);
 }
 
 static Coord combine(const LinearLayout::Bases &bases, int64_t bits) {

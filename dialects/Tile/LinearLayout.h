@@ -78,6 +78,10 @@ public:
   /// A thread holds all columns of its rows; the rows are counted off as `blocked` does. Rows and
   /// columns are powers of two.
   static LinearLayout wholeRows(int64_t rows, int64_t cols, int64_t numWarps);
+  /// A thread holds `part` neighbouring columns of a row, and two neighbouring rows if there are
+  /// more elements than that for each. Rows are counted off by lanes and warps; of the columns that
+  /// are left, warps take the highest bits, and threads hold the others. All are powers of two.
+  static LinearLayout partsOfRows(int64_t rows, int64_t cols, int64_t part, int64_t numWarps);
   /// The layout that tiles of this shape have unless there is a reason for another one: mma
   /// fragments where they fit, else `blocked`; none if that does not fit either.
   static std::optional<LinearLayout> standard(llvm::ArrayRef<int64_t> shape, int64_t numWarps);
@@ -111,6 +115,8 @@ public:
   int64_t replicatedWarps() const;
   /// Bits of the warp that move along columns: warps that share rows.
   int64_t columnWarps() const;
+  /// Whether a thread has all columns of each `part` of a row that it has one of.
+  bool holdsColumns(int64_t part) const;
   /// Lane masks to combine with butterfly shuffles to reduce over columns.
   llvm::SmallVector<int64_t> columnLaneMasks() const;
 

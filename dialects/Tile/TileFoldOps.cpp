@@ -67,13 +67,17 @@ LogicalResult ScanOp::verify() {
       getResult().getType() != type) // tile.scan C1
     return emitOpError("expects a matrix of f32 or i32 and a result of its type, found ")
            << type << " to " << getResult().getType();
+  StringRef axis = getAxis() == Axis::Rows ? "rows" : "columns";
+  if (getPart() < 1 || getLength() % getPart() != 0) // tile.scan C3
+    return emitOpError("expects parts that are a divisor of ")
+           << getLength() << " " << axis << ", found " << getPart();
   if (!type.getLayout())
     return success();
   LinearLayout layout(type.getLayout());
   if (getAxis() == Axis::Rows)
     layout = layout.transposed();
-  if (layout.columnWarps() || !layout.columnLaneMasks().empty()) // tile.scan C2
+  if (!layout.holdsColumns(getPart())) // tile.scan C2
     return emitOpError("expects all elements along ")
-           << (getAxis() == Axis::Rows ? "rows" : "columns") << " in one thread, found " << type;
+           << axis << " that are combined in one thread, found " << type;
   return success();
 }

@@ -87,18 +87,20 @@ def Tile_ScanOp : Tile_Op<"scan", [Pure]> {
   let description = [{
     Element k of the result combines the elements 0 to k of the input, or with `exclusive` 0 to k - 1, where
     the first is what changes nothing (0, 1, -inf, inf, or the least and the largest i32). With `reverse` the
-    elements are taken from the end. What came before the tile is combined by a map. Sums and products are
+    elements are taken from the end. With `every N` each N elements along the axis are combined among themselves.
+    What came before the tile is combined by a map. Sums and products are
     taken in the order of the elements. `max` and `min` as of `tile.reduce`.
 
     Constraints:
     - C1: input and result have one type, a matrix of f32 or i32.
-    - C2: where layouts are assigned, a thread holds all elements along the axis.
+    - C2: where layouts are assigned, a thread holds all elements along the axis, or all of each N.
+    - C3: N is positive and divides the elements along the axis.
   }];
-  let arguments = (ins Tile_ReduceKindAttr:$kind, Tile_TileType:$input, Tile_AxisAttr:$axis, UnitAttr:$exclusive,
-                       UnitAttr:$reverse);
+  let arguments = (ins Tile_ReduceKindAttr:$kind, Tile_TileType:$input, Tile_AxisAttr:$axis, OptionalAttr<I64Attr>:$every,
+                       UnitAttr:$exclusive, UnitAttr:$reverse);
   let results = (outs Tile_TileType:$result);
   let assemblyFormat = [{
-    $kind $input `along` $axis (`exclusive` $exclusive^)? (`reverse` $reverse^)? attr-dict
+    $kind $input `along` $axis (`every` $every^)? (`exclusive` $exclusive^)? (`reverse` $reverse^)? attr-dict
     `:` type($input) `->` type($result)
   }];
   let hasVerifier = 1;
@@ -110,9 +112,16 @@ def Tile_ScanOp : Tile_Op<"scan", [Pure]> {
       %x = tile.load %X[] rows 0 from %zero to %n cols 32 : <2xf32, unit> -> <64x32xf32>
       %sums = tile.scan sum %x along rows exclusive : <64x32xf32> -> <64x32xf32>
       %later = tile.scan max %x along columns reverse : <64x32xf32> -> <64x32xf32>
+      %parts = tile.scan product %x along rows every 16 : <64x32xf32> -> <64x32xf32>
       tile.return
     }
   }]];
+  let extraClassDeclaration = [{
+    /// The elements along the axis.
+    int64_t getLength() { return getAxis() == Axis::Rows ? getInput().getType().getRows() : getInput().getType().getCols(); }
+    /// How many of them are combined among themselves.
+    int64_t getPart() { return getEvery().value_or(getLength()); }
+  }];
 }
 
 #endif // ATTNC_DIALECTS_TILE_TILEFOLDOPS_TD

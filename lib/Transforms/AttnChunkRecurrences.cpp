@@ -27,8 +27,8 @@ constexpr int64_t kTile = 16;
 
 /// Replaces `recur` by its chunked form.
 void replaceByChunks(attn::RecurOp recur, ExprContext &context, const ChunkForm &form,
-                     int64_t chunk) {
-  ChunkSpaces spaces = ChunkSpaces::declare(recur, chunk);
+                     int64_t chunk, bool byHalves) {
+  ChunkSpaces spaces = ChunkSpaces::declare(recur, chunk, byHalves);
   ChunkBuilder b(recur, context, form, spaces);
   ChunkStates states(b);
   attn::RecurOp chunked = states.build();
@@ -76,7 +76,7 @@ struct AttnChunkRecurrences : impl::AttnChunkRecurrencesBase<AttnChunkRecurrence
           refusal.op->emitRemark() << "step by step: " << refusal.reason;
         continue;
       }
-      replaceByChunks(recur, context, *form, chunk);
+      replaceByChunks(recur, context, *form, chunk, byHalves);
       ++numChunked;
     }
   }

@@ -9,7 +9,8 @@
 //
 // A copy may also have its elements elsewhere, and a number where the source has none: rows cut
 // into chunks, the last one padded. Readers then take the formula, at their index as the copy would
-// have clamped it.
+// have clamped it. With `keep-copies`, those of many stages that compute with the elements read the
+// copy instead, which needs no condition; sums do not, as they may be products of matrices.
 //
 // What only a copy reads that rounds it to 16 bits is rounded where it is computed.
 #include "AttnRegions.h"
@@ -211,8 +212,10 @@ struct AttnForwardCopies : impl::AttnForwardCopiesBase<AttnForwardCopies> {
       attn::ReadOp read = copyOf(compute);
       if (!read && isPaddedCopy(compute)) {
         ++numCopies;
+        bool isKept = keepCopies && isReadByManyStages(compute.getResult());
         for (Operation *user : llvm::make_early_inc_range(compute.getResult().getUsers()))
-          if (auto reader = dyn_cast<attn::ReadOp>(user))
+          if (auto reader = dyn_cast<attn::ReadOp>(user);
+              reader && !(isKept && isa<attn::ComputeOp>(reader->getParentOp())))
             inlineInto(reader, compute);
         dead.push_back(compute);
         return;

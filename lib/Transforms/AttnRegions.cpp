@@ -63,3 +63,12 @@ bool attnc::storesExactly(attn::AttnTensorType type) {
   return type.getElementType().isF32() || type.getElementType().isInteger(32) ||
          type.getElementType().isInteger(1);
 }
+
+bool attnc::isReadByManyStages(Value tensor) {
+  constexpr unsigned kMany = 4;
+  llvm::SmallDenseSet<Operation *> stages;
+  for (Operation *user : tensor.getUsers())
+    if (isa<attn::ReadOp>(user) && isa<attn::ComputeOp>(user->getParentOp()))
+      stages.insert(user->getParentOp());
+  return stages.size() >= kMany;
+}

@@ -36,6 +36,11 @@ void eraseDeadIn(mlir::Operation *stage);
 /// operand dtype, which rounds.
 bool storesExactly(attn::AttnTensorType type);
 
+/// Whether so many stages compute with elements of `tensor` that a copy of it, which has no bounds,
+/// is worth its memory. What is summed up does not count: it may be a product of matrices, which
+/// reads a block of them within bounds.
+bool isReadByManyStages(mlir::Value tensor);
+
 } // namespace attnc
 
 #endif // ATTNC_LIB_TRANSFORMS_ATTNREGIONS_H

@@ -11,7 +11,8 @@
 // states and decays stay f32. An inverse, whose elements may cancel each other, is rounded to the
 // sum of two numbers of 16 bits.
 //
-// What is only read to be rounded is stored rounded. Of an inverse that is, its kernel may know.
+// What is only read to be rounded is stored rounded, and a copy of 16-bit numbers in 16 bits. Of an
+// inverse that is, its kernel may know.
 #include "AttnRegions.h"
 #include "ChunkSteps.h"
 #include "attnc/Analysis/Factors.h"
@@ -279,6 +280,11 @@ bool Narrowing::areRounded(Value tensor, Operation *except) {
   return reads != 0 || except;
 }
 
+/// An output keeps its type.
+static bool isOnlyRead(attn::ComputeOp compute) {
+  return llvm::all_of(compute->getUsers(), llvm::IsaPred<attn::ReadOp>);
+}
+
 /// Readers take the elements as they are.
 void Narrowing::setType(Value tensor) {
   auto old = cast<attn::AttnTensorType>(tensor.getType());
@@ -297,7 +303,9 @@ void Narrowing::setType(Value tensor) {
 }
 
 bool Narrowing::narrow(attn::ComputeOp compute) {
-  if (!compute.getType().getElementType().isF32() || !areRounded(compute.getResult()))
+  Value root = cast<attn::YieldOp>(compute.getBody().front().getTerminator()).getValue();
+  if (!compute.getType().getElementType().isF32() ||
+      (!areRounded(compute.getResult()) && !(exactTypeOf(root) == type && isOnlyRead(compute))))
     return false;
   setType(compute.getResult());
   return true;

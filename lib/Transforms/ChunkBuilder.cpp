@@ -13,7 +13,7 @@ using namespace attnc;
 /// factors for each pair of steps.
 static constexpr int64_t kParts[] = {16, 4};
 
-ChunkSpaces ChunkSpaces::declare(attn::RecurOp recur, int64_t chunk) {
+ChunkSpaces ChunkSpaces::declare(attn::RecurOp recur, int64_t chunk, bool byHalves) {
   FormulaBuilder b(recur);
   std::string prefix = recur.getTime().str() + "_";
   auto declared = [&](StringRef name, int64_t extent, StringAttr parent = {}) {
@@ -26,6 +26,8 @@ ChunkSpaces ChunkSpaces::declare(attn::RecurOp recur, int64_t chunk) {
                      declared("row", chunk),
                      declared("column", chunk),
                      {}};
+  if (byHalves)
+    return spaces;
   StringAttr row = spaces.row, column = spaces.column;
   int64_t steps = chunk;
   for (int64_t part : kParts) {

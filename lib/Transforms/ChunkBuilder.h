@@ -24,12 +24,15 @@ struct ChunkLevel {
 struct ChunkSpaces {
   int64_t chunk; ///< steps of a chunk
   mlir::StringAttr time, chunks, row, column;
-  /// Chunks, then parts: the steps of a level are those of a part of the level before.
+  /// Chunks, then parts: the steps of a level are those of a part of the level before. None where
+  /// chunks go by halves.
   llvm::SmallVector<ChunkLevel, 2> levels;
+
+  bool areHalved() const { return levels.empty(); }
 
   /// Declares spaces with names that are not taken, in front of `recur`. `chunk` is a multiple of
   /// 16 or less.
-  static ChunkSpaces declare(attn::RecurOp recur, int64_t chunk);
+  static ChunkSpaces declare(attn::RecurOp recur, int64_t chunk, bool byHalves);
 };
 
 /// Builds stages in front of a recurrence, over its batch, its chunks and what a chunk has.

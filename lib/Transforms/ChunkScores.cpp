@@ -149,5 +149,7 @@ Value attnc::scoresOf(ChunkBuilder &b, ChunkDecay *decay, ArrayRef<Attribute> su
                       Value columns, bool isNew) {
   if (!decay || decay->isScalar())
     return maskedScores(b, decay, summed, weights, columns, isNew);
+  if (b.spaces.areHalved())
+    return scoresByHalves(b, *decay, summed, weights, columns, isNew);
   return DecayedScores(b, *decay, summed, weights, columns, isNew).build();
 }

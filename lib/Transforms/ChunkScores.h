@@ -15,6 +15,11 @@ mlir::Value scoresOf(ChunkBuilder &builder, ChunkDecay *decay,
                      llvm::ArrayRef<mlir::Attribute> summed, mlir::Value weights,
                      mlir::Value columns, bool isNew);
 
+/// The same for a decay that varies along what is summed, by halves (ChunkHalves.cpp).
+mlir::Value scoresByHalves(ChunkBuilder &builder, ChunkDecay &decay,
+                           llvm::ArrayRef<mlir::Attribute> summed, mlir::Value weights,
+                           mlir::Value columns, bool isNew);
+
 } // namespace attnc
 
 #endif // ATTNC_LIB_TRANSFORMS_CHUNKSCORES_H

@@ -4,11 +4,12 @@
 // each shape there is a standard one, in which values pass from op to op: mma fragments where they
 // fit, else elements spread over the threads. An op that needs its operands elsewhere, or leaves
 // its result elsewhere, gets a `tile.convert_layout` between: a vector next to a matrix, what was
-// reduced or transposed, a scan. Always right; where it is slow, a later choice of layouts can do
-// without.
+// reduced or transposed, a scan whose neighbours are other than maps and stores. Always right;
+// where it is slow, a later choice of layouts can do without.
 //
 // Conversions, and reductions of what several warps share, get shared memory behind the buffers:
 // one place for all, since each takes it between barriers.
+#include "ScanLayouts.h"
 #include "attnc/Transforms/Passes.h"
 #include "dialects/Tile/TileLayouts.h"
 #include "mlir/IR/Builders.h"
@@ -45,6 +46,7 @@ struct TileAssignLayouts : impl::TileAssignLayoutsBase<TileAssignLayouts> {
   void runOnOperation() override {
     tile::KernelOp kernel = getOperation();
     warps = kernel.getNumWarps();
+    chooseScanLayouts(kernel);
     SmallVector<Operation *> ops;
     kernel.walk<WalkOrder::PreOrder>([&](Operation *op) { ops.push_back(op); });
     for (Operation *op : ops)
@@ -125,9 +127,7 @@ private:
     if (scan.getAxis() == Axis::Columns)
       return LinearLayout::wholeRows(type.getRows(), type.getCols(), warps)
           .toAttr(scan.getContext());
-    return LinearLayout::wholeRows(type.getCols(), type.getRows(), warps)
-        .transposed()
-        .toAttr(scan.getContext());
+    return scanRowsLayout(scan, warps);
   }
 
   static TileType typeOf(Value value) { return cast<TileType>(value.getType()); }
@@ -137,6 +137,13 @@ private:
     if (type.getLayout() == layout)
       return;
     OpBuilder b(operand.getOwner());
+    if (auto fill = operand.get().getDefiningOp<tile::FillOp>()) {
+      operand.set(
+          tile::FillOp::create(b, fill.getLoc(), withLayout(type, layout), fill.getValue()));
+      if (fill->use_empty())
+        fill->erase();
+      return;
+    }
     operand.set(tile::ConvertLayoutOp::create(
         b, operand.getOwner()->getLoc(), withLayout(type, layout), operand.get(), IntegerAttr()));
   }

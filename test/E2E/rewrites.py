@@ -30,7 +30,8 @@ PLANNED = ["attn-merge-equals", "attn-specialize=dtype=f32 head-dim=8", "attn-pl
 SPLIT, LISTS = "attn-split-keys", "attn-list-tiles"
 SPECIALIZED = ["attn-merge-equals", "attn-specialize=dtype=bf16 head-dim=8", *EXPANSIONS]
 OF_KERNELS = ["attn-inline-chunks", "attn-inline-factors"]
-BY_CHUNKS = ["attn-chunk-recurrences=chunk=64", "attn-expand-scans", "attn-inline-lets", "attn-solve-conditions", "attn-plan=target=sm_80"]
+BY_CHUNKS = ["attn-chunk-recurrences=chunk=64 by-halves=1", "attn-forward-copies=keep-copies=1", "attn-merge-equals", "attn-expand-scans",
+             "attn-inline-lets", "attn-solve-conditions", "attn-plan=target=sm_80"]
 
 
 def rewritten(tools, module, passes):

@@ -30,10 +30,10 @@ def run(tool, *arguments, text):
     return subprocess.run([ROOT / "build/bin" / tool, *arguments], input=text, capture_output=True, text=True, check=True)
 
 
-def chunked(text, chunk):
+def chunked(text, chunk, halves=False):
     """A spec as attn, as it is and chunk by chunk, and the remarks about what stays."""
     module = run("attnc-spec", "--emit-attn", "-", text=text).stdout
-    result = run("attnc-opt", f"--attn-chunk-recurrences=chunk={chunk} report-refusals=1", text=module)
+    result = run("attnc-opt", f"--attn-chunk-recurrences=chunk={chunk} report-refusals=1 by-halves={int(halves)}", text=module)
     return module, result.stdout, result.stderr.count("remark: step by step")
 
 
@@ -55,11 +55,13 @@ def test_gallery_is_known():
     assert sorted(found) == CHUNKED
 
 
-@pytest.mark.parametrize("chunk", [16, 64])
-@pytest.mark.parametrize("name", CHUNKED)
-def test_gallery(name, chunk):
+HALVED = "comba gla hgrn2 kimi_delta kimi_k3 kimi_linear rwkv5 rwkv6 rwkv7 two_key_delta".split()
+
+
+@pytest.mark.parametrize("name, chunk, halves", [(name, chunk, False) for name in CHUNKED for chunk in (16, 64)] + [(name, 64, True) for name in HALVED])
+def test_gallery(name, chunk, halves):
     text = next(path for path in specs() if path.stem == name).read_text()
-    before, after, refused = chunked(text, chunk)
+    before, after, refused = chunked(text, chunk, halves)
     assert not refused
     for length in [1, 16, 65] if chunk == 16 else [70]:
         inputs, _ = gallery_inputs(np, attnc.Spec(before), length, b=1, h=2, g=1, t=length, q=length, kv=length)
@@ -114,10 +116,13 @@ def family_inputs(length, gate, beta):
     return inputs
 
 
+DIAGONAL = [name for name, steps in FAMILIES.items() if "exp(D)" in steps]
+
+
 @pytest.mark.parametrize("gate", GATES)
-@pytest.mark.parametrize("name", FAMILIES)
-def test_families(name, gate):
-    before, after, refused = chunked(family(name), 64)
+@pytest.mark.parametrize("name, halves", [(name, False) for name in FAMILIES] + [(name, True) for name in DIAGONAL])
+def test_families(name, halves, gate):
+    before, after, refused = chunked(family(name), 64, halves)
     assert not refused
     corrected = "delta" in name or name in ("removal", "two_keys")
     for number, length in enumerate(LENGTHS):
@@ -129,7 +134,7 @@ def test_families(name, gate):
 def test_random_steps(first):
     for number in range(first, first + 10):
         text = linear_step(number)
-        before, after, refused = chunked(text, random.Random(number).choice([1, 4, 5, 12, 16, 48, 64]))
+        before, after, refused = chunked(text, random.Random(number).choice([1, 4, 5, 12, 16, 48, 64]), halves=number % 2 == 1)
         assert not refused, text
         sizes = dict(t=random.Random(-number).choice([1, 3, 4, 5, 15, 16, 17, 37, 70]), d=5, e=4)
         inputs = inputs_of(attnc.Spec(before), random.Random(number), np, sizes)

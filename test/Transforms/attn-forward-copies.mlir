@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: attnc-opt %s --attn-forward-copies | FileCheck %s
+// RUN: attnc-opt %s --attn-forward-copies=keep-copies=1 | FileCheck %s --check-prefix=KEEP
 // This pass cannot fail.
 
 // An output that only names a result is that result.
@@ -189,4 +190,64 @@ attn.variant @rounds {
     attn.yield %x : f32
   } : !attn.tensor<[b, d], bf16>
   attn.return ["y", "z", "w"](%y, %z, %w : !attn.tensor<[b, d], bf16>, !attn.tensor<[b, d], f32>, !attn.tensor<[b, d], bf16>)
+}
+
+// Rows of chunks, the last of them padded, that many stages compute with: these go on to read the copy, a sum does not.
+// CHECK-LABEL: @many
+// CHECK-NOT: attn.read %[[ROWS:.*]] : <[b, chunk, row, d], f32>
+// CHECK: attn.return
+// KEEP-LABEL: @many
+// KEEP: %[[K:.*]] = attn.input "K"
+// KEEP: %[[ROWS:.*]] = attn.compute
+// KEEP: arith.select
+// KEEP-COUNT-4: attn.read %[[ROWS]][
+// KEEP: attn.reduce sum
+// KEEP: attn.read %[[K]][
+attn.variant @many {
+  %c64 = arith.constant 64 : i32
+  %zero = arith.constant 0.0 : f32
+  attn.space "row" extent %c64
+  attn.space "chunk" of "t" extent %c64
+  %K = attn.input "K" : !attn.tensor<[b, t, d], f32>
+  %rows = attn.compute (%b: i32, %c: i32, %i: i32, %d: i32) {
+    %first = arith.muli %c, %c64 : i32
+    %t = arith.addi %first, %i : i32
+    %size = attn.size "t"
+    %isStep = arith.cmpi slt, %t, %size : i32
+    %k = attn.read %K[%b, %t, %d] : !attn.tensor<[b, t, d], f32> -> f32
+    %r = arith.select %isStep, %k, %zero : f32
+    attn.yield %r : f32
+  } : !attn.tensor<[b, chunk, row, d], f32>
+  %w = attn.compute (%b: i32, %c: i32, %i: i32, %d: i32) {
+    %n = arith.constant 2.0 : f32
+    %k = attn.read %rows[%b, %c, %i, %d] : !attn.tensor<[b, chunk, row, d], f32> -> f32
+    %p = arith.mulf %k, %n : f32
+    attn.yield %p : f32
+  } : !attn.tensor<[b, chunk, row, d], f32>
+  %x = attn.compute (%b: i32, %c: i32, %i: i32, %d: i32) {
+    %n = arith.constant 3.0 : f32
+    %k = attn.read %rows[%b, %c, %i, %d] : !attn.tensor<[b, chunk, row, d], f32> -> f32
+    %p = arith.mulf %k, %n : f32
+    attn.yield %p : f32
+  } : !attn.tensor<[b, chunk, row, d], f32>
+  %y = attn.compute (%b: i32, %c: i32, %i: i32, %d: i32) {
+    %n = arith.constant 4.0 : f32
+    %k = attn.read %rows[%b, %c, %i, %d] : !attn.tensor<[b, chunk, row, d], f32> -> f32
+    %p = arith.mulf %k, %n : f32
+    attn.yield %p : f32
+  } : !attn.tensor<[b, chunk, row, d], f32>
+  %z = attn.compute (%b: i32, %c: i32, %i: i32, %d: i32) {
+    %n = arith.constant 5.0 : f32
+    %k = attn.read %rows[%b, %c, %i, %d] : !attn.tensor<[b, chunk, row, d], f32> -> f32
+    %p = arith.mulf %k, %n : f32
+    attn.yield %p : f32
+  } : !attn.tensor<[b, chunk, row, d], f32>
+  %sum = attn.compute (%b: i32, %c: i32, %d: i32) {
+    %r = attn.reduce sum over "row" (%i: i32) {
+      %k = attn.read %rows[%b, %c, %i, %d] : !attn.tensor<[b, chunk, row, d], f32> -> f32
+      attn.yield %k : f32
+    } : f32
+    attn.yield %r : f32
+  } : !attn.tensor<[b, chunk, d], f32>
+  attn.return ["w", "x", "y", "z", "sum"](%w, %x, %y, %z, %sum : !attn.tensor<[b, chunk, row, d], f32>, !attn.tensor<[b, chunk, row, d], f32>, !attn.tensor<[b, chunk, row, d], f32>, !attn.tensor<[b, chunk, row, d], f32>, !attn.tensor<[b, chunk, d], f32>)
 }

@@ -177,3 +177,42 @@ attn.variant @given attributes {attn.operand_dtype = bf16, tile.schedule = #tile
   } : !attn.tensor<[d, e], f32>
   attn.return ["S"](%S : !attn.tensor<[d, e], f32>)
 }
+
+// -----
+
+// A copy of bf16 numbers is stored as bf16, unless it is put out: an output keeps its type.
+// CHECK-LABEL: attn.variant @copies
+// CHECK: attn.compute
+// CHECK: attn.read %{{.*}} : <[b, t, d], bf16> -> f32
+// CHECK: } : <[b, chunk, row, d], bf16>
+// CHECK: attn.compute
+// CHECK: attn.read %{{.*}} : <[b, t, d], bf16> -> f32
+// CHECK: } : <[b, chunk, row, d], f32>
+attn.variant @copies attributes {attn.operand_dtype = bf16, tile.schedule = #tile.schedule<target = "sm_80", tile_q = 64, tile_kv = 64, stages = 2, warps = 4, vector_bytes = 16, precision = f32>} {
+  %c64 = arith.constant 64 : i32
+  %zero = arith.constant 0.0 : f32
+  attn.space "row" extent %c64
+  attn.space "chunk" of "t" extent %c64
+  %K = attn.input "K" : !attn.tensor<[b, t, d], bf16>
+  %read = attn.compute (%b: i32, %c: i32, %i: i32, %d: i32) {
+    %first = arith.muli %c, %c64 : i32
+    %t = arith.addi %first, %i : i32
+    %size = attn.size "t"
+    %isStep = arith.cmpi slt, %t, %size : i32
+    %k = attn.read %K[%b, %t, %d] : !attn.tensor<[b, t, d], bf16> -> f32
+    %r = arith.select %isStep, %k, %zero : f32
+    attn.yield %r : f32
+  } : !attn.tensor<[b, chunk, row, d], f32>
+  %put = attn.compute (%b: i32, %c: i32, %i: i32, %d: i32) {
+    %first = arith.muli %c, %c64 : i32
+    %t = arith.addi %first, %i : i32
+    %k = attn.read %K[%b, %t, %d] : !attn.tensor<[b, t, d], bf16> -> f32
+    attn.yield %k : f32
+  } : !attn.tensor<[b, chunk, row, d], f32>
+  %twice = attn.compute (%b: i32, %c: i32, %i: i32, %d: i32) {
+    %x = attn.read %read[%b, %c, %i, %d] : !attn.tensor<[b, chunk, row, d], f32> -> f32
+    %y = arith.addf %x, %x : f32
+    attn.yield %y : f32
+  } : !attn.tensor<[b, chunk, row, d], f32>
+  attn.return ["put", "twice"](%put, %twice : !attn.tensor<[b, chunk, row, d], f32>, !attn.tensor<[b, chunk, row, d], f32>)
+}

@@ -48,7 +48,8 @@ def AttnForwardCopies : Pass<"attn-forward-copies", "::mlir::ModuleOp"> {
     makes, that is rounded in its place.
 
     A formula of one read at indices that are sums and products of its own ones, or a constant where a condition on them says so
-    (rows cut into chunks, the last one padded), takes the place of the reads.
+    (rows cut into chunks, the last one padded), takes the place of the reads. With `keep-copies`, four stages or more that compute with the
+    elements go on to read it: only what makes it has to keep to the bounds.
 
     ```mlir
     %latest = attn.compute (%b: i32, %d: i32) {
@@ -64,6 +65,7 @@ def AttnForwardCopies : Pass<"attn-forward-copies", "::mlir::ModuleOp"> {
     Exact.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let options = [Option<"keepCopies", "keep-copies", "bool", "false", "padded copies that many stages read stay">];
   let statistics = [Statistic<"numCopies", "forwarded-copies", "Copies whose reads are forwarded">];
 }
 
@@ -379,13 +381,16 @@ def AttnChunkRecurrences : Pass<"attn-chunk-recurrences", "::mlir::ModuleOp"> {
       : !attn.tensor<[b, h, t_chunk, d, e], f32>, !attn.tensor<[b, h, d, e], f32>
     %out = attn.compute ... : !attn.tensor<[b, h, t, e], f32>
     ```
-    A factor may vary along the axes that reads sum over. Where a recurrence has not this form it stays as it is; with `report-refusals` a
+    A factor may vary along the axes that reads sum over: between steps of different parts of a chunk it divides into that of the row and
+    that of the column, and within the smallest parts it is multiplied in for each pair of steps. `by-halves` has parts of two halves, down to
+    single steps, so that all scores are products of matrices. Where a recurrence has not this form it stays as it is; with `report-refusals` a
     remark says why. Sums are taken in another order, so results differ by rounding: on the reference by 1e-12 of the largest number of an
     output, and by 1e-11 where corrections nearly undo each other (delta rules with a strength near 2 and equal keys).
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
   let options = [
     Option<"chunk", "chunk", "int64_t", "64", "steps of a chunk: a multiple of 16, or less than that">,
+    Option<"byHalves", "by-halves", "bool", "false", "scores with factors that vary along what is summed are products of halves, quarters, ...">,
     Option<"reportRefusals", "report-refusals", "bool", "false", "a remark for each recurrence that stays">];
   let statistics = [Statistic<"numChunked", "chunked-recurrences", "Recurrences that go chunk by chunk">];
 }

@@ -117,6 +117,7 @@ Facts Evaluator::argumentFacts(Scope &scope, Value value) const {
 Facts Evaluator::combinedFacts(Scope &scope, Operation *op) {
   Facts facts;
   facts.isCostly = isCostlyOp(op);
+  facts.isReduced = isa<attn::ReduceOp>(op);
   auto add = [&](Value operand) {
     if (isa<attn::AttnTensorType>(operand.getType())) {
       facts.depth = std::max(facts.depth, changing.lookup(operand));
@@ -126,6 +127,7 @@ Facts Evaluator::combinedFacts(Scope &scope, Operation *op) {
     facts.axes.add(own.axes);
     facts.depth = std::max(facts.depth, own.depth);
     facts.isCostly |= own.isCostly;
+    facts.isReduced |= own.isReduced;
   };
   for (Value operand : op->getOperands())
     add(operand);
@@ -206,6 +208,14 @@ LogicalResult Evaluator::addLeaf(Scope &scope, Frame frame, Value value, Plan &p
   return success();
 }
 
+/// Whether `op` chooses between reductions. It is a tile of its own, within a chain of such: else
+/// the results of all of them are in registers at once.
+bool Evaluator::choosesReductions(Scope &scope, Operation *op) {
+  auto select = dyn_cast<arith::SelectOp>(op);
+  return select && factsOf(scope, select.getTrueValue()).isReduced &&
+         factsOf(scope, select.getFalseValue()).isReduced;
+}
+
 LogicalResult Evaluator::plan(Scope &scope, Frame frame, ValueRange roots, Plan &plan) {
   AxisSet all = frame.axes();
   SmallVector<Value> open(roots);
@@ -231,8 +241,9 @@ LogicalResult Evaluator::plan(Scope &scope, Frame frame, ValueRange roots, Plan 
     bool isConstant = matchPattern(op, m_Constant());
     bool isSmaller = facts.axes.size() < all.size() && (facts.axes.empty() || facts.isCostly);
     bool isEarlier = facts.depth < scope.depth && facts.isCostly;
-    if (!isConstant && (isa<attn::ReduceOp>(op) || isSmaller ||
-                        (isEarlier && !llvm::is_contained(roots, value)))) {
+    if (!isConstant &&
+        (isa<attn::ReduceOp>(op) || isSmaller ||
+         ((isEarlier || choosesReductions(scope, op)) && !llvm::is_contained(roots, value)))) {
       if (failed(addLeaf(scope, frame, value, plan)))
         return failure();
       continue;

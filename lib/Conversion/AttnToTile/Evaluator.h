@@ -82,6 +82,7 @@ private:
   IndexBounds boundsOfLeaf(Scope &scope, mlir::Value leaf) const;
   Facts argumentFacts(Scope &scope, mlir::Value value) const;
   Facts combinedFacts(Scope &scope, mlir::Operation *op);
+  bool choosesReductions(Scope &scope, mlir::Operation *op);
   mlir::LogicalResult plan(Scope &scope, Frame frame, mlir::ValueRange roots, Plan &plan);
   mlir::LogicalResult addLeaf(Scope &scope, Frame frame, mlir::Value value, Plan &plan);
   mlir::FailureOr<llvm::SmallVector<mlir::Value>>

@@ -80,9 +80,10 @@ struct Place {
 
 /// What is known about a value before it is emitted.
 struct Facts {
-  AxisSet axes;          ///< that it differs along
-  unsigned depth = 0;    ///< of the outermost scope in which it can be computed
-  bool isCostly = false; ///< worth computing once for those that share it
+  AxisSet axes;           ///< that it differs along
+  unsigned depth = 0;     ///< of the outermost scope in which it can be computed
+  bool isCostly = false;  ///< worth computing once for those that share it
+  bool isReduced = false; ///< computed from reductions
 };
 
 /// A block of emitted code: the kernel's, or a loop's body within another scope. Values that are

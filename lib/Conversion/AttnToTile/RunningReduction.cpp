@@ -3,7 +3,8 @@
 // A sum or product whose range ends or starts at an index of the tile, as prod(f(x, c) for x if
 // x <= r) of every row r: all rows want prefixes, or suffixes, of the same elements. One tile of
 // them is evaluated and scanned, where a loop over single indices would take each element for each
-// row. All of the range is to lie in the tile.
+// row. All of the range is to lie in the tile. So with parts of it: from the first index of the
+// part that r lies in, 16 floor(r / 16), to r, or from r to the last one.
 #include "Reductions.h"
 #include "mlir/IR/Matchers.h"
 
@@ -17,6 +18,7 @@ struct Running {
   const TileAxis *along = nullptr; ///< the axis of i
   bool isReverse = false;          ///< from i on, not up to it
   bool isExclusive = false;        ///< without i itself
+  std::optional<int64_t> part;     ///< within parts of so many indices
 };
 
 class RunningEmitter {
@@ -29,6 +31,7 @@ public:
 
 private:
   std::optional<Running> running();
+  const TileAxis *axisOf(Value index);
   FailureOr<Value> elements(const TileAxis *summed, Frame own);
   void forget();
 
@@ -51,30 +54,83 @@ static std::optional<int64_t> constantOf(Value value) {
   return number.getSExtValue();
 }
 
-/// What the one bound of the reduction says, if it is an index of the tile or the one after it.
+namespace {
+
+/// A bound that is an index, or the one after it.
+struct OwnBound {
+  Value index;
+  bool isNext = false;
+};
+
+/// A bound that is the first index of the part that `index` lies in, or of the next part.
+struct PartBound {
+  Value index;
+  int64_t part = 0;
+  bool isNext = false;
+};
+
+} // namespace
+
+static OwnBound ownBound(Value bound) {
+  if (auto next = bound.getDefiningOp<arith::AddIOp>())
+    if (std::optional<int64_t> number = constantOf(next.getRhs()); number == 0 || number == 1)
+      return {next.getLhs(), number == 1};
+  return {bound, false};
+}
+
+static std::optional<PartBound> partBound(Value bound) {
+  PartBound found;
+  std::optional<int64_t> more;
+  if (auto next = bound.getDefiningOp<arith::AddIOp>(); next && (more = constantOf(next.getRhs())))
+    bound = next.getLhs();
+  auto first = bound.getDefiningOp<arith::MulIOp>();
+  auto part = first ? first.getLhs().getDefiningOp<arith::FloorDivSIOp>() : arith::FloorDivSIOp();
+  std::optional<int64_t> divisor = part ? constantOf(part.getRhs()) : std::nullopt;
+  if (!divisor || *divisor <= 0 || constantOf(first.getRhs()) != divisor ||
+      (more && *more != *divisor))
+    return std::nullopt;
+  return PartBound{part.getLhs(), *divisor, more.has_value()};
+}
+
+/// The axis of the tile that `index` is the index of, all of which lies in the tile.
+const TileAxis *RunningEmitter::axisOf(Value index) {
+  const Place *place = ev.placeOf(scope, index);
+  bool isOwn = place && place->axis && !place->base &&
+               (place->axis == frame.rows || place->axis == frame.cols);
+  return isOwn && constantOf(place->axis->first) == 0 ? place->axis : nullptr;
+}
+
+/// What the bounds of the reduction say, if they are indices of the tile or of its parts.
 std::optional<Running> RunningEmitter::running() {
   Value lower = reduce.getLower(), upper = reduce.getUpper();
-  if (reduce.getBlock() || bool(lower) == bool(upper))
+  if (reduce.getBlock() || (!lower && !upper))
     return std::nullopt;
-  Value index = lower ? lower : upper;
-  int64_t more = 0;
-  if (auto next = index.getDefiningOp<arith::AddIOp>()) {
-    std::optional<int64_t> number = constantOf(next.getRhs());
-    if (!number || (*number != 0 && *number != 1))
+  Running found;
+  OwnBound own;
+  if (lower && upper) {
+    std::optional<PartBound> start = partBound(lower), end = partBound(upper);
+    bool isUp = start && !start->isNext, isDown = end && end->isNext;
+    if (!isUp && !isDown)
       return std::nullopt;
-    index = next.getLhs();
-    more = *number;
+    own = ownBound(isUp ? upper : lower);
+    const PartBound &part = isUp ? *start : *end;
+    if (own.index != part.index)
+      return std::nullopt;
+    found.part = part.part;
+    found.isReverse = !isUp;
+  } else {
+    own = ownBound(lower ? lower : upper);
+    found.isReverse = bool(lower);
   }
-  const Place *place = ev.placeOf(scope, index);
-  if (!place || !place->axis || place->base ||
-      (place->axis != frame.rows && place->axis != frame.cols) ||
-      constantOf(place->axis->first) != 0)
-    return std::nullopt;
+  found.isExclusive = found.isReverse ? own.isNext : !own.isNext;
+  found.along = axisOf(own.index);
   std::optional<int64_t> size = constantOf(ev.context.sizes.lookup(reduce.getSpace()));
-  if (!size || *size <= 0 || *size > place->axis->tile)
+  if (!found.along || !size || *size <= 0 || *size > found.along->tile)
     return std::nullopt;
   count = *size;
-  return Running{place->axis, bool(lower), lower ? more == 1 : more == 0};
+  if (found.part && found.along->tile % *found.part != 0)
+    return std::nullopt;
+  return found;
 }
 
 /// The elements of all rows, and what changes nothing where there is none.
@@ -135,7 +191,9 @@ FailureOr<std::optional<Evaluated>> RunningEmitter::emit() {
     auto scan = tile::ScanOp::create(
         b, loc, tile->getType(),
         kind == Reduction::Sum ? tile::ReduceKind::Sum : tile::ReduceKind::Product, *tile,
-        alongRows ? tile::Axis::Rows : tile::Axis::Columns, found->isExclusive, found->isReverse);
+        alongRows ? tile::Axis::Rows : tile::Axis::Columns,
+        found->part ? b.getI64IntegerAttr(*found->part) : IntegerAttr(), found->isExclusive,
+        found->isReverse);
     result = Evaluated{scan.getResult(), frame};
   }
   forget();

@@ -221,9 +221,10 @@ LogicalResult ScanKernel::emit() {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   Value first = loop.getInductionVar();
-  Value within = tile::ScanOp::create(b, loc, blockType(), scanned.kind, entries(first),
-                                      isAlongColumns ? tile::Axis::Columns : tile::Axis::Rows,
-                                      /*exclusive=*/false, /*reverse=*/false);
+  Value within =
+      tile::ScanOp::create(b, loc, blockType(), scanned.kind, entries(first),
+                           isAlongColumns ? tile::Axis::Columns : tile::Axis::Rows,
+                           /*every=*/IntegerAttr(), /*exclusive=*/false, /*reverse=*/false);
   Value sums = tilesAt(first).map(
       blockType(), {within, loop.getRegionIterArg(0)},
       [&](ValueRange a) { return combine(a[1], a[0]); }, columnsAt(first));

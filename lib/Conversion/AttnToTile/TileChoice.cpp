@@ -7,7 +7,7 @@
 // takes one row at a time: the threads of a block are then shared out over the reduced axis.
 //
 // Products of 16-bit elements have tiles of twice as many columns there: what is computed for the
-// left side serves more of them.
+// left side serves more of them. So have rows of running products: a thread has one column.
 #include "TileChoice.h"
 #include "attnc/Analysis/Compilable.h"
 #include "attnc/Analysis/Factors.h"
@@ -26,6 +26,7 @@ public:
   Knowledge(Value row, Value column) : row(row), column(column) {}
 
   bool ofBoth(Value value) { return of(value) == (kRow | kColumn); }
+  bool ofRow(Value value) { return of(value) & kRow; }
   bool ofColumn(Value value) { return of(value) & kColumn; }
 
 private:
@@ -174,6 +175,20 @@ static void widenProducts(attn::ComputeOp compute, Value column, TiledAxes &tile
     tiled.colTile = kColumns;
 }
 
+/// Where something is combined up to, or from, the row, tiles of 128 columns, if the columns are so
+/// many of them.
+static void widenRunning(attn::ComputeOp compute, Value row, TiledAxes &tiled) {
+  constexpr int64_t kColumns = 128;
+  std::optional<int64_t> extent = extentOf(compute, *tiled.cols);
+  if (!extent || *extent % kColumns != 0 || tiled.colTile >= kColumns)
+    return;
+  Knowledge knowledge(row, {});
+  for (auto reduce : compute.getBody().getOps<attn::ReduceOp>())
+    for (Value bound : {reduce.getLower(), reduce.getUpper()})
+      if (bound && knowledge.ofRow(bound))
+        tiled.colTile = kColumns;
+}
+
 TiledAxes attnc::chooseTiles(attn::ComputeOp compute, const Target &target,
                              ArrayRef<StringRef> singly) {
   auto variant = compute->getParentOfType<attn::VariantOp>();
@@ -194,6 +209,7 @@ TiledAxes attnc::chooseTiles(attn::ComputeOp compute, const Target &target,
     else if (isGPU) {
       fitFewRows(compute, tiled);
       widenProducts(compute, column, tiled);
+      widenRunning(compute, row, tiled);
     }
     return tiled;
   }

@@ -211,11 +211,42 @@ static LogicalResult lowerMapUnlessOne(KernelLowering &kl, tile::MapOp map) {
   return success();
 }
 
+static bool hasProduct(tile::MapOp map) {
+  return llvm::any_of(map.getInputs(), [](Value input) {
+    return isa_and_nonnull<tile::DotOp, tile::DotWaitOp>(input.getDefiningOp());
+  });
+}
+
+/// Whether `map` takes up one product and is taken up with another one.
+static bool isBetweenProducts(tile::MapOp map) {
+  auto user = map.getResult().hasOneUse() ? dyn_cast<tile::MapOp>(*map.getResult().user_begin())
+                                          : tile::MapOp();
+  return user && hasProduct(map) && hasProduct(user) &&
+         map.getResult().getType().getElementType().isF32();
+}
+
+/// Keeps what is computed where it is. LLVM would move it to where it is used, in another block,
+/// and keep all that it is computed from in registers until then.
+static void pin(KernelLowering &kl, Location loc, ArrayRef<Value> values) {
+  std::string constraints(2 * values.size() - 1, ',');
+  for (size_t i = 0; i < values.size(); ++i)
+    constraints[2 * i] = 'f';
+  LLVM::InlineAsmOp::create(
+      kl.builder, loc, TypeRange(), values, /*asm_string=*/"", constraints,
+      /*has_side_effects=*/true, /*is_align_stack=*/false, LLVM::TailCallKind::None,
+      LLVM::AsmDialectAttr::get(kl.builder.getContext(), LLVM::AsmDialect::AD_ATT), ArrayAttr());
+}
+
 static LogicalResult lowerMap(KernelLowering &kl, tile::MapOp map) {
   constexpr size_t kManyElements = 16;
   bool isFew = map.getInputs().empty() || kl.fragments[map.getInputs()[0]].size() < kManyElements;
-  return map->hasAttr("tile.skip_one") && !isFew ? lowerMapUnlessOne(kl, map)
-                                                 : MapEmitter(kl, map).run();
+  if (map->hasAttr("tile.skip_one") && !isFew)
+    return lowerMapUnlessOne(kl, map);
+  if (failed(MapEmitter(kl, map).run()))
+    return failure();
+  if (isBetweenProducts(map))
+    pin(kl, map.getLoc(), kl.fragments[map.getResult()]);
+  return success();
 }
 
 void attnc::registerElementwise(NVVMOpTable &table) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Prefixes along an axis: a thread holds all elements along it, and combines them in order.
+// Prefixes along an axis: a thread holds all elements that are combined, and takes them in order.
 #include "Elements.h"
 
 using namespace mlir;
@@ -29,11 +29,13 @@ static LogicalResult lowerScan(KernelLowering &kl, tile::ScanOp scan) {
   TileType type = scan.getInput().getType();
   LinearLayout layout(type.getLayout());
   bool alongRows = scan.getAxis() == tile::Axis::Rows;
-  // Indices of fragments: for each row (or column) by its column (or row).
-  std::map<int32_t, std::map<int32_t, size_t>> chains;
+  // Indices of fragments: for each row (or column), and part of it, by its column (or row). What
+  // lanes and warps add is the same for all of a part.
+  std::map<std::pair<int32_t, int32_t>, std::map<int32_t, size_t>> chains;
   for (auto [index, reg] : llvm::enumerate(KernelLowering::liveRegisters(type))) {
     Coord at = layout.apply(reg, 0, 0);
-    (alongRows ? chains[at.col][at.row] : chains[at.row][at.col]) = index;
+    int32_t along = alongRows ? at.row : at.col, kept = alongRows ? at.col : at.row;
+    chains[{kept, along / int32_t(scan.getPart())}][along] = index;
   }
   Fragment input = kl.fragments[scan.getInput()], result(input.size());
   for (const auto &[kept, chain] : chains) {

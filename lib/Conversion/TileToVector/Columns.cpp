@@ -69,15 +69,18 @@ static LogicalResult emitScan(KernelEmitter &ke, tile::ScanOp scan) {
   Buffer result = ke.tiles.newBuffer(scan.getResult().getType());
   ke.tiles.buffers[scan.getResult()] = result;
   bool alongRows = scan.getAxis() == tile::Axis::Rows;
-  int64_t length = alongRows ? type.getRows() : type.getCols();
-  /// Combines the elements in order, each read by `load` and its result written by `store`.
+  int64_t part = scan.getPart();
+  /// Combines the elements of each part in order, each read by `load` and its result written by
+  /// `store`.
   auto chain = [&](Value init, auto load, auto store) {
-    e.forLoop(e.constI64(0), e.constI64(length), 1, init, [&](Value k, ValueRange before) {
-      Value place = scan.getReverse() ? e.sub(e.constI64(length - 1), k) : k;
-      Value x = load(place);
-      Value next = combineElements(e, scan.getKind(), x, before[0]);
-      store(scan.getExclusive() ? Value(before[0]) : next, place);
-      return SmallVector<Value>{next};
+    e.forLoop(e.constI64(0), e.constI64(scan.getLength()), part, [&](Value first) {
+      e.forLoop(e.constI64(0), e.constI64(part), 1, init, [&](Value k, ValueRange before) {
+        Value place = e.add(first, scan.getReverse() ? e.sub(e.constI64(part - 1), k) : k);
+        Value x = load(place);
+        Value next = combineElements(e, scan.getKind(), x, before[0]);
+        store(scan.getExclusive() ? Value(before[0]) : next, place);
+        return SmallVector<Value>{next};
+      });
     });
   };
   if (alongRows) {

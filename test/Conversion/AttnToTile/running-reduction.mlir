@@ -86,5 +86,40 @@ attn.variant @running attributes {tile.schedule = #tile.schedule<target = "sm_80
     } : f32
     attn.yield %r : f32
   } : !attn.tensor<[b, t, d], f32>
-  attn.return ["inclusive", "after", "before", "differs", "long"](%inclusive, %after, %before, %differs, %long : !attn.tensor<[b, i, d], f32>, !attn.tensor<[b, i, d], f32>, !attn.tensor<[b, i, d], f32>, !attn.tensor<[b, i, d], f32>, !attn.tensor<[b, t, d], f32>)
+  // From the first index of a part of rows, and up to the last one. Parts that do not divide the tile are none.
+  // CHECK-LABEL: tile.kernel @running_5
+  // CHECK-DAG: tile.scan product {{.*}} along rows every 4 : <16x64xf32>
+  // CHECK-DAG: tile.scan product {{.*}} along rows every 8 exclusive reverse : <16x64xf32>
+  // CHECK-DAG: scf.for
+  // CHECK-NOT: tile.scan
+  %parts = attn.compute (%b: i32, %i: i32, %d: i32) {
+    %one = arith.constant 1 : i32
+    %three = arith.constant 3 : i32
+    %four = arith.constant 4 : i32
+    %eight = arith.constant 8 : i32
+    %next = arith.addi %i, %one : i32
+    %part = arith.floordivsi %i, %four : i32
+    %first = arith.muli %part, %four : i32
+    %half = arith.floordivsi %i, %eight : i32
+    %start = arith.muli %half, %eight : i32
+    %end = arith.addi %start, %eight : i32
+    %third = arith.floordivsi %i, %three : i32
+    %odd = arith.muli %third, %three : i32
+    %r = attn.reduce prod over "x" from %first to %next (%x: i32) {
+      %v = attn.read %F[%b, %x, %d] : !attn.tensor<[b, x, d], f32> -> f32
+      attn.yield %v : f32
+    } : f32
+    %s = attn.reduce prod over "x" from %next to %end (%x: i32) {
+      %v = attn.read %F[%b, %x, %d] : !attn.tensor<[b, x, d], f32> -> f32
+      attn.yield %v : f32
+    } : f32
+    %t = attn.reduce prod over "x" from %odd to %next (%x: i32) {
+      %v = attn.read %F[%b, %x, %d] : !attn.tensor<[b, x, d], f32> -> f32
+      attn.yield %v : f32
+    } : f32
+    %rs = arith.addf %r, %s : f32
+    %rst = arith.addf %rs, %t : f32
+    attn.yield %rst : f32
+  } : !attn.tensor<[b, i, d], f32>
+  attn.return ["inclusive", "after", "before", "differs", "long", "parts"](%inclusive, %after, %before, %differs, %long, %parts : !attn.tensor<[b, i, d], f32>, !attn.tensor<[b, i, d], f32>, !attn.tensor<[b, i, d], f32>, !attn.tensor<[b, i, d], f32>, !attn.tensor<[b, t, d], f32>, !attn.tensor<[b, i, d], f32>)
 }

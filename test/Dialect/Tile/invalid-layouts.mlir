@@ -273,7 +273,7 @@ func.func private @overlapping(!tile.tile<16x8xf32, #tile.linear<register = [0, 
 tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %f: f32 {tile.binding = "param:f"}, %n: i32 {tile.binding = "size:q"}) attributes {
     grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
   %t = tile.fill %f : f32 -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
-  // expected-error@below {{expects all elements along rows in one thread, found}}
+  // expected-error@below {{expects all elements along rows that are combined in one thread, found}}
   %0 = tile.scan sum %t along rows : <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>> -> <64x16xf32, #tile.linear<register = [0, 1, 8, 0, 0, 8], lane = [0, 2, 0, 4, 1, 0, 2, 0, 4, 0], warp = [16, 0, 32, 0]>>
   tile.return
 }

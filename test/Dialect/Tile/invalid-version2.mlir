@@ -215,6 +215,18 @@ tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %w: !til
 
 // -----
 
+// tile.scan C3
+tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %w: !tile.view<2xf32> {tile.binding = "tensor:W"},
+               %n: i32 {tile.binding = "size:kv"}, %f: f32 {tile.binding = "param:f"}) attributes {
+    grid_spaces = ["q", "h", "b"], grid_tiles = array<i64: 64, 1, 1>, num_warps = 4 : i32} {
+  %t = tile.fill %f : f32 -> <64x16xf32>
+  // expected-error@below {{expects parts that are a divisor of 64 rows, found 48}}
+  %0 = tile.scan sum %t along rows every 48 : <64x16xf32> -> <64x16xf32>
+  tile.return
+}
+
+// -----
+
 // tile.transpose C1
 tile.kernel @k(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %w: !tile.view<2xf32> {tile.binding = "tensor:W"},
                %n: i32 {tile.binding = "size:kv"}, %f: f32 {tile.binding = "param:f"}) attributes {

@@ -97,6 +97,8 @@ tile.kernel @axes(%v: !tile.view<2xf32, unit> {tile.binding = "tensor:V"}, %i: !
   %number = tile.scalar %one : <1xi32> -> i32
   // CHECK: tile.scan product %{{.*}} along columns exclusive reverse : <64x16xf32> -> <64x16xf32>
   %4 = tile.scan product %x along columns exclusive reverse : <64x16xf32> -> <64x16xf32>
+  // CHECK: tile.scan product %{{.*}} along rows every 16 exclusive : <64x16xf32> -> <64x16xf32>
+  %parts = tile.scan product %x along rows every 16 exclusive : <64x16xf32> -> <64x16xf32>
   %square = tile.load %v[] rows 0 from %n to %n cols 32 : <2xf32, unit> -> <32x32xf32>
   // CHECK: tile.invert %{{.*}} : <32x32xf32> -> <32x32xf32>
   %inverse = tile.invert %square : <32x32xf32> -> <32x32xf32>

@@ -109,6 +109,23 @@ TEST(LinearLayout, BlockedAndWholeRowsCoverTiles) {
       }
 }
 
+TEST(LinearLayout, PartsOfRowsCoverTiles) {
+  for (int64_t warps : {1, 2, 4, 8})
+    for (int64_t rows : {1, 2, 16, 128})
+      for (int64_t cols : {1, 4, 32, 64})
+        for (int64_t part = 1; part <= cols; part *= 4) {
+          LinearLayout layout = LinearLayout::partsOfRows(rows, cols, part, warps);
+          expectCovers(layout, rows, cols, warps);
+          EXPECT_TRUE(layout.holdsColumns(part));
+        }
+  // Two rows and 32 columns to each of 128 threads, lanes along rows.
+  LinearLayout layout = LinearLayout::partsOfRows(128, 64, 8, 4);
+  EXPECT_EQ(layout.apply(1, 0, 0).row, 1);
+  EXPECT_EQ(layout.apply(0, 1, 0).row, 2);
+  EXPECT_TRUE(layout.holdsColumns(32));
+  EXPECT_FALSE(layout.holdsColumns(64));
+}
+
 TEST(LinearLayout, SlicesAlongEitherAxisAgree) {
   LinearLayout layout = LinearLayout::mmaFragment(64, 32, 4);
   LinearLayout columns = layout.columnSlice();
