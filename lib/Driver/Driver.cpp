@@ -3,6 +3,7 @@
 // Entry of the driver: dispatch and error reporting.
 #include "attnc/Driver/Driver.h"
 #include "Options.h"
+#include "attnc/Runtime/Failures.h"
 #include "attnc/Support/Environment.h"
 #include "attnc/Support/FileWriter.h"
 #include "llvm/Support/ErrorHandling.h"
@@ -20,9 +21,7 @@ llvm::Error driver::writeOutput(llvm::StringRef path, llvm::StringRef data) {
     return llvm::Error::success();
   }
   llvm::outs().flush(); // the path may be that of standard output
-  if (std::string message = writeFile(path.str(), data); !message.empty())
-    return llvm::createStringError(message);
-  return llvm::Error::success();
+  return toError(writeFile(path.str(), data));
 }
 
 static llvm::Error dispatch(const Options &options) {

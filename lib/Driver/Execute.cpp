@@ -165,12 +165,12 @@ static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
     std::optional<DType> wanted = decl->dtype;
     if (!wanted && options.dtype == "bf16")
       wanted = DType::BF16;
-    NpyArray array;
-    if (std::string problem = readNpy(path, wanted, array); !problem.empty())
-      return createStringError(formatv("--input={0}: {1}", name, problem));
+    Outcome<NpyArray> array = readNpy(path, wanted);
+    if (!array)
+      return createStringError(formatv("--input={0}: {1}", name, array.message()));
     OwnedTensor tensor;
-    tensor.storage.assign(array.storage.begin(), array.storage.end());
-    tensor.view = array.view;
+    tensor.storage.assign(array->storage.begin(), array->storage.end());
+    tensor.view = array->view;
     tensor.view.data = tensor.storage.data();
     if (tensor.view.rank() != static_cast<int64_t>(decl->axes.size()))
       return createStringError(formatv("--input={0}={1}: expected rank {2}, found {3}", name, path,
@@ -315,18 +315,18 @@ llvm::Error driver::readResults(const Options &options, BoundSpec &bound) {
       return createStringError(
           formatv("--result={0}: `{1}` has no such output", name, bound.signature.name));
     const TensorView &expected = output->second.view;
-    NpyArray array;
-    if (std::string problem = readNpy(path, expected.dtype, array); !problem.empty())
-      return createStringError(formatv("--result={0}: {1}", name, problem));
-    if (array.view.dtype != expected.dtype || array.view.shape != expected.shape)
+    Outcome<NpyArray> array = readNpy(path, expected.dtype);
+    if (!array)
+      return createStringError(formatv("--result={0}: {1}", name, array.message()));
+    if (array->view.dtype != expected.dtype || array->view.shape != expected.shape)
       return createStringError(
           formatv("--result={0}={1}: expected {2} of shape [{3:$[, ]}], found {4} of shape "
                   "[{5:$[, ]}]",
                   name, path, dtypeName(expected.dtype), llvm::iterator_range(expected.shape),
-                  dtypeName(array.view.dtype), llvm::iterator_range(array.view.shape)));
+                  dtypeName(array->view.dtype), llvm::iterator_range(array->view.shape)));
     OwnedTensor &tensor = results[name];
-    tensor.storage.assign(array.storage.begin(), array.storage.end());
-    tensor.view = array.view;
+    tensor.storage.assign(array->storage.begin(), array->storage.end());
+    tensor.view = array->view;
     tensor.view.data = tensor.storage.data();
   }
   bound.outputs = std::move(results);

@@ -120,11 +120,11 @@ static llvm::Error computeOutputs(const Options &options, Spec &spec, BoundSpec 
 
 static llvm::Error writeOutputs(const Options &options, BoundSpec &bound) {
   for (auto &[name, path] : options.outputs)
-    if (std::string problem = writeNpy(path, bound.outputs[name].view); !problem.empty())
-      return createStringError(formatv("--output={0}: {1}", name, problem));
+    if (Failure failure = writeNpy(path, bound.outputs[name].view))
+      return createStringError(formatv("--output={0}: {1}", name, failure.message()));
   for (auto &[name, path] : options.dumps)
-    if (std::string problem = writeNpy(path, bound.outputs[name].view); !problem.empty())
-      return createStringError(formatv("--dump={0}: {1}", name, problem));
+    if (Failure failure = writeNpy(path, bound.outputs[name].view))
+      return createStringError(formatv("--dump={0}: {1}", name, failure.message()));
   return llvm::Error::success();
 }
 

@@ -38,7 +38,8 @@ private:
   int number;
 };
 
-std::string reason() { return std::strerror(errno); }
+/// What errno says.
+Failure systemFailure() { return Failure(std::strerror(errno)); }
 
 bool writeAll(int descriptor, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -161,11 +162,11 @@ bool follow(std::string path, Place &place) {
   return false;
 }
 
-std::string writeInPlace(int descriptor, std::string_view bytes) {
+Failure writeInPlace(int descriptor, std::string_view bytes) {
   Descriptor file(descriptor);
   if (!file.isOpen() || !writeAll(file.get(), bytes) || !file.close())
-    return reason();
-  return "";
+    return systemFailure();
+  return Failure::success();
 }
 
 /// Gives a new file the permissions of the one that it replaces, and its owner where this user may.
@@ -180,49 +181,49 @@ bool takeOver(int descriptor, const struct stat &old) {
   return ::fchmod(descriptor, mode) == 0;
 }
 
-std::string replace(const std::string &path, std::string_view bytes) {
+Failure replace(const std::string &path, std::string_view bytes) {
   Place place;
   if (!follow(path, place))
-    return reason();
+    return systemFailure();
   if (place.descriptor >= 0)
     return writeInPlace(::fcntl(place.descriptor, F_DUPFD_CLOEXEC, 3), bytes);
   std::string target = place.directory == "." ? place.name : place.directory + place.name;
   if (place.name.empty())
-    return std::strerror(path.empty() ? ENOENT : EISDIR);
+    return Failure(std::strerror(path.empty() ? ENOENT : EISDIR));
   struct stat old;
   bool exists = ::stat(target.c_str(), &old) == 0;
   if (!exists && errno != ENOENT)
-    return reason();
+    return systemFailure();
   if (exists && S_ISDIR(old.st_mode))
-    return std::strerror(EISDIR);
+    return Failure(std::strerror(EISDIR));
   if (exists && !S_ISREG(old.st_mode))
     return writeInPlace(::open(target.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC), bytes);
   // A rename would replace a file that its owner has protected.
   if (exists && ::faccessat(AT_FDCWD, target.c_str(), W_OK, AT_EACCESS) != 0)
-    return reason();
+    return systemFailure();
 
   Descriptor directory(::open(place.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.isOpen())
-    return reason();
+    return systemFailure();
   NewFile file(directory.get(), place.name, exists ? 0600 : 0666);
   if (file.get() < 0)
-    return "cannot create a file beside it: " + reason();
+    return Failure("cannot create a file beside it: " + systemFailure().message());
   if (!writeAll(file.get(), bytes) || (exists && !takeOver(file.get(), old)) ||
       !synchronize(file.get()) || !file.publish(place.name))
-    return reason();
-  return synchronize(directory.get()) ? "" : reason();
+    return systemFailure();
+  return synchronize(directory.get()) ? Failure::success() : systemFailure();
 }
 } // namespace
 
-std::string attnc::writeFile(const std::string &path, std::string_view bytes) {
-  std::string problem = replace(path, bytes);
-  return problem.empty() ? "" : "cannot write `" + path + "`: " + problem;
+Failure attnc::writeFile(const std::string &path, std::string_view bytes) {
+  if (Failure failure = replace(path, bytes))
+    return Failure("cannot write `" + path + "`: " + failure.message());
+  return Failure::success();
 }
 
-std::string attnc::writePrivateFile(int directory, const std::string &name,
-                                    std::string_view bytes) {
+Failure attnc::writePrivateFile(int directory, const std::string &name, std::string_view bytes) {
   NewFile file(directory, name, 0600);
   if (file.get() < 0 || !writeAll(file.get(), bytes) || !file.publish(name))
-    return reason();
-  return "";
+    return systemFailure();
+  return Failure::success();
 }

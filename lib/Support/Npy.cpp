@@ -31,45 +31,48 @@ class HeaderParser {
 public:
   HeaderParser(const char *begin, const char *end) : at(begin), end(end) {}
 
-  std::string parse(Header &header) {
+  Outcome<Header> parse() {
     if (!take('{'))
-      return "its header is not a dictionary";
+      return Failure("its header is not a dictionary");
+    Header header;
     bool hasDescr = false, hasOrder = false, hasShape = false;
     while (!take('}')) {
       std::string key;
       if (!parseString(key) || !take(':'))
-        return "its header is damaged";
+        return Failure("its header is damaged");
       bool *seen = key == "descr"           ? &hasDescr
                    : key == "fortran_order" ? &hasOrder
                    : key == "shape"         ? &hasShape
                                             : nullptr;
       if (!seen)
-        return "its header has the unknown key `" + printable(key) + "`";
+        return Failure("its header has the unknown key `" + printable(key) + "`");
       if (*seen)
-        return "its header has the key `" + key + "` twice";
+        return Failure("its header has the key `" + key + "` twice");
       *seen = true;
       skip();
       if (key == "descr" && (at == end || (*at != '\'' && *at != '"')))
-        return "its elements are records, which are not supported";
+        return Failure("its elements are records, which are not supported");
       bool ok = key == "descr"   ? parseString(header.descr)
                 : key == "shape" ? parseShape(header.shape)
                                  : parseBool(header.fortranOrder);
       if (!ok)
-        return "its header has no valid `" + key + "`";
+        return Failure("its header has no valid `" + key + "`");
       if (!take(',')) {
         if (!take('}'))
-          return "its header is damaged";
+          return Failure("its header is damaged");
         break;
       }
     }
     if (!hasDescr || !hasOrder || !hasShape)
-      return std::string("its header has no `") +
-             (!hasDescr   ? "descr"
-              : !hasOrder ? "fortran_order"
-                          : "shape") +
-             "`";
+      return Failure(std::string("its header has no `") +
+                     (!hasDescr   ? "descr"
+                      : !hasOrder ? "fortran_order"
+                                  : "shape") +
+                     "`");
     skip();
-    return at == end ? "" : "its header has text behind the dictionary";
+    if (at != end)
+      return Failure("its header has text behind the dictionary");
+    return header;
   }
 
   static std::string printable(const std::string &text) {
@@ -146,12 +149,13 @@ struct Element {
   size_t fileSize;
 };
 
-std::string elementOf(const std::string &descr, std::optional<DType> expected, Element &element) {
+Outcome<Element> elementOf(const std::string &descr, std::optional<DType> expected) {
   char order = descr.empty() ? 0 : descr[0];
   std::string kind = descr.size() > 1 && std::strchr("<>=|", order) ? descr.substr(1) : descr;
   if (order == '>' && kind != "b1")
-    return "its elements are big-endian (`" + HeaderParser::printable(descr) +
-           "`), which is not supported";
+    return Failure("its elements are big-endian (`" + HeaderParser::printable(descr) +
+                   "`), which is not supported");
+  Element element;
   if (kind == "f4")
     element = {DType::F32, 4};
   else if (kind == "f2")
@@ -165,39 +169,38 @@ std::string elementOf(const std::string &descr, std::optional<DType> expected, E
   else if (kind == "V2" || kind == "bfloat16" || (kind == "u2" && expected == DType::BF16))
     element = {DType::BF16, 2};
   else
-    return "its elements are `" + HeaderParser::printable(descr) +
-           "`; f2, f4, i4, i8 and b1 are supported, and V2 for bf16";
+    return Failure("its elements are `" + HeaderParser::printable(descr) +
+                   "`; f2, f4, i4, i8 and b1 are supported, and V2 for bf16");
   if (expected && *expected != element.dtype)
-    return std::string("its elements are ") + dtypeName(element.dtype) + ", expected " +
-           dtypeName(*expected);
-  return "";
+    return Failure(std::string("its elements are ") + dtypeName(element.dtype) + ", expected " +
+                   dtypeName(*expected));
+  return element;
 }
 } // namespace
 
-std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DType> expected,
-                             NpyArray &array) {
-  array = NpyArray();
+Outcome<NpyArray> attnc::decodeNpy(const uint8_t *bytes, size_t size,
+                                   std::optional<DType> expected) {
   if (size < 10 || std::memcmp(bytes, kMagic, sizeof kMagic) != 0)
-    return "it is not a .npy file";
+    return Failure("it is not a .npy file");
   unsigned major = bytes[6];
   if (major < 1 || major > 3)
-    return "its format version " + std::to_string(major) + " is not known";
+    return Failure("its format version " + std::to_string(major) + " is not known");
   size_t prefix = major == 1 ? 10 : 12;
   if (size < prefix)
-    return "its header is truncated";
+    return Failure("its header is truncated");
   size_t length = bytes[8] | static_cast<size_t>(bytes[9]) << 8;
   if (major > 1)
     length |= static_cast<size_t>(bytes[10]) << 16 | static_cast<size_t>(bytes[11]) << 24;
   if (length > size - prefix)
-    return "its header is truncated: it should have " + std::to_string(length) + " bytes, found " +
-           std::to_string(size - prefix);
-  Header header;
+    return Failure("its header is truncated: it should have " + std::to_string(length) +
+                   " bytes, found " + std::to_string(size - prefix));
   const char *text = reinterpret_cast<const char *>(bytes) + prefix;
-  if (std::string message = HeaderParser(text, text + length).parse(header); !message.empty())
-    return message;
-  Element element;
-  if (std::string message = elementOf(header.descr, expected, element); !message.empty())
-    return message;
+  Outcome<Header> header = HeaderParser(text, text + length).parse();
+  if (!header)
+    return header.takeError();
+  Outcome<Element> element = elementOf(header->descr, expected);
+  if (!element)
+    return element.takeError();
 
   // The data that is there bounds the number of elements, so nothing is allocated on the word of
   // the header.
@@ -206,60 +209,62 @@ std::string attnc::decodeNpy(const uint8_t *bytes, size_t size, std::optional<DT
   // a 0 first.
   int64_t extents = 1;
   bool isEmpty = false;
-  for (int64_t extent : header.shape) {
+  for (int64_t extent : header->shape) {
     isEmpty |= extent == 0;
     if (extent != 0 && __builtin_mul_overflow(extents, extent, &extents))
-      return "its shape has more than 2^63 elements";
+      return Failure("its shape has more than 2^63 elements");
   }
   uint64_t count = isEmpty ? 0 : static_cast<uint64_t>(extents);
   uint64_t needed;
-  if (__builtin_mul_overflow(count, static_cast<uint64_t>(element.fileSize), &needed) ||
+  if (__builtin_mul_overflow(count, static_cast<uint64_t>(element->fileSize), &needed) ||
       needed > available)
-    return "its data is truncated: the header promises " + std::to_string(count) + " elements of " +
-           std::to_string(element.fileSize) + " bytes, found " + std::to_string(available) +
-           " bytes";
+    return Failure("its data is truncated: the header promises " + std::to_string(count) +
+                   " elements of " + std::to_string(element->fileSize) + " bytes, found " +
+                   std::to_string(available) + " bytes");
   if (needed < available)
-    return "it has " + std::to_string(available - needed) + " bytes behind its data";
+    return Failure("it has " + std::to_string(available - needed) + " bytes behind its data");
 
+  NpyArray array;
   const uint8_t *data = bytes + prefix + length;
-  size_t unit = static_cast<size_t>(dtypeSize(element.dtype));
+  size_t unit = static_cast<size_t>(dtypeSize(element->dtype));
   array.storage.resize(static_cast<size_t>(count) * unit);
-  if (element.fileSize == 8) {
+  if (element->fileSize == 8) {
     for (uint64_t i = 0; i < count; ++i) {
       int64_t wide;
       std::memcpy(&wide, data + i * 8, 8);
       if (wide < INT32_MIN || wide > INT32_MAX)
-        return "its element " + std::to_string(i) + " is " + std::to_string(wide) +
-               ", which does not fit into i32";
+        return Failure("its element " + std::to_string(i) + " is " + std::to_string(wide) +
+                       ", which does not fit into i32");
       int32_t narrow = static_cast<int32_t>(wide);
       std::memcpy(array.storage.data() + i * 4, &narrow, 4);
     }
   } else if (count != 0) {
     std::memcpy(array.storage.data(), data, array.storage.size());
-    if (element.dtype == DType::Bool)
+    if (element->dtype == DType::Bool)
       for (uint8_t &value : array.storage)
         value = value != 0;
   }
   array.view.data = array.storage.data();
-  array.view.dtype = element.dtype;
-  array.view.shape = header.shape;
+  array.view.dtype = element->dtype;
+  array.view.shape = header->shape;
   if (isEmpty) {
     // The other extents may be anything; strides of an empty tensor are never used.
-    array.view.strides.assign(header.shape.size(), 0);
-  } else if (header.fortranOrder) {
-    array.view.strides.assign(header.shape.size(), 1);
-    for (size_t i = 1; i < header.shape.size(); ++i)
-      array.view.strides[i] = array.view.strides[i - 1] * header.shape[i - 1];
+    array.view.strides.assign(header->shape.size(), 0);
+  } else if (header->fortranOrder) {
+    array.view.strides.assign(header->shape.size(), 1);
+    for (size_t i = 1; i < header->shape.size(); ++i)
+      array.view.strides[i] = array.view.strides[i - 1] * header->shape[i - 1];
   } else {
-    array.view.strides = rowMajorStrides(header.shape);
+    array.view.strides = rowMajorStrides(header->shape);
   }
-  return "";
+  return array;
 }
 
-std::string attnc::readNpy(const std::string &path, std::optional<DType> expected,
-                           NpyArray &array) {
+Outcome<NpyArray> attnc::readNpy(const std::string &path, std::optional<DType> expected) {
   std::unique_ptr<FILE, int (*)(FILE *)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  auto fail = [&](const std::string &message) { return "cannot read `" + path + "`: " + message; };
+  auto fail = [&](const std::string &message) {
+    return Failure("cannot read `" + path + "`: " + message);
+  };
   if (!file)
     return fail(std::strerror(errno));
   std::vector<uint8_t> bytes;
@@ -279,8 +284,10 @@ std::string attnc::readNpy(const std::string &path, std::optional<DType> expecte
   }
   if (std::ferror(file.get()))
     return fail(std::strerror(errno));
-  std::string message = decodeNpy(bytes.data(), used, expected, array);
-  return message.empty() ? "" : fail(message);
+  Outcome<NpyArray> array = decodeNpy(bytes.data(), used, expected);
+  if (!array)
+    return fail(array.message());
+  return array;
 }
 
 /// Magic, version 1.0 and header; the data that follows starts at a multiple of 64.
@@ -337,12 +344,12 @@ static std::string_view asText(const std::vector<uint8_t> &bytes) {
   return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
-std::string attnc::writeNpy(const std::string &path, const TensorView &tensor) {
+Failure attnc::writeNpy(const std::string &path, const TensorView &tensor) {
   return writeFile(path, asText(encodeNpy(tensor)));
 }
 
-std::string attnc::writeNpy(const std::string &path, const std::vector<int64_t> &shape,
-                            const std::vector<double> &values) {
+Failure attnc::writeNpy(const std::string &path, const std::vector<int64_t> &shape,
+                        const std::vector<double> &values) {
   std::vector<uint8_t> bytes = encodeHeader("<f8", shape);
   size_t start = bytes.size();
   bytes.resize(start + values.size() * sizeof(double));

@@ -5,6 +5,7 @@
 // -----` separates specs.
 #include "attnc/Frontend/Frontend.h"
 #include "attnc/Reference/Reference.h"
+#include "attnc/Runtime/Failures.h"
 #include "attnc/Support/Npy.h"
 #include "attnc/Transforms/Passes.h"
 #include "dialects/Attn/Attn.h"
@@ -64,9 +65,10 @@ llvm::Error runReference(mlir::ModuleOp module) {
         decl = &candidate;
         expected = candidate.dtype;
       }
-    if (std::string message = readNpy(path.str(), expected, memory.emplace_back());
-        !message.empty())
-      return llvm::createStringError(message);
+    Outcome<NpyArray> array = readNpy(path.str(), expected);
+    if (!array)
+      return toError(array.takeError());
+    memory.push_back(std::move(*array));
     const TensorView &view = bindings.inputs[name.str()] = memory.back().view;
     for (size_t i = 0; decl && i < std::min(decl->axes.size(), view.shape.size()); ++i)
       if (!decl->axes[i].space.empty())
@@ -97,9 +99,8 @@ llvm::Error runReference(mlir::ModuleOp module) {
     auto it = results->find(name.str());
     if (it == results->end())
       return llvm::createStringError("`" + name + "` is not an output");
-    if (std::string message = writeNpy(path.str(), it->second.shape, it->second.data);
-        !message.empty())
-      return llvm::createStringError(message);
+    if (attnc::Failure failure = writeNpy(path.str(), it->second.shape, it->second.data))
+      return toError(std::move(failure));
   }
   return llvm::Error::success();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Failures of the runtime, which has no LLVM: a sentence for the caller, and whose fault it is. The
-// compiler turns them into llvm::Error (attnc/Runtime/Failures.h).
+// How functions fail that have no LLVM, in Support, Runtime and CAPI: a sentence for the caller,
+// and whose fault it is. The compiler turns them into llvm::Error (attnc/Runtime/Failures.h).
 #ifndef ATTNC_SUPPORT_FAILURE_H
 #define ATTNC_SUPPORT_FAILURE_H
 
@@ -27,6 +27,7 @@ public:
   }
 
   explicit operator bool() const { return reason != Kind::None; }
+  /// Empty if nothing failed.
   const std::string &message() const { return text; }
   Kind kind() const { return reason; }
 
@@ -48,6 +49,8 @@ public:
   T *operator->() { return &*result; }
   const T *operator->() const { return &*result; }
   Failure takeError() { return std::move(failure); }
+  /// Why there is no value; empty if there is one.
+  const std::string &message() const { return failure.message(); }
 
 private:
   std::optional<T> result;

@@ -6,6 +6,7 @@
 #ifndef ATTNC_SUPPORT_FILEWRITER_H
 #define ATTNC_SUPPORT_FILEWRITER_H
 
+#include "attnc/Support/Failure.h"
 #include <string>
 #include <string_view>
 
@@ -19,13 +20,13 @@ namespace attnc {
 /// a FIFO or a device, and what a descriptor of this process names, as /dev/stdout, is written in
 /// place.
 ///
-/// Returns an empty string, or "cannot write `path`: ..." with the reason.
-std::string writeFile(const std::string &path, std::string_view bytes);
+/// The failure is "cannot write `path`: ..." with the reason.
+Failure writeFile(const std::string &path, std::string_view bytes);
 
 /// The same for an entry of a directory that the caller holds open: `name` has no slash, is not
 /// followed if it is a link, and gets the permissions 0600. Not forced to disk: a damaged entry
-/// must be told by what is in it. Returns an empty string, or the reason.
-std::string writePrivateFile(int directory, const std::string &name, std::string_view bytes);
+/// must be told by what is in it. The failure is the reason alone.
+Failure writePrivateFile(int directory, const std::string &name, std::string_view bytes);
 
 } // namespace attnc
 

@@ -151,8 +151,7 @@ void CodeCache::store(llvm::StringRef key, const CompiledCode &code) {
   std::optional<Shelf> shelf = open(key, /*create=*/true);
   if (!shelf)
     return;
-  std::string problem = writePrivateFile(shelf->get(), Shelf::nameOf(key), encodeCode(key, code));
-  if (!problem.empty())
-    warn("cannot write the code cache in " + llvm::Twine(directory) + ": " + problem +
+  if (Failure failure = writePrivateFile(shelf->get(), Shelf::nameOf(key), encodeCode(key, code)))
+    warn("cannot write the code cache in " + llvm::Twine(directory) + ": " + failure.message() +
          " (set ATTNC_CACHE_DIR to a writable directory, or use --no-cache)");
 }

@@ -2,13 +2,13 @@
 //
 // Compiled code as bytes. lib/Runtime/CodeFile.cpp reads it, and says what the bytes are.
 #include "attnc/Runtime/CodeCache.h"
+#include "attnc/Runtime/Failures.h"
 #include "attnc/Support/FileWriter.h"
 #include "attnc/Support/Sha256.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Endian.h"
 
 using namespace attnc;
-using llvm::createStringError;
 
 static void appendPart(std::string &out, llvm::StringRef part) {
   char length[8];
@@ -36,7 +36,5 @@ std::string attnc::encodeCode(llvm::StringRef key, const CompiledCode &code) {
 
 llvm::Error attnc::writeCodeFile(llvm::StringRef path, llvm::StringRef key,
                                  const CompiledCode &code) {
-  if (std::string message = writeFile(path.str(), encodeCode(key, code)); !message.empty())
-    return createStringError(message);
-  return llvm::Error::success();
+  return toError(writeFile(path.str(), encodeCode(key, code)));
 }

@@ -59,9 +59,9 @@ protected:
 
 TEST_F(FileWriter, NewFilesHaveWhatTheUmaskLeaves) {
   mode_t old = umask(027);
-  EXPECT_EQ(writeFile(path("a"), "text"), "");
+  EXPECT_EQ(writeFile(path("a"), "text").message(), "");
   umask(0);
-  EXPECT_EQ(writeFile(path("b"), std::string("\0\xff", 2)), "");
+  EXPECT_EQ(writeFile(path("b"), std::string("\0\xff", 2)).message(), "");
   umask(old);
   EXPECT_EQ(contents(path("a")), "text");
   EXPECT_EQ(modeOf(path("a")), 0640u);
@@ -72,15 +72,15 @@ TEST_F(FileWriter, NewFilesHaveWhatTheUmaskLeaves) {
 
 TEST_F(FileWriter, ReplacedFilesKeepTheirMode) {
   for (mode_t mode : {0600u, 0755u, 0664u, 0640u}) {
-    ASSERT_EQ(writeFile(path("a"), "old"), "");
+    ASSERT_EQ(writeFile(path("a"), "old").message(), "");
     chmod(path("a").c_str(), mode);
-    EXPECT_EQ(writeFile(path("a"), "new"), "");
+    EXPECT_EQ(writeFile(path("a"), "new").message(), "");
     EXPECT_EQ(contents(path("a")), "new");
     EXPECT_EQ(modeOf(path("a")), mode);
   }
   if (geteuid() == 0) {
     ASSERT_EQ(chown(path("a").c_str(), 12, 34), 0);
-    EXPECT_EQ(writeFile(path("a"), "newer"), "");
+    EXPECT_EQ(writeFile(path("a"), "newer").message(), "");
     struct stat status;
     ASSERT_EQ(::stat(path("a").c_str(), &status), 0);
     EXPECT_EQ(status.st_uid, 12u);
@@ -93,16 +93,16 @@ TEST_F(FileWriter, LinksStayAndLeadToTheFile) {
   std::ofstream(path("deep/file")) << "old";
   fs::create_symlink("deep/file", folder / "one");
   fs::create_symlink(folder / "one", folder / "two");
-  EXPECT_EQ(writeFile(path("two"), "new"), "");
+  EXPECT_EQ(writeFile(path("two"), "new").message(), "");
   EXPECT_TRUE(fs::is_symlink(folder / "one") && fs::is_symlink(folder / "two"));
   EXPECT_EQ(contents(path("deep/file")), "new");
   // One that leads to nothing yet.
   fs::create_symlink("deep/other", folder / "dangling");
-  EXPECT_EQ(writeFile(path("dangling"), "made"), "");
+  EXPECT_EQ(writeFile(path("dangling"), "made").message(), "");
   EXPECT_TRUE(fs::is_symlink(folder / "dangling"));
   EXPECT_EQ(contents(path("deep/other")), "made");
   fs::create_symlink("circle", folder / "circle");
-  EXPECT_EQ(writeFile(path("circle"), "x"),
+  EXPECT_EQ(writeFile(path("circle"), "x").message(),
             "cannot write `" + path("circle") + "`: Too many levels of symbolic links");
 }
 
@@ -110,15 +110,16 @@ TEST_F(FileWriter, SpecialFilesAreWrittenInPlace) {
   ASSERT_EQ(mkfifo(path("fifo").c_str(), 0600), 0);
   std::string got;
   std::thread reader([&] { got = contents(path("fifo")); });
-  EXPECT_EQ(writeFile(path("fifo"), std::string(100000, 'x')), "");
+  EXPECT_EQ(writeFile(path("fifo"), std::string(100000, 'x')).message(), "");
   reader.join();
   EXPECT_EQ(got, std::string(100000, 'x'));
   EXPECT_TRUE(fs::is_fifo(folder / "fifo"));
-  EXPECT_EQ(writeFile("/dev/null", "x"), "");
+  EXPECT_EQ(writeFile("/dev/null", "x").message(), "");
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
-  EXPECT_EQ(writeFile("/dev/full", "x"), "cannot write `/dev/full`: No space left on device");
+  EXPECT_EQ(writeFile("/dev/full", "x").message(),
+            "cannot write `/dev/full`: No space left on device");
   fs::create_symlink("/dev/full", folder / "full");
-  EXPECT_EQ(writeFile(path("full"), "x"),
+  EXPECT_EQ(writeFile(path("full"), "x").message(),
             "cannot write `" + path("full") + "`: No space left on device");
   EXPECT_TRUE(fs::is_character_file("/dev/full"));
 }
@@ -127,7 +128,7 @@ TEST_F(FileWriter, StandardOutputIsItsDescriptor) {
   for (const char *name : {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}) {
     int status = inChild([&] {
       int file = ::open(path("out").c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
-      if (dup2(file, 1) != 1 || ::write(1, "before ", 7) != 7 || !writeFile(name, "text").empty())
+      if (dup2(file, 1) != 1 || ::write(1, "before ", 7) != 7 || writeFile(name, "text"))
         return 1;
       return ::write(1, " after", 6) == 6 ? 0 : 2;
     });
@@ -137,14 +138,14 @@ TEST_F(FileWriter, StandardOutputIsItsDescriptor) {
 }
 
 TEST_F(FileWriter, ReasonsOfTheSystem) {
-  EXPECT_EQ(writeFile(path(""), "x"), "cannot write `" + path("") + "`: Is a directory");
-  EXPECT_EQ(writeFile(folder.string(), "x"),
+  EXPECT_EQ(writeFile(path(""), "x").message(), "cannot write `" + path("") + "`: Is a directory");
+  EXPECT_EQ(writeFile(folder.string(), "x").message(),
             "cannot write `" + folder.string() + "`: Is a directory");
-  EXPECT_EQ(writeFile(path("no/file"), "x"),
+  EXPECT_EQ(writeFile(path("no/file"), "x").message(),
             "cannot write `" + path("no/file") + "`: No such file or directory");
-  EXPECT_EQ(writeFile("", "x"), "cannot write ``: No such file or directory");
+  EXPECT_EQ(writeFile("", "x").message(), "cannot write ``: No such file or directory");
   std::ofstream(path("file")) << "old";
-  EXPECT_EQ(writeFile(path("file/below"), "x"),
+  EXPECT_EQ(writeFile(path("file/below"), "x").message(),
             "cannot write `" + path("file/below") + "`: Not a directory");
 }
 
@@ -157,7 +158,10 @@ TEST_F(FileWriter, ProtectedFilesAndDirectoriesAreLeft) {
     return inChild([&] {
       if (geteuid() == 0 && (setegid(65534) != 0 || seteuid(65534) != 0))
         return 1;
-      return writeFile(path(name), "new") == "cannot write `" + path(name) + "`: " + reason ? 0 : 2;
+      return writeFile(path(name), "new").message() ==
+                     "cannot write `" + path(name) + "`: " + reason
+                 ? 0
+                 : 2;
     });
   };
   chmod(folder.c_str(), 0777);
@@ -176,7 +180,7 @@ TEST_F(FileWriter, FileSizeLimitLeavesTheOldFile) {
     std::signal(SIGXFSZ, SIG_IGN);
     rlimit limit = {1000, 1000};
     setrlimit(RLIMIT_FSIZE, &limit);
-    return writeFile(path("file"), std::string(5000, 'x')) ==
+    return writeFile(path("file"), std::string(5000, 'x')).message() ==
                    "cannot write `" + path("file") + "`: File too large"
                ? 0
                : 1;
@@ -193,9 +197,9 @@ TEST_F(FileWriter, FullDiskLeavesTheOldFile) {
         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64k") != 0)
       return 77;
-    if (!writeFile(path("file"), "old").empty())
+    if (writeFile(path("file"), "old"))
       return 1;
-    if (writeFile(path("file"), std::string(200000, 'x')) !=
+    if (writeFile(path("file"), std::string(200000, 'x')).message() !=
         "cannot write `" + path("file") + "`: No space left on device")
       return 2;
     return contents(path("file")) == "old" && filesInFolder() == 1 ? 0 : 3;
@@ -208,12 +212,12 @@ TEST_F(FileWriter, FullDiskLeavesTheOldFile) {
 TEST_F(FileWriter, KilledWhileWritingLeavesAWholeFile) {
   // Contents of one letter each, of the same large size.
   constexpr size_t size = 4 << 20;
-  ASSERT_EQ(writeFile(path("file"), std::string(size, 'a')), "");
+  ASSERT_EQ(writeFile(path("file"), std::string(size, 'a')).message(), "");
   for (int round = 0; round < 20; ++round) {
     pid_t child = fork();
     if (child == 0) {
       for (char letter = 'b';; letter = letter == 'z' ? 'b' : static_cast<char>(letter + 1))
-        if (!writeFile(path("file"), std::string(size, letter)).empty())
+        if (writeFile(path("file"), std::string(size, letter)))
           _exit(1);
     }
     usleep(1000 + 1700 * static_cast<unsigned>(round));
@@ -234,7 +238,7 @@ TEST_F(FileWriter, WritersAtOnceLeaveTheFileOfOne) {
   for (char letter : {'a', 'b', 'c', 'd'})
     writers.emplace_back([&, letter] {
       for (int i = 0; i < 20; ++i)
-        EXPECT_EQ(writeFile(path("file"), std::string(50000, letter)), "");
+        EXPECT_EQ(writeFile(path("file"), std::string(50000, letter)).message(), "");
     });
   for (std::thread &writer : writers)
     writer.join();
@@ -248,7 +252,7 @@ TEST_F(FileWriter, PrivateFilesAreForTheirOwner) {
   fs::create_symlink("victim", folder / "entry");
   int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY);
   mode_t old = umask(0);
-  EXPECT_EQ(writePrivateFile(directory, "entry", "text"), "");
+  EXPECT_EQ(writePrivateFile(directory, "entry", "text").message(), "");
   umask(old);
   ::close(directory);
   EXPECT_FALSE(fs::is_symlink(folder / "entry"));

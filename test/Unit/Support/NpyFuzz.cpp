@@ -12,16 +12,15 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (std::optional<attnc::DType> expected :
        {std::optional<attnc::DType>(), {attnc::DType::BF16}}) {
-    attnc::NpyArray array;
-    if (!attnc::decodeNpy(data, size, expected, array).empty())
+    attnc::Outcome<attnc::NpyArray> array = attnc::decodeNpy(data, size, expected);
+    if (!array)
       continue;
     // A header cannot make the array larger than the file.
-    if (array.storage.size() > size)
+    if (array->storage.size() > size)
       std::abort();
-    attnc::NpyArray again;
-    std::vector<uint8_t> encoded = attnc::encodeNpy(array.view);
-    if (!attnc::decodeNpy(encoded.data(), encoded.size(), array.view.dtype, again).empty() ||
-        again.view.shape != array.view.shape)
+    std::vector<uint8_t> encoded = attnc::encodeNpy(array->view);
+    auto again = attnc::decodeNpy(encoded.data(), encoded.size(), array->view.dtype);
+    if (!again || again->view.shape != array->view.shape)
       std::abort();
   }
   return 0;
