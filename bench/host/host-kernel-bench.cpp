@@ -72,10 +72,9 @@ int main(int argc, char **argv) {
       {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
   std::vector<double> times;
   for (int i = 0; i <= repetitions; ++i) {
-    std::string error;
     auto begin = now();
-    if (!launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error)) {
-      llvm::errs() << error << "\n";
+    if (Failure failure = launcher.launch(compiled.object.program, {compiled.kernel}, inputs)) {
+      llvm::errs() << failure.message() << "\n";
       return 1;
     }
     if (i > 0) // the first run warms up

@@ -242,10 +242,9 @@ static attnc_status workspaceSize(const attnc_kernel *kernel, const attnc_size *
       return fail(ATTNC_INVALID_ARGUMENT, "a size without a name");
     given[sizes[i].name] = sizes[i].value;
   }
-  std::string error;
-  std::optional<int64_t> needed = workspaceBytes(kernel->loaded->program(), given, {}, error);
+  Outcome<int64_t> needed = workspaceBytes(kernel->loaded->program(), given, {});
   if (!needed)
-    return fail(ATTNC_INVALID_ARGUMENT, error);
+    return fail(ATTNC_INVALID_ARGUMENT, needed.takeError());
   *bytes = static_cast<size_t>(*needed);
   return ATTNC_OK;
 }

@@ -161,10 +161,10 @@ static std::string checkOutputMemory(const std::map<std::string, TensorView> &in
       strides = rowMajorStrides(std::vector<int64_t>(t.shape, t.shape + rank));
     memory.push_back({output.name, reinterpret_cast<uintptr_t>(t.data) + t.byte_offset,
                       sizeof(double), t.shape, t.strides ? t.strides : strides.data(), rank, true});
-    if (std::string message = checkSelfOverlap(memory.back()); !message.empty())
-      return message;
+    if (Failure failure = checkSelfOverlap(memory.back()))
+      return failure.message();
   }
-  return checkOverlaps(memory);
+  return checkOverlaps(memory).message();
 }
 
 /// Copies a dense tensor into one with strides.
@@ -206,9 +206,8 @@ static bool bindArguments(const Signature &signature, const attnc_tensor *tensor
     }
     bindings.params[params[i].name] = params[i].value;
   }
-  if (std::string message = checkBindings(signature, bindings.inputs, {}, sizes, bindings.params);
-      !message.empty()) {
-    status = fail(ATTNC_INVALID_ARGUMENT, message);
+  if (Failure failure = checkBindings(signature, bindings.inputs, {}, sizes, bindings.params)) {
+    status = fail(ATTNC_INVALID_ARGUMENT, failure);
     return false;
   }
   return true;

@@ -129,9 +129,9 @@ static const TensorDecl *findDecl(const std::vector<TensorDecl> &decls, const st
 /// Checks that the tensors that are not read from files fit into memory, before any is allocated.
 static llvm::Error checkTensorMemory(const BoundSpec &bound) {
   long double total = 0;
-  auto check = [&](const char *kind, const TensorDecl &decl) -> std::string {
+  auto check = [&](const char *kind, const TensorDecl &decl) {
     if (bound.inputs.count(decl.name))
-      return "";
+      return Failure::success();
     std::vector<int64_t> shape = shapeOf(decl, bound.sizes);
     long double bytes = bytesOf(shape, dtypeSize(decl.dtype.value_or(bound.sizes.operandDType)));
     total += bytes;
@@ -140,15 +140,12 @@ static llvm::Error checkTensorMemory(const BoundSpec &bound) {
                        bytes);
   };
   for (const TensorDecl &decl : bound.signature.inputs)
-    if (std::string message = check("input", decl); !message.empty())
-      return createStringError(message);
+    if (Failure failure = check("input", decl))
+      return toError(std::move(failure));
   for (const TensorDecl &decl : bound.signature.outputs)
-    if (std::string message = check("output", decl); !message.empty())
-      return createStringError(message);
-  if (std::string message = checkMemory("inputs and outputs together: this", total);
-      !message.empty())
-    return createStringError(message);
-  return llvm::Error::success();
+    if (Failure failure = check("output", decl))
+      return toError(std::move(failure));
+  return toError(checkMemory("inputs and outputs together: this", total));
 }
 
 /// Reads the --input files and takes the sizes that they fix.
@@ -233,18 +230,16 @@ static llvm::Error chooseSizes(const Options &options, Spec &spec, bool readFile
     if (llvm::Error error = bindFiles(options, bound))
       return error;
 
-  std::vector<double> values;
-  std::string problem = checkParams(bound.signature, options.params, values);
-  if (!problem.empty())
-    return createStringError(problem);
-  for (size_t i = 0; i < values.size(); ++i)
-    bound.params[bound.signature.params[i].name] = values[i];
+  Outcome<std::vector<double>> values = checkParams(bound.signature, options.params);
+  if (!values)
+    return toError(values.takeError());
+  for (size_t i = 0; i < values->size(); ++i)
+    bound.params[bound.signature.params[i].name] = (*values)[i];
   // Slots whose number only inputs know: any number will do for drawn ones.
   for (const SpaceDecl &space : bound.signature.spaces)
     if (space.extent.empty())
       bound.sizes.spaces.try_emplace(space.name, 16);
-  problem = sizeDeclaredSpaces(bound.signature, values, bound.sizes);
-  return problem.empty() ? llvm::Error::success() : createStringError(problem);
+  return toError(sizeDeclaredSpaces(bound.signature, *values, bound.sizes));
 }
 
 llvm::Expected<BoundSpec> driver::sizeSpec(const Options &options, Spec &spec) {
@@ -301,9 +296,8 @@ llvm::Expected<BoundSpec> driver::bindSpec(const Options &options, Spec &spec) {
   for (auto &[name, tensor] : bound.outputs)
     outputs[name] = tensor.view;
   BoundSizes checked;
-  std::string problem = checkBindings(bound.signature, inputs, outputs, checked, bound.params);
-  if (!problem.empty())
-    return createStringError(problem);
+  if (Failure failure = checkBindings(bound.signature, inputs, outputs, checked, bound.params))
+    return toError(std::move(failure));
   return std::move(bound);
 }
 

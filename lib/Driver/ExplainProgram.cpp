@@ -4,6 +4,7 @@
 // stage among its arguments computes it, and those behind it read it. Of kernels that are
 // alternatives for one stage, all but one have a grid without programs and do nothing.
 #include "ExplainProgram.h"
+#include "attnc/Runtime/Failures.h"
 #include "attnc/Runtime/Workspace.h"
 #include "attnc/Support/MemoryLimit.h"
 #include "llvm/ADT/STLExtras.h"
@@ -54,8 +55,8 @@ static llvm::Expected<ProgramSizes> sizesOf(const Program &program, const BoundS
     params.push_back(found == bound.params.end() ? 0 : found->second);
   }
   BoundSizes all = bound.sizes;
-  if (std::string error = sizeDeclaredSpaces(program.signature, params, all); !error.empty())
-    return llvm::createStringError(error);
+  if (Failure failure = sizeDeclaredSpaces(program.signature, params, all))
+    return toError(std::move(failure));
   ProgramSizes sizes;
   for (const std::string &space : program.signature.spaceNames)
     sizes.spaces.push_back(all.spaces[space]);
@@ -177,10 +178,9 @@ llvm::Expected<json::Object> driver::describeProgram(const Program &program,
   llvm::Expected<ProgramSizes> sizes = sizesOf(program, bound);
   if (!sizes)
     return sizes.takeError();
-  std::string error;
-  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, *sizes, error);
+  Outcome<WorkspaceLayout> layout = layoutWorkspace(program, *sizes);
   if (!layout)
-    return llvm::createStringError(error);
+    return toError(layout.takeError());
   *sizes = layout->sizes; // the first chunk of each loop
   llvm::Expected<json::Array> workspace = describeWorkspace(program, *sizes);
   if (!workspace)

@@ -3,6 +3,7 @@
 // The command line: LLVM's option parser fills one Options struct.
 #include "Options.h"
 #include "attnc/Reference/Reference.h"
+#include "attnc/Runtime/Failures.h"
 #include "attnc/Support/Environment.h"
 #include "attnc/Target/Host/HostFeatures.h"
 #include "llvm/Support/CommandLine.h"
@@ -417,9 +418,8 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
   llvm::Expected<Signature> signature = reference::signatureOf(spec.variant());
   if (!signature)
     return signature.takeError();
-  std::vector<double> values;
-  if (std::string message = checkParams(*signature, options.params, values); !message.empty())
-    return llvm::createStringError(message);
+  if (auto values = checkParams(*signature, options.params); !values)
+    return toError(values.takeError());
   for (const ParamDecl &param : signature->params)
     if (auto bound = options.params.find(param.name);
         param.isConst && bound != options.params.end())

@@ -2,6 +2,7 @@
 //
 // See Replay.h.
 #include "Replay.h"
+#include "attnc/Runtime/Failures.h"
 #include "attnc/Support/MemoryLimit.h"
 #include "attnc/Transforms/Passes.h"
 #include "dialects/Attn/DecidingOps.h"
@@ -83,17 +84,16 @@ static llvm::Expected<BoundSpec> boundFor(attn::VariantOp variant, const BoundSp
   for (const ParamDecl &param : result.signature.params)
     if (auto value = bound.params.find(param.name); value != bound.params.end())
       result.params.insert(*value);
-  std::vector<double> values;
-  std::string problem = checkParams(result.signature, result.params, values);
-  if (problem.empty())
-    problem = sizeDeclaredSpaces(result.signature, values, result.sizes);
-  if (!problem.empty())
-    return createStringError(problem);
+  Outcome<std::vector<double>> values = checkParams(result.signature, result.params);
+  if (!values)
+    return toError(values.takeError());
+  if (Failure failure = sizeDeclaredSpaces(result.signature, *values, result.sizes))
+    return toError(std::move(failure));
   long double bytes = 0;
   for (const TensorDecl &decl : result.signature.outputs)
     if (!bound.outputs.count(decl.name))
       bytes += bytesOf(shapeOf(decl, result.sizes), bytesOfDecision);
-  tooMany = checkMemory("replaying all of them", bytes);
+  tooMany = checkMemory("replaying all of them", bytes).message();
   if (!tooMany.empty())
     return result;
   for (const TensorDecl &decl : result.signature.inputs)

@@ -141,9 +141,8 @@ llvm::Error attnc::checkConstParams(Spec &spec, const std::map<std::string, doub
     if (value == values.end())
       continue;
     bool isInteger = param.getType().isInteger();
-    if (std::string message = checkParamValue(value->first, isInteger, value->second);
-        !message.empty())
-      return invalid(message);
+    if (Failure failure = checkParamValue(value->first, isInteger, value->second))
+      return toError(std::move(failure));
   }
   for (auto &entry : values)
     if (!llvm::is_contained(known, entry.first))

@@ -104,20 +104,20 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
   llvm::Expected<Signature> signature = signatureOf(variant);
   if (!signature)
     return signature.takeError();
-  std::vector<double> params;
-  if (std::string message = checkParams(*signature, bindings.params, params); !message.empty())
-    return llvm::createStringError(message);
-  for (auto [decl, number] : llvm::zip_equal(signature->params, params))
+  Outcome<std::vector<double>> params = checkParams(*signature, bindings.params);
+  if (!params)
+    return llvm::createStringError(params.message());
+  for (auto [decl, number] : llvm::zip_equal(signature->params, *params))
     environment.params[decl.name] = number;
-  if (std::string message =
-          checkBindings(*signature, bindings.inputs, {}, environment.sizes, environment.params);
-      !message.empty())
-    return llvm::createStringError(message);
+  if (attnc::Failure failure =
+          checkBindings(*signature, bindings.inputs, {}, environment.sizes, environment.params))
+    return llvm::createStringError(failure.message());
   if (std::string space = unknownSpace(*signature, environment); !space.empty())
     return llvm::createStringError(
         llvm::formatv("no input says the size of the index space `{0}`", space));
   // One that no machine has memory for is a mistake of the sizes; what this one lacks is its own.
-  std::string tooLarge, tooLargeHere;
+  std::string tooLarge;
+  attnc::Failure tooLargeHere = attnc::Failure::success();
   long double bytes = 0;
   variant.walk([&](Operation *op) {
     for (Value result : op->getResults())
@@ -130,18 +130,18 @@ static llvm::Error bindEnvironment(attn::VariantOp variant, const Bindings &bind
           tooLarge =
               llvm::formatv("a tensor over {0} would have {1:e2} elements, more than memory holds",
                             axesText(type), static_cast<double>(elements));
-        else if (tooLargeHere.empty())
+        else if (!tooLargeHere)
           tooLargeHere = checkMemory("the reference's float64 tensor over " + axesText(type),
                                      elements * sizeof(double));
       }
   });
   if (!tooLarge.empty())
     return llvm::createStringError(tooLarge);
-  if (tooLargeHere.empty())
+  if (!tooLargeHere)
     tooLargeHere = checkMemory("the reference, which keeps every tensor in float64,", bytes);
-  if (!tooLargeHere.empty())
+  if (tooLargeHere)
     return llvm::createStringError(std::make_error_code(std::errc::not_enough_memory),
-                                   tooLargeHere);
+                                   tooLargeHere.message());
   for (auto input : variant.getBody().getOps<attn::InputOp>()) {
     const TensorView &view = bindings.inputs.at(input.getName().str());
     load(view, memory.allocate(input.getResult(), view.shape));

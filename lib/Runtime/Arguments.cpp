@@ -12,24 +12,20 @@ using namespace attnc;
 namespace {
 class Packer {
 public:
-  Packer(const Program &program, const LaunchInputs &inputs, std::string &error)
-      : program(program), inputs(inputs), error(error) {}
+  Packer(const Program &program, const LaunchInputs &inputs) : program(program), inputs(inputs) {}
 
-  std::optional<PackedArguments> run() {
-    if (bind() && collectSizes() && checkRequirements() && placeWorkspace() && computeScalars() &&
-        packLaunches())
-      return std::move(packed);
-    return std::nullopt;
+  Outcome<PackedArguments> run() {
+    using Step = Failure (Packer::*)();
+    for (Step step : {&Packer::bind, &Packer::collectSizes, &Packer::checkRequirements,
+                      &Packer::placeWorkspace, &Packer::computeScalars, &Packer::packLaunches})
+      if (Failure failure = (this->*step)())
+        return failure;
+    return std::move(packed);
   }
 
 private:
-  bool fail(const std::string &message) {
-    error = message;
-    return false;
-  }
-
   /// Checks tensors and parameters.
-  bool bind() {
+  Failure bind() {
     const Signature &signature = program.signature;
     // Inputs and outputs have one set of names here. What no kernel reads may be passed.
     std::map<std::string, TensorView> read, written;
@@ -44,16 +40,16 @@ private:
     known.insert(known.end(), program.unusedInputs.begin(), program.unusedInputs.end());
     for (const auto &entry : inputs.tensors)
       if (std::find(known.begin(), known.end(), entry.first) == known.end())
-        return fail(unknownName(entry.first, "a tensor", signature.name, known));
-    std::string message =
-        checkBindings(signature, read, written, bound, inputs.params, BoundTo::Code);
-    std::vector<double> params;
-    if (message.empty())
-      message = checkParams(signature, inputs.params, params, BoundTo::Code);
-    if (!message.empty())
-      return fail(message);
-    sizes.params = valuesOfParams(signature, params);
-    return true;
+        return Failure::invalidArgument(
+            unknownName(entry.first, "a tensor", signature.name, known));
+    if (Failure failure =
+            checkBindings(signature, read, written, bound, inputs.params, BoundTo::Code))
+      return failure;
+    Outcome<std::vector<double>> params = checkParams(signature, inputs.params, BoundTo::Code);
+    if (!params)
+      return params.takeError();
+    sizes.params = valuesOfParams(signature, *params);
+    return Failure::success();
   }
 
   /// A number as a kernel gets it: i32, or the bits of an f32.
@@ -66,52 +62,54 @@ private:
     return bits;
   }
 
-  bool collectSizes() {
+  Failure collectSizes() {
     for (const std::string &space : program.signature.spaceNames) {
       auto size = bound.spaces.find(space);
       if (size == bound.spaces.end())
-        return fail("no input says the size of the index space `" + space + "`");
+        return Failure::invalidArgument("no input says the size of the index space `" + space +
+                                        "`");
       sizes.spaces.push_back(size->second);
     }
-    return true;
+    return Failure::success();
   }
 
-  bool checkRequirements() {
+  Failure checkRequirements() {
     for (const Requirement &requirement : program.requirements) {
       std::optional<SizeValue> value = evaluateAny(requirement.number, sizes.spaces, sizes.params);
       if (!value || value->whole < 1)
-        return fail(requirement.message);
+        return Failure::invalidArgument(requirement.message);
     }
-    return true;
+    return Failure::success();
   }
 
-  bool computeScalars() {
+  Failure computeScalars() {
     for (const SizeFormula &formula : program.scalars) {
       std::optional<SizeValue> value = evaluateAny(formula, sizes.spaces, sizes.params);
       if (!value ||
           (value->kind == NumberKind::Whole && value->whole != static_cast<int32_t>(value->whole)))
-        return fail("a number that `" + program.signature.name +
-                    "` computes from sizes and parameters does not fit 32 bits");
+        return Failure::invalidArgument(
+            "a number that `" + program.signature.name +
+            "` computes from sizes and parameters does not fit 32 bits");
       scalars.push_back(*value);
     }
-    return true;
+    return Failure::success();
   }
 
-  bool placeWorkspace() {
-    std::optional<WorkspaceLayout> placed = layoutWorkspace(program, sizes, error);
+  Failure placeWorkspace() {
+    Outcome<WorkspaceLayout> placed = layoutWorkspace(program, sizes);
     if (!placed)
-      return false;
+      return placed.takeError();
     layout = std::move(*placed);
     sizes = layout.sizes;
     packed.workspaceBytes = layout.bytes;
-    return true;
+    return Failure::success();
   }
 
-  bool packLaunches() {
+  Failure packLaunches() {
     return forEachLaunch(program, sizes, [&](size_t i) { return packLaunch(i); });
   }
 
-  bool packLaunch(size_t index) {
+  Failure packLaunch(size_t index) {
     const KernelLaunch &launch = program.launches[index];
     for (const KernelArg &arg : launch.args)
       packed.slots.push_back(slotOf(arg));
@@ -120,12 +118,13 @@ private:
     for (int i = 0; i < 3; ++i) {
       std::optional<int64_t> points = evaluate(launch.grid[i], sizes.spaces, sizes.params);
       if (!points || *points < 0 || *points > INT32_MAX)
-        return fail("the grid of kernel '" + launch.symbol + "' has " +
-                    (points ? std::to_string(*points) : "too many") + " points in dimension " +
-                    std::to_string(i) + " for these sizes");
+        return Failure::invalidArgument("the grid of kernel '" + launch.symbol + "' has " +
+                                        (points ? std::to_string(*points) : "too many") +
+                                        " points in dimension " + std::to_string(i) +
+                                        " for these sizes");
       run.grid[i] = *points;
     }
-    return true;
+    return Failure::success();
   }
 
   /// Where the element at index 0 along all axes would be, in bytes.
@@ -168,7 +167,6 @@ private:
 
   const Program &program;
   const LaunchInputs &inputs;
-  std::string &error;
   PackedArguments packed;
   std::vector<const TensorView *> views; ///< of the program's tensors
   std::vector<SizeValue> scalars;
@@ -178,9 +176,8 @@ private:
 };
 } // namespace
 
-std::optional<PackedArguments>
-attnc::packArguments(const Program &program, const LaunchInputs &inputs, std::string &error) {
-  return Packer(program, inputs, error).run();
+Outcome<PackedArguments> attnc::packArguments(const Program &program, const LaunchInputs &inputs) {
+  return Packer(program, inputs).run();
 }
 
 static bool isWorkspace(const KernelArg &arg) {

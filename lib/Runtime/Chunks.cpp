@@ -84,14 +84,19 @@ struct LoopChunks {
 };
 } // namespace
 
-bool attnc::chooseChunks(const Program &program, ProgramSizes &sizes) {
+static Failure impossibleLoop(const Program &program) {
+  return Failure::invalidArgument("`" + program.signature.name +
+                                  "` goes over a number of indices that is negative or too large");
+}
+
+Failure attnc::chooseChunks(const Program &program, ProgramSizes &sizes) {
   for (const ChunkLoop &loop : program.loops) {
     LoopChunks chunks(program, loop, sizes.spaces.size());
     bool isEmpty = false;
     for (const ChunkAxis &axis : loop.axes) {
       std::optional<int64_t> size = evaluate(axis.size, sizes.spaces, sizes.params);
       if (!size || *size < 0 || *size > INT32_MAX)
-        return false;
+        return impossibleLoop(program);
       isEmpty |= *size == 0;
       sizes.spaces.push_back(0);
       sizes.spaces.push_back(*size);
@@ -100,48 +105,50 @@ bool attnc::chooseChunks(const Program &program, ProgramSizes &sizes) {
     for (size_t axis = 0; !isEmpty && axis < loop.axes.size() && !chunks.fits(sizes); ++axis)
       most = std::max<int64_t>(1, most / chunks.cut(axis, most, sizes));
   }
-  return true;
+  return Failure::success();
 }
 
 /// Runs the chunks of `loop` from `axis` on.
-static bool forEachChunk(const ChunkLoop &loop, size_t base, size_t axis, ProgramSizes &sizes,
-                         const ProgramSizes &longest, const std::function<bool()> &run) {
+static Failure forEachChunk(const Program &program, const ChunkLoop &loop, size_t base, size_t axis,
+                            ProgramSizes &sizes, const ProgramSizes &longest,
+                            const std::function<Failure()> &run) {
   if (axis == loop.axes.size())
     return run();
   std::optional<int64_t> size = evaluate(loop.axes[axis].size, longest.spaces, longest.params);
+  if (!size)
+    return impossibleLoop(program);
   int64_t length = longest.spaces[LoopChunks::countOf(base, axis)];
   // An axis without indices has one chunk without any.
-  for (int64_t first = 0; size && (first < *size || first == 0);
-       first += std::max<int64_t>(1, length)) {
+  for (int64_t first = 0; first < *size || first == 0; first += std::max<int64_t>(1, length)) {
     sizes.spaces[LoopChunks::firstOf(base, axis)] = first;
     sizes.spaces[LoopChunks::countOf(base, axis)] = std::min(length, *size - first);
-    if (!forEachChunk(loop, base, axis + 1, sizes, longest, run))
-      return false;
+    if (Failure failure = forEachChunk(program, loop, base, axis + 1, sizes, longest, run))
+      return failure;
   }
-  return size.has_value();
+  return Failure::success();
 }
 
-bool attnc::forEachLaunch(const Program &program, ProgramSizes &sizes,
-                          const std::function<bool(size_t launch)> &run) {
+Failure attnc::forEachLaunch(const Program &program, ProgramSizes &sizes,
+                             const std::function<Failure(size_t launch)> &run) {
   const ProgramSizes longest = sizes;
   size_t next = 0, base = program.signature.spaceNames.size();
   auto runTo = [&](size_t end) {
     for (; next < end; ++next)
-      if (!run(next))
-        return false;
-    return true;
+      if (Failure failure = run(next))
+        return failure;
+    return Failure::success();
   };
   for (const ChunkLoop &loop : program.loops) {
-    if (!runTo(loop.firstLaunch))
-      return false;
+    if (Failure failure = runTo(loop.firstLaunch))
+      return failure;
     auto body = [&] {
       next = loop.firstLaunch;
       return runTo(loop.firstLaunch + loop.numLaunches);
     };
-    bool isDone = forEachChunk(loop, base, 0, sizes, longest, body);
+    Failure failure = forEachChunk(program, loop, base, 0, sizes, longest, body);
     sizes = longest;
-    if (!isDone)
-      return false;
+    if (failure)
+      return failure;
     base += 2 * loop.axes.size();
   }
   return runTo(program.launches.size());

@@ -282,33 +282,33 @@ HostLauncher::Pool &HostLauncher::pool() {
 
 unsigned HostLauncher::numThreads() const { return threads; }
 
-bool HostLauncher::launch(const Program &program, const std::vector<HostKernelFn> &kernels,
-                          const LaunchInputs &inputs, std::string &error) {
-  std::optional<PackedArguments> arguments = packArguments(program, inputs, error);
-  return arguments && run(program, kernels, *arguments, {}, error);
+Failure HostLauncher::launch(const Program &program, const std::vector<HostKernelFn> &kernels,
+                             const LaunchInputs &inputs) {
+  Outcome<PackedArguments> arguments = packArguments(program, inputs);
+  if (!arguments)
+    return arguments.takeError();
+  return run(program, kernels, *arguments, {});
 }
 
-bool HostLauncher::run(const Program &program, const std::vector<HostKernelFn> &kernels,
-                       const PackedArguments &arguments, WorkspaceBlock workspace,
-                       std::string &error, LaunchTimes *times) {
-  error = checkWorkspace(workspace, arguments.workspaceBytes);
-  if (!error.empty())
-    return false;
+Failure HostLauncher::run(const Program &program, const std::vector<HostKernelFn> &kernels,
+                          const PackedArguments &arguments, WorkspaceBlock workspace,
+                          LaunchTimes *times) {
+  if (Failure failure = checkWorkspace(workspace, arguments.workspaceBytes))
+    return failure;
   std::unique_ptr<Scratch> own;
   if (!workspace.data && arguments.workspaceBytes > 0) {
     own = pool().takeWorkspace();
     if (!own->reserve(arguments.workspaceBytes)) {
-      error = "out of memory: `" + program.signature.name + "` needs " +
-              std::to_string(arguments.workspaceBytes) + " bytes of workspace";
       pool().giveBackWorkspace(std::move(own));
-      return false;
+      return Failure("out of memory: `" + program.signature.name + "` needs " +
+                     std::to_string(arguments.workspaceBytes) + " bytes of workspace");
     }
     workspace.data = own->get();
   }
   const uint64_t *slots = arguments.slots.data();
   if (times)
     times->assign(program.launches.size(), 0);
-  bool isDone = true;
+  Failure failure = Failure::success();
   InlineBuffer<uint64_t, 128> bound;
   for (const PackedLaunch &each : arguments.launches) {
     const KernelLaunch &launch = program.launches[each.launch];
@@ -319,37 +319,33 @@ bool HostLauncher::run(const Program &program, const std::vector<HostKernelFn> &
     }
     using Clock = std::chrono::steady_clock;
     Clock::time_point start = times ? Clock::now() : Clock::time_point();
-    isDone =
-        runKernel(launch, kernels[each.launch], isBound ? bound.data() : slots, each.grid, error);
+    failure = runKernel(launch, kernels[each.launch], isBound ? bound.data() : slots, each.grid);
     if (times)
       (*times)[each.launch] +=
           std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-    if (!isDone)
+    if (failure)
       break;
     slots += launch.args.size();
   }
   if (own)
     pool().giveBackWorkspace(std::move(own));
-  return isDone;
+  return failure;
 }
 
-bool HostLauncher::runKernel(const KernelLaunch &description, HostKernelFn kernel,
-                             const uint64_t *slots, const std::array<int64_t, 3> &grid,
-                             std::string &error) {
+Failure HostLauncher::runKernel(const KernelLaunch &description, HostKernelFn kernel,
+                                const uint64_t *slots, const std::array<int64_t, 3> &grid) {
   const auto [n0, n1, n2] = grid;
   int64_t points;
   if (n0 == 0 || n1 == 0 || n2 == 0)
-    return true;
-  if (__builtin_mul_overflow(n0, n1, &points) || __builtin_mul_overflow(points, n2, &points)) {
-    error = "a grid of " + std::to_string(n0) + " x " + std::to_string(n1) + " x " +
-            std::to_string(n2) + " programs is beyond 2^63";
-    return false;
-  }
+    return Failure::success();
+  if (__builtin_mul_overflow(n0, n1, &points) || __builtin_mul_overflow(points, n2, &points))
+    return Failure("a grid of " + std::to_string(n0) + " x " + std::to_string(n1) + " x " +
+                   std::to_string(n2) + " programs is beyond 2^63");
   Launch launch(kernel, slots, n0, n1, points, description.scratchBytes);
   if (parallel.run ? pool().runWith(parallel, launch) : pool().run(launch))
-    return true;
-  error = "out of memory: kernel '" + description.symbol + "' needs " +
-          std::to_string(description.scratchBytes) + " bytes of scratch memory for each of " +
-          std::to_string(threads) + " threads; set ATTNC_NUM_THREADS to a smaller number";
-  return false;
+    return Failure::success();
+  return Failure("out of memory: kernel '" + description.symbol + "' needs " +
+                 std::to_string(description.scratchBytes) +
+                 " bytes of scratch memory for each of " + std::to_string(threads) +
+                 " threads; set ATTNC_NUM_THREADS to a smaller number");
 }

@@ -56,21 +56,12 @@ Outcome<std::unique_ptr<LoadedCode>> LoadedCode::loadCUDA(CompiledCode code,
 }
 
 Outcome<PackedArguments> LoadedCode::prepare(const LaunchInputs &inputs) const {
-  std::string error;
-  std::optional<PackedArguments> packed = packArguments(description, inputs, error);
-  if (!packed)
-    return Failure::invalidArgument(error);
-  return std::move(*packed);
+  return packArguments(description, inputs);
 }
 
 Failure LoadedCode::run(const PackedArguments &arguments, cuda::Stream stream,
                         WorkspaceBlock workspace, LaunchTimes *times) {
   if (loaded)
     return loaded->launch(arguments, workspace, stream, times);
-  std::string error = checkWorkspace(workspace, arguments.workspaceBytes);
-  if (!error.empty())
-    return Failure::invalidArgument(error);
-  if (!launcher->run(description, kernels, arguments, workspace, error, times))
-    return Failure(error);
-  return Failure::success();
+  return launcher->run(description, kernels, arguments, workspace, times);
 }

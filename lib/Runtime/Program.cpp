@@ -8,44 +8,46 @@
 
 using namespace attnc;
 namespace {
-/// Checks a program; every function returns an empty string, or what is wrong.
+Failure wrong(const char *what) { return Failure(what); }
+
+/// Checks a program.
 class ProgramChecker {
 public:
   explicit ProgramChecker(const Program &program)
       : program(program), paramKinds(kindsOfParams(program.signature)) {}
 
-  std::string run() {
+  Failure run() {
     if (program.signature.name.empty())
-      return "it has no name";
+      return wrong("it has no name");
     if (program.launches.empty())
-      return "it launches no kernel";
+      return wrong("it launches no kernel");
     if (!hasUniqueNames())
-      return "two tensors, parameters or index spaces of one name";
+      return wrong("two tensors, parameters or index spaces of one name");
     for (size_t i = 0; i < program.numTensors(); ++i)
-      if (std::string wrong = checkTensor(i); !wrong.empty())
-        return wrong;
+      if (Failure failure = checkTensor(i))
+        return failure;
     for (const SpaceDecl &space : program.signature.spaces)
       if (!isWhole(space.extent) || (!space.stride.empty() && !isWhole(space.stride)))
-        return "the extent or stride of an index space";
+        return wrong("the extent or stride of an index space");
     for (const WorkspaceTensor &tensor : program.workspaces) {
       if (tensor.axes.size() > maxRank)
-        return "a workspace tensor of too many axes";
+        return wrong("a workspace tensor of too many axes");
       if (!tensor.first.empty() && tensor.first.size() != tensor.axes.size())
-        return "the first indices of a workspace tensor";
+        return wrong("the first indices of a workspace tensor");
     }
-    if (std::string wrong = checkLoops(); !wrong.empty())
-      return wrong;
+    if (Failure failure = checkLoops())
+      return failure;
     for (const SizeFormula &scalar : program.scalars)
       if (std::optional<NumberKind> kind = kindOf(scalar); !kind || *kind == NumberKind::Condition)
-        return "a scalar";
+        return wrong("a scalar");
     for (const Requirement &requirement : program.requirements)
       if (!isWhole(requirement.number))
-        return "a requirement";
+        return wrong("a requirement");
     for (size_t i = 0; i < program.launches.size(); ++i) {
       const ChunkLoop *loop = nullptr;
       SizeRange chunk = chunkSizesAt(i, &loop);
-      if (std::string wrong = checkLaunch(program.launches[i], chunk); !wrong.empty())
-        return wrong;
+      if (Failure failure = checkLaunch(program.launches[i], chunk))
+        return failure;
     }
     return checkWorkspaces();
   }
@@ -74,23 +76,23 @@ private:
     return true;
   }
 
-  std::string checkTensor(size_t index) const {
+  Failure checkTensor(size_t index) const {
     const TensorDecl &tensor = program.tensor(index);
     int64_t alignment = tensor.rowAlignment;
     if (!tensor.dtype || tensor.axes.size() > maxRank)
-      return "a tensor without a dtype, or of too many axes";
+      return wrong("a tensor without a dtype, or of too many axes");
     if (alignment < 1 || alignment > 4096 || (alignment & (alignment - 1)) != 0)
-      return "the row alignment of a tensor";
+      return wrong("the row alignment of a tensor");
     for (const AxisDecl &axis : tensor.axes)
       if (axis.space.empty() && (axis.size < 0 || axis.size > INT32_MAX))
-        return "the size of an axis of a tensor";
+        return wrong("the size of an axis of a tensor");
     if (tensor.mayAlias.empty())
-      return "";
+      return Failure::success();
     for (const TensorDecl &input : program.signature.inputs)
       if (program.isOutput(index) && input.name == tensor.mayAlias && input.dtype == tensor.dtype &&
           input.axes.size() == tensor.axes.size())
-        return "";
-    return "an alias that is no input, or another type than its output";
+        return Failure::success();
+    return wrong("an alias that is no input, or another type than its output");
   }
 
   /// Sizes behind those of the spaces: the numbers of a chunk.
@@ -128,25 +130,25 @@ private:
     return {};
   }
 
-  std::string checkLoops() const {
+  Failure checkLoops() const {
     size_t next = 0;
     for (const ChunkLoop &loop : program.loops) {
       size_t first = loop.firstLaunch;
       if (loop.firstLaunch < 0 || loop.numLaunches < 1 || first < next || loop.axes.empty() ||
           loop.axes.size() > maxRank)
-        return "a loop of chunks";
+        return wrong("a loop of chunks");
       next = first + loop.numLaunches;
       if (next > program.launches.size())
-        return "a loop of launches that are not there";
+        return wrong("a loop of launches that are not there");
       for (const ChunkAxis &axis : loop.axes)
         if (!isWhole(axis.size) || axis.step < 1 || axis.step > INT32_MAX)
-          return "the axis of a loop of chunks";
+          return wrong("the axis of a loop of chunks");
     }
-    return "";
+    return Failure::success();
   }
 
   /// A tensor that exists chunk by chunk is one loop's.
-  std::string checkWorkspaces() const {
+  Failure checkWorkspaces() const {
     std::vector<const ChunkLoop *> users(program.workspaces.size());
     std::vector<bool> isUsed(program.workspaces.size());
     for (size_t i = 0; i < program.launches.size(); ++i) {
@@ -157,22 +159,22 @@ private:
           continue;
         const WorkspaceTensor &tensor = program.workspaces[arg.index];
         if (!tensor.first.empty() && (!loop || (isUsed[arg.index] && users[arg.index] != loop)))
-          return "a workspace tensor of a chunk that a launch outside of its loop has";
+          return wrong("a workspace tensor of a chunk that a launch outside of its loop has");
         users[arg.index] = loop;
         isUsed[arg.index] = true;
         SizeRange known = tensor.first.empty() ? SizeRange() : chunk;
         for (const std::vector<SizeFormula> *formulas : {&tensor.axes, &tensor.first})
           for (const SizeFormula &formula : *formulas)
             if (!isWhole(formula, known))
-              return "the size of a workspace tensor";
+              return wrong("the size of a workspace tensor");
       }
     }
     for (size_t i = 0; i < program.workspaces.size(); ++i)
       if (!isUsed[i])
         for (const SizeFormula &axis : program.workspaces[i].axes)
           if (!isWhole(axis))
-            return "the size of a workspace tensor";
-    return "";
+            return wrong("the size of a workspace tensor");
+    return Failure::success();
   }
 
   bool isArgument(const KernelArg &arg, SizeRange chunk) const {
@@ -208,7 +210,7 @@ private:
   }
 
   /// A map is of a tensor that the kernel has as well, and has behind it what it is made with.
-  std::string checkMaps(const KernelLaunch &launch) const {
+  Failure checkMaps(const KernelLaunch &launch) const {
     using Kind = KernelArg::Kind;
     auto isAt = [&](size_t i, Kind kind, int32_t index, int32_t dim) {
       return i < launch.args.size() && launch.args[i].kind == kind &&
@@ -223,12 +225,12 @@ private:
       ++maps;
       if (arg.index < 0 || static_cast<size_t>(arg.index) >= program.numTensors() || arg.dim < 0 ||
           static_cast<size_t>(arg.dim) >= launch.boxes.size())
-        return "a tensor map of nothing that is there";
+        return wrong("a tensor map of nothing that is there");
       auto rank = static_cast<int32_t>(program.tensor(arg.index).axes.size());
       const TensorBox &box = launch.boxes[arg.dim];
       if (rank < 2 || rank > 5 || box.rowDim < 0 || box.rowDim >= rank - 1 || box.rows < 1 ||
           box.rows > 256 || box.columns < 1 || box.columns > 256)
-        return "the box of a tensor map";
+        return wrong("the box of a tensor map");
       bool isWhole = isAt(i + 1, Kind::HasMap, arg.index, arg.dim);
       for (int32_t dim = 0; dim < rank; ++dim)
         isWhole &= isAt(i + 2 + dim, Kind::Extent, arg.index, dim);
@@ -240,24 +242,24 @@ private:
         hasView |= isView;
       }
       if (!isWhole || !hasView)
-        return "a tensor map without what it is made from";
+        return wrong("a tensor map without what it is made from");
     }
-    return maps == flags ? "" : "a mark of no tensor map";
+    return maps == flags ? Failure::success() : wrong("a mark of no tensor map");
   }
 
-  std::string checkLaunch(const KernelLaunch &launch, SizeRange chunk) const {
+  Failure checkLaunch(const KernelLaunch &launch, SizeRange chunk) const {
     if (launch.symbol.empty())
-      return "a kernel without a name";
+      return wrong("a kernel without a name");
     if (launch.numWarps < 1 || launch.numWarps > 32 || launch.sharedBytes < 0 ||
         launch.sharedBytes > INT32_MAX || launch.scratchBytes < 0 ||
         launch.scratchBytes > int64_t(1) << 60)
-      return "a number is out of range";
+      return wrong("a number is out of range");
     for (const SizeFormula &points : launch.grid)
       if (!isWhole(points, chunk))
-        return "the grid";
+        return wrong("the grid");
     for (const KernelArg &arg : launch.args)
       if (!isArgument(arg, chunk))
-        return "an argument of nothing that is there";
+        return wrong("an argument of nothing that is there");
     return checkMaps(launch);
   }
 
@@ -266,4 +268,4 @@ private:
 };
 } // namespace
 
-std::string attnc::checkProgram(const Program &program) { return ProgramChecker(program).run(); }
+Failure attnc::checkProgram(const Program &program) { return ProgramChecker(program).run(); }

@@ -265,7 +265,7 @@ Outcome<Program> attnc::programOf(const json::Value &value) {
       !parseList(object->getArray("loops"), program.loops))
     return malformed("a field is missing, or of another form");
   program.signature.name = *name;
-  if (std::string wrong = checkProgram(program); !wrong.empty())
-    return malformed(wrong);
+  if (Failure failure = checkProgram(program))
+    return malformed(failure.message());
   return program;
 }

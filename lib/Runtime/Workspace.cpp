@@ -84,27 +84,21 @@ static int64_t lowestOffset(const Placement &placement, const std::vector<Placem
   return offset;
 }
 
-std::optional<WorkspaceLayout>
-attnc::layoutWorkspace(const Program &program, const ProgramSizes &sizes, std::string &error) {
+Outcome<WorkspaceLayout> attnc::layoutWorkspace(const Program &program, const ProgramSizes &sizes) {
   size_t count = program.workspaces.size();
   WorkspaceLayout layout;
   layout.sizes = sizes;
-  if (!chooseChunks(program, layout.sizes)) {
-    error = "`" + program.signature.name +
-            "` goes over a number of indices that is negative or "
-            "too large";
-    return std::nullopt;
-  }
+  if (Failure failure = chooseChunks(program, layout.sizes))
+    return failure;
   layout.offsets.resize(count);
   layout.strides.resize(count);
   std::vector<Placement> placements(count);
   findLifetimes(program, placements);
   for (size_t i = 0; i < count; ++i)
-    if (!measure(program.workspaces[i], layout.sizes, placements[i].bytes, layout.strides[i])) {
-      error = "workspace tensor '" + program.workspaces[i].name + "' of `" +
-              program.signature.name + "` is too large for these sizes, or has a negative one";
-      return std::nullopt;
-    }
+    if (!measure(program.workspaces[i], layout.sizes, placements[i].bytes, layout.strides[i]))
+      return Failure::invalidArgument("workspace tensor '" + program.workspaces[i].name + "' of `" +
+                                      program.signature.name +
+                                      "` is too large for these sizes, or has a negative one");
   std::vector<size_t> order(count);
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
@@ -119,11 +113,10 @@ attnc::layoutWorkspace(const Program &program, const ProgramSizes &sizes, std::s
     layout.offsets[i] = placement.offset;
     layout.bytes = std::max(layout.bytes, placement.offset + placement.bytes);
   }
-  if (layout.bytes > maxWorkspaceBytes) {
-    error = "the workspace of `" + program.signature.name + "` would have " +
-            std::to_string(layout.bytes) + " bytes, more than there is memory";
-    return std::nullopt;
-  }
+  if (layout.bytes > maxWorkspaceBytes)
+    return Failure::invalidArgument("the workspace of `" + program.signature.name +
+                                    "` would have " + std::to_string(layout.bytes) +
+                                    " bytes, more than there is memory");
   return layout;
 }
 
@@ -176,59 +169,54 @@ private:
 };
 } // namespace
 
-std::optional<int64_t> attnc::workspaceBytes(const Program &program,
-                                             const std::map<std::string, int64_t> &sizes,
-                                             const std::map<std::string, double> &params,
-                                             std::string &error) {
+Outcome<int64_t> attnc::workspaceBytes(const Program &program,
+                                       const std::map<std::string, int64_t> &sizes,
+                                       const std::map<std::string, double> &params) {
   const Signature &signature = program.signature;
   const std::string who = "the workspace of `" + signature.name + "` depends on ";
   WorkspaceNeeds needs(program, sizes);
   for (const std::string &name : needs.sizes)
-    if (!sizes.count(name)) {
-      error = who + "the size of index space '" + name + "': pass it";
-      return std::nullopt;
-    }
+    if (!sizes.count(name))
+      return Failure::invalidArgument(who + "the size of index space '" + name + "': pass it");
   for (const auto &[name, size] : sizes)
-    if (size < 0 || size > INT32_MAX) {
-      error = "expected a size from 0 to 2147483647 for index space '" + name + "', found " +
-              std::to_string(size);
-      return std::nullopt;
-    }
+    if (size < 0 || size > INT32_MAX)
+      return Failure::invalidArgument("expected a size from 0 to 2147483647 for index space '" +
+                                      name + "', found " + std::to_string(size));
   for (int64_t index : needs.params)
     if (const ParamDecl &param = signature.params[index];
-        !param.hasDefault && !params.count(param.name)) {
-      error = who + "the parameter '" + param.name + "': pass a value for it";
-      return std::nullopt;
-    }
-  std::vector<double> values;
+        !param.hasDefault && !params.count(param.name))
+      return Failure::invalidArgument(who + "the parameter '" + param.name +
+                                      "': pass a value for it");
   BoundSizes bound;
   bound.spaces = sizes;
   Signature needed = signature;
   needed.spaces = needs.spaces;
   for (ParamDecl &param : needed.params)
     param.hasDefault = true; // those that it depends on are there
-  error = checkParams(needed, params, values, BoundTo::Code);
-  if (error.empty())
-    error = sizeDeclaredSpaces(needed, values, bound);
-  if (!error.empty())
-    return std::nullopt;
-  ProgramSizes all{{}, valuesOfParams(signature, values)};
+  Outcome<std::vector<double>> values = checkParams(needed, params, BoundTo::Code);
+  if (!values)
+    return values.takeError();
+  if (Failure failure = sizeDeclaredSpaces(needed, *values, bound))
+    return failure;
+  ProgramSizes all{{}, valuesOfParams(signature, *values)};
   for (const std::string &name : signature.spaceNames)
     all.spaces.push_back(bound.spaces.count(name) ? bound.spaces[name] : 0);
-  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, all, error);
-  return layout ? std::optional(layout->bytes) : std::nullopt;
+  Outcome<WorkspaceLayout> layout = layoutWorkspace(program, all);
+  if (!layout)
+    return layout.takeError();
+  return layout->bytes;
 }
 
-std::string attnc::checkWorkspace(const WorkspaceBlock &block, int64_t bytes) {
+Failure attnc::checkWorkspace(const WorkspaceBlock &block, int64_t bytes) {
   if (!block.data)
-    return "";
+    return Failure::success();
   if (block.bytes < bytes)
-    return "expected a workspace of at least " + std::to_string(bytes) + " bytes, found " +
-           std::to_string(block.bytes);
-  if (reinterpret_cast<uintptr_t>(block.data) % workspaceAlignment)
-    return "expected a workspace at a multiple of " + std::to_string(workspaceAlignment) +
-           " bytes, found an address that is " +
-           std::to_string(reinterpret_cast<uintptr_t>(block.data) % workspaceAlignment) +
-           " modulo " + std::to_string(workspaceAlignment);
-  return "";
+    return Failure::invalidArgument("expected a workspace of at least " + std::to_string(bytes) +
+                                    " bytes, found " + std::to_string(block.bytes));
+  if (uintptr_t rest = reinterpret_cast<uintptr_t>(block.data) % workspaceAlignment)
+    return Failure::invalidArgument("expected a workspace at a multiple of " +
+                                    std::to_string(workspaceAlignment) +
+                                    " bytes, found an address that is " + std::to_string(rest) +
+                                    " modulo " + std::to_string(workspaceAlignment));
+  return Failure::success();
 }

@@ -41,62 +41,68 @@ public:
   SpaceSizer(const Signature &signature, const std::vector<double> &params, BoundSizes &bound)
       : signature(signature), params(valuesOfParams(signature, params)), bound(bound) {}
 
-  std::string size(const SpaceDecl &decl) {
+  Failure size(const SpaceDecl &decl) {
     const std::string who = "the index space `" + decl.name + "`";
     if (decl.extent.empty())
       return bound.spaces.count(decl.name)
-                 ? ""
-                 : "the size of the index space `" + decl.name + "` follows from no input";
+                 ? Failure::success()
+                 : Failure::invalidArgument("the size of " + who + " follows from no input");
     SpaceSize size;
-    if (std::string problem = evaluateSpace(decl, size); !problem.empty())
-      return who + " cannot be sized: " + problem;
+    if (Failure failure = evaluateSpace(decl, size))
+      return Failure::invalidArgument(who + " cannot be sized: " + failure.message());
     const int64_t most = std::numeric_limits<int32_t>::max();
     const int64_t fewest = decl.isOptional ? 0 : 1;
     auto isPossible = [&](int64_t number) { return number >= fewest && number <= most; };
     if (!isPossible(size.extent) || !isPossible(size.stride))
-      return who + " needs " +
-             (decl.parent.empty() ? "at least one slot"
-                                  : "blocks and strides of at least one index") +
-             ", found " + std::to_string(isPossible(size.extent) ? size.stride : size.extent);
+      return Failure::invalidArgument(
+          who + " needs " +
+          (decl.parent.empty() ? "at least one slot" : "blocks and strides of at least one index") +
+          ", found " + std::to_string(isPossible(size.extent) ? size.stride : size.extent));
     bound.declared[decl.name] = size;
     int64_t count = size.extent;
     if (!decl.parent.empty()) {
       auto parent = bound.spaces.find(decl.parent);
       if (parent == bound.spaces.end())
-        return who + " cannot be sized: the size of `" + decl.parent + "` follows from no input";
+        return Failure::invalidArgument(who + " cannot be sized: the size of `" + decl.parent +
+                                        "` follows from no input");
       count = blocksIn(parent->second, size, decl.isFull);
     }
     auto [it, isNew] = bound.spaces.try_emplace(decl.name, count);
     if (!isNew && it->second != count)
-      return who + " has " + std::to_string(count) +
-             " indices here, but a tensor is bound that has " + std::to_string(it->second);
-    return "";
+      return Failure::invalidArgument(who + " has " + std::to_string(count) +
+                                      " indices here, but a tensor is bound that has " +
+                                      std::to_string(it->second));
+    return Failure::success();
   }
 
 private:
-  std::string evaluateSpace(const SpaceDecl &decl, SpaceSize &size) const {
-    if (std::string problem = evaluate(decl.extent, size.extent); !problem.empty())
-      return problem;
-    size.stride = size.extent;
-    return decl.stride.empty() ? "" : evaluate(decl.stride, size.stride);
+  Failure evaluateSpace(const SpaceDecl &decl, SpaceSize &size) const {
+    Outcome<int64_t> extent = evaluate(decl.extent);
+    if (!extent)
+      return extent.takeError();
+    Outcome<int64_t> stride = decl.stride.empty() ? *extent : evaluate(decl.stride);
+    if (!stride)
+      return stride.takeError();
+    size = {*extent, *stride};
+    return Failure::success();
   }
 
-  /// Sets `number`; returns what the formula lacks.
-  std::string evaluate(const SizeFormula &formula, int64_t &number) const {
+  /// The number that a formula is, or what it lacks.
+  Outcome<int64_t> evaluate(const SizeFormula &formula) const {
     std::vector<int64_t> sizes(signature.spaceNames.size());
     for (const SizeStep &step : formula) {
       if (step.op != SizeStep::Op::Size)
         continue;
       auto it = bound.spaces.find(signature.spaceNames[step.value]);
       if (it == bound.spaces.end())
-        return "the size of `" + signature.spaceNames[step.value] + "` follows from no input";
+        return Failure("the size of `" + signature.spaceNames[step.value] +
+                       "` follows from no input");
       sizes[step.value] = it->second;
     }
     std::optional<int64_t> value = attnc::evaluate(formula, sizes, params);
     if (!value)
-      return "its extent or stride is no whole number for these sizes";
-    number = *value;
-    return "";
+      return Failure("its extent or stride is no whole number for these sizes");
+    return *value;
   }
 
   /// How many blocks there are of `members` indices; whole ones, or such as have at least one
@@ -116,19 +122,19 @@ private:
 };
 } // namespace
 
-std::string attnc::sizeDeclaredSpaces(const Signature &signature, const std::vector<double> &params,
-                                      BoundSizes &sizes) {
+Failure attnc::sizeDeclaredSpaces(const Signature &signature, const std::vector<double> &params,
+                                  BoundSizes &sizes) {
   SpaceSizer sizer(signature, params, sizes);
   for (const SpaceDecl &decl : signature.spaces)
-    if (std::string message = sizer.size(decl); !message.empty())
-      return message;
-  return "";
+    if (Failure failure = sizer.size(decl))
+      return failure;
+  return Failure::success();
 }
 
-std::string attnc::checkParams(const Signature &signature,
-                               const std::map<std::string, double> &bound,
-                               std::vector<double> &values, BoundTo to) {
-  values.clear();
+Outcome<std::vector<double>> attnc::checkParams(const Signature &signature,
+                                                const std::map<std::string, double> &bound,
+                                                BoundTo to) {
+  std::vector<double> values;
   std::vector<std::string> known;
   for (const ParamDecl &decl : signature.params)
     known.push_back(decl.name);
@@ -136,17 +142,18 @@ std::string attnc::checkParams(const Signature &signature,
   const char *what = to == BoundTo::Code ? "a launch parameter" : "a parameter";
   for (const auto &entry : bound)
     if (std::find(known.begin(), known.end(), entry.first) == known.end())
-      return unknownName(entry.first, what, signature.name, known);
+      return Failure::invalidArgument(unknownName(entry.first, what, signature.name, known));
   for (const ParamDecl &decl : signature.params) {
     auto it = bound.find(decl.name);
     if (it == bound.end() && !decl.hasDefault)
-      return "parameter `" + decl.name + "` is not bound, and has no default";
+      return Failure::invalidArgument("parameter `" + decl.name +
+                                      "` is not bound, and has no default");
     double value = it == bound.end() ? decl.defaultValue : it->second;
-    if (std::string message = checkParamValue(decl.name, decl.isInteger, value); !message.empty())
-      return message;
+    if (Failure failure = checkParamValue(decl.name, decl.isInteger, value))
+      return failure;
     values.push_back(decl.isInteger ? value : static_cast<double>(static_cast<float>(value)));
   }
-  return "";
+  return values;
 }
 
 std::vector<int64_t> attnc::shapeOf(const TensorDecl &decl, const BoundSizes &sizes) {

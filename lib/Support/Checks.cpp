@@ -24,16 +24,19 @@ std::string attnc::numberText(double value) {
   return text;
 }
 
-std::string attnc::checkParamValue(const std::string &name, bool isInteger, double value) {
+Failure attnc::checkParamValue(const std::string &name, bool isInteger, double value) {
   if (isInteger) {
     // Written so that NaN fails.
     bool fits = value >= -2147483648.0 && value <= 2147483647.0 && value == std::floor(value);
-    return fits ? "" : "parameter `" + name + "` is an int of 32 bits, found " + numberText(value);
+    if (!fits)
+      return Failure::invalidArgument("parameter `" + name + "` is an int of 32 bits, found " +
+                                      numberText(value));
+    return Failure::success();
   }
-  bool fits = !std::isfinite(value) || std::fabs(value) <= static_cast<double>(FLT_MAX);
-  return fits ? ""
-              : "parameter `" + name + "` is an f32, at most " + numberText(FLT_MAX) +
-                    " in size, found " + numberText(value);
+  if (std::isfinite(value) && std::fabs(value) > static_cast<double>(FLT_MAX))
+    return Failure::invalidArgument("parameter `" + name + "` is an f32, at most " +
+                                    numberText(FLT_MAX) + " in size, found " + numberText(value));
+  return Failure::success();
 }
 
 /// Insertions, deletions and replacements of a character that make `b` of `a`.

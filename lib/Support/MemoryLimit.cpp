@@ -112,13 +112,13 @@ long double attnc::bytesOf(const std::vector<int64_t> &shape, int64_t unit) {
   return bytes;
 }
 
-std::string attnc::checkMemory(const std::string &what, long double bytes) {
+Failure attnc::checkMemory(const std::string &what, long double bytes) {
   // Asking the system takes longer than small tensors do.
   if (bytes < 16e6L)
-    return "";
+    return Failure::success();
   uint64_t left = availableMemory();
   if (bytes <= static_cast<long double>(left))
-    return "";
-  return what + " needs " + bytesText(bytes) + ", but " +
-         bytesText(static_cast<long double>(left)) + " of memory are left";
+    return Failure::success();
+  return Failure::outOfMemory(what + " needs " + bytesText(bytes) + ", but " +
+                              bytesText(static_cast<long double>(left)) + " of memory are left");
 }

@@ -273,9 +273,9 @@ Outcome<NpyArray> attnc::readNpy(const std::string &path, std::optional<DType> e
     // Grows with what is read: the size of a pipe or of a damaged file system is not known before.
     size_t wanted = std::max<size_t>(1 << 16, used * 2);
     // The bytes and the elements that are made of them are in memory at once.
-    if (std::string message = checkMemory("reading on", 2.0L * static_cast<long double>(wanted));
-        !message.empty())
-      return fail("it has more than " + bytesText(static_cast<long double>(used)) + ": " + message);
+    if (Failure failure = checkMemory("reading on", 2.0L * static_cast<long double>(wanted)))
+      return fail("it has more than " + bytesText(static_cast<long double>(used)) + ": " +
+                  failure.message());
     bytes.resize(wanted);
     size_t got = std::fread(bytes.data() + used, 1, bytes.size() - used, file.get());
     used += got;

@@ -120,9 +120,9 @@ bool shareMemory(const StridedMemory &a, const StridedMemory &b) {
 }
 } // namespace
 
-std::string attnc::checkSelfOverlap(const StridedMemory &output) {
+Failure attnc::checkSelfOverlap(const StridedMemory &output) {
   if (isEmpty(output))
-    return "";
+    return Failure::success();
   std::vector<Term> terms;
   terms.reserve(output.rank);
   for (size_t i = 0; i < output.rank; ++i) {
@@ -130,8 +130,9 @@ std::string attnc::checkSelfOverlap(const StridedMemory &output) {
     if (output.shape[i] <= 1)
       continue;
     if (step == 0)
-      return "output `" + std::string(output.name) + "` cannot have stride 0 on axis " +
-             std::to_string(i) + ": its elements would overlap";
+      return Failure::invalidArgument("output `" + std::string(output.name) +
+                                      "` cannot have stride 0 on axis " + std::to_string(i) +
+                                      ": its elements would overlap");
     terms.push_back({step < 0 ? -step : step, output.shape[i] - 1});
   }
   std::sort(terms.begin(), terms.end(),
@@ -158,14 +159,15 @@ std::string attnc::checkSelfOverlap(const StridedMemory &output) {
         strides += (i ? ", " : "") + std::to_string(output.strides[i]);
         shape += (i ? ", " : "") + std::to_string(output.shape[i]);
       }
-      return "output `" + std::string(output.name) + "` of shape [" + shape +
-             "] cannot have strides [" + strides + "]: its elements would overlap";
+      return Failure::invalidArgument("output `" + std::string(output.name) + "` of shape [" +
+                                      shape + "] cannot have strides [" + strides +
+                                      "]: its elements would overlap");
     }
   }
-  return "";
+  return Failure::success();
 }
 
-std::string attnc::checkOverlaps(const std::vector<StridedMemory> &tensors) {
+Failure attnc::checkOverlaps(const std::vector<StridedMemory> &tensors) {
   for (size_t i = 0; i < tensors.size(); ++i)
     for (size_t j = 0; tensors[i].isOutput && j < tensors.size(); ++j) {
       bool bothWritten = tensors[j].isOutput;
@@ -173,10 +175,11 @@ std::string attnc::checkOverlaps(const std::vector<StridedMemory> &tensors) {
         continue;
       std::string who = "output `" + std::string(tensors[i].name) + "` lies on ";
       std::string other = "`" + std::string(tensors[j].name) + "`: ";
-      return bothWritten ? who + "output " + other +
-                               "each would overwrite the other; give it memory of its own"
-                         : who + other +
-                               "a kernel would overwrite what it reads; give it memory of its own";
+      return Failure::invalidArgument(
+          bothWritten
+              ? who + "output " + other +
+                    "each would overwrite the other; give it memory of its own"
+              : who + other + "a kernel would overwrite what it reads; give it memory of its own");
     }
-  return "";
+  return Failure::success();
 }

@@ -42,88 +42,92 @@ static bool isOperandDType(DType dtype) {
 }
 
 namespace {
-/// Checks one tensor after the other; the first one that has an axis decides its size. Every check
-/// returns an empty string, or a message.
+Failure wrong(std::string text) { return Failure::invalidArgument(std::move(text)); }
+
+/// Checks one tensor after the other; the first one that has an axis decides its size.
 class TensorChecker {
 public:
   TensorChecker(const Signature &signature, BoundTo to, BoundSizes &sizes)
       : signature(signature), isCode(to == BoundTo::Code), sizes(sizes) {}
 
-  std::string check(const TensorDecl &decl, const TensorView &view, bool isOutput) {
+  Failure check(const TensorDecl &decl, const TensorView &view, bool isOutput) {
     const std::string who = "`" + decl.name + "`";
     if (static_cast<size_t>(view.rank()) != decl.axes.size())
-      return who + " has axes " + axesText(decl) + ", but a tensor of shape " + text(view.shape) +
-             " is bound";
+      return wrong(who + " has axes " + axesText(decl) + ", but a tensor of shape " +
+                   text(view.shape) + " is bound");
     if (view.strides.size() != view.shape.size())
-      return who + " has " + std::to_string(view.shape.size()) + " axes, but " +
-             std::to_string(view.strides.size()) + " strides";
-    if (std::string message = checkDType(decl, view, who); !message.empty())
-      return message;
+      return wrong(who + " has " + std::to_string(view.shape.size()) + " axes, but " +
+                   std::to_string(view.strides.size()) + " strides");
+    if (Failure failure = checkDType(decl, view, who))
+      return failure;
     for (size_t i = 0; i < decl.axes.size(); ++i)
-      if (std::string message = checkAxis(decl, view, i, who); !message.empty())
-        return message;
+      if (Failure failure = checkAxis(decl, view, i, who))
+        return failure;
     if (std::find(view.shape.begin(), view.shape.end(), 0) != view.shape.end())
-      return ""; // no element, no memory
-    if (std::string message = checkMemory(view, who); !message.empty())
-      return message;
-    if (std::string message = isCode ? checkAccess(decl, view, who) : ""; !message.empty())
-      return message;
+      return Failure::success(); // no element, no memory
+    if (Failure failure = checkMemory(view, who))
+      return failure;
+    if (Failure failure = isCode ? checkAccess(decl, view, who) : Failure::success())
+      return failure;
     memory.push_back({decl.name, reinterpret_cast<uintptr_t>(view.data), dtypeSize(view.dtype),
                       view.shape.data(), view.strides.data(), view.shape.size(), isOutput});
-    return isOutput ? checkSelfOverlap(memory.back()) : "";
+    return isOutput ? checkSelfOverlap(memory.back()) : Failure::success();
   }
 
   /// Call when all inputs are checked.
-  std::string checkHeads() const {
+  Failure checkHeads() const {
     auto h = sizes.spaces.find("h"), g = sizes.spaces.find("g");
     if (h == sizes.spaces.end() || g == sizes.spaces.end() || h->second % g->second == 0)
-      return "";
-    return "the number of query heads must be a multiple of the number of kv heads, found " +
-           std::to_string(h->second) + " and " + std::to_string(g->second);
+      return Failure::success();
+    return wrong("the number of query heads must be a multiple of the number of kv heads, found " +
+                 std::to_string(h->second) + " and " + std::to_string(g->second));
   }
 
   /// Call when all tensors are checked.
-  std::string checkSharing() {
+  Failure checkSharing() {
     forgetAliases();
     return checkOverlaps(memory);
   }
 
 private:
-  std::string checkDType(const TensorDecl &decl, const TensorView &view, const std::string &who) {
+  Failure checkDType(const TensorDecl &decl, const TensorView &view, const std::string &who) {
     const std::string found = std::string(", found ") + dtypeName(view.dtype);
     if (decl.dtype) {
       if (view.dtype == *decl.dtype)
-        return "";
+        return Failure::success();
       bool isChoice = isCode && isOperandDType(view.dtype) && isOperandDType(*decl.dtype);
-      return who + " must have dtype " + dtypeName(*decl.dtype) + found + "; convert it" +
-             (isChoice ? ", or compile for that dtype" : "");
+      return wrong(who + " must have dtype " + dtypeName(*decl.dtype) + found + "; convert it" +
+                   (isChoice ? ", or compile for that dtype" : ""));
     }
     if (operandFrom.empty()) {
       if (!isOperandDType(view.dtype))
-        return who + " must be f32, f16 or bf16" + found;
+        return wrong(who + " must be f32, f16 or bf16" + found);
       sizes.operandDType = view.dtype;
       operandFrom = who;
     }
     if (view.dtype == sizes.operandDType)
-      return "";
-    return who + " must have the dtype of " + operandFrom + ", " + dtypeName(sizes.operandDType) +
-           found;
+      return Failure::success();
+    return wrong(who + " must have the dtype of " + operandFrom + ", " +
+                 dtypeName(sizes.operandDType) + found);
   }
 
-  std::string checkAxis(const TensorDecl &decl, const TensorView &view, size_t i,
-                        const std::string &who) {
+  Failure checkAxis(const TensorDecl &decl, const TensorView &view, size_t i,
+                    const std::string &who) {
     const AxisDecl &axis = decl.axes[i];
     int64_t size = view.shape[i];
     const std::string where = "axis " + std::to_string(i) + " of " + who;
     const std::string found = ", found " + std::to_string(size);
     if (size < 0)
-      return where + " has the negative size " + std::to_string(size);
+      return wrong(where + " has the negative size " + std::to_string(size));
     if (int64_t most = isCode ? maxCodeAxisSize : INT32_MAX; size > most)
-      return where + " has size " + std::to_string(size) + ", more than " + std::to_string(most);
-    if (axis.space.empty())
-      return size == axis.size ? ""
-                               : where + " must have size " + std::to_string(axis.size) +
-                                     (isCode ? ", which the kernel is compiled for" : "") + found;
+      return wrong(where + " has size " + std::to_string(size) + ", more than " +
+                   std::to_string(most));
+    if (axis.space.empty()) {
+      if (size == axis.size)
+        return Failure::success();
+      return wrong(where + " must have size " + std::to_string(axis.size) +
+                   (isCode ? ", which the kernel is compiled for" : "") + found);
+    }
     auto [it, isNew] = sizes.spaces.try_emplace(axis.space, size);
     const std::string named = where + " (" + axis.space + ")";
     if (isNew) {
@@ -132,49 +136,51 @@ private:
       const char *const mayBeEmpty[] = {"b", "q", "kv", "t"};
       bool isNone = size == 0 && std::find(std::begin(mayBeEmpty), std::end(mayBeEmpty),
                                            axis.space) == std::end(mayBeEmpty);
-      return isNone ? named + " must not be empty" : "";
+      return isNone ? wrong(named + " must not be empty") : Failure::success();
     }
     if (it->second == size)
-      return "";
+      return Failure::success();
     auto other = from.find(axis.space);
-    return named + " must have size " + std::to_string(it->second) +
-           (other == from.end() ? ", which follows from the inputs" : " as in " + other->second) +
-           found;
+    return wrong(
+        named + " must have size " + std::to_string(it->second) +
+        (other == from.end() ? ", which follows from the inputs" : " as in " + other->second) +
+        found);
   }
 
   /// Of a tensor with elements.
-  static std::string checkMemory(const TensorView &view, const std::string &who) {
+  static Failure checkMemory(const TensorView &view, const std::string &who) {
     // The span of the offsets must fit into 64 bits with room for the element size.
     long double span = 0;
     for (size_t i = 0; i < view.shape.size(); ++i)
       span += static_cast<long double>(view.shape[i]) *
               std::fabs(static_cast<long double>(view.strides[i]));
     if (span > 1e18L)
-      return who + " has strides " + text(view.strides) + " that reach beyond the address space";
-    return view.data ? "" : who + " has elements, but no memory is bound";
+      return wrong(who + " has strides " + text(view.strides) +
+                   " that reach beyond the address space");
+    return view.data ? Failure::success() : wrong(who + " has elements, but no memory is bound");
   }
 
   /// What the loads and stores of kernels ask of a tensor's memory.
-  static std::string checkAccess(const TensorDecl &decl, const TensorView &view,
-                                 const std::string &who) {
+  static Failure checkAccess(const TensorDecl &decl, const TensorView &view,
+                             const std::string &who) {
     if (decl.unitLastStride && !view.shape.empty() && view.shape.back() > 1 &&
         view.strides.back() != 1)
-      return who + " must have a last stride of 1, found " + std::to_string(view.strides.back()) +
-             "; make the rows contiguous";
+      return wrong(who + " must have a last stride of 1, found " +
+                   std::to_string(view.strides.back()) + "; make the rows contiguous");
     auto address = reinterpret_cast<uintptr_t>(view.data);
     int64_t bytes = dtypeSize(view.dtype), alignment = decl.rowAlignment;
     if (address % bytes)
-      return who + " starts at an address that is no multiple of its elements' " +
-             std::to_string(bytes) + " bytes";
+      return wrong(who + " starts at an address that is no multiple of its elements' " +
+                   std::to_string(bytes) + " bytes");
     bool isAligned = address % alignment == 0;
     for (size_t i = 0; i + 1 < view.shape.size(); ++i)
       isAligned &= view.shape[i] == 1 || view.strides[i] * bytes % alignment == 0;
-    return isAligned
-               ? ""
-               : "every row of " + who + " must start at a multiple of " +
-                     std::to_string(alignment) + " bytes, found strides " + text(view.strides) +
-                     " from an address that is " + std::to_string(address % alignment) +
-                     " modulo " + std::to_string(alignment) + "; compile for a smaller alignment";
+    if (isAligned)
+      return Failure::success();
+    return wrong("every row of " + who + " must start at a multiple of " +
+                 std::to_string(alignment) + " bytes, found strides " + text(view.strides) +
+                 " from an address that is " + std::to_string(address % alignment) + " modulo " +
+                 std::to_string(alignment) + "; compile for a smaller alignment");
   }
 
   /// An output that is declared to be an input may be exactly it: then it stands for both.
@@ -213,71 +219,71 @@ std::string attnc::unknownName(const std::string &name, const std::string &what,
 
 /// A tensor under a name that the spec does not have is a typing error, or one that the caller
 /// believes to be read.
-static std::string checkNames(const std::string &owner, const char *what,
-                              const std::vector<TensorDecl> &decls,
-                              const std::map<std::string, TensorView> &bound) {
+static Failure checkNames(const std::string &owner, const char *what,
+                          const std::vector<TensorDecl> &decls,
+                          const std::map<std::string, TensorView> &bound) {
   std::vector<std::string> known;
   for (const TensorDecl &decl : decls)
     known.push_back(decl.name);
   for (const auto &entry : bound)
     if (std::find(known.begin(), known.end(), entry.first) == known.end())
-      return unknownName(entry.first, what, owner, known);
-  return "";
+      return wrong(unknownName(entry.first, what, owner, known));
+  return Failure::success();
 }
 
-static std::string checkTensors(TensorChecker &checker, const std::vector<TensorDecl> &decls,
-                                const std::map<std::string, TensorView> &bound, bool isOutput,
-                                bool mayBeMissing) {
+static Failure checkTensors(TensorChecker &checker, const std::vector<TensorDecl> &decls,
+                            const std::map<std::string, TensorView> &bound, bool isOutput,
+                            bool mayBeMissing) {
   for (const TensorDecl &decl : decls) {
     auto it = bound.find(decl.name);
     if (it == bound.end() && mayBeMissing)
       continue;
     if (it == bound.end())
-      return (isOutput ? "output " : "input ") + declText(decl) + " is not bound";
-    if (std::string message = checker.check(decl, it->second, isOutput); !message.empty())
-      return message;
+      return wrong((isOutput ? "output " : "input ") + declText(decl) + " is not bound");
+    if (Failure failure = checker.check(decl, it->second, isOutput))
+      return failure;
   }
-  return "";
+  return Failure::success();
 }
 
 /// Outputs for which there is to be memory: sizes that are beyond any are errors, not allocations.
-static std::string checkNewOutputs(const Signature &signature, const BoundSizes &sizes,
-                                   const std::map<std::string, TensorView> &bound) {
+static Failure checkNewOutputs(const Signature &signature, const BoundSizes &sizes,
+                               const std::map<std::string, TensorView> &bound) {
   for (const TensorDecl &decl : signature.outputs) {
     long double elements = bound.count(decl.name) ? 0 : 1;
     for (int64_t size : shapeOf(decl, sizes))
       elements *= static_cast<long double>(size);
     if (elements > static_cast<long double>(maxTensorElements))
-      return "output `" + decl.name + "` would have shape " + text(shapeOf(decl, sizes)) +
-             ", more elements than memory holds";
+      return wrong("output `" + decl.name + "` would have shape " + text(shapeOf(decl, sizes)) +
+                   ", more elements than memory holds");
   }
-  return "";
+  return Failure::success();
 }
 
-std::string attnc::checkBindings(const Signature &signature,
-                                 const std::map<std::string, TensorView> &inputs,
-                                 const std::map<std::string, TensorView> &outputs,
-                                 BoundSizes &sizes, const std::map<std::string, double> &params,
-                                 BoundTo to) {
+Failure attnc::checkBindings(const Signature &signature,
+                             const std::map<std::string, TensorView> &inputs,
+                             const std::map<std::string, TensorView> &outputs, BoundSizes &sizes,
+                             const std::map<std::string, double> &params, BoundTo to) {
   sizes = BoundSizes();
   TensorChecker checker(signature, to, sizes);
-  std::vector<double> values;
-  std::string message = checkNames(signature.name, "an input", signature.inputs, inputs);
-  if (message.empty())
-    message = checkNames(signature.name, "an output", signature.outputs, outputs);
-  if (message.empty())
-    message = checkTensors(checker, signature.inputs, inputs, /*isOutput=*/false,
-                           /*mayBeMissing=*/false);
-  if (message.empty())
-    message = checker.checkHeads();
-  if (message.empty())
-    message = checkParams(signature, params, values, to);
-  if (message.empty())
-    message = sizeDeclaredSpaces(signature, values, sizes);
-  if (message.empty())
-    message = checkNewOutputs(signature, sizes, outputs);
-  if (message.empty())
-    message = checkTensors(checker, signature.outputs, outputs, /*isOutput=*/true,
-                           /*mayBeMissing=*/to == BoundTo::Definition);
-  return message.empty() ? checker.checkSharing() : message;
+  if (Failure failure = checkNames(signature.name, "an input", signature.inputs, inputs))
+    return failure;
+  if (Failure failure = checkNames(signature.name, "an output", signature.outputs, outputs))
+    return failure;
+  if (Failure failure = checkTensors(checker, signature.inputs, inputs, /*isOutput=*/false,
+                                     /*mayBeMissing=*/false))
+    return failure;
+  if (Failure failure = checker.checkHeads())
+    return failure;
+  Outcome<std::vector<double>> values = checkParams(signature, params, to);
+  if (!values)
+    return values.takeError();
+  if (Failure failure = sizeDeclaredSpaces(signature, *values, sizes))
+    return failure;
+  if (Failure failure = checkNewOutputs(signature, sizes, outputs))
+    return failure;
+  if (Failure failure = checkTensors(checker, signature.outputs, outputs, /*isOutput=*/true,
+                                     /*mayBeMissing=*/to == BoundTo::Definition))
+    return failure;
+  return checker.checkSharing();
 }

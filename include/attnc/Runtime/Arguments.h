@@ -34,10 +34,8 @@ struct PackedArguments {
 using LaunchTimes = std::vector<double>;
 
 /// Checks `inputs` against `program` and packs them. Parameters that are not given have their
-/// defaults. On failure returns no value and sets `error` to a sentence that says what was
-/// expected, what was found and what to do.
-std::optional<PackedArguments> packArguments(const Program &program, const LaunchInputs &inputs,
-                                             std::string &error);
+/// defaults. The failure says what was expected, what was found and what to do.
+Outcome<PackedArguments> packArguments(const Program &program, const LaunchInputs &inputs);
 
 /// True if a launch has workspace among its arguments.
 bool usesWorkspace(const KernelLaunch &launch);

@@ -18,14 +18,14 @@ inline constexpr int64_t maxChunks = 4096;
 /// Chooses the chunks of each loop and appends to `sizes`, which has those of the spaces, for each
 /// axis of a loop a first index of 0 and the number of indices of a chunk. Whole spaces if the
 /// workspace of the loop then has at most so many bytes; else axis by axis as many indices as
-/// fit, in chunks of about one length. False if a size is negative or too large.
-bool chooseChunks(const Program &program, ProgramSizes &sizes);
+/// fit, in chunks of about one length. Fails if a size is negative or too large.
+Failure chooseChunks(const Program &program, ProgramSizes &sizes);
 
 /// Calls `run` for each launch of `program` in the order of a run, those of a loop once for each
 /// combination of its chunks. `sizes` comes from `chooseChunks`; `run` sees in it the first index
-/// and the number of indices of the chunk. Stops, and returns false, when `run` does.
-bool forEachLaunch(const Program &program, ProgramSizes &sizes,
-                   const std::function<bool(size_t launch)> &run);
+/// and the number of indices of the chunk. Stops with the first failure of `run`.
+Failure forEachLaunch(const Program &program, ProgramSizes &sizes,
+                      const std::function<Failure(size_t launch)> &run);
 
 } // namespace attnc
 

@@ -41,20 +41,20 @@ public:
   unsigned numThreads() const;
 
   /// Checks and packs `inputs`, then runs the program and returns when all is done. `kernels` has
-  /// the code of each of its launches. Returns false and sets `error` if the inputs do not fit or
-  /// memory is short. If the inputs do not fit, no output was written.
-  bool launch(const Program &program, const std::vector<HostKernelFn> &kernels,
-              const LaunchInputs &inputs, std::string &error);
+  /// the code of each of its launches. Fails if the inputs do not fit or memory is short. If the
+  /// inputs do not fit, no output was written.
+  Failure launch(const Program &program, const std::vector<HostKernelFn> &kernels,
+                 const LaunchInputs &inputs);
   /// The same for arguments that packArguments has checked: every point of each launch's grid, one
   /// launch after the other. `workspace` null: the launcher's own. `times` null: nothing is timed.
-  bool run(const Program &program, const std::vector<HostKernelFn> &kernels,
-           const PackedArguments &arguments, WorkspaceBlock workspace, std::string &error,
-           LaunchTimes *times = nullptr);
+  Failure run(const Program &program, const std::vector<HostKernelFn> &kernels,
+              const PackedArguments &arguments, WorkspaceBlock workspace,
+              LaunchTimes *times = nullptr);
 
 private:
   class Pool;
-  bool runKernel(const KernelLaunch &launch, HostKernelFn kernel, const uint64_t *slots,
-                 const std::array<int64_t, 3> &grid, std::string &error);
+  Failure runKernel(const KernelLaunch &launch, HostKernelFn kernel, const uint64_t *slots,
+                    const std::array<int64_t, 3> &grid);
   Pool &pool();
   const unsigned threads;
   const ParallelFor parallel; ///< with a null `run`: threads of our own

@@ -127,8 +127,8 @@ struct Program {
 
 /// Checks all that the parts of a program say about each other: names are unique, every index is of
 /// something that is there, formulas are well formed, numbers are in range. What a launch does with
-/// a program that passes is defined for any tensors. Returns an empty string, or what is wrong.
-std::string checkProgram(const Program &program);
+/// a program that passes is defined for any tensors. The failure says what is wrong.
+Failure checkProgram(const Program &program);
 
 /// A host kernel: argument slots, the point of the grid, and `scratchBytes` of 64-byte aligned
 /// memory that belongs to the calling thread.

@@ -38,22 +38,19 @@ struct WorkspaceLayout {
 /// Places the workspace tensors of `program` for the sizes of its spaces, and chooses the chunks of
 /// its loops. A tensor lives from the first launch that has it as an argument to the last one, and
 /// through all of a loop unless it exists chunk by chunk; tensors that live at the same time share
-/// no byte, others may. No value, and `error` set, if a size is negative or too large.
-std::optional<WorkspaceLayout> layoutWorkspace(const Program &program, const ProgramSizes &sizes,
-                                               std::string &error);
+/// no byte, others may. Fails if a size is negative or too large.
+Outcome<WorkspaceLayout> layoutWorkspace(const Program &program, const ProgramSizes &sizes);
 
 /// Bytes of the block for sizes by name; those that no workspace tensor depends on may be missing.
 /// Parameters that are not given have their defaults. A computed size follows from the others,
-/// where it is not given itself. No value, and `error` set, if a size or parameter is missing or
-/// not possible, or if there is no layout.
-std::optional<int64_t> workspaceBytes(const Program &program,
-                                      const std::map<std::string, int64_t> &sizes,
-                                      const std::map<std::string, double> &params,
-                                      std::string &error);
+/// where it is not given itself. Fails if a size or parameter is missing or not possible, or if
+/// there is no layout.
+Outcome<int64_t> workspaceBytes(const Program &program, const std::map<std::string, int64_t> &sizes,
+                                const std::map<std::string, double> &params);
 
-/// Checks that `block` can be the workspace of a launch that needs `bytes`. Returns an empty
-/// string, or what was expected and what was found.
-std::string checkWorkspace(const WorkspaceBlock &block, int64_t bytes);
+/// Checks that `block` can be the workspace of a launch that needs `bytes`. The failure says what
+/// was expected and what was found.
+Failure checkWorkspace(const WorkspaceBlock &block, int64_t bytes);
 
 } // namespace attnc
 

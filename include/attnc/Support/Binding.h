@@ -7,6 +7,7 @@
 
 #include "attnc/Runtime/Tensor.h"
 #include "attnc/Support/Element.h"
+#include "attnc/Support/Failure.h"
 #include "attnc/Support/SizeFormula.h"
 
 #include <map>
@@ -117,34 +118,32 @@ inline constexpr int64_t maxTensorElements = int64_t(1) << 36;
 /// strides, that the sizes agree with each other and that heads divide into groups, and fills in
 /// `sizes`. Tensors in `outputs` are checked in the same way where they are bound; no element of
 /// one shares memory with another tensor. `params` are checked by `checkParams` first, so that
-/// sizes that depend on them are those of a run. Returns an empty string, or a message that names
-/// the tensor, what is expected and what was found: the one text of the reference, the host, CUDA,
-/// the C API and Python.
-std::string checkBindings(const Signature &signature,
-                          const std::map<std::string, TensorView> &inputs,
-                          const std::map<std::string, TensorView> &outputs, BoundSizes &sizes,
-                          const std::map<std::string, double> &params = {},
-                          BoundTo to = BoundTo::Definition);
+/// sizes that depend on them are those of a run. The failure names the tensor, what is expected and
+/// what was found: the one text of the reference, the host, CUDA, the C API and Python.
+Failure checkBindings(const Signature &signature, const std::map<std::string, TensorView> &inputs,
+                      const std::map<std::string, TensorView> &outputs, BoundSizes &sizes,
+                      const std::map<std::string, double> &params = {},
+                      BoundTo to = BoundTo::Definition);
 
 /// The message for a name that is not `what` ("an input") of `owner`, which has those in `known`.
 std::string unknownName(const std::string &name, const std::string &what, const std::string &owner,
                         const std::vector<std::string> &known);
 
 /// Computes the sizes of the declared spaces from the others and from `params`, what `checkParams`
-/// makes of the parameters. One that a tensor has fixed already must agree. Returns an empty
-/// string, or a message.
-std::string sizeDeclaredSpaces(const Signature &signature, const std::vector<double> &params,
-                               BoundSizes &sizes);
+/// makes of the parameters. One that a tensor has fixed already must agree.
+Failure sizeDeclaredSpaces(const Signature &signature, const std::vector<double> &params,
+                           BoundSizes &sizes);
 
 /// Kinds, and values for formulas, of the parameters of `signature`.
 std::vector<NumberKind> kindsOfParams(const Signature &signature);
 std::vector<SizeValue> valuesOfParams(const Signature &signature,
                                       const std::vector<double> &params);
 
-/// Checks names and ranges of bound parameters; the rest have their defaults, if they have one. On
-/// success `values` holds one number for each parameter of `signature`, as the kernel sees it.
-std::string checkParams(const Signature &signature, const std::map<std::string, double> &bound,
-                        std::vector<double> &values, BoundTo to = BoundTo::Definition);
+/// Checks names and ranges of bound parameters; the rest have their defaults, if they have one.
+/// Yields one number for each parameter of `signature`, as the kernel sees it.
+Outcome<std::vector<double>> checkParams(const Signature &signature,
+                                         const std::map<std::string, double> &bound,
+                                         BoundTo to = BoundTo::Definition);
 
 /// Shape of `decl` with these sizes.
 std::vector<int64_t> shapeOf(const TensorDecl &decl, const BoundSizes &sizes);

@@ -5,6 +5,7 @@
 #ifndef ATTNC_SUPPORT_CHECKS_H
 #define ATTNC_SUPPORT_CHECKS_H
 
+#include "attnc/Support/Failure.h"
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -17,9 +18,8 @@ namespace attnc {
 std::string numberText(double value);
 
 /// Checks that a parameter's type can hold `value`: an int is a whole number of 32 bits, an f32 any
-/// number of its range, NaN or an infinity. Returns an empty string, or a message that names the
-/// parameter.
-std::string checkParamValue(const std::string &name, bool isInteger, double value);
+/// number of its range, NaN or an infinity. The failure names the parameter.
+Failure checkParamValue(const std::string &name, bool isInteger, double value);
 
 /// "; did you mean `window`?" if one of `known` is but a typing error away from `name`, else "".
 std::string didYouMean(std::string_view name, const std::vector<std::string> &known);
@@ -35,15 +35,15 @@ struct StridedMemory {
   bool isOutput;
 };
 
-/// Checks that no two elements of an output share memory: threads write them independently. Returns
-/// an empty string, or a message that names the tensor.
-std::string checkSelfOverlap(const StridedMemory &output);
+/// Checks that no two elements of an output share memory: threads write them independently. The
+/// failure names the tensor.
+Failure checkSelfOverlap(const StridedMemory &output);
 
 /// Checks that no output shares a byte with an input or with another output, by the elements that
 /// they have and not by the range they lie in: a slice of a buffer may be written while another one
 /// is read. Inputs may share memory. Strides that would take too long to decide count as sharing.
-/// Returns an empty string, or a message that names both tensors.
-std::string checkOverlaps(const std::vector<StridedMemory> &tensors);
+/// The failure names both tensors.
+Failure checkOverlaps(const std::vector<StridedMemory> &tensors);
 
 } // namespace attnc
 

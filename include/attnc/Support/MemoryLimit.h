@@ -7,6 +7,7 @@
 #define ATTNC_SUPPORT_MEMORYLIMIT_H
 
 #include "attnc/Runtime/Tensor.h"
+#include "attnc/Support/Failure.h"
 
 #include <cstdint>
 #include <string>
@@ -24,8 +25,9 @@ std::string bytesText(long double bytes);
 /// Elements of a shape times `unit` bytes, without overflow.
 long double bytesOf(const std::vector<int64_t> &shape, int64_t unit);
 
-/// An empty string if `bytes` are left, else "`what` needs 12.8 GB, but 3.9 GB of memory are left".
-std::string checkMemory(const std::string &what, long double bytes);
+/// Checks that `bytes` are left. The failure, an OutOfMemory, is "`what` needs 12.8 GB, but 3.9 GB
+/// of memory are left".
+Failure checkMemory(const std::string &what, long double bytes);
 
 } // namespace attnc
 

@@ -202,8 +202,8 @@ public:
   }
 
   FailureOr<Program> finish() {
-    if (std::string wrong = checkProgram(program); !wrong.empty())
-      return owner->emitOpError("cannot be launched: ") << wrong;
+    if (attnc::Failure failure = checkProgram(program))
+      return owner->emitOpError("cannot be launched: ") << failure.message();
     return std::move(program);
   }
 

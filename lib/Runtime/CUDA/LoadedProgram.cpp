@@ -78,8 +78,8 @@ LoadedProgram::~LoadedProgram() {
 
 Failure LoadedProgram::launch(const PackedArguments &arguments, WorkspaceBlock workspace,
                               Stream stream, LaunchTimes *times) {
-  if (std::string message = checkWorkspace(workspace, arguments.workspaceBytes); !message.empty())
-    return Failure::invalidArgument(message);
+  if (Failure failure = checkWorkspace(workspace, arguments.workspaceBytes))
+    return failure;
   if (Failure error = device->impl().makeCurrent())
     return error;
   if (workspace.data || arguments.workspaceBytes == 0)

@@ -49,11 +49,9 @@ module {
     return result;
   };
   HostLauncher launcher(1);
-  std::string error;
-  EXPECT_TRUE(launcher.launch(
-      compiled.object.program, {compiled.kernel},
-      {{{"X", view(x, {16, 32})}, {"Y", view(y, {16, 32})}, {"N", view(count, {n})}}, {}}, error))
-      << error;
+  LaunchInputs inputs{{{"X", view(x, {16, 32})}, {"Y", view(y, {16, 32})}, {"N", view(count, {n})}},
+                      {}};
+  EXPECT_EQ(launcher.launch(compiled.object.program, {compiled.kernel}, inputs).message(), "");
   return y;
 }
 

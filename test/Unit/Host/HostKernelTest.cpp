@@ -39,8 +39,7 @@ void check(const CompiledHost &compiled, const FlashKernelShape &shape, const Pr
   HostLauncher launcher(threads);
   LaunchInputs inputs{
       {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
-  std::string error;
-  ASSERT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error)) << error;
+  ASSERT_EQ(launcher.launch(compiled.object.program, {compiled.kernel}, inputs).message(), "");
 
   std::vector<double> wantOut, wantLse;
   naiveAttention(q, k, v, causalDefinition(shape.causal), wantOut, wantLse);
@@ -171,9 +170,7 @@ TEST(HostKernelValues, NaNAndInfinity) {
       HostLauncher launcher(1);
       LaunchInputs inputs{
           {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
-      std::string error;
-      ASSERT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error))
-          << error;
+      ASSERT_EQ(launcher.launch(compiled.object.program, {compiled.kernel}, inputs).message(), "");
       for (int64_t i = 0; i < 70; ++i)
         for (int64_t e = 0; e < 64; ++e) {
           float value = out.get({0, 0, i, e});
@@ -225,8 +222,7 @@ TEST(HostKernelValues, AddressesBeyond2To31Elements) {
                        {"out", far(target)},
                        {"lse", lse.view}},
                       {}};
-  std::string error;
-  ASSERT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error)) << error;
+  ASSERT_EQ(launcher.launch(compiled.object.program, {compiled.kernel}, inputs).message(), "");
   for (int64_t h = 0; h < 2; ++h)
     for (int64_t i = 0; i < 9; ++i)
       for (int64_t d = 0; d < 16; ++d)
@@ -259,9 +255,7 @@ TEST(HostKernelLevels, HiddenTilesAreNotComputed) {
     HostLauncher launcher(1);
     LaunchInputs inputs{
         {{"Q", q.view}, {"K", k.view}, {"V", v.view}, {"out", out.view}, {"lse", lse.view}}, {}};
-    std::string error;
-    ASSERT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error))
-        << error;
+    ASSERT_EQ(launcher.launch(compiled.object.program, {compiled.kernel}, inputs).message(), "");
     // Row 10 is in the first query tile, key 100 in the second key tile.
     EXPECT_EQ(std::isnan(out.get({0, 0, 10, 5})), !skip);
     EXPECT_TRUE(std::isnan(out.get({0, 0, 110, 5})));

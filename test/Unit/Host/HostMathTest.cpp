@@ -89,8 +89,7 @@ std::vector<float> apply(const std::string &body, std::vector<float> values, Hos
     inputs.tensors["X2"] = x;
   }
   HostLauncher launcher(1);
-  std::string error;
-  EXPECT_TRUE(launcher.launch(compiled.object.program, {compiled.kernel}, inputs, error)) << error;
+  EXPECT_EQ(launcher.launch(compiled.object.program, {compiled.kernel}, inputs).message(), "");
   result.resize(count);
   return result;
 }

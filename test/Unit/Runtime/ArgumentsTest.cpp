@@ -63,10 +63,7 @@ struct Fixture {
     inputs.params = {{"window", -5}, {"cap", 1.5}};
   }
   /// The message for the current inputs; empty if they fit.
-  std::string message() {
-    std::string error;
-    return packArguments(program, inputs, error) ? "" : error;
-  }
+  std::string message() { return packArguments(program, inputs).message(); }
   alignas(64) float memory[16];
   Program program = makeProgram();
   LaunchInputs inputs;
@@ -74,9 +71,8 @@ struct Fixture {
 
 TEST(PackArguments, PacksSlotsAndGrid) {
   Fixture f;
-  std::string error;
-  auto packed = packArguments(f.program, f.inputs, error);
-  ASSERT_TRUE(packed) << error;
+  auto packed = packArguments(f.program, f.inputs);
+  ASSERT_TRUE(packed) << packed.message();
   ASSERT_EQ(packed->slots.size(), f.program.launches[0].args.size());
   EXPECT_EQ(packed->slots[0], reinterpret_cast<uintptr_t>(f.memory));
   EXPECT_EQ(packed->slots[1], 4u * 65 * 8);
@@ -93,9 +89,8 @@ TEST(PackArguments, PacksSlotsAndGrid) {
 TEST(PackArguments, StridesBeyond32BitsAndNegativeOnes) {
   Fixture f;
   f.inputs.tensors["K"].strides = {int64_t(1) << 40, -(int64_t(1) << 33), 8, 1};
-  std::string error;
-  auto packed = packArguments(f.program, f.inputs, error);
-  ASSERT_TRUE(packed) << error;
+  auto packed = packArguments(f.program, f.inputs);
+  ASSERT_TRUE(packed) << packed.message();
   EXPECT_EQ(static_cast<int64_t>(packed->slots[6]), int64_t(1) << 40);
   EXPECT_EQ(static_cast<int64_t>(packed->slots[7]), -(int64_t(1) << 33));
 }
@@ -106,8 +101,7 @@ TEST(PackArguments, EmptyTensorsNeedNoMemory) {
   f.inputs.tensors["K"].data = nullptr;
   EXPECT_EQ(f.message(), "");
   f.inputs.tensors["Q"].shape[2] = f.inputs.tensors["out"].shape[2] = 0;
-  std::string error;
-  EXPECT_EQ(packArguments(f.program, f.inputs, error)->launches[0].grid[0], 0);
+  EXPECT_EQ(packArguments(f.program, f.inputs)->launches[0].grid[0], 0);
 }
 
 /// The rows of `out` as blocks: p = windows of `window` queries, every 2; one number more.
@@ -127,7 +121,7 @@ Fixture withBlocks(bool isFull) {
   launch.args.push_back({KernelArg::Kind::Scalar, 1, 0});
   launch.grid[0] = {{Op::Size, 4}};
   f.inputs.params["window"] = 8;
-  EXPECT_EQ(checkProgram(f.program), "");
+  EXPECT_EQ(checkProgram(f.program).message(), "");
   return f;
 }
 
@@ -138,9 +132,8 @@ TEST(PackArguments, ComputedSizes) {
     EXPECT_EQ(f.message(), "axis 2 of `out` (p) must have size " + std::to_string(blocks) +
                                ", which follows from the inputs, found 65");
     f.inputs.tensors["out"].shape[2] = blocks;
-    std::string error;
-    auto packed = packArguments(f.program, f.inputs, error);
-    ASSERT_TRUE(packed) << error;
+    auto packed = packArguments(f.program, f.inputs);
+    ASSERT_TRUE(packed) << packed.message();
     EXPECT_EQ(packed->slots[18], static_cast<uint64_t>(blocks));
     EXPECT_EQ(packed->slots[19], 15u);
     EXPECT_EQ(packed->slots[20], 0x3fc00000u); // 1.5f
@@ -243,7 +236,7 @@ TEST(PackArguments, SaysWhatTheDefinitionSays) {
     outputs.insert(inputs.extract("out"));
     BoundSizes sizes;
     std::string expected =
-        checkBindings(f.program.signature, inputs, outputs, sizes, f.inputs.params);
+        checkBindings(f.program.signature, inputs, outputs, sizes, f.inputs.params).message();
     EXPECT_NE(expected, "");
     EXPECT_EQ(f.message(), expected);
   }

@@ -40,8 +40,7 @@ void expectEveryPointOnce(HostLauncher &launcher, std::array<int64_t, 3> grid) {
   arguments.slots = {reinterpret_cast<uintptr_t>(counters.data()), uint64_t(grid[0]),
                      uint64_t(grid[1])};
   arguments.launches = {{0, grid}};
-  std::string error;
-  ASSERT_TRUE(launcher.run(program, {countingKernel}, arguments, {}, error)) << error;
+  ASSERT_EQ(launcher.run(program, {countingKernel}, arguments, {}).message(), "");
   for (auto &counter : counters)
     EXPECT_EQ(counter, 1);
 }
@@ -94,8 +93,7 @@ TEST(HostLauncher, ResultsBelowTheNormalNumbersAreZero) {
     arguments.slots = {reinterpret_cast<uintptr_t>(&numbers[0]),
                        reinterpret_cast<uintptr_t>(&others)};
     arguments.launches = {{0, {1000, 1, 1}}};
-    std::string error;
-    ASSERT_TRUE(launcher.run(program, {multiplyingKernel}, arguments, {}, error)) << error;
+    ASSERT_EQ(launcher.run(program, {multiplyingKernel}, arguments, {}).message(), "");
     EXPECT_EQ(others, 0);
   }
   // The caller computes as before.
@@ -110,10 +108,9 @@ TEST(HostLauncher, ReportsMissingMemory) {
   huge.scratchBytes = int64_t(1) << 60;
   PackedArguments arguments;
   arguments.launches = {{0, {1, 1, 1}}};
-  std::string error;
-  EXPECT_FALSE(launcher.run(program, {countingKernel}, arguments, {}, error));
-  EXPECT_NE(error.find("kernel 'huge' needs 1152921504606846976 bytes"), std::string::npos)
-      << error;
+  std::string message = launcher.run(program, {countingKernel}, arguments, {}).message();
+  EXPECT_NE(message.find("kernel 'huge' needs 1152921504606846976 bytes"), std::string::npos)
+      << message;
 }
 
 /// Slot 0: a flag that the program waits for. Slot 1: counts the programs that wait.
@@ -136,8 +133,7 @@ TEST(HostLauncher, AShortLaunchDoesNotWaitForALongOne) {
       arguments.slots = {reinterpret_cast<uintptr_t>(&release),
                          reinterpret_cast<uintptr_t>(&waiting)};
       arguments.launches = {{0, {100, 1, 1}}};
-      std::string error;
-      EXPECT_TRUE(launcher.run(program, {waitingKernel}, arguments, {}, error)) << error;
+      EXPECT_EQ(launcher.run(program, {waitingKernel}, arguments, {}).message(), "");
     });
     // Every thread of the launcher is in the long launch.
     auto deadline = Clock::now() + std::chrono::seconds(20);
@@ -224,8 +220,7 @@ TEST(HostLauncher, LaunchesAreInsideAtOnce) {
       PackedArguments arguments;
       arguments.slots = {reinterpret_cast<uintptr_t>(&there), 2};
       arguments.launches = {{0, {1, 1, 1}}};
-      std::string error;
-      EXPECT_TRUE(launcher.run(program, {meetingKernel}, arguments, {}, error)) << error;
+      EXPECT_EQ(launcher.run(program, {meetingKernel}, arguments, {}).message(), "");
       EXPECT_EQ(there, 2);
     });
   for (std::thread &caller : callers)

@@ -150,23 +150,23 @@ TEST_F(TensorMapsTest, NobodyMayWantThem) {
 }
 
 TEST(TensorMapPrograms, AMapHasWhatItIsMadeFrom) {
-  EXPECT_EQ(checkProgram(makeProgram()), "");
+  EXPECT_EQ(checkProgram(makeProgram()).message(), "");
   Program program = makeProgram();
   program.launches[0].args.pop_back();
-  EXPECT_EQ(checkProgram(program), "a tensor map without what it is made from");
+  EXPECT_EQ(checkProgram(program).message(), "a tensor map without what it is made from");
   program = makeProgram();
   program.launches[0].args.erase(program.launches[0].args.begin() + 1);
-  EXPECT_EQ(checkProgram(program), "a tensor map without what it is made from");
+  EXPECT_EQ(checkProgram(program).message(), "a tensor map without what it is made from");
   program = makeProgram();
   program.launches[0].args[6].dim = 1;
-  EXPECT_EQ(checkProgram(program), "a tensor map of nothing that is there");
+  EXPECT_EQ(checkProgram(program).message(), "a tensor map of nothing that is there");
   program = makeProgram();
   program.launches[0].boxes[0].rows = 257;
-  EXPECT_EQ(checkProgram(program), "the box of a tensor map");
+  EXPECT_EQ(checkProgram(program).message(), "the box of a tensor map");
   program = makeProgram();
   program.launches[0].boxes[0].rowDim = 3;
-  EXPECT_EQ(checkProgram(program), "the box of a tensor map");
+  EXPECT_EQ(checkProgram(program).message(), "the box of a tensor map");
   program = makeProgram();
   program.launches[0].args.push_back({Kind::HasMap, 0, 0});
-  EXPECT_EQ(checkProgram(program), "a mark of no tensor map");
+  EXPECT_EQ(checkProgram(program).message(), "a mark of no tensor map");
 }

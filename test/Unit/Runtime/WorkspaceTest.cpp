@@ -62,15 +62,14 @@ Program makeProgram(size_t tensors, const std::vector<std::vector<int32_t>> &use
     for (int32_t tensor : tensorsOf)
       launch.args.push_back({KernelArg::Kind::WorkspacePointer, tensor, 0});
   }
-  EXPECT_EQ(checkProgram(program), "");
+  EXPECT_EQ(checkProgram(program).message(), "");
   return program;
 }
 
 WorkspaceLayout layoutOf(const Program &program, const std::vector<int64_t> &sizes) {
-  std::string error;
-  std::optional<WorkspaceLayout> layout = layoutWorkspace(program, {sizes, {}}, error);
-  EXPECT_TRUE(layout) << error;
-  return layout.value_or(WorkspaceLayout());
+  Outcome<WorkspaceLayout> layout = layoutWorkspace(program, {sizes, {}});
+  EXPECT_TRUE(layout) << layout.message();
+  return layout ? *layout : WorkspaceLayout();
 }
 
 TEST(Workspace, TensorsThatNeverLiveTogetherShareMemory) {
@@ -101,12 +100,9 @@ TEST(Workspace, EmptyAndUnusedTensorsTakeNothing) {
 TEST(Workspace, SizesBeyondMemoryAreErrors) {
   Program program = makeProgram(1, {{0}});
   for (std::vector<int64_t> sizes :
-       {std::vector<int64_t>{INT64_MAX, 2}, {int64_t(1) << 40, int64_t(1) << 20}, {-1, 4}}) {
-    std::string error;
-    EXPECT_FALSE(layoutWorkspace(program, {sizes, {}}, error));
-    EXPECT_EQ(error, "workspace tensor 'w0' of `k` is too large for these sizes, or has a negative "
-                     "one");
-  }
+       {std::vector<int64_t>{INT64_MAX, 2}, {int64_t(1) << 40, int64_t(1) << 20}, {-1, 4}})
+    EXPECT_EQ(layoutWorkspace(program, {sizes, {}}).message(),
+              "workspace tensor 'w0' of `k` is too large for these sizes, or has a negative one");
 }
 
 TEST(Workspace, RandomLifetimesNeverOverlap) {
@@ -153,11 +149,11 @@ TEST(Workspace, RandomLifetimesNeverOverlap) {
 
 TEST(Workspace, BlocksOfACaller) {
   alignas(256) static char memory[1024];
-  EXPECT_EQ(checkWorkspace({}, 1000), ""); // none is given
-  EXPECT_EQ(checkWorkspace({memory, 1000}, 1000), "");
-  EXPECT_EQ(checkWorkspace({memory, 999}, 1000),
+  EXPECT_EQ(checkWorkspace({}, 1000).message(), ""); // none is given
+  EXPECT_EQ(checkWorkspace({memory, 1000}, 1000).message(), "");
+  EXPECT_EQ(checkWorkspace({memory, 999}, 1000).message(),
             "expected a workspace of at least 1000 bytes, found 999");
-  EXPECT_EQ(checkWorkspace({memory + 8, 1000}, 1000),
+  EXPECT_EQ(checkWorkspace({memory + 8, 1000}, 1000).message(),
             "expected a workspace at a multiple of 256 bytes, found an address that is 8 modulo "
             "256");
 }

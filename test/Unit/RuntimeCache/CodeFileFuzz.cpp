@@ -35,11 +35,10 @@ static void tryProgram(const Program &program) {
     size_t slots = 0;
     for (const KernelLaunch &launch : program.launches)
       slots += launch.args.size();
-    std::string error;
-    if (auto packed = packArguments(program, inputs, error);
+    if (auto packed = packArguments(program, inputs);
         packed && (packed->slots.size() != slots || packed->workspaceBytes < 0))
       std::abort();
-    else if (!packed && error.empty())
+    else if (!packed && packed.message().empty())
       std::abort();
   }
 }
@@ -52,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (encodeCode("key", *code) != bytes)
       std::abort();
     tryProgram(code->program);
-  } else if (code.takeError().message().empty()) {
+  } else if (code.message().empty()) {
     std::abort();
   }
   Outcome<Program> program = parseProgram(bytes);

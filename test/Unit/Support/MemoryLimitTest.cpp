@@ -11,8 +11,8 @@
 using namespace attnc;
 
 TEST(MemoryLimit, SaysWhatIsNeededAndWhatIsLeft) {
-  EXPECT_EQ(checkMemory("a tensor", 1e6L), "");
-  std::string message = checkMemory("a tensor", 1e21L);
+  EXPECT_EQ(checkMemory("a tensor", 1e6L).message(), "");
+  std::string message = checkMemory("a tensor", 1e21L).message();
   EXPECT_EQ(message.find("a tensor needs 1000.0 EB, but "), 0u) << message;
   EXPECT_NE(message.find(" of memory are left"), std::string::npos);
 }
