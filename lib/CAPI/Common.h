@@ -30,20 +30,23 @@ template <typename Body> attnc_status guarded(Body body) noexcept {
 }
 
 /// Copies a struct of a caller that may have been compiled with another version of it: what its
-/// struct_size does not reach is zero. `least` is the size of the first version. False, with a
-/// message, if the size is none, or the caller has set what this version does not know.
-bool copyStructBytes(const void *given, size_t least, size_t known, const char *name, void *copy,
-                     std::string &error);
-template <typename T>
-bool copyStruct(const T &given, size_t least, const char *name, T &copy, std::string &error) {
-  return copyStructBytes(&given, least, sizeof(T), name, &copy, error);
+/// struct_size does not reach is zero. `least` is the size of the first version. Fails if the size
+/// is none, or the caller has set what this version does not know.
+Failure copyStructBytes(const void *given, size_t least, size_t known, const char *name,
+                        void *copy);
+template <typename T> Outcome<T> copyStruct(const T &given, size_t least, const char *name) {
+  T copy;
+  if (Failure failure = copyStructBytes(&given, least, sizeof(T), name, &copy))
+    return failure;
+  return copy;
 }
 
 /// Checks a number of threads: 0, the default, or one that a machine may have.
-attnc_status checkThreads(int64_t threads);
+Failure checkThreads(int64_t threads);
 
-/// A DLPack tensor as a view; false, with a message, for what we have no type for.
-bool toView(const attnc_tensor &named, DLDeviceType wanted, TensorView &view, std::string &error);
+/// A DLPack tensor as a view. Fails on another device than the wanted one, and for what we have no
+/// type for.
+Outcome<TensorView> toView(const attnc_tensor &named, DLDeviceType wanted);
 
 } // namespace attnc::capi
 

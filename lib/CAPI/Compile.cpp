@@ -43,20 +43,19 @@ attnc_status capi::guardedCompiler(llvm::function_ref<attnc_status()> body) noex
 }
 
 /// The options of a caller, or the defaults if there are none.
-static attnc_status readOptions(const attnc_compile_options *given,
-                                attnc_compile_options &options) {
-  options = attnc_default_compile_options();
-  std::string error;
-  if (given && !copyStruct(*given, offsetof(attnc_compile_options, target), "attnc_compile_options",
-                           options, error))
-    return fail(ATTNC_INVALID_ARGUMENT, error);
-  if (options.num_const_params && !options.const_params)
-    return fail(ATTNC_INVALID_ARGUMENT, "const_params is null, but num_const_params is not 0");
-  if (attnc_status status = checkThreads(options.num_threads))
-    return status;
-  if (std::string problem = checkChunk(options.chunk); !problem.empty())
-    return fail(ATTNC_INVALID_ARGUMENT, formatv("chunk is {0}: {1}", options.chunk, problem).str());
-  return ATTNC_OK;
+static Outcome<attnc_compile_options> readOptions(const attnc_compile_options *given) {
+  Outcome<attnc_compile_options> options = attnc_default_compile_options();
+  if (given)
+    options = copyStruct(*given, offsetof(attnc_compile_options, target), "attnc_compile_options");
+  if (!options)
+    return options;
+  if (options->num_const_params && !options->const_params)
+    return Failure::invalidArgument("const_params is null, but num_const_params is not 0");
+  if (Failure failure = checkThreads(options->num_threads))
+    return failure;
+  if (std::string problem = checkChunk(options->chunk); !problem.empty())
+    return Failure::invalidArgument(formatv("chunk is {0}: {1}", options->chunk, problem));
+  return options;
 }
 
 /// Compiles a spec for `target` with options that readOptions has checked.
@@ -100,28 +99,32 @@ static attnc_status compileFor(const SpecSource &source, const attnc_compile_opt
 
 static attnc_status compileKernel(const SpecSource &source, const attnc_compile_options *given,
                                   attnc_kernel **kernel) {
-  attnc_compile_options options;
-  if (attnc_status status = readOptions(given, options))
-    return status;
-  if (options.target || options.host_features)
+  Outcome<attnc_compile_options> options = readOptions(given);
+  if (!options)
+    return fail(ATTNC_INVALID_ARGUMENT, options.takeError());
+  if (options->target || options->host_features)
     return fail(ATTNC_INVALID_ARGUMENT, "target and host_features are for attnc_compile_to_file; a "
                                         "kernel is compiled for its device");
-  DeviceName name;
-  if (attnc_status status = parseDevice(options.device, name))
-    return status;
+  Outcome<DeviceName> name = parseDevice(options->device);
+  if (!name)
+    return fail(ATTNC_INVALID_ARGUMENT, name.takeError());
   std::shared_ptr<cuda::Device> device;
   std::string target = "host";
-  if (name.cuda) {
-    auto opened = cuda::Device::open(name.ordinal);
+  if (name->cuda) {
+    auto opened = cuda::Device::open(name->ordinal);
     if (!opened)
       return fail(ATTNC_DEVICE_ERROR, opened.takeError());
     device = *opened;
     target = device->info().targetName();
   }
   std::optional<CompiledCode> code;
-  if (attnc_status status = compileFor(source, options, target, code))
+  if (attnc_status status = compileFor(source, *options, target, code))
     return status;
-  return loadCode(std::move(*code), device, static_cast<unsigned>(options.num_threads), kernel);
+  auto loaded = loadCode(std::move(*code), device, static_cast<unsigned>(options->num_threads));
+  if (!loaded)
+    return fail(ATTNC_DEVICE_ERROR, loaded.takeError());
+  *kernel = loaded->release();
+  return ATTNC_OK;
 }
 
 attnc_status attnc_kernel_compile(const char *text, const char *name,
@@ -164,18 +167,18 @@ attnc_status attnc_compile_to_file(const char *text, const char *name,
   return guardedCompiler([&] {
     if (!text || !path)
       return fail(ATTNC_INVALID_ARGUMENT, "attnc_compile_to_file: text and path must not be null");
-    attnc_compile_options options;
-    if (attnc_status status = readOptions(given, options))
-      return status;
-    if (options.device)
+    Outcome<attnc_compile_options> options = readOptions(given);
+    if (!options)
+      return fail(ATTNC_INVALID_ARGUMENT, options.takeError());
+    if (options->device)
       return fail(ATTNC_INVALID_ARGUMENT,
                   "attnc_compile_to_file has no device: name what it compiles for in target");
-    if (options.num_threads)
+    if (options->num_threads)
       return fail(ATTNC_INVALID_ARGUMENT, "a file does not say how many threads run it: "
                                           "ATTNC_NUM_THREADS does, or attnc_kernel_set_parallel");
     std::optional<CompiledCode> code;
-    if (attnc_status status = compileFor({name ? name : "<spec>", text}, options,
-                                         options.target ? options.target : "host", code))
+    if (attnc_status status = compileFor({name ? name : "<spec>", text}, *options,
+                                         options->target ? options->target : "host", code))
       return status;
     if (llvm::Error error = writeCodeFile(path, savedCodeKey, *code))
       return fail(ATTNC_IO_ERROR, llvm::toString(std::move(error)));

@@ -25,22 +25,23 @@ struct attnc_launch {
   std::vector<TensorPlace> places;
 };
 
-attnc_status capi::parseDevice(const char *text, DeviceName &device) {
+Outcome<DeviceName> capi::parseDevice(const char *text) {
   std::string_view name = text ? text : "host";
+  DeviceName device;
   if (name == "host" || name.empty())
-    return ATTNC_OK;
+    return device;
   constexpr std::string_view cuda = "cuda", first = "cuda:";
   device.cuda = true;
   if (name == cuda)
-    return ATTNC_OK;
+    return device;
   if (name.substr(0, first.size()) == first) {
     auto [end, error] =
         std::from_chars(name.data() + first.size(), name.data() + name.size(), device.ordinal);
     if (error == std::errc() && end == name.data() + name.size())
-      return ATTNC_OK;
+      return device;
   }
-  return fail(ATTNC_INVALID_ARGUMENT,
-              formatText("unknown device `{0}`: expected host, cuda or cuda:N", name));
+  return Failure::invalidArgument(
+      formatText("unknown device `{0}`: expected host, cuda or cuda:N", name));
 }
 
 /// One set of host threads for all kernels of a thread count.
@@ -58,8 +59,8 @@ static std::shared_ptr<HostLauncher> sharedLauncher(unsigned threads) {
   return launcher;
 }
 
-attnc_status capi::loadCode(CompiledCode code, std::shared_ptr<cuda::Device> device,
-                            unsigned threads, attnc_kernel **kernel) {
+Outcome<std::unique_ptr<attnc_kernel>>
+capi::loadCode(CompiledCode code, std::shared_ptr<cuda::Device> device, unsigned threads) {
   auto result = std::make_unique<attnc_kernel>();
   result->code = code;
   result->deviceType = device ? kDLCUDA : kDLCPU;
@@ -67,10 +68,9 @@ attnc_status capi::loadCode(CompiledCode code, std::shared_ptr<cuda::Device> dev
   auto loaded = device ? LoadedCode::loadCUDA(std::move(code), device)
                        : LoadedCode::loadHost(std::move(code), sharedLauncher(threads));
   if (!loaded)
-    return fail(ATTNC_DEVICE_ERROR, loaded.takeError());
+    return loaded.takeError();
   result->loaded = std::move(*loaded);
-  *kernel = result.release();
-  return ATTNC_OK;
+  return result;
 }
 
 static attnc_status collect(const char *function, const attnc_kernel *kernel,
@@ -78,12 +78,13 @@ static attnc_status collect(const char *function, const attnc_kernel *kernel,
                             const attnc_param *params, size_t numParams, LaunchInputs &inputs) {
   if (!kernel || (numTensors && !tensors) || (numParams && !params))
     return fail(ATTNC_INVALID_ARGUMENT, formatText("{0}: a null pointer", function));
-  std::string error;
   for (size_t i = 0; i < numTensors; ++i) {
     if (!tensors[i].name || !tensors[i].tensor)
       return fail(ATTNC_INVALID_ARGUMENT, "a tensor without a name, or a null tensor");
-    if (!toView(tensors[i], kernel->deviceType, inputs.tensors[tensors[i].name], error))
-      return fail(ATTNC_INVALID_ARGUMENT, error);
+    Outcome<TensorView> view = toView(tensors[i], kernel->deviceType);
+    if (!view)
+      return fail(ATTNC_INVALID_ARGUMENT, view.takeError());
+    inputs.tensors[tensors[i].name] = std::move(*view);
   }
   for (size_t i = 0; i < numParams; ++i) {
     if (!params[i].name)
@@ -262,22 +263,26 @@ static attnc_status load(const char *path, const char *deviceText, attnc_kernel 
   if (!path || !kernel)
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_kernel_load: a null pointer");
   *kernel = nullptr;
-  DeviceName name;
-  if (attnc_status status = parseDevice(deviceText, name))
-    return status;
+  Outcome<DeviceName> name = parseDevice(deviceText);
+  if (!name)
+    return fail(ATTNC_INVALID_ARGUMENT, name.takeError());
   Outcome<CompiledCode> code = readCodeFile(path, savedCodeKey);
   if (!code)
     return fail(ATTNC_IO_ERROR, code.takeError());
-  if ((code->target != "host") != name.cuda)
+  if ((code->target != "host") != name->cuda)
     return fail(ATTNC_INVALID_ARGUMENT, formatText("`{0}` is code for {1}", path, code->target));
   std::shared_ptr<cuda::Device> device;
-  if (name.cuda) {
-    auto opened = cuda::Device::open(name.ordinal);
+  if (name->cuda) {
+    auto opened = cuda::Device::open(name->ordinal);
     if (!opened)
       return fail(ATTNC_DEVICE_ERROR, opened.takeError());
     device = *opened;
   }
-  return loadCode(std::move(*code), device, 0, kernel);
+  Outcome<std::unique_ptr<attnc_kernel>> loaded = loadCode(std::move(*code), device, 0);
+  if (!loaded)
+    return fail(ATTNC_DEVICE_ERROR, loaded.takeError());
+  *kernel = loaded->release();
+  return ATTNC_OK;
 }
 
 attnc_status attnc_kernel_load(const char *path, const char *device, attnc_kernel **kernel) {
@@ -294,18 +299,17 @@ attnc_status attnc_kernel_set_parallel(attnc_kernel *kernel, const attnc_paralle
       kernel->loaded->setLauncher(sharedLauncher(kernel->threads));
       return ATTNC_OK;
     }
-    attnc_parallel copy;
-    std::string error;
-    if (!copyStruct(*parallel, sizeof(attnc_parallel), "attnc_parallel", copy, error))
-      return fail(ATTNC_INVALID_ARGUMENT, error);
-    if (!copy.parallel_for)
+    Outcome<attnc_parallel> copy = copyStruct(*parallel, sizeof(attnc_parallel), "attnc_parallel");
+    if (!copy)
+      return fail(ATTNC_INVALID_ARGUMENT, copy.takeError());
+    if (!copy->parallel_for)
       return fail(ATTNC_INVALID_ARGUMENT, "parallel_for is null");
-    if (copy.num_workers < 1 || copy.num_workers > int32_t(HostLauncher::maxThreads))
+    if (copy->num_workers < 1 || copy->num_workers > int32_t(HostLauncher::maxThreads))
       return fail(ATTNC_INVALID_ARGUMENT,
                   formatText("num_workers is {0}: expected a number from 1 to {1}",
-                             copy.num_workers, HostLauncher::maxThreads));
+                             copy->num_workers, HostLauncher::maxThreads));
     kernel->loaded->setLauncher(std::make_shared<HostLauncher>(
-        ParallelFor{copy.parallel_for, copy.context, copy.num_workers}));
+        ParallelFor{copy->parallel_for, copy->context, copy->num_workers}));
     return ATTNC_OK;
   });
 }

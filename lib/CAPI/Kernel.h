@@ -23,12 +23,12 @@ struct DeviceName {
   int ordinal = 0;
 };
 
-/// Parses "host", "cuda" or "cuda:1"; null and "" are the host. On failure the status is set.
-attnc_status parseDevice(const char *text, DeviceName &device);
+/// Parses "host", "cuda" or "cuda:1"; null and "" are the host.
+Outcome<DeviceName> parseDevice(const char *text);
 
 /// Loads code for the host, or on `device`.
-attnc_status loadCode(CompiledCode code, std::shared_ptr<cuda::Device> device, unsigned threads,
-                      attnc_kernel **kernel);
+Outcome<std::unique_ptr<attnc_kernel>>
+loadCode(CompiledCode code, std::shared_ptr<cuda::Device> device, unsigned threads);
 
 } // namespace attnc::capi
 

@@ -120,35 +120,38 @@ const char *attnc_spec_definition_json(const attnc_spec *spec) {
   return json;
 }
 
-/// Checks a float64 output against the shape that it must have; an empty string, or what is wrong.
-static std::string checkOutput64(const attnc_tensor &named, const std::vector<int64_t> &shape) {
+/// Checks a float64 output against the shape that it must have.
+static Failure checkOutput64(const attnc_tensor &named, const std::vector<int64_t> &shape) {
   const DLTensor &t = *named.tensor;
   if (t.device.device_type != kDLCPU && t.device.device_type != kDLCUDAHost)
-    return formatv("output `{0}` is on DLPack device {1}, the reference runs on the host",
-                   named.name, static_cast<int>(t.device.device_type));
+    return Failure::invalidArgument(
+        formatv("output `{0}` is on DLPack device {1}, the reference runs on the host", named.name,
+                static_cast<int>(t.device.device_type)));
   if (t.dtype.code != kDLFloat || t.dtype.bits != 64 || t.dtype.lanes != 1)
-    return formatv(
+    return Failure::invalidArgument(formatv(
         "output `{0}` of the reference must be float64, found DLPack type code {1} with {2} bits",
-        named.name, t.dtype.code, t.dtype.bits);
+        named.name, t.dtype.code, t.dtype.bits));
   if (t.ndim < 0 || (t.ndim > 0 && !t.shape) ||
       llvm::ArrayRef(t.shape, t.ndim) != llvm::ArrayRef(shape)) {
     auto found =
         t.ndim > 0 && t.shape ? llvm::ArrayRef(t.shape, t.ndim) : llvm::ArrayRef<int64_t>();
-    return formatv("output `{0}` must have shape [{1:$[, ]}], found [{2:$[, ]}]", named.name,
-                   llvm::make_range(shape.begin(), shape.end()),
-                   llvm::make_range(found.begin(), found.end()));
+    return Failure::invalidArgument(
+        formatv("output `{0}` must have shape [{1:$[, ]}], found [{2:$[, ]}]", named.name,
+                llvm::make_range(shape.begin(), shape.end()),
+                llvm::make_range(found.begin(), found.end())));
   }
   int64_t elements = 1;
   for (int64_t size : shape)
     elements *= size;
   if (elements && !t.data)
-    return formatv("output `{0}` has elements, but no memory", named.name);
-  return "";
+    return Failure::invalidArgument(
+        formatv("output `{0}` has elements, but no memory", named.name));
+  return Failure::success();
 }
 
 /// Checks that no output shares memory with itself, with another one or with an input.
-static std::string checkOutputMemory(const std::map<std::string, TensorView> &inputs,
-                                     llvm::ArrayRef<attnc_tensor> outputs) {
+static Failure checkOutputMemory(const std::map<std::string, TensorView> &inputs,
+                                 llvm::ArrayRef<attnc_tensor> outputs) {
   std::vector<StridedMemory> memory;
   for (const auto &[name, view] : inputs)
     memory.push_back({name, reinterpret_cast<uintptr_t>(view.data), dtypeSize(view.dtype),
@@ -162,9 +165,9 @@ static std::string checkOutputMemory(const std::map<std::string, TensorView> &in
     memory.push_back({output.name, reinterpret_cast<uintptr_t>(t.data) + t.byte_offset,
                       sizeof(double), t.shape, t.strides ? t.strides : strides.data(), rank, true});
     if (Failure failure = checkSelfOverlap(memory.back()))
-      return failure.message();
+      return failure;
   }
-  return checkOverlaps(memory).message();
+  return checkOverlaps(memory);
 }
 
 /// Copies a dense tensor into one with strides.
@@ -184,33 +187,24 @@ static void store64(const reference::Tensor64 &from, const DLTensor &to) {
   }
 }
 
-/// Binds what a caller names, and checks it against the signature; on failure the status is set.
-static bool bindArguments(const Signature &signature, const attnc_tensor *tensors,
-                          size_t numTensors, const attnc_param *params, size_t numParams,
-                          reference::Bindings &bindings, BoundSizes &sizes, attnc_status &status) {
-  std::string error;
+/// Binds what a caller names, and checks it against the signature.
+static Failure bindArguments(const Signature &signature, const attnc_tensor *tensors,
+                             size_t numTensors, const attnc_param *params, size_t numParams,
+                             reference::Bindings &bindings, BoundSizes &sizes) {
   for (size_t i = 0; i < numTensors; ++i) {
-    if (!tensors[i].name || !tensors[i].tensor) {
-      status = fail(ATTNC_INVALID_ARGUMENT, "a tensor without a name, or a null tensor");
-      return false;
-    }
-    if (!toView(tensors[i], kDLCPU, bindings.inputs[tensors[i].name], error)) {
-      status = fail(ATTNC_INVALID_ARGUMENT, error);
-      return false;
-    }
+    if (!tensors[i].name || !tensors[i].tensor)
+      return Failure::invalidArgument("a tensor without a name, or a null tensor");
+    Outcome<TensorView> view = toView(tensors[i], kDLCPU);
+    if (!view)
+      return view.takeError();
+    bindings.inputs[tensors[i].name] = std::move(*view);
   }
   for (size_t i = 0; i < numParams; ++i) {
-    if (!params[i].name) {
-      status = fail(ATTNC_INVALID_ARGUMENT, "a parameter without a name");
-      return false;
-    }
+    if (!params[i].name)
+      return Failure::invalidArgument("a parameter without a name");
     bindings.params[params[i].name] = params[i].value;
   }
-  if (Failure failure = checkBindings(signature, bindings.inputs, {}, sizes, bindings.params)) {
-    status = fail(ATTNC_INVALID_ARGUMENT, failure);
-    return false;
-  }
-  return true;
+  return checkBindings(signature, bindings.inputs, {}, sizes, bindings.params);
 }
 
 static attnc_status outputShapes(const attnc_spec *spec, const attnc_tensor *tensors,
@@ -220,10 +214,9 @@ static attnc_status outputShapes(const attnc_spec *spec, const attnc_tensor *ten
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_output_shapes_json: a null pointer");
   reference::Bindings bindings;
   BoundSizes sizes;
-  attnc_status status = ATTNC_OK;
-  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes,
-                     status))
-    return status;
+  if (Failure failure =
+          bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes))
+    return fail(ATTNC_INVALID_ARGUMENT, failure);
   static thread_local std::string text;
   text.clear();
   llvm::raw_string_ostream os(text);
@@ -246,11 +239,11 @@ attnc_status attnc_spec_output_shapes_json(const attnc_spec *spec, const attnc_t
       [&] { return outputShapes(spec, tensors, numTensors, params, numParams, json); });
 }
 
-static std::string unknownOutput(const Signature &signature, const char *name) {
+static Failure unknownOutput(const Signature &signature, const char *name) {
   std::vector<std::string> known;
   for (const TensorDecl &decl : signature.outputs)
     known.push_back(decl.name);
-  return unknownName(name, "an output", signature.name, known);
+  return Failure::invalidArgument(unknownName(name, "an output", signature.name, known));
 }
 
 static attnc_status runReference(const attnc_spec *spec, const attnc_tensor *tensors,
@@ -259,29 +252,26 @@ static attnc_status runReference(const attnc_spec *spec, const attnc_tensor *ten
                                  int32_t numThreads) {
   if (!spec || (numTensors && !tensors) || (numParams && !params) || (numOutputs && !outputs))
     return fail(ATTNC_INVALID_ARGUMENT, "attnc_spec_reference: a null pointer");
-  if (attnc_status status = checkThreads(numThreads))
-    return status;
+  if (Failure failure = checkThreads(numThreads))
+    return fail(ATTNC_INVALID_ARGUMENT, failure);
   reference::Bindings bindings;
   BoundSizes sizes;
-  attnc_status status = ATTNC_OK;
-  if (!bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes,
-                     status))
-    return status;
+  if (Failure failure =
+          bindArguments(spec->signature, tensors, numTensors, params, numParams, bindings, sizes))
+    return fail(ATTNC_INVALID_ARGUMENT, failure);
   // The outputs are checked before anything is computed.
-  std::string message;
-  for (size_t i = 0; message.empty() && i < numOutputs; ++i) {
+  for (size_t i = 0; i < numOutputs; ++i) {
     if (!outputs[i].name || !outputs[i].tensor)
       return fail(ATTNC_INVALID_ARGUMENT, "an output without a name, or a null tensor");
     auto decl = llvm::find_if(spec->signature.outputs,
                               [&](const TensorDecl &d) { return d.name == outputs[i].name; });
-    message = decl == spec->signature.outputs.end()
-                  ? unknownOutput(spec->signature, outputs[i].name)
-                  : checkOutput64(outputs[i], shapeOf(*decl, sizes));
+    if (Failure failure = decl == spec->signature.outputs.end()
+                              ? unknownOutput(spec->signature, outputs[i].name)
+                              : checkOutput64(outputs[i], shapeOf(*decl, sizes)))
+      return fail(ATTNC_INVALID_ARGUMENT, failure);
   }
-  if (message.empty())
-    message = checkOutputMemory(bindings.inputs, llvm::ArrayRef(outputs, numOutputs));
-  if (!message.empty())
-    return fail(ATTNC_INVALID_ARGUMENT, message);
+  if (Failure failure = checkOutputMemory(bindings.inputs, llvm::ArrayRef(outputs, numOutputs)))
+    return fail(ATTNC_INVALID_ARGUMENT, failure);
   std::lock_guard<std::mutex> lock(spec->mutex);
   auto results = reference::run(spec->spec->variant(), bindings, static_cast<unsigned>(numThreads));
   if (!results)

@@ -4,29 +4,26 @@
 #include "Library.h"
 #include <dlfcn.h>
 
+using namespace attnc;
 using namespace attnc::python;
 
 static Library loaded;
 
 const Library &attnc::python::library() { return loaded; }
 
-bool attnc::python::loadLibrary(const char *path, std::string &error) {
+Failure attnc::python::loadLibrary(const char *path) {
   void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (!handle) {
-    error = dlerror();
-    return false;
-  }
+  if (!handle)
+    return Failure(dlerror());
   Library found;
 #define ATTNC_LOOKUP(name)                                                                         \
   found.name = reinterpret_cast<decltype(&attnc_##name)>(dlsym(handle, "attnc_" #name));           \
-  if (!found.name) {                                                                               \
-    error = "it has no function attnc_" #name;                                                     \
-    return false;                                                                                  \
-  }
+  if (!found.name)                                                                                 \
+    return Failure("it has no function attnc_" #name);
   ATTNC_FOR_EACH_FUNCTION(ATTNC_LOOKUP)
 #undef ATTNC_LOOKUP
   loaded = found; // for as long as the process lives
-  return true;
+  return Failure::success();
 }
 
 /// A class of attnc.errors; null with an exception if there is none.

@@ -6,6 +6,7 @@
 #define ATTNC_PYTHON_NATIVE_LIBRARY_H
 
 #include "Object.h"
+#include "attnc/Support/Failure.h"
 #include "attnc/attnc.h"
 #include <string>
 
@@ -41,8 +42,8 @@ struct Library {
 /// Its functions; null ones before loadLibrary has succeeded.
 const Library &library();
 
-/// Loads the file. False, with a message, if that cannot be done.
-bool loadLibrary(const char *path, std::string &error);
+/// Loads the file.
+Failure loadLibrary(const char *path);
 
 /// Sets the exception of attnc.errors that a status stands for, with the library's text for this
 /// thread. Returns null.

@@ -12,11 +12,11 @@ static PyObject *load(PyObject *, PyObject *path) {
     if (!PyUnicode_FSConverter(path, &bytes))
       return nullptr;
     Ref owned(bytes);
-    std::string error;
-    if (loadLibrary(PyBytes_AsString(bytes), error))
-      Py_RETURN_NONE;
-    PyErr_SetString(PyExc_OSError, error.c_str());
-    return nullptr;
+    if (attnc::Failure failure = loadLibrary(PyBytes_AsString(bytes))) {
+      PyErr_SetString(PyExc_OSError, failure.message().c_str());
+      return nullptr;
+    }
+    Py_RETURN_NONE;
   });
 }
 
