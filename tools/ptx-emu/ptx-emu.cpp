@@ -215,7 +215,7 @@ Placed placeArray(Command &c, Machine &m, const std::string &text) {
   } else {
     bad("unknown kind of argument '" + text + "'; see --help");
   }
-  uint64_t bytes = a.count() * a.elementBytes();
+  uint64_t bytes = a.byteCount();
   uint64_t p = m.memory().allocate(std::max<uint64_t>(bytes, 1), text);
   if (!p)
     bad("no device memory for argument '" + text + "'");
@@ -387,7 +387,7 @@ int execute(Command &c) {
     return 1;
   }
   for (Output &o : c.outputs) {
-    o.array.bytes.resize(o.array.count() * o.array.elementBytes());
+    o.array.bytes.resize(o.array.byteCount());
     machine.memory().read(o.address, o.array.bytes.data(), o.array.bytes.size());
     if (uint64_t hole = !c.options.checks
                             ? 0

@@ -113,6 +113,8 @@ TEST_F(Tool, MistakesExitWithTwoAndSayWhat) {
   expect("bad.ptx", "bad.ptx:3:1: error: unsupported directive '.frob'");
   std::ofstream(folder + "/bad.npy") << "not an array";
   expect(basics + " --kernel saxpy in:bad.npy", "is not a .npy file");
+  expect(basics + " --kernel saxpy out:z.npy:f32:4294967296,4294967296",
+         "an array of more than 2^63 bytes");
   EXPECT_EQ(run("--help"), 0);
   EXPECT_NE(text.find("usage: ptx-emu"), std::string::npos);
 }
