@@ -152,7 +152,7 @@ TEST(SizeFormula, RandomStepsAreSafe) {
     SizeFormula formula;
     for (size_t j = 0, length = 1 + random() % 9; j < length; ++j)
       formula.push_back({static_cast<Op>(random() % 27),
-                         static_cast<int64_t>(random() % 4) - 1 + (random() % 8 ? 0 : INT64_MIN),
+                         static_cast<int64_t>(random() % 4) + (random() % 8 ? -1 : INT64_MIN),
                          static_cast<double>(random() % 5) - 2});
     if (std::optional<NumberKind> kind = kindOf(formula, 1, kinds)) {
       ++good;
