@@ -4,6 +4,7 @@
 #include "Check.h"
 #include "Execute.h"
 #include "KernelTimes.h"
+#include "attnc/Frontend/Frontend.h"
 #include "attnc/Support/Npy.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -118,12 +119,17 @@ static llvm::Error computeOutputs(const Options &options, Spec &spec, BoundSpec 
   return addMemory(*report.executable, bound, report.memory);
 }
 
+/// The output that a dumped tensor is: a `transform` has the name of an input.
+static std::string dumpedOutput(const BoundSpec &bound, const std::string &name) {
+  return bound.outputs.count(name) ? name : frontend::transformedName(name);
+}
+
 static llvm::Error writeOutputs(const Options &options, BoundSpec &bound) {
   for (auto &[name, path] : options.outputs)
     if (Failure failure = writeNpy(path, bound.outputs[name].view))
       return createStringError(formatv("--output={0}: {1}", name, failure.message()));
   for (auto &[name, path] : options.dumps)
-    if (Failure failure = writeNpy(path, bound.outputs[name].view))
+    if (Failure failure = writeNpy(path, bound.outputs[dumpedOutput(bound, name)].view))
       return createStringError(formatv("--dump={0}: {1}", name, failure.message()));
   return llvm::Error::success();
 }

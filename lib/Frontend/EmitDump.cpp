@@ -5,6 +5,7 @@
 // computes the same thing; an executor that cannot yield one of them says so at its statement, as
 // of any output.
 #include "Emitter.h"
+#include "attnc/Frontend/Frontend.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace attnc;
@@ -64,6 +65,14 @@ Value Emitter::dumpedValue(const Attention &attention, StringRef name) {
   return {};
 }
 
+/// Whether the caller binds a tensor called `name`: what is made of it by a `transform` has its
+/// name, but a program's tensors do not.
+static bool isInput(Value value, StringRef name) {
+  auto variant = value.getDefiningOp()->getParentOfType<attn::VariantOp>();
+  return llvm::any_of(variant.getBody().getOps<attn::InputOp>(),
+                      [&](attn::InputOp input) { return input.getName() == name; });
+}
+
 void Emitter::emitDumps(const Attention &attention, SmallVector<StringRef> &names,
                         SmallVector<Value> &values) {
   for (const std::string &name : dumps) {
@@ -72,7 +81,8 @@ void Emitter::emitDumps(const Attention &attention, SmallVector<StringRef> &name
     Value value = dumpedValue(attention, name);
     if (!value)
       return;
-    names.push_back(name);
+    names.push_back(isInput(value, name) ? builder.getStringAttr(transformedName(name)).getValue()
+                                         : StringRef(name));
     values.push_back(value);
   }
 }

@@ -16,6 +16,10 @@
 
 namespace attnc::frontend {
 
+/// The output that `NAME` is where it is dumped and a `transform` makes it of an input: the input
+/// has the name.
+inline std::string transformedName(const std::string &name) { return name + ".transformed"; }
+
 /// Tensors that a variant computes and does not put out, to be outputs of their names.
 struct Dumps {
   /// Of which variant; empty: of the only one.
