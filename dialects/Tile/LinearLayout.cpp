@@ -88,7 +88,7 @@ LinearLayout LinearLayout::partsOfRows(int64_t rows, int64_t cols, int64_t part,
   Bases columns = bitsOf(cols, /*row=*/false), byRow = bitsOf(rows, /*row=*/true);
   Bases registers, lanes, warps;
   size_t all = columns.size() + byRow.size(), threads = 5 + llvm::Log2_64(numWarps);
-  size_t run = llvm::Log2_64(part);
+  size_t run = llvm::Log2_64_Ceil(part); // of all bits, if columns are no power of two
   if (all >= threads + run + 1 && !byRow.empty())
     take(byRow, registers, 1);
   take(columns, registers, run);

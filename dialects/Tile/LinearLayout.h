@@ -80,7 +80,8 @@ public:
   static LinearLayout wholeRows(int64_t rows, int64_t cols, int64_t numWarps);
   /// A thread holds `part` neighbouring columns of a row, and two neighbouring rows if there are
   /// more elements than that for each. Rows are counted off by lanes and warps; of the columns that
-  /// are left, warps take the highest bits, and threads hold the others. All are powers of two.
+  /// are left, warps take the highest bits, and threads hold the others. All are powers of two; a
+  /// part that is all columns may be none.
   static LinearLayout partsOfRows(int64_t rows, int64_t cols, int64_t part, int64_t numWarps);
   /// The layout that tiles of this shape have unless there is a reason for another one: mma
   /// fragments where they fit, else `blocked`; none if that does not fit either.
