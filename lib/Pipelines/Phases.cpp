@@ -79,8 +79,8 @@ Phase attnc::launchPhase(Kind kind) { return kind == Kind::Host ? Phase::Tile : 
 static void buildChunks(OpPassManager &passes, int64_t chunk, Kind kind) {
   AttnChunkRecurrencesOptions options;
   options.chunk = chunk;
-  // Matrix units multiply six times as much faster than elements are taken in pairs; a CPU does
-  // not.
+  // More products of matrices, for the sake of what would go element by element: where there are
+  // matrix units.
   options.byHalves = kind == Kind::NVPTX;
   passes.addPass(createAttnChunkRecurrences(options));
   passes.addPass(createAttnForwardCopies({/*keepCopies=*/kind == Kind::NVPTX}));

@@ -6,6 +6,7 @@ chunks: no decay, decays that leave nothing, alternating ones, resets, delta rul
 """
 import pathlib
 import random
+import re
 import subprocess
 import sys
 
@@ -55,7 +56,13 @@ def test_gallery_is_known():
     assert sorted(found) == CHUNKED
 
 
-HALVED = "comba gla hgrn2 kimi_delta kimi_k3 kimi_linear rwkv5 rwkv6 rwkv7 two_key_delta".split()
+# Decays that vary along what reads sum over.
+HALVED = "gated_delta_2 gla hgrn2 kimi_delta kimi_k3 rwkv5 rwkv6 rwkv7 two_key_delta".split()
+
+
+def test_halved_are_known():
+    texts = {path.stem: chunked(path.read_text(), 64, halves=True)[1] for path in specs() if path.stem in CHUNKED}
+    assert sorted(name for name, text in texts.items() if re.search(r'prod over "t_row" from %\w+ to %', text)) == HALVED
 
 
 @pytest.mark.parametrize("name, chunk, halves", [(name, chunk, False) for name in CHUNKED for chunk in (16, 64)] + [(name, 64, True) for name in HALVED])
