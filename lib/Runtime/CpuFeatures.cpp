@@ -7,6 +7,8 @@
 #include <array>
 #include <cpuid.h>
 #include <cstdint>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 using namespace attnc;
 
@@ -153,6 +155,13 @@ static uint64_t keptState() {
   return uint64_t(high) << 32 | low;
 }
 
+/// Asks Linux for the registers of the matrix unit, which a process does not have from the start
+/// (arch_prctl(2), ARCH_REQ_XCOMP_PERM: for all of its threads, those to come included).
+static bool mayUseMatrixUnit() {
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 static bool isPresent(const Feature &feature) {
   static const uint64_t kept = keptState();
   std::array<uint32_t, 4> regs{};
@@ -166,6 +175,10 @@ static bool isPresent(const Feature &feature) {
       (!__get_cpuid_count(7, 0, &last, &unused, &unused, &unused) || last < feature.subleaf))
     return false;
   uint32_t value = regs[feature.reg];
+  if (feature.state == AMX) {
+    static const bool granted = mayUseMatrixUnit();
+    return granted && (value >> feature.bit & 1);
+  }
   if (feature.bit < 32)
     return value >> feature.bit & 1;
   // AVX10 has a bit of its own, and says its version elsewhere.

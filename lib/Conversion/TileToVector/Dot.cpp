@@ -10,6 +10,7 @@
 // map, if it has one): the terms of one product form a chain of their own, so that errors do not
 // grow with the number of products.
 #include "Dot.h"
+#include "MatrixUnit.h"
 #include "Pack.h"
 #include "RowBound.h"
 #include "RowElements.h"
@@ -125,6 +126,10 @@ static LogicalResult emitPackedDot(KernelEmitter &ke, tile::DotOp dot) {
   Emitter &e = ke.e;
   tile::TileType type = dot.getResult().getType();
   PackedOperand packed = pack(ke, dot);
+  if (usesMatrixUnit(e.target, dot)) {
+    emitMatrixUnitDot(ke, dot, packed);
+    return success();
+  }
   bool ok = true;
   for (const PanelRun &run : panelRuns(ke, type.getCols())) {
     int64_t step = registerRows(e.target, run.vectors, numChains(dot, packed));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Names and detection of the vector instruction levels.
+// Names of the vector instruction levels, and what features they need.
 #include "attnc/Conversion/TileToVector/HostTarget.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/TargetParser/Host.h"
@@ -17,17 +17,20 @@ llvm::StringRef attnc::stringifyHostISA(HostISA isa) {
     return "avx512";
   case HostISA::AVX512BF16:
     return "avx512bf16";
+  case HostISA::AMX:
+    return "amx";
   }
   return "generic";
 }
 
 std::optional<HostISA> attnc::parseHostISA(llvm::StringRef name) {
   return llvm::StringSwitch<std::optional<HostISA>>(name)
-      .Case("native", fastestHostISAOf(llvm::sys::getHostCPUFeatures()))
+      .Case("native", detectHostISA())
       .Case("generic", HostISA::Generic)
       .Case("avx2", HostISA::AVX2)
       .Case("avx512", HostISA::AVX512)
       .Case("avx512bf16", HostISA::AVX512BF16)
+      .Case("amx", HostISA::AMX)
       .Default(std::nullopt);
 }
 
@@ -39,12 +42,9 @@ HostISA attnc::hostISAOf(const llvm::StringMap<bool> &features) {
     return HostISA::Generic;
   if (!all({"avx512f", "avx512bw", "avx512dq", "avx512vl"}))
     return HostISA::AVX2;
-  return all({"avx512bf16"}) ? HostISA::AVX512BF16 : HostISA::AVX512;
-}
-
-HostISA attnc::fastestHostISAOf(const llvm::StringMap<bool> &features) {
-  HostISA highest = hostISAOf(features);
-  return highest == HostISA::AVX512BF16 && features.lookup("amx-bf16") ? HostISA::AVX512 : highest;
+  if (!all({"avx512bf16"}))
+    return HostISA::AVX512;
+  return all({"amx-tile", "amx-bf16"}) ? HostISA::AMX : HostISA::AVX512BF16;
 }
 
 HostISA attnc::detectHostISA() {

@@ -3,6 +3,7 @@
 // The function around a kernel, its blocks and scalars.
 #include "KernelEmitter.h"
 #include "MathExpansion.h"
+#include "MatrixUnit.h"
 #include "RowBound.h"
 #include "RowGroup.h"
 #include "StoreBlock.h"
@@ -58,10 +59,12 @@ FailureOr<LLVM::LLVMFuncOp> KernelEmitter::run() {
   kernel.walk([&](tile::LocalOp local) { locals = std::max(locals, local.getEnd()); });
   tiles.reserve(locals);
   findStoredRows(*this);
+  emitMatrixUnitStart(*this);
   if (failed(emitBlock(kernel.getBody().front()))) {
     function.erase();
     return failure();
   }
+  emitMatrixUnitEnd(*this);
   LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
   function->setAttr(kScratchBytesAttr, e.b.getI64IntegerAttr(tiles.highWater));
   return function;

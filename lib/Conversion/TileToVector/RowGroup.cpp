@@ -27,7 +27,8 @@ struct RowPass {
   SmallVector<Operation *> ops;
   bool matrix = false; ///< rank 2; else lanes are rows
   int64_t rows = 0, cols = 0;
-  /// Ops that run before ops that precede them in the kernel; they must not overwrite operands.
+  /// Ops that run before ops that precede them in the kernel; they must not overwrite what those
+  /// read.
   llvm::SmallPtrSet<Operation *, 4> early;
 
   bool contains(Operation *op) const { return llvm::is_contained(ops, op); }
@@ -84,6 +85,13 @@ static SmallVector<RowPass> splitGroup(KernelEmitter &ke) {
   return passes;
 }
 
+/// Whether `op` alone needs the value of `v`.
+static bool isOnlyFor(KernelEmitter &ke, Value v, Operation *op) {
+  bool only = true;
+  ke.tiles.forEachUser(ke.tiles.resolve(v), [&](Operation *user) { only &= user == op; });
+  return only;
+}
+
 /// Results that are used outside of their pass need memory; a reduction's always do.
 static LogicalResult assignBuffers(KernelEmitter &ke, ArrayRef<RowPass> passes) {
   for (const RowPass &pass : passes)
@@ -97,7 +105,8 @@ static LogicalResult assignBuffers(KernelEmitter &ke, ArrayRef<RowPass> passes) 
         continue;
       SmallVector<Value> candidates;
       for (Value operand : op->getOperands())
-        if (isa<tile::TileType>(operand.getType()) && !pass.early.contains(op))
+        if (isa<tile::TileType>(operand.getType()) &&
+            (!pass.early.contains(op) || isOnlyFor(ke, operand, op)))
           candidates.push_back(operand);
       ke.tiles.buffers[result] = ke.tiles.resultBuffer(result, op, candidates);
     }

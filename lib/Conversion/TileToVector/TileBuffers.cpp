@@ -2,6 +2,7 @@
 //
 // Buffers for tiles, and which values need none: TileBuffers.h explains.
 #include "TileBuffers.h"
+#include "MatrixUnit.h"
 
 using namespace mlir;
 using namespace attnc;
@@ -51,7 +52,8 @@ tile::DotOp TileBuffers::deferredTo(Operation *op) const {
     return {};
   auto dot = dyn_cast<tile::DotOp>(*map->user_begin());
   if (!dot || dot->getBlock() != map->getBlock() || dot.getAcc() != map.getResult() ||
-      dot.getLhs() == map.getResult() || dot.getRhs() == map.getResult())
+      dot.getLhs() == map.getResult() || dot.getRhs() == map.getResult() ||
+      usesMatrixUnit(e.target, dot)) // which takes sums from memory
     return {};
   return dot;
 }

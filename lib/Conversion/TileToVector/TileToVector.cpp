@@ -47,8 +47,8 @@ struct ConvertTileToVectorPass : attnc::impl::ConvertTileToVectorBase<ConvertTil
   void runOnOperation() override {
     std::optional<HostISA> level = parseHostISA(isa);
     if (!level) {
-      getOperation().emitError("unknown host isa: expected native, generic, avx2, avx512 or "
-                               "avx512bf16, found ")
+      getOperation().emitError("unknown host isa: expected native, generic, avx2, avx512, "
+                               "avx512bf16 or amx, found ")
           << isa;
       return signalPassFailure();
     }

@@ -2,6 +2,7 @@
 //
 // Features of x86-64 CPUs, by the tables that LLVM has of levels and of what a feature implies.
 #include "attnc/Target/Host/HostFeatures.h"
+#include "attnc/Runtime/CpuFeatures.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -19,8 +20,16 @@ constexpr llvm::StringLiteral kLevels[] = {"x86-64", "x86-64-v2", "x86-64-v3", "
 using FeatureSet = llvm::StringMap<bool>;
 } // namespace
 
+/// What LLVM finds, without what a process may not use: Linux gives the registers of a matrix unit
+/// only to those that ask, and may refuse.
 static const FeatureSet &detected() {
-  static const FeatureSet features = llvm::sys::getHostCPUFeatures();
+  static const FeatureSet features = [] {
+    FeatureSet found = llvm::sys::getHostCPUFeatures();
+    for (auto &feature : found)
+      if (feature.second && feature.first().starts_with("amx-"))
+        feature.second = missingCpuFeatures({feature.first().str()}).empty();
+    return found;
+  }();
   return features;
 }
 
@@ -36,7 +45,7 @@ static std::vector<std::string> namesIn(const FeatureSet &features) {
 const HostFeatures &HostFeatures::native() {
   static const HostFeatures features = [] {
     HostFeatures result;
-    result.isa = fastestHostISAOf(detected());
+    result.isa = hostISAOf(detected());
     result.cpu = llvm::sys::getHostCPUName().str();
     result.required = namesIn(detected());
     for (auto &feature : detected())
@@ -103,7 +112,7 @@ llvm::Expected<HostFeatures> HostFeatures::parse(llvm::StringRef text) {
     changed = true;
   }
   if (changed) {
-    result.isa = fastestHostISAOf(features);
+    result.isa = hostISAOf(features);
     result.required = namesIn(features);
   }
   return result;

@@ -134,7 +134,7 @@ public:
 };
 
 struct HostCompileOptions {
-  HostISA isa = detectHostISA();
+  HostISA isa = HostFeatures::native().isa;
   bool verify = false;
 };
 
@@ -146,10 +146,9 @@ struct HostObject {
   std::map<std::string, double> milliseconds;
 };
 
-/// Features that make the lowering choose a level: this CPU's own where it is its level. A CPU may
-/// be faster without products of bf16.
+/// Features that make the lowering choose a level: this CPU's own where it is its level.
 inline std::string featuresFor(HostISA isa) {
-  if (isa == detectHostISA() && isa != HostISA::AVX512BF16)
+  if (isa == HostFeatures::native().isa)
     return "native";
   switch (isa) {
   case HostISA::Generic:
@@ -160,6 +159,8 @@ inline std::string featuresFor(HostISA isa) {
     return "x86-64-v4";
   case HostISA::AVX512BF16:
     return "x86-64-v4,+avx512bf16";
+  case HostISA::AMX:
+    return "x86-64-v4,+avx512bf16,+amx-bf16";
   }
   return "";
 }

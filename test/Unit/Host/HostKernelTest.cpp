@@ -63,8 +63,9 @@ void check(const CompiledHost &compiled, const FlashKernelShape &shape, const Pr
 
 std::vector<HostISA> runnableLevels() {
   std::vector<HostISA> levels;
-  for (HostISA isa : {HostISA::Generic, HostISA::AVX2, HostISA::AVX512, HostISA::AVX512BF16})
-    if (isa <= detectHostISA())
+  for (HostISA isa :
+       {HostISA::Generic, HostISA::AVX2, HostISA::AVX512, HostISA::AVX512BF16, HostISA::AMX})
+    if (isa <= HostFeatures::native().isa)
       levels.push_back(isa);
   return levels;
 }
@@ -125,6 +126,25 @@ TEST(HostKernelLevels, FullAttentionAndTileShapes) {
     CompiledHost compiled = compileText(flashKernel(shape));
     ASSERT_TRUE(compiled.kernel) << compiled.error;
     for (auto [rows, keys] : {std::pair(1, 1), std::pair(65, 63), std::pair(130, 300)})
+      check(compiled, shape, {1, 2, 1, rows, keys, 1});
+  }
+}
+
+/// Depths that a matrix unit goes through in a loop: whole steps, and half of one at the end.
+TEST(HostKernelLevels, DeepProducts) {
+  for (HostISA isa : runnableLevels()) {
+    SCOPED_TRACE(stringifyHostISA(isa).str());
+    FlashKernelShape shape;
+    shape.dtype = "bf16";
+    shape.headDim = 288;
+    shape.vHeadDim = 32;
+    shape.tileQ = 16;
+    shape.tileKV = 304;
+    HostCompileOptions options;
+    options.isa = isa;
+    CompiledHost compiled = compileText(flashKernel(shape), options);
+    ASSERT_TRUE(compiled.kernel) << compiled.error;
+    for (auto [rows, keys] : {std::pair(17, 303), std::pair(40, 700)})
       check(compiled, shape, {1, 2, 1, rows, keys, 1});
   }
 }

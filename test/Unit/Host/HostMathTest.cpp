@@ -96,8 +96,9 @@ std::vector<float> apply(const std::string &body, std::vector<float> values, Hos
 
 std::vector<HostISA> levels() {
   std::vector<HostISA> result;
-  for (HostISA isa : {HostISA::Generic, HostISA::AVX2, HostISA::AVX512, HostISA::AVX512BF16})
-    if (isa <= detectHostISA())
+  for (HostISA isa :
+       {HostISA::Generic, HostISA::AVX2, HostISA::AVX512, HostISA::AVX512BF16, HostISA::AMX})
+    if (isa <= HostFeatures::native().isa)
       result.push_back(isa);
   return result;
 }

@@ -19,9 +19,10 @@ enum class HostISA : uint8_t {
   AVX2,       ///< 256-bit vectors, FMA, F16C
   AVX512,     ///< 512-bit vectors: AVX-512 F, BW, DQ, VL
   AVX512BF16, ///< the same with `vdpbf16ps`
+  AMX,        ///< the same with tiles of bf16 that a matrix unit multiplies: AMX-TILE, AMX-BF16
 };
 
-/// The level's name in options and cache keys: generic, avx2, avx512, avx512bf16.
+/// The level's name in options and cache keys: generic, avx2, avx512, avx512bf16, amx.
 llvm::StringRef stringifyHostISA(HostISA isa);
 /// The inverse; no value for an unknown name.
 std::optional<HostISA> parseHostISA(llvm::StringRef name);
@@ -29,10 +30,6 @@ std::optional<HostISA> parseHostISA(llvm::StringRef name);
 HostISA hostISAOf(const llvm::StringMap<bool> &features);
 /// The highest level that this CPU (and operating system) runs.
 HostISA detectHostISA();
-/// The level whose code is fastest on a CPU with `features`: the highest one, but without
-/// `vdpbf16ps` where there is a matrix unit for bf16 (AMX, on Intel's CPUs): there attention
-/// took 1.55 times as long with it (bench/results/2026-11-30-host-intel.md).
-HostISA fastestHostISAOf(const llvm::StringMap<bool> &features);
 
 /// A level with its consequences for the lowering.
 struct HostTarget {
@@ -46,7 +43,9 @@ struct HostTarget {
   /// f16 <-> f32 conversion instructions.
   bool hasF16Convert() const { return isa >= HostISA::AVX2; }
   /// Products of bf16 pairs accumulated in f32.
-  bool hasBF16Dot() const { return isa == HostISA::AVX512BF16; }
+  bool hasBF16Dot() const { return isa >= HostISA::AVX512BF16; }
+  /// Products of tiles of 16 rows of 32 bf16, accumulated in f32.
+  bool hasMatrixUnit() const { return isa == HostISA::AMX; }
 };
 
 } // namespace attnc

@@ -29,7 +29,7 @@ def ConvertTileToVector : Pass<"convert-tile-to-vector", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
   let options = [
     Option<"isa", "isa", "std::string", /*default=*/"\"native\"",
-           "vector instructions: native, generic, avx2, avx512, avx512bf16">];
+           "vector instructions: native, generic, avx2, avx512, avx512bf16, amx">];
   let statistics = [
     Statistic<"numDeferred", "deferred-maps", "maps computed as an accumulator is loaded">,
     Statistic<"numGroups", "row-groups", "fused groups of row operations">];
