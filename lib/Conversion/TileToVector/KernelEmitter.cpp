@@ -112,7 +112,7 @@ static int64_t tileRows(Operation *op) {
 LogicalResult KernelEmitter::emitOp(Operation &op) {
   e.loc = op.getLoc();
   if (op.getParentOp() == kernel)
-    emitRowBound(*this);
+    emitRowBounds(*this);
   if (isRowOp(&op)) {
     if (auto cast = dyn_cast<tile::CastOp>(op); cast && tiles.isAlias(cast))
       return success();

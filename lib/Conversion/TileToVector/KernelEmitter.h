@@ -23,6 +23,13 @@
 
 namespace attnc {
 
+/// Rows that are stored of tiles of `rows` rows: as many as there are from `row` to before `limit`.
+struct StoredRows {
+  mlir::Value row, limit;
+  int64_t rows = 0;
+  mlir::Value count; ///< i64, where it is the same in the whole kernel and known
+};
+
 class KernelEmitter {
 public:
   KernelEmitter(mlir::OpBuilder &builder, tile::KernelOp kernel, const HostTarget &target,
@@ -42,9 +49,9 @@ public:
   llvm::SmallVector<mlir::Operation *> group; ///< row ops that wait (RowGroup.h)
   /// What the current pass over rows has computed: (tile, vector) -> value.
   llvm::DenseMap<std::pair<mlir::Value, mlir::Value>, mlir::Value> inRegisters;
-  llvm::DenseSet<mlir::Value> storedRows; ///< tiles found by findStoredRows (RowBound.h)
-  tile::StoreOp rowStore;                 ///< a store that bounds them
-  mlir::Value rowBound;                   ///< i64, null if not known
+  llvm::SmallVector<StoredRows> rowBounds;
+  /// The tiles of which only stored rows matter (RowBound.h), and which bound they have.
+  llvm::DenseMap<mlir::Value, unsigned> storedRows;
   unsigned numDeferred = 0, numGroups = 0;
 
 private:

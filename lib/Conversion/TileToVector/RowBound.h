@@ -8,13 +8,15 @@
 
 namespace attnc {
 
-/// Finds the tiles whose rows are the rows that the kernel stores.
+/// Finds the tiles of which only rows that are stored matter.
 void findStoredRows(KernelEmitter &ke);
-/// Emits the number of rows to store once it can be computed. Call before each op of the kernel's
-/// body.
-void emitRowBound(KernelEmitter &ke);
+/// Emits, once they can be computed, the numbers of rows that are the same in the whole kernel.
+/// Call before each op of the kernel's body.
+void emitRowBounds(KernelEmitter &ke);
 /// Rows of `tile` that matter: all, or those that are stored.
 mlir::Value rowsOf(KernelEmitter &ke, mlir::Value tile);
+/// Whether the same number of rows of both tiles matters.
+bool haveSameRows(KernelEmitter &ke, mlir::Value tile, mlir::Value other);
 
 } // namespace attnc
 

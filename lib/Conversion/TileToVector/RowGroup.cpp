@@ -251,11 +251,11 @@ LogicalResult attnc::flushGroup(KernelEmitter &ke) {
   SmallVector<RowPass> passes = splitGroup(ke);
   if (failed(assignBuffers(ke, passes)))
     return failure();
-  Value rows = e.constI64(passes.front().rows);
+  Value rows = e.constI64(passes.front().rows), first = ke.group.front()->getResult(0);
   if (llvm::all_of(ke.group, [&](Operation *op) {
-        return op->getNumResults() == 1 && ke.storedRows.contains(op->getResult(0));
+        return op->getNumResults() == 0 || haveSameRows(ke, first, op->getResult(0));
       }))
-    rows = rowsOf(ke, ke.group.front()->getResult(0));
+    rows = rowsOf(ke, first);
   if (auto store = dyn_cast<tile::StoreBlockOp>(ke.group.back()); store && isAllStored(ke))
     rows = storedRows(ke, store);
   ke.group.clear();
