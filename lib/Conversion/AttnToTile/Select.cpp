@@ -41,7 +41,8 @@ class Selection {
 public:
   Selection(SelectRows &rows, attn::SelectOp select)
       : rows(rows), select(select), b(rows.tiles.builder), loc(rows.tiles.loc), i32(b.getI32Type()),
-        isExclusive(select.getRule() == attn::Selection::CoverExclusive) {}
+        isExclusive(select.getRule() == attn::Selection::CoverExclusive),
+        comparesRanks(rows.tiles.context.plan.target.kind == Target::Kind::Host) {}
 
   void emit(ArrayRef<Destination> destinations) {
     bool isTop = select.getRule() == attn::Selection::Top;
@@ -75,6 +76,11 @@ private:
   Value fittingTies(Value key, Value above, Value ties);
   Value endOfTies(Threshold threshold);
   Value countOf(Threshold threshold);
+  /// The least rank (f32, a vector) whose key is `key` or comes behind it.
+  Value rankOf(Value key);
+  /// The largest key that `wanted` entries or more come up to, for each row; or any that exactly so
+  /// many do, with which the search ends: on average after half of the bits.
+  Value keyOfTop(Value wanted);
   /// The largest number (i32), from `from` on with the lower `bits` bits of it 0, whose question is
   /// answered with yes (i1, a vector), for each row.
   Value largest(int64_t from, int64_t bits, Question isYes);
@@ -85,6 +91,16 @@ private:
   Value compare(CmpIPredicate predicate, Value x, Value y) {
     return arith::CmpIOp::create(b, loc, predicate, x, y);
   }
+  /// What entries are compared with to know whether their keys are at least `key`, for isAtLeast:
+  /// ranks, which are there, on the host; keys on a GPU, where comparisons take numbers below the
+  /// smallest normal one for 0.
+  Value leastOf(Value key) { return comparesRanks ? rankOf(key) : key; }
+  std::function<Value(const RankEntry &, ValueRange)> isAtLeast = [this](const RankEntry &entry,
+                                                                         ValueRange row) -> Value {
+    if (comparesRanks)
+      return rows.tiles.compare(CmpFPredicate::OGE, entry.rank, row[0]);
+    return compare(CmpIPredicate::sge, entry.key, row[0]);
+  };
   RowFold count(std::function<Value(const RankEntry &, ValueRange)> condition) {
     return {tile::ReduceKind::Sum, b.getI32IntegerAttr(0),
             [this, condition](const RankEntry &entry, ValueRange row) -> Value {
@@ -112,7 +128,7 @@ private:
   OpBuilder &b;
   Location loc;
   Type i32;
-  bool isExclusive;
+  bool isExclusive, comparesRanks;
   // One value for each row.
   Value live;     ///< how many entries can be kept
   Value amount;   ///< of cover
@@ -180,18 +196,53 @@ Value Selection::largest(int64_t from, int64_t bits, Question isYes) {
   return loop.getResult(0);
 }
 
+Value Selection::rankOf(Value key) {
+  return rows.map(b.getF32Type(), key, [&](ValueRange a) -> Value {
+    Value isNegative = compare(CmpIPredicate::slt, a[0], rows.integer(0));
+    Value negated = arith::SubIOp::create(b, loc, rows.integer(INT32_MIN), a[0]);
+    Value bits = rows.tiles.select(isNegative, negated, a[0]);
+    Value rank = arith::BitcastOp::create(b, loc, b.getF32Type(), bits);
+    // Below the keys of numbers; beyond them is NaN, which nothing is at least.
+    Value lowest = rows.tiles.f32(-std::numeric_limits<float>::max());
+    Value isBelow = compare(CmpIPredicate::slt, a[0], rows.integer(-0x7f7fffff));
+    return rows.tiles.select(isBelow, lowest, rank);
+  });
+}
+
+Value Selection::keyOfTop(Value wanted) {
+  Value least = rows.fill(b.getI32IntegerAttr(INT32_MIN));
+  Value all = rows.fill(b.getBoolAttr(true));
+  SmallVector<Value> init{rows.integer(INT32_MIN), least, all};
+  auto loop = scf::WhileOp::create(
+      b, loc, ValueRange(init).getTypes(), init,
+      [&](OpBuilder &, Location, ValueRange carried) {
+        Value some = tile::AnyOp::create(b, loc, b.getI1Type(), carried[2]);
+        Value isLeft = compare(CmpIPredicate::ne, carried[0], rows.integer(0));
+        scf::ConditionOp::create(b, loc, rows.tiles.both(isLeft, some), carried);
+      },
+      [&](OpBuilder &, Location, ValueRange carried) {
+        Value bit = carried[0], found = carried[1];
+        Value candidate = rows.map(i32, found, [&](ValueRange a) -> Value {
+          return arith::AddIOp::create(b, loc, a[0], bit); // the highest bit makes the least i32 0
+        });
+        Value number = rows.fold(leastOf(candidate), count(isAtLeast)).front();
+        Value next = rows.map(i32, {number, wanted, candidate, found}, [&](ValueRange a) {
+          return rows.tiles.select(compare(CmpIPredicate::sge, a[0], a[1]), a[2], a[3]);
+        });
+        Value open = rows.map(b.getI1Type(), {number, wanted, carried[2]}, [&](ValueRange a) {
+          return rows.tiles.both(compare(CmpIPredicate::ne, a[0], a[1]), a[2]);
+        });
+        Value half = arith::ShRUIOp::create(b, loc, bit, rows.integer(1));
+        scf::YieldOp::create(b, loc, ValueRange{half, next, open});
+      });
+  return loop.getResult(1);
+}
+
 Threshold Selection::top(Value wanted) {
-  auto isAtLeast = [this](const RankEntry &entry, ValueRange row) {
-    return compare(CmpIPredicate::sge, entry.key, row[0]);
-  };
   auto isAbove = [this](const RankEntry &entry, ValueRange row) {
     return compare(CmpIPredicate::sgt, entry.key, row[0]);
   };
-  Value key = largest(INT32_MIN, 32, [&](Value candidate) {
-    Value number = rows.fold(candidate, count(isAtLeast)).front();
-    return rows.map(b.getI1Type(), {number, wanted},
-                    [&](ValueRange a) { return compare(CmpIPredicate::sge, a[0], a[1]); });
-  });
+  Value key = keyOfTop(wanted);
   Value above = rows.fold(key, count(isAbove)).front();
   Value ties = rows.map(i32, {wanted, above}, [&](ValueRange a) -> Value {
     return arith::SubIOp::create(b, loc, a[0], a[1]);
@@ -233,9 +284,6 @@ Value Selection::fittingTies(Value key, Value above, Value ties) {
 }
 
 Threshold Selection::cover() {
-  auto isAtLeast = [this](const RankEntry &entry, ValueRange row) {
-    return compare(CmpIPredicate::sge, entry.key, row[0]);
-  };
   auto isAbove = [this](const RankEntry &entry, ValueRange row) {
     return compare(CmpIPredicate::sgt, entry.key, row[0]);
   };
@@ -243,7 +291,7 @@ Threshold Selection::cover() {
   // 0 if all fit: keys of positive ranks are above it.
   Value isTrue = arith::ConstantIntOp::create(b, loc, 1, 1);
   Value key = largest(0, 31, [&](Value candidate) {
-    Value mass = rows.fold(candidate, sum(isAtLeast)).front();
+    Value mass = rows.fold(leastOf(candidate), sum(isAtLeast)).front();
     return rows.map(b.getI1Type(), {mass, amount, total}, [&](ValueRange a) -> Value {
       return arith::XOrIOp::create(b, loc, fits(a[0], a[1], a[2]), isTrue);
     });

@@ -8,9 +8,10 @@ using namespace mlir;
 using namespace attnc;
 
 /// A warp has the rows of a fragment, most of which there are but in decoding. The host computes
-/// row by row anyway, and sums up a row once for each block of columns.
+/// row by row anyway, and sums up a row once for each block of columns: what is left of long rows
+/// has narrow ones.
 constexpr int64_t kRows = 16, kHostRows = 1;
-constexpr int64_t kColumns = 64, kHostColumns = 64;
+constexpr int64_t kColumns = 64, kHostColumns = 512;
 
 SelectAxes::SelectAxes(attn::SelectOp select) : ranks(select.getRanks().getType()) {
   for (unsigned axis = 0; axis < ranks.getRank(); ++axis) {
@@ -38,8 +39,10 @@ SelectRows::SelectRows(KernelContext &context, attn::SelectOp select, const Nest
     : tiles(context, select.getLoc(),
             point.indices.empty() ? context.i32(select.getLoc(), 0) : point.indices.back()),
       select(select), axes(select), point(point),
-      numRows(axes.rowTiles(context.plan.target).rowTile),
-      numColumns(context.plan.target.kind == Target::Kind::Host ? kHostColumns : kColumns) {}
+      numRows(axes.rowTiles(context.plan.target).rowTile), columns{kColumns} {
+  if (context.plan.target.kind == Target::Kind::Host)
+    columns = {kHostColumns, kColumns};
+}
 
 FailureOr<SelectRows> SelectRows::at(KernelContext &context, attn::SelectOp select,
                                      const NestPoint &point) {
@@ -100,9 +103,9 @@ SelectRows::forEachBlock(ValueRange init, function_ref<Carried(const Block &, Va
   Value leads = integer(1);
   for (unsigned axis : axes.leading)
     leads = arith::MulIOp::create(b, loc, leads, sizes[axis]);
-  auto loop = [&](Value end, int64_t step, ValueRange from,
+  auto loop = [&](Value begin, Value end, int64_t step, ValueRange from,
                   function_ref<Carried(Value, ValueRange)> inner) {
-    auto op = scf::ForOp::create(b, loc, integer(0), end, integer(step), from);
+    auto op = scf::ForOp::create(b, loc, begin, end, integer(step), from);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(op.getBody());
     Carried next = inner(op.getInductionVar(), op.getRegionIterArgs());
@@ -111,17 +114,28 @@ SelectRows::forEachBlock(ValueRange init, function_ref<Carried(const Block &, Va
       scf::YieldOp::create(b, loc, next);
     return Carried(op.getResults());
   };
-  auto columns = [&](Value lead, ValueRange from) {
-    return loop(sizes[axes.last], numColumns, from, [&](Value column, ValueRange carried) {
-      Block block{lead, column, {}, {}};
-      block.ranks = loadRanks(block);
-      block.keys = keysOf(block.ranks);
-      return body(block, carried);
-    });
+  auto blocks = [&](Value lead, ValueRange from) {
+    Carried carried(from);
+    Value begin = integer(0), size = sizes[axes.last];
+    for (int64_t width : columns) {
+      Value end = size;
+      bool isWhole = width != columns.back();
+      if (isWhole) {
+        Value left = arith::RemUIOp::create(b, loc, size, integer(width));
+        end = arith::SubIOp::create(b, loc, size, left);
+      }
+      carried = loop(begin, end, width, carried, [&](Value column, ValueRange before) {
+        Block block{lead, column, width, isWhole, {}};
+        block.ranks = loadRanks(block);
+        return body(block, before);
+      });
+      begin = end;
+    }
+    return carried;
   };
   if (axes.leading.empty())
-    return columns({}, init);
-  return loop(leads, 1, init, columns);
+    return blocks({}, init);
+  return loop(integer(0), leads, 1, init, blocks);
 }
 
 SmallVector<Value> SelectRows::leadingIndices(Value lead) {
@@ -152,37 +166,37 @@ Value SelectRows::loadRanks(const Block &block) {
       indices[first + axis] = axis == axes.outer.back() ? row : point.indices[at];
     for (auto [at, axis] : llvm::enumerate(axes.leading))
       indices[first + axis] = leading[at];
-    indices[first + axes.last] = arith::MinSIOp::create(b, loc, column, lastColumn);
+    indices[first + axes.last] =
+        block.isWhole ? column : arith::MinSIOp::create(b, loc, column, lastColumn);
     Value rank = tile::ElementOp::create(b, loc, b.getF32Type(),
                                          tiles.context.views.lookup(select.getRanks()), indices);
     Value lowest = tiles.f32(-std::numeric_limits<double>::infinity());
     Value isLive = tiles.compare(arith::CmpFPredicate::OGT, rank, lowest);
+    if (block.isWhole)
+      return tiles.select(isLive, rank, lowest);
     Value isThere = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, column, end);
     return tiles.select(tiles.both(isLive, isThere), rank, lowest);
   };
-  return tiles.map(tiles.type({numRows, numColumns}, b.getF32Type()), {}, element, block.column);
+  return tiles.map(tiles.type({numRows, block.columns}, b.getF32Type()), {}, element, block.column);
 }
 
 /// Bits of a number that is not negative order as it does; those of others the other way round, so
 /// that their distance from the bits of -0 is taken from 0.
-Value SelectRows::keysOf(Value ranks) {
+Value SelectRows::keyOf(Value rank) {
   OpBuilder &b = tiles.builder;
   Location loc = tiles.loc;
-  Type i32 = b.getI32Type();
-  return tiles.map(tiles.type({numRows, numColumns}, i32), ranks, [&](ValueRange a) -> Value {
-    Value bits = arith::BitcastOp::create(b, loc, i32, a[0]), least = integer(INT32_MIN);
-    Value isPositive = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, bits, integer(0));
-    Value negated = arith::SubIOp::create(b, loc, least, bits);
-    Value lowest = tiles.f32(-std::numeric_limits<double>::infinity());
-    Value isLive = tiles.compare(arith::CmpFPredicate::OGT, a[0], lowest);
-    return tiles.select(isLive, tiles.select(isPositive, bits, negated), least);
-  });
+  Value bits = arith::BitcastOp::create(b, loc, b.getI32Type(), rank), least = integer(INT32_MIN);
+  Value isPositive = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, bits, integer(0));
+  Value negated = arith::SubIOp::create(b, loc, least, bits);
+  Value lowest = tiles.f32(-std::numeric_limits<double>::infinity());
+  Value isLive = tiles.compare(arith::CmpFPredicate::OGT, rank, lowest);
+  return tiles.select(isLive, tiles.select(isPositive, bits, negated), least);
 }
 
 Value SelectRows::entryMap(const Block &block, Type element, ValueRange vectors,
                            function_ref<Value(const RankEntry &, ValueRange)> formula) {
   OpBuilder &b = tiles.builder;
-  SmallVector<Value> inputs{block.ranks, block.keys};
+  SmallVector<Value> inputs{block.ranks};
   inputs.append(vectors.begin(), vectors.end());
   Value base;
   if (block.lead)
@@ -191,9 +205,9 @@ Value SelectRows::entryMap(const Block &block, Type element, ValueRange vectors,
     Value index = a.back();
     if (base)
       index = arith::AddIOp::create(b, tiles.loc, base, index);
-    return formula({a[0], a[1], index}, a.slice(2, vectors.size()));
+    return formula({a[0], keyOf(a[0]), index}, a.slice(1, vectors.size()));
   };
-  return tiles.map(tiles.type({numRows, numColumns}, element), inputs, one, block.column);
+  return tiles.map(tiles.type({numRows, block.columns}, element), inputs, one, block.column);
 }
 
 SmallVector<Value> SelectRows::fold(ValueRange vectors, ArrayRef<RowFold> folds) {
@@ -225,7 +239,7 @@ void SelectRows::storeBlock(const Block &block, Value kept, const Destination &t
   SmallVector<Value> indices(to.leading);
   if (axes.outer.empty() && axes.leading.empty()) { // a vector of the entries of the only row
     Value entries =
-        tile::TransposeOp::create(b, tiles.loc, tiles.type({numColumns}, b.getI1Type()), kept);
+        tile::TransposeOp::create(b, tiles.loc, tiles.type({block.columns}, b.getI1Type()), kept);
     tile::StoreOp::create(b, tiles.loc, entries, to.view, indices, block.column, sizes[axes.last],
                           to.leading.size(), /*valid_cols=*/1);
     return;

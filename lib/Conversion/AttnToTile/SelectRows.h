@@ -74,7 +74,9 @@ private:
   struct Block {
     mlir::Value lead;   ///< i32: which of the leading indices; null if there are none
     mlir::Value column; ///< i32: the first of the columns
-    mlir::Value ranks, keys;
+    int64_t columns;
+    bool isWhole; ///< all of the columns are there
+    mlir::Value ranks;
   };
   using Carried = llvm::SmallVector<mlir::Value>;
 
@@ -86,7 +88,8 @@ private:
                        llvm::function_ref<Carried(const Block &, mlir::ValueRange)> body);
   llvm::SmallVector<mlir::Value> leadingIndices(mlir::Value lead);
   mlir::Value loadRanks(const Block &block);
-  mlir::Value keysOf(mlir::Value ranks);
+  /// The key of a rank, in the region of a map.
+  mlir::Value keyOf(mlir::Value rank);
   /// A matrix of what `formula` says of the entries of `block`.
   mlir::Value
   entryMap(const Block &block, mlir::Type element, mlir::ValueRange vectors,
@@ -96,8 +99,9 @@ private:
   attn::SelectOp select;
   SelectAxes axes;
   NestPoint point;
-  int64_t numRows, numColumns;
-  llvm::SmallVector<mlir::Value> sizes; ///< i32, of each axis of the ranks
+  int64_t numRows;
+  llvm::SmallVector<int64_t, 2> columns; ///< of blocks, widest first
+  llvm::SmallVector<mlir::Value> sizes;  ///< i32, of each axis of the ranks
 };
 
 } // namespace attnc

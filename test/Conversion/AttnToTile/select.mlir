@@ -21,10 +21,7 @@ attn.variant @best attributes {tile.schedule = #tile.schedule<target = "sm_80", 
   // CHECK:     arith.cmpf ogt
   // CHECK:     arith.cmpi slt
   // CHECK:   -> !tile.tile<16x64xf32>
-  // Bits of numbers below 0 are turned round, so that -0 and 0 have one key.
   // CHECK:   tile.map(%[[RANKS]])
-  // CHECK:     %[[BITS:.*]] = arith.bitcast %{{.*}} : f32 to i32
-  // CHECK:     arith.subi %{{.*}}, %[[BITS]]
   // CHECK:   -> !tile.tile<16x64xi32>
   // CHECK:   tile.reduce sum
   // CHECK: tile.element %[[N]][
@@ -32,22 +29,31 @@ attn.variant @best attributes {tile.schedule = #tile.schedule<target = "sm_80", 
   // CHECK:   arith.maxsi
   // CHECK:   arith.minsi
 
-  // The largest key with as many entries at or above it: 32 bits, a walk for each.
-  // CHECK: %[[KEY:.*]] = scf.for %[[I:.*]] = %{{.*}} to %c32_i32
-  // CHECK:   arith.shli %{{.*}}, %{{.*}} : i32
+  // A key with as many entries at or above it, bit by bit: a walk for each, until every row has exactly as many.
+  // CHECK: %[[WHILE:.*]]:3 = scf.while
+  // CHECK:   %[[OPEN:.*]] = tile.any
+  // CHECK:   %[[BITS:.*]] = arith.cmpi ne
+  // CHECK:   arith.andi %[[BITS]], %[[OPEN]]
+  // CHECK:   scf.condition
   // CHECK:   %[[CANDIDATE:.*]] = tile.map
   // CHECK:   %[[COUNT:.*]] = scf.for
-  // CHECK:     tile.map(%{{.*}}, %{{.*}}, %[[CANDIDATE]])
+  // Bits of numbers below 0 are turned round, so that -0 and 0 have one key.
+  // CHECK:     tile.map(%{{.*}}, %[[CANDIDATE]])
+  // CHECK:       %[[RANK:.*]] = arith.bitcast %{{.*}} : f32 to i32
+  // CHECK:       arith.subi %{{.*}}, %[[RANK]]
   // CHECK:       arith.cmpi sge
   // CHECK:     tile.reduce sum
-  // CHECK:   tile.map(%[[COUNT]], %[[WANTED]])
+  // CHECK:   tile.map(%[[COUNT]], %[[WANTED]], %[[CANDIDATE]]
   // CHECK:     arith.cmpi sge
+  // CHECK:   tile.map(%[[COUNT]], %[[WANTED]],
+  // CHECK:     arith.cmpi ne
+  // CHECK:   arith.shrui
 
   // Ties are searched where a row has too many.
   // CHECK: %[[SOME:.*]] = tile.any
   // CHECK: %[[END:.*]] = scf.if %[[SOME]]
   // CHECK:   scf.for %{{.*}} to %c31_i32
-  // CHECK: tile.map({{.*}}, %[[KEY]], %[[END]])
+  // CHECK: tile.map({{.*}}, %[[WHILE]]#1, %[[END]])
   // CHECK: -> !tile.tile<16x64xi1>
   // CHECK: tile.store_block {{.*}} rows 1 {{.*}} cols 2
   %keep = attn.select top %x, %n over ["kv"] : !attn.tensor<[b, q, kv], f32>, !attn.tensor<[b], i32> -> !attn.tensor<[b, q, kv], i1>
@@ -72,12 +78,20 @@ attn.variant @covering attributes {tile.schedule = #tile.schedule<target = "host
   // CHECK:     tile.element %{{.*}}[%{{.*}}, %[[H]], %{{.*}}]
   // CHECK:     -> !tile.tile<1x64xf32>
   // CHECK:   tile.reduce max
+  // Ranks are compared on the host, and no keys made of them; where a row is long, blocks are wide and whole.
   // CHECK: scf.for %{{.*}} to %c31_i32
+  // CHECK:   %[[CANDIDATE:.*]] = tile.map
+  // CHECK:   %[[LEAST:.*]] = tile.map(%[[CANDIDATE]])
+  // CHECK:     arith.bitcast %{{.*}} : i32 to f32
+  // CHECK:   tile.map(%{{.*}}, %[[LEAST]])
+  // CHECK-NEXT: ^bb
+  // CHECK-NEXT: arith.cmpf oge
+  // CHECK:   tile.reduce sum {{.*}} : <1x512xf32>
   // CHECK:   tile.reduce sum {{.*}} : <1x64xf32>
   // CHECK:   %[[AMOUNT:.*]] = arith.extf %{{.*}} : f32 to f64
   // CHECK:   arith.mulf %{{.*}}, %{{.*}} : f64
   // CHECK:   arith.cmpf olt, %{{.*}}, %{{.*}} : f64
-  // CHECK: scf.for %{{.*}} to %c32_i32
+  // CHECK: scf.while
   // CHECK: tile.any
   // CHECK: tile.store_block {{.*}} rows 0 {{.*}} cols 2
   %keep = attn.select cover_inclusive %x, %share over ["h", "kv"] at_most %most : !attn.tensor<[b], i32> : !attn.tensor<[b, h, kv], f32>, !attn.tensor<[b], f32> -> !attn.tensor<[b, h, kv], i1>
