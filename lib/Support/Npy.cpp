@@ -4,6 +4,7 @@
 // dictionary literal with `descr`, `fortran_order` and `shape`, and the data. The dictionary is
 // parsed as exactly that, nothing more.
 #include "attnc/Support/Npy.h"
+#include "ArrayData.h"
 #include "attnc/Support/Binding.h"
 #include "attnc/Support/FileWriter.h"
 #include "attnc/Support/MemoryLimit.h"
@@ -205,57 +206,24 @@ Outcome<NpyArray> attnc::decodeNpy(const uint8_t *bytes, size_t size,
   // The data that is there bounds the number of elements, so nothing is allocated on the word of
   // the header.
   size_t available = size - prefix - length;
-  // Also the extents beside a 0 are multiplied: whoever counts elements does so without looking for
-  // a 0 first.
-  int64_t extents = 1;
-  bool isEmpty = false;
-  for (int64_t extent : header->shape) {
-    isEmpty |= extent == 0;
-    if (extent != 0 && __builtin_mul_overflow(extents, extent, &extents))
-      return Failure("its shape has more than 2^63 elements");
-  }
-  uint64_t count = isEmpty ? 0 : static_cast<uint64_t>(extents);
+  Outcome<uint64_t> count = countElements(header->shape);
+  if (!count)
+    return count.takeError();
   uint64_t needed;
-  if (__builtin_mul_overflow(count, static_cast<uint64_t>(element->fileSize), &needed) ||
+  if (__builtin_mul_overflow(*count, static_cast<uint64_t>(element->fileSize), &needed) ||
       needed > available)
-    return Failure("its data is truncated: the header promises " + std::to_string(count) +
+    return Failure("its data is truncated: the header promises " + std::to_string(*count) +
                    " elements of " + std::to_string(element->fileSize) + " bytes, found " +
                    std::to_string(available) + " bytes");
   if (needed < available)
     return Failure("it has " + std::to_string(available - needed) + " bytes behind its data");
 
-  NpyArray array;
-  const uint8_t *data = bytes + prefix + length;
-  size_t unit = static_cast<size_t>(dtypeSize(element->dtype));
-  array.storage.resize(static_cast<size_t>(count) * unit);
-  if (element->fileSize == 8) {
-    for (uint64_t i = 0; i < count; ++i) {
-      int64_t wide;
-      std::memcpy(&wide, data + i * 8, 8);
-      if (wide < INT32_MIN || wide > INT32_MAX)
-        return Failure("its element " + std::to_string(i) + " is " + std::to_string(wide) +
-                       ", which does not fit into i32");
-      int32_t narrow = static_cast<int32_t>(wide);
-      std::memcpy(array.storage.data() + i * 4, &narrow, 4);
-    }
-  } else if (count != 0) {
-    std::memcpy(array.storage.data(), data, array.storage.size());
-    if (element->dtype == DType::Bool)
-      for (uint8_t &value : array.storage)
-        value = value != 0;
-  }
-  array.view.data = array.storage.data();
-  array.view.dtype = element->dtype;
-  array.view.shape = header->shape;
-  if (isEmpty) {
-    // The other extents may be anything; strides of an empty tensor are never used.
-    array.view.strides.assign(header->shape.size(), 0);
-  } else if (header->fortranOrder) {
-    array.view.strides.assign(header->shape.size(), 1);
+  Outcome<NpyArray> array =
+      arrayOf(element->dtype, element->fileSize, header->shape, bytes + prefix + length);
+  if (array && header->fortranOrder && *count != 0) {
+    array->view.strides.assign(header->shape.size(), 1);
     for (size_t i = 1; i < header->shape.size(); ++i)
-      array.view.strides[i] = array.view.strides[i - 1] * header->shape[i - 1];
-  } else {
-    array.view.strides = rowMajorStrides(header->shape);
+      array->view.strides[i] = array->view.strides[i - 1] * header->shape[i - 1];
   }
   return array;
 }
@@ -320,23 +288,7 @@ std::vector<uint8_t> attnc::encodeNpy(const TensorView &tensor) {
   static const char *const descriptions[] = {"<f4", "<f2", "<V2", "<i4", "|b1"};
   std::vector<uint8_t> bytes =
       encodeHeader(descriptions[static_cast<unsigned>(tensor.dtype)], tensor.shape);
-  size_t unit = static_cast<size_t>(dtypeSize(tensor.dtype));
-  size_t out = bytes.size(), count = static_cast<size_t>(tensor.numElements());
-  bytes.resize(out + count * unit);
-  std::vector<int64_t> index(tensor.shape.size(), 0);
-  for (size_t n = 0; n < count; ++n) {
-    int64_t offset = 0;
-    for (size_t i = 0; i < index.size(); ++i)
-      offset += index[i] * tensor.strides[i];
-    std::memcpy(bytes.data() + out + n * unit,
-                static_cast<const uint8_t *>(tensor.data) + offset * static_cast<int64_t>(unit),
-                unit);
-    for (size_t i = index.size(); i-- > 0;) {
-      if (++index[i] < tensor.shape[i])
-        break;
-      index[i] = 0;
-    }
-  }
+  appendElements(tensor, bytes);
   return bytes;
 }
 

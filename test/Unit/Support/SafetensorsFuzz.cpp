@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Any bytes decode to an array that its storage holds and that encodes again, or to a message. The
+// entry is that of libFuzzer; the test feeds it random edits of good files.
+#include "attnc/Support/TensorFile.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  for (const char *name : {"x", "y"}) {
+    attnc::Outcome<attnc::NpyArray> array = attnc::decodeSafetensors(data, size, name, {});
+    if (!array)
+      continue;
+    // A header cannot make the array larger than the file.
+    if (array->storage.size() > size)
+      std::abort();
+    std::vector<uint8_t> encoded = attnc::encodeSafetensors(name, array->view);
+    auto again = attnc::decodeSafetensors(encoded.data(), encoded.size(), name, array->view.dtype);
+    if (!again || again->view.shape != array->view.shape || again->storage != array->storage)
+      std::abort();
+  }
+  return 0;
+}
+
+#ifndef ATTNC_FUZZ
+#include <gtest/gtest.h>
+
+TEST(Safetensors, SurvivesRandomEdits) {
+  int32_t values[6] = {1, -2, 3, -4, 5, -6};
+  std::mt19937 random(1);
+  std::vector<std::vector<uint8_t>> good;
+  for (std::vector<int64_t> shape : {std::vector<int64_t>{}, {6}, {2, 3}, {1, 0, 4}})
+    for (attnc::DType dtype : {attnc::DType::F32, attnc::DType::BF16, attnc::DType::Bool})
+      good.push_back(
+          attnc::encodeSafetensors("x", {values, dtype, shape, attnc::rowMajorStrides(shape)}));
+  const std::string pieces[] = {
+      "[", "]", ",",  "\"", "99999999999", "0",     "\"y\":", "I64",          "{",  "}", "shape",
+      "-", ":", "F4", "U8", " ",           "[0,8]", "\\u00",  "__metadata__", "1e3"};
+  unsigned accepted = 0;
+  for (int round = 0; round < 50000; ++round) {
+    std::vector<uint8_t> bytes = good[random() % good.size()];
+    for (unsigned edits = 1 + random() % 3; edits-- > 0 && !bytes.empty();) {
+      size_t at = random() % bytes.size();
+      const std::string &piece = pieces[random() % std::size(pieces)];
+      switch (random() % 4) {
+      case 0:
+        bytes.resize(at);
+        break;
+      case 1:
+        bytes[at] = static_cast<uint8_t>(random());
+        break;
+      case 2: // in place, so that the header keeps its length
+        std::memcpy(bytes.data() + at, piece.data(), std::min(piece.size(), bytes.size() - at));
+        break;
+      default:
+        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), piece.begin(), piece.end());
+      }
+    }
+    accepted += bool(attnc::decodeSafetensors(bytes.data(), bytes.size(), "x", {}));
+    LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+  }
+  EXPECT_GT(accepted, 100u); // edits of the data, and of what the header may have
+}
+#endif
