@@ -38,6 +38,24 @@ std::string encodeCode(llvm::StringRef key, const CompiledCode &code);
 /// name the file.
 llvm::Error writeCodeFile(llvm::StringRef path, llvm::StringRef key, const CompiledCode &code);
 
+/// What is in a cache on disk.
+struct CacheUse {
+  uint64_t entries = 0, bytes = 0;
+};
+
+/// Which entries of a cache may stay.
+struct CacheLimits {
+  uint64_t bytes = UINT64_MAX;   ///< of all together: those that were not used for longest go
+  uint64_t seconds = UINT64_MAX; ///< since an entry was last used
+};
+
+/// Removes entries beyond the limits from the cache in `directory`, and returns what there was
+/// before and is now. Processes that use it meanwhile compile anew. Only entries are removed, from
+/// directories that are this user's; one that does not exist is empty. The error names the
+/// directory.
+llvm::Expected<std::pair<CacheUse, CacheUse>> pruneCache(llvm::StringRef directory,
+                                                         const CacheLimits &limits);
+
 class CodeCache {
 public:
   /// `directory` empty: memory only.
@@ -46,8 +64,8 @@ public:
   /// $ATTNC_CACHE_DIR, else $XDG_CACHE_HOME/attnc, else ~/.cache/attnc; empty if none is set.
   static std::string defaultDirectory();
 
-  /// The entry, from memory or disk. A damaged file, and one that others could have written, counts
-  /// as absent; `onWarning` is told.
+  /// The entry, from memory or disk, whose file is then one that was just used. A damaged file, and
+  /// one that others could have written, counts as absent; `onWarning` is told.
   std::optional<CompiledCode> lookup(llvm::StringRef key);
   /// Stores in memory and on disk. A directory that cannot be written is a warning, not an error:
   /// the code is there.

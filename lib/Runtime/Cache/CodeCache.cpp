@@ -4,6 +4,7 @@
 // asked about them and their files is asked of the open descriptor: nobody can put something else
 // in their place in between.
 #include "attnc/Runtime/CodeCache.h"
+#include "Owner.h"
 #include "attnc/Support/Environment.h"
 #include "attnc/Support/FileWriter.h"
 #include "llvm/ADT/SmallString.h"
@@ -39,8 +40,7 @@ private:
   int descriptor;
 };
 
-/// Why what an open descriptor is of is not this user's alone; empty if it is.
-static std::string whyNotOurs(int descriptor, llvm::StringRef path) {
+std::string attnc::whyNotOurs(int descriptor, llvm::StringRef path) {
   struct stat status;
   if (::fstat(descriptor, &status) != 0)
     return std::strerror(errno);
@@ -139,6 +139,8 @@ std::optional<CompiledCode> CodeCache::lookup(llvm::StringRef key) {
   Outcome<CompiledCode> code = decodeCode((*buffer)->getBuffer(), key);
   if (!code)
     return anew(" is damaged");
+  // What pruneCache goes by. A file system that is read-only keeps the old time.
+  (void)::futimens(file.get(), nullptr);
   memory[key.str()] = *code;
   return std::move(*code);
 }

@@ -8,6 +8,8 @@
 #include "llvm/Support/raw_ostream.h"
 #include <cmath>
 #include <csignal>
+#include <ctime>
+#include <fcntl.h>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -305,6 +307,79 @@ TEST_F(CodeCacheTest, LinksAndSpecialFilesAreNotFollowed) {
   EXPECT_FALSE(answer.found);
   ASSERT_EQ(answer.warnings.size(), 1u);
   EXPECT_NE(answer.warnings[0].find("`aa` in it is no directory"), std::string::npos);
+}
+
+/// A key as cacheKey makes them.
+std::string keyOf(unsigned number) { return cacheKey({std::to_string(number)}); }
+
+/// Sets when the entry of a key was used last.
+void setAge(llvm::StringRef directory, const std::string &key, time_t seconds) {
+  std::string file = (directory + "/" + key.substr(0, 2) + "/" + key + ".attncc").str();
+  timespec times[2] = {};
+  times[0].tv_sec = times[1].tv_sec = std::time(nullptr) - seconds;
+  ASSERT_EQ(utimensat(AT_FDCWD, file.c_str(), times, 0), 0) << file;
+}
+
+TEST_F(CodeCacheTest, PruningRemovesWhatWasNotUsedForLongest) {
+  for (unsigned i = 0; i < 6; ++i) {
+    CodeCache(directory.str().str()).store(keyOf(i), sample("code"));
+    setAge(directory, keyOf(i), 1000 * (i + 1));
+  }
+  auto nothing = pruneCache(directory, {});
+  ASSERT_TRUE(bool(nothing));
+  EXPECT_EQ(nothing->first.entries, 6u);
+  EXPECT_EQ(nothing->second.entries, 6u);
+  uint64_t each = nothing->first.bytes / 6;
+  // A use makes the oldest the newest.
+  EXPECT_TRUE(CodeCache(directory.str().str()).lookup(keyOf(5)).has_value());
+  auto pruned = pruneCache(directory, {UINT64_MAX, 3500});
+  ASSERT_TRUE(bool(pruned));
+  EXPECT_EQ(pruned->second.entries, 4u);
+  pruned = pruneCache(directory, {2 * each + each / 2, UINT64_MAX});
+  ASSERT_TRUE(bool(pruned));
+  EXPECT_EQ(pruned->second.entries, 2u);
+  EXPECT_EQ(pruned->second.bytes, 2 * each);
+  CodeCache cache(directory.str().str());
+  for (unsigned i = 0; i < 6; ++i)
+    EXPECT_EQ(cache.lookup(keyOf(i)).has_value(), i == 5 || i == 0) << i;
+  pruned = pruneCache(directory, {0, UINT64_MAX});
+  ASSERT_TRUE(bool(pruned));
+  EXPECT_EQ(pruned->second.entries, 0u);
+}
+
+TEST_F(CodeCacheTest, PruningRemovesNothingElse) {
+  std::string key = keyOf(1), shelf = (directory + "/" + key.substr(0, 2)).str();
+  CodeCache(directory.str().str()).store(key, sample("code"));
+  std::vector<std::string> others = {(directory + "/" + key + ".attncc").str(),
+                                     shelf + "/notes.txt", shelf + "/short.attncc"};
+  for (const std::string &file : others)
+    std::ofstream(file) << "mine";
+  std::string linked = shelf + "/" + key.substr(0, 2) + std::string(62, 'a') + ".attncc";
+  ASSERT_EQ(symlink(others[0].c_str(), linked.c_str()), 0);
+  auto pruned = pruneCache(directory, {0, UINT64_MAX});
+  ASSERT_TRUE(bool(pruned));
+  EXPECT_EQ(pruned->first.entries, 1u);
+  EXPECT_EQ(pruned->second.entries, 0u);
+  for (const std::string &file : others)
+    EXPECT_TRUE(llvm::sys::fs::exists(file)) << file;
+  EXPECT_TRUE(llvm::sys::fs::is_symlink_file(linked));
+
+  // What others may write is left alone, and a cache that is not there is empty.
+  CodeCache(directory.str().str()).store(key, sample("code"));
+  ASSERT_EQ(chmod(shelf.c_str(), 0777), 0);
+  pruned = pruneCache(directory, {0, UINT64_MAX});
+  ASSERT_TRUE(bool(pruned));
+  EXPECT_EQ(pruned->first.entries, 0u);
+  ASSERT_EQ(chmod(shelf.c_str(), 0700), 0);
+  ASSERT_EQ(chmod(directory.c_str(), 0777), 0);
+  auto refused = pruneCache(directory, {0, UINT64_MAX});
+  ASSERT_FALSE(bool(refused));
+  EXPECT_NE(llvm::toString(refused.takeError()).find("others may write to it"), std::string::npos);
+  ASSERT_EQ(chmod(directory.c_str(), 0700), 0);
+  EXPECT_TRUE(CodeCache(directory.str().str()).lookup(key).has_value());
+  auto absent = pruneCache((directory + "/none").str(), {0, UINT64_MAX});
+  ASSERT_TRUE(bool(absent));
+  EXPECT_EQ(absent->first.entries, 0u);
 }
 
 TEST(CodeFile, KeepsTheFeaturesOfTheCPU) {
