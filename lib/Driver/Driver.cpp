@@ -42,6 +42,8 @@ static llvm::Error dispatch(const Options &options) {
     return runCheck(options);
   case Command::Fmt:
     return runFmt(options);
+  case Command::Cache:
+    return runCache(options);
   }
   return llvm::Error::success();
 }

@@ -8,7 +8,7 @@
 #include "attnc/Support/Element.h"
 #include "attnc/Support/Environment.h"
 #include "attnc/Support/MemoryLimit.h"
-#include "attnc/Support/Npy.h"
+#include "attnc/Support/TensorFile.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -162,7 +162,7 @@ static llvm::Error bindFiles(const Options &options, BoundSpec &bound) {
     std::optional<DType> wanted = decl->dtype;
     if (!wanted && options.dtype == "bf16")
       wanted = DType::BF16;
-    Outcome<NpyArray> array = readNpy(path, wanted);
+    Outcome<NpyArray> array = readTensor(path, name, wanted);
     if (!array)
       return createStringError(formatv("--input={0}: {1}", name, array.message()));
     OwnedTensor tensor;
@@ -309,7 +309,7 @@ llvm::Error driver::readResults(const Options &options, BoundSpec &bound) {
       return createStringError(
           formatv("--result={0}: `{1}` has no such output", name, bound.signature.name));
     const TensorView &expected = output->second.view;
-    Outcome<NpyArray> array = readNpy(path, expected.dtype);
+    Outcome<NpyArray> array = readTensor(path, name, expected.dtype);
     if (!array)
       return createStringError(formatv("--result={0}: {1}", name, array.message()));
     if (array->view.dtype != expected.dtype || array->view.shape != expected.shape)

@@ -25,6 +25,7 @@ cl::SubCommand showCommand("show", "draw a spec's mask and its tiles");
 cl::SubCommand listCommand("list", "list the specs of the gallery, or of the given folder");
 cl::SubCommand checkCommand("check", "check a spec's syntax and types");
 cl::SubCommand fmtCommand("fmt", "print a spec in canonical layout");
+cl::SubCommand cacheCommand("cache", "say what the code cache holds, and remove old entries");
 
 cl::OptionCategory category("attnc options");
 
@@ -60,9 +61,13 @@ struct ListFlag {
 
 #define SHAPED {&compileCommand, &runCommand, &benchCommand, &explainCommand, &showCommand}
 #define EXECUTED {&runCommand, &benchCommand}
+#define BOUND {&runCommand, &benchCommand, &showCommand}
 #define WITH_SPEC                                                                                  \
   {&compileCommand, &runCommand,   &benchCommand, &explainCommand,                                 \
    &showCommand,    &checkCommand, &fmtCommand,   &listCommand}
+#define ALL                                                                                        \
+  {&compileCommand, &runCommand, &benchCommand, &explainCommand, &showCommand,                     \
+   &checkCommand,   &fmtCommand, &listCommand,  &cacheCommand}
 
 struct SpecArgument {
   cl::opt<std::string> option;
@@ -101,13 +106,17 @@ Flag<bool> kernelPerStage("kernel-per-stage", "a kernel for each stage: none are
                           SHAPED);
 Flag<int64_t> threads("threads", "host threads (default: all CPUs)", 0, EXECUTED);
 Flag<int64_t> repeat("repeat", "timed runs (default 20)", 20, {&benchCommand});
-Flag<uint64_t> seed("seed", "seed of the random inputs (default 0)", 0, EXECUTED);
+Flag<uint64_t> seed("seed", "seed of the random inputs (default 0)", 0, BOUND);
 Flag<std::string>
     drawnInputs("inputs", "how inputs without a file are drawn: sampled, exact, neighbours or bits",
                 "sampled", EXECUTED, "kind");
 ListFlag params("param", "bind a parameter", "name=value", SHAPED);
-ListFlag inputs("input", "bind an input to a file", "name=file.npy", EXECUTED);
-ListFlag outputs("output", "write an output to a file", "name=file.npy", {&runCommand});
+ListFlag inputs("input", "bind an input to a file: .npy, or .safetensors[:tensor]", "name=file",
+                BOUND);
+Flag<int64_t> head("head", "the query head whose mask is drawn (default 0)", 0, {&showCommand});
+Flag<int64_t> entry("entry", "the batch entry whose mask is drawn (default 0)", 0, {&showCommand});
+ListFlag outputs("output", "write an output to a file: .npy, or .safetensors[:tensor]", "name=file",
+                 {&runCommand});
 ListFlag dumps("dump",
                "write a tensor that the spec computes on its way, as a further output: a `let`, a "
                "`transform`, NAME.out of a branch (default file: name.npy)",
@@ -126,7 +135,13 @@ Flag<bool> noCache("no-cache", "neither read nor write the code cache",
 Flag<bool> verify("verify",
                   "check the IR after each pass, and what may not remain after each phase",
                   {&compileCommand, &runCommand, &benchCommand});
-Flag<bool> json("json", "print the result as JSON", WITH_SPEC);
+Flag<bool> json("json", "print the result as JSON", ALL);
+Flag<int64_t> maxSize("max-size",
+                      "remove entries until so much is left, those that were not used for longest "
+                      "first; 0: all",
+                      -1, {&cacheCommand}, "megabytes");
+Flag<int64_t> unusedFor("unused-for", "remove entries that were not used for so long", -1,
+                        {&cacheCommand}, "days");
 Flag<bool> timing("timing",
                   "print the time of each phase and, in run and bench, of each kernel's launch; "
                   "compiles anew",
@@ -242,6 +257,8 @@ static llvm::Error validate(Options &options) {
                          {"v-head-dim", options.effectiveVHeadDim(), 1, INT32_MAX},
                          {"repeat", options.repeat, 1, 1000000},
                          {"check-rows", options.checkRows, 0, INT32_MAX},
+                         {"max-size", options.maxSize, -1, INT32_MAX},
+                         {"unused-for", options.unusedFor, -1, INT32_MAX},
                          {"threads", options.threads, 0, HostLauncher::maxThreads}})
     if (auto error = checkRange(r.name, r.value, r.low, r.high))
       return error;
@@ -258,7 +275,8 @@ static llvm::Error validate(Options &options) {
                                                  llvm::toString(features.takeError())));
   if (llvm::Error error = validateArtefact(options))
     return error;
-  if (options.command != Command::List && options.spec.empty())
+  bool needsSpec = options.command != Command::List && options.command != Command::Cache;
+  if (needsSpec && options.spec.empty())
     return llvm::createStringError("expected a spec file; `attnc list` shows the gallery");
   return llvm::Error::success();
 }
@@ -267,7 +285,7 @@ static llvm::Error validate(Options &options) {
 /// of short options that begins with -h, and prints the help.
 static llvm::Error rejectUnknownOptions(int argc, char **argv) {
   cl::SubCommand *subcommand = nullptr;
-  for (cl::SubCommand *command : List WITH_SPEC)
+  for (cl::SubCommand *command : List ALL)
     if (argc > 1 && command->getName() == argv[1])
       subcommand = command;
   if (!subcommand)
@@ -311,8 +329,9 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   static const std::string variables = environmentHelp();
   static cl::extrahelp more(variables);
   cl::HideUnrelatedOptions(category);
-  for (cl::SubCommand *command : List WITH_SPEC)
+  for (cl::SubCommand *command : List ALL)
     cl::HideUnrelatedOptions(category, *command);
+  cl::SetVersionPrinter(printVersion);
   cl::ParseCommandLineOptions(argc, argv,
                               "attnc: a compiler for attention variants\n\n"
                               "  attnc run specs/causal.attn --check\n"
@@ -323,7 +342,8 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
       {&compileCommand, Command::Compile}, {&runCommand, Command::Run},
       {&benchCommand, Command::Bench},     {&explainCommand, Command::Explain},
       {&showCommand, Command::Show},       {&listCommand, Command::List},
-      {&checkCommand, Command::Check},     {&fmtCommand, Command::Fmt}};
+      {&checkCommand, Command::Check},     {&fmtCommand, Command::Fmt},
+      {&cacheCommand, Command::Cache}};
   bool found = false;
   for (auto [subcommand, command] : commands)
     if (*subcommand) {
@@ -332,8 +352,8 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
     }
   if (!found)
     return llvm::createStringError(
-        "expected a subcommand: compile, run, bench, explain, show, list, check or "
-        "fmt; see attnc --help");
+        "expected a subcommand: compile, run, bench, explain, show, list, check, "
+        "fmt or cache; see attnc --help");
   o.spec = spec.option;
   o.variant = variant.option;
   o.target = target.option;
@@ -366,6 +386,10 @@ llvm::Expected<Options> driver::parseOptions(int argc, char **argv) {
   o.threads = threads.option;
   o.repeat = repeat.option;
   o.seed = seed.option;
+  o.maxSize = maxSize.option;
+  o.unusedFor = unusedFor.option;
+  o.head = head.option;
+  o.entry = entry.option;
   o.drawnInputs = drawnInputs.option;
   o.check = check.option;
   o.checkRows = checkRows.option;

@@ -12,7 +12,7 @@
 
 namespace attnc::driver {
 
-enum class Command { Compile, Run, Bench, Explain, Show, List, Check, Fmt };
+enum class Command { Compile, Run, Bench, Explain, Show, List, Check, Fmt, Cache };
 
 /// See `attnc COMMAND --help` for what each means.
 struct Options {
@@ -26,7 +26,9 @@ struct Options {
   int64_t chunk = 0; ///< steps that recurrences take at a time; 0: one
   bool isChunkGiven = false;
   bool kernelPerStage = false;
-  int64_t checkRows = 0; ///< that --check compares; 0: all
+  int64_t checkRows = 0;                ///< that --check compares; 0: all
+  int64_t maxSize = -1, unusedFor = -1; ///< megabytes and days that `cache` leaves; -1: all
+  int64_t head = 0, entry = 0;          ///< of which `show` draws the mask
   uint64_t seed = 0;
   bool json = false, timing = false, check = false, noCache = false, inPlace = false,
        verify = false;
@@ -41,6 +43,9 @@ struct Options {
   int64_t effectiveKVLen() const { return kvLen < 0 ? qLen : kvLen; }
   int64_t effectiveVHeadDim() const { return vHeadDim ? vHeadDim : headDim; }
 };
+
+/// The versions of attnc and LLVM, and the commit that this was compiled from, if it was one.
+void printVersion(llvm::raw_ostream &out);
 
 /// Parses the command line; exits, as LLVM's parser does, on --help and on unknown options. The
 /// error says which option is malformed.
@@ -70,6 +75,7 @@ llvm::Error runShow(const Options &options);
 llvm::Error runList(const Options &options);
 llvm::Error runCheck(const Options &options);
 llvm::Error runFmt(const Options &options);
+llvm::Error runCache(const Options &options);
 
 } // namespace attnc::driver
 

@@ -5,7 +5,8 @@
 #include "Execute.h"
 #include "KernelTimes.h"
 #include "attnc/Frontend/Frontend.h"
-#include "attnc/Support/Npy.h"
+#include "attnc/Support/TensorFile.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/WithColor.h"
@@ -126,10 +127,10 @@ static std::string dumpedOutput(const BoundSpec &bound, const std::string &name)
 
 static llvm::Error writeOutputs(const Options &options, BoundSpec &bound) {
   for (auto &[name, path] : options.outputs)
-    if (Failure failure = writeNpy(path, bound.outputs[name].view))
+    if (Failure failure = writeTensor(path, name, bound.outputs[name].view))
       return createStringError(formatv("--output={0}: {1}", name, failure.message()));
   for (auto &[name, path] : options.dumps)
-    if (Failure failure = writeNpy(path, bound.outputs[dumpedOutput(bound, name)].view))
+    if (Failure failure = writeTensor(path, name, bound.outputs[dumpedOutput(bound, name)].view))
       return createStringError(formatv("--dump={0}: {1}", name, failure.message()));
   return llvm::Error::success();
 }
@@ -162,6 +163,15 @@ static llvm::Expected<CheckResult> checkRun(const Options &options, Spec &spec, 
   return checked;
 }
 
+/// The inputs that no file is bound to, which are drawn.
+static std::vector<std::string> drawnInputs(const Options &options, const BoundSpec &bound) {
+  std::vector<std::string> names;
+  for (const TensorDecl &decl : bound.signature.inputs)
+    if (!options.inputs.count(decl.name))
+      names.push_back(decl.name);
+  return names;
+}
+
 static void printAsJson(const Options &options, const BoundSpec &bound, const Device &device,
                         RunReport &report, const CheckResult &check) {
   llvm::json::Object object{{"spec", bound.signature.name},
@@ -171,6 +181,7 @@ static void printAsJson(const Options &options, const BoundSpec &bound, const De
                             {"run_ms", report.runTime.count()}};
   for (auto &[name, bytes] : report.memory)
     object[name] = bytes;
+  object["drawn"] = llvm::json::Array(drawnInputs(options, bound));
   if (report.kernels)
     object["kernels"] = report.kernels->asJson();
   if (options.check) {
@@ -186,6 +197,11 @@ static void printAsJson(const Options &options, const BoundSpec &bound, const De
 static void printAsText(const Options &options, const BoundSpec &bound, const Device &device,
                         RunReport &report, const CheckResult &check) {
   llvm::outs() << formatv("{0} on {1}: {2}\n", bound.signature.name, device.name, shapeText(bound));
+  // Where no file is bound it goes without saying.
+  std::vector<std::string> drawn = drawnInputs(options, bound);
+  if (!options.inputs.empty() && !drawn.empty())
+    llvm::outs() << formatv("drawn at random, with --seed={0}, as no file is bound: {1}\n",
+                            options.seed, llvm::join(drawn, ", "));
   if (device.kind != Device::Kind::Reference && options.results.empty())
     llvm::outs() << formatv(
         "compiled in {0:F1} ms{1}, ran in {2:F1} ms{3}\n", report.compileTime.count(),
