@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from . import _show
 from ._calls import calls_of, keep
 from ._definition import Definition
 from ._kernel import (Kernel, check_results, device_name, dtype_name, given_outputs, output_views, results, row_alignment_of,
                       stream_handle)
 from ._signature import QKV, Param, TensorDecl, device_text, number, operand_dtype, sizes_of, split, views_of
+from ._show import Drawing
 from ._tensors import CPU, View, view
 from .errors import ArgumentError
 
@@ -160,6 +162,29 @@ class Spec:
                         self._definition, dtype=key[0], head_dim=key[1], v_head_dim=key[2], device=key[3],
                         row_alignment=key[4], const_params=consts, chunk=key[6])
         return kernel
+
+    def explain(self, *, target: str = "host", dtype: Any = "f32", batch: int | None = None, heads: int | None = None,
+                kv_heads: int | None = None, q_len: int | None = None, kv_len: int | None = None, head_dim: int | None = None,
+                v_head_dim: int | None = None, chunk: int | None = None, **params: float) -> str:
+        """What the compiler decides for sizes and a target, and why: the text of `attnc explain` (whose defaults these are).
+
+        target: host, sm_80, sm_86, sm_89, sm_90a, sm_100a or sm_120a. Raises ArgumentError.
+        """
+        options = {"target": target, "batch": batch, "heads": heads, "kv_heads": kv_heads, "q_len": q_len, "kv_len": kv_len,
+                   "head_dim": head_dim, "v_head_dim": v_head_dim, "chunk": chunk}
+        return _show.explain(self, options, dtype, params)
+
+    def show(self, *, head: int = 0, entry: int = 0, inputs: Mapping[str, Any] | None = None, seed: int = 0, target: str | None = None,
+             dtype: Any = "f32", batch: int | None = None, heads: int | None = None, kv_heads: int | None = None,
+             q_len: int | None = None, kv_len: int | None = None, head_dim: int | None = None, **params: float) -> Drawing:
+        """Draws the mask of one head of one batch entry and its tiles, as `attnc show`; a notebook shows the result as a picture.
+
+        inputs: tensors in host memory that the mask reads, by name, which also tell sizes; what is not given is drawn from `seed`.
+        Raises ArgumentError, also for a spec that is more than one attention over its inputs.
+        """
+        options = {"head": head, "entry": entry, "seed": seed, "target": target, "batch": batch, "heads": heads, "kv_heads": kv_heads,
+                   "q_len": q_len, "kv_len": kv_len, "head_dim": head_dim}
+        return _show.show(self, inputs or {}, options, dtype, params)
 
     def reference(self, *tensors: Any, return_lse: bool = False, return_outputs: bool = False, num_threads: int = 0,
                   named: Mapping[str, Any] | None = None, **inputs_and_params: Any) -> Any:
