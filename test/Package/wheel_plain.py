@@ -81,6 +81,20 @@ def check_programs():
     print(doctor, end="")
 
 
+def check_tools():
+    """Drawings, the language server, and attnc-reduce, whose commands start the package that is installed."""
+    drawing = attnc.load("sliding_window").show(q_len=64, window=16)
+    assert drawing._repr_svg_().startswith("<svg") and drawing.counts["partial"] > 0
+    assert "key tile" in attnc.load("causal").explain()
+    body = b'{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"a","text":"attention x { mask q }"}}}'
+    served = subprocess.run([BIN / "attnc-lsp"], input=b"Content-Length: %d\r\n\r\n" % len(body) + body, capture_output=True)
+    assert b'"severity": 1' in served.stdout, served
+    pathlib.Path("big.attn").write_text("attention big {\n  align bottom_right\n  score 2.0 * s\n  mask kv <= q\n}\n")
+    run(BIN / "attnc-reduce", "big.attn", "-o", "small.attn", "--contains=score", "--", "cat", "{}")
+    assert pathlib.Path("small.attn").read_text().split() == ["score"]
+    print("drawings, attnc-lsp and attnc-reduce work")
+
+
 def check_types():
     """A program of a user, checked against the types that the package has."""
     pathlib.Path("user.py").write_text("import attnc\nspec: attnc.Spec = attnc.load('causal')\nnames: list[str] = list(spec.params)\n")
@@ -93,5 +107,6 @@ if __name__ == "__main__":
     check_contents(sys.argv[1])
     check_runs()
     check_programs()
+    check_tools()
     check_types()
     print("plain: passed")
