@@ -12,9 +12,12 @@ median of the calls after it, mask creation left out on both sides. `--compiled`
 Prints a table in Markdown; the exit status is 1 if an error is above 1e-6 or a function does not run.
 """
 import argparse
+import importlib
+import inspect
 import math
 import os
 import pathlib
+import pkgutil
 import statistics
 import sys
 import tempfile
@@ -71,6 +74,7 @@ def cases(masks, mods, torch):
         ("generate_vsa_mask_mod", masks.generate_vsa_mask_mod(tiles, 64, real)),
         ("vsa.generate_vsa_block_map_mask_mod", vsa.generate_vsa_block_map_mask_mod(
             torch.rand(B, H, 16, 16, generator=generator) < 0.3, 64, real)),
+        ("vsa.generate_vsa_padding_mask_mod", vsa.generate_vsa_padding_mask_mod(real, 64)),
         ("generate_activation_score_mod(gelu)", None, mods.generate_activation_score_mod()),
         ("generate_activation_score_mod(relu)", None, mods.generate_activation_score_mod(functional.relu)),
         ("generate_activation_score_mod(sigmoid)", None, mods.generate_activation_score_mod(torch.sigmoid)),
@@ -83,6 +87,17 @@ def cases(masks, mods, torch):
         ("generate_tanh_softcap(approx=True)", None, mods.generate_tanh_softcap(20, approx=True)),
     ]
     return [(*case, *(None, None, N)[len(case) - 1:]) for case in found]
+
+
+def makers(*packages):
+    """The functions of a package that make masks and scores: what they return is annotated as one."""
+    for package in packages:
+        for entry in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"{package.__name__}.{entry.name}")
+            for name, function in inspect.getmembers(module, inspect.isfunction):
+                returned = str(inspect.signature(function).return_annotation)
+                if function.__module__ == module.__name__ and ("mask_mod" in returned or "score_mod" in returned or "Callable" in returned):
+                    yield name
 
 
 def seconds(function):
@@ -116,6 +131,8 @@ def main():
     print("| function | error to eager float32 | to float64 | first call, ms | steady, ms |" + (" compiled Flex first | steady |" if arguments.compiled else ""))
     print("| --- | --- | --- | --- | --- |" + (" --- | --- |" if arguments.compiled else ""))
     failed = 0
+    if missing := [name for name in makers(masks, mods) if not any(name in case[0] for case in cases(masks, mods, torch))]:
+        sys.exit(f"attention-gym has functions that this does not try: {', '.join(missing)}")
     for name, mask, score, rows in cases(masks, mods, torch):
         if arguments.only not in name:
             continue
