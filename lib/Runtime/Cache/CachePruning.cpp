@@ -115,8 +115,9 @@ llvm::Expected<std::pair<CacheUse, CacheUse>> attnc::pruneCache(llvm::StringRef 
     before.bytes += entry.bytes;
     // A clock that was set back makes no entry old.
     uint64_t unused = now > entry.used.tv_sec ? uint64_t(now - entry.used.tv_sec) : 0;
-    // What was used before the first one that does not fit goes too, however small it is.
-    isFull |= entry.bytes > limits.bytes - after.bytes;
+    // What was used before the first one that does not fit goes too, however small it is. A damaged
+    // entry may be empty, and nothing fits into 0 bytes.
+    isFull |= std::max<uint64_t>(entry.bytes, 1) > limits.bytes - after.bytes;
     if (!isFull && unused <= limits.seconds) {
       ++after.entries;
       after.bytes += entry.bytes;
