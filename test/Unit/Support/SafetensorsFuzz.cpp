@@ -9,7 +9,7 @@
 #include <random>
 #include <string>
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+static int tryBytes(const uint8_t *data, size_t size) {
   for (const char *name : {"x", "y"}) {
     attnc::Outcome<attnc::NpyArray> array = attnc::decodeSafetensors(data, size, name, {});
     if (!array)
@@ -25,7 +25,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   return 0;
 }
 
-#ifndef ATTNC_FUZZ
+#ifdef ATTNC_FUZZ
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  return tryBytes(data, size);
+}
+#else
 #include <gtest/gtest.h>
 
 TEST(Safetensors, SurvivesRandomEdits) {
@@ -60,7 +64,7 @@ TEST(Safetensors, SurvivesRandomEdits) {
       }
     }
     accepted += bool(attnc::decodeSafetensors(bytes.data(), bytes.size(), "x", {}));
-    LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+    tryBytes(bytes.data(), bytes.size());
   }
   EXPECT_GT(accepted, 100u); // edits of the data, and of what the header may have
 }
