@@ -2,6 +2,7 @@
 //
 // The command line: LLVM's option parser fills one Options struct.
 #include "Options.h"
+#include "attnc/Pipelines/Phases.h"
 #include "attnc/Reference/Reference.h"
 #include "attnc/Runtime/Failures.h"
 #include "attnc/Support/Environment.h"
@@ -448,7 +449,7 @@ llvm::Expected<CompileOptions> driver::compileOptionsFor(const Options &options,
     if (auto bound = options.params.find(param.name);
         param.isConst && bound != options.params.end())
       result.constParams.insert(*bound);
-  return result;
+  return withHostFacts(std::move(result));
 }
 
 std::unique_ptr<CodeCache> driver::openCache(const Options &options) {

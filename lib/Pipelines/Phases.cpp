@@ -104,6 +104,12 @@ static void buildLLVM(OpPassManager &passes, Kind kind) {
   passes.addPass(createReconcileUnrealizedCastsPass());
 }
 
+CompileOptions attnc::withHostFacts(CompileOptions options) {
+  HostISA isa = llvm::cantFail(HostFeatures::parse(options.hostFeatures)).isa;
+  options.hasMatrixUnit = HostTarget{isa}.hasMatrixUnit();
+  return options;
+}
+
 void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions &options) {
   switch (phase) {
   case Phase::Attn:
@@ -131,7 +137,7 @@ void attnc::buildPhase(OpPassManager &passes, Phase phase, const CompileOptions 
     passes.addPass(createAttnSolveConditions());
     return;
   case Phase::Kernels:
-    passes.addPass(createAttnPlan(options));
+    passes.addPass(createAttnPlan(withHostFacts(options)));
     if (options.listTiles)
       passes.addPass(createAttnListTiles());
     if (options.splitKeys)

@@ -63,8 +63,8 @@ struct Operands {
   int64_t d = 0, e = 0;  ///< columns of queries and keys, and of values, padded; 0: no such stage
   int64_t bytes = 2;     ///< of an element
   bool hasRanges = true; ///< masks that ranges of keys say
-  bool reachFar = true;  ///< ranges that begin or end at the same key for all rows
-  bool hasScoresOfKeys = false; ///< score code that reads tensors at keys
+  bool beginOrEnd = true, beginAndEnd = true; ///< ranges at the same key for all rows
+  bool hasScoresOfKeys = false;               ///< score code that reads tensors at keys
 
   int64_t most() const { return std::max(d, e); }
   bool isWide() const { return bytes == 4; }
@@ -110,9 +110,10 @@ static Operands operandsOf(attn::VariantOp variant, const Problem &problem) {
     operands.hasScoresOfKeys |= readsAtKeys(attend);
     KeyRanges keys = computeKeyRanges(attend);
     operands.hasRanges &= hasFusedForm(attend) && keys.exact;
-    operands.reachFar &= llvm::all_of(keys.ranges, [](const KeyRange &range) {
-      return !range.mayLo->hasRow || !range.mayHi->hasRow;
-    });
+    for (const KeyRange &range : keys.ranges) {
+      operands.beginOrEnd &= !range.mayLo->hasRow || !range.mayHi->hasRow;
+      operands.beginAndEnd &= !range.mayLo->hasRow && !range.mayHi->hasRow;
+    }
   });
   return operands;
 }
@@ -172,11 +173,14 @@ static void chooseForWarpgroups(KernelPlan &plan, const Operands &operands) {
     plan = large;
 }
 
-/// Tiles for the host: the score tile and the packed key tile should stay in L1/L2. Where most rows
-/// see many keys, more rows share a packed key tile, and of long rows of values more keys share an
-/// update of the output. Elsewhere, large tiles would hide more of what a row does not see.
-static void chooseForHost(KernelPlan &plan, const Operands &operands) {
-  bool large = operands.most() != 0 && operands.hasRanges && operands.reachFar;
+/// Tiles for the host: the score tile and the packed key tile should stay in L1/L2. Where all rows
+/// see the same keys, more rows share a packed key tile, and of long rows of values more keys share
+/// an update of the output. Elsewhere large tiles visit more of what a row does not see; a matrix
+/// unit makes up for it where ranges have one end for all rows, but for a few hundred of them.
+static void chooseForHost(KernelPlan &plan, const Operands &operands, bool hasMatrixUnit) {
+  bool large =
+      operands.most() != 0 && operands.hasRanges &&
+      (operands.beginAndEnd || (operands.beginOrEnd && hasMatrixUnit && plan.dtype == "bf16"));
   plan.tileQ = large ? 128 : 64;
   plan.tileKV = large && operands.most() > 64 ? 128 : 64;
   plan.stages = 1;
@@ -268,7 +272,7 @@ llvm::Expected<KernelPlan> attnc::planVariant(attn::VariantOp variant,
   plan.vectorBytes = options.vectorBytes;
   plan.precision = precisionOf(variant);
   if (plan.target.kind == Target::Kind::Host)
-    chooseForHost(plan, operandsOf(variant, plan));
+    chooseForHost(plan, operandsOf(variant, plan), options.hasMatrixUnit);
   else
     chooseForGPU(plan, operandsOf(variant, plan));
   if (plan.target.hasWarpgroupProducts() && !operandsOf(variant, plan).isWide())

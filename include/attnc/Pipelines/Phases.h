@@ -52,6 +52,9 @@ bool isCode(Phase phase);
 /// The phase at whose end the kernels' signatures are known, and behind which they no longer are.
 Phase launchPhase(Target::Kind kind);
 
+/// `options` with what the planner asks about host features, which are checked already.
+CompileOptions withHostFacts(CompileOptions options);
+
 /// Adds the passes that lead from the phase before `phase` to `phase`; none for Attn and for code.
 /// Host features are checked already.
 void buildPhase(mlir::OpPassManager &passes, Phase phase, const CompileOptions &options);

@@ -60,6 +60,8 @@ struct CompileOptions {
   int64_t stages = 0, numWarps = 0;
   /// Host: instructions that the code may use, as HostFeatures::parse reads them.
   std::string hostFeatures = "native";
+  /// Host: whether these features multiply tiles of bf16 (see withHostFacts).
+  bool hasMatrixUnit = false;
   /// Check the IR after each pass, and the contract of each phase. No part of the code.
   bool verify = false;
 };
