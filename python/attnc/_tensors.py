@@ -85,6 +85,12 @@ def is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, getattr(torch, "Tensor", ()))
 
 
+def is_jax(value: Any) -> bool:
+    """Whether `value` is an array of JAX, which never changes; DLPack does not say so."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, getattr(jax, "Array", ()))
+
+
 def view(name: str, value: Any, wanted: str | None = None, stream: int | None = None) -> View:
     """The memory of `value`, which messages call `name`.
 
@@ -157,7 +163,8 @@ def view_dlpack(name: str, value: Any, stream: int | None) -> View:
         dtype = f"vectors of {dtype}"
     if strides is None:
         strides = tuple(int(np.prod(shape[i + 1:], dtype=np.int64)) for i in range(len(shape)))
-    return View((value, capsule), address, dtype, shape, strides, (device, int(ordinal)), "dlpack", byte_offset=byte_offset)
+    return View((value, capsule), address, dtype, shape, strides, (device, int(ordinal)), "dlpack", not is_jax(value),
+                byte_offset=byte_offset)
 
 
 # Dtypes whose values an input of 32-bit ints takes: PyTorch's and NumPy's default one is among them.
