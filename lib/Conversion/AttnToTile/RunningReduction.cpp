@@ -79,7 +79,6 @@ static OwnBound ownBound(Value bound) {
 }
 
 static std::optional<PartBound> partBound(Value bound) {
-  PartBound found;
   std::optional<int64_t> more;
   if (auto next = bound.getDefiningOp<arith::AddIOp>(); next && (more = constantOf(next.getRhs())))
     bound = next.getLhs();

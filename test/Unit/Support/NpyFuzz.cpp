@@ -27,6 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 #ifndef ATTNC_FUZZ
+#include "RandomEdits.h"
 #include <gtest/gtest.h>
 
 TEST(Npy, SurvivesRandomEdits) {
@@ -39,24 +40,7 @@ TEST(Npy, SurvivesRandomEdits) {
   const std::string pieces[] = {"(",   ")", ",", "'",     "99999999999", "0", "True",
                                 "<i8", "{", "}", "shape", "-",           "L"};
   for (int round = 0; round < 50000; ++round) {
-    std::vector<uint8_t> bytes = good[random() % good.size()];
-    for (unsigned edits = 1 + random() % 3; edits-- > 0 && !bytes.empty();) {
-      size_t at = random() % bytes.size();
-      const std::string &piece = pieces[random() % std::size(pieces)];
-      switch (random() % 4) {
-      case 0:
-        bytes.resize(at);
-        break;
-      case 1:
-        bytes[at] = static_cast<uint8_t>(random());
-        break;
-      case 2: // in place, so that the header keeps its length
-        std::memcpy(bytes.data() + at, piece.data(), std::min(piece.size(), bytes.size() - at));
-        break;
-      default:
-        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), piece.begin(), piece.end());
-      }
-    }
+    std::vector<uint8_t> bytes = attnc::edited(good[random() % good.size()], pieces, random);
     LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
   }
 }

@@ -30,6 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   return tryBytes(data, size);
 }
 #else
+#include "RandomEdits.h"
 #include <gtest/gtest.h>
 
 TEST(Safetensors, SurvivesRandomEdits) {
@@ -45,24 +46,7 @@ TEST(Safetensors, SurvivesRandomEdits) {
       "-", ":", "F4", "U8", " ",           "[0,8]", "\\u00",  "__metadata__", "1e3"};
   unsigned accepted = 0;
   for (int round = 0; round < 50000; ++round) {
-    std::vector<uint8_t> bytes = good[random() % good.size()];
-    for (unsigned edits = 1 + random() % 3; edits-- > 0 && !bytes.empty();) {
-      size_t at = random() % bytes.size();
-      const std::string &piece = pieces[random() % std::size(pieces)];
-      switch (random() % 4) {
-      case 0:
-        bytes.resize(at);
-        break;
-      case 1:
-        bytes[at] = static_cast<uint8_t>(random());
-        break;
-      case 2: // in place, so that the header keeps its length
-        std::memcpy(bytes.data() + at, piece.data(), std::min(piece.size(), bytes.size() - at));
-        break;
-      default:
-        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), piece.begin(), piece.end());
-      }
-    }
+    std::vector<uint8_t> bytes = attnc::edited(good[random() % good.size()], pieces, random);
     accepted += bool(attnc::decodeSafetensors(bytes.data(), bytes.size(), "x", {}));
     tryBytes(bytes.data(), bytes.size());
   }
